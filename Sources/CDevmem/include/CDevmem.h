@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Swift's importer cannot see of the C library and the kernel's headers: function-like
+ * macros, ioctl numbers, variadic and GNU-only calls, and uapi newer than Debian 12's headers.
+ */
+#pragma once
+
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <linux/ethtool.h>
+#include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <linux/udmabuf.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+/* asm-generic/socket.h of Linux 6.12; parisc and sparc have numbers of their own. */
+#if defined(__hppa__)
+#define CDM_SO_DEVMEM_LINEAR 0x404E
+#define CDM_SO_DEVMEM_DMABUF 0x404F
+#define CDM_SO_DEVMEM_DONTNEED 0x4050
+#elif defined(__sparc__)
+#define CDM_SO_DEVMEM_LINEAR 0x0057
+#define CDM_SO_DEVMEM_DMABUF 0x0058
+#define CDM_SO_DEVMEM_DONTNEED 0x0059
+#else
+#define CDM_SO_DEVMEM_LINEAR 78
+#define CDM_SO_DEVMEM_DMABUF 79
+#define CDM_SO_DEVMEM_DONTNEED 80
+#endif
+
+#if defined(SO_DEVMEM_DONTNEED)
+_Static_assert(SO_DEVMEM_LINEAR == CDM_SO_DEVMEM_LINEAR, "SO_DEVMEM_LINEAR");
+_Static_assert(SO_DEVMEM_DMABUF == CDM_SO_DEVMEM_DMABUF, "SO_DEVMEM_DMABUF");
+_Static_assert(SO_DEVMEM_DONTNEED == CDM_SO_DEVMEM_DONTNEED, "SO_DEVMEM_DONTNEED");
+#endif
+
+/* include/linux/socket.h of the kernel; not exported to uapi. */
+#define CDM_MSG_SOCK_DEVMEM 0x2000000
+
+/* include/linux/errno.h: no room for even one control message. Not exported to uapi. */
+#define CDM_ETOOSMALL 525
+
+/* struct dmabuf_cmsg of linux/uio.h (6.12). */
+struct cdm_dmabuf_cmsg {
+	uint64_t frag_offset;
+	uint32_t frag_size;
+	uint32_t frag_token;
+	uint32_t dmabuf_id;
+	uint32_t flags;
+};
+_Static_assert(sizeof(struct cdm_dmabuf_cmsg) == 24, "dmabuf_cmsg");
+_Static_assert(offsetof(struct cdm_dmabuf_cmsg, dmabuf_id) == 16, "dmabuf_cmsg.dmabuf_id");
+
+/* struct dmabuf_token of linux/uio.h (6.12). */
+struct cdm_dmabuf_token {
+	uint32_t token_start;
+	uint32_t token_count;
+};
+_Static_assert(sizeof(struct cdm_dmabuf_token) == 8, "dmabuf_token");
+
+/* struct cmsghdr without its flexible array, which the importer cannot load as a value. */
+struct cdm_cmsghdr {
+	size_t cmsg_len;
+	int cmsg_level;
+	int cmsg_type;
+};
+_Static_assert(sizeof(struct cdm_cmsghdr) == sizeof(struct cmsghdr), "cmsghdr");
+_Static_assert(offsetof(struct cdm_cmsghdr, cmsg_type) == offsetof(struct cmsghdr, cmsg_type),
+	       "cmsghdr.cmsg_type");
+
+/* The step between control messages; CMSG_SPACE() of a dmabuf_cmsg. */
+static const size_t cdm_cmsg_alignment = CMSG_ALIGN(1);
+static const size_t cdm_cmsg_space_dmabuf = CMSG_SPACE(sizeof(struct cdm_dmabuf_cmsg));
+
+static const unsigned long cdm_UDMABUF_CREATE = UDMABUF_CREATE;
+static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
+static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
+
+static const uint32_t cdm_RX_CLS_LOC_SPECIAL = RX_CLS_LOC_SPECIAL;
+static const uint32_t cdm_RX_CLS_LOC_ANY = RX_CLS_LOC_ANY;
+static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
+
+/*
+ * GNU extensions. Not visible here: a module that defined _GNU_SOURCE in its header would see other
+ * layouts of the C library's types than the modules it is imported beside.
+ */
+extern const int cdm_F_ADD_SEALS;
+extern const int cdm_F_SEAL_SHRINK;
+extern const unsigned int cdm_MFD_CLOEXEC;
+extern const unsigned int cdm_MFD_ALLOW_SEALING;
+
+int cdm_ioctl(int fd, unsigned long request, void *argument);
+int cdm_open(const char *path, int flags, mode_t mode);
+int cdm_fcntl(int fd, int command, long argument);
+int cdm_memfd_create(const char *name, unsigned int flags);
+int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

@@ -1,0 +1,43 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// An open file descriptor with exactly one owner; closed when the owner goes away.
+public struct Descriptor: ~Copyable {
+    /// The descriptor's number, valid as long as this value lives.
+    public let rawValue: Int32
+
+    /// Takes over an open descriptor.
+    public init(owning rawValue: Int32) {
+        self.rawValue = rawValue
+    }
+
+    deinit {
+        _ = Glibc.close(rawValue)
+    }
+
+    /// Opens `path` with `O_CLOEXEC` added to `flags`.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).
+    static func open(
+        _ path: String, _ flags: Int32, mode: mode_t = 0
+    ) throws(DevmemError) -> Descriptor {
+        let number = try retrying("open \(path)") { cdm_open(path, flags | O_CLOEXEC, mode) }
+        return Descriptor(owning: number)
+    }
+}
+
+/// Calls until it is not interrupted by a signal; a result of -1 becomes an error.
+///
+/// - Throws: `DevmemError` of kind `system` carrying `errno` and `call`.
+@discardableResult
+func retrying<Result: SignedInteger>(
+    _ call: @autoclosure () -> String, _ body: () -> Result
+) throws(DevmemError) -> Result {
+    while true {
+        let result = body()
+        if result != -1 { return result }
+        let code = Errno(rawValue: errno)
+        if code != .interrupted { throw DevmemError(.system, call: call(), errno: code) }
+    }
+}

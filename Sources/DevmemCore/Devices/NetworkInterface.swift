@@ -1,0 +1,71 @@
+import CUdev
+import Glibc
+import SystemPackage
+
+/// A network interface of this network namespace.
+public struct NetworkInterface: Equatable, Sendable {
+    /// Its name, such as `eth1`.
+    public let name: String
+    /// Its number in the kernel.
+    public let index: UInt32
+
+    /// Finds an interface by name.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if there is none.
+    public init(named name: String) throws(DevmemError) {
+        let index = if_nametoindex(name)
+        guard index != 0 else {
+            throw DevmemError(
+                .invalid, call: "find interface \(name)", errno: Errno(rawValue: errno),
+                advice: "ip -brief link shows the interfaces there are")
+        }
+        self.name = name
+        self.index = index
+    }
+
+    /// The interface that holds a local address.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if none does.
+    public init(holding address: IPAddress) throws(DevmemError) {
+        guard let name = try Self.name(holding: address) else {
+            throw DevmemError(
+                .invalid, call: "find the interface with address \(address)",
+                errno: .addressNotAvailable,
+                advice: "ip -brief address shows this host's addresses")
+        }
+        try self.init(named: name)
+    }
+
+    private static func name(holding address: IPAddress) throws(DevmemError) -> String? {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        try retrying("list the host's addresses") { getifaddrs(&list) }
+        defer { freeifaddrs(list) }
+        var entry = list
+        while let current = entry {
+            if let socketAddress = current.pointee.ifa_addr,
+                IPAddress(socketAddress) == address,
+                let name = current.pointee.ifa_name
+            {
+                return String(cString: name)
+            }
+            entry = current.pointee.ifa_next
+        }
+        return nil
+    }
+
+    /// The name of the kernel driver behind the interface; nil for a virtual interface or where
+    /// sysfs does not tell. Found by libudev.
+    public var driver: String? {
+        guard let context = udev_new() else { return nil }
+        defer { udev_unref(context) }
+        guard let device = udev_device_new_from_subsystem_sysname(context, "net", name) else {
+            return nil
+        }
+        defer { udev_device_unref(device) }
+        // The parent belongs to the child and is not released on its own.
+        guard let parent = udev_device_get_parent(device),
+            let driver = udev_device_get_driver(parent)
+        else { return nil }
+        return String(cString: driver)
+    }
+}

@@ -1,0 +1,30 @@
+import SystemPackage
+
+/// How many queues a NIC has in use.
+public struct ChannelCounts: Equatable, Sendable {
+    /// Receive-only channels.
+    public var rx: UInt32
+    /// Channels that receive and transmit.
+    public var combined: UInt32
+
+    /// Makes counts from their values.
+    public init(rx: UInt32, combined: UInt32) {
+        self.rx = rx
+        self.combined = combined
+    }
+}
+
+extension EthtoolNetlink {
+    /// Reads the channel counts; nil if the driver does not tell.
+    func channels() throws(DevmemError) -> ChannelCounts? {
+        let replies: [NetlinkAttributes]
+        do throws(DevmemError) {
+            replies = try request(EthtoolNumber.Command.channelsGet, call: "read channels of")
+        } catch  where error.errno == .notSupportedOnSocket {
+            return nil
+        }
+        return replies.first.map {
+            ChannelCounts(rx: $0.uint32(6) ?? 0, combined: $0.uint32(9) ?? 0)
+        }
+    }
+}

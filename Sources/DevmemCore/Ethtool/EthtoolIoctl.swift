@@ -1,0 +1,47 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// Asks and changes one NIC's settings over the SIOCETHTOOL ioctl, for what has no netlink form.
+struct EthtoolIoctl: ~Copyable {
+    let interface: NetworkInterface
+    private let socket: Descriptor
+
+    init(_ interface: NetworkInterface) throws(DevmemError) {
+        let number = try retrying("open a socket for ethtool") {
+            Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        }
+        socket = Descriptor(owning: number)
+        self.interface = interface
+    }
+
+    /// Runs one command whose structure, command word first, lies in `bytes` and is written over.
+    func run(_ bytes: inout [UInt8], call: String) throws(DevmemError) {
+        var request = ifreq()
+        withUnsafeMutableBytes(of: &request) { raw in
+            // The last byte stays zero, as the kernel's name field ends.
+            raw.copyBytes(from: interface.name.utf8.prefix(Int(IFNAMSIZ) - 1))
+        }
+        let code = bytes.withUnsafeMutableBytes { buffer -> Int32 in
+            request.ifr_ifru.ifru_data = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
+            while true {
+                if cdm_ioctl(socket.rawValue, cdm_SIOCETHTOOL, &request) != -1 { return 0 }
+                if errno != EINTR { return errno }
+            }
+        }
+        guard code != 0 else { return }
+        let error = DevmemError(
+            .system, call: "\(call) \(interface.name)", errno: Errno(rawValue: code))
+        throw error.errno == .notPermitted ? error.advising(needsNetAdmin) : error
+    }
+}
+
+extension [UInt8] {
+    func word(at offset: Int) -> UInt32 {
+        withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+    }
+
+    mutating func store<Value: FixedWidthInteger>(_ value: Value, at offset: Int) {
+        withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: Value.self) }
+    }
+}

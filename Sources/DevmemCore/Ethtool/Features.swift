@@ -1,0 +1,79 @@
+/// A NIC feature that flow rules need, by its name in the kernel's table
+/// (`netdev_features_strings` of net/ethtool/common.c).
+let flowRuleFeature = "rx-ntuple-filter"
+
+private enum FeatureAttribute {
+    static let hardware: UInt16 = 2
+    static let wanted: UInt16 = 3
+    static let active: UInt16 = 4
+
+    enum Bitset {
+        static let noMask: UInt16 = 1
+        static let bits: UInt16 = 3
+        static let bit: UInt16 = 1
+    }
+
+    enum Bit {
+        static let name: UInt16 = 2
+        static let value: UInt16 = 3
+    }
+}
+
+/// What a NIC says of one feature.
+public struct FeatureState: Equatable, Sendable {
+    /// Whether it works now.
+    public var isActive: Bool
+    /// Whether it can be turned on and off.
+    public var isChangeable: Bool
+
+    /// Makes a state from its values.
+    public init(isActive: Bool, isChangeable: Bool) {
+        self.isActive = isActive
+        self.isChangeable = isChangeable
+    }
+}
+
+extension EthtoolNetlink {
+    func feature(_ name: String) throws(DevmemError) -> FeatureState {
+        let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
+        return FeatureState(
+            isActive: try featureNames(reply?[FeatureAttribute.active]).contains(name),
+            isChangeable: try featureNames(reply?[FeatureAttribute.hardware]).contains(name))
+    }
+
+    /// Turns a feature on or off. The kernel reports success even when the driver refuses, so the
+    /// state is read back (`ethnl_set_features` of net/ethtool/features.c).
+    func setFeature(_ name: String, _ on: Bool) throws(DevmemError) {
+        let call = "turn \(name) \(on ? "on" : "off") on"
+        _ = try request(EthtoolNumber.Command.featuresSet, call: call) {
+            message throws(DevmemError) in
+            try message.nest(FeatureAttribute.wanted) { bitset throws(DevmemError) in
+                try bitset.nest(FeatureAttribute.Bitset.bits) { bits throws(DevmemError) in
+                    try bits.nest(FeatureAttribute.Bitset.bit) { bit throws(DevmemError) in
+                        try bit.put(FeatureAttribute.Bit.name, name)
+                        if on { try bit.putFlag(FeatureAttribute.Bit.value) }
+                    }
+                }
+            }
+        }
+        guard try feature(name).isActive == on else {
+            throw DevmemError(
+                .unsupported, call: "\(call) \(interface.name)", message: "the driver refuses")
+        }
+    }
+
+    /// The names in a verbose bit set; with a mask, only the bits whose value is set.
+    private func featureNames(_ value: NetlinkAttributes.Value?) throws(DevmemError) -> [String] {
+        guard let bitset = try value?.nested(),
+            let bits = try bitset[FeatureAttribute.Bitset.bits]?.nested()
+        else { return [] }
+        let isList = bitset[FeatureAttribute.Bitset.noMask] != nil
+        var names: [String] = []
+        for bit in bits.all(FeatureAttribute.Bitset.bit) {
+            let fields = try bit.nested()
+            guard let name = fields[FeatureAttribute.Bit.name]?.string else { continue }
+            if isList || fields[FeatureAttribute.Bit.value] != nil { names.append(name) }
+        }
+        return names
+    }
+}

@@ -1,0 +1,74 @@
+import SystemPackage
+
+/// Whether the NIC puts TCP headers and payload in different buffers
+/// (`ETHTOOL_TCP_DATA_SPLIT_*` of linux/ethtool_netlink.h).
+public enum HeaderSplit: UInt8, Sendable, Codable {
+    /// The driver's default; as a setting, "as the driver likes".
+    case unknown = 0
+    /// Off.
+    case off = 1
+    /// On.
+    case on = 2
+}
+
+/// The ring settings that device memory depends on.
+public struct RingSettings: Equatable, Sendable {
+    /// Header split; nil if the driver has no such setting.
+    public var headerSplit: HeaderSplit?
+    /// Bytes of a packet up to which it is not split; nil if the driver has no such setting.
+    public var splitThreshold: UInt32?
+
+    /// Makes settings from their values.
+    public init(headerSplit: HeaderSplit?, splitThreshold: UInt32?) {
+        self.headerSplit = headerSplit
+        self.splitThreshold = splitThreshold
+    }
+}
+
+private enum RingAttribute {
+    static let headerSplit: UInt16 = 11
+    static let splitThreshold: UInt16 = 17
+
+    static let names = AttributeNames(
+        "",
+        [
+            1: AttributeNames("header"),
+            headerSplit: AttributeNames("tcp-data-split"),
+            splitThreshold: AttributeNames("hds-thresh"),
+        ])
+}
+
+extension EthtoolNetlink {
+    /// Reads the ring settings; a NIC without ring settings has none of them.
+    func rings() throws(DevmemError) -> RingSettings {
+        let replies: [NetlinkAttributes]
+        do throws(DevmemError) {
+            replies = try request(EthtoolNumber.Command.ringsGet, call: "read rings of")
+        } catch  where error.errno == .notSupportedOnSocket {
+            return RingSettings(headerSplit: nil, splitThreshold: nil)
+        }
+        let reply = replies.first
+        return RingSettings(
+            headerSplit: reply?.uint32(RingAttribute.headerSplit)
+                .flatMap { UInt8(exactly: $0) }.flatMap(HeaderSplit.init),
+            splitThreshold: reply?.uint32(RingAttribute.splitThreshold))
+    }
+
+    func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {
+        _ = try request(
+            EthtoolNumber.Command.ringsSet, call: "set tcp-data-split \(split) on",
+            names: RingAttribute.names
+        ) { message throws(DevmemError) in
+            try message.put(RingAttribute.headerSplit, split.rawValue)
+        }
+    }
+
+    func setSplitThreshold(_ bytes: UInt32) throws(DevmemError) {
+        _ = try request(
+            EthtoolNumber.Command.ringsSet, call: "set hds-thresh \(bytes) on",
+            names: RingAttribute.names
+        ) { message throws(DevmemError) in
+            try message.put(RingAttribute.splitThreshold, bytes)
+        }
+    }
+}

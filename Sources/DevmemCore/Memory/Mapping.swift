@@ -1,0 +1,35 @@
+import Glibc
+import SystemPackage
+
+/// A stretch of shared memory in this process, with one owner; unmapped when it goes away.
+public struct Mapping: ~Copyable {
+    private let base: UnsafeMutableRawPointer
+    /// Bytes mapped.
+    public let count: Int
+
+    /// Maps the first `count` bytes of a descriptor for reading and writing, and makes the pages
+    /// present.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    public init(_ descriptor: borrowing Descriptor, count: Int) throws(DevmemError) {
+        let base = mmap(
+            nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.rawValue, 0)
+        guard let base, base != MAP_FAILED else {
+            throw DevmemError(
+                .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
+        }
+        self.base = base
+        self.count = count
+    }
+
+    deinit {
+        munmap(base, count)
+    }
+
+    /// Lends the memory; the pointer must not outlive the closure.
+    public borrowing func withUnsafeBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeRawBufferPointer(start: base, count: count))
+    }
+}

@@ -1,0 +1,60 @@
+/// The names of a request's attributes, to tell a user which one the kernel objects to.
+struct AttributeNames: Sendable {
+    var name: String
+    var children: [UInt16: AttributeNames]
+
+    init(_ name: String = "", _ children: [UInt16: AttributeNames] = [:]) {
+        self.name = name
+        self.children = children
+    }
+
+    /// Generic netlink: the netlink header, then four bytes of its own.
+    private static let firstAttribute = NetlinkFrame.headerLength + 4
+
+    /// The dotted name of the attribute at a byte offset of the request, as far as it is known.
+    func path(at target: Int, in request: [UInt8]) -> String? {
+        steps(to: target, in: request).map { steps in
+            dotted(steps)
+        }
+    }
+
+    /// The dotted name of an attribute missing from the request or from the nest at an offset.
+    func path(missing type: UInt16, nest: Int?, in request: [UInt8]) -> String {
+        dotted((nest.flatMap { steps(to: $0, in: request) } ?? []) + [type])
+    }
+
+    private func dotted(_ steps: [UInt16]) -> String {
+        var names: [String] = []
+        var node: AttributeNames? = self
+        for step in steps {
+            node = node?.children[step]
+            names.append(node?.name ?? "#\(step)")
+        }
+        return names.joined(separator: ".")
+    }
+
+    /// The attribute types from the outermost to the one that starts at `target`.
+    private func steps(to target: Int, in request: [UInt8]) -> [UInt16]? {
+        var steps: [UInt16] = []
+        var range = Self.firstAttribute..<request.count
+        let bytes = request[...]
+        while true {
+            var offset = range.lowerBound
+            var inner: Range<Int>?
+            while offset + 4 <= range.upperBound {
+                let length = Int(bytes.number16(at: offset))
+                guard length >= 4, offset + length <= range.upperBound else { return nil }
+                let type = bytes.number16(at: offset + 2)
+                if target >= offset && target < offset + length {
+                    steps.append(type & AttributeFlag.typeMask)
+                    if target == offset { return steps }
+                    inner = type & AttributeFlag.nested != 0 ? offset + 4..<offset + length : nil
+                    break
+                }
+                offset += alignedToFour(length)
+            }
+            guard let inner else { return steps.isEmpty ? nil : steps }
+            range = inner
+        }
+    }
+}

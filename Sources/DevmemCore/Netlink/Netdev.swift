@@ -1,0 +1,199 @@
+import CNetlink
+import SystemPackage
+
+/// The numbers of the generic netlink family "netdev" (linux/netdev.h, Linux 6.12 to 7.3).
+enum NetdevNumber {
+    static let familyName = "netdev"
+    static let version: UInt8 = 1
+
+    enum Command {
+        static let queueGet: UInt8 = 10
+        static let bindRx: UInt8 = 13
+    }
+
+    enum Dmabuf {
+        static let ifindex: UInt16 = 1
+        static let queues: UInt16 = 2
+        static let fd: UInt16 = 3
+        static let id: UInt16 = 4
+        static let rxPageSize: UInt16 = 5
+    }
+
+    enum Queue {
+        static let id: UInt16 = 1
+        static let ifindex: UInt16 = 2
+        static let type: UInt16 = 3
+        static let napiId: UInt16 = 4
+        static let dmabuf: UInt16 = 5
+        static let ioUring: UInt16 = 6
+        static let xsk: UInt16 = 7
+        static let lease: UInt16 = 8
+    }
+
+    static let bindNames = AttributeNames(
+        "",
+        [
+            Dmabuf.ifindex: AttributeNames("ifindex"),
+            Dmabuf.queues: AttributeNames(
+                "queues",
+                [Queue.id: AttributeNames("id"), Queue.type: AttributeNames("type")]),
+            Dmabuf.fd: AttributeNames("fd"),
+            Dmabuf.id: AttributeNames("id"),
+            Dmabuf.rxPageSize: AttributeNames("rx-page-size"),
+        ])
+}
+
+/// Which way a NIC queue moves packets (`enum netdev_queue_type` of linux/netdev.h).
+public enum QueueType: UInt32, Sendable, Codable {
+    /// Receive.
+    case rx = 0
+    /// Transmit.
+    case tx = 1
+}
+
+/// A NIC queue as the netdev family's queue-get reports it.
+public struct QueueInfo: Equatable, Sendable {
+    /// The queue's index among its type.
+    public var id: UInt32
+    /// Receive or transmit.
+    public var type: QueueType
+    /// The NAPI instance that serves it, if the driver tells.
+    public var napiID: UInt32?
+    /// The dma-buf binding that feeds it, if one does.
+    public var dmabufID: UInt32?
+    /// Whether io_uring zero-copy receive feeds it.
+    public var hasIOUring: Bool
+    /// Whether an AF_XDP socket has it.
+    public var hasXSK: Bool
+    /// Whether it is leased to a virtual interface.
+    public var isLeased: Bool
+
+    /// What keeps the queue from being bound, in words; nil if nothing does.
+    public var holder: String? {
+        if let dmabufID { return "bound to dma-buf id \(dmabufID)" }
+        if hasIOUring { return "used by io_uring zero-copy receive" }
+        if hasXSK { return "used by an AF_XDP socket" }
+        return isLeased ? "leased to a virtual interface" : nil
+    }
+
+    /// Makes a free queue.
+    public init(id: UInt32, type: QueueType) {
+        self.id = id
+        self.type = type
+        hasIOUring = false
+        hasXSK = false
+        isLeased = false
+    }
+
+    init?(_ attributes: NetlinkAttributes) {
+        guard let id = attributes.uint32(NetdevNumber.Queue.id),
+            let type = attributes.uint32(NetdevNumber.Queue.type).flatMap(QueueType.init)
+        else { return nil }
+        self.id = id
+        self.type = type
+        napiID = attributes.uint32(NetdevNumber.Queue.napiId)
+        dmabufID = attributes.uint32(NetdevNumber.Queue.dmabuf)
+        hasIOUring = attributes[NetdevNumber.Queue.ioUring] != nil
+        hasXSK = attributes[NetdevNumber.Queue.xsk] != nil
+        isLeased = attributes[NetdevNumber.Queue.lease] != nil
+    }
+}
+
+/// The queues of an interface, receive and transmit.
+///
+/// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the
+///   kernel refuses (queue-get of net/core/netdev-genl.c).
+public func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
+    let socket = try NetlinkSocket()
+    let message = try NetlinkMessage(
+        family: try socket.family(NetdevNumber.familyName),
+        command: NetdevNumber.Command.queueGet, version: NetdevNumber.version, dump: true)
+    try message.put(NetdevNumber.Queue.ifindex, index)
+    return try socket.request(message, call: "queue-get").compactMap(QueueInfo.init)
+}
+
+/// A dma-buf bound to receive queues. The kernel unbinds, and restarts the queues, when this
+/// value goes away and its netlink socket with it.
+public struct ReceiveBinding: ~Copyable {
+    /// The kernel's id of the binding; control messages name it.
+    public let id: UInt32
+    private let socket: NetlinkSocket
+
+    /// Binds a dma-buf to receive queues of an interface.
+    ///
+    /// - Parameters:
+    ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
+    ///   - interface: the NIC.
+    ///   - queues: indices of receive queues.
+    /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
+    ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c).
+    public init(
+        dmabuf: borrowing Descriptor, interface: NetworkInterface, queues: [UInt32]
+    ) throws(DevmemError) {
+        let socket = try NetlinkSocket()
+        let message = try Self.request(
+            family: try socket.family(NetdevNumber.familyName), dmabuf: dmabuf.rawValue,
+            interface: interface.index, queues: queues)
+        let call = "bind-rx on \(interface.name) queues \(queueList(queues))"
+        let replies: [NetlinkAttributes]
+        do throws(DevmemError) {
+            replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
+        } catch {
+            throw explainBind(error)
+        }
+        guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
+            throw DevmemError(.malformed, call: call, message: "the reply carries no id")
+        }
+        self.id = id
+        self.socket = socket
+    }
+
+    /// The request of bind-rx: one nest of id and type for each queue.
+    static func request(
+        family: Int32, dmabuf: Int32, interface: UInt32, queues: [UInt32]
+    ) throws(DevmemError) -> NetlinkMessage {
+        let message = try NetlinkMessage(
+            family: family, command: NetdevNumber.Command.bindRx, version: NetdevNumber.version)
+        try message.put(NetdevNumber.Dmabuf.ifindex, interface)
+        try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf))
+        for queue in queues {
+            try message.nest(NetdevNumber.Dmabuf.queues) { nest throws(DevmemError) in
+                try nest.put(NetdevNumber.Queue.id, queue)
+                try nest.put(NetdevNumber.Queue.type, QueueType.rx.rawValue)
+            }
+        }
+        return message
+    }
+}
+
+/// What to do about a refused bind-rx, by error number (see `netdev_nl_bind_rx_doit`,
+/// `net_devmem_bind_dmabuf` and `netif_mp_open_rxq` in the kernel's net/core).
+func explainBind(_ error: DevmemError) -> DevmemError {
+    switch error.errno {
+    case .notPermitted: error.advising(needsNetAdmin)
+    case .fileExists:
+        error.advising("the queue has a memory provider or the NIC an XDP program; end its holder")
+    case .resourceBusy: error.advising("end the AF_XDP or lease holder, or choose another queue")
+    case .noData: error.advising("the driver has no device memory receive")
+    case .notSupported, .notSupportedOnSocket:
+        error.advising("the NIC's driver or this kernel cannot bind device memory")
+    case .outOfRange: error.advising("choose an existing queue; ethtool -l counts them")
+    default: error
+    }
+}
+
+let needsNetAdmin = "run as root or with CAP_NET_ADMIN"
+
+/// Queue indices for people: runs as `6-7`, otherwise separated by commas.
+public func queueList(_ queues: [UInt32]) -> String {
+    var runs: [ClosedRange<UInt32>] = []
+    for queue in queues.sorted() {
+        if let last = runs.last, last.upperBound != .max, queue == last.upperBound + 1 {
+            runs[runs.count - 1] = last.lowerBound...queue
+        } else if runs.last?.contains(queue) != true {
+            runs.append(queue...queue)
+        }
+    }
+    return runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+        .joined(separator: ",")
+}

@@ -1,0 +1,138 @@
+import Glibc
+import SystemPackage
+
+/// Where received payload goes: a file, a pipe, a terminal or a socket. A reader that is slow
+/// holds the writer up; a signal frees it.
+public struct OutputStream: ~Copyable {
+    private let descriptor: Descriptor
+    private let name: String
+    private let isSocket: Bool
+    private let createdPath: String?
+    private var vectors: [iovec] = []
+
+    /// Pieces that one writev(2) takes (UIO_MAXIOV of linux/uio.h).
+    private static let maximumVectors = 1024
+
+    /// Opens the destination: `-` is standard output, anything else a file, made if it is not
+    /// there. What a file holds is kept until `begin()`.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).
+    public init(_ path: String) throws(DevmemError) {
+        var isNew = false
+        let descriptor =
+            path == "-" ? try Self.standardOutput() : try Self.open(path, isNew: &isNew)
+        isSocket = Self.kind(of: descriptor.rawValue) == S_IFSOCK
+        name = path == "-" ? "standard output" : path
+        createdPath = isNew ? path : nil
+        vectors.reserveCapacity(Self.maximumVectors)
+        self.descriptor = descriptor
+    }
+
+    private static func open(_ path: String, isNew: inout Bool) throws(DevmemError) -> Descriptor {
+        if let made = try? Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666) {
+            isNew = true
+            return made
+        }
+        let existing = try Descriptor.open(path, O_WRONLY)
+        if kind(of: existing.rawValue) != S_IFREG {
+            try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
+        }
+        return existing
+    }
+
+    /// Standard output; a pipe or terminal is opened anew, because non-blocking mode belongs to the
+    /// open file that other processes share.
+    private static func standardOutput() throws(DevmemError) -> Descriptor {
+        let kind = kind(of: STDOUT_FILENO)
+        if kind == S_IFIFO || kind == S_IFCHR {
+            let again = try? Descriptor.open(
+                "/proc/self/fd/\(STDOUT_FILENO)", O_WRONLY | O_NONBLOCK | O_NOCTTY)
+            if let again { return again }
+        }
+        let copy = try retrying("write to standard output") {
+            fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+        }
+        return Descriptor(owning: copy)
+    }
+
+    private static func kind(of number: Int32) -> mode_t {
+        var status = stat()
+        return fstat(number, &status) == 0 ? status.st_mode & S_IFMT : 0
+    }
+
+    /// Empties a file before the first payload is written to it.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of ftruncate(2).
+    public func begin() throws(DevmemError) {
+        guard name != "standard output", Self.kind(of: descriptor.rawValue) == S_IFREG else {
+            return
+        }
+        try retrying("empty \(name)") { ftruncate(descriptor.rawValue, 0) }
+    }
+
+    /// Removes a file that this value made, for a run in which nothing could be received.
+    public func discard() {
+        if let createdPath { unlink(createdPath) }
+    }
+
+    /// Writes everything, in order.
+    ///
+    /// - Returns: the signal that cut it short; nil if all is written.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of writev(2).
+    mutating func write(
+        _ extents: [PayloadExtents.Extent], device: UnsafeRawBufferPointer,
+        host: UnsafeRawBufferPointer, stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        var next = 0
+        // Bytes of extent `next` that are already written.
+        var skip = 0
+        while next < extents.count {
+            vectors.removeAll(keepingCapacity: true)
+            for (index, extent) in extents[next...].prefix(Self.maximumVectors).enumerated() {
+                let memory = extent.source == .device ? device : host
+                let start = extent.offset + (index == 0 ? skip : 0)
+                let bytes = UnsafeMutableRawBufferPointer(
+                    mutating: UnsafeRawBufferPointer(
+                        rebasing: memory[start..<extent.offset + extent.length]))
+                vectors.append(iovec(iov_base: bytes.baseAddress, iov_len: bytes.count))
+            }
+            var written = writeVectors()
+            if written < 0 {
+                let code = Errno(rawValue: errno)
+                guard code == .wouldBlock || code == .interrupted else {
+                    throw DevmemError(.system, call: "write to \(name)", errno: code)
+                }
+                if case .stopped(let signal) = try stop.wait(
+                    for: descriptor.rawValue, events: Int32(POLLOUT))
+                {
+                    return signal
+                }
+                continue
+            }
+            while written > 0 {
+                let left = extents[next].length - skip
+                let part = min(left, written)
+                written -= part
+                skip += part
+                if part == left {
+                    next += 1
+                    skip = 0
+                }
+            }
+        }
+        return nil
+    }
+
+    private mutating func writeVectors() -> Int {
+        let number = descriptor.rawValue
+        let isSocket = isSocket
+        return vectors.withUnsafeMutableBufferPointer { vectors in
+            guard isSocket else { return writev(number, vectors.baseAddress, Int32(vectors.count)) }
+            var message = msghdr()
+            message.msg_iov = vectors.baseAddress
+            message.msg_iovlen = vectors.count
+            return sendmsg(
+                number, &message, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+        }
+    }
+}

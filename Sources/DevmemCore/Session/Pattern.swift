@@ -1,0 +1,96 @@
+import Glibc
+
+/// A byte pattern that repeats through a stream.
+public struct Pattern: Equatable, Sendable {
+    /// One period.
+    public let bytes: [UInt8]
+
+    /// Reads a pattern: a number N from 2 to 256 for the bytes 1 to N-1 and a newline, as the
+    /// kernel's ncdevmem has it, or `hex:` and an even number of hexadecimal digits.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` for any other text.
+    public init(_ text: String) throws(DevmemError) {
+        if let period = Int(text), (2...256).contains(period) {
+            bytes = (1..<period).map { UInt8($0) } + [0x0a]
+            return
+        }
+        let digits = text.hasPrefix("hex:") ? Array(text.dropFirst(4)) : []
+        let pairs = stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+            UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
+        guard !pairs.isEmpty, pairs.count * 2 == digits.count,
+            digits.allSatisfy(\.isHexDigit)
+        else {
+            throw DevmemError(
+                .invalid, call: "read the pattern \"\(text)\"",
+                advice: "write a period from 2 to 256, or hex: and pairs of digits")
+        }
+        bytes = pairs
+    }
+}
+
+/// Compares a stream, piece by piece, with a pattern. Pure.
+public struct PatternChecker: Sendable {
+    /// One wrong byte.
+    public struct Mismatch: Equatable, Sendable, Codable {
+        /// Offset from the start of the stream, in bytes.
+        public var offset: UInt64
+        /// The byte that belongs there.
+        public var expected: UInt8
+        /// The byte that came.
+        public var found: UInt8
+    }
+
+    private let period: Int
+    /// Several periods, so that a comparison covers many bytes wherever in the period it starts.
+    private let block: [UInt8]
+    private var phase = 0
+
+    /// Bytes compared.
+    public private(set) var checkedBytes: UInt64 = 0
+    /// Bytes that differ.
+    public private(set) var wrongBytes: UInt64 = 0
+    /// The first byte that differs.
+    public private(set) var firstMismatch: Mismatch?
+
+    /// Starts at the beginning of the pattern.
+    public init(_ pattern: Pattern) {
+        period = pattern.bytes.count
+        let repeats = 65536 / period + 2
+        block = [UInt8](
+            (0..<repeats).lazy.flatMap { _ in pattern.bytes })
+    }
+
+    /// Compares the next bytes of the stream.
+    public mutating func check(_ bytes: UnsafeRawBufferPointer) {
+        var done = 0
+        while done < bytes.count {
+            let count = min(bytes.count - done, block.count - phase)
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
+            if !matches(piece) { note(piece) }
+            checkedBytes += UInt64(count)
+            phase = (phase + count) % period
+            done += count
+        }
+    }
+
+    private func matches(_ piece: UnsafeRawBufferPointer) -> Bool {
+        block.withUnsafeBytes { block in
+            guard let expected = block.baseAddress, let found = piece.baseAddress else {
+                return true
+            }
+            return memcmp(expected + phase, found, piece.count) == 0
+        }
+    }
+
+    private mutating func note(_ piece: UnsafeRawBufferPointer) {
+        for (index, found) in piece.enumerated() where found != block[phase + index] {
+            wrongBytes += 1
+            if firstMismatch == nil {
+                firstMismatch = Mismatch(
+                    offset: checkedBytes + UInt64(index), expected: block[phase + index],
+                    found: found)
+            }
+        }
+    }
+}

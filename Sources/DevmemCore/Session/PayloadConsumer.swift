@@ -1,0 +1,48 @@
+/// What is done with received payload: written, compared with a pattern, both, or nothing.
+public struct PayloadConsumer: ~Copyable {
+    /// The destination, if payload is kept.
+    var output: OutputStream?
+    /// The comparison, if payload is checked.
+    public private(set) var checker: PatternChecker?
+
+    /// Makes a consumer; without output and pattern payload is discarded unread.
+    public init(output: consuming OutputStream?, pattern: Pattern?) {
+        self.output = output
+        checker = pattern.map { PatternChecker($0) }
+    }
+
+    /// Whether the CPU looks at payload at all.
+    var readsPayload: Bool {
+        if checker != nil { return true }
+        switch output {
+        case .some: return true
+        case .none: return false
+        }
+    }
+
+    mutating func begin() throws(DevmemError) {
+        try output?.begin()
+    }
+
+    mutating func abandon() {
+        output?.discard()
+    }
+
+    /// Takes payload in stream order.
+    ///
+    /// - Returns: the signal that cut it short; nil if all is taken.
+    mutating func take(
+        _ extents: [PayloadExtents.Extent], device: UnsafeRawBufferPointer,
+        host: UnsafeRawBufferPointer, stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        if checker != nil {
+            for extent in extents {
+                let memory = extent.source == .device ? device : host
+                checker?.check(
+                    UnsafeRawBufferPointer(
+                        rebasing: memory[extent.offset..<extent.offset + extent.length]))
+            }
+        }
+        return try output?.write(extents, device: device, host: host, stop: stop) ?? nil
+    }
+}

@@ -1,0 +1,132 @@
+import CDevmem
+import Glibc
+
+/// Takes one connection's payload out of device memory until its end.
+struct PayloadReceiver: ~Copyable {
+    /// How a connection ended.
+    enum End: Equatable {
+        case peerClosed
+        case stopped(by: Int32)
+    }
+
+    private(set) var counts = ReceiveReport.Counts()
+    private var extents: PayloadExtents
+    /// Tokens of the call in hand: its fragments are the NIC's again only once they are consumed.
+    private var held: [UInt32] = []
+    private var tokens = TokenBatch()
+    private let buffers = ReceiveBuffers()
+    private let dmabufID: UInt32
+
+    /// Calls between two looks at the stop signal while payload keeps coming.
+    private static let callsPerLook: UInt64 = 16
+
+    init(dmabufID: UInt32) {
+        self.dmabufID = dmabufID
+        // One more than fit, for bytes without a control message.
+        let capacity = ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
+        extents = PayloadExtents(capacity: capacity)
+        held.reserveCapacity(capacity)
+    }
+
+    /// Receives until the peer has sent everything or a signal comes.
+    mutating func run(
+        _ connection: borrowing Connection, memory: borrowing Udmabuf,
+        consumer: inout PayloadConsumer, stop: borrowing StopSignal,
+        progress: (UInt64) -> Void
+    ) throws(DevmemError) -> End {
+        while true {
+            let received = try connection.receive(data: buffers.data, control: buffers.control)
+            switch received {
+            case .end:
+                try giveBack(connection)
+                return .peerClosed
+            case .wouldBlock:
+                // What the queue waits for must be back before this end sleeps.
+                try giveBack(connection)
+                let wait = try stop.wait(for: connection.rawValue, events: Int32(POLLIN))
+                if case .stopped(let signal) = wait { return .stopped(by: signal) }
+            case .bytes(let count, let controlLength):
+                counts.receiveCalls += 1
+                try collect(
+                    count, UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength]),
+                    memory.size, connection)
+                if let signal = try consume(memory, &consumer, stop) {
+                    return .stopped(by: signal)
+                }
+                try release(connection)
+                progress(counts.bytes)
+                if counts.receiveCalls % Self.callsPerLook == 0, let signal = stop.pending() {
+                    return .stopped(by: signal)
+                }
+            }
+        }
+    }
+
+    /// Parses one call's control messages into stretches of payload and tokens to give back.
+    private mutating func collect(
+        _ count: Int, _ control: UnsafeRawBufferPointer, _ size: UInt64,
+        _ connection: borrowing Connection
+    ) throws(DevmemError) {
+        extents.removeAll()
+        var parser = ControlMessageParser(dmabufID: dmabufID, dmabufSize: size)
+        var linear = 0
+        var device = 0
+        while let piece = try parser.next(in: control.bytes) {
+            switch piece {
+            case .device(let offset, let length, let token):
+                extents.append(.device, offset: Int(offset), length: Int(length))
+                device += Int(length)
+                counts.fragments += 1
+                held.append(token)
+            case .linear(let length):
+                extents.append(.host, offset: linear, length: Int(length))
+                linear += Int(length)
+            }
+        }
+        if control.isEmpty {
+            extents.append(.host, offset: 0, length: count)
+            counts.ordinaryBytes += UInt64(count)
+            return
+        }
+        guard device + linear == count, linear <= buffers.data.count else {
+            throw DevmemError(
+                .malformed, call: "receive from \(connection.peer)",
+                message: "control messages account for \(device + linear) of \(count) bytes")
+        }
+        counts.deviceBytes += UInt64(device)
+        counts.linearBytes += UInt64(linear)
+    }
+
+    /// Hands the stretches on; the CPU's view of the dma-buf is opened only if it is looked at.
+    private mutating func consume(
+        _ memory: borrowing Udmabuf, _ consumer: inout PayloadConsumer,
+        _ stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        guard consumer.readsPayload else { return nil }
+        let host = UnsafeRawBufferPointer(buffers.data)
+        guard extents.hasDeviceBytes else {
+            return try consumer.take(
+                extents.extents, device: UnsafeRawBufferPointer(start: nil, count: 0), host: host,
+                stop: stop)
+        }
+        return try memory.withDeviceBytes { device throws(DevmemError) in
+            try consumer.take(extents.extents, device: device, host: host, stop: stop)
+        }
+    }
+
+    /// Moves the tokens of consumed fragments to the batch, which goes back whenever it is full.
+    private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
+        for token in held where !tokens.append(token) {
+            try giveBack(connection)
+            _ = tokens.append(token)
+        }
+        held.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func giveBack(_ connection: borrowing Connection) throws(DevmemError) {
+        guard !tokens.isEmpty else { return }
+        counts.tokenCalls += 1
+        counts.tokenRanges += UInt64(tokens.rangeCount)
+        try connection.giveBack(&tokens)
+    }
+}

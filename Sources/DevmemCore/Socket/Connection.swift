@@ -1,0 +1,99 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// An accepted TCP connection whose payload may arrive in device memory.
+public struct Connection: ~Copyable {
+    private let socket: Descriptor
+    /// The other end.
+    public let peer: Endpoint
+
+    init(owning socket: consuming Descriptor, peer: Endpoint) {
+        self.socket = socket
+        self.peer = peer
+    }
+
+    /// The descriptor to wait on.
+    public var rawValue: Int32 { socket.rawValue }
+
+    /// What one receive call brought.
+    enum Received: Equatable {
+        /// Payload: so many bytes of the stream, with so many bytes of control messages.
+        case bytes(Int, controlLength: Int)
+        /// Nothing now.
+        case wouldBlock
+        /// The peer has sent everything.
+        case end
+    }
+
+    /// Receives once, without waiting (`tcp_recvmsg_locked` of net/ipv4/tcp.c).
+    ///
+    /// - Parameters:
+    ///   - data: its size bounds how many bytes one call takes, those in device memory included;
+    ///     linear and ordinary bytes are put there.
+    ///   - control: room for control messages, which bounds the number of fragments.
+    /// - Returns: the bytes received, or why there are none.
+    /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
+    func receive(
+        data: UnsafeMutableRawBufferPointer, control: UnsafeMutableRawBufferPointer
+    ) throws(DevmemError) -> Received {
+        var vector = iovec(iov_base: data.baseAddress, iov_len: data.count)
+        var code: Int32 = 0
+        var controlLength = 0
+        let count = withUnsafeMutablePointer(to: &vector) { vector -> Int in
+            var message = msghdr()
+            message.msg_iov = vector
+            message.msg_iovlen = 1
+            message.msg_control = control.baseAddress
+            message.msg_controllen = control.count
+            let flags = DevmemSocketNumber.message | Int32(MSG_DONTWAIT)
+            let count = recvmsg(socket.rawValue, &message, flags)
+            code = errno
+            controlLength = Int(message.msg_controllen)
+            return count
+        }
+        if count > 0 { return .bytes(count, controlLength: controlLength) }
+        if count == 0 { return .end }
+        let error = Errno(rawValue: code)
+        if error == .wouldBlock || error == .interrupted { return .wouldBlock }
+        throw explainReceive(DevmemError(.system, call: "receive from \(peer)", errno: error))
+    }
+
+    /// Gives fragments back to the NIC and empties the batch.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
+    ///   fewer fragments than it was given.
+    func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
+        guard !batch.isEmpty else { return }
+        let call = "give \(batch.fragmentCount) fragments back to the NIC"
+        let number = socket.rawValue
+        // Unlike other options this one answers with a number: the fragments it took.
+        let taken = batch.withUnsafeBytes { bytes -> Int32 in
+            while true {
+                let result = setsockopt(
+                    number, SOL_SOCKET, DevmemSocketNumber.dontNeed, bytes.baseAddress,
+                    socklen_t(bytes.count))
+                if result >= 0 { return result }
+                if errno != EINTR { return -errno }
+            }
+        }
+        guard taken >= 0 else {
+            throw DevmemError(.system, call: call, errno: Errno(rawValue: -taken))
+        }
+        guard Int(taken) == batch.fragmentCount else {
+            throw DevmemError(.malformed, call: call, message: "the kernel took \(taken)")
+        }
+        batch.removeAll()
+    }
+}
+
+private func explainReceive(_ error: DevmemError) -> DevmemError {
+    switch error.errno {
+    case .connectionReset: error.advising("the peer gave up before its stream ended")
+    case .operationNotSupportedByDevice:
+        error.advising("a packet held device memory of another kind")
+    case .badAddress:
+        error.advising("on kernels before 6.18 this stands for any failure of device memory")
+    default: error
+    }
+}

@@ -1,0 +1,152 @@
+import Glibc
+
+/// A TCP endpoint: address, port and, for link-local IPv6, the interface that gives it meaning.
+public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+    /// The address.
+    public var address: IPAddress
+    /// The port, in host order.
+    public var port: UInt16
+    /// Number of the interface that a link-local IPv6 address belongs to; otherwise zero.
+    public var scope: UInt32
+
+    /// Makes an endpoint from its parts.
+    public init(address: IPAddress, port: UInt16, scope: UInt32 = 0) {
+        self.address = address
+        self.port = port
+        self.scope = scope
+    }
+
+    /// `192.0.2.1:5201` or `[2001:db8::1]:5201`, with `%IFACE` for a scope.
+    public var description: String {
+        guard address.isIPv6 else { return "\(address):\(port)" }
+        return "[\(address)\(scope == 0 ? "" : "%" + interfaceName(scope))]:\(port)"
+    }
+
+    /// Looks an endpoint up: the first address that the host's resolver gives.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
+    public init(resolving text: EndpointText) throws(DevmemError) {
+        // A lone port means every address of both families.
+        let host = text.host.isEmpty ? "::" : text.host
+        self = try Self.look(up: host, port: text.port, text.description)
+    }
+
+    /// Looks up a host without a port.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if the host is not known.
+    public static func address(of host: String) throws(DevmemError) -> IPAddress {
+        try look(up: host, port: "", host).address
+    }
+
+    private static func look(
+        up host: String, port: String, _ text: String
+    ) throws(DevmemError) -> Endpoint {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_PASSIVE
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(host, port.isEmpty ? nil : port, &hints, &list)
+        guard code == 0, let first = list else {
+            throw DevmemError(
+                .invalid, call: "look up \(text)", message: String(cString: gai_strerror(code)))
+        }
+        defer { freeaddrinfo(list) }
+        guard let address = first.pointee.ai_addr, let endpoint = Endpoint(address) else {
+            throw DevmemError(
+                .invalid, call: "look up \(text)", message: "neither IPv4 nor IPv6")
+        }
+        return endpoint
+    }
+
+    /// Copies an endpoint out of a socket address; nil if it is neither IPv4 nor IPv6.
+    init?(_ address: UnsafePointer<sockaddr>) {
+        guard let host = IPAddress(address) else { return nil }
+        let raw = UnsafeRawPointer(address)
+        if host.isIPv6 {
+            let inet6 = raw.loadUnaligned(as: sockaddr_in6.self)
+            self.init(
+                address: host, port: UInt16(bigEndian: inet6.sin6_port),
+                scope: inet6.sin6_scope_id)
+        } else {
+            let inet = raw.loadUnaligned(as: sockaddr_in.self)
+            self.init(address: host, port: UInt16(bigEndian: inet.sin_port))
+        }
+    }
+
+    /// Lends the endpoint as a socket address of the C library.
+    func withSocketAddress<Result>(
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) -> Result {
+        var storage = sockaddr_storage()
+        let length = withUnsafeMutableBytes(of: &storage) { raw -> Int in
+            if address.isIPv6 {
+                var inet6 = sockaddr_in6()
+                inet6.sin6_family = sa_family_t(AF_INET6)
+                inet6.sin6_port = port.bigEndian
+                inet6.sin6_scope_id = scope
+                withUnsafeMutableBytes(of: &inet6.sin6_addr) { $0.copyBytes(from: address.bytes) }
+                raw.storeBytes(of: inet6, as: sockaddr_in6.self)
+                return MemoryLayout<sockaddr_in6>.size
+            }
+            var inet = sockaddr_in()
+            inet.sin_family = sa_family_t(AF_INET)
+            inet.sin_port = port.bigEndian
+            withUnsafeMutableBytes(of: &inet.sin_addr) { $0.copyBytes(from: address.bytes) }
+            raw.storeBytes(of: inet, as: sockaddr_in.self)
+            return MemoryLayout<sockaddr_in>.size
+        }
+        return withUnsafePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(length)) }
+        }
+    }
+}
+
+/// An endpoint as a user writes it, not yet looked up: `HOST:PORT`, `[IPV6]:PORT` or `:PORT`,
+/// with numbers or names.
+public struct EndpointText: Equatable, Sendable, CustomStringConvertible {
+    /// The host; empty for every local address.
+    public var host: String
+    /// The port, a number or a service's name.
+    public var port: String
+
+    /// The text as it would be written.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// Takes a text apart.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if it is not of that form.
+    public init(_ text: String) throws(DevmemError) {
+        let colon = text.lastIndex(of: ":")
+        guard let colon, colon < text.index(before: text.endIndex) else {
+            throw Self.error(text, "no port")
+        }
+        port = String(text[text.index(after: colon)...])
+        let before = text[..<colon]
+        if before.hasPrefix("[") {
+            guard before.hasSuffix("]"), before.count > 2 else { throw Self.error(text, "no ]") }
+            host = String(before.dropFirst().dropLast())
+        } else {
+            guard !before.contains(":") else {
+                throw Self.error(text, "an IPv6 address goes in brackets: [ADDRESS]:PORT")
+            }
+            host = before == "*" ? "" : String(before)
+        }
+        guard port != "]", !port.contains("]") else { throw Self.error(text, "no port") }
+        if let number = Int(port), !(0...65535).contains(number) {
+            throw Self.error(text, "no such port")
+        }
+    }
+
+    private static func error(_ text: String, _ why: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: "read the address \"\(text)\"", message: why,
+            advice: "write HOST:PORT, [IPV6]:PORT or :PORT")
+    }
+}
+
+func interfaceName(_ index: UInt32) -> String {
+    var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+    guard if_indextoname(index, &name) != nil else { return "\(index)" }
+    return terminated(name)
+}

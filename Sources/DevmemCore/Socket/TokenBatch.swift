@@ -1,0 +1,81 @@
+import CDevmem
+
+/// Fragments to give back to the NIC in one call: a list of ranges of token ids, within the limits
+/// of `sock_devmem_dontneed` of net/core/sock.c. Pure; holds no memory of its own.
+public struct TokenBatch: Sendable {
+    /// Ranges that the kernel takes in one call.
+    public static let maximumRanges = 128
+    /// Fragments that the kernel takes in one call; it silently leaves out any further.
+    public static let maximumFragments = 1024
+
+    /// A run of consecutive token ids.
+    public struct Range: Equatable, Sendable {
+        /// The first id.
+        public var start: UInt32
+        /// How many ids.
+        public var count: UInt32
+    }
+
+    private var storage: [128 of cdm_dmabuf_token] = .init(
+        repeating: cdm_dmabuf_token(token_start: 0, token_count: 0))
+    /// Ranges in use.
+    public private(set) var rangeCount = 0
+    /// Fragments in all ranges.
+    public private(set) var fragmentCount = 0
+
+    /// An empty batch.
+    public init() {}
+
+    /// Whether there is nothing to give back.
+    public var isEmpty: Bool { fragmentCount == 0 }
+
+    /// Adds a token, to the last range if it continues it at either end.
+    ///
+    /// - Returns: false if there is no room; the batch is then as it was.
+    @inline(__always)
+    public mutating func append(_ token: UInt32) -> Bool {
+        guard fragmentCount < Self.maximumFragments else { return false }
+        if rangeCount > 0 {
+            let last = storage[rangeCount - 1]
+            let (end, overflow) = last.token_start.addingReportingOverflow(last.token_count)
+            if !overflow && token == end {
+                storage[rangeCount - 1].token_count += 1
+                fragmentCount += 1
+                return true
+            }
+            if last.token_start > 0 && token == last.token_start - 1 {
+                storage[rangeCount - 1] = cdm_dmabuf_token(
+                    token_start: token, token_count: last.token_count + 1)
+                fragmentCount += 1
+                return true
+            }
+        }
+        guard rangeCount < Self.maximumRanges else { return false }
+        storage[rangeCount] = cdm_dmabuf_token(token_start: token, token_count: 1)
+        rangeCount += 1
+        fragmentCount += 1
+        return true
+    }
+
+    /// Forgets everything.
+    public mutating func removeAll() {
+        rangeCount = 0
+        fragmentCount = 0
+    }
+
+    /// The ranges, in the order they came.
+    public var ranges: [Range] {
+        (0..<rangeCount).map {
+            Range(start: storage[$0].token_start, count: storage[$0].token_count)
+        }
+    }
+
+    /// Lends the ranges as the kernel wants them: an array of `struct dmabuf_token`.
+    func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        storage.span.withUnsafeBytes { all in
+            body(
+                UnsafeRawBufferPointer(
+                    rebasing: all[..<(rangeCount * MemoryLayout<cdm_dmabuf_token>.stride)]))
+        }
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+
+@main
+struct Devmemtcp: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "devmemtcp",
+        abstract: "Receive TCP payload straight into device memory.",
+        discussion: """
+            Device memory TCP lets a NIC put TCP payload into a dma-buf while headers go through \
+            the kernel's ordinary stack. Every NIC setting that a command changes is put back when \
+            it ends.
+            """,
+        version: "0.1.0",
+        subcommands: [Serve.self])
+}

@@ -1,0 +1,69 @@
+import DevmemCore
+import FoundationEssentials
+
+/// A receive report for people: one fact a line.
+func summary(of report: ReceiveReport) -> String {
+    let counts = report.counts
+    var lines: [(String, String)] = []
+    let bound = "\(report.interface), queues \(queueList(report.queues))"
+    lines.append(("interface", bound + (report.driver.map { ", driver \($0)" } ?? "")))
+    lines.append(("connection", "\(report.peer ?? "none") to \(report.listen)"))
+    lines.append(
+        (
+            "payload",
+            "\(counts.bytes) bytes in \(fixed(report.seconds, 3)) s, "
+                + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s"
+        ))
+    lines.append(
+        (
+            "device memory",
+            "\(counts.deviceBytes) bytes (\(fixed(report.deviceShare * 100, 3)) %), "
+                + "\(counts.fragments) fragments"
+        ))
+    lines.append(
+        ("elsewhere", "\(counts.linearBytes) bytes linear, \(counts.ordinaryBytes) ordinary"))
+    lines.append(
+        (
+            "calls",
+            "\(counts.receiveCalls) recvmsg, \(counts.tokenCalls) to give back "
+                + "\(counts.tokenRanges) token ranges"
+        ))
+    lines.append(
+        (
+            "processor",
+            "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
+        ))
+    if let validation = report.validation { lines.append(("validation", text(of: validation))) }
+    let width = lines.map(\.0.count).max() ?? 0
+    return lines.map { label, value in
+        label + String(repeating: " ", count: width + 2 - label.count) + value + "\n"
+    }.joined()
+}
+
+private func text(of validation: ReceiveReport.Validation) -> String {
+    guard let first = validation.firstMismatch else {
+        return "\(validation.checkedBytes) bytes, all right"
+    }
+    return "\(validation.wrongBytes) of \(validation.checkedBytes) bytes wrong, the first at "
+        + "offset \(first.offset): found \(first.found), expected \(first.expected)"
+}
+
+/// A number with so many decimals.
+func fixed(_ number: Double, _ decimals: Int) -> String {
+    let factor = (0..<decimals).reduce(1.0) { product, _ in product * 10 }
+    let scaled = (number * factor).rounded()
+    guard scaled.magnitude < 1e15 else { return "\(number)" }
+    let whole = Int(scaled.magnitude)
+    let sign = scaled < 0 ? "-" : ""
+    guard decimals > 0 else { return "\(sign)\(whole)" }
+    let fraction = String(whole % Int(factor))
+    let zeros = String(repeating: "0", count: decimals - fraction.count)
+    return "\(sign)\(whole / Int(factor)).\(zeros)\(fraction)"
+}
+
+/// A report as JSON with sorted keys, on one line.
+func json(of report: ReceiveReport) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(report), as: UTF8.self) + "\n"
+}

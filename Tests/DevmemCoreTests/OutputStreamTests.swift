@@ -1,0 +1,168 @@
+import Dispatch
+import Glibc
+import Synchronization
+import Testing
+
+@testable import DevmemCore
+
+/// A folder of its own for a test, removed at the end.
+private func withFolder(_ body: (String) throws -> Void) throws {
+    var template = Array("/tmp/devmemtcp-test-XXXXXX".utf8CString)
+    let made = template.withUnsafeMutableBufferPointer { buffer in
+        buffer.baseAddress.flatMap { mkdtemp($0) } != nil
+    }
+    try #require(made)
+    let folder = terminated(template)
+    defer {
+        for name in ["out", "pipe"] { unlink("\(folder)/\(name)") }
+        rmdir(folder)
+    }
+    try body(folder)
+}
+
+private func contents(_ path: String) -> [UInt8] {
+    guard let descriptor = try? Descriptor.open(path, O_RDONLY) else { return [] }
+    return readAll(descriptor.rawValue)
+}
+
+private func readAll(_ number: Int32) -> [UInt8] {
+    var all: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while true {
+        let count = read(number, &buffer, buffer.count)
+        guard count > 0 else { return all }
+        all += buffer[..<count]
+    }
+}
+
+/// Pieces that alternate between two memories, and the stream that they make.
+private func scattered(
+    count: Int, size: Int
+) -> (extents: [PayloadExtents.Extent], device: [UInt8], host: [UInt8], stream: [UInt8]) {
+    let device = (0..<count * size).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    let host = (0..<count * size).map { UInt8(truncatingIfNeeded: $0 &* 13 &+ 1) }
+    var extents: [PayloadExtents.Extent] = []
+    var stream: [UInt8] = []
+    for index in 0..<count {
+        let offset = (count - 1 - index) * size
+        extents.append(
+            .init(source: index % 2 == 0 ? .device : .host, offset: offset, length: size))
+        stream += (index % 2 == 0 ? device : host)[offset..<offset + size]
+    }
+    return (extents, device, host, stream)
+}
+
+@Suite(.serialized) struct OutputStreamTests {
+    @Test func writesManyPiecesInOrderToAFile() throws {
+        try withFolder { folder in
+            let parts = scattered(count: 2500, size: 37)
+            var stream = try OutputStream("\(folder)/out")
+            try stream.begin()
+            let signal = try parts.device.withUnsafeBytes { device in
+                try parts.host.withUnsafeBytes { host in
+                    try stream.write(
+                        parts.extents, device: device, host: host, stop: StopSignal())
+                }
+            }
+            #expect(signal == nil)
+            #expect(contents("\(folder)/out") == parts.stream)
+        }
+    }
+
+    @Test func fileIsEmptiedOnlyOncePayloadComes() throws {
+        try withFolder { folder in
+            let path = "\(folder)/out"
+            do {
+                let made = try Descriptor.open(path, O_WRONLY | O_CREAT, mode: 0o600)
+                #expect(write(made.rawValue, "old", 3) == 3)
+            }
+            let stream = try OutputStream(path)
+            #expect(contents(path) == Array("old".utf8))
+            stream.discard()
+            #expect(contents(path) == Array("old".utf8))
+            try stream.begin()
+            #expect(contents(path).isEmpty)
+        }
+    }
+
+    @Test func fileThatItMadeIsRemovedAgain() throws {
+        try withFolder { folder in
+            let stream = try OutputStream("\(folder)/out")
+            #expect(access("\(folder)/out", F_OK) == 0)
+            stream.discard()
+            #expect(access("\(folder)/out", F_OK) == -1)
+        }
+    }
+
+    @Test func missingFolderIsToldByName() {
+        #expect {
+            _ = try OutputStream("/nonexistent/out")
+        } throws: {
+            ($0 as? DevmemError)?.description
+                == "open /nonexistent/out: No such file or directory"
+        }
+    }
+
+    @Test func slowReaderOfAPipeLosesNothing() throws {
+        try withFolder { folder in
+            let path = "\(folder)/pipe"
+            try #require(mkfifo(path, 0o600) == 0)
+            let reader = try Descriptor.open(path, O_RDONLY | O_NONBLOCK)
+            var stream = try OutputStream(path)
+            let parts = scattered(count: 300, size: 5000)
+            // A pipe holds far less than this, so the writer has to wait for each read.
+            let number = fcntl(reader.rawValue, F_DUPFD_CLOEXEC, 3)
+            _ = fcntl(number, F_SETFL, 0)
+            let received = Reader(number)
+            let signal = try parts.device.withUnsafeBytes { device in
+                try parts.host.withUnsafeBytes { host in
+                    try stream.write(
+                        parts.extents, device: device, host: host, stop: StopSignal())
+                }
+            }
+            #expect(signal == nil)
+            finish(stream)
+            #expect(received.result() == parts.stream)
+        }
+    }
+
+    @Test func signalFreesAWriterWhoseReaderSleeps() throws {
+        try withFolder { folder in
+            let path = "\(folder)/pipe"
+            try #require(mkfifo(path, 0o600) == 0)
+            let reader = try Descriptor.open(path, O_RDONLY | O_NONBLOCK)
+            var stream = try OutputStream(path)
+            let stop = try StopSignal([SIGUSR2])
+            pthread_kill(pthread_self(), SIGUSR2)
+            let parts = scattered(count: 300, size: 5000)
+            let signal = try parts.device.withUnsafeBytes { device in
+                try parts.host.withUnsafeBytes { host in
+                    try stream.write(parts.extents, device: device, host: host, stop: stop)
+                }
+            }
+            #expect(signal == SIGUSR2)
+            _ = reader.rawValue
+        }
+    }
+
+    private func finish(_ stream: consuming OutputStream) {}
+}
+
+/// Reads a descriptor to its end beside the test, and closes it.
+private final class Reader: Sendable {
+    private let bytes = Mutex<[UInt8]>([])
+    private let group = DispatchGroup()
+
+    init(_ number: Int32) {
+        DispatchQueue.global().async(group: group) {
+            let all = readAll(number)
+            close(number)
+            self.bytes.withLock { $0 = all }
+        }
+    }
+
+    func result() -> [UInt8] {
+        group.wait()
+        return bytes.withLock { $0 }
+    }
+}
