@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# The build root: a Debian tree with the newest backported cloud kernel, its headers and its
+# compiler. Kernel and headers are resolved by apt in one go, so they always match.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly buildroot_packages=(
+    bash coreutils dash diffutils findutils gcc-14 grep kmod make mawk sed xz-utils
+    "linux-image-cloud-amd64/$debian_release-backports"
+    "linux-headers-cloud-amd64/$debian_release-backports"
+)
+
+buildroot_stamp() { cat "$lab_dir"/host/{debian,buildroot}.sh | sha256sum | cut -d' ' -f1; }
+
+# MANIFEST covers the listing; the tree itself is compared with the listing where it is used.
+fill_buildroot() {
+    local folder=$1 release
+    unpack_packages "$folder/tree" "${buildroot_packages[@]}"
+    ln -sf mawk "$folder/tree/usr/bin/awk"
+    mkdir -p "$folder/tree/build"
+    release=$(basename "$folder"/tree/usr/lib/modules/*)
+    [[ -e $folder/tree/usr/lib/modules/$release/build/Makefile ]] ||
+        [[ -e $folder/tree/usr/src/linux-headers-$release/Makefile ]] ||
+        die "the packages hold no headers for kernel $release"
+    # The index of modules is made by a package script otherwise.
+    depmod --basedir "$folder/tree" "$release"
+    printf '%s\n' "$release" >"$folder/release"
+    tree_listing "$folder/tree" >"$folder/listing"
+    (cd "$folder" && sha256sum release listing >MANIFEST)
+}
+
+buildroot_is_whole() {
+    artefact_is_whole buildroot "$(buildroot_stamp)" &&
+        tree_listing "$cache/buildroot/tree" | cmp -s - "$cache/buildroot/listing"
+}
+
+# Call with the exclusive lock held.
+ensure_buildroot() {
+    if buildroot_is_whole; then return; fi
+    say "making the build root: kernel, headers and compiler from Debian packages (about a minute)"
+    make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
+}

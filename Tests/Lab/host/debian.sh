@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Debian packages from the mirror this host already uses.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly debian_release=trixie
+
+# The address of the Debian mirror: given, or found in apt's own configuration.
+debian_mirror() {
+    if [[ -n ${DEVMEMTCP_DEBIAN_MIRROR:-} ]]; then
+        printf '%s\n' "$DEVMEMTCP_DEBIAN_MIRROR"
+        return
+    fi
+    # Origin and label are unknown until the first "apt-get update", so the path decides.
+    apt-get indextargets --format '$(CREATED_BY) $(SITE)' 2>/dev/null |
+        awk '$1 == "Packages" && $2 ~ /\/debian\/?$/ { print $2; exit }'
+}
+
+debian_keyring() {
+    local keyring
+    for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
+        if [[ -e $keyring ]]; then
+            printf '%s\n' "$keyring"
+            return
+        fi
+    done
+    die "no Debian archive keyring; run scripts/setup as root"
+}
+
+# The proxy settings of the host's apt: mmdebstrap starts from an empty configuration.
+debian_proxy_options() {
+    apt-config dump 2>/dev/null |
+        sed -n 's/^\(Acquire::https\?::\(.*::\)\?Proxy "..*";\)$/--aptopt=\1/p'
+}
+
+# Unpacks packages and all they depend on into a folder. None of their scripts runs, which is
+# quicker, and lets kernel packages in without a boot loader.
+# unpack_packages FOLDER PACKAGE...
+unpack_packages() {
+    local folder=$1 mirror keyring proxy
+    shift
+    ((EUID == 0)) || die "preparing the lab unpacks a Debian tree, which needs root; run it as root once"
+    need_commands mmdebstrap apt-get apt-config
+    mirror=$(debian_mirror)
+    [[ -n $mirror ]] || die "apt's configuration names no Debian mirror; set DEVMEMTCP_DEBIAN_MIRROR to one"
+    keyring=$(debian_keyring)
+    mapfile -t proxy < <(debian_proxy_options)
+    printf 'deb %s %s main\n' "$mirror" "$debian_release" "$mirror" "$debian_release-updates" \
+        "$mirror" "$debian_release-backports" >"$folder.list"
+    quietly "unpacking packages from $mirror" "$folder.log" \
+        mmdebstrap --variant=extract --architectures=amd64 --keyring="$keyring" \
+        "${proxy[@]}" --aptopt='Acquire::Retries "3"' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+        --include="$*" "$debian_release" "$folder" "$folder.list"
+    rm -f "$folder.list" "$folder.log"
+}

@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# The virtual machine: QEMU's arguments, and which accelerator to use.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly probe_limit=20
+
+# Sets the array `machine` to the QEMU command for one boot with the files under $work.
+describe_machine() {
+    local accelerator=$1 arguments
+    arguments="console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off log_buf_len=4M rdinit=/lab/guest/init"
+    machine=(qemu-system-x86_64 -no-user-config -nodefaults -display none -no-reboot -M q35 -m "$memory")
+    case $accelerator in
+    kvm)
+        machine+=(-accel kvm -cpu host -smp "$cpus")
+        ;;
+    tcg)
+        # Without erms and fsrm the kernel copies by words; "rep movsb" goes byte by byte here.
+        machine+=(-accel "tcg,thread=multi" -cpu "max,-erms,-fsrm" -smp "$cpus")
+        ;;
+    icount)
+        # Guest time is the instruction count, the same from boot to boot.
+        machine+=(-accel "tcg,thread=single" -icount "shift=0,align=off,sleep=off" -smp 1 -seed 1
+            -rtc "base=2026-01-01T00:00:00,clock=vm" -cpu "max,-erms,-fsrm,-rdrand,-rdseed")
+        arguments+=" nokaslr norandmaps tsc=reliable"
+        ;;
+    esac
+    if ((hugepages)); then arguments+=" hugepages=$hugepages"; fi
+    machine+=(-kernel "$work/vmlinuz" -initrd "$work/initramfs" -append "$arguments${append:+ $append}"
+        -serial "file:$work/console" -device virtio-serial-pci)
+    if [[ $mode == shell ]]; then
+        machine+=(-chardev "stdio,id=terminal,signal=off" -device "virtconsole,chardev=terminal")
+    fi
+    local port
+    for port in status stdout stderr; do
+        machine+=(-chardev "file,id=$port,path=$work/$port"
+            -device "virtserialport,chardev=$port,name=$port")
+    done
+}
+
+# A verdict on KVM holds for this kernel on this processor.
+accelerator_record() {
+    local host
+    host=$(uname -r; grep -m1 '^model name' /proc/cpuinfo || true)
+    printf '%s/accel-%s\n' "$cache" "$(sha256sum <<<"$host" | cut -c1-16)"
+}
+
+# Sets `accelerator`. KVM can open and still not run a kernel, so only a boot tells.
+choose_accelerator() {
+    local record
+    if ((icount)); then
+        accelerator=icount
+        return
+    fi
+    case ${DEVMEMTCP_LAB_ACCEL:-} in
+    tcg | kvm)
+        accelerator=$DEVMEMTCP_LAB_ACCEL
+        return
+        ;;
+    '') ;;
+    *) usage_error "DEVMEMTCP_LAB_ACCEL is tcg or kvm, not $DEVMEMTCP_LAB_ACCEL" ;;
+    esac
+    accelerator=tcg
+    if [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then return; fi
+    record=$(accelerator_record)
+    if [[ ! -s $record ]]; then
+        if probe_kvm; then accelerator=kvm; fi
+        say "this host will use $accelerator"
+        # Renamed into place, so that two first runs do not read each other's half.
+        printf '%s\n' "$accelerator" >"$record.$$" && mv "$record.$$" "$record"
+    fi
+    accelerator=$(<"$record")
+}
+
+# Boots the very image with KVM and asks it to run `true`.
+probe_kvm() {
+    (
+        mode=run command_line=(true) limit=$probe_limit unload=0 boot_limit=$probe_limit
+        reset_channels
+        with_cache_lock shared make_initramfs "$work/initramfs"
+        describe_machine kvm
+        start_machine 2>/dev/null
+        follow_guest
+        stop_machine
+        [[ $outcome == ended && $guest_status == 0 ]]
+    )
+}

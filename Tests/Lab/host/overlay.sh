@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# The small archive put behind the base initramfs for one run: the driver, the guest's scripts,
+# the tests, the tested binary, the caller's files and the command.
+# SPDX-License-Identifier: Apache-2.0
+
+# add_file SPEC ROOT: SPEC is HOST or HOST:GUEST.
+add_file() {
+    local spec=$1 root=$2 host guest
+    if [[ -e $spec ]]; then
+        host=$spec guest=/root/$(basename "$spec")
+    else
+        host=${spec%:*} guest=${spec##*:}
+        [[ $spec == *:* && -e $host ]] || usage_error "--file $spec: there is no ${host}"
+        [[ $guest == /* ]] || guest=/root/$guest
+        [[ $guest != */ ]] || guest+=$(basename "$host")
+    fi
+    mkdir -p "$root$(dirname "$guest")"
+    if [[ -d $host ]]; then
+        mkdir -p "$root$guest"
+        cp -a -- "$host/." "$root$guest/"
+    else
+        cp -pL -- "$host" "$root$guest"
+    fi
+}
+
+# Writes what the guest's init reads: plain assignments, quoted by bash for bash.
+write_settings() {
+    local name
+    for name in mode wires queues mtu limit unload rows columns terminal; do
+        printf 'lab_%s=%q\n' "$name" "${!name}"
+    done
+    printf 'lab_environment=('
+    ((${#environment[@]} == 0)) || printf ' %q' "${environment[@]}"
+    printf ' )\nlab_command=('
+    ((${#command_line[@]} == 0)) || printf ' %q' "${command_line[@]}"
+    printf ' )\n'
+}
+
+# make_initramfs OUTPUT: base and overlay in one file. Call with the cache's lock held.
+make_initramfs() {
+    local output=$1 root=$work/overlay spec
+    mkdir -p "$root/lab" "$root/usr/local/bin"
+    cp -a "$lab_dir/guest" "$root/lab/guest"
+    [[ ! -d $lab_dir/tests ]] || cp -a "$lab_dir/tests" "$root/lab/tests"
+    cp "$cache/$driver_artefact/labnic.ko" "$root/lab/"
+    [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"
+    for spec in "${files[@]}"; do add_file "$spec" "$root"; done
+    write_settings >"$root/lab/settings"
+    # Equal input makes an equal archive, which counting instructions relies on.
+    find "$root" -exec touch --no-dereference --date=@0 {} +
+    cp "$cache/image/vmlinuz" "$work/vmlinuz"
+    {
+        cat "$cache/image/initramfs"
+        pack_initramfs "$root" | zstd -q -1 -c
+    } >"$output"
+    rm -rf "$root"
+}

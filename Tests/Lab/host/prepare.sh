@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# Brings the cache to the state a boot needs, touching the network only when something is missing.
+# SPDX-License-Identifier: Apache-2.0
+
+everything_is_whole() { image_is_whole && driver_is_whole; }
+
+ensure_everything() {
+    ensure_image
+    ensure_driver
+}
+
+# Newer packages, if there are any, replace the old ones only once they are unpacked.
+refresh_everything() {
+    say "fetching the newest packages"
+    make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
+    make_artefact image "$(image_stamp)" fill_image
+    ensure_driver
+}
+
+prepare() {
+    need_commands cpio zstd depmod modprobe flock sha256sum
+    if with_cache_lock shared everything_is_whole; then return; fi
+    with_cache_lock exclusive ensure_everything
+}
+
+prepare_again() {
+    need_commands cpio zstd depmod modprobe flock sha256sum
+    with_cache_lock exclusive refresh_everything
+}
+
+clean_cache() {
+    [[ -d $cache ]] || return 0
+    # A cache made by somebody else's tool is not ours to delete.
+    [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other}{,.making} "$cache"/accel-*
+    rm -f "$cache/lock"
+    rmdir "$cache" 2>/dev/null || true
+}

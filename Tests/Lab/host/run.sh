@@ -1,0 +1,129 @@
+# shellcheck shell=bash
+# "scripts/lab run" and "scripts/lab shell": boot, retry a boot that died early, pass on or fail.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly boot_attempts=3
+
+# The last lines of something that may hold anything.
+show_tail() {
+    local what=$1 file=$2
+    [[ -s $file ]] || return 0
+    say "the last lines of $what:"
+    tail -c 8192 "$file" | tail -n 40 | cat -v | sed 's/^/    /; s/\^M$//' >&2
+}
+
+bad_console_lines() {
+    grep -a -E -f "$lab_dir/guest/kernel-log-patterns" "$work/console" | tr -d '\r' | head -n 20
+}
+
+show_complaints() {
+    local complaint
+    say "$1"
+    for complaint in "${complaints[@]}"; do printf '    %s\n' "$complaint" >&2; done
+}
+
+# A boot under multi-threaded TCG now and then dies of itself before anything of ours runs. That
+# may be tried again; a death in which the driver had a part may not.
+may_boot_again() {
+    ((!reached)) && [[ $outcome == died || $outcome == boot-limit ]] &&
+        ! grep -a -q labnic "$work/console"
+}
+
+boot() {
+    local attempt
+    for ((attempt = 1; ; attempt++)); do
+        reset_channels
+        start_machine
+        if [[ $mode == run ]]; then start_followers; fi
+        follow_guest
+        stop_machine
+        finish_followers
+        [[ -z $console_file ]] || cp "$work/console" "$console_file"
+        if ((attempt >= boot_attempts)) || ! may_boot_again; then return; fi
+        say "the guest died while booting (${outcome}: $(bad_console_lines | head -n 1)); trying again"
+    done
+}
+
+# Turns the outcome into messages and the exit status.
+conclude() {
+    local lines
+    case $outcome in
+    ended)
+        if ((${#complaints[@]})); then
+            show_complaints "the command ended with status $guest_status, but the guest's kernel is not clean:"
+            return "$exit_lab"
+        fi
+        lines=$(bad_console_lines || true)
+        if [[ -n $lines ]]; then
+            say "the command ended with status $guest_status, but the guest's console is not clean:"
+            printf '%s\n' "$lines" >&2
+            return "$exit_lab"
+        fi
+        return "$guest_status"
+        ;;
+    failed)
+        show_complaints "the guest could not set itself up:"
+        ;;
+    limit)
+        say "the command was still running after $limit s and was ended; --limit allows more"
+        show_tail "the kernel's console" "$work/console"
+        show_tail "stdout" "$work/stdout"
+        show_tail "stderr" "$work/stderr"
+        return "$exit_limit"
+        ;;
+    no-reader)
+        return 141
+        ;;
+    died)
+        if ((reached)); then say "the guest died while the command ran"; else say "the guest died while booting"; fi
+        show_tail "QEMU's own output" "$work/qemu.log"
+        show_tail "the kernel's console" "$work/console"
+        ;;
+    boot-limit)
+        say "the guest did not start the command within $boot_limit s"
+        show_tail "the kernel's console" "$work/console"
+        ;;
+    esac
+    return "$exit_lab"
+}
+
+on_signal() {
+    stop_machine
+    exit $((128 + $1))
+}
+
+clean_up() {
+    stop_machine
+    [[ -z ${saved_terminal:-} ]] || stty "$saved_terminal" || true
+    rm -rf "$work"
+}
+
+run_lab() {
+    local tool= status=0 saved_terminal=
+    need_commands qemu-system-x86_64 setpriv
+    work=$(mktemp -d "${TMPDIR:-/tmp}/devmemtcp-lab.XXXXXX")
+    trap clean_up EXIT
+    trap 'on_signal 1' HUP
+    trap 'on_signal 2' INT
+    trap 'on_signal 15' TERM
+    find_tool "$build" "$binary"
+    prepare
+    choose_accelerator
+    # Emulating is slow on a busy machine, and counting instructions slower still.
+    boot_limit=180
+    if ((icount)); then boot_limit=600; fi
+    if [[ $mode == shell ]]; then
+        saved_terminal=$(stty -g)
+        read -r rows columns < <(stty size)
+        terminal=${TERM:-linux}
+    fi
+    with_cache_lock shared make_initramfs "$work/initramfs"
+    describe_machine "$accelerator"
+    boot
+    if [[ -n $saved_terminal ]]; then
+        stty "$saved_terminal"
+        saved_terminal=
+    fi
+    conclude || status=$?
+    exit "$status"
+}
