@@ -152,6 +152,16 @@ import Testing
         #expect(SteeringWish.flows(to: listen, from: nil)[0].count == 2)
     }
 
+    @Test func changesAreTold() throws {
+        #expect(
+            try plan(wish, snapshot).changes.map(\.description) == [
+                "turn header split on (tcp-data-split was off)",
+                "split packets of any size (hds-thresh was 256)",
+                "move 32 of 128 RSS table entries",
+                "add a flow rule: flow-type tcp4 dst-port 5201 action 6",
+            ])
+    }
+
     @Test func wildcardTakesBothFamilies() throws {
         let any = try #require(IPAddress(bytes: [UInt8](repeating: 0, count: 16)))
         #expect(
@@ -188,6 +198,16 @@ import Testing
         #expect(Array(bytes[20..<40]) == Array(1...16) + [1, 2, 3, 4])
         #expect(bytes[76..<92].allSatisfy { $0 == 0 })
         #expect(bytes[92..<112].allSatisfy { $0 == 255 })
+    }
+
+    @Test func ruleIsDescribedInTheWordsOfEthtool() {
+        #expect(
+            FlowRule(
+                isIPv6: false, source: [192, 0, 2, 2], destination: [192, 0, 2, 1],
+                sourcePort: 9, destinationPort: 5201, queue: 7
+            ).description
+                == "flow-type tcp4 src-ip 192.0.2.2 dst-ip 192.0.2.1 src-port 9 dst-port 5201 action 7"
+        )
     }
 
     @Test func addressOfTheOtherFamilyIsRefused() {

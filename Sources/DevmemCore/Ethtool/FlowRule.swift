@@ -1,7 +1,7 @@
 import CDevmem
 
 /// A rule that steers TCP packets to a receive queue. Fields that are nil match anything.
-public struct FlowRule: Equatable, Sendable {
+public struct FlowRule: Equatable, Sendable, CustomStringConvertible {
     /// Source address, 4 or 16 bytes in network order.
     public var source: [UInt8]?
     /// Destination address, 4 or 16 bytes in network order.
@@ -26,6 +26,18 @@ public struct FlowRule: Equatable, Sendable {
         self.sourcePort = sourcePort
         self.destinationPort = destinationPort
         self.queue = queue
+    }
+
+    /// The rule in the words of ethtool(8): `flow-type tcp4 dst-port 5201 action 7`.
+    public var description: String {
+        var words = ["flow-type", isIPv6 ? "tcp6" : "tcp4"]
+        for (name, address) in [("src-ip", source), ("dst-ip", destination)] {
+            if let address { words += [name, IPAddress(bytes: address)?.description ?? "?"] }
+        }
+        for (name, port) in [("src-port", sourcePort), ("dst-port", destinationPort)] {
+            if let port { words += [name, "\(port)"] }
+        }
+        return (words + ["action", "\(queue)"]).joined(separator: " ")
     }
 }
 

@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 
 /// A TCP endpoint: address, port and, for link-local IPv6, the interface that gives it meaning.

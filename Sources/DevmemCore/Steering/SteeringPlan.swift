@@ -43,7 +43,7 @@ public struct SteeringWish: Equatable, Sendable {
 }
 
 /// One change of a NIC's settings, with what is needed to reverse it.
-public enum SteeringChange: Equatable, Sendable {
+public enum SteeringChange: Equatable, Sendable, CustomStringConvertible {
     /// Turn header split on.
     case headerSplit(before: HeaderSplit)
     /// Split packets of any size.
@@ -54,6 +54,19 @@ public enum SteeringChange: Equatable, Sendable {
     case enableFlowRules
     /// Add the first of these rules that the NIC takes.
     case addRule([FlowRule])
+
+    /// The change in words.
+    public var description: String {
+        switch self {
+        case .headerSplit(let before): "turn header split on (tcp-data-split was \(before))"
+        case .splitThreshold(let before): "split packets of any size (hds-thresh was \(before))"
+        case .indirection(let before, let after, _):
+            "move \(zip(before, after).count { $0 != $1 }) of \(before.count) RSS table entries"
+        case .enableFlowRules: "turn flow rules on (\(flowRuleFeature))"
+        case .addRule(let alternatives):
+            "add a flow rule: " + (alternatives.first?.description ?? "none")
+        }
+    }
 }
 
 /// A list of changes that gives a NIC's user what he wishes, and the queues that it takes.

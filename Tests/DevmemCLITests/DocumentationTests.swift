@@ -1,0 +1,139 @@
+import ArgumentParser
+import DevmemCore
+import Foundation
+import Testing
+
+@testable import devmemtcp
+
+/// The repository's folder, two above this file's.
+private let repository = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+private func text(_ path: String) throws -> String {
+    try String(contentsOf: repository.appending(path: path), encoding: .utf8)
+}
+
+/// The long options in a text, without those of other programs' command lines.
+private func longOptions(in text: String) -> Set<String> {
+    Set(text.matches(of: /(?:^|[^\w-])(--[a-z][a-z-]*)/).map { String($0.1) })
+}
+
+/// A man page as plain text: no comments, escapes and font changes undone.
+private func manual(_ name: String) throws -> String {
+    try text("man/\(name)")
+        .split(separator: "\n", omittingEmptySubsequences: false)
+        .filter { !$0.hasPrefix(".\\\"") }
+        .joined(separator: "\n")
+        .replacing("\\-", with: "-")
+        .replacing(/\\f[RBI]/, with: "")
+}
+
+private let commands: [(name: String, type: any ParsableCommand.Type)] =
+    Devmemtcp.configuration.subcommands.map { ($0._commandName, $0) }
+
+@Suite struct DocumentationTests {
+    @Test(arguments: commands.map(\.name)) func manualNamesExactlyTheOptionsOfHelp(
+        name: String
+    ) throws {
+        let type = try #require(commands.first { $0.name == name }?.type)
+        let help = longOptions(in: Devmemtcp.helpMessage(for: type))
+        let page = longOptions(in: try manual("devmemtcp-\(name).8"))
+        #expect(help.count > 2)
+        #expect(page == help)
+    }
+
+    @Test func manualNamesEveryCommand() throws {
+        let page = try manual("devmemtcp.8")
+        for (name, _) in commands {
+            #expect(page.contains("\n.B \(name)\n"))
+            #expect(
+                page.contains("devmemtcp-\(name) (8)") || page.contains(".BR devmemtcp-\(name)"))
+        }
+        let help = longOptions(in: Devmemtcp.helpMessage())
+        #expect(help.isSubset(of: longOptions(in: page)))
+    }
+
+    @Test(arguments: [CompletionShell.bash, .zsh, .fish])
+    func completionKnowsEveryOption(shell: CompletionShell) {
+        let script = Devmemtcp.completionScript(for: shell)
+        for (name, type) in commands {
+            #expect(script.contains(name))
+            for option in longOptions(in: Devmemtcp.helpMessage(for: type)) {
+                // fish writes options without their dashes.
+                #expect(script.contains(shell == .fish ? String(option.dropFirst(2)) : option))
+            }
+        }
+    }
+
+    @Test func readmeUsesCommandsAndOptionsThatExist() throws {
+        let lines = try text("README.md").split(separator: "\n")
+        var examples = 0
+        for line in lines {
+            guard let match = line.firstMatch(of: /devmemtcp ([a-z]+) (--?[a-z].*)/) else {
+                continue
+            }
+            let type = commands.first { $0.name == match.1 }?.type
+            #expect(type != nil, "no command in: \(line)")
+            guard let type else { continue }
+            let known = longOptions(in: Devmemtcp.helpMessage(for: type))
+            #expect(longOptions(in: String(match.2)).isSubset(of: known), "\(line)")
+            examples += 1
+        }
+        #expect(examples > 0)
+    }
+
+    @Test func readmeNamesEveryScript() throws {
+        let readme = try text("README.md")
+        let scripts = try FileManager.default.contentsOfDirectory(
+            atPath: repository.appending(path: "scripts").path)
+        #expect(!scripts.isEmpty)
+        for script in scripts { #expect(readme.contains("scripts/\(script)")) }
+    }
+
+    @Test func manualNamesEveryKeyOfTheReport() throws {
+        let page = try manual("devmemtcp-serve.8")
+        let report = try json(of: .full)
+        let keys = report.matches(of: /"([a-z_]+)":/).map { String($0.1) }
+        #expect(keys.count > 20)
+        for key in keys { #expect(page.contains(key), "key \(key)") }
+    }
+}
+
+extension ReceiveReport {
+    /// A report in which every optional part is there.
+    fileprivate static var full: ReceiveReport {
+        get throws {
+            let json = """
+                {"version":1,"interface":"eth1","driver":"labnic","queues":[7],
+                 "dmabuf_bytes":67108864,"listen":"192.0.2.1:5201","peer":"192.0.2.2:40000",
+                 "seconds":2,"cpu_user_seconds":0.5,"cpu_system_seconds":1,
+                 "counts":{"device_bytes":999,"linear_bytes":1,"ordinary_bytes":0,"fragments":3,
+                 "recvmsg_calls":2,"token_calls":1,"token_ranges":1},
+                 "validation":{"checked_bytes":1000,"wrong_bytes":2,
+                 "first_mismatch":{"offset":5,"expected":6,"found":7}},
+                 "stopped_by_signal":15,"failure":"it broke"}
+                """
+            return try JSONDecoder().decode(ReceiveReport.self, from: Data(json.utf8))
+        }
+    }
+}
+
+@Suite struct SummaryTests {
+    @Test func jsonIsReadBackAsItWas() throws {
+        let report = try ReceiveReport.full
+        let again = try JSONDecoder().decode(
+            ReceiveReport.self, from: Data(try json(of: report).utf8))
+        #expect(again == report)
+        #expect(report.bytesPerSecond == 500)
+        #expect(report.deviceShare == 0.999)
+    }
+
+    @Test func summaryForPeopleHoldsTheFigures() throws {
+        let text = summary(of: try .full)
+        #expect(text.contains("eth1, queues 7, driver labnic"))
+        #expect(text.contains("1000 bytes in 2.000 s"))
+        #expect(text.contains("999 bytes (99.900 %), 3 fragments"))
+        #expect(text.contains("2 of 1000 bytes wrong, the first at offset 5: found 7, expected 6"))
+        #expect(text.hasSuffix("\n"))
+    }
+}

@@ -1,0 +1,127 @@
+# shellcheck shell=bash
+# However a session ends, the NIC is as it was.
+# SPDX-License-Identifier: Apache-2.0
+
+# keep_sending: sends from the far end until the connection ends; $sender is its pid.
+keep_sending() {
+    in_peer socat -u /dev/zero "TCP:$near4:5201" &
+    sender=$!
+}
+
+# await_bytes BYTES: waits until the file ./got is that large.
+await_bytes() {
+    tail --follow --bytes=+1 --sleep-interval=0.05 --pid="$server" got 2>/dev/null |
+        head -c "$1" >/dev/null
+}
+
+# expect_stop SIGNAL NUMBER: ends a session while payload flows.
+expect_stop() {
+    start_serve --listen "$near4:5201" --output got
+    keep_sending
+    await_bytes 3000000
+    kill "-$1" "$server"
+    end_serve
+    expect_equal 'exit status' $((128 + $2)) "$status"
+    expect_line out 'device memory'
+    wait "$sender" || true
+}
+
+test_sigint_while_payload_flows() { expect_stop INT 2; }
+
+test_sigterm_while_payload_flows() { expect_stop TERM 15; }
+
+test_sighup_while_payload_flows() { expect_stop HUP 1; }
+
+test_sigterm_while_it_waits_for_a_connection() {
+    start_serve --listen "$near4:5201" --output got
+    kill "$server"
+    end_serve
+    expect_equal 'exit status' 143 "$status"
+    [[ ! -e got ]] || fail 'it left the output file behind'
+}
+
+# The messages of -v mark the steps of a session; a signal comes right after each of them.
+test_sigint_after_each_step_of_the_setup() {
+    local step steps=0 line before
+    before=$(nic_settings eth1)
+    for ((step = 1; step < 50; step++)); do
+        launch devmemtcp serve --verbose --listen "$near4:5201" --discard
+        steps=0
+        while ((steps < step)) && IFS= read -r line <&"$message_pipe"; do
+            printf '%s\n' "$line" >>messages
+            steps=$((steps + 1))
+            [[ $line != *'listening on'* ]] || break
+        done
+        kill -INT "$server"
+        drain_messages
+        end_serve
+        expect_equal "exit status after step $steps" 130 "$status"
+        expect_equal "settings after step $steps" "$before" "$(nic_settings eth1)"
+        [[ $line != *'listening on'* ]] || break
+    done
+    ((steps >= 4)) || fail "only $steps steps were seen"
+}
+
+test_reader_of_standard_output_goes_away() {
+    # The reader ends after a little, the server must notice and tell.
+    start_command bash -c "devmemtcp serve --listen $near4:5201 2>&3 | head -c 1000 >/dev/null; exit \${PIPESTATUS[0]}" 3>&2
+    keep_sending
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'write to standard output: Broken pipe'
+    wait "$sender" || true
+}
+
+test_signal_while_standard_output_is_full() {
+    mkfifo full
+    exec {reader}<>full
+    start_command bash -c "exec devmemtcp serve --listen $near4:5201 >full"
+    keep_sending
+    # One byte taken shows that the pipe is being filled; nobody takes the others.
+    head -c 1 <&"$reader" >/dev/null
+    kill "$server"
+    end_serve
+    expect_equal 'exit status' 143 "$status"
+    exec {reader}<&-
+    wait "$sender" || true
+}
+
+test_peer_resets_the_connection() {
+    start_serve --listen "$near4:5201" --output got --json
+    keep_sending
+    await_bytes 3000000
+    in_peer ss --kill --tcp dst "$near4" dport = 5201 >/dev/null
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'Connection reset by peer'
+    ((10#$(jq .counts.device_bytes out) >= 3000000)) || fail "$(cat out)"
+    wait "$sender" || true
+}
+
+test_settings_of_a_user_come_back() {
+    ethtool -X eth1 weight 1 2 3 4 1 1 1 1
+    ethtool -G eth1 hds-thresh 100
+    ethtool -K eth1 ntuple off
+    ethtool -N eth1 flow-type tcp4 dst-port 99 action 1 2>/dev/null || true
+    local before
+    before=$(nic_settings eth1)
+    start_serve --listen "$near4:5201" --queues 3,7 --validate 7 --json
+    [[ $(nic_settings eth1) != "$before" ]] || fail 'nothing changed while it ran'
+    pattern 300000 | send "$near4" 5201
+    serve_ok
+    expect_equal settings "$before" "$(nic_settings eth1)"
+    ethtool -K eth1 ntuple on
+    ethtool -G eth1 hds-thresh "$original_threshold"
+    ethtool -X eth1 default
+}
+
+test_no_descriptor_or_binding_is_left() {
+    local round
+    # The queue can be bound anew at once, so nothing of the last session holds it.
+    for round in 1 2 3 4 5; do
+        start_serve --listen "$near4:5201" --discard --json
+        pattern 100000 | send "$near4" 5201
+        serve_ok
+        expect_equal "bytes of round $round" 100000 "$(report .counts.device_bytes)"
+    done
+}

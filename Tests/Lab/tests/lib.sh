@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# What the end-to-end tests share. They run in the guest, as root.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly near4=192.0.2.1 far4=192.0.2.2 near6=2001:db8:1::1 far6=2001:db8:1::2
+readonly knobs=/sys/kernel/debug/labnic
+
+fail() {
+    printf '%s\n' "$*"
+    exit 1
+}
+
+# in_peer COMMAND...: runs something at the far end of the wire.
+in_peer() { ip netns exec peer "$@"; }
+
+# What ethtool says of a NIC; equal before and after means that nothing was left behind.
+nic_settings() {
+    local nic=$1
+    ethtool -g "$nic"
+    ethtool -l "$nic"
+    ethtool -k "$nic"
+    ethtool -x "$nic"
+    ethtool -n "$nic"
+}
+
+# expect_equal WHAT EXPECTED FOUND
+expect_equal() {
+    [[ $2 == "$3" ]] || fail "$1: expected '$2', found '$3'"
+}
+
+# expect_line FILE TEXT: the file holds the text.
+expect_line() {
+    grep -Fq -- "$2" "$1" || fail "no '$2' in: $(cat "$1")"
+}
+
+# start_serve ARGUMENTS...: runs devmemtcp serve beside the test and returns once it listens.
+# Its standard output goes to ./out, its messages to ./messages; $server is its pid.
+start_serve() { start_command devmemtcp serve "$@"; }
+
+start_command() {
+    launch "$@"
+    await_message 'listening on' || {
+        wait "$server"
+        fail "it ended before it listened: $(cat messages)"
+    }
+    drain_messages
+}
+
+# launch COMMAND...: starts it with its messages in a pipe that await_message reads.
+launch() {
+    rm -f pipe
+    mkfifo pipe
+    : >messages
+    "$@" >out 2>pipe &
+    server=$!
+    exec {message_pipe}<pipe
+}
+
+# await_message TEXT: reads messages until one holds the text; false if they end before.
+await_message() {
+    local line
+    while IFS= read -r line <&"$message_pipe"; do
+        printf '%s\n' "$line" >>messages
+        [[ $line != *"$1"* ]] || return 0
+    done
+    return 1
+}
+
+drain_messages() {
+    cat <&"$message_pipe" >>messages &
+    drain=$!
+    exec {message_pipe}<&-
+}
+
+# end_serve: waits for the server and sets $status to its exit status.
+end_serve() {
+    status=0
+    wait "$server" || status=$?
+    wait "$drain"
+}
+
+# serve_ok: the server must end with status 0.
+serve_ok() {
+    end_serve
+    expect_equal 'exit status' 0 "$status ($(tail -n 3 messages))" || true
+    ((status == 0)) || fail "serve ended with $status: $(cat messages)"
+}
+
+# send ADDRESS PORT < DATA: sends standard input from the far end as ordinary TCP.
+send() {
+    local address=$1
+    [[ $address != *:* ]] || address="[$address]"
+    in_peer socat -u - "TCP:$address:$2"
+}
+
+# pattern BYTES: the pattern of period 7 that ncdevmem checks with -v 7.
+pattern() { yes "$(printf '\001\002\003\004\005\006')" | head -c "$1"; }
+
+# report KEY: a number or text of the JSON summary in ./out.
+report() { jq -r "$1" out; }
+
+# set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
+set_knob() { echo "$2" >"$knobs/w0a/$1"; }

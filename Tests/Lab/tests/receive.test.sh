@@ -1,0 +1,160 @@
+# shellcheck shell=bash
+# Payload reaches device memory, whole and in order.
+# SPDX-License-Identifier: Apache-2.0
+
+# expect_device_share: at least 99.9 % of payload came in device memory.
+expect_device_share() {
+    expect_equal 'share of device memory' true \
+        "$(report '.counts | .device_bytes >= 0.999 * (.device_bytes + .linear_bytes + .ordinary_bytes)')"
+}
+
+# validate_pattern ADDRESS BYTES OPTIONS...: receives a pattern and checks the report.
+validate_pattern() {
+    local address=$1 bytes=$2 listen=$1
+    shift 2
+    [[ $listen != *:* ]] || listen="[$listen]"
+    start_serve --listen "$listen:5201" --validate 7 --json "$@"
+    pattern "$bytes" | send "$address" 5201
+    serve_ok
+    expect_equal 'bytes checked' "$bytes" "$(report .validation.checked_bytes)"
+    expect_equal 'bytes wrong' 0 "$(report .validation.wrong_bytes)"
+}
+
+test_validates_over_ipv4() {
+    validate_pattern "$near4" 20000003 --interface eth1
+    expect_device_share
+    expect_equal queues '[7]' "$(report '.queues | tostring')"
+    expect_equal driver labnic "$(report .driver)"
+}
+
+test_validates_over_ipv6_on_two_queues_from_one_peer() {
+    validate_pattern "$near6" 20000003 --queues 6-7 --from "$far6"
+    expect_device_share
+    expect_equal interface eth1 "$(report .interface)"
+}
+
+test_validates_over_a_link_local_address() {
+    local address
+    address=$(ip -j -6 address show dev eth1 scope link | jq -r '.[0].addr_info[0].local')
+    start_serve --listen "[$address%eth1]:5201" --validate 7 --json
+    pattern 1000000 | in_peer socat -u - "TCP:[$address%eth1]:5201"
+    serve_ok
+    expect_equal 'bytes wrong' 0 "$(report .validation.wrong_bytes)"
+    expect_equal interface eth1 "$(report .interface)"
+    expect_device_share
+}
+
+test_wildcard_takes_ipv4_and_ipv6() {
+    local address
+    for address in "$near4" "$near6"; do
+        start_serve --interface eth1 --listen :5201 --validate 7 --json
+        pattern 500000 | send "$address" 5201
+        serve_ok
+        expect_device_share
+    done
+}
+
+test_random_bytes_reach_a_file() {
+    head -c 50000000 /dev/urandom >sent
+    start_serve --listen "$near4:5201" --output got
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent got
+}
+
+test_slow_reader_of_standard_output_loses_nothing() {
+    head -c 20000000 /dev/urandom >sent
+    # The reader takes little pieces, so that the sender is held back again and again.
+    start_command bash -c "devmemtcp serve --listen $near4:5201 --memory 1M | dd bs=4096 of=got status=none"
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent got
+    expect_line messages 'payload        20000000 bytes'
+}
+
+test_sizes_around_a_page() {
+    local size
+    for size in 0 1 4095 4096 4097 65536; do
+        head -c "$size" /dev/urandom >sent
+        start_serve --listen "$near4:5201" --output got
+        send "$near4" 5201 <sent
+        serve_ok
+        cmp sent got
+    done
+}
+
+test_packets_of_a_plain_nic() {
+    ethtool -K eth1 rx-gro-hw off
+    local mtu
+    for mtu in 1500 9000; do
+        ip link set eth1 mtu "$mtu"
+        validate_pattern "$near4" 5000001
+        expect_device_share
+    done
+    ethtool -K eth1 rx-gro-hw on
+}
+
+test_unsplit_packets_keep_their_place() {
+    head -c 20000000 /dev/urandom >sent
+    set_knob unsplit_nth 7
+    start_serve --listen "$near4:5201" --output got --json
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent got
+    ((10#$(jq .counts.ordinary_bytes out) > 0)) || fail "nothing came unsplit: $(cat out)"
+}
+
+test_linear_bytes_keep_their_place() {
+    head -c 20000000 /dev/urandom >sent
+    set_knob partial_split_nth 5
+    start_serve --listen "$near4:5201" --output got --json
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent got
+    ((10#$(jq .counts.linear_bytes out) > 0)) || fail "nothing came linear: $(cat out)"
+}
+
+test_lost_and_late_packets_do_not_matter() {
+    head -c 10000000 /dev/urandom >sent
+    set_knob drop_nth 100
+    set_knob reorder_nth 17
+    start_serve --listen "$near4:5201" --output got
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent got
+}
+
+test_one_wrong_bit_is_found() {
+    set_knob corrupt_nth 20
+    start_serve --listen "$near4:5201" --validate 7 --json
+    pattern 5000000 | send "$near4" 5201
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'payload is wrong from offset'
+    ((10#$(jq .validation.wrong_bytes out) > 0)) || fail "$(cat out)"
+}
+
+test_small_dmabuf_is_used_again_and_again() {
+    validate_pattern "$near4" 30000001 --memory 512K
+    expect_device_share
+}
+
+test_no_system_call_for_single_fragments() {
+    ethtool -K eth1 rx-gro-hw off
+    validate_pattern "$near4" 20000003
+    ethtool -K eth1 rx-gro-hw on
+    local fragments calls
+    fragments=$(report .counts.fragments)
+    calls=$(report '.counts | .recvmsg_calls + .token_calls')
+    ((fragments > 4 * calls)) || fail "$fragments fragments took $calls calls"
+}
+
+test_connection_from_elsewhere_is_closed() {
+    start_serve --listen "$near4:5201" --from "$far4" --validate 7 --json
+    in_peer ip address add 192.0.2.3/24 dev eth1
+    pattern 1000 | in_peer socat -u - "TCP:$near4:5201,bind=192.0.2.3" || true
+    pattern 70000 | in_peer socat -u - "TCP:$near4:5201,bind=$far4"
+    in_peer ip address del 192.0.2.3/24 dev eth1
+    serve_ok
+    expect_equal 'bytes checked' 70000 "$(report .validation.checked_bytes)"
+}

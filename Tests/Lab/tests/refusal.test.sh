@@ -1,0 +1,159 @@
+# shellcheck shell=bash
+# What cannot be done ends in one clear line, a status that is not zero, and an untouched NIC.
+# SPDX-License-Identifier: Apache-2.0
+
+# expect_refusal TEXT COMMAND...: fails with status 1 and one line that holds the text.
+expect_refusal() {
+    local text=$1 status=0
+    shift
+    "$@" >out 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_equal "lines of messages ($(cat messages))" 1 "$(wc -l <messages)"
+    expect_line messages "$text"
+    [[ ! -s out ]] || fail "it printed $(cat out)"
+}
+
+test_no_such_interface() {
+    expect_refusal 'find interface eth9: No such device' \
+        devmemtcp serve --interface eth9 --listen :5201
+}
+
+test_no_privilege() {
+    expect_refusal 'Operation not permitted (run as root or with CAP_NET_ADMIN)' \
+        setpriv --bounding-set=-net_admin devmemtcp serve --interface eth1 --listen :5201
+}
+
+test_no_udmabuf() {
+    mv /dev/udmabuf /dev/hidden
+    (expect_refusal 'open /dev/udmabuf: No such file or directory' \
+        devmemtcp serve --interface eth1 --listen :5201) || status=$?
+    mv /dev/hidden /dev/udmabuf
+    return "${status:-0}"
+}
+
+test_queue_out_of_range() {
+    expect_refusal 'no receive queue 8; there are 0-7' \
+        devmemtcp serve --interface eth1 --listen :5201 --queues 7-8
+}
+
+test_no_queue_left_for_others() {
+    expect_refusal 'no queue of 0-7 would be left for other traffic' \
+        devmemtcp serve --interface eth1 --listen :5201 --queues 0-7
+}
+
+test_queue_already_bound() {
+    start_serve --listen "$near4:5201" --queues 6-7 --discard
+    local first=$server
+    (expect_refusal 'queue 7 is bound to dma-buf id' \
+        devmemtcp serve --interface eth1 --listen :5202)
+    pattern 1000 | send "$near4" 5201
+    server=$first
+    serve_ok
+}
+
+test_header_split_refused() {
+    set_knob refuse_hds 1
+    expect_refusal 'set tcp-data-split on' devmemtcp serve --interface eth1 --listen :5201
+    expect_line messages 'header split'
+}
+
+test_ring_change_refused() {
+    set_knob fail_ring_set 1
+    expect_refusal 'tcp-data-split' devmemtcp serve --interface eth1 --listen :5201
+}
+
+test_rss_change_refused() {
+    set_knob fail_rss_set 1
+    expect_refusal 'set the RSS table of eth1' devmemtcp serve --interface eth1 --listen :5201
+}
+
+test_flow_rule_refused() {
+    set_knob fail_rule_insert 9
+    expect_refusal 'add a flow rule to eth1: No space left on device' \
+        devmemtcp serve --interface eth1 --listen :5201
+}
+
+test_narrow_rule_refused_falls_back_to_a_wider_one() {
+    set_knob refuse_5tuple 1
+    start_serve --listen "$near4:5201" --from "$far4" --validate 7 --json
+    pattern 300000 | send "$near4" 5201
+    serve_ok
+    expect_equal 'bytes in device memory' 300000 "$(report .counts.device_bytes)"
+}
+
+test_queue_start_refused() {
+    set_knob fail_queue_start 1
+    expect_refusal 'bind-rx on eth1 queues 7' devmemtcp serve --interface eth1 --listen :5201
+}
+
+test_port_in_use() {
+    launch socat -dd -u TCP-LISTEN:5201,reuseaddr -
+    await_message 'listening on'
+    drain_messages
+    local holder=$server
+    expect_refusal 'Address already in use' devmemtcp serve --interface eth1 --listen "$near4:5201"
+    kill "$holder"
+    wait "$holder" || true
+}
+
+test_address_of_another_host() {
+    expect_refusal 'Cannot assign requested address' \
+        devmemtcp serve --interface eth1 --listen 198.51.100.77:5201
+    expect_refusal 'Cannot assign requested address' devmemtcp serve --listen 198.51.100.77:5201
+}
+
+test_memory_beyond_the_limit() {
+    local limit=/sys/module/udmabuf/parameters/size_limit_mb before
+    before=$(<"$limit")
+    echo 32 >"$limit"
+    (expect_refusal "this kernel's limit is 33554432 bytes" \
+        devmemtcp serve --interface eth1 --listen :5201 --memory 33M) || status=$?
+    echo "$before" >"$limit"
+    return "${status:-0}"
+}
+
+test_memory_that_is_no_multiple_of_a_page() {
+    expect_refusal 'must be a multiple of 4096' \
+        devmemtcp serve --interface eth1 --listen :5201 --memory 4097
+}
+
+test_more_memory_than_there_is() {
+    expect_refusal 'of 16492674416640 bytes' \
+        devmemtcp serve --interface eth1 --listen :5201 --memory 15T
+}
+
+test_interface_down() {
+    ip link set eth1 down
+    (expect_refusal 'it has no queues while it is down (ip link set eth1 up)' \
+        devmemtcp serve --interface eth1 --listen :5201) || status=$?
+    ip address add "$near6/64" dev eth1 nodad 2>/dev/null || true
+    ip link set eth1 up
+    return "${status:-0}"
+}
+
+test_nic_without_header_split() {
+    ip link add veth-test type veth peer name veth-far
+    ip link set veth-test up
+    ip link set veth-far up
+    (expect_refusal 'veth-test' devmemtcp serve --interface veth-test --listen :5201) || status=$?
+    ip link delete veth-test
+    return "${status:-0}"
+}
+
+test_output_that_cannot_be_written() {
+    expect_refusal 'open /nonexistent/file: No such file or directory' \
+        devmemtcp serve --interface eth1 --listen :5201 --output /nonexistent/file
+}
+
+test_refused_session_leaves_no_file() {
+    set_knob refuse_hds 1
+    expect_refusal 'header split' devmemtcp serve --interface eth1 --listen :5201 --output made
+    [[ ! -e made ]] || fail 'it left the output file behind'
+}
+
+test_wrong_usage() {
+    local status=0
+    devmemtcp serve >out 2>messages || status=$?
+    expect_equal 'exit status' 64 "$status"
+    expect_line messages "Missing expected argument '--listen <addr:port>'"
+}
