@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The fault knobs in debugfs, one folder for each end. */
+#include <linux/debugfs.h>
+#include <linux/errno.h>
+
+#include "labnic.h"
+
+/* Longer delays would keep an end from closing. */
+#define LABNIC_MAX_DELAY_US	1000000
+
+static const struct {
+	const char	*name;
+	u32		max;
+	u32		initial;
+} labnic_knobs[LABNIC_KNOBS] = {
+	[LABNIC_DROP_NTH]		= { "drop_nth", INT_MAX },
+	[LABNIC_CORRUPT_NTH]		= { "corrupt_nth", INT_MAX },
+	[LABNIC_UNSPLIT_NTH]		= { "unsplit_nth", INT_MAX },
+	[LABNIC_PARTIAL_SPLIT_NTH]	= { "partial_split_nth", INT_MAX },
+	[LABNIC_REORDER_NTH]		= { "reorder_nth", INT_MAX },
+	[LABNIC_WRONG_QUEUE_NTH]	= { "wrong_queue_nth", INT_MAX },
+	[LABNIC_DELAY_US]		= { "delay_us", LABNIC_MAX_DELAY_US },
+	[LABNIC_FAIL_PAGE_POOL]		= { "fail_page_pool", INT_MAX },
+	[LABNIC_FAIL_QUEUE_ALLOC]	= { "fail_queue_alloc", INT_MAX },
+	[LABNIC_FAIL_QUEUE_START]	= { "fail_queue_start", INT_MAX },
+	[LABNIC_FAIL_RULE_INSERT]	= { "fail_rule_insert", INT_MAX },
+	[LABNIC_FAIL_RING_SET]		= { "fail_ring_set", INT_MAX },
+	[LABNIC_FAIL_RSS_SET]		= { "fail_rss_set", INT_MAX },
+	[LABNIC_FAIL_CHANNELS]		= { "fail_channels", INT_MAX },
+	[LABNIC_REFUSE_5TUPLE]		= { "refuse_5tuple", 1 },
+	[LABNIC_REFUSE_HDS]		= { "refuse_hds", 1 },
+	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO, ENOSPC },
+};
+
+static struct dentry *labnic_debugfs;
+
+u32 labnic_fault_value(const struct labnic_end *end, enum labnic_knob knob)
+{
+	return atomic_read(&end->faults.knob[knob].value);
+}
+
+/* Uses up one of the failures that were asked for, if any is left. */
+bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob)
+{
+	return atomic_dec_if_positive(&end->faults.knob[knob].value) >= 0;
+}
+
+bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,
+		      u32 count)
+{
+	u32 n = labnic_fault_value(end, knob);
+
+	return n && count % n == 0;
+}
+
+static int labnic_knob_get(void *data, u64 *value)
+{
+	struct labnic_fault *fault = data;
+
+	*value = atomic_read(&fault->value);
+	return 0;
+}
+
+/* Counting starts anew with each change, so that "the 5th from now" holds. */
+static int labnic_knob_set(void *data, u64 value)
+{
+	struct labnic_fault *fault = data;
+	struct labnic_end *end = fault->end;
+	bool armed = false;
+	int i;
+
+	if (value > fault->max)
+		return -EINVAL;
+	atomic_set(&fault->value, value);
+	atomic_set(&end->faults.arrived, 0);
+	atomic_set(&end->faults.steered, 0);
+	for (i = 0; i < LABNIC_PATH_KNOBS; i++)
+		armed |= labnic_fault_value(end, i);
+	WRITE_ONCE(end->faults.armed, armed);
+	return 0;
+}
+
+DEFINE_DEBUGFS_ATTRIBUTE(labnic_knob_fops, labnic_knob_get, labnic_knob_set,
+			 "%llu\n");
+
+void labnic_faults_create(struct labnic_end *end)
+{
+	struct labnic_faults *faults = &end->faults;
+	char name[IFNAMSIZ];
+	int i;
+
+	snprintf(name, sizeof(name), "w%u%c", end->wire, end->side);
+	faults->dir = debugfs_create_dir(name, labnic_debugfs);
+	for (i = 0; i < LABNIC_KNOBS; i++) {
+		struct labnic_fault *fault = &faults->knob[i];
+
+		fault->end = end;
+		fault->max = labnic_knobs[i].max;
+		atomic_set(&fault->value, labnic_knobs[i].initial);
+		debugfs_create_file(labnic_knobs[i].name, 0600, faults->dir,
+				    fault, &labnic_knob_fops);
+	}
+}
+
+void labnic_faults_remove(struct labnic_end *end)
+{
+	debugfs_remove(end->faults.dir);
+}
+
+void labnic_faults_root_create(void)
+{
+	labnic_debugfs = debugfs_create_dir(LABNIC_NAME, NULL);
+}
+
+void labnic_faults_root_remove(void)
+{
+	debugfs_remove(labnic_debugfs);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Faults that user space asks for through debugfs. */
+#ifndef LABNIC_FAULTS_H
+#define LABNIC_FAULTS_H
+
+#include <linux/atomic.h>
+#include <linux/types.h>
+
+struct dentry;
+struct labnic_end;
+
+enum labnic_knob {
+	/* Every Nth TCP packet with payload; 0 for none. */
+	LABNIC_DROP_NTH,
+	LABNIC_CORRUPT_NTH,
+	LABNIC_UNSPLIT_NTH,
+	LABNIC_PARTIAL_SPLIT_NTH,
+	LABNIC_REORDER_NTH,
+	LABNIC_WRONG_QUEUE_NTH,
+	/* Others that the data path looks at. */
+	LABNIC_DELAY_US,
+	LABNIC_FAIL_PAGE_POOL,
+	LABNIC_PATH_KNOBS,
+	/* The next N calls; 0 for none. */
+	LABNIC_FAIL_QUEUE_ALLOC = LABNIC_PATH_KNOBS,
+	LABNIC_FAIL_QUEUE_START,
+	LABNIC_FAIL_RULE_INSERT,
+	LABNIC_FAIL_RING_SET,
+	LABNIC_FAIL_RSS_SET,
+	LABNIC_FAIL_CHANNELS,
+	/* Standing refusals, and the errno of fail_rule_insert. */
+	LABNIC_REFUSE_5TUPLE,
+	LABNIC_REFUSE_HDS,
+	LABNIC_RULE_ERRNO,
+	LABNIC_KNOBS
+};
+
+struct labnic_fault {
+	struct labnic_end	*end;
+	atomic_t		value;
+	u32			max;
+};
+
+struct labnic_faults {
+	bool			armed;	/* a knob of the data path is not 0 */
+	atomic_t		arrived;	/* TCP packets with payload */
+	atomic_t		steered;
+	struct labnic_fault	knob[LABNIC_KNOBS];
+	struct dentry		*dir;
+};
+
+void labnic_faults_root_create(void);
+void labnic_faults_root_remove(void);
+void labnic_faults_create(struct labnic_end *end);
+void labnic_faults_remove(struct labnic_end *end);
+u32 labnic_fault_value(const struct labnic_end *end, enum labnic_knob knob);
+bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob);
+bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,
+		      u32 count);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LABNIC_H
+#define LABNIC_H
+
+#include <linux/dma-direct.h>
+#include <linux/hrtimer.h>
+#include <linux/llist.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/u64_stats_sync.h>
+#include <net/netdev_queues.h>
+
+#include "compat.h"
+#include "faults.h"
+
+#define LABNIC_NAME		"labnic"
+#define LABNIC_VERSION		"1.0"
+
+#define LABNIC_MAX_WIRES	16
+#define LABNIC_MAX_QUEUES	64
+#define LABNIC_MIN_RING		64
+#define LABNIC_DEF_RING		1024
+#define LABNIC_MAX_RING		8192
+#define LABNIC_MAX_HDS_THRESH	1024
+#define LABNIC_MAX_PAGE_SIZE	SZ_2M
+#define LABNIC_KEY_SIZE		40
+#define LABNIC_INDIR_SIZE	128
+#define LABNIC_CONTEXTS		16
+#define LABNIC_RULES		64
+
+/* Classification of a packet to be dropped. */
+#define LABNIC_NO_QUEUE		-1
+/* Stands for a queue in a rule that leaves the choice to an RSS context. */
+#define LABNIC_COOKIE_RSS	(RX_CLS_FLOW_WAKE - 1)
+
+/* The fields a packet is classified by, laid out so that a rule is compared
+ * word by word. Addresses and ports stand in the order that Toeplitz hashes.
+ */
+struct labnic_flow {
+	union {
+		struct {
+			__be32	src[4];
+			__be32	dst[4];
+			__be16	sport;
+			__be16	dport;
+			__be16	l3_proto;
+			u8	l4_proto;
+			u8	tos;
+		};
+		u32	word[10];
+	};
+};
+
+/* What the sender's side found out about a packet, in skb->cb until the
+ * receiver has copied it.
+ */
+struct labnic_cb {
+	struct labnic_txq	*txq;
+	u64			due;		/* ns; 0: at once */
+	u32			len;		/* what BQL was told */
+	u32			hash;
+	u16			l4_off;		/* 0: no TCP or UDP header */
+	u16			hdr_len;	/* through the TCP header; 0: not TCP */
+	u8			l3_off;
+	u8			l4_proto;
+	bool			ipv6;
+	u8			hash_type;	/* enum pkt_hash_types */
+};
+
+#define LABNIC_CB(skb)	((struct labnic_cb *)(skb)->cb)
+
+enum labnic_rx_counter {
+	LABNIC_RX_PACKETS,
+	LABNIC_RX_BYTES,
+	LABNIC_RX_ALLOC_FAIL,
+	LABNIC_RX_DROPS,
+	LABNIC_RX_CSUM_UNNECESSARY,
+	LABNIC_RX_CSUM_NONE,
+	LABNIC_RX_CSUM_BAD,
+	LABNIC_RX_GRO_PACKETS,
+	LABNIC_RX_GRO_BYTES,
+	LABNIC_RX_GRO_WIRE_PACKETS,
+	LABNIC_RX_GRO_WIRE_BYTES,
+	LABNIC_RX_SPLIT,
+	LABNIC_RX_UNSPLIT,
+	LABNIC_RX_COUNTERS
+};
+
+enum labnic_tx_counter {
+	LABNIC_TX_PACKETS,
+	LABNIC_TX_BYTES,
+	LABNIC_TX_NEEDS_CSUM,
+	LABNIC_TX_CSUM_NONE,
+	LABNIC_TX_GSO_PACKETS,
+	LABNIC_TX_GSO_BYTES,
+	LABNIC_TX_GSO_WIRE_PACKETS,
+	LABNIC_TX_GSO_WIRE_BYTES,
+	LABNIC_TX_STOP,
+	LABNIC_TX_COUNTERS
+};
+
+/* Counters belong to a queue's index and outlive any one queue. */
+struct labnic_rx_stats {
+	struct u64_stats_sync	syncp;
+	u64_stats_t		value[LABNIC_RX_COUNTERS];
+	atomic_long_t		missed;	/* dropped while the queue was away */
+} ____cacheline_aligned_in_smp;
+
+struct labnic_tx_stats {
+	struct u64_stats_sync	syncp;
+	u64_stats_t		value[LABNIC_TX_COUNTERS];
+	atomic_long_t		wake;
+};
+
+struct labnic_rxq {
+	struct napi_struct	napi;
+	struct labnic_end	*end;
+	struct page_pool	*pool;
+	struct page_pool	*host_pool;	/* pool again unless that is unreadable */
+	struct labnic_rx_stats	*stats;
+	struct sk_buff		*todo;		/* taken from inbox, oldest first */
+	struct sk_buff		*held;		/* back to front, for reorder_nth */
+	struct hrtimer		timer;
+	u16			index;
+	bool			unreadable;
+	bool			proven;		/* has run before: never fails to start */
+
+	struct llist_head	inbox ____cacheline_aligned_in_smp;
+};
+
+/* Lives as long as its end, so the far end may point at it at any time. */
+struct labnic_txq {
+	struct napi_struct	napi;
+	struct labnic_end	*end;
+	struct netdev_queue	*queue;
+	u32			sent;		/* written by xmit */
+	struct labnic_tx_stats	stats;
+
+	struct llist_head	done ____cacheline_aligned_in_smp;
+	u32			completed;	/* written by the TX NAPI */
+} ____cacheline_aligned_in_smp;
+
+/* Packets on their way back to the TX queue they came from. */
+struct labnic_returns {
+	struct labnic_txq	*txq;
+	struct llist_node	*first;
+	struct llist_node	*last;
+};
+
+struct labnic_end {
+	struct net_device	*dev;
+	struct labnic_end	*peer;
+	struct device		*parent;
+	struct labnic_rxq __rcu	**rxq;
+	struct labnic_rx_stats	*rx_stats;
+	struct labnic_txq	*txq;
+	struct labnic_rss __rcu	*rss[LABNIC_CONTEXTS];
+	struct labnic_rules __rcu *rules;
+	u32			tx_ring;
+	u32			rx_ring;
+	u32			hds_thresh;
+	bool			split;
+	u16			wire;
+	char			side;		/* 'a' or 'b' */
+	atomic_long_t		rule_drops;
+	struct labnic_faults	faults;
+};
+
+/* With no IOMMU and no bounce buffers a DMA address is a physical one, and
+ * the NIC's DMA is a memcpy.
+ */
+static inline void *labnic_dma_va(const struct labnic_end *end, dma_addr_t addr)
+{
+	return phys_to_virt(dma_to_phys(end->parent, addr));
+}
+
+static inline unsigned int labnic_segments(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) ? max_t(u16, skb_shinfo(skb)->gso_segs, 1) : 1;
+}
+
+/* Bytes on the wire: a TSO packet repeats its headers in each segment. */
+static inline u64 labnic_wire_bytes(const struct sk_buff *skb,
+				    unsigned int segments)
+{
+	return skb->len + (u64)(segments - 1) * LABNIC_CB(skb)->hdr_len;
+}
+
+/* netdev.c */
+struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
+				     u16 wire, char side);
+void labnic_end_destroy(struct labnic_end *end);
+
+/* queue.c */
+extern const struct netdev_queue_mgmt_ops labnic_queue_ops;
+int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to);
+void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to);
+int labnic_rx_rebuild(struct labnic_end *end);
+
+/* rx.c */
+int labnic_rx_poll(struct napi_struct *napi, int budget);
+void labnic_rx_purge(struct labnic_rxq *rq);
+
+/* segment.c */
+void labnic_segment_fix(void *header, const struct sk_buff *tx,
+			unsigned int index, unsigned int payload, bool last);
+
+/* tx.c */
+netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev);
+void labnic_tx_open(struct labnic_end *end);
+void labnic_tx_close(struct labnic_end *end);
+void labnic_tx_return(struct labnic_returns *returns, struct sk_buff *skb);
+void labnic_tx_return_flush(struct labnic_returns *returns);
+
+/* parse.c */
+void labnic_parse(struct sk_buff *skb, struct labnic_flow *flow);
+int labnic_checksum(const struct sk_buff *skb);
+int labnic_classify(struct labnic_end *end, struct sk_buff *skb,
+		    const struct labnic_flow *flow);
+
+/* rss.c */
+int labnic_rss_init(struct labnic_end *end);
+void labnic_rss_destroy(struct labnic_end *end);
+int labnic_rss_spread(struct labnic_end *end, unsigned int queues);
+u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
+		    const struct labnic_flow *flow);
+u32 labnic_get_rxfh_key_size(struct net_device *dev);
+u32 labnic_get_rxfh_indir_size(struct net_device *dev);
+int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh);
+int labnic_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
+		    struct netlink_ext_ack *extack);
+int labnic_get_rxfh_fields(struct net_device *dev,
+			   struct ethtool_rxfh_fields *fields);
+int labnic_create_rxfh_context(struct net_device *dev,
+			       struct ethtool_rxfh_context *ctx,
+			       const struct ethtool_rxfh_param *rxfh,
+			       struct netlink_ext_ack *extack);
+int labnic_modify_rxfh_context(struct net_device *dev,
+			       struct ethtool_rxfh_context *ctx,
+			       const struct ethtool_rxfh_param *rxfh,
+			       struct netlink_ext_ack *extack);
+int labnic_remove_rxfh_context(struct net_device *dev,
+			       struct ethtool_rxfh_context *ctx, u32 context,
+			       struct netlink_ext_ack *extack);
+
+/* ntuple.c */
+void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
+			u64 *cookie, u32 *context);
+void labnic_rules_destroy(struct labnic_end *end);
+int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
+		     u32 *locations);
+int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);
+
+/* ethtool.c */
+extern const struct ethtool_ops labnic_ethtool_ops;
+
+/* stats.c */
+extern const struct netdev_stat_ops labnic_stat_ops;
+void labnic_stats_init(struct labnic_end *end);
+void labnic_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
+int labnic_get_sset_count(struct net_device *dev, int sset);
+void labnic_get_strings(struct net_device *dev, u32 sset, u8 *data);
+void labnic_get_ethtool_stats(struct net_device *dev,
+			      struct ethtool_stats *unused, u64 *data);
+
+static inline void labnic_count(u64_stats_t *values, unsigned int which,
+				unsigned long n)
+{
+	u64_stats_add(&values[which], n);
+}
+
+#endif

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A software NIC for trying device memory TCP without hardware: module
+ * parameters, and one platform device per wire.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/module.h>
+#include <linux/platform_device.h>
+
+#include "labnic.h"
+
+#ifdef CONFIG_HIGHMEM
+#error "labnic copies through the kernel's direct map and needs all memory in it"
+#endif
+
+static unsigned int wires = 1;
+module_param(wires, uint, 0444);
+MODULE_PARM_DESC(wires, "Wires, each with two ends (1 to 16)");
+
+static unsigned int queues = 8;
+module_param(queues, uint, 0444);
+MODULE_PARM_DESC(queues, "RX and TX queues of each end (1 to 64)");
+
+static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
+
+struct labnic_wire {
+	struct labnic_end	*end[2];
+};
+
+static int labnic_probe(struct platform_device *pdev)
+{
+	struct device *parent = &pdev->dev;
+	struct labnic_wire *wire;
+	struct net_device *dev;
+	int i, err;
+
+	/* A narrower mask would bring bounce buffers in between, and the copy
+	 * would miss the memory it is meant for.
+	 */
+	err = dma_coerce_mask_and_coherent(parent, DMA_BIT_MASK(64));
+	if (err)
+		return err;
+	dma_set_max_seg_size(parent, UINT_MAX);
+
+	wire = devm_kzalloc(parent, sizeof(*wire), GFP_KERNEL);
+	if (!wire)
+		return -ENOMEM;
+
+	for (i = 0; i < 2; i++) {
+		dev = labnic_end_create(parent, queues, pdev->id, 'a' + i);
+		if (IS_ERR(dev)) {
+			err = PTR_ERR(dev);
+			goto err_destroy;
+		}
+		wire->end[i] = netdev_priv(dev);
+	}
+	wire->end[0]->peer = wire->end[1];
+	wire->end[1]->peer = wire->end[0];
+
+	for (i = 0; i < 2; i++) {
+		err = register_netdev(wire->end[i]->dev);
+		if (err)
+			goto err_unregister;
+		labnic_faults_create(wire->end[i]);
+	}
+	platform_set_drvdata(pdev, wire);
+	return 0;
+
+err_unregister:
+	while (i--) {
+		labnic_faults_remove(wire->end[i]);
+		unregister_netdev(wire->end[i]->dev);
+	}
+	i = 2;
+err_destroy:
+	while (i--)
+		labnic_end_destroy(wire->end[i]);
+	return err;
+}
+
+static void labnic_remove(struct platform_device *pdev)
+{
+	struct labnic_wire *wire = platform_get_drvdata(pdev);
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		labnic_faults_remove(wire->end[i]);
+		unregister_netdev(wire->end[i]->dev);
+	}
+	/* Each end looks into the other until both are unregistered. */
+	for (i = 0; i < 2; i++)
+		labnic_end_destroy(wire->end[i]);
+}
+
+static struct platform_driver labnic_driver = {
+	.probe	= labnic_probe,
+	.remove	= labnic_remove,
+	.driver	= {
+		.name			= LABNIC_NAME,
+		.suppress_bind_attrs	= true,
+	},
+};
+
+static void labnic_devices_remove(void)
+{
+	int i;
+
+	for (i = 0; i < LABNIC_MAX_WIRES; i++)
+		if (labnic_devices[i])
+			platform_device_unregister(labnic_devices[i]);
+}
+
+static int __init labnic_init(void)
+{
+	struct platform_device *pdev;
+	int i, err;
+
+	if (!wires || wires > LABNIC_MAX_WIRES) {
+		pr_err("%s: wires must be 1 to %d\n", LABNIC_NAME,
+		       LABNIC_MAX_WIRES);
+		return -EINVAL;
+	}
+	if (!queues || queues > LABNIC_MAX_QUEUES) {
+		pr_err("%s: queues must be 1 to %d\n", LABNIC_NAME,
+		       LABNIC_MAX_QUEUES);
+		return -EINVAL;
+	}
+
+	labnic_faults_root_create();
+	err = platform_driver_register(&labnic_driver);
+	if (err)
+		goto err_root;
+
+	for (i = 0; i < wires; i++) {
+		pdev = platform_device_register_simple(LABNIC_NAME, i, NULL, 0);
+		if (IS_ERR(pdev)) {
+			err = PTR_ERR(pdev);
+			goto err_devices;
+		}
+		labnic_devices[i] = pdev;
+		/* A failed probe is no error to the bus, but it is one here. */
+		if (!platform_get_drvdata(pdev)) {
+			err = -ENODEV;
+			goto err_devices;
+		}
+	}
+	return 0;
+
+err_devices:
+	labnic_devices_remove();
+	platform_driver_unregister(&labnic_driver);
+err_root:
+	labnic_faults_root_remove();
+	return err;
+}
+
+static void __exit labnic_exit(void)
+{
+	labnic_devices_remove();
+	platform_driver_unregister(&labnic_driver);
+	labnic_faults_root_remove();
+}
+
+module_init(labnic_init);
+module_exit(labnic_exit);
+
+MODULE_DESCRIPTION("Software NIC for device memory TCP");
+MODULE_VERSION(LABNIC_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One end of a wire as a net device. */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <net/netdev_lock.h>
+
+#include "labnic.h"
+
+/* Both ends' states are read and written under the RTNL lock only. */
+static void labnic_update_carrier(struct labnic_end *end)
+{
+	struct net_device *dev = end->dev, *peer = end->peer->dev;
+
+	if (netif_running(dev) && netif_running(peer)) {
+		netif_carrier_on(dev);
+		netif_carrier_on(peer);
+	} else {
+		netif_carrier_off(dev);
+		netif_carrier_off(peer);
+	}
+}
+
+static int labnic_open(struct net_device *dev)
+{
+	struct labnic_end *end = netdev_priv(dev);
+	int err;
+
+	err = labnic_rx_open(end, 0, dev->real_num_rx_queues);
+	if (err)
+		return err;
+	labnic_tx_open(end);
+	netif_tx_start_all_queues(dev);
+	labnic_update_carrier(end);
+	return 0;
+}
+
+static int labnic_stop(struct net_device *dev)
+{
+	struct labnic_end *end = netdev_priv(dev);
+
+	labnic_update_carrier(end);
+	netif_tx_disable(dev);
+	labnic_tx_close(end);
+	labnic_rx_close(end, 0, dev->real_num_rx_queues);
+	return 0;
+}
+
+/* The segmenter knows plain headers only; the stack cuts the rest. */
+static netdev_features_t labnic_features_check(struct sk_buff *skb,
+					       struct net_device *dev,
+					       netdev_features_t features)
+{
+	if (skb_is_gso(skb) &&
+	    (!skb_is_gso_tcp(skb) || skb->encapsulation ||
+	     skb_mac_offset(skb) ||
+	     (skb->protocol == htons(ETH_P_IPV6) &&
+	      skb_network_header_len(skb) != sizeof(struct ipv6hdr)) ||
+	     skb_headlen(skb) < skb_tcp_all_headers(skb)))
+		features &= ~NETIF_F_GSO_MASK;
+	return vlan_features_check(skb, features);
+}
+
+static int labnic_get_phys_port_name(struct net_device *dev, char *name,
+				     size_t len)
+{
+	struct labnic_end *end = netdev_priv(dev);
+
+	return snprintf(name, len, "w%u%c", end->wire, end->side) >= len ?
+		-EINVAL : 0;
+}
+
+static const struct net_device_ops labnic_netdev_ops = {
+	.ndo_open		= labnic_open,
+	.ndo_stop		= labnic_stop,
+	.ndo_start_xmit		= labnic_xmit,
+	.ndo_features_check	= labnic_features_check,
+	.ndo_set_mac_address	= eth_mac_addr,
+	.ndo_validate_addr	= eth_validate_addr,
+	.ndo_get_stats64	= labnic_get_stats64,
+	.ndo_get_phys_port_name	= labnic_get_phys_port_name,
+};
+
+static void labnic_setup(struct net_device *dev)
+{
+	netdev_features_t fixed = NETIF_F_HIGHDMA | NETIF_F_RXCSUM;
+	netdev_features_t settable = NETIF_F_SG | NETIF_F_HW_CSUM |
+		NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN |
+		NETIF_F_TSO_MANGLEID | NETIF_F_GRO_HW | NETIF_F_NTUPLE |
+		NETIF_F_RXHASH;
+
+	dev->netdev_ops = &labnic_netdev_ops;
+	dev->ethtool_ops = &labnic_ethtool_ops;
+	dev->queue_mgmt_ops = &labnic_queue_ops;
+	dev->stat_ops = &labnic_stat_ops;
+
+	/* A packet is threaded onto lists while the NIC has it. */
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
+	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
+
+	/* RXCSUM is fixed: checksums are never filled in on the way, so there
+	 * would be nothing for the stack to verify.
+	 */
+	dev->hw_features = settable;
+	dev->features = fixed | settable;
+	dev->max_mtu = ETH_MAX_MTU;
+	labnic_enable_netmem_tx(dev);
+}
+
+void labnic_end_destroy(struct labnic_end *end)
+{
+	labnic_rules_destroy(end);
+	labnic_rss_destroy(end);
+	kvfree(end->txq);
+	kvfree(end->rx_stats);
+	kvfree(end->rxq);
+	free_netdev(end->dev);
+}
+
+struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
+				     u16 wire, char side)
+{
+	struct labnic_end *end;
+	struct net_device *dev;
+	unsigned int i;
+	int err = -ENOMEM;
+
+	dev = alloc_etherdev_mqs(sizeof(*end), queues, queues);
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+
+	SET_NETDEV_DEV(dev, parent);
+	dev->dev_port = side - 'a';
+	eth_hw_addr_random(dev);
+	labnic_setup(dev);
+	netif_carrier_off(dev);
+	netdev_lockdep_set_classes(dev);
+
+	end = netdev_priv(dev);
+	end->dev = dev;
+	end->parent = parent;
+	end->wire = wire;
+	end->side = side;
+	end->rx_ring = LABNIC_DEF_RING;
+	end->tx_ring = LABNIC_DEF_RING;
+
+	end->rxq = kvcalloc(queues, sizeof(*end->rxq), GFP_KERNEL);
+	end->rx_stats = kvcalloc(queues, sizeof(*end->rx_stats), GFP_KERNEL);
+	end->txq = kvcalloc(queues, sizeof(*end->txq), GFP_KERNEL);
+	if (!end->rxq || !end->rx_stats || !end->txq)
+		goto err_destroy;
+
+	for (i = 0; i < queues; i++) {
+		end->txq[i].end = end;
+		end->txq[i].queue = netdev_get_tx_queue(dev, i);
+		init_llist_head(&end->txq[i].done);
+	}
+	labnic_stats_init(end);
+	err = labnic_rss_init(end);
+	if (err)
+		goto err_destroy;
+	return dev;
+
+err_destroy:
+	labnic_end_destroy(end);
+	return ERR_PTR(err);
+}

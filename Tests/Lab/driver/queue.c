@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/* RX queues: their memory, and starting and stopping them one by one. */
+#include <net/netdev_lock.h>
+#include <net/netdev_rx_queue.h>
+#include <net/page_pool/helpers.h>
+
+#include "labnic.h"
+
+/* What the core holds for a queue that is being exchanged. */
+struct labnic_queue_mem {
+	struct labnic_rxq	*rq;
+};
+
+static struct page_pool *labnic_pool_create(struct labnic_rxq *rq,
+					    unsigned int order, bool unreadable)
+{
+	struct page_pool_params params = {
+		.flags		= PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV,
+		.order		= order,
+		.pool_size	= max(rq->end->rx_ring >> order, 64U),
+		.nid		= NUMA_NO_NODE,
+		.dev		= rq->end->parent,
+		.netdev		= rq->end->dev,
+		.napi		= &rq->napi,
+		.queue_idx	= rq->index,
+		.dma_dir	= DMA_FROM_DEVICE,
+		.max_len	= PAGE_SIZE << order,
+	};
+
+	if (unreadable)
+		params.flags |= PP_FLAG_ALLOW_UNREADABLE_NETMEM;
+	return page_pool_create(&params);
+}
+
+static enum hrtimer_restart labnic_rx_timer(struct hrtimer *timer)
+{
+	struct labnic_rxq *rq = container_of(timer, struct labnic_rxq, timer);
+
+	napi_schedule(&rq->napi);
+	return HRTIMER_NORESTART;
+}
+
+/* A queue on its way back to ordinary memory must come up: the core has no
+ * use for a failure there but to warn.
+ */
+static bool labnic_may_fail(struct labnic_end *end, unsigned int index)
+{
+	struct labnic_rxq *old = rcu_access_pointer(end->rxq[index]);
+
+	return !old || !old->unreadable ||
+	       netif_rxq_has_unreadable_mp(end->dev, index);
+}
+
+static struct labnic_rxq *
+labnic_rxq_create(struct labnic_end *end, const struct netdev_queue_config *cfg,
+		  unsigned int index)
+{
+	unsigned int order = get_order(cfg->rx_page_size ?: PAGE_SIZE);
+	struct labnic_rxq *rq;
+	int err;
+
+	if (labnic_may_fail(end, index) &&
+	    labnic_fault_take(end, LABNIC_FAIL_QUEUE_ALLOC))
+		return ERR_PTR(-ENOMEM);
+
+	rq = kzalloc(sizeof(*rq), GFP_KERNEL);
+	if (!rq)
+		return ERR_PTR(-ENOMEM);
+
+	rq->end = end;
+	rq->index = index;
+	rq->stats = &end->rx_stats[index];
+	rq->unreadable = netif_rxq_has_unreadable_mp(end->dev, index);
+	init_llist_head(&rq->inbox);
+	hrtimer_setup(&rq->timer, labnic_rx_timer, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL);
+
+	rq->pool = labnic_pool_create(rq, order, rq->unreadable);
+	if (IS_ERR(rq->pool)) {
+		err = PTR_ERR(rq->pool);
+		goto err_free;
+	}
+	rq->host_pool = rq->pool;
+	if (rq->unreadable) {
+		rq->host_pool = labnic_pool_create(rq, 0, false);
+		if (IS_ERR(rq->host_pool)) {
+			err = PTR_ERR(rq->host_pool);
+			goto err_pool;
+		}
+	}
+	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll, index);
+	return rq;
+
+err_pool:
+	page_pool_destroy(rq->pool);
+err_free:
+	kfree(rq);
+	return ERR_PTR(err);
+}
+
+static void labnic_rxq_free(struct labnic_rxq *rq)
+{
+	netif_napi_del_locked(&rq->napi);
+	if (rq->host_pool != rq->pool)
+		page_pool_destroy(rq->host_pool);
+	page_pool_destroy(rq->pool);
+	kfree(rq);
+}
+
+static void labnic_rxq_start(struct labnic_rxq *rq)
+{
+	struct labnic_end *end = rq->end;
+
+	rq->proven = true;
+	netif_queue_set_napi(end->dev, rq->index, NETDEV_QUEUE_TYPE_RX,
+			     &rq->napi);
+	napi_enable_locked(&rq->napi);
+	rcu_assign_pointer(end->rxq[rq->index], rq);
+}
+
+static struct labnic_rxq *labnic_rxq_stop(struct labnic_end *end,
+					  unsigned int index)
+{
+	struct labnic_rxq *rq;
+
+	rq = rcu_replace_pointer(end->rxq[index], NULL,
+				 lockdep_is_held(&end->dev->lock));
+	/* The far end puts nothing into the inbox after this. */
+	synchronize_net();
+	napi_disable_locked(&rq->napi);
+	hrtimer_cancel(&rq->timer);
+	page_pool_disable_direct_recycling(rq->pool);
+	if (rq->host_pool != rq->pool)
+		page_pool_disable_direct_recycling(rq->host_pool);
+	netif_queue_set_napi(end->dev, index, NETDEV_QUEUE_TYPE_RX, NULL);
+	labnic_rx_purge(rq);
+	return rq;
+}
+
+void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to)
+{
+	while (to > from)
+		labnic_rxq_free(labnic_rxq_stop(end, --to));
+}
+
+int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to)
+{
+	struct netdev_queue_config cfg;
+	struct labnic_rxq *rq;
+	unsigned int i;
+
+	for (i = from; i < to; i++) {
+		netdev_queue_config(end->dev, i, &cfg);
+		rq = labnic_rxq_create(end, &cfg, i);
+		if (IS_ERR(rq)) {
+			labnic_rx_close(end, from, i);
+			return PTR_ERR(rq);
+		}
+		labnic_rxq_start(rq);
+	}
+	return 0;
+}
+
+/* Exchanges every running queue for one made to the end's present settings,
+ * or none of them.
+ */
+int labnic_rx_rebuild(struct labnic_end *end)
+{
+	unsigned int i, n = end->dev->real_num_rx_queues;
+	struct netdev_queue_config cfg;
+	struct labnic_rxq **fresh;
+	int err;
+
+	fresh = kcalloc(n, sizeof(*fresh), GFP_KERNEL);
+	if (!fresh)
+		return -ENOMEM;
+
+	for (i = 0; i < n; i++) {
+		netdev_queue_config(end->dev, i, &cfg);
+		fresh[i] = labnic_rxq_create(end, &cfg, i);
+		if (IS_ERR(fresh[i])) {
+			err = PTR_ERR(fresh[i]);
+			goto err_free;
+		}
+	}
+	for (i = 0; i < n; i++) {
+		labnic_rxq_free(labnic_rxq_stop(end, i));
+		labnic_rxq_start(fresh[i]);
+	}
+	kfree(fresh);
+	return 0;
+
+err_free:
+	while (i--)
+		labnic_rxq_free(fresh[i]);
+	kfree(fresh);
+	return err;
+}
+
+static int labnic_queue_mem_alloc(struct net_device *dev,
+				  struct netdev_queue_config *cfg, void *mem,
+				  int index)
+{
+	struct labnic_queue_mem *qmem = mem;
+	struct labnic_rxq *rq;
+
+	rq = labnic_rxq_create(netdev_priv(dev), cfg, index);
+	if (IS_ERR(rq))
+		return PTR_ERR(rq);
+	qmem->rq = rq;
+	return 0;
+}
+
+static void labnic_queue_mem_free(struct net_device *dev, void *mem)
+{
+	struct labnic_queue_mem *qmem = mem;
+
+	if (qmem->rq)
+		labnic_rxq_free(qmem->rq);
+}
+
+static int labnic_queue_start(struct net_device *dev,
+			      struct netdev_queue_config *cfg, void *mem,
+			      int index)
+{
+	struct labnic_queue_mem *qmem = mem;
+	struct labnic_rxq *rq = qmem->rq;
+
+	if (!rq->proven && rq->unreadable &&
+	    labnic_fault_take(rq->end, LABNIC_FAIL_QUEUE_START))
+		return -EIO;
+	labnic_rxq_start(rq);
+	return 0;
+}
+
+static int labnic_queue_stop(struct net_device *dev, void *mem, int index)
+{
+	struct labnic_queue_mem *qmem = mem;
+
+	qmem->rq = labnic_rxq_stop(netdev_priv(dev), index);
+	return 0;
+}
+
+static struct device *labnic_queue_dma_dev(struct net_device *dev, int index)
+{
+	return ((struct labnic_end *)netdev_priv(dev))->parent;
+}
+
+static void labnic_default_qcfg(struct net_device *dev,
+				struct netdev_queue_config *cfg)
+{
+	cfg->rx_page_size = PAGE_SIZE;
+}
+
+static int labnic_validate_qcfg(struct net_device *dev,
+				struct netdev_queue_config *cfg,
+				struct netlink_ext_ack *extack)
+{
+	if (!is_power_of_2(cfg->rx_page_size) ||
+	    cfg->rx_page_size < PAGE_SIZE ||
+	    cfg->rx_page_size > LABNIC_MAX_PAGE_SIZE) {
+		NL_SET_ERR_MSG_FMT(extack,
+				   "rx-page-size must be a power of 2 from %lu to %u",
+				   PAGE_SIZE, LABNIC_MAX_PAGE_SIZE);
+		return -ERANGE;
+	}
+	return 0;
+}
+
+const struct netdev_queue_mgmt_ops labnic_queue_ops = {
+	.ndo_queue_mem_size	= sizeof(struct labnic_queue_mem),
+	.ndo_queue_mem_alloc	= labnic_queue_mem_alloc,
+	.ndo_queue_mem_free	= labnic_queue_mem_free,
+	.ndo_queue_start	= labnic_queue_start,
+	.ndo_queue_stop		= labnic_queue_stop,
+	.ndo_queue_get_dma_dev	= labnic_queue_dma_dev,
+	.ndo_default_qcfg	= labnic_default_qcfg,
+	.ndo_validate_qcfg	= labnic_validate_qcfg,
+	.supported_params	= QCFG_RX_PAGE_SIZE,
+};

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The receiving side: takes packets from the inbox, copies them into buffers
+ * of this end, and hands them to the stack.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <net/page_pool/helpers.h>
+
+#include "labnic.h"
+
+/* A packet no longer than this that is not split is copied whole into the
+ * linear part; of a longer one without a known header, so much of it.
+ */
+#define LABNIC_COPY_BREAK	256
+#define LABNIC_UNKNOWN_HEADER	128
+/* IPv4 and TCP, both with all the options there can be. */
+#define LABNIC_MAX_HEADER	(ETH_HLEN + 60 + 60)
+/* What partial_split_nth puts into the linear part. */
+#define LABNIC_PARTIAL_BYTES	64
+
+/* Where the copying has got to in the sender's packet. */
+struct labnic_source {
+	struct labnic_end	*end;
+	const struct sk_buff	*skb;
+	unsigned int		pos;		/* into the piece */
+	int			frag;		/* -1: the linear part */
+};
+
+/* How one packet is to be delivered. */
+struct labnic_delivery {
+	struct page_pool	*pool;
+	unsigned int		header;		/* bytes of header */
+	unsigned int		linear;		/* bytes of payload beside it */
+	unsigned int		payload;
+	bool			split;
+	bool			plain;		/* memory of no pool */
+	bool			corrupt;
+	bool			hold;
+};
+
+static void *labnic_frag_va(struct labnic_end *end, const skb_frag_t *frag)
+{
+	netmem_ref netmem = skb_frag_netmem(frag);
+
+	if (!netmem_is_net_iov(netmem))
+		return skb_frag_address(frag);
+	return labnic_dma_va(end, netmem_get_dma_addr(netmem)) +
+	       skb_frag_off(frag);
+}
+
+/* Steps over as much of the next @len bytes as lies in one piece. */
+static unsigned int labnic_source_step(struct labnic_source *src,
+				       unsigned int len, const void **from)
+{
+	const skb_frag_t *frag;
+	unsigned int size;
+
+	if (src->frag < 0) {
+		size = skb_headlen(src->skb);
+		*from = src->skb->data + src->pos;
+	} else {
+		frag = &skb_shinfo(src->skb)->frags[src->frag];
+		size = skb_frag_size(frag);
+		*from = labnic_frag_va(src->end, frag) + src->pos;
+	}
+	len = min(len, size - src->pos);
+	src->pos += len;
+	if (src->pos == size) {
+		src->pos = 0;
+		src->frag++;
+	}
+	return len;
+}
+
+static void labnic_source_copy(struct labnic_source *src, void *to,
+			       unsigned int len)
+{
+	const void *from;
+	unsigned int n;
+
+	for (; len; len -= n, to += n) {
+		n = labnic_source_step(src, len, &from);
+		memcpy(to, from, n);
+	}
+}
+
+static void labnic_source_skip(struct labnic_source *src, unsigned int len)
+{
+	const void *from;
+
+	while (len)
+		len -= labnic_source_step(src, len, &from);
+}
+
+/* Buffers larger than a packet are shared by packets, so that large pages do
+ * not waste a page each.
+ */
+static bool labnic_fill_pool(struct labnic_rxq *rq, struct sk_buff *skb,
+			     struct labnic_source *src,
+			     const struct labnic_delivery *how)
+{
+	unsigned int max = PAGE_SIZE << how->pool->p.order;
+	unsigned int left = how->payload - how->linear;
+	unsigned int n, room, offset;
+	netmem_ref netmem;
+	u8 *to;
+	int i;
+
+	if (left)
+		skb_mark_for_recycle(skb);
+	for (i = 0; left; i++, left -= n) {
+		if (unlikely(i == MAX_SKB_FRAGS))
+			return false;
+		if (unlikely(READ_ONCE(rq->end->faults.armed)) &&
+		    labnic_fault_take(rq->end, LABNIC_FAIL_PAGE_POOL))
+			return false;
+		n = min(left, max);
+		room = n;
+		netmem = page_pool_dev_alloc_netmem(how->pool, &offset, &room);
+		if (unlikely(!netmem))
+			return false;
+		to = labnic_dma_va(rq->end, page_pool_get_dma_addr_netmem(netmem)) +
+		     offset;
+		labnic_source_copy(src, to, n);
+		if (unlikely(how->corrupt) && !i)
+			*to ^= 1;
+		skb_add_rx_frag_netmem(skb, i, netmem, offset, n, room);
+	}
+	return true;
+}
+
+/* For the faults: pages that are no pool's never merge with a pool's. */
+static struct sk_buff *labnic_build_plain(struct labnic_source *src,
+					  const void *header,
+					  const struct labnic_delivery *how)
+{
+	unsigned int data = how->payload;
+	struct sk_buff *skb;
+	int i, err;
+
+	skb = alloc_skb_with_frags(NET_SKB_PAD + how->header, data,
+				   PAGE_ALLOC_COSTLY_ORDER, &err, GFP_ATOMIC);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, NET_SKB_PAD);
+	skb_put_data(skb, header, how->header);
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+		labnic_source_copy(src, skb_frag_address(frag),
+				   skb_frag_size(frag));
+		if (how->corrupt && !i)
+			*(u8 *)skb_frag_address(frag) ^= 1;
+	}
+	skb->len += data;
+	skb->data_len = data;
+	return skb;
+}
+
+static struct sk_buff *labnic_build(struct labnic_rxq *rq,
+				    struct labnic_source *src,
+				    const void *header,
+				    const struct labnic_delivery *how)
+{
+	unsigned int linear = how->header + how->linear;
+	struct sk_buff *skb;
+
+	if (unlikely(how->plain))
+		return labnic_build_plain(src, header, how);
+
+	/* A head that is a page fragment could be merged as a readable fragment
+	 * into a packet of device memory, so payload beside the header of one
+	 * calls for a head of another kind.
+	 */
+	if (unlikely(how->linear && how->split))
+		skb = alloc_skb(linear, GFP_ATOMIC);
+	else
+		skb = napi_alloc_skb(&rq->napi, linear);
+	if (unlikely(!skb))
+		return NULL;
+
+	skb_put_data(skb, header, how->header);
+	if (how->linear) {
+		labnic_source_copy(src, skb_put(skb, how->linear), how->linear);
+		if (unlikely(how->corrupt) && how->linear == how->payload)
+			skb->data[how->header] ^= 1;
+	}
+	if (!labnic_fill_pool(rq, skb, src, how)) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+/* Decides where the payload goes. TCP goes to the queue's own pool when header
+ * split says so; anything else stays in memory that the CPU may read.
+ */
+static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
+			int csum, unsigned int header, unsigned int payload,
+			struct labnic_delivery *how)
+{
+	struct labnic_end *end = rq->end;
+
+	how->header = header;
+	how->payload = payload;
+	how->split = READ_ONCE(end->split) && payload && cb->hdr_len &&
+		     csum == CHECKSUM_UNNECESSARY &&
+		     header + payload > READ_ONCE(end->hds_thresh);
+	if (how->split) {
+		how->pool = rq->pool;
+		return;
+	}
+	how->pool = rq->host_pool;
+	if (header + payload <= LABNIC_COPY_BREAK)
+		how->linear = payload;
+	else if (!header)
+		how->linear = min(payload, LABNIC_UNKNOWN_HEADER);
+}
+
+/* Returns false if the packet is to be dropped. */
+static bool labnic_plan_faults(struct labnic_rxq *rq,
+			       struct labnic_delivery *how)
+{
+	struct labnic_end *end = rq->end;
+	u32 n = atomic_inc_return(&end->faults.arrived);
+
+	if (labnic_fault_nth(end, LABNIC_DROP_NTH, n))
+		return false;
+	how->corrupt = labnic_fault_nth(end, LABNIC_CORRUPT_NTH, n);
+	how->hold = labnic_fault_nth(end, LABNIC_REORDER_NTH, n);
+	if (labnic_fault_nth(end, LABNIC_UNSPLIT_NTH, n))
+		how->plain = true;
+	else if (how->split && how->payload > 1 &&
+		 labnic_fault_nth(end, LABNIC_PARTIAL_SPLIT_NTH, n))
+		how->linear = min(how->payload - 1, LABNIC_PARTIAL_BYTES);
+	return true;
+}
+
+static void labnic_release_held(struct labnic_rxq *rq)
+{
+	struct sk_buff *skb = rq->held;
+
+	rq->held = NULL;
+	napi_gro_receive(&rq->napi, skb);
+}
+
+static void labnic_hand_over(struct labnic_rxq *rq, struct sk_buff *skb,
+			     bool hold)
+{
+	bool held = rq->held;
+
+	if (unlikely(hold && !held)) {
+		rq->held = skb;
+		return;
+	}
+	napi_gro_receive(&rq->napi, skb);
+	if (unlikely(held))
+		labnic_release_held(rq);
+}
+
+static void labnic_rx_count_drop(struct labnic_rxq *rq, bool alloc_fail,
+				 unsigned int packets)
+{
+	struct labnic_rx_stats *stats = rq->stats;
+
+	u64_stats_update_begin(&stats->syncp);
+	labnic_count(stats->value, LABNIC_RX_DROPS, packets);
+	if (alloc_fail)
+		labnic_count(stats->value, LABNIC_RX_ALLOC_FAIL, packets);
+	u64_stats_update_end(&stats->syncp);
+}
+
+static void labnic_rx_count(struct labnic_rxq *rq, const struct sk_buff *skb,
+			    const struct labnic_delivery *how, int csum,
+			    unsigned int segments)
+{
+	u64 bytes = skb->len + (u64)(segments - 1) * how->header;
+	struct labnic_rx_stats *stats = rq->stats;
+	u64_stats_t *value = stats->value;
+
+	u64_stats_update_begin(&stats->syncp);
+	labnic_count(value, LABNIC_RX_PACKETS, segments);
+	labnic_count(value, LABNIC_RX_BYTES, bytes);
+	if (csum == CHECKSUM_UNNECESSARY)
+		labnic_count(value, LABNIC_RX_CSUM_UNNECESSARY, segments);
+	else if (csum == CHECKSUM_NONE)
+		labnic_count(value, LABNIC_RX_CSUM_NONE, segments);
+	else
+		labnic_count(value, LABNIC_RX_CSUM_BAD, segments);
+	if (skb_is_gso(skb)) {
+		labnic_count(value, LABNIC_RX_GRO_PACKETS, 1);
+		labnic_count(value, LABNIC_RX_GRO_BYTES, skb->len);
+		labnic_count(value, LABNIC_RX_GRO_WIRE_PACKETS, segments);
+		labnic_count(value, LABNIC_RX_GRO_WIRE_BYTES, bytes);
+	}
+	if (how->split && !how->plain)
+		labnic_count(value, LABNIC_RX_SPLIT, segments);
+	else
+		labnic_count(value, LABNIC_RX_UNSPLIT, segments);
+	u64_stats_update_end(&stats->syncp);
+}
+
+/* Delivers the next @payload bytes of the sender's packet under @header, as
+ * @segments packets of the wire in one.
+ */
+static void labnic_deliver(struct labnic_rxq *rq, struct labnic_source *src,
+			   const void *header, unsigned int header_len,
+			   unsigned int payload, int csum,
+			   unsigned int segments)
+{
+	const struct skb_shared_info *from = skb_shinfo(src->skb);
+	const struct labnic_cb *cb = LABNIC_CB(src->skb);
+	struct net_device *dev = rq->end->dev;
+	struct labnic_delivery how = {};
+	struct skb_shared_info *info;
+	struct sk_buff *skb;
+
+	labnic_plan(rq, cb, csum, header_len, payload, &how);
+	if (unlikely(READ_ONCE(rq->end->faults.armed)) && cb->hdr_len &&
+	    payload && !labnic_plan_faults(rq, &how)) {
+		labnic_rx_count_drop(rq, false, segments);
+		return;
+	}
+	skb = labnic_build(rq, src, header, &how);
+	if (unlikely(!skb)) {
+		labnic_rx_count_drop(rq, true, segments);
+		return;
+	}
+	if (segments > 1) {
+		info = skb_shinfo(skb);
+		info->gso_size = from->gso_size;
+		info->gso_segs = segments;
+		info->gso_type = from->gso_type & (SKB_GSO_TCPV4 |
+			SKB_GSO_TCPV6 | SKB_GSO_TCP_ECN | SKB_GSO_TCP_FIXEDID);
+	}
+	labnic_rx_count(rq, skb, &how, csum, segments);
+
+	skb->ip_summed = csum == CHECKSUM_UNNECESSARY ? csum : CHECKSUM_NONE;
+	if (dev->features & NETIF_F_RXHASH)
+		skb_set_hash(skb, cb->hash, cb->hash_type);
+	skb_record_rx_queue(skb, rq->index);
+	skb->protocol = eth_type_trans(skb, dev);
+	labnic_hand_over(rq, skb, how.hold);
+}
+
+/* What a plain NIC would see: the segments of a TSO packet one by one. A
+ * segment that is dropped half copied must not move the start of the next.
+ */
+static void labnic_deliver_segments(struct labnic_rxq *rq,
+				    const struct sk_buff *tx)
+{
+	const struct labnic_cb *cb = LABNIC_CB(tx);
+	unsigned int mss = skb_shinfo(tx)->gso_size;
+	unsigned int total = tx->len - cb->hdr_len;
+	struct labnic_source src = {
+		.end = rq->end, .skb = tx, .frag = -1, .pos = cb->hdr_len,
+	}, this;
+	u8 header[LABNIC_MAX_HEADER];
+	unsigned int done, n, index = 0;
+
+	for (done = 0; done < total; done += n, index++) {
+		n = min(total - done, mss);
+		memcpy(header, tx->data, cb->hdr_len);
+		labnic_segment_fix(header, tx, index, n, done + n == total);
+		this = src;
+		labnic_deliver(rq, &this, header, cb->hdr_len, n,
+			       CHECKSUM_UNNECESSARY, 1);
+		labnic_source_skip(&src, n);
+	}
+}
+
+/* Returns the number of packets on the wire. */
+static unsigned int labnic_receive(struct labnic_rxq *rq,
+				   const struct sk_buff *tx)
+{
+	const struct labnic_cb *cb = LABNIC_CB(tx);
+	struct net_device *dev = rq->end->dev;
+	unsigned int segments = labnic_segments(tx);
+	unsigned int header = cb->hdr_len;
+	unsigned int longest;
+	struct labnic_source src = {
+		.end = rq->end, .skb = tx, .frag = -1, .pos = header,
+	};
+
+	longest = skb_is_gso(tx) ? header + skb_shinfo(tx)->gso_size : tx->len;
+	if (unlikely(longest > READ_ONCE(dev->mtu) + VLAN_ETH_HLEN)) {
+		labnic_rx_count_drop(rq, false, segments);
+		return segments;
+	}
+
+	if (segments > 1 && !(dev->features & NETIF_F_GRO_HW)) {
+		labnic_deliver_segments(rq, tx);
+		return segments;
+	}
+	labnic_deliver(rq, &src, tx->data, header, tx->len - header,
+		       labnic_checksum(tx), segments);
+	return 1;
+}
+
+static struct sk_buff *labnic_rx_next(struct labnic_rxq *rq)
+{
+	struct llist_node *node;
+
+	if (!rq->todo) {
+		node = llist_reverse_order(llist_del_all(&rq->inbox));
+		if (node)
+			rq->todo = llist_entry(node, struct sk_buff, ll_node);
+	}
+	return rq->todo;
+}
+
+static void labnic_rx_advance(struct labnic_rxq *rq, struct sk_buff *skb)
+{
+	struct llist_node *next = skb->ll_node.next;
+
+	rq->todo = next ? llist_entry(next, struct sk_buff, ll_node) : NULL;
+}
+
+/* True if the packet's time has not come; then a timer wakes the queue. */
+static bool labnic_rx_early(struct labnic_rxq *rq, struct sk_buff *skb)
+{
+	u64 now, due = LABNIC_CB(skb)->due;
+
+	if (likely(!due))
+		return false;
+	now = ktime_get_ns();
+	if (now >= due)
+		return false;
+	hrtimer_start(&rq->timer, ns_to_ktime(due - now), HRTIMER_MODE_REL);
+	return true;
+}
+
+int labnic_rx_poll(struct napi_struct *napi, int budget)
+{
+	struct labnic_rxq *rq = container_of(napi, struct labnic_rxq, napi);
+	struct labnic_returns returns = {};
+	struct sk_buff *skb;
+	int done = 0;
+
+	while (done < budget) {
+		skb = labnic_rx_next(rq);
+		if (!skb || labnic_rx_early(rq, skb))
+			break;
+		done += labnic_receive(rq, skb);
+		labnic_rx_advance(rq, skb);
+		labnic_tx_return(&returns, skb);
+	}
+	labnic_tx_return_flush(&returns);
+
+	if (done >= budget)
+		return budget;
+	if (unlikely(rq->held))
+		labnic_release_held(rq);
+	napi_complete_done(napi, done);
+	return done;
+}
+
+/* For a stopped queue: what it was not to deliver any more goes back. */
+void labnic_rx_purge(struct labnic_rxq *rq)
+{
+	struct labnic_returns returns = {};
+	struct sk_buff *skb;
+
+	kfree_skb(rq->held);
+	rq->held = NULL;
+
+	local_bh_disable();
+	while ((skb = labnic_rx_next(rq))) {
+		atomic_long_add(labnic_segments(skb), &rq->stats->missed);
+		labnic_rx_advance(rq, skb);
+		labnic_tx_return(&returns, skb);
+	}
+	labnic_tx_return_flush(&returns);
+	local_bh_enable();
+}
