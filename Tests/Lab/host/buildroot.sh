@@ -9,7 +9,7 @@ readonly buildroot_packages=(
     "linux-headers-cloud-amd64/$debian_release-backports"
 )
 
-buildroot_stamp() { cat "$lab_dir"/host/{debian,buildroot}.sh | sha256sum | cut -d' ' -f1; }
+buildroot_stamp() { recipe_hash "$lab_dir"/host/{debian,buildroot}.sh; }
 
 # MANIFEST covers the listing; the tree itself is compared with the listing where it is used.
 fill_buildroot() {

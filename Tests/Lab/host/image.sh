@@ -26,8 +26,7 @@ readonly guest_unwanted=(
 
 # The release belongs to it: a new kernel in the build root makes the image outdated.
 image_stamp() {
-    cat "$lab_dir"/host/{debian,buildroot,image}.sh "$cache/buildroot/release" 2>/dev/null |
-        sha256sum | cut -d' ' -f1
+    recipe_hash "$lab_dir"/host/{debian,buildroot,image}.sh "$cache/buildroot/release"
 }
 
 # Does by hand the little that the packages' scripts would have done.

@@ -76,6 +76,7 @@ conclude() {
         ;;
     died)
         if ((reached)); then say "the guest died while the command ran"; else say "the guest died while booting"; fi
+        bad_console_lines >&2 || true
         show_tail "QEMU's own output" "$work/qemu.log"
         show_tail "the kernel's console" "$work/console"
         ;;
