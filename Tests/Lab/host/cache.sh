@@ -6,11 +6,11 @@
 # Runs a function while holding the cache's lock: "shared" to read, "exclusive" to change.
 # The function runs in a subshell, so that the lock goes with it.
 with_cache_lock() {
-    local mode=$1
+    local hold=$1
     shift
     mkdir -p "$cache" || die "cannot make the cache folder $cache; set DEVMEMTCP_CACHE to another"
     (
-        flock "--$mode" 9
+        flock "--$hold" 9
         "$@" 9>&-
     ) 9>>"$cache/lock"
 }

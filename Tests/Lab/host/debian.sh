@@ -34,6 +34,9 @@ debian_proxy_options() {
         sed -n 's/^\(Acquire::https\?::\(.*::\)\?Proxy "..*";\)$/--aptopt=\1/p'
 }
 
+# The first error in a log of mmdebstrap, which is where the others come from.
+unpacking_error() { sed -n 's/^E: *//p' "$1" | head -n 1 | tr -s ' '; }
+
 # Unpacks packages and all they depend on into a folder. None of their scripts runs, which is
 # quicker, and lets kernel packages in without a boot loader.
 # unpack_packages FOLDER PACKAGE...
@@ -48,11 +51,11 @@ unpack_packages() {
     mapfile -t proxy < <(debian_proxy_options)
     printf 'deb %s %s main\n' "$mirror" "$debian_release" "$mirror" "$debian_release-updates" \
         "$mirror" "$debian_release-backports" >"$folder.list"
-    quietly "unpacking packages from $mirror" "$folder.log" \
-        mmdebstrap --variant=extract --architectures=amd64 --keyring="$keyring" \
+    mmdebstrap --variant=extract --architectures=amd64 --keyring="$keyring" \
         "${proxy[@]}" --aptopt='Acquire::Retries "3"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-        --include="$*" "$debian_release" "$folder" "$folder.list"
+        --include="$*" "$debian_release" "$folder" "$folder.list" >"$folder.log" 2>&1 </dev/null ||
+        die "cannot get packages from $mirror: $(unpacking_error "$folder.log"); is there a network?"
     rm -f "$folder.list" "$folder.log"
 }

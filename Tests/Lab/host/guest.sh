@@ -20,7 +20,7 @@ reset_channels() {
 # QEMU dies with this script, even if the script is killed.
 start_machine() {
     if [[ $mode == shell ]]; then
-        setpriv --pdeathsig KILL -- "${machine[@]}" <&0 &
+        setpriv --pdeathsig KILL -- "${machine[@]}" <&0 2>"$work/qemu.log" &
     else
         setpriv --pdeathsig KILL -- "${machine[@]}" </dev/null >"$work/qemu.log" 2>&1 &
     fi
