@@ -6,7 +6,7 @@ readonly probe_limit=20
 
 # Sets the array `machine` to the QEMU command for one boot with the files under $work.
 describe_machine() {
-    local accelerator=$1 arguments
+    local accelerator=$1 arguments ports=virtio-serial-pci port
     arguments="console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off log_buf_len=4M rdinit=/lab/guest/init"
     machine=(qemu-system-x86_64 -no-user-config -nodefaults -display none -no-reboot -M q35 -m "$memory")
     case $accelerator in
@@ -18,21 +18,20 @@ describe_machine() {
         machine+=(-accel "tcg,thread=multi" -cpu "max,-erms,-fsrm" -smp "$cpus")
         ;;
     icount)
-        # Guest time is the instruction count, the same from boot to boot.
+        # Guest time is the instruction count, the same from boot to boot. Without ioeventfd the ports
+        # are served by the processor that writes to them, at a moment that does not depend on the host.
+        ports+=,ioeventfd=off
         machine+=(-accel "tcg,thread=single" -icount "shift=0,align=off,sleep=off" -smp 1 -seed 1
             -rtc "base=2026-01-01T00:00:00,clock=vm" -cpu "max,-erms,-fsrm,-rdrand,-rdseed")
         arguments+=" nokaslr norandmaps tsc=reliable"
         ;;
     esac
     if ((hugepages)); then arguments+=" hugepages=$hugepages"; fi
-    # Without ioeventfd the ports are served by the processor that writes to them, at a moment that
-    # does not depend on the host.
     machine+=(-kernel "$work/vmlinuz" -initrd "$work/initramfs" -append "$arguments${append:+ $append}"
-        -serial "file:$work/console" -device "virtio-serial-pci,ioeventfd=off")
+        -serial "file:$work/console" -device "$ports")
     if [[ $mode == shell ]]; then
         machine+=(-chardev "stdio,id=terminal,signal=off" -device "virtconsole,chardev=terminal")
     fi
-    local port
     for port in status stdout stderr; do
         machine+=(-chardev "file,id=$port,path=$work/$port"
             -device "virtserialport,chardev=$port,name=$port")
