@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Flow rules for TCP over IPv4 and IPv6. */
+/* Flow rules for TCP and UDP over IPv4 and IPv6. */
 #include <linux/ethtool.h>
 #include <linux/slab.h>
 
@@ -113,22 +113,22 @@ void labnic_rules_destroy(struct labnic_end *end)
 		kfree_rcu(rules, rcu);
 }
 
-static void labnic_flow_set(struct labnic_flow *flow,
-			    const struct ethtool_rx_flow_spec *spec,
+/* TCP and UDP share a layout. */
+static void labnic_flow_set(struct labnic_flow *flow, bool ipv6,
 			    const union ethtool_flow_union *u)
 {
-	if ((spec->flow_type & ~FLOW_RSS) == TCP_V4_FLOW) {
-		flow->src[0] = u->tcp_ip4_spec.ip4src;
-		flow->dst[0] = u->tcp_ip4_spec.ip4dst;
-		flow->sport = u->tcp_ip4_spec.psrc;
-		flow->dport = u->tcp_ip4_spec.pdst;
-		flow->tos = u->tcp_ip4_spec.tos;
-	} else {
+	if (ipv6) {
 		memcpy(flow->src, u->tcp_ip6_spec.ip6src, sizeof(flow->src));
 		memcpy(flow->dst, u->tcp_ip6_spec.ip6dst, sizeof(flow->dst));
 		flow->sport = u->tcp_ip6_spec.psrc;
 		flow->dport = u->tcp_ip6_spec.pdst;
 		flow->tos = u->tcp_ip6_spec.tclass;
+	} else {
+		flow->src[0] = u->tcp_ip4_spec.ip4src;
+		flow->dst[0] = u->tcp_ip4_spec.ip4dst;
+		flow->sport = u->tcp_ip4_spec.psrc;
+		flow->dport = u->tcp_ip4_spec.pdst;
+		flow->tos = u->tcp_ip4_spec.tos;
 	}
 }
 
@@ -137,9 +137,11 @@ static int labnic_rule_make(struct labnic_end *end, struct labnic_rule *rule,
 {
 	const struct ethtool_rx_flow_spec *spec = &nfc->fs;
 	u32 type = spec->flow_type & ~FLOW_RSS;
+	bool ipv6 = type == TCP_V6_FLOW || type == UDP_V6_FLOW;
+	bool tcp = type == TCP_V4_FLOW || type == TCP_V6_FLOW;
 
 	/* FLOW_EXT and FLOW_MAC_EXT are left in, and refused. */
-	if (type != TCP_V4_FLOW && type != TCP_V6_FLOW)
+	if (!tcp && type != UDP_V4_FLOW && type != UDP_V6_FLOW)
 		return -EOPNOTSUPP;
 	if (spec->ring_cookie != RX_CLS_FLOW_DISC &&
 	    spec->ring_cookie >= end->dev->real_num_rx_queues)
@@ -154,10 +156,10 @@ static int labnic_rule_make(struct labnic_end *end, struct labnic_rule *rule,
 		if (rule->cookie != RX_CLS_FLOW_DISC)
 			rule->cookie = LABNIC_COOKIE_RSS;
 	}
-	labnic_flow_set(&rule->key, spec, &spec->h_u);
-	labnic_flow_set(&rule->mask, spec, &spec->m_u);
-	rule->key.l3_proto = htons(type == TCP_V4_FLOW ? ETH_P_IP : ETH_P_IPV6);
-	rule->key.l4_proto = IPPROTO_TCP;
+	labnic_flow_set(&rule->key, ipv6, &spec->h_u);
+	labnic_flow_set(&rule->mask, ipv6, &spec->m_u);
+	rule->key.l3_proto = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+	rule->key.l4_proto = tcp ? IPPROTO_TCP : IPPROTO_UDP;
 	rule->mask.l3_proto = ~0;
 	rule->mask.l4_proto = ~0;
 

@@ -40,12 +40,19 @@ static enum hrtimer_restart labnic_rx_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+static struct labnic_rxq *labnic_rxq_get(struct labnic_end *end,
+					 unsigned int index)
+{
+	return rcu_dereference_protected(end->rxq[index],
+					 lockdep_is_held(&end->dev->lock));
+}
+
 /* A queue on its way back to ordinary memory must come up: the core has no
  * use for a failure there but to warn.
  */
 static bool labnic_may_fail(struct labnic_end *end, unsigned int index)
 {
-	struct labnic_rxq *old = rcu_access_pointer(end->rxq[index]);
+	struct labnic_rxq *old = labnic_rxq_get(end, index);
 
 	return !old || !old->unreadable ||
 	       netif_rxq_has_unreadable_mp(end->dev, index);
@@ -121,10 +128,9 @@ static void labnic_rxq_start(struct labnic_rxq *rq)
 static struct labnic_rxq *labnic_rxq_stop(struct labnic_end *end,
 					  unsigned int index)
 {
-	struct labnic_rxq *rq;
+	struct labnic_rxq *rq = labnic_rxq_get(end, index);
 
-	rq = rcu_replace_pointer(end->rxq[index], NULL,
-				 lockdep_is_held(&end->dev->lock));
+	RCU_INIT_POINTER(end->rxq[index], NULL);
 	/* The far end puts nothing into the inbox after this. */
 	synchronize_net();
 	napi_disable_locked(&rq->napi);
