@@ -121,6 +121,7 @@ struct labnic_rxq {
 	struct sk_buff		*todo;		/* taken from inbox, oldest first */
 	struct sk_buff		*held;		/* back to front, for reorder_nth */
 	struct hrtimer		timer;
+	struct labnic_rxq	*next;		/* of those that close together */
 	u16			index;
 	bool			unreadable;
 	bool			proven;		/* has run before: never fails to start */

@@ -105,13 +105,19 @@ err_free:
 	return ERR_PTR(err);
 }
 
-static void labnic_rxq_free(struct labnic_rxq *rq)
+/* The NAPI must have been deleted, and nobody be looking at it any more. */
+static void labnic_rxq_release(struct labnic_rxq *rq)
 {
-	netif_napi_del_locked(&rq->napi);
 	if (rq->host_pool != rq->pool)
 		page_pool_destroy(rq->host_pool);
 	page_pool_destroy(rq->pool);
 	kfree(rq);
+}
+
+static void labnic_rxq_free(struct labnic_rxq *rq)
+{
+	netif_napi_del_locked(&rq->napi);
+	labnic_rxq_release(rq);
 }
 
 static void labnic_rxq_start(struct labnic_rxq *rq)
@@ -125,28 +131,51 @@ static void labnic_rxq_start(struct labnic_rxq *rq)
 	rcu_assign_pointer(end->rxq[rq->index], rq);
 }
 
+/* The far end must not be able to see the queue any more. */
+static void labnic_rxq_quiesce(struct labnic_rxq *rq)
+{
+	napi_disable_locked(&rq->napi);
+	hrtimer_cancel(&rq->timer);
+	page_pool_disable_direct_recycling(rq->pool);
+	if (rq->host_pool != rq->pool)
+		page_pool_disable_direct_recycling(rq->host_pool);
+	netif_queue_set_napi(rq->end->dev, rq->index, NETDEV_QUEUE_TYPE_RX,
+			     NULL);
+	labnic_rx_purge(rq);
+}
+
 static struct labnic_rxq *labnic_rxq_stop(struct labnic_end *end,
 					  unsigned int index)
 {
 	struct labnic_rxq *rq = labnic_rxq_get(end, index);
 
 	RCU_INIT_POINTER(end->rxq[index], NULL);
-	/* The far end puts nothing into the inbox after this. */
 	synchronize_net();
-	napi_disable_locked(&rq->napi);
-	hrtimer_cancel(&rq->timer);
-	page_pool_disable_direct_recycling(rq->pool);
-	if (rq->host_pool != rq->pool)
-		page_pool_disable_direct_recycling(rq->host_pool);
-	netif_queue_set_napi(end->dev, index, NETDEV_QUEUE_TYPE_RX, NULL);
-	labnic_rx_purge(rq);
+	labnic_rxq_quiesce(rq);
 	return rq;
 }
 
+/* Many queues at once wait for the far end together, not one by one. */
 void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to)
 {
-	while (to > from)
-		labnic_rxq_free(labnic_rxq_stop(end, --to));
+	struct labnic_rxq *rq, *closing = NULL;
+
+	while (to > from) {
+		rq = labnic_rxq_get(end, --to);
+		RCU_INIT_POINTER(end->rxq[to], NULL);
+		rq->next = closing;
+		closing = rq;
+	}
+	synchronize_net();
+	for (rq = closing; rq; rq = rq->next) {
+		labnic_rxq_quiesce(rq);
+		__netif_napi_del_locked(&rq->napi);
+	}
+	synchronize_net();
+	while ((rq = closing)) {
+		closing = rq->next;
+		labnic_rxq_release(rq);
+	}
 }
 
 int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to)
