@@ -1,10 +1,19 @@
 import Glibc
 
-/// The first line of a small file of sysfs or procfs, without its line end; nil if there is none.
-func firstLine(of path: String) -> String? {
-    guard let descriptor = try? Descriptor.open(path, O_RDONLY) else { return nil }
-    var bytes = [UInt8](repeating: 0, count: 256)
+/// The lines of a small file of sysfs or procfs; none if it cannot be read.
+func lines(of path: String) -> [Substring] {
+    guard let descriptor = try? Descriptor.open(path, O_RDONLY) else { return [] }
+    var bytes = [UInt8](repeating: 0, count: 8192)
     let count = read(descriptor.rawValue, &bytes, bytes.count)
-    guard count > 0 else { return nil }
-    return String(decoding: bytes[..<count].prefix { $0 != 0x0a }, as: UTF8.self)
+    guard count > 0 else { return [] }
+    return String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n")
+}
+
+/// Memory in bytes that can be had without swapping, as the kernel estimates it
+/// (Documentation/filesystems/proc.rst); nil if it does not say.
+func availableMemory() -> UInt64? {
+    let fields = lines(of: "/proc/meminfo").first { $0.hasPrefix("MemAvailable:") }?
+        .split(separator: " ")
+    guard let fields, fields.count == 3 else { return nil }
+    return UInt64(fields[1]).map { $0 << 10 }
 }

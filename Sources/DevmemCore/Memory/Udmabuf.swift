@@ -36,6 +36,12 @@ public struct Udmabuf: ~Copyable {
                 .invalid, call: call, message: "this kernel's limit is \(limit) bytes",
                 advice: "choose a smaller --memory or raise \(Self.limitPath)")
         }
+        // Asking for more than there is does not fail: it wakes the out-of-memory killer.
+        if let available = availableMemory(), size > available {
+            throw DevmemError(
+                .invalid, call: call, errno: .noMemory,
+                message: "\(available) bytes are available", advice: "choose a smaller --memory")
+        }
 
         let memory = Descriptor(
             owning: try retrying("memfd_create") {
@@ -78,7 +84,7 @@ public struct Udmabuf: ~Copyable {
 
     /// The largest dma-buf that the running kernel makes, in bytes; nil if it does not say.
     public static func limit() -> UInt64? {
-        firstLine(of: limitPath).flatMap { UInt64($0) }.map { $0 << 20 }
+        lines(of: limitPath).first.flatMap { UInt64($0) }.map { $0 << 20 }
     }
 
     /// Lends what the NIC wrote for reading by the CPU. READ or WRITE must be in the flags of

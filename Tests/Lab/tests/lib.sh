@@ -40,7 +40,7 @@ start_serve() { start_command devmemtcp serve "$@"; }
 start_command() {
     launch "$@"
     await_message 'listening on' || {
-        wait "$server"
+        wait "$server" || true
         fail "it ended before it listened: $(cat messages)"
     }
     drain_messages
@@ -82,7 +82,6 @@ end_serve() {
 # serve_ok: the server must end with status 0.
 serve_ok() {
     end_serve
-    expect_equal 'exit status' 0 "$status ($(tail -n 3 messages))" || true
     ((status == 0)) || fail "serve ended with $status: $(cat messages)"
 }
 
@@ -94,7 +93,7 @@ send() {
 }
 
 # pattern BYTES: the pattern of period 7 that ncdevmem checks with -v 7.
-pattern() { yes "$(printf '\001\002\003\004\005\006')" | head -c "$1"; }
+pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$1"; }
 
 # report KEY: a number or text of the JSON summary in ./out.
 report() { jq -r "$1" out; }

@@ -34,14 +34,15 @@ test_validates_over_ipv6_on_two_queues_from_one_peer() {
 }
 
 test_validates_over_a_link_local_address() {
-    local address
-    address=$(ip -j -6 address show dev eth1 scope link | jq -r '.[0].addr_info[0].local')
+    local address=fe80::99
+    ip address add "$address/64" dev eth1 nodad
     start_serve --listen "[$address%eth1]:5201" --validate 7 --json
     pattern 1000000 | in_peer socat -u - "TCP:[$address%eth1]:5201"
     serve_ok
     expect_equal 'bytes wrong' 0 "$(report .validation.wrong_bytes)"
     expect_equal interface eth1 "$(report .interface)"
     expect_device_share
+    ip address del "$address/64" dev eth1
 }
 
 test_wildcard_takes_ipv4_and_ipv6() {

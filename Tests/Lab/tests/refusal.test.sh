@@ -6,7 +6,7 @@
 expect_refusal() {
     local text=$1 status=0
     shift
-    "$@" >out 2>messages || status=$?
+    timeout 60 "$@" >out 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_equal "lines of messages ($(cat messages))" 1 "$(wc -l <messages)"
     expect_line messages "$text"
@@ -103,12 +103,12 @@ test_address_of_another_host() {
 }
 
 test_memory_beyond_the_limit() {
-    local limit=/sys/module/udmabuf/parameters/size_limit_mb before
-    before=$(<"$limit")
-    echo 32 >"$limit"
+    local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
+    before=$(<"$parameter")
+    echo 32 >"$parameter"
     (expect_refusal "this kernel's limit is 33554432 bytes" \
         devmemtcp serve --interface eth1 --listen :5201 --memory 33M) || status=$?
-    echo "$before" >"$limit"
+    echo "$before" >"$parameter"
     return "${status:-0}"
 }
 
