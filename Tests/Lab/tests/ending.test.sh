@@ -87,26 +87,16 @@ test_signal_while_standard_output_is_full() {
     wait "$sender" || true
 }
 
-# send_then_reset BYTES: sends so many, waits for the end of standard input, and closes with a
-# linger time of zero, for which the kernel sends a reset.
-send_then_reset() {
-    in_peer perl -MSocket -e '
-        my ($address, $port, $bytes) = @ARGV;
-        socket(my $peer, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
-        connect($peer, pack_sockaddr_in($port, inet_aton($address))) or die "connect: $!";
-        setsockopt($peer, SOL_SOCKET, SO_LINGER, pack("ii", 1, 0)) or die "linger: $!";
-        while ($bytes > 0) { $bytes -= syswrite($peer, "\0" x $bytes) or die "write: $!" }
-        1 while <STDIN>;
-    ' "$near4" 5201 "$1"
-}
-
 test_peer_resets_the_connection() {
     start_serve --listen "$near4:5201" --output got --json
-    mkfifo hold
-    send_then_reset 3000000 <hold &
+    # A process that dies with a linger time of zero makes the kernel send a reset.
+    mkfifo feed
+    in_peer socat -u - "TCP:$near4:5201,linger=0" <feed &
     sender=$!
-    exec {held}>hold
+    head -c 3000000 /dev/zero >feed &
+    exec {held}>feed
     await_bytes 3000000
+    pkill -KILL -x socat
     exec {held}>&-
     end_serve
     expect_equal 'exit status' 1 "$status"
