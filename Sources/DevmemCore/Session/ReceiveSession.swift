@@ -62,6 +62,7 @@ public func receive(
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
     do throws(DevmemError) {
+        try checkFamilies(request)
         let interface = try chooseInterface(request)
         let listener = try Listener(binding: request.listen)
         let wish = SteeringWish(
@@ -95,6 +96,15 @@ public func receive(
         consumer.abandon()
         throw error
     }
+}
+
+private func checkFamilies(_ request: ReceiveRequest) throws(DevmemError) {
+    guard let from = request.from, !request.listen.address.isWildcard,
+        from.unmapped.isIPv6 != request.listen.address.unmapped.isIPv6
+    else { return }
+    throw DevmemError(
+        .invalid, call: "receive from \(from) at \(request.listen)",
+        message: "one address is IPv4, the other IPv6")
 }
 
 private func chooseInterface(_ request: ReceiveRequest) throws(DevmemError) -> NetworkInterface {

@@ -80,6 +80,8 @@ private func explain(_ error: DevmemError) -> DevmemError {
         error.advising("another process has the port: ss -ltnp shows it; or choose another port")
     case .addressNotAvailable:
         error.advising("not an address of this host; ip -brief address shows those there are")
+    case .invalidArgument:
+        error.advising("a link-local address needs its interface: [ADDRESS%IFACE]:PORT")
     case .permissionDenied: error.advising("ports below 1024 need CAP_NET_BIND_SERVICE")
     default: error
     }

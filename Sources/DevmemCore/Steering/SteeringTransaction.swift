@@ -116,8 +116,9 @@ public struct SteeringTransaction: ~Copyable {
         let netlink = try EthtoolNetlink(interface)
         switch reversal {
         case .headerSplit(let before):
-            // "As the driver likes" is what it was unless a user had set it; reading tells.
-            try netlink.setHeaderSplit(.unknown)
+            // "As the driver likes" is what it was unless a user had set it; reading tells. Some
+            // drivers do not take it.
+            try? netlink.setHeaderSplit(.unknown)
             if try netlink.rings().headerSplit != before { try netlink.setHeaderSplit(before) }
         case .splitThreshold(let before):
             try netlink.setSplitThreshold(before)

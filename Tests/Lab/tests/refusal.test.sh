@@ -102,6 +102,16 @@ test_address_of_another_host() {
     expect_refusal 'Cannot assign requested address' devmemtcp serve --listen 198.51.100.77:5201
 }
 
+test_link_local_address_without_interface() {
+    expect_refusal 'a link-local address needs its interface' \
+        devmemtcp serve --interface eth1 --listen '[fe80::1]:5201'
+}
+
+test_peer_of_the_other_family() {
+    expect_refusal 'one address is IPv4, the other IPv6' \
+        devmemtcp serve --listen "$near4:5201" --from "$far6"
+}
+
 test_memory_beyond_the_limit() {
     local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
     before=$(<"$parameter")
