@@ -5,8 +5,14 @@ let swiftSettings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
 ]
+
+// Not where C modules that include the same headers of the C library meet: which of them a member
+// such as sockaddr.sa_family belongs to depends on the order in which the compiler loads them.
+let strictImports: [SwiftSetting] =
+    swiftSettings + [
+        .enableUpcomingFeature("MemberImportVisibility")
+    ]
 
 let package = Package(
     name: "devmemtcp",
@@ -44,7 +50,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
-            swiftSettings: swiftSettings),
+            swiftSettings: strictImports),
         .testTarget(
             name: "DevmemCoreTests",
             dependencies: [

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "CDevmem.h"
 
+#include <netinet/in.h>
+
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
 const unsigned int cdm_MFD_CLOEXEC = MFD_CLOEXEC;
 const unsigned int cdm_MFD_ALLOW_SEALING = MFD_ALLOW_SEALING;
+
+const int cdm_SOCK_STREAM = SOCK_STREAM;
+const int cdm_SOCK_DGRAM = SOCK_DGRAM;
+const int cdm_SOCK_CLOEXEC = SOCK_CLOEXEC;
+const int cdm_SOCK_NONBLOCK = SOCK_NONBLOCK;
+const int cdm_MSG_DONTWAIT = MSG_DONTWAIT;
+const int cdm_MSG_NOSIGNAL = MSG_NOSIGNAL;
+const int cdm_IPPROTO_IPV6 = IPPROTO_IPV6;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument)
 {

@@ -95,6 +95,18 @@ extern const int cdm_F_SEAL_SHRINK;
 extern const unsigned int cdm_MFD_CLOEXEC;
 extern const unsigned int cdm_MFD_ALLOW_SEALING;
 
+/*
+ * Enumerators of the C library. They lie in headers that other modules include as well, and which
+ * of them the importer finds them in depends on the order of loading.
+ */
+extern const int cdm_SOCK_STREAM;
+extern const int cdm_SOCK_DGRAM;
+extern const int cdm_SOCK_CLOEXEC;
+extern const int cdm_SOCK_NONBLOCK;
+extern const int cdm_MSG_DONTWAIT;
+extern const int cdm_MSG_NOSIGNAL;
+extern const int cdm_IPPROTO_IPV6;
+
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
 int cdm_fcntl(int fd, int command, long argument);

@@ -9,7 +9,7 @@ struct EthtoolIoctl: ~Copyable {
 
     init(_ interface: NetworkInterface) throws(DevmemError) {
         let number = try retrying("open a socket for ethtool") {
-            Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+            Glibc.socket(AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
         }
         socket = Descriptor(owning: number)
         self.interface = interface

@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 import SystemPackage
 
@@ -132,7 +133,7 @@ public struct OutputStream: ~Copyable {
             message.msg_iov = vectors.baseAddress
             message.msg_iovlen = vectors.count
             return sendmsg(
-                number, &message, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+                number, &message, cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
         }
     }
 }

@@ -46,7 +46,7 @@ public struct Connection: ~Copyable {
             message.msg_iovlen = 1
             message.msg_control = control.baseAddress
             message.msg_controllen = control.count
-            let flags = DevmemSocketNumber.message | Int32(MSG_DONTWAIT)
+            let flags = DevmemSocketNumber.message | cdm_MSG_DONTWAIT
             let count = recvmsg(socket.rawValue, &message, flags)
             code = errno
             controlLength = Int(message.msg_controllen)

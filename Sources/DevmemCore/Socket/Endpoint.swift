@@ -44,7 +44,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     ) throws(DevmemError) -> Endpoint {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_socktype = cdm_SOCK_STREAM
         hints.ai_flags = AI_PASSIVE
         var list: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, port.isEmpty ? nil : port, &hints, &list)

@@ -19,13 +19,13 @@ public struct Listener: ~Copyable {
         let number = try retrying(call) {
             Glibc.socket(
                 wanted.address.isIPv6 ? AF_INET6 : AF_INET,
-                Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-                    | Int32(SOCK_NONBLOCK.rawValue), 0)
+                cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC
+                    | cdm_SOCK_NONBLOCK, 0)
         }
         let socket = Descriptor(owning: number)
         try set(socket, SOL_SOCKET, SO_REUSEADDR, 1, call)
         if wanted.address.isIPv6 && wanted.address.isWildcard {
-            try set(socket, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0, call)
+            try set(socket, cdm_IPPROTO_IPV6, IPV6_V6ONLY, 0, call)
         }
         do throws(DevmemError) {
             try retrying(call) { wanted.withSocketAddress { bind(socket.rawValue, $0, $1) } }
@@ -57,7 +57,7 @@ public struct Listener: ~Copyable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 cdm_accept4(
                     rawValue, $0, &length,
-                    Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue))
+                    cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK)
             }
         }
         guard number >= 0 else {
