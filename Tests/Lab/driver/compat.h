@@ -6,10 +6,17 @@
 #include <linux/ethtool.h>
 #include <linux/netdevice.h>
 #include <linux/version.h>
+#include <net/netdev_queues.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
 #error "labnic needs Linux 7.3 or later"
 #endif
+
+/* The core owns the setting; this is for its first value. */
+static inline void labnic_set_hds_thresh(struct net_device *dev, u32 bytes)
+{
+	dev->cfg->hds_thresh = bytes;
+}
 
 static inline void labnic_enable_netmem_tx(struct net_device *dev)
 {

@@ -21,6 +21,8 @@
 #define LABNIC_MIN_RING		64
 #define LABNIC_DEF_RING		1024
 #define LABNIC_MAX_RING		8192
+/* Not zero at first, as with bnxt and fbnic: a user has to see to that. */
+#define LABNIC_DEF_HDS_THRESH	256
 #define LABNIC_MAX_HDS_THRESH	1024
 #define LABNIC_MAX_PAGE_SIZE	SZ_2M
 #define LABNIC_KEY_SIZE		40

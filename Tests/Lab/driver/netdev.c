@@ -144,6 +144,8 @@ struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
 	end->side = side;
 	end->rx_ring = LABNIC_DEF_RING;
 	end->tx_ring = LABNIC_DEF_RING;
+	end->hds_thresh = LABNIC_DEF_HDS_THRESH;
+	labnic_set_hds_thresh(dev, LABNIC_DEF_HDS_THRESH);
 
 	end->rxq = kvcalloc(queues, sizeof(*end->rxq), GFP_KERNEL);
 	end->rx_stats = kvcalloc(queues, sizeof(*end->rx_stats), GFP_KERNEL);

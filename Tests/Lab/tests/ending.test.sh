@@ -121,6 +121,19 @@ test_settings_of_a_user_come_back() {
     ethtool -X eth1 default
 }
 
+# ethtool 6.14 cannot show hds-thresh, but the next session says what it found.
+test_split_threshold_comes_back() {
+    local round
+    for round in 1 2; do
+        start_serve --verbose --listen "$near4:5201" --discard --json
+        expect_line messages 'split packets of any size (hds-thresh was 256)'
+        # Smaller than the threshold, so only a threshold of zero lets it be split.
+        printf 'few bytes' | send "$near4" 5201
+        serve_ok
+        expect_equal "bytes in device memory, round $round" 9 "$(report .counts.device_bytes)"
+    done
+}
+
 test_no_descriptor_or_binding_is_left() {
     local round
     # The queue can be bound anew at once, so nothing of the last session holds it.
