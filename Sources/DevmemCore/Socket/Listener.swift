@@ -19,8 +19,7 @@ public struct Listener: ~Copyable {
         let number = try retrying(call) {
             Glibc.socket(
                 wanted.address.isIPv6 ? AF_INET6 : AF_INET,
-                cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC
-                    | cdm_SOCK_NONBLOCK, 0)
+                cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK, 0)
         }
         let socket = Descriptor(owning: number)
         try set(socket, SOL_SOCKET, SO_REUSEADDR, 1, call)

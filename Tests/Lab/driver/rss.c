@@ -185,16 +185,22 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 	return 0;
 }
 
-int labnic_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
-		    struct netlink_ext_ack *extack)
+static int labnic_rss_change(struct labnic_end *end, u32 context,
+			     const struct ethtool_rxfh_param *rxfh,
+			     struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
 	int err;
 
 	err = labnic_rss_check(end, rxfh, extack);
 	if (err)
 		return err;
-	return labnic_rss_set(end, 0, rxfh->indir, rxfh->key);
+	return labnic_rss_set(end, context, rxfh->indir, rxfh->key);
+}
+
+int labnic_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
+		    struct netlink_ext_ack *extack)
+{
+	return labnic_rss_change(netdev_priv(dev), 0, rxfh, extack);
 }
 
 int labnic_get_rxfh_fields(struct net_device *dev,
@@ -230,10 +236,7 @@ int labnic_create_rxfh_context(struct net_device *dev,
 	struct labnic_rss *rss;
 	int err;
 
-	err = labnic_rss_check(end, rxfh, extack);
-	if (err)
-		return err;
-	err = labnic_rss_set(end, rxfh->rss_context, rxfh->indir, rxfh->key);
+	err = labnic_rss_change(end, rxfh->rss_context, rxfh, extack);
 	if (err)
 		return err;
 
@@ -250,13 +253,8 @@ int labnic_modify_rxfh_context(struct net_device *dev,
 			       const struct ethtool_rxfh_param *rxfh,
 			       struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
-	int err;
-
-	err = labnic_rss_check(end, rxfh, extack);
-	if (err)
-		return err;
-	return labnic_rss_set(end, rxfh->rss_context, rxfh->indir, rxfh->key);
+	return labnic_rss_change(netdev_priv(dev), rxfh->rss_context, rxfh,
+				 extack);
 }
 
 int labnic_remove_rxfh_context(struct net_device *dev,

@@ -20,6 +20,17 @@ validate_pattern() {
     expect_equal 'bytes wrong' 0 "$(report .validation.wrong_bytes)"
 }
 
+# receive_random BYTES OPTIONS...: receives random bytes into a file and compares them.
+receive_random() {
+    local bytes=$1
+    shift
+    head -c "$bytes" /dev/urandom >sent
+    start_serve --listen "$near4:5201" --output got "$@"
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent got
+}
+
 test_validates_over_ipv4() {
     validate_pattern "$near4" 20000003 --interface eth1
     expect_device_share
@@ -56,11 +67,7 @@ test_wildcard_takes_ipv4_and_ipv6() {
 }
 
 test_random_bytes_reach_a_file() {
-    head -c 50000000 /dev/urandom >sent
-    start_serve --listen "$near4:5201" --output got
-    send "$near4" 5201 <sent
-    serve_ok
-    cmp sent got
+    receive_random 50000000
 }
 
 test_slow_reader_of_standard_output_loses_nothing() {
@@ -76,11 +83,7 @@ test_slow_reader_of_standard_output_loses_nothing() {
 test_sizes_around_a_page() {
     local size
     for size in 0 1 4095 4096 4097 65536; do
-        head -c "$size" /dev/urandom >sent
-        start_serve --listen "$near4:5201" --output got
-        send "$near4" 5201 <sent
-        serve_ok
-        cmp sent got
+        receive_random "$size"
     done
 }
 
@@ -96,33 +99,21 @@ test_packets_of_a_plain_nic() {
 }
 
 test_unsplit_packets_keep_their_place() {
-    head -c 20000000 /dev/urandom >sent
     set_knob unsplit_nth 7
-    start_serve --listen "$near4:5201" --output got --json
-    send "$near4" 5201 <sent
-    serve_ok
-    cmp sent got
+    receive_random 20000000 --json
     ((10#$(jq .counts.ordinary_bytes out) > 0)) || fail "nothing came unsplit: $(cat out)"
 }
 
 test_linear_bytes_keep_their_place() {
-    head -c 20000000 /dev/urandom >sent
     set_knob partial_split_nth 5
-    start_serve --listen "$near4:5201" --output got --json
-    send "$near4" 5201 <sent
-    serve_ok
-    cmp sent got
+    receive_random 20000000 --json
     ((10#$(jq .counts.linear_bytes out) > 0)) || fail "nothing came linear: $(cat out)"
 }
 
 test_lost_and_late_packets_do_not_matter() {
-    head -c 10000000 /dev/urandom >sent
     set_knob drop_nth 100
     set_knob reorder_nth 17
-    start_serve --listen "$near4:5201" --output got
-    send "$near4" 5201 <sent
-    serve_ok
-    cmp sent got
+    receive_random 10000000
 }
 
 test_one_wrong_bit_is_found() {
