@@ -71,7 +71,7 @@ static int labnic_set_ringparam(struct net_device *dev,
 	      labnic_check_ring(ring->tx_pending, "TX", extack);
 	if (err)
 		return err;
-	if (labnic_fault_take(end, LABNIC_FAIL_RING_SET)) {
+	if (labnic_fault_refuse(end, LABNIC_FAIL_RING_SET)) {
 		NL_SET_ERR_MSG(extack, "ring change refused by fail_ring_set");
 		return -EOPNOTSUPP;
 	}
@@ -139,7 +139,7 @@ static int labnic_set_channels(struct net_device *dev,
 
 	if (!wanted)
 		return -EINVAL;
-	if (labnic_fault_take(end, LABNIC_FAIL_CHANNELS))
+	if (labnic_fault_refuse(end, LABNIC_FAIL_CHANNELS))
 		return -EIO;
 
 	/* The table never leads to a queue that is not there. */

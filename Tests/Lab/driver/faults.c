@@ -27,6 +27,9 @@ static const struct {
 	[LABNIC_FAIL_RING_SET]		= { "fail_ring_set", INT_MAX },
 	[LABNIC_FAIL_RSS_SET]		= { "fail_rss_set", INT_MAX },
 	[LABNIC_FAIL_CHANNELS]		= { "fail_channels", INT_MAX },
+	[LABNIC_FAIL_FEATURES]		= { "fail_features", INT_MAX },
+	[LABNIC_FAIL_RULE_DELETE]	= { "fail_rule_delete", INT_MAX },
+	[LABNIC_FAIL_AFTER]		= { "fail_after", INT_MAX },
 	[LABNIC_REFUSE_5TUPLE]		= { "refuse_5tuple", 1 },
 	[LABNIC_REFUSE_HDS]		= { "refuse_hds", 1 },
 	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO, ENOSPC },
@@ -43,6 +46,16 @@ u32 labnic_fault_value(const struct labnic_end *end, enum labnic_knob knob)
 bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob)
 {
 	return atomic_dec_if_positive(&end->faults.knob[knob].value) >= 0;
+}
+
+/* The same for a request that changes a setting: fail_after lets the first
+ * ones through, and counts only those that would fail without it.
+ */
+bool labnic_fault_refuse(struct labnic_end *end, enum labnic_knob knob)
+{
+	return labnic_fault_value(end, knob) &&
+	       !labnic_fault_take(end, LABNIC_FAIL_AFTER) &&
+	       labnic_fault_take(end, knob);
 }
 
 bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,

@@ -28,6 +28,10 @@ enum labnic_knob {
 	LABNIC_FAIL_RING_SET,
 	LABNIC_FAIL_RSS_SET,
 	LABNIC_FAIL_CHANNELS,
+	LABNIC_FAIL_FEATURES,
+	LABNIC_FAIL_RULE_DELETE,
+	/* How many requests labnic_fault_refuse() lets through first. */
+	LABNIC_FAIL_AFTER,
 	/* Standing refusals, and the errno of fail_rule_insert. */
 	LABNIC_REFUSE_5TUPLE,
 	LABNIC_REFUSE_HDS,
@@ -55,6 +59,7 @@ void labnic_faults_create(struct labnic_end *end);
 void labnic_faults_remove(struct labnic_end *end);
 u32 labnic_fault_value(const struct labnic_end *end, enum labnic_knob knob);
 bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob);
+bool labnic_fault_refuse(struct labnic_end *end, enum labnic_knob knob);
 bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,
 		      u32 count);
 

@@ -62,6 +62,15 @@ static netdev_features_t labnic_features_check(struct sk_buff *skb,
 	return vlan_features_check(skb, features);
 }
 
+/* What the features do is looked up where it matters. */
+static int labnic_set_features(struct net_device *dev,
+			       netdev_features_t features)
+{
+	struct labnic_end *end = netdev_priv(dev);
+
+	return labnic_fault_refuse(end, LABNIC_FAIL_FEATURES) ? -EIO : 0;
+}
+
 static int labnic_get_phys_port_name(struct net_device *dev, char *name,
 				     size_t len)
 {
@@ -76,6 +85,7 @@ static const struct net_device_ops labnic_netdev_ops = {
 	.ndo_stop		= labnic_stop,
 	.ndo_start_xmit		= labnic_xmit,
 	.ndo_features_check	= labnic_features_check,
+	.ndo_set_features	= labnic_set_features,
 	.ndo_set_mac_address	= eth_mac_addr,
 	.ndo_validate_addr	= eth_validate_addr,
 	.ndo_get_stats64	= labnic_get_stats64,

@@ -198,13 +198,22 @@ static int labnic_rule_insert(struct labnic_end *end, struct ethtool_rxnfc *nfc)
 	err = labnic_rule_make(end, &rule, nfc);
 	if (err)
 		return err;
-	if (labnic_fault_take(end, LABNIC_FAIL_RULE_INSERT))
-		return -(int)labnic_fault_value(end, LABNIC_RULE_ERRNO);
 	err = labnic_rule_place(end, &nfc->fs.location);
 	if (err)
 		return err;
+	if (labnic_fault_refuse(end, LABNIC_FAIL_RULE_INSERT))
+		return -(int)labnic_fault_value(end, LABNIC_RULE_ERRNO);
 	rule.spec.location = nfc->fs.location;
 	return labnic_rules_replace(end, rule.spec.location, &rule);
+}
+
+static int labnic_rule_delete(struct labnic_end *end, u32 location)
+{
+	if (!labnic_rules_find(end, location))
+		return -ENOENT;
+	if (labnic_fault_refuse(end, LABNIC_FAIL_RULE_DELETE))
+		return -EIO;
+	return labnic_rules_replace(end, location, NULL);
 }
 
 int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc)
@@ -215,9 +224,7 @@ int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc)
 	case ETHTOOL_SRXCLSRLINS:
 		return labnic_rule_insert(end, nfc);
 	case ETHTOOL_SRXCLSRLDEL:
-		if (!labnic_rules_find(end, nfc->fs.location))
-			return -ENOENT;
-		return labnic_rules_replace(end, nfc->fs.location, NULL);
+		return labnic_rule_delete(end, nfc->fs.location);
 	default:
 		return -EOPNOTSUPP;
 	}

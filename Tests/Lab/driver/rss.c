@@ -146,6 +146,15 @@ void labnic_rss_destroy(struct labnic_end *end)
 		labnic_rss_publish(end, i, NULL);
 }
 
+static int labnic_rss_refuse(struct labnic_end *end,
+			     struct netlink_ext_ack *extack)
+{
+	if (!labnic_fault_refuse(end, LABNIC_FAIL_RSS_SET))
+		return 0;
+	NL_SET_ERR_MSG(extack, "RSS change refused by fail_rss_set");
+	return -EIO;
+}
+
 static int labnic_rss_check(struct labnic_end *end,
 			    const struct ethtool_rxfh_param *rxfh,
 			    struct netlink_ext_ack *extack)
@@ -155,11 +164,7 @@ static int labnic_rss_check(struct labnic_end *end,
 		NL_SET_ERR_MSG(extack, "only the Toeplitz hash is supported");
 		return -EOPNOTSUPP;
 	}
-	if (labnic_fault_take(end, LABNIC_FAIL_RSS_SET)) {
-		NL_SET_ERR_MSG(extack, "RSS change refused by fail_rss_set");
-		return -EIO;
-	}
-	return 0;
+	return labnic_rss_refuse(end, extack);
 }
 
 u32 labnic_get_rxfh_key_size(struct net_device *dev)
@@ -261,6 +266,12 @@ int labnic_remove_rxfh_context(struct net_device *dev,
 			       struct ethtool_rxfh_context *ctx, u32 context,
 			       struct netlink_ext_ack *extack)
 {
-	labnic_rss_publish(netdev_priv(dev), context, NULL);
+	struct labnic_end *end = netdev_priv(dev);
+	int err;
+
+	err = labnic_rss_refuse(end, extack);
+	if (err)
+		return err;
+	labnic_rss_publish(end, context, NULL);
 	return 0;
 }
