@@ -29,9 +29,13 @@ static const struct {
 	[LABNIC_FAIL_CHANNELS]		= { "fail_channels", INT_MAX },
 	[LABNIC_FAIL_FEATURES]		= { "fail_features", INT_MAX },
 	[LABNIC_FAIL_RULE_DELETE]	= { "fail_rule_delete", INT_MAX },
+	[LABNIC_IGNORE_RSS_SET]		= { "ignore_rss_set", INT_MAX },
+	[LABNIC_IGNORE_RULE_INSERT]	= { "ignore_rule_insert", INT_MAX },
 	[LABNIC_FAIL_AFTER]		= { "fail_after", INT_MAX },
 	[LABNIC_REFUSE_5TUPLE]		= { "refuse_5tuple", 1 },
 	[LABNIC_REFUSE_HDS]		= { "refuse_hds", 1 },
+	[LABNIC_NO_RSS_CONTEXTS]	= { "no_rss_contexts", 1 },
+	[LABNIC_FIXED_RULE_PLACES]	= { "fixed_rule_places", 1 },
 	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO, ENOSPC },
 };
 

@@ -30,11 +30,15 @@ enum labnic_knob {
 	LABNIC_FAIL_CHANNELS,
 	LABNIC_FAIL_FEATURES,
 	LABNIC_FAIL_RULE_DELETE,
+	LABNIC_IGNORE_RSS_SET,
+	LABNIC_IGNORE_RULE_INSERT,
 	/* How many requests labnic_fault_refuse() lets through first. */
 	LABNIC_FAIL_AFTER,
 	/* Standing refusals, and the errno of fail_rule_insert. */
 	LABNIC_REFUSE_5TUPLE,
 	LABNIC_REFUSE_HDS,
+	LABNIC_NO_RSS_CONTEXTS,
+	LABNIC_FIXED_RULE_PLACES,
 	LABNIC_RULE_ERRNO,
 	LABNIC_KNOBS
 };

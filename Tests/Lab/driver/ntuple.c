@@ -177,6 +177,8 @@ static int labnic_rule_place(struct labnic_end *end, u32 *location)
 
 	if (!(*location & RX_CLS_LOC_SPECIAL))
 		return *location < LABNIC_RULES ? 0 : -ENOSPC;
+	if (labnic_fault_value(end, LABNIC_FIXED_RULE_PLACES))
+		return -EINVAL;
 
 	for (i = 0; i < LABNIC_RULES; i++) {
 		at = *location == RX_CLS_LOC_LAST ? LABNIC_RULES - 1 - i : i;
@@ -203,6 +205,8 @@ static int labnic_rule_insert(struct labnic_end *end, struct ethtool_rxnfc *nfc)
 		return err;
 	if (labnic_fault_refuse(end, LABNIC_FAIL_RULE_INSERT))
 		return -(int)labnic_fault_value(end, LABNIC_RULE_ERRNO);
+	if (labnic_fault_take(end, LABNIC_IGNORE_RULE_INSERT))
+		return 0;
 	rule.spec.location = nfc->fs.location;
 	return labnic_rules_replace(end, rule.spec.location, &rule);
 }
@@ -241,7 +245,9 @@ int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
 	switch (nfc->cmd) {
 	case ETHTOOL_GRXCLSRLCNT:
 		nfc->rule_cnt = count;
-		nfc->data = LABNIC_RULES | RX_CLS_LOC_SPECIAL;
+		nfc->data = LABNIC_RULES;
+		if (!labnic_fault_value(end, LABNIC_FIXED_RULE_PLACES))
+			nfc->data |= RX_CLS_LOC_SPECIAL;
 		return 0;
 	case ETHTOOL_GRXCLSRULE:
 		rule = labnic_rules_find(end, nfc->fs.location);

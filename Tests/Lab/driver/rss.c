@@ -199,6 +199,9 @@ static int labnic_rss_change(struct labnic_end *end, u32 context,
 	err = labnic_rss_check(end, rxfh, extack);
 	if (err)
 		return err;
+	/* Setting nothing makes a new context, and leaves others alone. */
+	if (labnic_fault_take(end, LABNIC_IGNORE_RSS_SET))
+		return labnic_rss_set(end, context, NULL, NULL);
 	return labnic_rss_set(end, context, rxfh->indir, rxfh->key);
 }
 
@@ -241,6 +244,10 @@ int labnic_create_rxfh_context(struct net_device *dev,
 	struct labnic_rss *rss;
 	int err;
 
+	if (labnic_fault_value(end, LABNIC_NO_RSS_CONTEXTS)) {
+		NL_SET_ERR_MSG(extack, "RSS contexts are not supported");
+		return -EOPNOTSUPP;
+	}
 	err = labnic_rss_change(end, rxfh->rss_context, rxfh, extack);
 	if (err)
 		return err;
