@@ -2,6 +2,7 @@
 #include "CDevmem.h"
 
 #include <netinet/in.h>
+#include <sys/file.h>
 
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
@@ -24,6 +25,11 @@ int cdm_ioctl(int fd, unsigned long request, void *argument)
 int cdm_open(const char *path, int flags, mode_t mode)
 {
 	return open(path, flags, mode);
+}
+
+int cdm_flock(int fd, int operation)
+{
+	return flock(fd, operation);
 }
 
 int cdm_fcntl(int fd, int command, long argument)

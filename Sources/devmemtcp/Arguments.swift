@@ -1,5 +1,5 @@
-import ArgumentParser
-import DevmemCore
+public import ArgumentParser
+public import DevmemCore
 
 /// A size on the command line, such as `64M`.
 struct ByteSize: ExpressibleByArgument, Equatable {
@@ -17,14 +17,26 @@ struct ByteSize: ExpressibleByArgument, Equatable {
     var defaultValueDescription: String { "\(bytes >> 20)M" }
 }
 
-/// Queues on the command line, such as `6-7` or `1,3,6-7`.
+/// Queues on the command line: `6-7`, `1,3,6-7`, `last 2` or `auto`.
 struct QueueSelection: ExpressibleByArgument, Equatable {
     /// More queues than any NIC has; keeps a slip of the finger from making a list of millions.
     private static let limit: UInt32 = 65536
 
-    var queues: [UInt32]
+    var choice: QueueChoice
+
+    init(_ choice: QueueChoice) {
+        self.choice = choice
+    }
 
     init?(argument: String) {
+        let words = argument.split(separator: " ")
+        if let first = words.first, first == "last" || first == "auto" {
+            guard words.count < 3, let count = words.count == 2 ? Self.number(words[1]) : 1,
+                count > 0
+            else { return nil }
+            choice = first == "last" ? .last(Int(count)) : .automatic(Int(count))
+            return
+        }
         var queues: Set<UInt32> = []
         for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
             let ends = part.split(separator: "-", omittingEmptySubsequences: false)
@@ -33,14 +45,62 @@ struct QueueSelection: ExpressibleByArgument, Equatable {
             else { return nil }
             queues.formUnion(first...last)
         }
-        self.queues = queues.sorted()
+        choice = .list(queues.sorted())
     }
+
+    var defaultValueDescription: String { "auto" }
 
     private static func number(_ text: Substring) -> UInt32? {
         guard text.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
         return UInt32(text).flatMap { $0 < limit ? $0 : nil }
     }
 }
+
+/// A flow on the command line: `DST:PORT` or `DST:PORT,SRC[:PORT]`.
+struct FlowArgument: ExpressibleByArgument, Equatable {
+    var destination: EndpointText
+    var source: String?
+    var sourcePort: UInt16?
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map(
+            String.init)
+        guard (1...2).contains(parts.count), let destination = try? EndpointText(parts[0]) else {
+            return nil
+        }
+        self.destination = destination
+        guard parts.count == 2 else { return }
+        let text = parts[1]
+        // One colon stands before a port, more make an IPv6 address.
+        if text.hasPrefix("[") || text.count(where: { $0 == ":" }) == 1 {
+            guard let end = try? EndpointText(text), !end.host.isEmpty, let port = UInt16(end.port)
+            else { return nil }
+            source = end.host
+            sourcePort = port
+        } else {
+            guard !text.isEmpty else { return nil }
+            source = text
+        }
+    }
+
+    /// Looks its hosts up.
+    func resolved() throws(DevmemError) -> SteeringFlow {
+        let listen = try Endpoint(resolving: destination)
+        guard let source else { return SteeringFlow(to: listen) }
+        let peer = try Endpoint.address(of: source)
+        guard listen.address.isWildcard || peer.unmapped.isIPv6 == listen.address.unmapped.isIPv6
+        else {
+            throw DevmemError(
+                .invalid, call: "steer from \(source) to \(destination)",
+                message: "one address is IPv4, the other IPv6")
+        }
+        return SteeringFlow(to: listen, from: peer, port: sourcePort)
+    }
+}
+
+extension FlowSpread: ExpressibleByArgument {}
+extension TableStyle: ExpressibleByArgument {}
+extension RSSInterface: ExpressibleByArgument {}
 
 /// An endpoint on the command line, such as `192.0.2.1:5201`.
 struct EndpointArgument: ExpressibleByArgument, Equatable {

@@ -62,8 +62,12 @@ func fixed(_ number: Double, _ decimals: Int) -> String {
 }
 
 /// A report as JSON with sorted keys, on one line.
-func json(of report: ReceiveReport) throws -> String {
+func json(of report: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(report), as: UTF8.self) + "\n"
+}
+
+func printJSON(_ report: some Encodable) throws {
+    print(try json(of: report), terminator: "")
 }

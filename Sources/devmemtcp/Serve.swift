@@ -35,9 +35,9 @@ struct Serve: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Receive queues for device memory, such as 6-7. Default: the last one.",
+            "Receive queues for device memory: 6-7, 1,3, 'last 2', or auto for a free one.",
             valueName: "list"))
-    var queues: QueueSelection?
+    var queues = QueueSelection(.automatic(1))
 
     @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
     var memory = ByteSize(bytes: 64 << 20)
@@ -69,7 +69,7 @@ struct Serve: ParsableCommand {
     }
 
     func run() throws {
-        do {
+        try reporting {
             let report = try serve()
             try show(report)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
@@ -77,9 +77,6 @@ struct Serve: ParsableCommand {
                 writeError("devmemtcp: \(failure)\n")
                 throw ExitCode.failure
             }
-        } catch let error as DevmemError {
-            writeError("devmemtcp: \(error)\n")
-            throw ExitCode.failure
         }
     }
 
@@ -87,11 +84,11 @@ struct Serve: ParsableCommand {
         // These can wait long, for a name server or a pipe's reader, and Ctrl-C must still end them.
         let request = ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
-            from: try resolveFrom(), queues: queues?.queues, memory: memory.bytes)
+            from: try resolveFrom(), queues: queues.choice, memory: memory.bytes)
         var consumer = PayloadConsumer(output: try openOutput(), pattern: pattern?.pattern)
         // A reader that goes away is an error to report, not a reason to leave the NIC as it is.
         signal(SIGPIPE, SIG_IGN)
-        let stop = try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+        let stop = try StopSignal.ofUser()
         let logger = common.logger
         let progress = Progress(quiet: common.quiet)
         let observer = ReceiveObserver(

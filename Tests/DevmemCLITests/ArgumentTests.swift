@@ -6,12 +6,19 @@ import Testing
 
 @Suite struct ArgumentTests {
     @Test func queuesAreSortedAndUnique() {
-        #expect(QueueSelection(argument: "6-7")?.queues == [6, 7])
-        #expect(QueueSelection(argument: "7,1,6-7")?.queues == [1, 6, 7])
-        #expect(QueueSelection(argument: "0")?.queues == [0])
+        #expect(QueueSelection(argument: "6-7")?.choice == .list([6, 7]))
+        #expect(QueueSelection(argument: "7,1,6-7")?.choice == .list([1, 6, 7]))
+        #expect(QueueSelection(argument: "0")?.choice == .list([0]))
+        #expect(QueueSelection(argument: "last")?.choice == .last(1))
+        #expect(QueueSelection(argument: "last 2")?.choice == .last(2))
+        #expect(QueueSelection(argument: "auto")?.choice == .automatic(1))
+        #expect(QueueSelection(argument: "auto 3")?.choice == .automatic(3))
     }
 
-    @Test(arguments: ["", "a", "7-6", "1,,2", "1-2-3", "-1", "1-", "4294967296", "0-4294967295"])
+    @Test(arguments: [
+        "", "a", "7-6", "1,,2", "1-2-3", "-1", "1-", "4294967296", "0-4294967295",
+        "last 0", "last x", "last 1 2", "first 2", "auto -1",
+    ])
     func otherQueuesAreRefused(text: String) {
         #expect(QueueSelection(argument: text) == nil)
     }
@@ -24,7 +31,7 @@ import Testing
             ]) as? Serve)
         #expect(command.interface == "eth1")
         #expect(command.listen.text.port == "5201")
-        #expect(command.queues?.queues == [6, 7])
+        #expect(command.queues.choice == .list([6, 7]))
         #expect(command.memory.bytes == 32 << 20)
         #expect(command.pattern?.pattern.bytes.count == 7)
         #expect(command.common.json)
@@ -42,6 +49,31 @@ import Testing
         } throws: {
             Devmemtcp.exitCode(for: $0).rawValue == 64
         }
+    }
+}
+
+@Suite struct FlowArgumentTests {
+    @Test func flowsAreRead() throws {
+        let plain = try #require(FlowArgument(argument: "192.0.2.1:5201"))
+        #expect(plain.destination.host == "192.0.2.1" && plain.source == nil)
+        let any = try #require(FlowArgument(argument: ":80,192.0.2.2"))
+        #expect(any.source == "192.0.2.2" && any.sourcePort == nil)
+        let port = try #require(FlowArgument(argument: "192.0.2.1:80,192.0.2.2:9"))
+        #expect(port.source == "192.0.2.2" && port.sourcePort == 9)
+        let six = try #require(FlowArgument(argument: "[2001:db8::1]:80,[2001:db8::2]:9"))
+        #expect(six.source == "2001:db8::2" && six.sourcePort == 9)
+        let bare = try #require(FlowArgument(argument: "[2001:db8::1]:80,2001:db8::2"))
+        #expect(bare.source == "2001:db8::2" && bare.sourcePort == nil)
+        #expect(try six.resolved().families[0][0].sourcePort == 9)
+        #expect(try FlowArgument(argument: ":80")?.resolved().families.count == 2)
+        #expect(throws: DevmemError.self) {
+            try FlowArgument(argument: "192.0.2.1:80,2001:db8::2")?.resolved()
+        }
+    }
+
+    @Test(arguments: ["", "192.0.2.1", ":80,", ":80,192.0.2.1:x", ":80,:9", ":80,a,b", ":80,[::1"])
+    func otherFlowsAreRefused(text: String) {
+        #expect(FlowArgument(argument: text) == nil)
     }
 }
 

@@ -102,7 +102,7 @@ private let commands: [(name: String, type: any ParsableCommand.Type)] =
 
     @Test func manualNamesEveryKeyOfTheReport() throws {
         let page = try manual("devmemtcp-serve.8")
-        let report = try json(of: .full)
+        let report = try json(of: ReceiveReport.full)
         let keys = report.matches(of: /"([a-z_]+)":/).map { String($0.1) }
         #expect(keys.count > 20)
         for key in keys { #expect(page.contains(key), "key \(key)") }

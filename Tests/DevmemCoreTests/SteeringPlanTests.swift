@@ -3,35 +3,41 @@ import Testing
 @testable import DevmemCore
 
 @Suite struct SteeringPlanTests {
-    private func queue(_ id: UInt32) -> QueueInfo {
-        QueueInfo(id: id, type: .rx)
-    }
-
     private var snapshot: NICSnapshot {
         NICSnapshot(
             rings: RingSettings(headerSplit: .off, splitThreshold: 256),
-            receiveQueues: (0..<8).map { queue($0) },
-            indirection: (0..<128).map { $0 % 8 },
-            flowRules: FeatureState(isActive: true, isChangeable: true))
+            receiveQueues: (0..<8).map { QueueInfo(id: $0, type: .rx) },
+            contexts: [RSSContext(id: 0, indirection: (0..<128).map { $0 % 8 })],
+            ntuple: FeatureState(isActive: true, isChangeable: true),
+            ruleTable: FlowRuleTable(locations: [], capacity: 64, choosesLocation: true))
+    }
+
+    private func flow(port: UInt16) -> SteeringFlow {
+        SteeringFlow(families: [[FlowRule(isIPv6: false, destinationPort: port)]])
     }
 
     private var wish: SteeringWish {
-        SteeringWish(
-            queues: [6, 7],
-            flows: [[FlowRule(isIPv6: false, destinationPort: 5201, queue: 0)]])
+        SteeringWish(queues: .list([6, 7]), flows: [flow(port: 5201)])
     }
 
     private func plan(_ wish: SteeringWish, _ snapshot: NICSnapshot) throws -> SteeringPlan {
         try SteeringPlan(for: wish, on: snapshot, interface: "eth1")
     }
 
+    private func installed(_ rule: FlowRule, at location: UInt32) throws -> InstalledRule {
+        let id: UInt32 = if case .context(let id) = rule.target { id } else { 0 }
+        return try #require(
+            InstalledRule(
+                specification: try FlowSpec.encode(rule, location: location), context: id))
+    }
+
     @Test func changesWhatDeviceMemoryNeeds() throws {
         let plan = try plan(wish, snapshot)
         #expect(plan.queues == [6, 7])
         #expect(plan.changes.count == 4)
-        #expect(plan.changes[0] == .headerSplit(before: .off))
-        #expect(plan.changes[1] == .splitThreshold(before: 256))
-        guard case .indirection(let before, let after, reset: true) = plan.changes[2] else {
+        #expect(plan.changes[0] == .headerSplit(before: .off, after: .on))
+        #expect(plan.changes[1] == .splitThreshold(before: 256, after: 0))
+        guard case .indirection(let before, let after, isDefault: true) = plan.changes[2] else {
             Issue.record("no change of the RSS table")
             return
         }
@@ -39,37 +45,65 @@ import Testing
         #expect(!after.contains(6) && !after.contains(7))
         #expect(
             plan.changes[3]
-                == .addRule([FlowRule(isIPv6: false, destinationPort: 5201, queue: 6)]))
+                == .addRule(
+                    [FlowRule(isIPv6: false, destinationPort: 5201, target: .queue(6))],
+                    installed: nil))
+        #expect(plan.notes.isEmpty)
     }
 
-    @Test func takesTheLastQueueByDefault() throws {
-        var wish = wish
-        wish.queues = nil
-        #expect(try plan(wish, snapshot).queues == [7])
+    @Test func queuesAreChosen() throws {
+        func queues(
+            _ choice: QueueChoice, _ change: (inout NICSnapshot) throws -> Void = { _ in }
+        ) throws -> [UInt32] {
+            var snapshot = snapshot
+            try change(&snapshot)
+            return try plan(SteeringWish(queues: choice, flows: []), snapshot).queues
+        }
+        #expect(try queues(.last(2)) == [6, 7])
+        #expect(try queues(.automatic(1)) == [7])
+        #expect(try queues(.automatic(2)) == [6, 7])
+        #expect(try queues(.automatic(1)) { $0.receiveQueues[7].dmabufID = 3 } == [6])
+        #expect(
+            try queues(.automatic(2)) {
+                $0.contexts.append(RSSContext(id: 1, indirection: [6, 6]))
+            } == [5, 7])
+        #expect(
+            try queues(.automatic(1)) {
+                $0.rules = [
+                    try installed(
+                        FlowRule(isIPv6: true, destinationPort: 1, target: .queue(7)), at: 0)
+                ]
+            } == [6])
+        #expect(try queues(.list([3, 1, 3])) == [1, 3])
+        // Never queue 0, whatever the driver.
+        #expect(throws: DevmemError.self) {
+            try queues(.automatic(1)) { $0.receiveQueues.removeLast(7) }
+        }
+        #expect(throws: DevmemError.self) { try queues(.automatic(8)) }
     }
 
     @Test func headerSplitIsSetEvenIfOn() throws {
         var snapshot = snapshot
         snapshot.rings = RingSettings(headerSplit: .on, splitThreshold: 0)
         let changes = try plan(wish, snapshot).changes
-        #expect(changes.first == .headerSplit(before: .on))
-        #expect(!changes.contains(.splitThreshold(before: 0)))
+        #expect(changes.first == .headerSplit(before: .on, after: .on))
+        #expect(changes.count == 3)
     }
 
     @Test func turnsFlowRulesOnWhereTheyAreOff() throws {
         var snapshot = snapshot
-        snapshot.flowRules = FeatureState(isActive: false, isChangeable: true)
+        snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
         let changes = try plan(wish, snapshot).changes
-        #expect(changes[3] == .enableFlowRules)
+        #expect(changes[3] == .ntuple)
         #expect(changes.count == 5)
     }
 
     @Test func tableOfTheUserIsNotRestoredByReset() throws {
         var snapshot = snapshot
-        snapshot.indirection[5] = 1
+        snapshot.contexts[0].indirection[5] = 1
         #expect(
             try plan(wish, snapshot).changes.contains {
-                if case .indirection(_, _, reset: false) = $0 { true } else { false }
+                if case .indirection(_, _, isDefault: false) = $0 { true } else { false }
             })
     }
 
@@ -85,27 +119,14 @@ import Testing
         #expect(SteeringPlan.indirection([], without: [7], queueCount: 8).isEmpty)
     }
 
-    @Test func randomTablesKeepWhatIsNotTaken() {
-        var random = SystemRandomNumberGenerator()
-        for _ in 0..<2_000 {
-            let count = UInt32.random(in: 2...16, using: &random)
-            let table = (0..<128).map { _ in UInt32.random(in: 0..<count, using: &random) }
-            let taken = Set((0..<count).shuffled(using: &random).prefix(Int(count) / 2))
-            let moved = SteeringPlan.indirection(table, without: taken, queueCount: count)
-            #expect(moved.count == table.count)
-            for (before, after) in zip(table, moved) {
-                #expect(!taken.contains(after) && after < count)
-                #expect(taken.contains(before) || before == after)
-            }
-        }
-    }
-
     @Test func refusesWhatCannotWork() throws {
-        func message(_ queues: [UInt32]?, _ change: (inout NICSnapshot) -> Void) -> String? {
+        func message(
+            _ queues: [UInt32], _ change: (inout NICSnapshot) throws -> Void
+        ) throws -> String? {
             var snapshot = snapshot
-            change(&snapshot)
+            try change(&snapshot)
             var wish = wish
-            wish.queues = queues
+            wish.queues = .list(queues)
             do {
                 _ = try plan(wish, snapshot)
                 return nil
@@ -113,62 +134,214 @@ import Testing
                 return (error as? DevmemError)?.message
             }
         }
-        #expect(message([8]) { _ in } == "no receive queue 8; there are 0-7")
-        #expect(message([]) { _ in } == "none is named")
+        #expect(try message([8]) { _ in } == "no receive queue 8; there are 0-7")
+        #expect(try message([]) { _ in } == "none is named")
         #expect(
-            message(Array(0..<8)) { _ in } == "no queue of 0-7 would be left for other traffic")
+            try message(Array(0..<8)) { _ in } == "no queue of 0-7 would be left for other traffic"
+        )
         #expect(
-            message([7]) { $0.receiveQueues = [] } == "it has no queues while it is down")
+            try message([7]) { $0.receiveQueues = [] } == "it has no queues while it is down")
         #expect(
-            message([7]) { $0.receiveQueues[7].dmabufID = 3 }
+            try message([7]) { $0.receiveQueues[7].dmabufID = 3 }
                 == "queue 7 is bound to dma-buf id 3")
-        #expect(message([6]) { $0.receiveQueues[7].dmabufID = 3 } == nil)
         #expect(
-            message([7]) { $0.rings.headerSplit = nil }
+            try message([7]) { $0.receiveQueues[7].hasXSK = true }
+                == "queue 7 is used by an AF_XDP socket")
+        #expect(
+            try message([7]) { $0.receiveQueues[7].isLeased = true }
+                == "queue 7 is leased to a virtual interface")
+        #expect(try message([6]) { $0.receiveQueues[7].dmabufID = 3 } == nil)
+        #expect(try message([7]) { $0.xdpProgram = 12 } == "it has an XDP program, id 12")
+        #expect(
+            try message([0, 7]) { $0.driver = "gve" } == "gve cannot stop queue 0 while it is up")
+        #expect(try message([0, 7]) { $0.driver = "bnxt_en" } == nil)
+        #expect(
+            try message([6]) { $0.contexts.append(RSSContext(id: 4, indirection: [0, 6])) }
+                == "RSS context 4 points at queue 6")
+        #expect(
+            try message([6]) { $0.contexts.append(RSSContext(id: 4, indirection: [0, 1])) } == nil)
+        #expect(
+            try message([7]) { $0.rings.headerSplit = nil }
                 == "the driver has no tcp-data-split setting")
+        let noRules = "the driver has no flow rules (rx-ntuple-filter)"
+        #expect(try message([7]) { $0.ntuple = nil } == noRules)
+        #expect(try message([7]) { $0.ruleTable = nil } == noRules)
         #expect(
-            message([7]) { $0.flowRules = nil }
-                == "the driver has no flow rules (rx-ntuple-filter)")
+            try message([7]) { $0.ntuple = FeatureState(isActive: false, isChangeable: false) }
+                == noRules)
         #expect(
-            message([7]) { $0.flowRules = FeatureState(isActive: false, isChangeable: false) }
-                != nil)
+            try message([7]) { $0.ruleTable?.capacity = 0 }
+                == "its table has 0 places, 0 are in use, and 1 are needed")
+        #expect(try message([7]) { $0.ruleTable?.capacity = nil } == nil)
     }
 
     @Test func flowsGrowWiderUntilTheNICTakesOne() throws {
         let address = try #require(IPAddress(bytes: [192, 0, 2, 1]))
         let peer = try #require(IPAddress(bytes: [192, 0, 2, 2]))
         let listen = Endpoint(address: address, port: 5201)
+        let widest = FlowRule(isIPv6: false, destinationPort: 5201)
+        var toAddress = widest
+        toAddress.destination = address.bytes
+        var fromPeer = toAddress
+        fromPeer.source = peer.bytes
+        var fromPort = fromPeer
+        fromPort.sourcePort = 9
         #expect(
-            SteeringWish.flows(to: listen, from: peer) == [
-                [
-                    FlowRule(
-                        isIPv6: false, source: peer.bytes, destination: address.bytes,
-                        destinationPort: 5201, queue: 0),
-                    FlowRule(
-                        isIPv6: false, destination: address.bytes, destinationPort: 5201, queue: 0),
-                    FlowRule(isIPv6: false, destinationPort: 5201, queue: 0),
-                ]
-            ])
-        #expect(SteeringWish.flows(to: listen, from: nil)[0].count == 2)
-    }
-
-    @Test func changesAreTold() throws {
-        #expect(
-            try plan(wish, snapshot).changes.map(\.description) == [
-                "turn header split on (tcp-data-split was off)",
-                "split packets of any size (hds-thresh was 256)",
-                "move 32 of 128 RSS table entries",
-                "add a flow rule: flow-type tcp4 dst-port 5201 action 6",
-            ])
+            SteeringFlow(to: listen, from: peer, port: 9).families
+                == [[fromPort, fromPeer, toAddress, widest]])
+        #expect(SteeringFlow(to: listen, from: peer).families == [[fromPeer, toAddress, widest]])
+        #expect(SteeringFlow(to: listen).families == [[toAddress, widest]])
     }
 
     @Test func wildcardTakesBothFamilies() throws {
         let any = try #require(IPAddress(bytes: [UInt8](repeating: 0, count: 16)))
         #expect(
-            SteeringWish.flows(to: Endpoint(address: any, port: 80), from: nil) == [
-                [FlowRule(isIPv6: false, destinationPort: 80, queue: 0)],
-                [FlowRule(isIPv6: true, destinationPort: 80, queue: 0)],
+            SteeringFlow(to: Endpoint(address: any, port: 80)).families == [
+                [FlowRule(isIPv6: false, destinationPort: 80)],
+                [FlowRule(isIPv6: true, destinationPort: 80)],
             ])
+    }
+
+    @Test func flowsAreSpread() throws {
+        func targets(_ spread: FlowSpread, _ count: Int) throws -> [RuleTarget] {
+            var wish = wish
+            wish.spread = spread
+            wish.flows = (0..<count).map { flow(port: UInt16($0)) }
+            return try plan(wish, snapshot).changes.compactMap {
+                if case .addRule(let rules, _) = $0 { rules[0].target } else { nil }
+            }
+        }
+        #expect(try targets(.roundRobin, 3) == [.queue(6), .queue(7), .queue(6)])
+        #expect(try targets(.oneToOne, 2) == [.queue(6), .queue(7)])
+        #expect(throws: DevmemError.self) { try targets(.oneToOne, 3) }
+        #expect(try targets(.rssContext, 2) == [.newContext, .newContext])
+    }
+
+    @Test func aContextIsMadeOverTheQueues() throws {
+        var wish = wish
+        wish.spread = .rssContext
+        let changes = try plan(wish, snapshot).changes
+        #expect(
+            changes.contains(
+                .createContext(table: (0..<128).map { 6 + $0 % 2 }, id: nil)))
+        var snapshot = snapshot
+        snapshot.contexts = []
+        #expect(throws: DevmemError.self) { try plan(wish, snapshot) }
+    }
+
+    @Test func aRuleThatIsThereIsNotAddedAgain() throws {
+        var snapshot = snapshot
+        let there = FlowRule(isIPv6: false, destinationPort: 5201, target: .queue(7))
+        snapshot.rules = [try installed(there, at: 5)]
+        #expect(try plan(wish, snapshot).changes.count == 3)
+        // It does not help while rules are off, nor if it leads elsewhere.
+        var off = snapshot
+        off.ntuple = FeatureState(isActive: false, isChangeable: true)
+        #expect(try plan(wish, off).changes.count == 5)
+        snapshot.rules = [try installed(there.aimed(at: .queue(2)), at: 5)]
+        let plan = try plan(wish, snapshot)
+        #expect(plan.changes.count == 4)
+        #expect(
+            plan.notes == [
+                "flow rule 5 matches the same but leads elsewhere: "
+                    + "flow-type tcp4 dst-port 5201 action 2"
+            ])
+    }
+
+    @Test func otherRulesToTakenQueuesAreNoted() throws {
+        var snapshot = snapshot
+        snapshot.rules = [
+            try installed(FlowRule(isIPv6: true, sourcePort: 22, target: .queue(6)), at: 3)
+        ]
+        #expect(
+            try plan(wish, snapshot).notes == [
+                "flow rule 3 leads to queue 6 too: flow-type tcp6 src-port 22 action 6"
+            ])
+    }
+
+    @Test func steeringInPlaceIsUsed() throws {
+        var snapshot = snapshot
+        snapshot.rings = RingSettings(headerSplit: .on, splitThreshold: 0)
+        snapshot.contexts = [
+            RSSContext(id: 0, indirection: (0..<128).map { $0 % 6 }),
+            RSSContext(id: 1, indirection: [6, 7]),
+        ]
+        snapshot.rules = [
+            try installed(
+                FlowRule(isIPv6: false, destinationPort: 5201, target: .context(1)), at: 0)
+        ]
+        let applied = SteeringPlan.Applied(queues: [6, 7], contexts: [1])
+        let wish = SteeringWish(queues: .automatic(1), flows: [flow(port: 5201)])
+        let plan = try SteeringPlan(
+            for: wish, on: snapshot, interface: "eth1", applied: applied)
+        #expect(plan.queues == [6, 7])
+        #expect(plan.changes.isEmpty)
+        // Without it the same context is in the way.
+        #expect(throws: DevmemError.self) {
+            try SteeringPlan(
+                for: SteeringWish(queues: .list([6, 7]), flows: []), on: snapshot,
+                interface: "eth1")
+        }
+    }
+
+    @Test func changesAreTold() throws {
+        #expect(
+            try plan(wish, snapshot).changes.map(\.description) == [
+                "set tcp-data-split on (it is off)",
+                "set hds-thresh 0 (it is 256)",
+                "change 32 of 128 RSS table entries",
+                "add a flow rule: flow-type tcp4 dst-port 5201 action 6",
+            ])
+    }
+
+    @Test func ethtoolLinesAreTheEqualOfThePlan() throws {
+        var wish = wish
+        wish.table = .even
+        wish.spread = .rssContext
+        var snapshot = snapshot
+        snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
+        #expect(
+            try plan(wish, snapshot).ethtoolLines(for: "eth1", on: snapshot) == [
+                "ethtool -G eth1 tcp-data-split on",
+                "ethtool -G eth1 hds-thresh 0",
+                "ethtool -X eth1 equal 6",
+                "ethtool -K eth1 ntuple on",
+                "context=$(ethtool -X eth1 start 6 equal 2 context new "
+                    + "| sed -n 's/^New RSS context is //p')",
+                "ethtool -N eth1 flow-type tcp4 dst-port 5201 context \"$context\"",
+            ])
+    }
+
+    @Test func ethtoolLinesNamePlacesWhereTheDriverChoosesNone() throws {
+        var snapshot = snapshot
+        snapshot.ruleTable = FlowRuleTable(
+            locations: [0, 2], capacity: 8, choosesLocation: false)
+        var wish = wish
+        wish.flows = [flow(port: 1), flow(port: 2)]
+        let lines = try plan(wish, snapshot).ethtoolLines(for: "eth1", on: snapshot)
+        #expect(
+            lines.suffix(2) == [
+                "ethtool -N eth1 flow-type tcp4 dst-port 1 action 6 loc 1",
+                "ethtool -N eth1 flow-type tcp4 dst-port 2 action 7 loc 3",
+            ])
+        // What ethtool cannot say exactly is marked.
+        #expect(lines.contains { $0.hasPrefix("# ethtool cannot change single entries") })
+    }
+
+    @Test func tablesAreTakenApartForEthtool() {
+        #expect(EthtoolLines.tableWords([0, 1, 2, 0, 1, 2, 0]) == "equal 3")
+        #expect(EthtoolLines.tableWords([4, 4, 4]) == "start 4 equal 1")
+        #expect(EthtoolLines.tableWords([0, 0, 0, 0, 2, 2]) == "weight 2 0 1")
+        #expect(EthtoolLines.tableWords([1, 1, 3, 3]) == "weight 0 1 0 1")
+        #expect(EthtoolLines.tableWords([0, 1, 0, 0]) == nil)
+        #expect(EthtoolLines.tableWords([]) == nil)
+    }
+
+    @Test func evenTablesAreAsEthtoolMakesThem() {
+        #expect(evenIndirection(slots: 5, over: [2, 3]) == [2, 3, 2, 3, 2])
+        // weight 1 0 1 1 over 8 entries: the boundaries are 8/3 and 16/3, rounded down.
+        #expect(evenIndirection(slots: 8, over: [0, 2, 3]) == [0, 0, 2, 2, 2, 3, 3, 3])
+        #expect(evenIndirection(slots: 3, over: []).isEmpty)
     }
 }
 
@@ -177,7 +350,7 @@ import Testing
         let bytes = try FlowSpec.encode(
             FlowRule(
                 isIPv6: false, source: [192, 0, 2, 2], destination: [192, 0, 2, 1],
-                destinationPort: 0x1451, queue: 7),
+                destinationPort: 0x1451, target: .queue(7)),
             location: 0xffff_ffff)
         #expect(bytes.count == 168)
         #expect(bytes.word(at: 0) == 1)
@@ -192,7 +365,7 @@ import Testing
         let bytes = try FlowSpec.encode(
             FlowRule(
                 isIPv6: true, destination: Array(1...16), sourcePort: 0x0102,
-                destinationPort: 0x0304, queue: 2), location: 5)
+                destinationPort: 0x0304, target: .queue(2)), location: 5)
         #expect(bytes.word(at: 0) == 5)
         #expect(bytes[4..<20].allSatisfy { $0 == 0 })
         #expect(Array(bytes[20..<40]) == Array(1...16) + [1, 2, 3, 4])
@@ -204,7 +377,7 @@ import Testing
         #expect(
             FlowRule(
                 isIPv6: false, source: [192, 0, 2, 2], destination: [192, 0, 2, 1],
-                sourcePort: 9, destinationPort: 5201, queue: 7
+                sourcePort: 9, destinationPort: 5201, target: .queue(7)
             ).description
                 == "flow-type tcp4 src-ip 192.0.2.2 dst-ip 192.0.2.1 src-port 9 dst-port 5201 action 7"
         )
@@ -213,8 +386,57 @@ import Testing
     @Test func addressOfTheOtherFamilyIsRefused() {
         #expect(throws: DevmemError.self) {
             try FlowSpec.encode(
-                FlowRule(isIPv6: true, destination: [1, 2, 3, 4], queue: 0), location: 0)
+                FlowRule(isIPv6: true, destination: [1, 2, 3, 4]), location: 0)
         }
+    }
+
+    @Test func newContextMustBeMadeFirst() {
+        #expect(throws: DevmemError.self) {
+            try FlowSpec.encode(FlowRule(isIPv6: true, target: .newContext), location: 0)
+        }
+    }
+
+    @Test func installedRulesAreReadBack() throws {
+        let rules = [
+            FlowRule(
+                isIPv6: true, source: Array(1...16), destinationPort: 80, target: .context(3)),
+            FlowRule(
+                isIPv6: false, source: [1, 2, 3, 4], destination: [5, 6, 7, 8], sourcePort: 258,
+                destinationPort: 65535, target: .queue(7)),
+        ]
+        for rule in rules {
+            let bytes = try FlowSpec.encode(rule, location: 9)
+            let installed = try #require(InstalledRule(specification: bytes, context: 3))
+            #expect(installed.rule == rule)
+            #expect(installed.isSame(as: rule))
+            #expect(installed.location == 9)
+            #expect(installed.text == rule.description)
+            #expect(!installed.isSame(as: rule.aimed(at: .queue(1))))
+            #expect(installed.matchesSame(as: rule.aimed(at: .queue(1))))
+        }
+    }
+
+    @Test func rulesOfOtherKindsAreNotTakenForOurs() throws {
+        let rule = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(1))
+        let bytes = try FlowSpec.encode(rule, location: 0)
+        func installed(_ change: (inout [UInt8]) -> Void) throws -> InstalledRule {
+            var copy = bytes
+            change(&copy)
+            return try #require(InstalledRule(specification: copy, context: 0))
+        }
+        // A partial mask, UDP, an extension, dropping.
+        let partial = try installed { $0[FlowSpec.mask + 10] = 0xf0 }
+        #expect(partial.rule == nil && !partial.isSame(as: rule))
+        let udp = try installed { $0.store(UInt32(2), at: FlowSpec.type) }
+        #expect(udp.rule == nil && !udp.isSame(as: rule) && udp.queue == 1)
+        #expect(udp.text == "flow-type 2 action 1")
+        let extended = try installed { $0.store(UInt32(0x8000_0001), at: FlowSpec.type) }
+        #expect(!extended.isSame(as: rule))
+        let drop = try installed { $0.store(UInt64.max, at: FlowSpec.ringCookie) }
+        #expect(drop.queue == nil && drop.rule == nil && drop.text == "flow-type 1 action -1")
+        // A value where no mask is set means nothing.
+        #expect(try installed { $0[FlowSpec.value] = 9 }.isSame(as: rule))
+        #expect(InstalledRule(specification: Array(bytes.dropLast()), context: 0) == nil)
     }
 
     @Test func placeIsTheDriversChoiceOrTheLowestFree() throws {

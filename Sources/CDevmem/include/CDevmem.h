@@ -82,6 +82,8 @@ static const unsigned long cdm_UDMABUF_CREATE = UDMABUF_CREATE;
 static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
 static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 
+static const int cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE;
+
 static const uint32_t cdm_RX_CLS_LOC_SPECIAL = RX_CLS_LOC_SPECIAL;
 static const uint32_t cdm_RX_CLS_LOC_ANY = RX_CLS_LOC_ANY;
 static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
@@ -109,6 +111,7 @@ extern const int cdm_IPPROTO_IPV6;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
+int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
 int cdm_memfd_create(const char *name, unsigned int flags);
 int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

@@ -1,12 +1,29 @@
 import Glibc
 
-/// The lines of a small file of sysfs or procfs; none if it cannot be read.
+/// The lines of a file of sysfs or procfs; none if it cannot be read.
 func lines(of path: String) -> [Substring] {
-    guard let descriptor = try? Descriptor.open(path, O_RDONLY) else { return [] }
-    var bytes = [UInt8](repeating: 0, count: 8192)
-    let count = read(descriptor.rawValue, &bytes, bytes.count)
-    guard count > 0 else { return [] }
-    return String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n")
+    guard let descriptor = try? Descriptor.open(path, O_RDONLY),
+        let bytes = try? contents(of: descriptor, call: "read \(path)")
+    else { return [] }
+    return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+}
+
+/// What a file holds from where its descriptor stands, up to a limit in bytes that no file of ours
+/// or the kernel's reaches.
+///
+/// - Throws: `DevmemError` of kind `system` as read(2) fails.
+func contents(
+    of descriptor: borrowing Descriptor, limit: Int = 16 << 20, call: String
+) throws(DevmemError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16384)
+    while bytes.count < limit {
+        let number = descriptor.rawValue
+        let count = try retrying(call) { read(number, &chunk, chunk.count) }
+        if count == 0 { break }
+        bytes += chunk[..<count]
+    }
+    return bytes
 }
 
 /// Memory in bytes that can be had without swapping, as the kernel estimates it

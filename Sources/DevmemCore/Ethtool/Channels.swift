@@ -1,15 +1,21 @@
 import SystemPackage
 
 /// How many queues a NIC has in use.
-public struct ChannelCounts: Equatable, Sendable {
+public struct ChannelCounts: Equatable, Sendable, Codable {
     /// Receive-only channels.
     public var rx: UInt32
+    /// Transmit-only channels.
+    public var tx: UInt32
+    /// Channels for other things, such as link events.
+    public var other: UInt32
     /// Channels that receive and transmit.
     public var combined: UInt32
 
     /// Makes counts from their values.
-    public init(rx: UInt32, combined: UInt32) {
+    public init(rx: UInt32 = 0, tx: UInt32 = 0, other: UInt32 = 0, combined: UInt32) {
         self.rx = rx
+        self.tx = tx
+        self.other = other
         self.combined = combined
     }
 }
@@ -24,7 +30,9 @@ extension EthtoolNetlink {
             return nil
         }
         return replies.first.map {
-            ChannelCounts(rx: $0.uint32(6) ?? 0, combined: $0.uint32(9) ?? 0)
+            ChannelCounts(
+                rx: $0.uint32(6) ?? 0, tx: $0.uint32(7) ?? 0, other: $0.uint32(8) ?? 0,
+                combined: $0.uint32(9) ?? 0)
         }
     }
 }

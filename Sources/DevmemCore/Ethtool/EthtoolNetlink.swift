@@ -20,6 +20,10 @@ enum EthtoolNumber {
         static let ringsGet: UInt8 = 15
         static let ringsSet: UInt8 = 16
         static let channelsGet: UInt8 = 17
+        static let rssGet: UInt8 = 38
+        static let rssSet: UInt8 = 48
+        static let rssCreate: UInt8 = 49
+        static let rssDelete: UInt8 = 50
     }
 }
 
@@ -36,14 +40,19 @@ struct EthtoolNetlink: ~Copyable {
         self.interface = interface
     }
 
+    /// The commands that the running kernel has.
+    func commands() throws(DevmemError) -> Set<UInt8> {
+        try socket.commands(of: EthtoolNumber.familyName)
+    }
+
     /// One request about this NIC; `body` adds what follows the header.
     func request(
         _ command: UInt8, call: String, names: AttributeNames = AttributeNames(),
-        headerFlags: UInt32 = 0,
+        headerFlags: UInt32 = 0, dump: Bool = false,
         _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> [NetlinkAttributes] {
         let message = try NetlinkMessage(
-            family: family, command: command, version: EthtoolNumber.version)
+            family: family, command: command, version: EthtoolNumber.version, dump: dump)
         try message.nest(EthtoolNumber.header) { nest throws(DevmemError) in
             try nest.put(EthtoolNumber.Header.deviceIndex, interface.index)
             if headerFlags != 0 { try nest.put(EthtoolNumber.Header.flags, headerFlags) }

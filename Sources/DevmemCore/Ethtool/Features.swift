@@ -20,7 +20,7 @@ private enum FeatureAttribute {
 }
 
 /// What a NIC says of one feature.
-public struct FeatureState: Equatable, Sendable {
+public struct FeatureState: Equatable, Sendable, Codable {
     /// Whether it works now.
     public var isActive: Bool
     /// Whether it can be turned on and off.

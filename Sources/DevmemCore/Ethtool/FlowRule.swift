@@ -1,7 +1,17 @@
 import CDevmem
 
-/// A rule that steers TCP packets to a receive queue. Fields that are nil match anything.
-public struct FlowRule: Equatable, Sendable, CustomStringConvertible {
+/// Where a flow rule sends packets.
+public enum RuleTarget: Hashable, Sendable, Codable {
+    /// A receive queue.
+    case queue(UInt32)
+    /// An RSS context, which spreads flows over queues of its own.
+    case context(UInt32)
+    /// The RSS context that the plan with this rule makes.
+    case newContext
+}
+
+/// A rule that steers TCP packets. Fields that are nil match anything.
+public struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
     /// Source address, 4 or 16 bytes in network order.
     public var source: [UInt8]?
     /// Destination address, 4 or 16 bytes in network order.
@@ -12,24 +22,42 @@ public struct FlowRule: Equatable, Sendable, CustomStringConvertible {
     public var destinationPort: UInt16?
     /// Whether it matches IPv6 packets rather than IPv4.
     public var isIPv6: Bool
-    /// The receive queue that matching packets go to.
-    public var queue: UInt32
+    /// Where matching packets go.
+    public var target: RuleTarget
 
     /// Makes a rule from its fields.
     public init(
         isIPv6: Bool, source: [UInt8]? = nil, destination: [UInt8]? = nil,
-        sourcePort: UInt16? = nil, destinationPort: UInt16? = nil, queue: UInt32
+        sourcePort: UInt16? = nil, destinationPort: UInt16? = nil, target: RuleTarget = .queue(0)
     ) {
         self.isIPv6 = isIPv6
         self.source = source
         self.destination = destination
         self.sourcePort = sourcePort
         self.destinationPort = destinationPort
-        self.queue = queue
+        self.target = target
+    }
+
+    /// The same rule with another target.
+    public func aimed(at target: RuleTarget) -> FlowRule {
+        var copy = self
+        copy.target = target
+        return copy
     }
 
     /// The rule in the words of ethtool(8): `flow-type tcp4 dst-port 5201 action 7`.
     public var description: String {
+        let action =
+            switch target {
+            case .queue(let queue): "action \(queue)"
+            case .context(let id): "context \(id)"
+            case .newContext: "context new"
+            }
+        return "\(match) \(action)"
+    }
+
+    /// What it matches, in the words of ethtool(8).
+    var match: String {
         var words = ["flow-type", isIPv6 ? "tcp6" : "tcp4"]
         for (name, address) in [("src-ip", source), ("dst-ip", destination)] {
             if let address { words += [name, IPAddress(bytes: address)?.description ?? "?"] }
@@ -37,7 +65,7 @@ public struct FlowRule: Equatable, Sendable, CustomStringConvertible {
         for (name, port) in [("src-port", sourcePort), ("dst-port", destinationPort)] {
             if let port { words += [name, "\(port)"] }
         }
-        return (words + ["action", "\(queue)"]).joined(separator: " ")
+        return words.joined(separator: " ")
     }
 }
 
@@ -47,24 +75,26 @@ enum FlowSpec {
     static let type = 0
     static let value = 4
     static let mask = 76
+    /// Of the value, and of the mask: `union ethtool_flow_union` and `struct ethtool_flow_ext`.
+    static let matchLength = 72
     static let ringCookie = 152
     static let location = 160
 
     static let tcp4: UInt32 = 1
     static let tcp6: UInt32 = 5
+    /// Bits of the type: the rule has an RSS context; it matches more than the type says.
+    static let rssFlag: UInt32 = 0x2000_0000
+    static let extensionFlags: UInt32 = 0xc000_0000
 
     /// The kernel's form of a rule, to be put at `location`. Ports and addresses are big-endian;
-    /// a mask of ones means that the field must match.
+    /// a mask of ones means that the field must match. The RSS context stands outside of it.
     static func encode(_ rule: FlowRule, location place: UInt32) throws(DevmemError) -> [UInt8] {
         let addressLength = rule.isIPv6 ? 16 : 4
         var bytes = [UInt8](repeating: 0, count: size)
-        bytes.store(rule.isIPv6 ? tcp6 : tcp4, at: type)
         for (address, offset) in [(rule.source, 0), (rule.destination, addressLength)] {
             guard let address else { continue }
             guard address.count == addressLength else {
-                throw DevmemError(
-                    .invalid, call: "build a flow rule",
-                    message: "an address of \(address.count) bytes")
+                throw invalid("an address of \(address.count) bytes")
             }
             bytes.replaceSubrange(value + offset..<value + offset + addressLength, with: address)
             bytes.replaceSubrange(
@@ -77,8 +107,18 @@ enum FlowSpec {
             bytes.store(port.bigEndian, at: value + offset)
             bytes.store(UInt16.max, at: mask + offset)
         }
-        bytes.store(UInt64(rule.queue), at: ringCookie)
+        var flowType = rule.isIPv6 ? tcp6 : tcp4
+        switch rule.target {
+        case .queue(let queue): bytes.store(UInt64(queue), at: ringCookie)
+        case .context: flowType |= rssFlag
+        case .newContext: throw invalid("its RSS context is not made yet")
+        }
+        bytes.store(flowType, at: type)
         bytes.store(place, at: location)
         return bytes
+    }
+
+    private static func invalid(_ message: String) -> DevmemError {
+        DevmemError(.invalid, call: "build a flow rule", message: message)
     }
 }

@@ -5,25 +5,38 @@ import SystemPackage
 private enum Layout {
     static let data = 8
     static let spec = 16
+    /// One word for two things: how many rules there are, and a rule's RSS context.
     static let ruleCount = 184
+    static let context = 184
     static let ruleLocations = 188
     static let size = MemoryLayout<ethtool_rxnfc>.size
 }
 
 /// What a NIC says of its table of flow rules.
-struct FlowRuleTable: Equatable, Sendable {
+public struct FlowRuleTable: Equatable, Sendable {
     /// The locations in use, ascending.
-    var locations: [UInt32]
+    public var locations: [UInt32]
     /// How many locations there are; nil if the driver does not tell.
-    var capacity: UInt32?
+    public var capacity: UInt32?
     /// Whether the driver picks a free location when asked to.
-    var choosesLocation: Bool
+    public var choosesLocation: Bool
+
+    /// Makes a table from its values.
+    public init(locations: [UInt32], capacity: UInt32?, choosesLocation: Bool) {
+        self.locations = locations
+        self.capacity = capacity
+        self.choosesLocation = choosesLocation
+    }
 
     /// The place for a new rule: the driver's choice where it has one, else the lowest free.
     ///
     /// - Throws: `DevmemError` of kind `unsupported` if the table is known to be full.
     func place() throws(DevmemError) -> UInt32 {
-        if choosesLocation { return cdm_RX_CLS_LOC_ANY }
+        choosesLocation ? cdm_RX_CLS_LOC_ANY : try lowestFree()
+    }
+
+    /// The lowest location that is not in use.
+    func lowestFree() throws(DevmemError) -> UInt32 {
         let used = Set(locations)
         let limit = capacity ?? UInt32(used.count + 1)
         guard let free = (0..<limit).first(where: { !used.contains($0) }) else {
@@ -59,11 +72,29 @@ extension EthtoolIoctl {
             capacity: capacity == 0 ? nil : capacity, choosesLocation: choosesLocation)
     }
 
+    /// The rule at a location; nil if there is none.
+    func flowRule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
+        var bytes = rxnfc(ETHTOOL_GRXCLSRULE)
+        bytes.store(location, at: Layout.spec + FlowSpec.location)
+        do throws(DevmemError) {
+            try run(&bytes, call: "read flow rule \(location) of")
+        } catch  where error.errno == .noSuchFileOrDirectory || error.errno == .invalidArgument {
+            // Drivers differ in how they say so.
+            return nil
+        }
+        // Some drivers leave the location out of the answer.
+        bytes.store(location, at: Layout.spec + FlowSpec.location)
+        return InstalledRule(
+            specification: Array(bytes[Layout.spec..<Layout.spec + FlowSpec.size]),
+            context: bytes.word(at: Layout.context))
+    }
+
     /// Inserts a rule and returns the location that it got.
     func insert(_ rule: FlowRule, at place: UInt32) throws(DevmemError) -> UInt32 {
         var bytes = rxnfc(ETHTOOL_SRXCLSRLINS)
         let spec = try FlowSpec.encode(rule, location: place)
         bytes.replaceSubrange(Layout.spec..<Layout.spec + spec.count, with: spec)
+        if case .context(let id) = rule.target { bytes.store(id, at: Layout.context) }
         try run(&bytes, call: "add a flow rule to")
         return bytes.word(at: Layout.spec + FlowSpec.location)
     }

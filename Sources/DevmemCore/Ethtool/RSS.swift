@@ -1,58 +1,160 @@
 import CDevmem
 import SystemPackage
 
-/// The offsets in `struct ethtool_rxfh` of linux/ethtool.h.
-private enum Layout {
-    static let indirectionSize = 8
-    static let keySize = 12
-    static let config = 24
-    /// ETH_RXFH_INDIR_NO_CHANGE would be all ones; zero asks for the driver's default.
-    static let resetSize: UInt32 = 0
+/// An RSS context: how a NIC spreads flows over its queues. Context 0 is the one for flows that
+/// no rule concerns.
+public struct RSSContext: Equatable, Sendable {
+    /// The context's number.
+    public var id: UInt32
+    /// For each slot of the indirection table, a receive queue.
+    public var indirection: [UInt32]
+    /// The hash function's key.
+    public var key: [UInt8]
+    /// The hash function, a bit of `ETH_RSS_HASH_*` of the kernel's linux/ethtool.h.
+    public var hashFunction: UInt32
+    /// `RXH_XFRM_*` of linux/ethtool.h: what is done to a packet's fields before hashing.
+    public var inputTransform: UInt32
+
+    /// Makes a context from its values.
+    public init(
+        id: UInt32, indirection: [UInt32], key: [UInt8] = [], hashFunction: UInt32 = 0,
+        inputTransform: UInt32 = 0
+    ) {
+        self.id = id
+        self.indirection = indirection
+        self.key = key
+        self.hashFunction = hashFunction
+        self.inputTransform = inputTransform
+    }
 }
 
-extension EthtoolIoctl {
-    /// The RSS indirection table of the main context: for each slot, a receive queue. Empty if
-    /// the NIC has none.
-    func indirectionTable() throws(DevmemError) -> [UInt32] {
-        let call = "read the RSS table of"
-        var probe = rxfh(ETHTOOL_GRSSH, words: 0)
+private enum Attribute {
+    static let context: UInt16 = 2
+    static let hashFunction: UInt16 = 3
+    static let indirection: UInt16 = 4
+    static let key: UInt16 = 5
+    static let inputTransform: UInt16 = 6
+
+    static let names = AttributeNames(
+        "",
+        [
+            1: AttributeNames("header"), context: AttributeNames("context"),
+            indirection: AttributeNames("indir"),
+        ])
+}
+
+extension EthtoolNetlink {
+    /// Whether RSS can be changed over netlink, which it can from Linux 6.17 on.
+    func changesRSS() throws(DevmemError) -> Bool {
+        try commands().isSuperset(of: [
+            EthtoolNumber.Command.rssSet, EthtoolNumber.Command.rssCreate,
+            EthtoolNumber.Command.rssDelete,
+        ])
+    }
+
+    /// Reads all RSS contexts, the main one first; none if the NIC has no RSS.
+    func rssContexts() throws(DevmemError) -> [RSSContext] {
+        let replies: [NetlinkAttributes]
         do throws(DevmemError) {
-            try run(&probe, call: call)
+            replies = try request(EthtoolNumber.Command.rssGet, call: "read RSS of", dump: true)
         } catch  where error.errno == .notSupportedOnSocket {
             return []
         }
-        let count = Int(probe.word(at: Layout.indirectionSize))
-        let keyBytes = Int(probe.word(at: Layout.keySize))
-        guard count > 0 else { return [] }
-
-        var bytes = rxfh(ETHTOOL_GRSSH, words: count + (keyBytes + 3) / 4)
-        bytes.store(UInt32(count), at: Layout.indirectionSize)
-        bytes.store(UInt32(keyBytes), at: Layout.keySize)
-        try run(&bytes, call: call)
-        return (0..<count).map { bytes.word(at: Layout.config + 4 * $0) }
+        return replies.map { reply in
+            RSSContext(
+                id: reply.uint32(Attribute.context) ?? 0,
+                indirection: reply[Attribute.indirection]?.words ?? [],
+                key: reply[Attribute.key].map { Array($0.payload) } ?? [],
+                hashFunction: reply.uint32(Attribute.hashFunction) ?? 0,
+                inputTransform: reply.uint32(Attribute.inputTransform) ?? 0)
+        }
+        .sorted { $0.id < $1.id }
     }
 
-    /// Sets the RSS indirection table of the main context and leaves key and function alone.
+    /// Sets the main context's table; an empty one asks for the driver's default.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
-        var bytes = rxfh(ETHTOOL_SRSSH, words: table.count)
+        _ = try request(
+            EthtoolNumber.Command.rssSet, call: rssCall(table), names: Attribute.names
+        ) { message throws(DevmemError) in
+            try message.put(Attribute.indirection, words: table)
+        }
+    }
+
+    /// Makes a context with a table and otherwise as the main one, and returns its number.
+    func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
+        let replies = try request(
+            EthtoolNumber.Command.rssCreate, call: rssCreateCall, names: Attribute.names
+        ) { message throws(DevmemError) in
+            try message.put(Attribute.indirection, words: table)
+        }
+        guard let id = replies.first?.uint32(Attribute.context) else {
+            throw DevmemError(
+                .malformed, call: "\(rssCreateCall) \(interface.name)",
+                message: "the reply carries no number")
+        }
+        return id
+    }
+
+    func deleteRSSContext(_ id: UInt32) throws(DevmemError) {
+        _ = try request(
+            EthtoolNumber.Command.rssDelete, call: rssDeleteCall(id), names: Attribute.names
+        ) { message throws(DevmemError) in
+            try message.put(Attribute.context, id)
+        }
+    }
+}
+
+private let rssCreateCall = "add an RSS context to"
+
+private func rssDeleteCall(_ id: UInt32) -> String { "delete RSS context \(id) of" }
+
+private func rssCall(_ table: [UInt32]) -> String {
+    table.isEmpty ? "reset the RSS table of" : "set the RSS table of"
+}
+
+/// The offsets in `struct ethtool_rxfh` of linux/ethtool.h.
+private enum Layout {
+    static let context = 4
+    static let indirectionSize = 8
+    static let inputTransform = 17
+    static let config = 24
+
+    static let newContext = UInt32.max
+    static let keepInputTransform: UInt8 = 0xff
+}
+
+/// RSS over the ioctl (`ethtool_set_rxfh` of the kernel's net/ethtool/ioctl.c), for kernels before
+/// 6.17.
+extension EthtoolIoctl {
+    /// Sets the main context's table, and no key, hash function or input transform. An empty one
+    /// asks for the driver's default; the kernel then no longer regards it as set by a user.
+    func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
+        var bytes = rxfh(table)
+        try run(&bytes, call: rssCall(table))
+    }
+
+    /// Makes a context with a table and otherwise as the main one, and returns its number.
+    func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
+        var bytes = rxfh(table)
+        bytes.store(Layout.newContext, at: Layout.context)
+        try run(&bytes, call: rssCreateCall)
+        return bytes.word(at: Layout.context)
+    }
+
+    func deleteRSSContext(_ id: UInt32) throws(DevmemError) {
+        var bytes = rxfh([])
+        bytes.store(id, at: Layout.context)
+        try run(&bytes, call: rssDeleteCall(id))
+    }
+
+    private func rxfh(_ table: [UInt32]) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: Layout.config + 4 * table.count)
+        bytes.store(UInt32(ETHTOOL_SRSSH), at: 0)
         bytes.store(UInt32(table.count), at: Layout.indirectionSize)
+        bytes.store(Layout.keepInputTransform, at: Layout.inputTransform)
         for (slot, queue) in table.enumerated() {
             bytes.store(queue, at: Layout.config + 4 * slot)
         }
-        try run(&bytes, call: "set the RSS table of")
-    }
-
-    /// Lets the driver spread flows as it does by default; the kernel then no longer regards the
-    /// table as configured by a user (`ethtool_set_rxfh` of net/ethtool/ioctl.c).
-    func resetIndirectionTable() throws(DevmemError) {
-        var bytes = rxfh(ETHTOOL_SRSSH, words: 0)
-        bytes.store(Layout.resetSize, at: Layout.indirectionSize)
-        try run(&bytes, call: "reset the RSS table of")
-    }
-
-    private func rxfh(_ command: Int32, words: Int) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: Layout.config + 4 * words)
-        bytes.store(UInt32(command), at: 0)
         return bytes
     }
 }

@@ -11,23 +11,32 @@ public enum HeaderSplit: UInt8, Sendable, Codable {
     case on = 2
 }
 
-/// The ring settings that device memory depends on.
-public struct RingSettings: Equatable, Sendable {
+/// The ring settings that device memory depends on, and the ring sizes.
+public struct RingSettings: Equatable, Sendable, Codable {
     /// Header split; nil if the driver has no such setting.
     public var headerSplit: HeaderSplit?
     /// Bytes of a packet up to which it is not split; nil if the driver has no such setting.
     public var splitThreshold: UInt32?
+    /// How many descriptors the rings have, by ethtool's name of the ring.
+    public var sizes: [String: UInt32]
 
     /// Makes settings from their values.
-    public init(headerSplit: HeaderSplit?, splitThreshold: UInt32?) {
+    public init(
+        headerSplit: HeaderSplit?, splitThreshold: UInt32?, sizes: [String: UInt32] = [:]
+    ) {
         self.headerSplit = headerSplit
         self.splitThreshold = splitThreshold
+        self.sizes = sizes
     }
 }
 
 private enum RingAttribute {
     static let headerSplit: UInt16 = 11
     static let splitThreshold: UInt16 = 17
+
+    static let sizes: KeyValuePairs<UInt16, String> = [
+        6: "rx", 7: "rx-mini", 8: "rx-jumbo", 9: "tx",
+    ]
 
     static let names = AttributeNames(
         "",
@@ -48,10 +57,12 @@ extension EthtoolNetlink {
             return RingSettings(headerSplit: nil, splitThreshold: nil)
         }
         let reply = replies.first
+        var sizes: [String: UInt32] = [:]
+        for (attribute, name) in RingAttribute.sizes { sizes[name] = reply?.uint32(attribute) }
         return RingSettings(
             headerSplit: reply?.uint32(RingAttribute.headerSplit)
                 .flatMap { UInt8(exactly: $0) }.flatMap(HeaderSplit.init),
-            splitThreshold: reply?.uint32(RingAttribute.splitThreshold))
+            splitThreshold: reply?.uint32(RingAttribute.splitThreshold), sizes: sizes)
     }
 
     func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {

@@ -25,6 +25,13 @@ struct NetlinkAttributes: Sendable {
         /// A string up to its terminating zero.
         var string: String { String(decoding: payload.prefix { $0 != 0 }, as: UTF8.self) }
 
+        /// An array of numbers of 4 bytes in host order; what is left over is dropped.
+        var words: [UInt32] {
+            stride(from: payload.startIndex, to: payload.endIndex - 3, by: 4).map {
+                payload.number32(at: $0)
+            }
+        }
+
         /// The attributes inside this one.
         func nested() throws(DevmemError) -> NetlinkAttributes {
             try NetlinkAttributes(payload)

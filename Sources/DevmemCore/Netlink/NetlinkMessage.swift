@@ -22,6 +22,22 @@ struct NetlinkMessage: ~Copyable {
         self.handle = handle
     }
 
+    /// Starts a request of another netlink protocol, `header` being what it puts before attributes.
+    init(type: UInt16, header: [UInt8]) throws(DevmemError) {
+        guard let handle = nlmsg_alloc() else {
+            throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
+        }
+        let message = nlmsg_put(
+            handle, UInt32(NL_AUTO_PORT), UInt32(NL_AUTO_SEQ), Int32(type), Int32(header.count),
+            NLM_F_REQUEST | NLM_F_ACK)
+        guard let message, let data = nlmsg_data(message) else {
+            nlmsg_free(handle)
+            throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
+        }
+        data.copyMemory(from: header, byteCount: header.count)
+        self.handle = handle
+    }
+
     deinit {
         nlmsg_free(handle)
     }
@@ -35,6 +51,13 @@ struct NetlinkMessage: ~Copyable {
 
     func put(_ type: UInt16, _ text: String) throws(DevmemError) {
         try check(nla_put_string(handle, Int32(type), text))
+    }
+
+    func put(_ type: UInt16, words: [UInt32]) throws(DevmemError) {
+        let code = words.withUnsafeBytes { bytes in
+            nla_put(handle, Int32(type), Int32(bytes.count), bytes.baseAddress)
+        }
+        try check(code)
     }
 
     /// Puts an attribute without payload.

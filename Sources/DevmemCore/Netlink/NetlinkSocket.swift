@@ -6,16 +6,26 @@ import SystemPackage
 /// A generic netlink socket with one owner. A device memory binding lives as long as the socket
 /// that made it (`netdev_nl_sock_priv_destroy` of net/core/netdev-genl.c).
 public struct NetlinkSocket: ~Copyable {
-    private let handle: OpaquePointer
+    /// Room for one message: an RSS table of a large NIC is of some ten thousand bytes.
+    private static let bufferSize = 1 << 16
 
-    /// Opens a socket with extended acknowledgements on.
+    private let handle: OpaquePointer
+    /// What a message has between netlink's header and its attributes, in bytes.
+    private let familyHeaderLength: Int
+
+    /// Opens a generic netlink socket with extended acknowledgements on.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel gives no socket.
     public init() throws(DevmemError) {
+        try self.init(protocol: NETLINK_GENERIC, familyHeaderLength: 4)
+    }
+
+    /// Opens a socket of any netlink protocol.
+    init(protocol number: Int32, familyHeaderLength: Int) throws(DevmemError) {
         guard let handle = nl_socket_alloc() else {
             throw DevmemError(.system, call: "open a netlink socket", errno: .noMemory)
         }
-        guard genl_connect(handle) == 0 else {
+        guard nl_connect(handle, number) == 0 else {
             let code = Errno(rawValue: errno)
             nl_socket_free(handle)
             throw DevmemError(.system, call: "open a netlink socket", errno: code)
@@ -27,7 +37,9 @@ public struct NetlinkSocket: ~Copyable {
                 nl_socket_get_fd(handle), SOL_NETLINK, Int32(option), &on,
                 socklen_t(MemoryLayout<Int32>.size))
         }
+        nl_socket_set_msg_buf_size(handle, Self.bufferSize)
         self.handle = handle
+        self.familyHeaderLength = familyHeaderLength
     }
 
     deinit {
@@ -46,6 +58,31 @@ public struct NetlinkSocket: ~Copyable {
                 advice: "device memory TCP needs Linux 6.12 or newer with CONFIG_NET_DEVMEM")
         }
         return number
+    }
+
+    /// The commands that the running kernel has in a generic netlink family (`ctrl_fill_info` of
+    /// net/netlink/genetlink.c).
+    func commands(of family: String) throws(DevmemError) -> Set<UInt8> {
+        let message = try NetlinkMessage(
+            family: Control.family, command: Control.getFamily, version: 1)
+        try message.put(Control.familyName, family)
+        let reply = try request(message, call: "look up netlink family \(family)").first
+        var commands: Set<UInt8> = []
+        for operation in try reply?[Control.operations]?.nested().values ?? [] {
+            if let number = try operation.nested().uint32(Control.operationID) {
+                commands.insert(UInt8(truncatingIfNeeded: number))
+            }
+        }
+        return commands
+    }
+
+    /// The family that tells of the others (linux/genetlink.h).
+    private enum Control {
+        static let family: Int32 = 16
+        static let getFamily: UInt8 = 3
+        static let familyName: UInt16 = 2
+        static let operations: UInt16 = 6
+        static let operationID: UInt16 = 1
     }
 
     /// Sends a request and collects the replies up to the acknowledgement or the dump's end.
@@ -73,7 +110,7 @@ public struct NetlinkSocket: ~Copyable {
                     }
                     return replies
                 }
-                replies.append(try NetlinkAttributes(frame.payload.dropFirst(4)))
+                replies.append(try NetlinkAttributes(frame.payload.dropFirst(familyHeaderLength)))
             }
         }
     }

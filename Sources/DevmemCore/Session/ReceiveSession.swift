@@ -9,14 +9,15 @@ public struct ReceiveRequest: Sendable {
     public var listen: Endpoint
     /// The only address that may connect; nil for any.
     public var from: IPAddress?
-    /// Receive queues to bind; nil for the last one.
-    public var queues: [UInt32]?
+    /// Receive queues to bind.
+    public var queues: QueueChoice
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
 
     /// Makes a request from its parts.
     public init(
-        interface: String?, listen: Endpoint, from: IPAddress?, queues: [UInt32]?, memory: UInt64
+        interface: String?, listen: Endpoint, from: IPAddress?, queues: QueueChoice,
+        memory: UInt64
     ) {
         self.interface = interface
         self.listen = listen
@@ -67,19 +68,19 @@ public func receive(
         let listener = try Listener(binding: request.listen)
         let wish = SteeringWish(
             queues: request.queues,
-            flows: SteeringWish.flows(to: listener.endpoint, from: request.from))
-        let plan = try SteeringPlan(
-            for: wish, on: NICSnapshot(of: interface), interface: interface.name)
+            flows: [SteeringFlow(to: listener.endpoint, from: request.from)])
         let memory = try Udmabuf(size: request.memory)
 
-        var steering = try SteeringTransaction(applying: plan, to: interface, logger: logger)
+        var steering = try SteeringTransaction(
+            applying: wish, to: interface, as: "devmemtcp serve", logger: logger)
+        for note in steering.notes { logger.notice("\(interface.name): \(note)") }
         var report = ReceiveReport(
-            interface: interface.name, driver: interface.driver, queues: plan.queues,
+            interface: interface.name, driver: interface.driver, queues: steering.queues,
             dmabufBytes: memory.size, listen: listener.endpoint.description)
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, plan.queues, interface, memory, listener, &consumer, stop, observer,
+                request, steering.queues, interface, memory, listener, &consumer, stop, observer,
                 &report)
         } catch {
             refusal = error

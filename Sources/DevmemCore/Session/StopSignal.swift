@@ -26,6 +26,13 @@ public struct StopSignal: ~Copyable {
         descriptor = Descriptor(owning: number)
     }
 
+    /// Watches for the signals with which a user or a system ends a program.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
+    public static func ofUser() throws(DevmemError) -> StopSignal {
+        try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    }
+
     /// The signal that has arrived, if one has.
     public func pending() -> Int32? {
         guard let number = rawValue else { return nil }

@@ -1,35 +1,59 @@
 /// The settings of a NIC that steering may touch, and what it must know of the rest.
 public struct NICSnapshot: Equatable, Sendable {
-    /// Header split and its threshold.
+    /// The kernel driver's name, if it is known.
+    public var driver: String?
+    /// Header split, its threshold and the ring sizes.
     public var rings: RingSettings
+    /// How many channels are in use; nil if the driver does not tell.
+    public var channels: ChannelCounts?
     /// The receive queues in use.
     public var receiveQueues: [QueueInfo]
-    /// The RSS indirection table of the main context; empty if the NIC has none.
-    public var indirection: [UInt32]
+    /// The id of an XDP program on the interface, if there is one.
+    public var xdpProgram: UInt32?
+    /// The RSS contexts, the main one first; none if the NIC has no RSS.
+    public var contexts: [RSSContext]
     /// Whether flow rules are turned on, and can be; nil if the NIC has none.
-    public var flowRules: FeatureState?
+    public var ntuple: FeatureState?
+    /// The table of flow rules; nil if the NIC has none.
+    public var ruleTable: FlowRuleTable?
+    /// The flow rules, by location.
+    public var rules: [InstalledRule]
 
     /// Makes a snapshot from its values.
     public init(
-        rings: RingSettings, receiveQueues: [QueueInfo], indirection: [UInt32],
-        flowRules: FeatureState?
+        driver: String? = nil, rings: RingSettings, channels: ChannelCounts? = nil,
+        receiveQueues: [QueueInfo], xdpProgram: UInt32? = nil, contexts: [RSSContext],
+        ntuple: FeatureState?, ruleTable: FlowRuleTable?, rules: [InstalledRule] = []
     ) {
+        self.driver = driver
         self.rings = rings
+        self.channels = channels
         self.receiveQueues = receiveQueues
-        self.indirection = indirection
-        self.flowRules = flowRules
+        self.xdpProgram = xdpProgram
+        self.contexts = contexts
+        self.ntuple = ntuple
+        self.ruleTable = ruleTable
+        self.rules = rules
     }
 
     /// Reads a NIC's settings.
     ///
     /// - Throws: `DevmemError` as the kernel answers.
     public init(of interface: NetworkInterface) throws(DevmemError) {
-        let netlink = try EthtoolNetlink(interface)
-        let ioctl = try EthtoolIoctl(interface)
+        let nic = try EthtoolNIC(interface)
+        let table = try nic.ruleTable()
+        var rules: [InstalledRule] = []
+        for location in table?.locations ?? [] {
+            if let rule = try nic.rule(at: location) { rules.append(rule) }
+        }
         self.init(
-            rings: try netlink.rings(),
+            driver: interface.driver, rings: try nic.rings(), channels: try nic.channels(),
             receiveQueues: try queues(ofInterface: interface.index).filter { $0.type == .rx },
-            indirection: try ioctl.indirectionTable(),
-            flowRules: try ioctl.flowRules() == nil ? nil : try netlink.feature(flowRuleFeature))
+            xdpProgram: try attachedXDPProgram(ofInterface: interface.index),
+            contexts: try nic.contexts(), ntuple: table == nil ? nil : try nic.ntuple(),
+            ruleTable: table, rules: rules)
     }
+
+    /// The main RSS table; empty if the NIC has none.
+    public var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
 }

@@ -1,80 +1,20 @@
 import SystemPackage
 
-/// What a user wants of a NIC: certain queues for device memory, and certain traffic on them.
-public struct SteeringWish: Equatable, Sendable {
-    /// The receive queues to take; nil for the last one.
-    public var queues: [UInt32]?
-    /// For each flow the rules that would do, the narrowest first.
-    public var flows: [[FlowRule]]
-
-    /// Makes a wish from its parts.
-    public init(queues: [UInt32]?, flows: [[FlowRule]]) {
-        self.queues = queues
-        self.flows = flows
-    }
-
-    /// The flows to a listening endpoint: from one peer if it is given, and in any case to the
-    /// address, if that is not the wildcard, and the port. Rules aim at queue 0 until planned.
-    public static func flows(to listen: Endpoint, from peer: IPAddress?) -> [[FlowRule]] {
-        let address = listen.address.unmapped
-        let peer = peer?.unmapped
-        let families =
-            address.isWildcard && address.isIPv6 && peer == nil
-            ? [false, true] : [peer?.isIPv6 ?? address.isIPv6]
-        return families.map { isIPv6 in
-            let destination = address.isWildcard ? nil : address.bytes
-            var rules: [FlowRule] = []
-            if let peer {
-                rules.append(
-                    FlowRule(
-                        isIPv6: isIPv6, source: peer.bytes, destination: destination,
-                        destinationPort: listen.port, queue: 0))
-            }
-            if destination != nil {
-                rules.append(
-                    FlowRule(
-                        isIPv6: isIPv6, destination: destination, destinationPort: listen.port,
-                        queue: 0))
-            }
-            rules.append(FlowRule(isIPv6: isIPv6, destinationPort: listen.port, queue: 0))
-            return rules
-        }
-    }
-}
-
-/// One change of a NIC's settings, with what is needed to reverse it.
-public enum SteeringChange: Equatable, Sendable, CustomStringConvertible {
-    /// Turn header split on.
-    case headerSplit(before: HeaderSplit)
-    /// Split packets of any size.
-    case splitThreshold(before: UInt32)
-    /// Spread flows by another RSS table; `reset` says that the driver's default gives `before`.
-    case indirection(before: [UInt32], after: [UInt32], reset: Bool)
-    /// Turn flow rules on.
-    case enableFlowRules
-    /// Add the first of these rules that the NIC takes.
-    case addRule([FlowRule])
-
-    /// The change in words.
-    public var description: String {
-        switch self {
-        case .headerSplit(let before): "turn header split on (tcp-data-split was \(before))"
-        case .splitThreshold(let before): "split packets of any size (hds-thresh was \(before))"
-        case .indirection(let before, let after, _):
-            "move \(zip(before, after).count { $0 != $1 }) of \(before.count) RSS table entries"
-        case .enableFlowRules: "turn flow rules on (\(flowRuleFeature))"
-        case .addRule(let alternatives):
-            "add a flow rule: " + (alternatives.first?.description ?? "none")
-        }
-    }
-}
-
 /// A list of changes that gives a NIC's user what he wishes, and the queues that it takes.
 public struct SteeringPlan: Equatable, Sendable {
     /// The queues to bind, ascending.
     public var queues: [UInt32]
     /// The changes, to be made in this order and reversed in the opposite one.
-    public var changes: [SteeringChange]
+    public var changes: [SteeringChange] = []
+    /// What is no hindrance but worth knowing, a sentence each.
+    public var notes: [String] = []
+
+    /// What steering that stays applied has made of a NIC, for those who use it.
+    struct Applied: Equatable {
+        var queues: [UInt32]
+        /// The RSS contexts that it made.
+        var contexts: [UInt32]
+    }
 
     /// Works out what to change. Pure: nothing is asked of the kernel.
     ///
@@ -83,44 +23,74 @@ public struct SteeringPlan: Equatable, Sendable {
     public init(
         for wish: SteeringWish, on snapshot: NICSnapshot, interface name: String
     ) throws(DevmemError) {
-        queues = try Self.choose(wish.queues, among: snapshot.receiveQueues, interface: name)
-        changes = []
+        try self.init(for: wish, on: snapshot, interface: name, applied: nil)
+    }
+
+    init(
+        for wish: SteeringWish, on snapshot: NICSnapshot, interface name: String, applied: Applied?
+    ) throws(DevmemError) {
+        let choice = QueueChooser(snapshot: snapshot, interface: name, applied: applied)
+        queues = try choice.choose(wish.queues)
+        try Self.refuseXDP(snapshot, name)
+        try planHeaderSplit(snapshot, name, isSet: applied != nil)
+        planTable(snapshot, style: wish.table)
+        try planRules(for: wish, snapshot, name)
+    }
+
+    /// The lines of shell with ethtool(8) that do what the plan does.
+    ///
+    /// - Parameters:
+    ///   - interface: the NIC's name.
+    ///   - snapshot: what the plan was made for.
+    public func ethtoolLines(for interface: String, on snapshot: NICSnapshot) -> [String] {
+        EthtoolLines(self, interface: interface, ruleTable: snapshot.ruleTable).lines
+    }
+
+    private static func refuseXDP(
+        _ snapshot: NICSnapshot, _ name: String
+    ) throws(DevmemError) {
+        guard let program = snapshot.xdpProgram else { return }
+        throw DevmemError(
+            .invalid, call: "take queues of \(name)", errno: .fileExists,
+            message: "it has an XDP program" + (program == 0 ? "" : ", id \(program)"),
+            advice: "detach it: ip link set \(name) xdp off")
+    }
+
+    private mutating func planHeaderSplit(
+        _ snapshot: NICSnapshot, _ name: String, isSet: Bool
+    ) throws(DevmemError) {
         guard let split = snapshot.rings.headerSplit else {
             throw DevmemError(
                 .unsupported, call: "turn header split on for \(name)",
                 message: "the driver has no tcp-data-split setting",
                 advice: "device memory needs a NIC with header split")
         }
-        // Set even if reported on: the kernel asks that a user set it.
-        changes.append(.headerSplit(before: split))
+        if split != .on || !isSet {
+            changes.append(.headerSplit(before: split, after: .on))
+        }
         if let threshold = snapshot.rings.splitThreshold, threshold != 0 {
-            changes.append(.splitThreshold(before: threshold))
+            changes.append(.splitThreshold(before: threshold, after: 0))
         }
-        let taken = Set(queues)
-        let count = UInt32(snapshot.receiveQueues.count)
+    }
+
+    private mutating func planTable(_ snapshot: NICSnapshot, style: TableStyle) {
         let before = snapshot.indirection
-        let after = Self.indirection(before, without: taken, queueCount: count)
-        if after != before {
-            let isDefault = before == before.indices.map { UInt32($0) % count }
-            changes.append(.indirection(before: before, after: after, reset: isDefault))
-        }
-        guard !wish.flows.isEmpty else { return }
-        guard let rules = snapshot.flowRules, rules.isActive || rules.isChangeable else {
-            throw DevmemError(
-                .unsupported, call: "steer flows on \(name)",
-                message: "the driver has no flow rules (\(flowRuleFeature))",
-                advice: "device memory needs a NIC that steers flows to queues")
-        }
-        if !rules.isActive { changes.append(.enableFlowRules) }
-        for flow in wish.flows {
-            changes.append(
-                .addRule(
-                    flow.map { rule in
-                        var aimed = rule
-                        aimed.queue = queues[0]
-                        return aimed
-                    }))
-        }
+        let taken = Set(queues)
+        guard !taken.isDisjoint(with: before) else { return }
+        let count = snapshot.receiveQueues.count
+        let after =
+            switch style {
+            case .minimal:
+                Self.indirection(before, without: taken, queueCount: UInt32(count))
+            case .even:
+                evenIndirection(
+                    slots: before.count,
+                    over: snapshot.receiveQueues.map(\.id).filter { !taken.contains($0) }.sorted())
+            }
+        changes.append(
+            .indirection(
+                before: before, after: after,
+                isDefault: before == defaultIndirection(slots: before.count, queues: count)))
     }
 
     /// Moves the slots that point at taken queues to the queues that the table uses besides, in
@@ -139,39 +109,88 @@ public struct SteeringPlan: Equatable, Sendable {
         }
     }
 
-    private static func choose(
-        _ wanted: [UInt32]?, among queues: [QueueInfo], interface name: String
-    ) throws(DevmemError) -> [UInt32] {
-        let call = "choose queues of \(name)"
-        let ids = queues.map(\.id).sorted()
-        guard let last = ids.last else {
+    private mutating func planRules(
+        for wish: SteeringWish, _ snapshot: NICSnapshot, _ name: String
+    ) throws(DevmemError) {
+        guard !wish.flows.isEmpty else { return }
+        let call = "steer flows on \(name)"
+        guard let ntuple = snapshot.ntuple, ntuple.isActive || ntuple.isChangeable,
+            let table = snapshot.ruleTable
+        else {
             throw DevmemError(
-                .invalid, call: call, message: "it has no queues while it is down",
-                advice: "ip link set \(name) up")
+                .unsupported, call: call,
+                message: "the driver has no flow rules (\(flowRuleFeature))",
+                advice: "device memory needs a NIC that steers flows to queues")
         }
-        let chosen = Set(wanted ?? [last]).sorted()
-        guard !chosen.isEmpty else {
-            throw DevmemError(.invalid, call: call, message: "none is named")
-        }
-        if let missing = chosen.first(where: { !ids.contains($0) }) {
-            throw DevmemError(
-                .invalid, call: call,
-                message: "no receive queue \(missing); there are \(queueList(ids))",
-                advice: "choose among them, or ethtool -L \(name) gives it more")
-        }
-        guard chosen.count < ids.count else {
+        guard wish.spread != .oneToOne || wish.flows.count <= queues.count else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "no queue of \(queueList(ids)) would be left for other traffic",
-                advice: "leave one out, or ethtool -L \(name) gives it more")
+                message: "\(wish.flows.count) flows are more than queues \(queueList(queues))",
+                advice: "take more queues, or spread them another way")
         }
-        for queue in queues where chosen.contains(queue.id) {
-            guard let holder = queue.holder else { continue }
+        var rules: [SteeringChange] = []
+        for (number, flow) in wish.flows.enumerated() {
+            let target: RuleTarget =
+                wish.spread == .rssContext
+                ? .newContext : .queue(queues[number % queues.count])
+            for alternatives in flow.families
+            where !isCovered(alternatives, by: snapshot, spread: wish.spread) {
+                if let narrowest = alternatives.first { noteRival(of: narrowest, snapshot) }
+                rules.append(.addRule(alternatives.map { $0.aimed(at: target) }, installed: nil))
+            }
+        }
+        noteOthers(snapshot, wish)
+        if let capacity = table.capacity, Int(capacity) < table.locations.count + rules.count {
             throw DevmemError(
-                .invalid, call: call, errno: .resourceBusy,
-                message: "queue \(queue.id) is \(holder)",
-                advice: "choose another with --queues, or end the process that holds it")
+                .unsupported, call: call, errno: .noSpace,
+                message: "its table has \(capacity) places, \(table.locations.count) are in use, "
+                    + "and \(rules.count) are needed",
+                advice: "delete rules that are no longer needed: ethtool -N \(name) delete N")
         }
-        return chosen
+        if !ntuple.isActive { changes.append(.ntuple) }
+        if wish.spread == .rssContext && !rules.isEmpty {
+            let slots = snapshot.indirection.count
+            guard slots > 0 else {
+                throw DevmemError(
+                    .unsupported, call: call, message: "the driver has no RSS table",
+                    advice: "spread flows another way")
+            }
+            changes.append(
+                .createContext(table: evenIndirection(slots: slots, over: queues), id: nil))
+        }
+        changes += rules
+    }
+
+    /// Whether a rule that is there already does what one of these would.
+    private func isCovered(
+        _ alternatives: [FlowRule], by snapshot: NICSnapshot, spread: FlowSpread
+    ) -> Bool {
+        guard snapshot.ntuple?.isActive == true else { return false }
+        let taken = Set(queues)
+        return snapshot.rules.contains { installed in
+            guard alternatives.contains(where: installed.matchesSame) else { return false }
+            if let queue = installed.queue { return taken.contains(queue) }
+            guard let id = installed.context,
+                let context = snapshot.contexts.first(where: { $0.id == id })
+            else { return false }
+            return !context.indirection.isEmpty && taken.isSuperset(of: context.indirection)
+        }
+    }
+
+    private mutating func noteRival(of rule: FlowRule, _ snapshot: NICSnapshot) {
+        for rival in snapshot.rules where rival.matchesSame(as: rule) {
+            notes.append(
+                "flow rule \(rival.location) matches the same but leads elsewhere: \(rival.text)")
+        }
+    }
+
+    private mutating func noteOthers(_ snapshot: NICSnapshot, _ wish: SteeringWish) {
+        let wanted = wish.flows.flatMap(\.families).joined()
+        for other in snapshot.rules {
+            guard let queue = other.queue, queues.contains(queue),
+                !wanted.contains(where: other.matchesSame)
+            else { continue }
+            notes.append("flow rule \(other.location) leads to queue \(queue) too: \(other.text)")
+        }
     }
 }

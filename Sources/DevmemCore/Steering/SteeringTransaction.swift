@@ -1,135 +1,189 @@
 public import Logging
 import SystemPackage
 
-/// Changes made to a NIC, with one owner, who takes them back.
+/// Changes made to a NIC, with one owner, who takes them back or leaves them in place.
 ///
-/// Settings are reversed by `restore()`; if its owner forgets, when the value goes away.
+/// What is changed is in the journal first, so whatever ends the owner, the next run on the NIC, or
+/// `restoreSteering`, finishes what it could not. If the owner forgets, changes are taken back
+/// when the value goes away.
 public struct SteeringTransaction: ~Copyable {
-    /// How to take back one change that was made.
-    private enum Reversal {
-        case headerSplit(HeaderSplit)
-        case splitThreshold(UInt32)
-        case indirection([UInt32], reset: Bool)
-        case disableFlowRules
-        case deleteRule(UInt32)
+    /// The queues that the changes are for.
+    public let queues: [UInt32]
+    /// What is no hindrance but worth knowing, a sentence each.
+    public let notes: [String]
+
+    private let nic: EthtoolNIC
+    private let lock: SteeringLock
+    private let store: JournalStore
+    private let logger: Logger
+    /// Nil once all is taken back, and where steering in place is only used.
+    private var journal: SteeringJournal?
+
+    /// Steers a NIC. What a dead process has left on it is taken back first; steering that stays
+    /// applied is used as it is if it does what is wished. If a change fails, those made before
+    /// are taken back.
+    ///
+    /// - Parameters:
+    ///   - wish: queues and traffic.
+    ///   - interface: the NIC.
+    ///   - command: what others are told of this process, such as `devmemtcp serve`.
+    ///   - rss: how to change RSS.
+    ///   - store: where the journal lies.
+    ///   - logger: is told of each change at level debug, of a dead process's at notice.
+    /// - Throws: `DevmemError` as the kernel or the driver refuses; of kind `invalid` with the
+    ///   holder's pid if another process steers the NIC; `malformed` if its journal is damaged.
+    public init(
+        applying wish: SteeringWish, to interface: NetworkInterface, as command: String,
+        rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
+    ) throws(DevmemError) {
+        let identity = try SteeringJournal.Interface(interface)
+        let lock = try Self.lock(identity, store)
+        let nic = try EthtoolNIC(interface, rss: rss)
+        let key = JournalStore.Key(identity)
+        var standing = try store.read(key)
+        if let left = standing, left.phase != .kept {
+            let result = takeBack(left, on: nic, store: store, logger: logger)
+            report(result, of: left, to: logger)
+            if let failure = result.failure { throw failure }
+            standing = nil
+        }
+        let snapshot = try NICSnapshot(of: interface)
+        let plan = try SteeringPlan(
+            for: wish, on: snapshot, interface: interface.name, applied: standing?.applied)
+        var journal: SteeringJournal?
+        if let standing {
+            try Self.check(plan, isDoneBy: standing)
+        } else {
+            let begun = SteeringJournal(
+                interface: identity, owner: SteeringJournal.Owner(command: command), plan: plan,
+                on: snapshot)
+            journal = try Self.apply(begun, to: nic, store, logger)
+        }
+        queues = plan.queues
+        notes = plan.notes
+        self.journal = journal
+        self.nic = nic
+        self.lock = lock
+        self.store = store
+        self.logger = logger
     }
 
-    private let interface: NetworkInterface
-    private let logger: Logger
-    private var reversals: [Reversal] = []
+    /// Whoever only uses steering in place does not keep others from it.
+    private static func lock(
+        _ interface: SteeringJournal.Interface, _ store: JournalStore
+    ) throws(DevmemError) -> SteeringLock {
+        let key = JournalStore.Key(interface)
+        if try store.read(key)?.phase == .kept {
+            let shared = try SteeringLock(key, name: interface.name, in: store, shared: true)
+            // It may have been taken back before the lock was had.
+            if try store.read(key)?.phase == .kept { return shared }
+        }
+        return try SteeringLock(key, name: interface.name, in: store)
+    }
 
-    /// Makes the changes of a plan in order. If one fails, those made before are taken back.
-    ///
-    /// - Throws: `DevmemError` as the kernel or the driver refuses.
-    public init(
-        applying plan: SteeringPlan, to interface: NetworkInterface, logger: Logger
+    private static func check(
+        _ plan: SteeringPlan, isDoneBy standing: SteeringJournal
     ) throws(DevmemError) {
-        self.interface = interface
-        self.logger = logger
+        guard let missing = plan.changes.first else { return }
+        let name = standing.interface.name
+        throw DevmemError(
+            .invalid, call: "steer \(name)", errno: .resourceBusy,
+            message: "it is steered by \"\(standing.name ?? standing.maker)\" to queues "
+                + "\(queueList(standing.queues)), and more would be needed: \(missing)",
+            advice: "devmemtcp steer restore \(name), or ask for what is steered")
+    }
+
+    private static func apply(
+        _ planned: SteeringJournal, to nic: borrowing EthtoolNIC, _ store: JournalStore,
+        _ logger: Logger
+    ) throws(DevmemError) -> SteeringJournal {
+        var journal = planned
         do throws(DevmemError) {
-            for change in plan.changes { try make(change) }
+            try journal.apply(to: nic, logger: logger) { saved throws(DevmemError) in
+                try store.write(saved)
+            }
+            return journal
         } catch {
-            // A failure to go back is logged; the reason for going back is what the caller needs.
-            _ = Self.reverse(&reversals, interface, logger)
-            throw error
+            let undoing = takeBack(journal, on: nic, store: store, logger: logger)
+            guard let failure = undoing.failure else { throw error }
+            var both = error
+            both.message =
+                (error.message.map { "\($0); " } ?? "") + "and then \(failure.call): "
+                + (failure.errno.map(describe) ?? failure.message ?? "failed")
+            both.advice = "devmemtcp steer restore \(nic.name) tries again to put settings back"
+            throw both
         }
     }
 
     deinit {
-        var rest = reversals
-        _ = Self.reverse(&rest, interface, logger)
+        guard let journal else { return }
+        let result = takeBack(journal, on: nic, store: store, logger: logger)
+        if let failure = result.failure { logger.error("cannot restore a setting: \(failure)") }
     }
+
+    /// The changes that were made; none if steering in place is used.
+    public var changes: [SteeringChange] { journal?.changes ?? [] }
 
     /// Takes back every change, the last first; goes on after a failure.
     ///
-    /// - Throws: `DevmemError`, the first failure, after trying the others.
-    public mutating func restore() throws(DevmemError) {
-        if let failure = Self.reverse(&reversals, interface, logger) { throw failure }
+    /// - Returns: what was put back and what someone else had changed meanwhile.
+    /// - Throws: `DevmemError`, the first failure, after trying the others; the journal keeps what
+    ///   is left.
+    @discardableResult
+    public mutating func restore() throws(DevmemError) -> SteeringReversal {
+        guard let journal else { return SteeringReversal() }
+        self.journal = nil
+        let result = takeBack(journal, on: nic, store: store, logger: logger)
+        for sentence in result.leftAlone { logger.notice("\(nic.name): left alone: \(sentence)") }
+        if let failure = result.failure {
+            throw failure.advising("devmemtcp steer restore \(nic.name) tries again")
+        }
+        return result
     }
 
-    private mutating func make(_ change: SteeringChange) throws(DevmemError) {
-        logger.debug("\(interface.name): \(change)")
-        let netlink = try EthtoolNetlink(interface)
-        switch change {
-        case .headerSplit(let before):
-            try netlink.setHeaderSplit(.on)
-            reversals.append(.headerSplit(before))
-            guard try netlink.rings().headerSplit == .on else {
-                throw DevmemError(
-                    .unsupported, call: "turn header split on for \(interface.name)",
-                    message: "the driver took the setting but it stays off")
-            }
-        case .splitThreshold(let before):
-            do throws(DevmemError) {
-                try netlink.setSplitThreshold(0)
-                reversals.append(.splitThreshold(before))
-            } catch  where error.errno == .notSupportedOnSocket || error.errno == .invalidArgument {
-                // Where it cannot be set the kernel does not ask for it either, or bind-rx says so.
-                logger.debug("\(error)")
-            }
-        case .indirection(let before, let after, let reset):
-            try EthtoolIoctl(interface).setIndirectionTable(after)
-            reversals.append(.indirection(before, reset: reset))
-        case .enableFlowRules:
-            try netlink.setFeature(flowRuleFeature, true)
-            reversals.append(.disableFlowRules)
-        case .addRule(let alternatives):
-            reversals.append(.deleteRule(try add(firstOf: alternatives)))
+    /// Leaves the changes in place, under a name, until `restoreSteering` takes them back.
+    ///
+    /// - Throws: `DevmemError` if the journal cannot be written, or of kind `invalid` if there is
+    ///   steering in place already; the changes are then taken back.
+    public mutating func keep(as name: String) throws(DevmemError) {
+        guard var kept = journal else {
+            throw DevmemError(
+                .invalid, call: "steer \(nic.name)", errno: .fileExists,
+                message: "it is steered so already",
+                advice: "devmemtcp steer show \(nic.name) tells by whom")
         }
+        kept.name = name
+        kept.phase = .kept
+        try store.write(kept)
+        journal = nil
     }
+}
 
-    /// Adds the first rule that the NIC takes and returns its location.
-    private func add(firstOf alternatives: [FlowRule]) throws(DevmemError) -> UInt32 {
-        let ioctl = try EthtoolIoctl(interface)
-        var refusal = DevmemError(
-            .unsupported, call: "add a flow rule to \(interface.name)", message: "none is given")
-        for rule in alternatives {
-            guard let table = try ioctl.flowRules() else { break }
-            do throws(DevmemError) {
-                return try ioctl.insert(rule, at: try table.place())
-            } catch {
-                logger.debug("\(error); trying a wider rule")
-                refusal = error
-            }
-        }
-        throw refusal.advising("ethtool -n \(interface.name) shows the rules there are")
+/// Takes a journal's changes back and strikes it out if that succeeds.
+func takeBack(
+    _ journal: SteeringJournal, on nic: borrowing EthtoolNIC, store: JournalStore, logger: Logger
+) -> SteeringReversal {
+    var journal = journal
+    var result = journal.reverse(on: nic, logger: logger) { saved throws(DevmemError) in
+        try store.write(saved)
     }
-
-    private static func reverse(
-        _ reversals: inout [Reversal], _ interface: NetworkInterface, _ logger: Logger
-    ) -> DevmemError? {
-        var failure: DevmemError?
-        while let reversal = reversals.popLast() {
-            do throws(DevmemError) {
-                try reverse(reversal, interface)
-            } catch {
-                logger.error("cannot restore a setting: \(error)")
-                failure = failure ?? error
-            }
-        }
-        return failure
+    guard result.failure == nil else { return result }
+    do throws(DevmemError) {
+        try store.strike(JournalStore.Key(journal.interface))
+    } catch {
+        result.failure = error
     }
+    return result
+}
 
-    private static func reverse(
-        _ reversal: Reversal, _ interface: NetworkInterface
-    ) throws(DevmemError) {
-        let netlink = try EthtoolNetlink(interface)
-        switch reversal {
-        case .headerSplit(let before):
-            // "As the driver likes" is what it was unless a user had set it; reading tells. Some
-            // drivers do not take it.
-            try? netlink.setHeaderSplit(.unknown)
-            if try netlink.rings().headerSplit != before { try netlink.setHeaderSplit(before) }
-        case .splitThreshold(let before):
-            try netlink.setSplitThreshold(before)
-        case .indirection(let before, let reset):
-            let ioctl = try EthtoolIoctl(interface)
-            if reset { try ioctl.resetIndirectionTable() }
-            if try ioctl.indirectionTable() != before { try ioctl.setIndirectionTable(before) }
-        case .disableFlowRules:
-            try netlink.setFeature(flowRuleFeature, false)
-        case .deleteRule(let location):
-            try EthtoolIoctl(interface).deleteRule(at: location)
-        }
+private func report(
+    _ result: SteeringReversal, of journal: SteeringJournal, to logger: Logger
+) {
+    let done =
+        result.restored.isEmpty
+        ? "nothing had to be put back" : result.restored.joined(separator: ", ")
+    logger.notice("\(journal.interface.name): \(journal.maker) died steering; put back: \(done)")
+    for sentence in result.leftAlone {
+        logger.notice("\(journal.interface.name): left alone: \(sentence)")
     }
 }

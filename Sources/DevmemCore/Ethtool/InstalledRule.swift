@@ -1,0 +1,105 @@
+import CDevmem
+
+/// A flow rule as a NIC reports it, of whatever type.
+public struct InstalledRule: Equatable, Sendable {
+    /// Its place in the NIC's table.
+    public var location: UInt32
+    /// `struct ethtool_rx_flow_spec` of the kernel's linux/ethtool.h, byte for byte.
+    public var specification: [UInt8]
+    /// The RSS context that it leads to, if it leads to one.
+    public var context: UInt32?
+
+    init?(specification: [UInt8], context number: UInt32) {
+        guard specification.count == FlowSpec.size else { return nil }
+        self.specification = specification
+        location = specification.word(at: FlowSpec.location)
+        context =
+            specification.word(at: FlowSpec.type) & FlowSpec.rssFlag == 0 ? nil : number
+    }
+
+    /// The queue that it leads to; nil if it drops packets or leaves the choice to a context.
+    public var queue: UInt32? {
+        guard context == nil else { return nil }
+        // Above the queue's 32 bits stands the virtual function whose queue it is.
+        let cookie = specification.longWord(at: FlowSpec.ringCookie)
+        return UInt32(exactly: cookie)
+    }
+
+    /// Whether it matches exactly what a rule matches, wherever it leads.
+    func matchesSame(as rule: FlowRule) -> Bool {
+        guard let wanted = try? FlowSpec.encode(rule.aimed(at: .queue(0)), location: 0) else {
+            return false
+        }
+        let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
+        return type == wanted.word(at: FlowSpec.type) && masked == InstalledRule.masked(wanted)
+    }
+
+    /// Whether it is a rule: matches the same and leads to the same place.
+    func isSame(as rule: FlowRule) -> Bool {
+        guard matchesSame(as: rule) else { return false }
+        return switch rule.target {
+        case .queue(let wanted): queue == wanted
+        case .context(let wanted): context == wanted
+        case .newContext: false
+        }
+    }
+
+    /// The mask, then the value where the mask is set: what stands elsewhere has no meaning.
+    private var masked: [UInt8] { Self.masked(specification) }
+
+    private static func masked(_ bytes: [UInt8]) -> [UInt8] {
+        let mask = bytes[FlowSpec.mask..<FlowSpec.mask + FlowSpec.matchLength]
+        let value = bytes[FlowSpec.value..<FlowSpec.value + FlowSpec.matchLength]
+        return mask + zip(mask, value).map { $0 & $1 }
+    }
+
+    /// The rule, if it is one of TCP whose fields match wholly or not at all.
+    public var rule: FlowRule? {
+        let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
+        guard type == FlowSpec.tcp4 || type == FlowSpec.tcp6 else { return nil }
+        let target: RuleTarget
+        if let context {
+            target = .context(context)
+        } else if let queue {
+            target = .queue(queue)
+        } else {
+            return nil
+        }
+        let isIPv6 = type == FlowSpec.tcp6
+        let length = isIPv6 ? 16 : 4
+        let rule = FlowRule(
+            isIPv6: isIPv6, source: field(at: 0, length), destination: field(at: length, length),
+            sourcePort: port(at: 2 * length), destinationPort: port(at: 2 * length + 2),
+            target: target)
+        return matchesSame(as: rule) ? rule : nil
+    }
+
+    private func field(at offset: Int, _ length: Int) -> [UInt8]? {
+        let mask = specification[FlowSpec.mask + offset..<FlowSpec.mask + offset + length]
+        guard mask.allSatisfy({ $0 == 0xff }) else { return nil }
+        let start = FlowSpec.value + offset
+        return Array(specification[start..<start + length])
+    }
+
+    private func port(at offset: Int) -> UInt16? {
+        field(at: offset, 2).map { UInt16($0[0]) << 8 | UInt16($0[1]) }
+    }
+
+    /// The rule in the words of ethtool(8) if they can tell it; otherwise its type and target.
+    public var text: String {
+        if let rule { return rule.description }
+        let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
+        let cookie = specification.longWord(at: FlowSpec.ringCookie)
+        let action =
+            if let context { "context \(context)" } else if let queue {
+                "action \(queue)"
+            } else if cookie == cdm_RX_CLS_FLOW_DISC { "action -1" } else { "action \(cookie)" }
+        return "flow-type \(type) \(action)"
+    }
+}
+
+extension [UInt8] {
+    func longWord(at offset: Int) -> UInt64 {
+        withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+    }
+}

@@ -1,0 +1,75 @@
+/// The lines of shell with ethtool(8) that do what a plan does.
+struct EthtoolLines {
+    private let interface: String
+    private let ruleTable: FlowRuleTable?
+    private var used: Set<UInt32>
+    private(set) var lines: [String] = []
+
+    init(_ plan: SteeringPlan, interface: String, ruleTable: FlowRuleTable?) {
+        self.interface = interface
+        self.ruleTable = ruleTable
+        used = Set(ruleTable?.locations ?? [])
+        for change in plan.changes { add(change) }
+    }
+
+    private mutating func add(_ change: SteeringChange) {
+        switch change {
+        case .headerSplit(_, let after):
+            lines.append("ethtool -G \(interface) tcp-data-split \(after)")
+        case .splitThreshold(_, let after):
+            lines.append("ethtool -G \(interface) hds-thresh \(after)")
+        case .ntuple:
+            lines.append("ethtool -K \(interface) ntuple on")
+        case .indirection(_, let after, _):
+            if let words = Self.tableWords(after) {
+                lines.append("ethtool -X \(interface) \(words)")
+            } else {
+                let queues = Set(after).sorted()
+                let even = evenIndirection(slots: after.count, over: queues)
+                lines.append("# ethtool cannot change single entries; this spreads all anew.")
+                lines.append("ethtool -X \(interface) \(Self.tableWords(even) ?? "default")")
+            }
+        case .createContext(let table, _):
+            lines.append(
+                "context=$(ethtool -X \(interface) \(Self.tableWords(table) ?? "default") "
+                    + "context new | sed -n 's/^New RSS context is //p')")
+        case .addRule(let alternatives, _):
+            let place = place()
+            lines.append(
+                alternatives.map { rule in
+                    let action =
+                        rule.target == .newContext
+                        ? "\(rule.match) context \"$context\"" : rule.description
+                    return "ethtool -N \(interface) \(action)\(place)"
+                }.joined(separator: " || "))
+        }
+    }
+
+    /// Where a rule goes, if the driver does not choose.
+    private mutating func place() -> String {
+        guard let ruleTable, !ruleTable.choosesLocation else { return "" }
+        let locations = used.sorted()
+        let table = FlowRuleTable(
+            locations: locations, capacity: ruleTable.capacity, choosesLocation: false)
+        guard let free = try? table.place() else { return "" }
+        used.insert(free)
+        return " loc \(free)"
+    }
+
+    /// What `ethtool -X` needs to make a table; nil if it cannot.
+    static func tableWords(_ table: [UInt32]) -> String? {
+        guard let least = table.min(), let most = table.max() else { return nil }
+        let count = most - least + 1
+        let inTurn = table.indices.map { least + UInt32($0 % Int(count)) }
+        if table == inTurn { return (least == 0 ? "" : "start \(least) ") + "equal \(count)" }
+        guard table == table.sorted() else { return nil }
+        // Shares as long as their runs make the boundaries come out exactly.
+        let shares = (0...most).map { queue in table.count { $0 == queue } }
+        let divisor = shares.reduce(0, greatestCommonDivisor)
+        return "weight " + shares.map { "\($0 / divisor)" }.joined(separator: " ")
+    }
+
+    private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {
+        b == 0 ? a : greatestCommonDivisor(b, a % b)
+    }
+}

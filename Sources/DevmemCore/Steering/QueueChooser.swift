@@ -1,0 +1,96 @@
+import SystemPackage
+
+/// Chooses receive queues for device memory, or says why it cannot.
+struct QueueChooser {
+    let snapshot: NICSnapshot
+    let interface: String
+    /// Steering in place that the choice is made under; nil if there is none.
+    let applied: SteeringPlan.Applied?
+
+    private var call: String { "choose queues of \(interface)" }
+    private var ids: [UInt32] { snapshot.receiveQueues.map(\.id).sorted() }
+
+    func choose(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
+        guard !ids.isEmpty else {
+            throw DevmemError(
+                .invalid, call: call, message: "it has no queues while it is down",
+                advice: "ip link set \(interface) up")
+        }
+        switch choice {
+        case .list(let queues): return try check(queues)
+        case .last(let count): return try check(ids.suffix(count))
+        case .automatic(let count): return try choose(count)
+        }
+    }
+
+    private func check(_ wanted: [UInt32]) throws(DevmemError) -> [UInt32] {
+        let chosen = Set(wanted).sorted()
+        guard !chosen.isEmpty else {
+            throw DevmemError(.invalid, call: call, message: "none is named")
+        }
+        if let missing = chosen.first(where: { !ids.contains($0) }) {
+            throw DevmemError(
+                .invalid, call: call,
+                message: "no receive queue \(missing); there are \(queueList(ids))",
+                advice: "choose among them, or ethtool -L \(interface) gives it more")
+        }
+        guard chosen.count < ids.count else {
+            throw DevmemError(
+                .invalid, call: call,
+                message: "no queue of \(queueList(ids)) would be left for other traffic",
+                advice: "leave one out, or ethtool -L \(interface) gives it more")
+        }
+        for queue in chosen {
+            guard let hindrance = hindrance(of: queue) else { continue }
+            throw DevmemError(
+                .invalid, call: call, errno: hindrance.errno, message: hindrance.message,
+                advice: hindrance.advice)
+        }
+        return chosen
+    }
+
+    /// The last queues that nothing else uses. Under steering in place, those that it took.
+    private func choose(_ count: Int) throws(DevmemError) -> [UInt32] {
+        if let applied { return try check(applied.queues) }
+        let aimedAt = Set(snapshot.rules.compactMap(\.queue))
+        let free = ids.filter { $0 != 0 && !aimedAt.contains($0) && hindrance(of: $0) == nil }
+        guard free.count >= count, ids.count > count else {
+            throw DevmemError(
+                .invalid, call: call, errno: .resourceBusy,
+                message: "\(count) are wanted, and of \(queueList(ids)) only "
+                    + "\(free.isEmpty ? "none" : queueList(free)) is free"
+                    + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
+                advice: "name them with --queues, or ethtool -L \(interface) gives it more")
+        }
+        return free.suffix(count)
+    }
+
+    private struct Hindrance {
+        var errno: Errno?
+        var message: String
+        var advice: String
+    }
+
+    /// Why a queue cannot be bound; nil if nothing is known to be in the way.
+    private func hindrance(of id: UInt32) -> Hindrance? {
+        if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
+            return Hindrance(
+                errno: .resourceBusy, message: "queue \(id) is \(holder)",
+                advice: "choose another with --queues, or end the process that holds it")
+        }
+        if id == 0 && snapshot.driver == "gve" {
+            return Hindrance(
+                errno: .outOfRange, message: "gve cannot stop queue 0 while it is up",
+                advice: "choose another with --queues")
+        }
+        let others = snapshot.contexts.filter { context in
+            context.id != 0 && applied?.contexts.contains(context.id) != true
+        }
+        if let context = others.first(where: { $0.indirection.contains(id) }) {
+            return Hindrance(
+                errno: nil, message: "RSS context \(context.id) points at queue \(id)",
+                advice: "choose another, or ethtool -X \(interface) context \(context.id) delete")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,70 @@
+/// One change of a NIC's settings: what was and what becomes.
+public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertible {
+    /// Header split. Set even if it reads on: the kernel asks that a user has set it.
+    case headerSplit(before: HeaderSplit, after: HeaderSplit)
+    /// The packet size in bytes up to which headers are not split off.
+    case splitThreshold(before: UInt32, after: UInt32)
+    /// Flow rules are turned on.
+    case ntuple
+    /// The main RSS table; `isDefault` says that `before` is how the driver spreads by default.
+    case indirection(before: [UInt32], after: [UInt32], isDefault: Bool)
+    /// A new RSS context; its number is known once it is made.
+    case createContext(table: [UInt32], id: UInt32?)
+    /// A new flow rule, the first of these that the NIC takes; then the one it took.
+    case addRule([FlowRule], installed: PlacedRule?)
+
+    /// A rule that a NIC took, and the location that it got.
+    public struct PlacedRule: Equatable, Sendable, Codable {
+        /// The rule.
+        public var rule: FlowRule
+        /// Its place in the NIC's table.
+        public var location: UInt32
+
+        /// Makes it from its parts.
+        public init(rule: FlowRule, location: UInt32) {
+            self.rule = rule
+            self.location = location
+        }
+    }
+
+    /// The change in words.
+    public var description: String {
+        switch self {
+        case .headerSplit(let before, let after):
+            "set tcp-data-split \(after) (it is \(before))"
+        case .splitThreshold(let before, let after):
+            "set hds-thresh \(after) (it is \(before))"
+        case .ntuple:
+            "turn flow rules on (\(flowRuleFeature))"
+        case .indirection(let before, let after, _):
+            "change \(zip(before, after).count { $0 != $1 }) of \(before.count) RSS table entries"
+        case .createContext(let table, let id):
+            "add RSS context \(id.map { "\($0) " } ?? "")over queues \(queueList(table))"
+        case .addRule(_, installed: let placed?):
+            "add flow rule \(placed.location): \(placed.rule)"
+        case .addRule(let alternatives, nil):
+            "add a flow rule: " + (alternatives.first?.description ?? "none")
+        }
+    }
+}
+
+/// How the kernel spreads flows by default (`ethtool_rxfh_indir_default` of linux/ethtool.h in
+/// the kernel's own headers).
+func defaultIndirection(slots: Int, queues: Int) -> [UInt32] {
+    (0..<slots).map { UInt32($0 % queues) }
+}
+
+/// A table in which queues share all slots, made as `ethtool -X` makes it, so that one line of
+/// that can tell it: in turn where they stand side by side, otherwise in runs.
+func evenIndirection(slots: Int, over queues: [UInt32]) -> [UInt32] {
+    guard let first = queues.first, let last = queues.last else { return [] }
+    if Int(last - first) == queues.count - 1 {
+        return (0..<slots).map { first + UInt32($0 % queues.count) }
+    }
+    return (0..<slots).map { slot in
+        // The first queue whose share of the table ends behind the slot.
+        var share = 0
+        while slot >= slots * (share + 1) / queues.count { share += 1 }
+        return queues[share]
+    }
+}

@@ -1,0 +1,126 @@
+import Logging
+import SystemPackage
+
+extension SteeringJournal {
+    /// Makes its changes in order, each proved by reading back; `save` puts the journal in safety
+    /// before each and after those whose outcome it cannot foresee.
+    ///
+    /// - Throws: `DevmemError` at the first change that fails; those begun are still in the journal.
+    mutating func apply<NIC: NICControl & ~Copyable>(
+        to nic: borrowing NIC, logger: Logger,
+        save: (SteeringJournal) throws(DevmemError) -> Void
+    ) throws(DevmemError) {
+        for index in changes.indices {
+            logger.debug("\(nic.name): \(changes[index])")
+            begun = index + 1
+            try save(self)
+            if try make(index, on: nic, logger: logger) { try save(self) }
+        }
+    }
+
+    /// Makes one change; returns whether the journal has learnt from it.
+    private mutating func make<NIC: NICControl & ~Copyable>(
+        _ index: Int, on nic: borrowing NIC, logger: Logger
+    ) throws(DevmemError) -> Bool {
+        switch changes[index] {
+        case .headerSplit(_, let after):
+            do throws(DevmemError) {
+                try nic.setHeaderSplit(after)
+            } catch {
+                throw explainHeaderSplit(error, nic.name)
+            }
+            try prove(nic.rings().headerSplit == after, "tcp-data-split", nic.name)
+        case .splitThreshold(_, let after):
+            try nic.setSplitThreshold(after)
+            try prove(nic.rings().splitThreshold == after, "hds-thresh", nic.name)
+        case .ntuple:
+            try nic.setNtuple(true)
+            try prove(nic.ntuple().isActive, flowRuleFeature, nic.name)
+        case .indirection(_, let after, _):
+            try nic.setIndirection(after)
+            try prove(nic.indirection() == after, "the RSS table", nic.name)
+        case .createContext(let table, _):
+            let id = try nic.createContext(table)
+            changes[index] = .createContext(table: table, id: id)
+            let made = try nic.contexts().first { $0.id == id }
+            try prove(made?.indirection == table, "RSS context \(id)", nic.name)
+            aimRules(at: id)
+            return true
+        case .addRule(let alternatives, _):
+            guard let placed = try add(firstOf: alternatives, to: nic, logger) else { return false }
+            changes[index] = .addRule(alternatives, installed: placed)
+            let found = try nic.rule(at: placed.location)
+            try prove(
+                found?.isSame(as: placed.rule) == true, "flow rule \(placed.location)", nic.name)
+            return true
+        }
+        return false
+    }
+
+    private func prove(
+        _ isSo: Bool, _ setting: String, _ name: String
+    ) throws(DevmemError) {
+        guard !isSo else { return }
+        throw DevmemError(
+            .unsupported, call: "change \(setting) of \(name)",
+            message: "the driver says that it did, but reading it back shows otherwise",
+            advice: "report it to the driver's maintainers")
+    }
+
+    /// Rules that wait for the new context lead there.
+    private mutating func aimRules(at context: UInt32) {
+        for index in changes.indices {
+            guard case .addRule(let rules, installed: nil) = changes[index] else { continue }
+            changes[index] = .addRule(
+                rules.map { $0.target == .newContext ? $0.aimed(at: .context(context)) : $0 },
+                installed: nil)
+        }
+    }
+
+    /// Adds the first rule that the NIC takes; nil if a rule added for another flow does as well.
+    private func add<NIC: NICControl & ~Copyable>(
+        firstOf alternatives: [FlowRule], to nic: borrowing NIC, _ logger: Logger
+    ) throws(DevmemError) -> PlacedRule? {
+        var refusal = DevmemError(
+            .unsupported, call: "add a flow rule to \(nic.name)", message: "none is given")
+        for rule in alternatives {
+            if mine.contains(where: { $0.match == rule.match }) { return nil }
+            guard let table = try nic.ruleTable() else { break }
+            do throws(DevmemError) {
+                let location = try nic.insert(rule, at: try table.place())
+                if rule != alternatives.first {
+                    logger.notice("\(nic.name) does not take a narrower rule than \(rule)")
+                }
+                return PlacedRule(rule: rule, location: location)
+            } catch {
+                logger.debug("\(error)")
+                refusal = error
+            }
+        }
+        throw refusal.advising("ethtool -n \(nic.name) shows the rules there are")
+    }
+
+    private typealias PlacedRule = SteeringChange.PlacedRule
+
+    /// The rules that the journal's changes have added so far.
+    private var mine: [FlowRule] {
+        changes.compactMap {
+            if case .addRule(_, let placed) = $0 { placed?.rule } else { nil }
+        }
+    }
+}
+
+/// What to do about header split refused, as far as drivers' words tell.
+private func explainHeaderSplit(_ error: DevmemError, _ name: String) -> DevmemError {
+    if error.message?.contains("GRO HW") == true {
+        return error.advising("ethtool -K \(name) rx-gro-hw on")
+    }
+    return error
+}
+
+extension NICControl where Self: ~Copyable {
+    /// The main RSS table; empty if the NIC has none.
+    func indirection() throws(DevmemError) -> [UInt32] {
+        try contexts().first { $0.id == 0 }?.indirection ?? []
+    }
+}

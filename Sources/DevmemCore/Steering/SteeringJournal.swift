@@ -1,0 +1,87 @@
+/// What is about to be changed on a NIC, or has been, and by whom: enough to take it back after
+/// whoever wrote it has died.
+public struct SteeringJournal: Equatable, Sendable, Codable {
+    /// The format's version; another one is refused.
+    static let version = 1
+
+    /// How far its changes are.
+    public enum Phase: String, Sendable, Codable {
+        /// Being made, or in use by the process that made them.
+        case active
+        /// Made, to stay until someone takes them back.
+        case kept
+        /// Being taken back.
+        case restoring
+    }
+
+    /// A NIC: names may be used again, so the namespace's and the interface's numbers count.
+    public struct Interface: Equatable, Sendable, Codable {
+        /// Its name when the journal was begun.
+        public var name: String
+        /// Its number in the kernel.
+        public var index: UInt32
+        /// The network namespace's cookie (`SO_NETNS_COOKIE` of socket(7)).
+        public var namespace: UInt64
+        /// The kernel's random id of the running system; another one has forgotten all settings.
+        public var boot: String
+    }
+
+    /// The process that makes the changes.
+    public struct Owner: Equatable, Sendable, Codable {
+        /// Its process id, in its own pid namespace.
+        public var pid: Int32
+        /// When it was started, in clock ticks since boot (field 22 of /proc/PID/stat).
+        public var startTime: UInt64
+        /// What it was started as, such as `devmemtcp serve`.
+        public var command: String
+    }
+
+    var version = Self.version
+    /// The NIC.
+    public var interface: Interface
+    /// Who makes the changes.
+    public var owner: Owner
+    /// What a user calls them, if they are to stay.
+    public var name: String?
+    /// How far they are.
+    public var phase: Phase = .active
+    /// The queues that they are for.
+    public var queues: [UInt32]
+    /// The changes that are not yet taken back, in the order in which they are made.
+    public var changes: [SteeringChange]
+    /// How many of them have been begun.
+    public var begun = 0
+    /// What stood on the NIC before, beyond what the changes say.
+    var before: Before
+
+    /// Parts of a snapshot that tell ours from others'.
+    struct Before: Equatable, Sendable, Codable {
+        var rings: RingSettings
+        var channels: ChannelCounts?
+        var ruleLocations: [UInt32]
+        var contexts: [UInt32]
+    }
+
+    init(interface: Interface, owner: Owner, plan: SteeringPlan, on snapshot: NICSnapshot) {
+        self.interface = interface
+        self.owner = owner
+        queues = plan.queues
+        changes = plan.changes
+        before = Before(
+            rings: snapshot.rings, channels: snapshot.channels,
+            ruleLocations: snapshot.ruleTable?.locations ?? [],
+            contexts: snapshot.contexts.map(\.id))
+    }
+
+    /// The steering that it keeps in place, for others to use.
+    var applied: SteeringPlan.Applied {
+        SteeringPlan.Applied(
+            queues: queues,
+            contexts: changes.compactMap {
+                if case .createContext(_, let id) = $0 { id } else { nil }
+            })
+    }
+
+    /// Who made the changes, in words: `devmemtcp serve (pid 812)`.
+    public var maker: String { "\(owner.command) (pid \(owner.pid))" }
+}

@@ -1,0 +1,95 @@
+import ArgumentParser
+import DevmemCore
+
+extension Steer {
+    struct Plan: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what would change, and change nothing.")
+
+        @OptionGroup var steering: SteeringOptions
+
+        @Flag(name: .long, help: "Print the equal command lines of ethtool(8).")
+        var asEthtool = false
+
+        @OptionGroup var common: CommonOptions
+
+        func run() throws {
+            try reporting {
+                let interface = try NetworkInterface(named: steering.interface)
+                let snapshot = try NICSnapshot(of: interface)
+                let plan = try SteeringPlan(
+                    for: try steering.wish(), on: snapshot, interface: interface.name)
+                let lines = plan.ethtoolLines(for: interface.name, on: snapshot)
+                if common.json {
+                    try printJSON(
+                        PlanReport(
+                            interface: interface.name, queues: plan.queues, changes: plan.changes,
+                            notes: plan.notes, ethtool: lines))
+                } else if asEthtool {
+                    print(lines.joined(separator: "\n"))
+                } else {
+                    print("\(interface.name), queues \(queueList(plan.queues)):")
+                    printChanges(plan.changes)
+                    for note in plan.notes { print("note: \(note)") }
+                }
+            }
+        }
+    }
+
+    struct Apply: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change settings and leave them so until they are restored.",
+            discussion: """
+                Meanwhile other commands use the queues and flows that are steered, and refuse what \
+                would need more changes.
+                """)
+
+        @OptionGroup var steering: SteeringOptions
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp("What to call it, for show and restore.", valueName: "name"))
+        var name = "steer"
+
+        @OptionGroup var rss: RSSOptions
+        @OptionGroup var common: CommonOptions
+
+        func validate() throws {
+            if name.isEmpty { throw ValidationError("--name must not be empty.") }
+        }
+
+        func run() throws {
+            try reporting {
+                let interface = try NetworkInterface(named: steering.interface)
+                let wish = try steering.wish()
+                let stop = try StopSignal.ofUser()
+                var transaction = try SteeringTransaction(
+                    applying: wish, to: interface, as: "devmemtcp steer apply",
+                    rss: rss.interface, logger: common.logger)
+                if let signal = stop.pending() {
+                    try transaction.restore()
+                    throw ExitCode(128 + signal)
+                }
+                let changes = transaction.changes
+                try transaction.keep(as: name)
+                if common.json {
+                    try printJSON(
+                        PlanReport(
+                            interface: interface.name, name: name, queues: transaction.queues,
+                            changes: changes, notes: transaction.notes))
+                } else {
+                    print(
+                        "\(interface.name), queues \(queueList(transaction.queues)), "
+                            + "steered by \"\(name)\":")
+                    printChanges(changes)
+                    for note in transaction.notes { print("note: \(note)") }
+                }
+            }
+        }
+    }
+}
+
+private func printChanges(_ changes: [SteeringChange]) {
+    for change in changes { print("  \(change)") }
+    if changes.isEmpty { print("  nothing to change") }
+}

@@ -1,0 +1,78 @@
+import ArgumentParser
+import DevmemCore
+
+extension Steer {
+    struct Restore: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put back what is steered, and what a killed process has left.")
+
+        @Argument(
+            help: ArgumentHelp("A NIC, or the name of what was applied.", valueName: "iface|name"))
+        var target: String?
+
+        @Flag(name: .long, help: "All NICs of this network namespace.")
+        var all = false
+
+        @Flag(name: .long, help: "Only drop what was written down, and leave the NIC as it is.")
+        var forget = false
+
+        @OptionGroup var rss: RSSOptions
+        @OptionGroup var common: CommonOptions
+
+        func validate() throws {
+            if (target == nil) != all {
+                throw ValidationError("Name a NIC, or give --all, but not both.")
+            }
+        }
+
+        func run() throws {
+            try reporting {
+                // Half restored would be worse than a moment later; a signal waits.
+                let stop = try StopSignal.ofUser()
+                var reports: [RestoreReport] = []
+                for found in try targets() { reports.append(restore(found)) }
+                if common.json {
+                    try printJSON(RestoreReports(interfaces: reports))
+                } else {
+                    for report in reports { print(report.text, terminator: "") }
+                    if reports.isEmpty { print("nothing is steered") }
+                }
+                for report in reports {
+                    if let failure = report.failure { writeError("devmemtcp: \(failure)\n") }
+                }
+                if let signal = stop.pending() { throw ExitCode(128 + signal) }
+                if reports.contains(where: { $0.failure != nil }) { throw ExitCode.failure }
+            }
+        }
+
+        private func targets() throws(DevmemError) -> [SteeringEntry] {
+            let entries = try steeringEntries()
+            guard let target else { return entries }
+            let wanted = entries.filter {
+                $0.interface?.name == target || $0.journal?.name == target
+            }
+            // An interface without steering is fine, one that does not exist is not.
+            if wanted.isEmpty { _ = try NetworkInterface(named: target) }
+            return wanted
+        }
+
+        private func restore(_ entry: SteeringEntry) -> RestoreReport {
+            var report = RestoreReport(interface: entry.name)
+            do throws(DevmemError) {
+                let outcome = try restoreSteering(
+                    of: entry, forget: forget, rss: rss.interface, logger: common.logger)
+                report.steeredBy = outcome?.journal.map { $0.name ?? $0.maker }
+                report.restored = outcome?.result.restored ?? []
+                report.leftAlone = outcome?.result.leftAlone ?? []
+                report.isForgotten = forget
+                report.failure =
+                    outcome?.result.failure?.advising(
+                        "devmemtcp steer restore \(entry.name) tries again"
+                    ).description
+            } catch {
+                report.failure = error.description
+            }
+            return report
+        }
+    }
+}

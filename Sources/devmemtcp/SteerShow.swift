@@ -1,0 +1,45 @@
+import ArgumentParser
+import DevmemCore
+
+extension Steer {
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what is steered, by whom, and the settings that steering may touch.")
+
+        @Argument(
+            help: ArgumentHelp("The NIC. Default: all that are steered.", valueName: "iface"))
+        var interface: String?
+
+        @OptionGroup var common: CommonOptions
+
+        func run() throws {
+            try reporting {
+                var reports: [SteeringReport] = []
+                let entries = try steeringEntries()
+                if let interface {
+                    let named = try NetworkInterface(named: interface)
+                    let entry = entries.first { $0.interface == named }
+                    reports.append(
+                        SteeringReport(
+                            interface: named.name, settings: try NICSnapshot(of: named),
+                            entry: entry))
+                } else {
+                    for entry in entries {
+                        let settings = try entry.interface.map { known throws(DevmemError) in
+                            try NICSnapshot(of: known)
+                        }
+                        reports.append(
+                            SteeringReport(
+                                interface: entry.name, settings: settings, entry: entry))
+                    }
+                }
+                if common.json {
+                    try printJSON(SteeringReports(interfaces: reports))
+                } else {
+                    for report in reports { print(report.text, terminator: "") }
+                    if reports.isEmpty { print("nothing is steered") }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+import DevmemCore
+
+/// What `steer show` reports of one NIC.
+struct SteeringReport: Encodable {
+    /// The settings that steering may touch.
+    struct Settings: Encodable {
+        private enum CodingKeys: String, CodingKey {
+            case driver, rings, channels, ntuple, contexts, rules, queues
+            case headerSplit = "tcp_data_split"
+            case splitThreshold = "hds_thresh"
+            case xdpProgram = "xdp_program"
+            case ruleCapacity = "rule_capacity"
+        }
+
+        var driver: String?
+        var headerSplit: String?
+        var splitThreshold: UInt32?
+        var rings: [String: UInt32]
+        var channels: ChannelCounts?
+        var ntuple: Bool?
+        var contexts: [Context]
+        var rules: [Rule]
+        var ruleCapacity: UInt32?
+        var queues: [Queue]
+        var xdpProgram: UInt32?
+    }
+
+    /// An RSS context.
+    struct Context: Encodable {
+        var id: UInt32
+        var table: [UInt32]
+        var key: String
+        var function: UInt32
+        var transform: UInt32
+    }
+
+    /// A flow rule; `raw` is the kernel's structure, all of it.
+    struct Rule: Encodable {
+        var location: UInt32
+        var text: String
+        var raw: String
+    }
+
+    /// A receive queue and what holds it.
+    struct Queue: Encodable {
+        var id: UInt32
+        var holder: String?
+    }
+
+    /// Who changed what.
+    struct Steering: Encodable {
+        var name: String?
+        var state: String
+        var owner: String
+        var pid: Int32
+        var queues: [UInt32]
+        var changes: [ChangeReport]
+    }
+
+    var interface: String
+    var settings: Settings?
+    var steering: Steering?
+    /// Why it is not known what is steered.
+    var problem: String?
+
+    init(interface: String, settings snapshot: NICSnapshot?, entry: SteeringEntry?) {
+        self.interface = interface
+        settings = snapshot.map { Settings($0) }
+        problem = entry?.problem?.description
+        steering = entry?.journal.map { journal in
+            let state =
+                if let holder = entry?.holder, journal.phase != .kept {
+                    "in use by \(holder)"
+                } else if journal.phase == .kept {
+                    "applied"
+                } else {
+                    "left by a process that is gone"
+                }
+            return Steering(
+                name: journal.name, state: state, owner: journal.owner.command,
+                pid: journal.owner.pid, queues: journal.queues,
+                changes: journal.changes.map { ChangeReport(change: $0) })
+        }
+    }
+
+    /// The report for people.
+    var text: String {
+        var lines: [String] = []
+        if let problem { lines.append("steering: \(problem)") }
+        if let steering {
+            let name = steering.name.map { " \"\($0)\"" } ?? ""
+            lines.append(
+                "steering\(name): \(steering.state); \(steering.owner), pid \(steering.pid), queues "
+                    + queueList(steering.queues))
+            lines += steering.changes.map { "  \($0.change)" }
+        } else if problem == nil {
+            lines.append("steering: none")
+        }
+        lines += settings?.lines ?? ["settings: the interface is gone"]
+        return "\(interface)\n" + lines.map { "  \($0)\n" }.joined()
+    }
+}
+
+extension SteeringReport.Settings {
+    init(_ snapshot: NICSnapshot) {
+        driver = snapshot.driver
+        headerSplit = snapshot.rings.headerSplit.map { "\($0)" }
+        splitThreshold = snapshot.rings.splitThreshold
+        rings = snapshot.rings.sizes
+        channels = snapshot.channels
+        ntuple = snapshot.ntuple?.isActive
+        contexts = snapshot.contexts.map {
+            SteeringReport.Context(
+                id: $0.id, table: $0.indirection, key: hex($0.key), function: $0.hashFunction,
+                transform: $0.inputTransform)
+        }
+        rules = snapshot.rules.map {
+            SteeringReport.Rule(location: $0.location, text: $0.text, raw: hex($0.specification))
+        }
+        ruleCapacity = snapshot.ruleTable?.capacity
+        queues = snapshot.receiveQueues.map { SteeringReport.Queue(id: $0.id, holder: $0.holder) }
+        xdpProgram = snapshot.xdpProgram
+    }
+
+    /// The settings for people, a line each.
+    var lines: [String] {
+        var lines = [
+            "tcp-data-split: \(headerSplit ?? "not supported"), hds-thresh: "
+                + (splitThreshold.map { "\($0)" } ?? "not supported"),
+            "ntuple: \(ntuple.map { $0 ? "on" : "off" } ?? "not supported"), \(rules.count) rules"
+                + (ruleCapacity.map { " of \($0)" } ?? ""),
+        ]
+        lines += rules.map { "  rule \($0.location): \($0.text)" }
+        for context in contexts {
+            let shares = Dictionary(grouping: context.table) { $0 }.sorted { $0.key < $1.key }
+            lines.append(
+                (context.id == 0 ? "RSS" : "RSS context \(context.id)")
+                    + ": \(context.table.count) entries over queues \(queueList(context.table)); "
+                    + shares.map { "\($0.key):\($0.value.count)" }.joined(separator: " "))
+        }
+        lines += queues.compactMap { queue in queue.holder.map { "queue \(queue.id): \($0)" } }
+        if let xdpProgram { lines.append("XDP program \(xdpProgram)") }
+        return lines
+    }
+}
+
+private func hex(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+/// All of them.
+struct SteeringReports: Encodable {
+    private enum CodingKeys: CodingKey {
+        case version, interfaces
+    }
+
+    let version = 1
+    var interfaces: [SteeringReport]
+}
