@@ -39,3 +39,19 @@ ensure_buildroot() {
     say "making the build root: kernel, headers and compiler from Debian packages (about a minute)"
     make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
 }
+
+# in_buildroot FOLDER COMMAND...: runs a command of the build root, with the folder as /build. The
+# tools there need their own glibc and /proc, hence the chroot; the mounts live and die with a private
+# mount namespace.
+in_buildroot() {
+    # Expanded by the inner shell.
+    # shellcheck disable=SC2016
+    unshare --mount --propagation private bash -euc '
+        root=$1
+        mount --bind "$2" "$root/build"
+        mount -t proc proc "$root/proc"
+        mount -t tmpfs tmpfs "$root/tmp"
+        shift 2
+        chroot "$root" /usr/bin/env -i PATH=/usr/bin:/usr/sbin HOME=/tmp LC_ALL=C.UTF-8 "$@"
+    ' in_buildroot "$cache/buildroot/tree" "$@"
+}

@@ -22,21 +22,6 @@ driver_stamp() {
     } | sha256sum | cut -d' ' -f1
 }
 
-# The headers' own tools need the build root's glibc and /proc, hence the chroot; the mounts live
-# and die with a private mount namespace.
-compile_in_buildroot() {
-    local tree=$1 sources=$2 release=$3
-    # Expanded by the inner shell.
-    # shellcheck disable=SC2016
-    unshare --mount --propagation private bash -euc '
-        mount --bind "$2" "$1/build"
-        mount -t proc proc "$1/proc"
-        mount -t tmpfs tmpfs "$1/tmp"
-        chroot "$1" /usr/bin/env -i PATH=/usr/bin:/usr/sbin HOME=/tmp LC_ALL=C.UTF-8 \
-            make -s -C "/lib/modules/$3/build" M=/build -j2 modules
-    ' compile "$tree" "$sources" "$release"
-}
-
 fill_driver() {
     local folder=$1 release sources
     release=$(<"$cache/image/release")
@@ -44,7 +29,7 @@ fill_driver() {
     mkdir "$folder/build"
     cp -- "${sources[@]}" "$folder/build/"
     quietly "building the driver" "$folder/build.log" \
-        compile_in_buildroot "$cache/buildroot/tree" "$folder/build" "$release"
+        in_buildroot "$folder/build" make -s -C "/lib/modules/$release/build" M=/build -j2 modules
     [[ -s $folder/build/labnic.ko ]] || die "the driver's build made no labnic.ko in $folder/build"
     # Warnings are the driver developer's business, so they are not swallowed.
     cat "$folder/build.log" >&2
