@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # The build root: a Debian tree with the newest backported cloud kernel, its headers and its
-# compiler. Kernel and headers are resolved by apt in one go, so they always match.
+# compiler, and what a static program needs. Kernel and headers are resolved by apt in one go, so
+# they always match.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly buildroot_packages=(
-    bash coreutils dash diffutils findutils gcc-14 grep kmod make mawk sed xz-utils
+    bash coreutils dash diffutils findutils gcc-14 grep kmod libc6-dev make mawk sed xz-utils
     "linux-image-cloud-amd64/$debian_release-backports"
     "linux-headers-cloud-amd64/$debian_release-backports"
 )

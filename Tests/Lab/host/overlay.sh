@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The small archive put behind the base initramfs for one run: the driver, the guest's scripts,
-# the tests, the tested binary, the caller's files and the command.
+# the tests and their programs, the tested binary, the caller's files and the command.
 # SPDX-License-Identifier: Apache-2.0
 
 # add_file SPEC ROOT: SPEC is HOST or HOST:GUEST.
@@ -43,6 +43,7 @@ make_initramfs() {
     cp -a "$lab_dir/guest" "$root/lab/guest"
     [[ ! -d $lab_dir/tests ]] || cp -a "$lab_dir/tests" "$root/lab/tests"
     cp "$cache/$driver_artefact/labnic.ko" "$root/lab/"
+    cp -a "$cache/programs/bin" "$root/lab/programs"
     [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"
     for spec in "${files[@]}"; do add_file "$spec" "$root"; done
     write_settings >"$root/lab/settings"

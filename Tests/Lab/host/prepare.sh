@@ -2,11 +2,14 @@
 # Brings the cache to the state a boot needs, touching the network only when something is missing.
 # SPDX-License-Identifier: Apache-2.0
 
-everything_is_whole() { image_is_whole && driver_is_whole; }
+. "$lab_dir/host/programs.sh"
+
+everything_is_whole() { image_is_whole && driver_is_whole && programs_are_whole; }
 
 ensure_everything() {
     ensure_image
     ensure_driver
+    ensure_programs
 }
 
 # Newer packages, if there are any, replace the old ones only once they are unpacked.
@@ -15,6 +18,7 @@ refresh_everything() {
     make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
     make_artefact image "$(image_stamp)" fill_image
     ensure_driver
+    ensure_programs
 }
 
 prepare() {
@@ -32,7 +36,7 @@ clean_cache() {
     [[ -d $cache ]] || return 0
     # A cache made by somebody else's tool is not ours to delete.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other}{,.making} "$cache"/accel-*
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other,programs}{,.making} "$cache"/accel-*
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }
