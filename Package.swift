@@ -55,6 +55,7 @@ let package = Package(
             name: "DevmemCoreTests",
             dependencies: [
                 "DevmemCore", "CDevmem",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: swiftSettings),

@@ -39,17 +39,34 @@ private func describedOptions(of page: String) -> Set<String> {
 private let commands: [(name: String, type: any ParsableCommand.Type)] =
     Devmemtcp.configuration.subcommands.map { ($0._commandName, $0) }
 
+/// A command, or the commands that it consists of, by the words that call them.
+private func leaves(
+    _ name: String, _ type: any ParsableCommand.Type
+) -> [(name: String, type: any ParsableCommand.Type)] {
+    let children = type.configuration.subcommands
+    return children.isEmpty
+        ? [(name, type)] : children.flatMap { leaves("\(name) \($0._commandName)", $0) }
+}
+
+/// The long options of a command and of those below it.
+private func options(of type: any ParsableCommand.Type) -> Set<String> {
+    leaves("", type).reduce(into: []) {
+        $0.formUnion(longOptions(in: Devmemtcp.helpMessage(for: $1.type)))
+    }
+}
+
 @Suite struct DocumentationTests {
     @Test(arguments: commands.map(\.name)) func manualNamesExactlyTheOptionsOfHelp(
         name: String
     ) throws {
         let type = try #require(commands.first { $0.name == name }?.type)
-        let help = longOptions(in: Devmemtcp.helpMessage(for: type))
+        let help = options(of: type)
         let page = try manual("devmemtcp-\(name).8")
         #expect(help.count > 2)
         #expect(describedOptions(of: page) == help)
         // Nor does the rest of the page speak of others.
         #expect(longOptions(in: page) == help)
+        for leaf in leaves(name, type) { #expect(page.contains(".B devmemtcp \(leaf.name)\n")) }
     }
 
     @Test func manualNamesEveryCommand() throws {
@@ -68,7 +85,7 @@ private let commands: [(name: String, type: any ParsableCommand.Type)] =
         let script = Devmemtcp.completionScript(for: shell)
         for (name, type) in commands {
             #expect(script.contains(name))
-            for option in longOptions(in: Devmemtcp.helpMessage(for: type)) {
+            for option in options(of: type) {
                 // fish writes options without their dashes.
                 #expect(script.contains(shell == .fish ? String(option.dropFirst(2)) : option))
             }
@@ -79,14 +96,14 @@ private let commands: [(name: String, type: any ParsableCommand.Type)] =
         let lines = try text("README.md").split(separator: "\n")
         var examples = 0
         for line in lines {
-            guard let match = line.firstMatch(of: /devmemtcp ([a-z]+) (--?[a-z].*)/) else {
-                continue
-            }
-            let type = commands.first { $0.name == match.1 }?.type
+            guard let match = line.firstMatch(of: /devmemtcp ([a-z ]+?) ([a-z]+[0-9]+ )?(--?[a-z].*)/)
+            else { continue }
+            let type = commands.flatMap { leaves($0.name, $0.type) }.first { $0.name == match.1 }?
+                .type
             #expect(type != nil, "no command in: \(line)")
             guard let type else { continue }
             let known = longOptions(in: Devmemtcp.helpMessage(for: type))
-            #expect(longOptions(in: String(match.2)).isSubset(of: known), "\(line)")
+            #expect(longOptions(in: String(match.3)).isSubset(of: known), "\(line)")
             examples += 1
         }
         #expect(examples > 0)

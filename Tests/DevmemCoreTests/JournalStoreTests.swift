@@ -1,0 +1,149 @@
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+@Suite struct JournalStoreTests {
+    private let store: JournalStore
+    private let folder: URL
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory
+            .appending(path: "devmemtcp-journal-\(UUID().uuidString)")
+        store = JournalStore(directory: folder.path)
+        try store.prepare()
+    }
+
+    private var journal: SteeringJournal {
+        get throws {
+            let snapshot = NICSnapshot(
+                rings: RingSettings(headerSplit: .off, splitThreshold: 256),
+                receiveQueues: (0..<4).map { QueueInfo(id: $0, type: .rx) },
+                contexts: [RSSContext(id: 0, indirection: [0, 1, 2, 3])],
+                ntuple: FeatureState(isActive: true, isChangeable: true),
+                ruleTable: FlowRuleTable(locations: [3], capacity: nil, choosesLocation: true))
+            let flow = SteeringFlow(families: [
+                [FlowRule(isIPv6: true, source: Array(0..<16), destinationPort: 80)]
+            ])
+            let plan = try SteeringPlan(
+                for: SteeringWish(queues: .last(1), flows: [flow], spread: .rssContext),
+                on: snapshot, interface: "sim0")
+            return .sample(plan: plan, on: snapshot)
+        }
+    }
+
+    private func refusal(_ bytes: [UInt8]) -> DevmemError? {
+        do throws(DevmemError) {
+            _ = try JournalStore.decode(bytes, path: "test")
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func journalsAreReadBackAsWritten() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let journal = try journal
+        let key = JournalStore.Key(journal.interface)
+        #expect(try store.read(key) == nil)
+        #expect(store.keys().isEmpty)
+        try store.write(journal)
+        #expect(try store.read(key) == journal)
+        #expect(store.keys() == [key])
+        // Only the journal is there: no half of a new one.
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1)
+        try store.strike(key)
+        try store.strike(key)
+        #expect(try store.read(key) == nil)
+    }
+
+    @Test func everyTruncationIsRefused() throws {
+        let bytes = try JournalStore.encode(journal)
+        for length in 0..<bytes.count {
+            let error = try #require(refusal(Array(bytes[..<length])), "\(length) bytes")
+            #expect(error.kind == .malformed)
+        }
+        #expect(refusal(bytes) == nil)
+    }
+
+    @Test func everyFlippedBitIsRefused() throws {
+        let bytes = try JournalStore.encode(journal)
+        for place in bytes.indices {
+            var damaged = bytes
+            damaged[place] ^= 1 << UInt8(place % 8)
+            #expect(refusal(damaged) != nil, "byte \(place)")
+        }
+    }
+
+    @Test func foreignJournalsAreRefused() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        #expect(refusal(Array("{}\n{}".utf8))?.message == "it is not a journal of devmemtcp")
+        #expect(
+            refusal(Array("devmemtcp-steering 2 0\n".utf8))?.message == "its version is 2, not 1")
+        func message(_ key: JournalStore.Key) -> String? {
+            do throws(DevmemError) {
+                _ = try store.read(key)
+                return nil
+            } catch {
+                return error.message
+            }
+        }
+        // Of another interface.
+        var journal = try journal
+        let key = JournalStore.Key(namespace: 1, index: 9)
+        try Data(JournalStore.encode(journal)).write(to: URL(filePath: store.path(of: key)))
+        #expect(message(key) == "it is of another interface")
+        // Of another run of the system.
+        journal.interface.boot = "another"
+        try store.write(journal)
+        #expect(
+            message(JournalStore.Key(journal.interface)) == "it is of another run of the system")
+        // A link could lead anywhere.
+        let link = JournalStore.Key(namespace: 1, index: 10)
+        try FileManager.default.createSymbolicLink(
+            atPath: store.path(of: link), withDestinationPath: "/dev/null")
+        #expect(throws: DevmemError.self) { try store.read(link) }
+    }
+
+    @Test func otherFilesAreNotTakenForJournals() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for name in [
+            "netns-1-interface-2.lock", "netns-1-interface-2.journal.new", "x.journal",
+            "netns-1-interface--2.journal", "netns-1-interface-99999999999.journal",
+        ] {
+            try Data().write(to: folder.appending(path: name))
+        }
+        #expect(store.keys().isEmpty)
+    }
+
+    @Test func theLockHasOneOwner() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let key = JournalStore.Key(namespace: 1, index: 2)
+        do {
+            let held = try SteeringLock(key, name: "sim0", in: store)
+            defer { withExtendedLifetime(held) {} }
+            let error = refusalOfLock(key, shared: false)
+            #expect(error?.errno == .resourceBusy)
+            #expect(
+                error?.message?.hasSuffix("pid \(ProcessInfo.processInfo.processIdentifier)")
+                    == true)
+            #expect(refusalOfLock(key, shared: true)?.errno == .resourceBusy)
+            #expect(refusalOfLock(JournalStore.Key(namespace: 1, index: 3), shared: false) == nil)
+        }
+        // Users of steering in place get along, but keep others from taking it back.
+        let first = try SteeringLock(key, name: "sim0", in: store, shared: true)
+        defer { withExtendedLifetime(first) {} }
+        #expect(refusalOfLock(key, shared: true) == nil)
+        #expect(refusalOfLock(key, shared: false)?.errno == .resourceBusy)
+    }
+
+    private func refusalOfLock(_ key: JournalStore.Key, shared: Bool) -> DevmemError? {
+        do throws(DevmemError) {
+            _ = try SteeringLock(key, name: "sim0", in: store, shared: shared)
+            return nil
+        } catch {
+            return error
+        }
+    }
+}

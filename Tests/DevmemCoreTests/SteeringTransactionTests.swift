@@ -1,0 +1,395 @@
+import Logging
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+/// A random NIC and a random wish, the same for the same seed.
+private struct Scene {
+    private static let sources: [[UInt8]?] = [nil, [192, 0, 2, 7], [192, 0, 2, 8]]
+
+    let nic: SimulatedNIC
+    let wish: SteeringWish
+
+    init(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let queues = UInt32.random(in: 1...16, using: &random)
+        let slots = [0, 16, 64, 128].randomElement(using: &random) ?? 128
+        let isDefault = Bool.random(using: &random)
+        let table =
+            isDefault
+            ? defaultIndirection(slots: slots, queues: Int(queues))
+            : (0..<slots).map { _ in UInt32.random(in: 0..<queues, using: &random) }
+        var contexts = slots == 0 ? [] : [RSSContext(id: 0, indirection: table, key: [1, 2, 3])]
+        // Contexts of others keep to the lower queues, as else most wishes would be refused.
+        for id in 1..<UInt32.random(in: 1...3, using: &random) where slots > 0 {
+            contexts.append(
+                RSSContext(
+                    id: id * 2,
+                    indirection: (0..<slots).map { _ in
+                        UInt32.random(in: 0...queues / 4, using: &random)
+                    }))
+        }
+        let split: HeaderSplit = [.unknown, .off, .on].randomElement(using: &random) ?? .off
+        let isExplicit = split != .unknown && Bool.random(using: &random)
+        var rules: [InstalledRule] = []
+        let capacity: UInt32? = [nil, 4, 8, 32].randomElement(using: &random) ?? nil
+        for location in 0..<UInt32.random(in: 0...4, using: &random) {
+            let rule = Self.rule(
+                target: .queue(UInt32.random(in: 0..<queues, using: &random)), &random)
+            let place = location + (Bool.random(using: &random) ? 0 : 5)
+            guard place < capacity ?? 1000, !rules.contains(where: { $0.location == place })
+            else { continue }
+            let bytes = try FlowSpec.encode(rule, location: place)
+            if let installed = InstalledRule(specification: bytes, context: 0) {
+                rules.append(installed)
+            }
+        }
+        let snapshot = NICSnapshot(
+            rings: RingSettings(
+                headerSplit: split,
+                splitThreshold: [nil, 0, 256].randomElement(using: &random) ?? nil,
+                sizes: ["rx": 1024]),
+            receiveQueues: (0..<queues).map { QueueInfo(id: $0, type: .rx) }, contexts: contexts,
+            ntuple: FeatureState(isActive: Bool.random(using: &random), isChangeable: true),
+            ruleTable: FlowRuleTable(
+                locations: rules.map(\.location).sorted(), capacity: capacity,
+                choosesLocation: Bool.random(using: &random)), rules: rules)
+        // A driver whose default is another than what a user set is the harder case.
+        nic = SimulatedNIC(
+            snapshot, defaultSplit: isExplicit ? .off : split, isSplitExplicit: isExplicit)
+        nic.refusesSources = UInt32.random(in: 0..<4, using: &random) == 0
+        wish = Self.wish(queues: queues, &random)
+    }
+
+    private static func rule(
+        target: RuleTarget, _ random: inout SeededGenerator
+    ) -> FlowRule {
+        FlowRule(
+            isIPv6: false, source: sources.randomElement(using: &random) ?? nil,
+            destination: Bool.random(using: &random) ? [192, 0, 2, 1] : nil,
+            destinationPort: UInt16.random(in: 1...6, using: &random), target: target)
+    }
+
+    private static func wish(queues: UInt32, _ random: inout SeededGenerator) -> SteeringWish {
+        let choices: [QueueChoice] = [
+            .list(Array(UInt32.random(in: queues / 2..<queues, using: &random)..<queues)),
+            .list([UInt32.random(in: 0..<queues, using: &random)]),
+            .last(Int.random(in: 1...3, using: &random)),
+            .automatic(Int.random(in: 1...3, using: &random)),
+        ]
+        let flows = (0..<Int.random(in: 0...4, using: &random)).map { _ in
+            SteeringFlow(
+                families: (0..<Int.random(in: 1...2, using: &random)).map { _ in
+                    let narrow = rule(target: .queue(0), &random)
+                    var wide = narrow
+                    wide.source = nil
+                    return narrow == wide ? [narrow] : [narrow, wide]
+                })
+        }
+        return SteeringWish(
+            queues: choices.randomElement(using: &random) ?? .automatic(1), flows: flows,
+            spread: FlowSpread.allCases.randomElement(using: &random) ?? .roundRobin,
+            table: TableStyle.allCases.randomElement(using: &random) ?? .minimal)
+    }
+
+    /// A journal of the wish on the NIC as it is; nil if the wish is refused.
+    func journal() throws -> SteeringJournal? {
+        let snapshot = try nic.snapshot()
+        guard let plan = try? SteeringPlan(for: wish, on: snapshot, interface: nic.name) else {
+            return nil
+        }
+        return .sample(plan: plan, on: snapshot)
+    }
+}
+
+extension SteeringJournal {
+    static func sample(plan: SteeringPlan, on snapshot: NICSnapshot) -> SteeringJournal {
+        SteeringJournal(
+            interface: Interface(name: "sim0", index: 4, namespace: 1, boot: bootID()),
+            owner: Owner(pid: 812, startTime: 5, command: "devmemtcp test"), plan: plan,
+            on: snapshot)
+    }
+}
+
+@Suite struct SteeringTransactionTests {
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// The journal as another process would read it.
+    private func reread(_ journal: SteeringJournal) throws(DevmemError) -> SteeringJournal {
+        try JournalStore.decode(JournalStore.encode(journal), path: "test")
+    }
+
+    @Test func whatIsAppliedAndReversedIsAsBefore() throws {
+        var accepted = 0
+        for seed in 1...4_000 as ClosedRange<UInt64> {
+            let scene = try Scene(seed: seed)
+            let before = try scene.nic.snapshot()
+            guard var journal = try scene.journal() else { continue }
+            accepted += 1
+            try journal.apply(to: scene.nic, logger: logger) { _ in }
+            let steered = try scene.nic.snapshot()
+            check(steered, against: before, taken: journal.queues, seed: seed, scene.wish)
+            let result = journal.reverse(on: scene.nic, logger: logger) { _ in }
+            #expect(result.failure == nil && result.leftAlone.isEmpty, "seed \(seed)")
+            #expect(try scene.nic.snapshot() == before, "seed \(seed)")
+            #expect(journal.changes.isEmpty)
+            // A table that was the default's is so in the kernel's eyes again.
+            if before.indirection
+                == defaultIndirection(
+                    slots: before.indirection.count, queues: before.receiveQueues.count)
+            {
+                #expect(!scene.nic.isTableConfigured, "seed \(seed)")
+            }
+        }
+        #expect(accepted >= 2_000)
+    }
+
+    private func check(
+        _ steered: NICSnapshot, against before: NICSnapshot, taken: [UInt32], seed: UInt64,
+        _ wish: SteeringWish
+    ) {
+        let queues = Set(taken)
+        #expect(steered.rings.headerSplit == .on && (steered.rings.splitThreshold ?? 0) == 0)
+        #expect(queues.isDisjoint(with: steered.indirection), "seed \(seed)")
+        for (old, new) in zip(before.indirection, steered.indirection)
+        where wish.table == .minimal && !queues.contains(old) {
+            #expect(old == new, "seed \(seed)")
+        }
+        if queues.isDisjoint(with: before.indirection) {
+            #expect(steered.indirection == before.indirection)
+        }
+        #expect(steered.rings.sizes == before.rings.sizes && steered.channels == before.channels)
+        #expect(steered.contexts.first?.key == before.contexts.first?.key)
+        let known = Set(before.contexts.map(\.id))
+        for context in steered.contexts where context.id != 0 {
+            if known.contains(context.id) {
+                #expect(before.contexts.contains(context), "seed \(seed)")
+                #expect(queues.isDisjoint(with: context.indirection), "seed \(seed)")
+            } else {
+                #expect(queues.isSuperset(of: context.indirection), "seed \(seed)")
+            }
+        }
+        for rule in before.rules { #expect(steered.rules.contains(rule), "seed \(seed)") }
+        for rule in steered.rules where !before.rules.contains(rule) {
+            #expect(
+                rule.context.map { !known.contains($0) } ?? rule.queue.map(queues.contains) == true)
+        }
+    }
+
+    /// A process that is killed at any moment leaves a journal with which another puts all back.
+    @Test func deathAtAnyMomentIsMended() throws {
+        var deaths = 0
+        for seed in 1...150 as ClosedRange<UInt64> {
+            for moment in 0..<200 {
+                let scene = try Scene(seed: seed)
+                let nic = scene.nic
+                let before = try nic.snapshot()
+                guard let journal = try scene.journal() else { break }
+                nic.deadly = moment
+                guard let last = try runUntilDeath(journal, nic) else { break }
+                deaths += 1
+                // The second one dies too, a little later.
+                nic.revive()
+                nic.deadly = 2 * nic.operations + moment % 7
+                var latest = last
+                var mending = try reread(latest)
+                _ = mending.reverse(on: nic, logger: logger) { saved throws(DevmemError) in
+                    try nic.live()
+                    latest = saved
+                }
+                nic.revive()
+                mending = try reread(latest)
+                let result = mending.reverse(on: nic, logger: logger) { _ in }
+                #expect(result.failure == nil, "seed \(seed), moment \(moment)")
+                #expect(result.leftAlone.isEmpty, "seed \(seed), moment \(moment)")
+                #expect(try nic.snapshot() == before, "seed \(seed), moment \(moment)")
+            }
+        }
+        #expect(deaths > 1_000)
+    }
+
+    /// Applies and reverses until the NIC ends the process; returns the journal that was safe then,
+    /// or nil if it lived to the end.
+    private func runUntilDeath(
+        _ journal: SteeringJournal, _ nic: SimulatedNIC
+    ) throws -> SteeringJournal? {
+        var running = journal
+        var safe = journal
+        let save = { (saved: SteeringJournal) throws(DevmemError) in
+            // Half of the deaths fall between writing and having written.
+            try nic.live()
+            safe = saved
+        }
+        do {
+            try running.apply(to: nic, logger: logger, save: save)
+        } catch {
+            return nic.isDead ? safe : nil
+        }
+        _ = running.reverse(on: nic, logger: logger, save: save)
+        return nic.isDead ? safe : nil
+    }
+
+    @Test func refusalOfAnyChangeLeavesAllAsBefore() throws {
+        var refusals = 0
+        for seed in 1...300 as ClosedRange<UInt64> {
+            for number in 0..<20 {
+                let scene = try Scene(seed: seed)
+                let before = try scene.nic.snapshot()
+                guard var journal = try scene.journal() else { break }
+                scene.nic.failing = number
+                do {
+                    try journal.apply(to: scene.nic, logger: logger) { _ in }
+                    if scene.nic.operations <= number { break }
+                } catch {
+                    refusals += 1
+                }
+                scene.nic.failing = nil
+                let result = journal.reverse(on: scene.nic, logger: logger) { _ in }
+                #expect(result.failure == nil && result.leftAlone.isEmpty)
+                #expect(try scene.nic.snapshot() == before, "seed \(seed), change \(number)")
+            }
+        }
+        #expect(refusals > 300)
+    }
+
+    @Test func changesThatOnlySeemDoneAreFound() throws {
+        var lies = 0
+        for seed in 1...200 as ClosedRange<UInt64> {
+            for number in 0..<12 {
+                let scene = try Scene(seed: seed)
+                let before = try scene.nic.snapshot()
+                guard var journal = try scene.journal() else { break }
+                scene.nic.ignored = number
+                do {
+                    try journal.apply(to: scene.nic, logger: logger) { _ in }
+                    // What was so before shows no difference.
+                    if scene.nic.operations <= number { break }
+                    #expect(number == 0 && before.rings.headerSplit == .on, "seed \(seed)")
+                } catch {
+                    lies += 1
+                    #expect(error.message?.contains("reading it back shows otherwise") == true)
+                }
+                scene.nic.revive()
+                let result = journal.reverse(on: scene.nic, logger: logger) { _ in }
+                #expect(result.failure == nil)
+                #expect(try scene.nic.snapshot() == before, "seed \(seed), change \(number)")
+            }
+        }
+        #expect(lies > 200)
+    }
+
+    /// A NIC of eight queues, steered to the last two.
+    private func steered(
+        spread: FlowSpread = .roundRobin
+    ) throws -> (nic: SimulatedNIC, journal: SteeringJournal, before: NICSnapshot) {
+        let snapshot = NICSnapshot(
+            rings: RingSettings(headerSplit: .off, splitThreshold: 256, sizes: ["rx": 512]),
+            receiveQueues: (0..<8).map { QueueInfo(id: $0, type: .rx) },
+            contexts: [RSSContext(id: 0, indirection: (0..<128).map { $0 % 8 })],
+            ntuple: FeatureState(isActive: false, isChangeable: true),
+            ruleTable: FlowRuleTable(locations: [], capacity: 16, choosesLocation: false))
+        let nic = SimulatedNIC(snapshot, defaultSplit: .off, isSplitExplicit: false)
+        let before = try nic.snapshot()
+        let flow = SteeringFlow(families: [[FlowRule(isIPv6: false, destinationPort: 80)]])
+        let plan = try SteeringPlan(
+            for: SteeringWish(queues: .list([6, 7]), flows: [flow], spread: spread), on: before,
+            interface: nic.name)
+        var journal = SteeringJournal.sample(plan: plan, on: before)
+        try journal.apply(to: nic, logger: logger) { _ in }
+        return (nic, journal, before)
+    }
+
+    @Test func whatOthersChangedMeanwhileStays() throws {
+        var (nic, journal, before) = try steered(spread: .rssContext)
+        try nic.setSplitThreshold(64)
+        nic.main?.indirection[3] = 0
+        let rule = FlowRule(isIPv6: true, destinationPort: 443, target: .queue(1))
+        nic.installed[0] = InstalledRule(
+            specification: try FlowSpec.encode(rule, location: 0), context: 0)
+        nic.others[1]?.indirection = [0]
+        nic.sizes["rx"] = 1024
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.failure == nil)
+        #expect(
+            result.leftAlone == [
+                "flow rule 0 is another by now: flow-type tcp6 dst-port 443 action 1",
+                "RSS context 1 was changed meanwhile",
+                "rx-ntuple-filter stays on: flow rule 0 came meanwhile",
+                "1 RSS table entries were changed meanwhile",
+                "hds-thresh is 64, neither 256 nor 0",
+                "the rx ring has 1024 entries, it had 512",
+            ])
+        let after = try nic.snapshot()
+        #expect(after.rings.splitThreshold == 64 && after.rings.headerSplit == .off)
+        #expect(after.rules.map(\.rule) == [rule])
+        var table = before.indirection
+        table[3] = 0
+        #expect(after.indirection == table)
+        #expect(after.ntuple?.isActive == true)
+    }
+
+    @Test func flowRulesStayOnForRulesThatCameMeanwhile() throws {
+        var (nic, journal, _) = try steered()
+        let rule = FlowRule(isIPv6: true, destinationPort: 443, target: .queue(1))
+        _ = try nic.insert(rule, at: 9)
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.leftAlone == ["rx-ntuple-filter stays on: flow rule 9 came meanwhile"])
+        #expect(nic.feature?.isActive == true)
+    }
+
+    @Test func whatIsGoneAlreadyIsNoFailure() throws {
+        var (nic, journal, before) = try steered(spread: .rssContext)
+        nic.installed = [:]
+        nic.others = [:]
+        try nic.setSplitThreshold(256)
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.failure == nil && result.leftAlone.isEmpty)
+        #expect(try nic.snapshot() == before)
+    }
+
+    @Test func whatCannotBePutBackStaysInTheJournal() throws {
+        var (nic, journal, before) = try steered()
+        nic.failing = nic.operations + 2
+        var saved = journal
+        let first = journal.reverse(on: nic, logger: logger) { saved = $0 }
+        #expect(first.failure == SimulatedNIC.refusal)
+        #expect(saved.changes.count == 1 && saved.phase == .restoring)
+        nic.failing = nil
+        let second = saved.reverse(on: nic, logger: logger) { _ in }
+        #expect(second.failure == nil)
+        #expect(try nic.snapshot() == before)
+    }
+
+    @Test func aTableOfAnotherSizeIsLeftAlone() throws {
+        var (nic, journal, _) = try steered()
+        nic.main?.indirection = [0, 1]
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.leftAlone == ["the RSS table has 2 entries, not 128"])
+        #expect(nic.main?.indirection == [0, 1])
+    }
+
+    @Test func twoFlowsThatEndInTheSameWiderRuleShareIt() throws {
+        let snapshot = NICSnapshot(
+            rings: RingSettings(headerSplit: .off, splitThreshold: nil),
+            receiveQueues: (0..<4).map { QueueInfo(id: $0, type: .rx) }, contexts: [],
+            ntuple: FeatureState(isActive: true, isChangeable: true),
+            ruleTable: FlowRuleTable(locations: [], capacity: nil, choosesLocation: true))
+        let nic = SimulatedNIC(snapshot, defaultSplit: .off, isSplitExplicit: false)
+        nic.refusesSources = true
+        let wide = FlowRule(isIPv6: false, destinationPort: 80)
+        let flows = (1...2 as ClosedRange<UInt8>).map { last -> SteeringFlow in
+            var narrow = wide
+            narrow.source = [192, 0, 2, last]
+            return SteeringFlow(families: [[narrow, wide]])
+        }
+        let before = try nic.snapshot()
+        let plan = try SteeringPlan(
+            for: SteeringWish(queues: .last(1), flows: flows), on: before, interface: nic.name)
+        var journal = SteeringJournal.sample(plan: plan, on: before)
+        try journal.apply(to: nic, logger: logger) { _ in }
+        #expect(nic.installed.values.map(\.rule) == [wide.aimed(at: .queue(3))])
+        _ = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(try nic.snapshot() == before)
+    }
+}
