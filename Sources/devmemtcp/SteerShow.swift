@@ -15,7 +15,9 @@ extension Steer {
         func run() throws {
             try reporting {
                 var reports: [SteeringReport] = []
-                let entries = try steeringEntries()
+                let entries = try steeringEntries().filter {
+                    $0.journal != nil || $0.problem != nil
+                }
                 if let interface {
                     let named = try NetworkInterface(named: interface)
                     let entry = entries.first { $0.interface == named }

@@ -96,8 +96,9 @@ private func options(of type: any ParsableCommand.Type) -> Set<String> {
         let lines = try text("README.md").split(separator: "\n")
         var examples = 0
         for line in lines {
-            guard let match = line.firstMatch(of: /devmemtcp ([a-z ]+?) ([a-z]+[0-9]+ )?(--?[a-z].*)/)
-            else { continue }
+            // The command, perhaps an interface, and from the first option on.
+            let call = /devmemtcp ([a-z ]+?) ([a-z]+[0-9]+ )?(--?[a-z].*)/
+            guard let match = line.firstMatch(of: call) else { continue }
             let type = commands.flatMap { leaves($0.name, $0.type) }.first { $0.name == match.1 }?
                 .type
             #expect(type != nil, "no command in: \(line)")

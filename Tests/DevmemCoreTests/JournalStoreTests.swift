@@ -109,11 +109,21 @@ import Testing
     @Test func otherFilesAreNotTakenForJournals() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         for name in [
-            "netns-1-interface-2.lock", "netns-1-interface-2.journal.new", "x.journal",
+            "netns-1-interface-2.lock", "netns-1-interface-2.new", "x.journal", "journal.new",
             "netns-1-interface--2.journal", "netns-1-interface-99999999999.journal",
         ] {
             try Data().write(to: folder.appending(path: name))
         }
+        #expect(store.keys().isEmpty)
+    }
+
+    @Test func whatWasNotFinishedIsFoundAndStruck() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let key = JournalStore.Key(namespace: 1, index: 2)
+        try Data("half".utf8).write(to: URL(filePath: store.path(of: key) + ".new"))
+        #expect(store.keys() == [key])
+        #expect(try store.read(key) == nil)
+        try store.strike(key)
         #expect(store.keys().isEmpty)
     }
 

@@ -132,7 +132,14 @@ final class SimulatedNIC: NICControl {
     }
 
     func setNtuple(_ on: Bool) throws(DevmemError) {
-        try operate { feature?.isActive = on }
+        do throws(DevmemError) {
+            try operate { feature?.isActive = on }
+            feature?.isWanted = on
+        } catch {
+            // The kernel keeps the wish.
+            if error == Self.refusal { feature?.isWanted = on }
+            throw error
+        }
     }
 
     func ruleTable() throws(DevmemError) -> FlowRuleTable? {

@@ -94,7 +94,7 @@ import Testing
         var snapshot = snapshot
         snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
         let changes = try plan(wish, snapshot).changes
-        #expect(changes[3] == .ntuple)
+        #expect(changes[3] == .ntuple(wasWanted: false))
         #expect(changes.count == 5)
     }
 

@@ -25,11 +25,14 @@ public struct FeatureState: Equatable, Sendable, Codable {
     public var isActive: Bool
     /// Whether it can be turned on and off.
     public var isChangeable: Bool
+    /// Whether a user asked for it. It may be refused and yet be turned on by a later change.
+    public var isWanted: Bool
 
-    /// Makes a state from its values.
-    public init(isActive: Bool, isChangeable: Bool) {
+    /// Makes a state from its values; `isWanted` is as `isActive` if not given.
+    public init(isActive: Bool, isChangeable: Bool, isWanted: Bool? = nil) {
         self.isActive = isActive
         self.isChangeable = isChangeable
+        self.isWanted = isWanted ?? isActive
     }
 }
 
@@ -38,7 +41,8 @@ extension EthtoolNetlink {
         let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
         return FeatureState(
             isActive: try featureNames(reply?[FeatureAttribute.active]).contains(name),
-            isChangeable: try featureNames(reply?[FeatureAttribute.hardware]).contains(name))
+            isChangeable: try featureNames(reply?[FeatureAttribute.hardware]).contains(name),
+            isWanted: try featureNames(reply?[FeatureAttribute.wanted]).contains(name))
     }
 
     /// Turns a feature on or off. The kernel reports success even when the driver refuses, so the

@@ -33,6 +33,8 @@ public struct JournalStore: Sendable {
     }
 
     private static let suffix = ".journal"
+    /// Behind the suffix while a journal is being written.
+    private static let unfinished = ".new"
     private static let magic = "devmemtcp-steering"
 
     /// The folder's path.
@@ -57,17 +59,19 @@ public struct JournalStore: Sendable {
         }
     }
 
-    /// The NICs that have a journal; none if there is no folder.
+    /// The NICs that have a journal, or one that its writer did not live to finish; none if there is
+    /// no folder.
     func keys() -> [Key] {
         guard let stream = opendir(directory) else { return [] }
         defer { closedir(stream) }
-        var keys: [Key] = []
+        var keys: Set<Key> = []
         while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            var name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                Substring(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
+            if name.hasSuffix(Self.unfinished) { name = name.dropLast(Self.unfinished.count) }
             guard name.hasSuffix(Self.suffix) else { continue }
-            if let key = Key(fileName: name.dropLast(Self.suffix.count)) { keys.append(key) }
+            if let key = Key(fileName: name.dropLast(Self.suffix.count)) { keys.insert(key) }
         }
         return keys.sorted { ($0.namespace, $0.index) < ($1.namespace, $1.index) }
     }
@@ -107,7 +111,7 @@ public struct JournalStore: Sendable {
     /// Puts a journal where the next run finds it.
     func write(_ journal: SteeringJournal) throws(DevmemError) {
         let path = path(of: Key(journal.interface))
-        let fresh = path + ".new"
+        let fresh = path + Self.unfinished
         let bytes = try Self.encode(journal)
         do throws(DevmemError) {
             let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
@@ -131,12 +135,13 @@ public struct JournalStore: Sendable {
 
     /// Removes a NIC's journal, whatever is in it; nothing happens if there is none.
     func strike(_ key: Key) throws(DevmemError) {
-        let path = path(of: key)
-        do throws(DevmemError) {
-            try retrying("remove \(path)") { unlink(path) }
-            try sync()
-        } catch {
-            guard error.errno == .noSuchFileOrDirectory else { throw Self.needsRoot(error) }
+        for path in [path(of: key), path(of: key) + Self.unfinished] {
+            do throws(DevmemError) {
+                try retrying("remove \(path)") { unlink(path) }
+                try sync()
+            } catch {
+                guard error.errno == .noSuchFileOrDirectory else { throw Self.needsRoot(error) }
+            }
         }
     }
 

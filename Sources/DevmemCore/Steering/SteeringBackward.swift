@@ -57,7 +57,7 @@ extension SteeringJournal {
             return try restoreHeaderSplit(before, after, nic, isResumed)
         case .splitThreshold(let before, let after):
             return try restoreThreshold(before, after, nic)
-        case .ntuple: return try turnRulesOff(nic)
+        case .ntuple(let wasWanted): return try turnRulesOff(nic, wasWanted)
         case .indirection(let before, let after, let isDefault):
             return try restoreTable(before, after, isDefault, nic)
         case .createContext(let table, let id):
@@ -101,9 +101,11 @@ extension SteeringJournal {
     }
 
     private func turnRulesOff<NIC: NICControl & ~Copyable>(
-        _ nic: borrowing NIC
+        _ nic: borrowing NIC, _ wasWanted: Bool
     ) throws(DevmemError) -> Outcome {
-        guard try nic.ntuple().isActive else { return .nothingToDo }
+        // A wish that the driver refused stays with the kernel, which would try again some time.
+        let now = try nic.ntuple()
+        guard now.isActive || now.isWanted && !wasWanted else { return .nothingToDo }
         let others = Set(try nic.ruleTable()?.locations ?? []).subtracting(before.ruleLocations)
         guard others.isEmpty else {
             return .leftAlone(

@@ -4,8 +4,8 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
     case headerSplit(before: HeaderSplit, after: HeaderSplit)
     /// The packet size in bytes up to which headers are not split off.
     case splitThreshold(before: UInt32, after: UInt32)
-    /// Flow rules are turned on.
-    case ntuple
+    /// Flow rules are turned on; `wasWanted` says that a user had asked for that in vain.
+    case ntuple(wasWanted: Bool)
     /// The main RSS table; `isDefault` says that `before` is how the driver spreads by default.
     case indirection(before: [UInt32], after: [UInt32], isDefault: Bool)
     /// A new RSS context; its number is known once it is made.

@@ -7,7 +7,7 @@ public struct SteeringEntry: Sendable {
     public var interface: NetworkInterface?
     /// Its name, or what it was when it was steered.
     public var name: String
-    /// Who changed what; nil if that cannot be read.
+    /// Who changed what; nil if that cannot be read, or nothing had been changed yet.
     public var journal: SteeringJournal?
     /// Why the journal cannot be read.
     public var problem: DevmemError?
@@ -65,7 +65,10 @@ public func restoreSteering(
         try store.strike(entry.key)
         return (entry.journal, SteeringReversal())
     }
-    guard let journal = try store.read(entry.key) else { return nil }
+    guard let journal = try store.read(entry.key) else {
+        try store.strike(entry.key)
+        return nil
+    }
     guard let interface = entry.interface else {
         throw DevmemError(
             .invalid, call: "restore \(entry.name)", errno: .noSuchAddressOrDevice,

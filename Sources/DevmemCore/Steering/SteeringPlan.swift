@@ -42,6 +42,7 @@ public struct SteeringPlan: Equatable, Sendable {
     /// - Parameters:
     ///   - interface: the NIC's name.
     ///   - snapshot: what the plan was made for.
+    /// - Returns: a line each; some are comments.
     public func ethtoolLines(for interface: String, on snapshot: NICSnapshot) -> [String] {
         EthtoolLines(self, interface: interface, ruleTable: snapshot.ruleTable).lines
     }
@@ -147,7 +148,7 @@ public struct SteeringPlan: Equatable, Sendable {
                     + "and \(rules.count) are needed",
                 advice: "delete rules that are no longer needed: ethtool -N \(name) delete N")
         }
-        if !ntuple.isActive { changes.append(.ntuple) }
+        if !ntuple.isActive { changes.append(.ntuple(wasWanted: ntuple.isWanted)) }
         if wish.spread == .rssContext && !rules.isEmpty {
             let slots = snapshot.indirection.count
             guard slots > 0 else {

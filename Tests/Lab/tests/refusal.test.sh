@@ -41,16 +41,6 @@ test_no_queue_left_for_others() {
         devmemtcp serve --interface eth1 --listen :5201 --queues 0-7
 }
 
-test_queue_already_bound() {
-    start_serve --listen "$near4:5201" --queues 6-7 --discard
-    local first=$server
-    (expect_refusal 'queue 7 is bound to dma-buf id' \
-        devmemtcp serve --interface eth1 --listen :5202)
-    pattern 1000 | send "$near4" 5201
-    server=$first
-    serve_ok
-}
-
 test_header_split_refused() {
     set_knob refuse_hds 1
     expect_refusal 'set tcp-data-split on' devmemtcp serve --interface eth1 --listen :5201

@@ -1,0 +1,430 @@
+# shellcheck shell=bash
+# Steering is undone exactly: when asked, when a change is refused, and after any death.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly journals=/run/devmemtcp
+
+# settings: all that steering may touch, in our own words; the runner compares ethtool's.
+settings() { devmemtcp steer show eth1 --json | jq -S '.interfaces[0].settings'; }
+
+# expect_nothing_left BEFORE: the settings are equal and no journal is there.
+expect_nothing_left() {
+    diff <(echo "$1") <(settings) || fail 'the settings differ'
+    local journal
+    for journal in "$journals"/*.journal*; do
+        [[ ! -e $journal ]] || fail "there is still $journal"
+    done
+}
+
+test_plan_changes_nothing() {
+    local before
+    before=$(settings)
+    devmemtcp steer plan eth1 --queues 6-7 --flow :5201 >out
+    expect_line out 'change 32 of 128 RSS table entries'
+    setpriv --reuid 1000 --clear-groups devmemtcp steer plan eth1 --queues 6-7 --flow :5201 |
+        cmp out
+    expect_nothing_left "$before"
+}
+
+test_apply_stays_until_restored() {
+    local before
+    before=$(settings)
+    devmemtcp steer apply eth1 --queues 'last 2' --flow "$near4:5201" --flow "$near4:5202" \
+        --name training --json >out
+    expect_equal 'rules' '6 7' "$(jq -r '[.changes[] | select(.setting == "flow-rule") |
+        .after[0] | split(" ") | last] | join(" ")' out)"
+    settings >steered
+    expect_equal 'header split' on "$(jq -r .tcp_data_split steered)"
+    expect_equal 'threshold' 0 "$(jq .hds_thresh steered)"
+    expect_equal 'queues of RSS' '0,1,2,3,4,5' "$(jq -r '.contexts[0].table | unique | join(",")' steered)"
+    devmemtcp steer show >out
+    expect_line out 'steering "training": applied; devmemtcp steer apply, pid '
+    devmemtcp steer restore training >out
+    expect_line out 'eth1, steered by training: flow rule'
+    expect_nothing_left "$before"
+    devmemtcp steer restore --all >out
+    expect_line out 'nothing is steered'
+}
+
+# An RSS context over either of the kernel's interfaces; only netlink brings the driver's words.
+test_rss_over_netlink_and_over_the_ioctl() {
+    local before api
+    before=$(settings)
+    for api in netlink ioctl; do
+        devmemtcp steer apply eth1 --queues 5,7 --flow :5201 --spread rss --rss-api "$api" >out
+        settings >"steered.$api"
+        expect_equal 'queues of the context' '5,7' \
+            "$(jq -r '.contexts[1].table | unique | join(",")' "steered.$api")"
+        devmemtcp steer restore eth1 --rss-api "$api" >out
+        expect_nothing_left "$before"
+        set_knob fail_rss_set 1
+        ! devmemtcp steer apply eth1 --queues 7 --rss-api "$api" 2>"messages.$api" ||
+            fail 'it did not fail'
+        expect_nothing_left "$before"
+    done
+    cmp steered.netlink steered.ioctl
+    expect_line messages.netlink 'Input/output error, RSS change refused by fail_rss_set'
+    expect_line messages.ioctl 'set the RSS table of eth1: Input/output error'
+    ! grep -q fail_rss_set messages.ioctl || fail 'the ioctl cannot bring these words'
+}
+
+# The lines of the plan, run by hand, do what apply does.
+test_ethtool_lines_do_the_same() {
+    local before arguments
+    before=$(settings)
+    for arguments in '--queues 6-7 --flow :5201 --rss-table even' \
+        '--queues 2,5 --flow 192.0.2.1:80,192.0.2.2:90 --flow [2001:db8::1]:80 --rss-table even' \
+        '--queues 7 --flow :5201 --rss-table even --spread rss'; do
+        read -ra words <<<"$arguments"
+        devmemtcp steer plan eth1 "${words[@]}" --as-ethtool >lines
+        devmemtcp steer apply eth1 "${words[@]}" >out
+        settings >applied
+        devmemtcp steer restore eth1 >out
+        expect_nothing_left "$before"
+        by_hand lines >out
+        settings >by-hand
+        diff applied by-hand || fail "by hand it is different: $(cat lines)"
+        undo_by_hand
+        expect_nothing_left "$before"
+    done
+}
+
+# by_hand FILE: Debian's ethtool does not know hds-thresh yet; all other lines are its own.
+by_hand() {
+    sed 's|^ethtool -G eth1 hds-thresh|/lab/programs/hds-thresh eth1|' "$1" >script
+    bash -eu script
+}
+
+undo_by_hand() {
+    local rule context
+    for rule in $(settings | jq '.rules[].location'); do ethtool -N eth1 delete "$rule"; done
+    for context in $(settings | jq '.contexts[1:][].id'); do
+        ethtool -X eth1 context "$context" delete
+    done
+    ethtool -X eth1 default
+    # "auto" is what ethtool calls the driver's choice.
+    printf '%s\n' 'ethtool -G eth1 hds-thresh 256' 'ethtool -G eth1 tcp-data-split auto' >undo
+    by_hand undo
+}
+
+test_second_process_is_told_the_first_ones_pid() {
+    start_serve --listen "$near4:5201" --discard
+    local first=$server before
+    before=$(settings)
+    (expect_refusal "take eth1: Device or resource busy, it is in use by devmemtcp, pid $first" \
+        devmemtcp serve --listen "$near4:5202" --queues 5)
+    (expect_refusal "pid $first" devmemtcp steer apply eth1 --queues 5)
+    # What restore reports of NICs goes to standard output, the refusal does not.
+    (expect_refusal "pid $first" devmemtcp steer restore eth1)
+    devmemtcp steer show eth1 >shown
+    expect_line shown "steering: in use by devmemtcp, pid $first; devmemtcp serve"
+    expect_equal 'settings' "$before" "$(settings)"
+    pattern 1000 | send "$near4" 5201
+    server=$first
+    serve_ok
+}
+
+test_killed_session_is_mended_by_the_next() {
+    local before first
+    before=$(settings)
+    start_serve --listen "$near4:5201" --discard
+    first=$server
+    kill -KILL "$server"
+    end_serve
+    expect_equal 'header split' on "$(settings | jq -r .tcp_data_split)"
+    devmemtcp steer show eth1 >shown
+    expect_line shown 'left by a process that is gone; devmemtcp serve'
+    start_serve --listen "$near4:5201" --discard
+    expect_line messages "eth1: devmemtcp serve (pid $first) died steering; put back: flow rule"
+    pattern 1000 | send "$near4" 5201
+    serve_ok
+    expect_nothing_left "$before"
+}
+
+# kill_at_calls PREPARATION COMMAND...: kills a command as it enters each system call that matters,
+# one run each, and restores after each. $deaths counts.
+kill_at_calls() {
+    local prepare=$1 before call number status
+    shift
+    before=$(settings)
+    deaths=0
+    for call in sendmsg,sendto ioctl fsync rename unlink; do
+        for ((number = 1; number < 200; number++)); do
+            status=0
+            "$prepare"
+            strace -f -o trace -e trace="$call" -e inject="$call:signal=KILL:when=$number" \
+                "$@" >out 2>messages || status=$?
+            devmemtcp steer restore --all >restored
+            expect_nothing_left "$before" || fail "after call $number of $call"
+            ((status == 137)) || break
+            deaths=$((deaths + 1))
+        done
+        ((status == 0)) || fail "it ended with $status: $(cat messages)"
+    done
+    echo "$deaths deaths, all mended"
+}
+
+test_death_at_any_system_call_of_apply_is_mended() {
+    kill_at_calls true devmemtcp steer apply eth1 --queues 6-7 --flow "$near4:5201" --spread rss
+    ((deaths >= 30)) || fail "it died only $deaths times"
+}
+
+apply_some() { devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >applied; }
+
+test_death_at_any_system_call_of_restore_is_mended() {
+    kill_at_calls apply_some devmemtcp steer restore eth1
+    ((deaths >= 30)) || fail "it died only $deaths times"
+}
+
+# Kills sessions at a random moment between start and end, as many as $kill_runs says.
+test_sigkill_at_a_random_moment_is_mended() {
+    local runs=${kill_runs:-20} run before killed=0 mended=0 seconds
+    before=$(settings)
+    session >out 2>&1
+    local begun=$EPOCHREALTIME
+    session >out 2>&1
+    seconds=$(jq -n "$EPOCHREALTIME - $begun")
+    for ((run = 1; run <= runs; run++)); do
+        if kill_session "$(jq -n "$seconds * $RANDOM / 32768")"; then killed=$((killed + 1)); fi
+        devmemtcp steer restore --all >out || fail "run $run: $(cat out)"
+        (expect_nothing_left "$before") || fail "run $run"
+        mended=$((mended + 1))
+    done
+    echo "$mended of $runs runs restored, $killed of them killed in time ($seconds s each)"
+    ((killed > runs / 2)) || fail "only $killed were killed"
+}
+
+# One session from start to end: it receives a little and ends.
+session() {
+    devmemtcp serve --listen "$near4:5201" --discard --from "$far4" &
+    local server=$!
+    head -c 100000 /dev/zero | in_peer socat -u - "TCP:$near4:5201,retry=200,interval=0.02"
+    wait "$server"
+}
+
+# kill_session SECONDS: true if the session was still running by then.
+kill_session() {
+    local status=0 sender
+    head -c 100000 /dev/zero |
+        in_peer timeout 5 socat -u - "TCP:$near4:5201,retry=200,interval=0.02" >sent 2>&1 &
+    sender=$!
+    timeout --signal=KILL "$1" devmemtcp serve --listen "$near4:5201" --discard --from "$far4" \
+        >out 2>&1 || status=$?
+    pkill -KILL -x socat || true
+    wait "$sender" || true
+    ((status == 137))
+}
+
+# Each kind of refusal at each step; what it is that fails is in the message.
+test_refusal_at_any_step_leaves_nothing() {
+    local before
+    ethtool -K eth1 ntuple off
+    before=$(settings)
+    refuse_at_each_step fail_ring_set 'tcp-data-split|hds-thresh' 2
+    refuse_at_each_step fail_rss_set 'RSS' 2
+    refuse_at_each_step fail_rule_insert 'flow rule' 2
+    refuse_at_each_step fail_features 'rx-ntuple-filter' 1
+    ethtool -K eth1 ntuple on
+}
+
+# refuse_at_each_step KNOB WORDS STEPS: the knob refuses a request, each in its turn.
+refuse_at_each_step() {
+    local knob=$1 words=$2 steps=$3 after status
+    for ((after = 0; after <= steps; after++)); do
+        set_knob fail_after "$after"
+        # A rule has up to four forms, all of which must be refused.
+        set_knob "$knob" 1
+        [[ $knob != fail_rule_insert ]] || set_knob "$knob" 4
+        status=0
+        devmemtcp steer apply eth1 --queues 6-7 --flow "$near4:5201" --flow "[$near6]:5201" \
+            --spread rss >out 2>messages || status=$?
+        set_knob "$knob" 0
+        set_knob fail_after 0
+        if ((after == steps)); then
+            expect_equal "status with $knob after $after" 0 "$status"
+            devmemtcp steer restore eth1 >out
+        else
+            expect_equal "status with $knob after $after" 1 "$status"
+            expect_equal "lines of messages ($(cat messages))" 1 "$(wc -l <messages)"
+            grep -Eq "$words" messages || fail "$(cat messages)"
+        fi
+        expect_nothing_left "$before"
+    done
+}
+
+test_changes_that_only_seem_done_are_undone() {
+    local before
+    before=$(settings)
+    set_knob ignore_rss_set 1
+    expect_refusal 'change the RSS table of eth1: the driver says that it did' \
+        devmemtcp steer apply eth1 --queues 7 --flow :5201
+    set_knob ignore_rss_set 0
+    expect_nothing_left "$before"
+    set_knob ignore_rule_insert 1
+    expect_refusal 'change flow rule 0 of eth1' devmemtcp steer apply eth1 --queues 7 --flow :5201
+    expect_nothing_left "$before"
+}
+
+test_what_cannot_be_put_back_is_tried_again() {
+    local before
+    before=$(settings)
+    devmemtcp steer apply eth1 --queues 7 --flow :5201 >out
+    set_knob fail_rule_delete 1
+    expect_refusal 'delete flow rule' devmemtcp steer restore eth1
+    expect_line messages '(devmemtcp steer restore eth1 tries again)'
+    expect_equal 'rules left' 1 "$(settings | jq '.rules | length')"
+    devmemtcp steer restore eth1 >out
+    expect_nothing_left "$before"
+}
+
+test_what_others_changed_is_left_alone() {
+    devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out
+    ethtool -N eth1 delete 0 >out
+    ethtool -N eth1 flow-type udp4 dst-port 53 action 1 loc 0 >out
+    ethtool -X eth1 equal 3
+    devmemtcp steer restore eth1 >out
+    expect_line out 'eth1: left alone: flow rule 0 is another by now: flow-type 2 action 1'
+    expect_line out 'RSS table entries were changed meanwhile'
+    expect_equal 'rules' 1 "$(settings | jq '.rules | length')"
+    ethtool -N eth1 delete 0
+    ethtool -X eth1 default
+}
+
+test_table_of_the_user_comes_back() {
+    ethtool -X eth1 weight 1 2 1 0 0 3 1 4
+    local before
+    before=$(settings)
+    devmemtcp steer apply eth1 --queues 2,7 --flow :5201 >out
+    expect_equal 'queues of RSS' '0,1,5,6' "$(settings | jq -r '.contexts[0].table | unique | join(",")')"
+    devmemtcp steer restore eth1 >out
+    expect_nothing_left "$before"
+    ethtool -X eth1 default
+}
+
+# The kernel must not take the table for one that a user has set: it is then adapted to the channels.
+test_default_table_is_the_kernels_own_again() {
+    local before
+    before=$(settings)
+    devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out
+    devmemtcp steer restore eth1 >out
+    ethtool -L eth1 combined 4
+    expect_equal 'queues of RSS' '0,1,2,3' "$(settings | jq -r '.contexts[0].table | unique | join(",")')"
+    ethtool -L eth1 combined 8
+    expect_nothing_left "$before"
+}
+
+test_damaged_journal_is_refused() {
+    local before journal
+    before=$(settings)
+    devmemtcp steer apply eth1 --queues 7 >out
+    journal=$(ls "$journals"/*.journal)
+    cp "$journal" whole
+    head -c 300 whole >"$journal"
+    expect_refusal 'it is cut short or damaged (nothing was changed' devmemtcp steer restore eth1
+    expect_refusal 'it is cut short or damaged' devmemtcp serve --listen "$near4:5201"
+    sed 's/"index":[0-9]*/"index":99/' whole >"$journal"
+    expect_refusal 'it is cut short or damaged' devmemtcp steer restore --all
+    devmemtcp steer show eth1 >out
+    expect_line out 'steering: read the journal'
+    devmemtcp steer restore eth1 --forget >out
+    expect_line out 'journal dropped, settings left as they are'
+    expect_equal 'header split' on "$(settings | jq -r .tcp_data_split)"
+    cp whole "$journal"
+    devmemtcp steer restore eth1 >out
+    expect_nothing_left "$before"
+}
+
+test_sessions_use_steering_in_place() {
+    local before first
+    before=$(settings)
+    devmemtcp steer apply eth1 --queues 6-7 --flow "$near4:5201" --name training >out
+    start_serve --listen "$near4:5201" --validate 7 --json
+    first=$server
+    expect_refusal 'it is in use by devmemtcp, pid' devmemtcp steer restore training
+    pattern 300000 | send "$near4" 5201
+    server=$first
+    serve_ok
+    expect_equal 'bytes in device memory' 300000 "$(report .counts.device_bytes)"
+    expect_refusal 'it is steered by "training" to queues 6-7, and more would be needed: add a flow rule' \
+        devmemtcp serve --listen "$near4:5202"
+    devmemtcp steer restore training >out
+    expect_nothing_left "$before"
+}
+
+test_xdp_program_is_refused() {
+    coproc hold { exec /lab/programs/xdp-hold eth1; }
+    local pid=$hold_PID line
+    read -r line <&"${hold[0]}"
+    expect_equal 'it says' attached "$line"
+    expect_refusal 'it has an XDP program' devmemtcp steer plan eth1
+    expect_refusal 'it has an XDP program' devmemtcp serve --listen "$near4:5201"
+    kill "$pid"
+    wait "$pid" || true
+    devmemtcp steer plan eth1 >out
+    # The kernel turns it off for such a program, and not on again.
+    ethtool -K eth1 rx-gro-hw on
+}
+
+test_context_of_another_keeps_its_queues() {
+    ethtool -X eth1 start 6 equal 2 context new >out
+    expect_refusal 'RSS context 1 points at queue 7' devmemtcp steer apply eth1 --queues 7
+    devmemtcp steer plan eth1 >out
+    expect_line out 'eth1, queues 5:'
+    ethtool -X eth1 context 1 delete
+}
+
+test_nic_without_contexts_is_refused() {
+    set_knob no_rss_contexts 1
+    expect_refusal 'add an RSS context to eth1: Operation not supported' \
+        devmemtcp steer apply eth1 --queues 7 --flow :5201 --spread rss
+}
+
+test_driver_that_chooses_no_place_for_rules() {
+    local before
+    set_knob fixed_rule_places 1
+    before=$(settings)
+    ethtool -N eth1 flow-type tcp4 dst-port 22 action 1 loc 0
+    devmemtcp steer apply eth1 --queues 7 --flow :5201 --json >out
+    expect_equal 'locations' '1,2' "$(jq -r '[.changes[].location // empty] | join(",")' out)"
+    devmemtcp steer restore eth1 >out
+    expect_equal 'rules' 1 "$(settings | jq '.rules | length')"
+    ethtool -N eth1 delete 0
+    expect_nothing_left "$before"
+}
+
+test_full_rule_table_is_refused() {
+    local place
+    for ((place = 0; place < 63; place++)); do
+        ethtool -N eth1 flow-type tcp4 dst-port $((place + 1)) action 1 loc "$place"
+    done
+    expect_refusal 'its table has 64 places, 63 are in use, and 2 are needed' \
+        devmemtcp steer apply eth1 --queues 7 --flow :5201
+    for ((place = 0; place < 63; place++)); do ethtool -N eth1 delete "$place"; done
+}
+
+test_interface_that_is_gone() {
+    ip netns add other
+    devmemtcp steer apply eth1 --queues 7 >out
+    ip link set eth1 netns other
+    expect_refusal 'is gone, with its settings or to another network namespace' \
+        devmemtcp steer restore --all
+    # Back again, it is mended: the kernel lets it keep number and settings.
+    ip -netns other link set eth1 netns 1
+    ip address add "$near4/24" dev eth1
+    ip address add "$near6/64" dev eth1 nodad
+    ip link set eth1 up
+    devmemtcp steer restore eth1 >out
+    ip netns delete other
+}
+
+test_signal_while_it_applies() {
+    local before number status
+    before=$(settings)
+    for number in 1 4 7 10; do
+        status=0
+        strace -f -o trace -e trace=fsync -e inject="fsync:signal=TERM:when=$number" \
+            devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out 2>messages || status=$?
+        expect_equal "exit status" 143 "$status"
+        expect_nothing_left "$before"
+    done
+}
