@@ -118,6 +118,48 @@ private func options(of type: any ParsableCommand.Type) -> Set<String> {
         for script in scripts { #expect(readme.contains("scripts/\(script)")) }
     }
 
+    @Test func manualNamesEveryKeyOfSteering() throws {
+        let page = try manual("devmemtcp-steer.8")
+        let rule = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(7))
+        let specification = [UInt8](repeating: 0, count: 168)
+        let snapshot = NICSnapshot(
+            driver: "labnic", rings: RingSettings(headerSplit: .off, splitThreshold: 0),
+            channels: ChannelCounts(combined: 8),
+            receiveQueues: [QueueInfo(id: 0, type: .rx)], xdpProgram: 4,
+            contexts: [RSSContext(id: 0, indirection: [0])],
+            ntuple: FeatureState(isActive: true, isChangeable: true),
+            ruleTable: FlowRuleTable(locations: [0], capacity: 64, choosesLocation: true),
+            rules: [try #require(InstalledRule(specification: specification, context: 0))])
+        let changes: [SteeringChange] = [
+            .headerSplit(before: .off, after: .on), .splitThreshold(before: 256, after: 0),
+            .ntuple(wasWanted: false), .indirection(before: [0], after: [1], isDefault: true),
+            .createContext(table: [7], id: 1),
+            .addRule([rule], installed: SteeringChange.PlacedRule(rule: rule, location: 3)),
+        ]
+        var restored = RestoreReport(interface: "eth1")
+        restored.steeredBy = "steer"
+        restored.failure = "it broke"
+        let reports = [
+            try json(
+                of: PlanReport(
+                    interface: "eth1", name: "x", queues: [7], changes: changes, notes: [],
+                    ethtool: [])),
+            try json(of: RestoreReports(interfaces: [restored])),
+            try json(
+                of: SteeringReports(interfaces: [
+                    SteeringReport(interface: "eth1", settings: snapshot, entry: nil)
+                ])),
+        ]
+        let keys = Set(
+            reports.joined().matches(of: /"([a-z_]+)":/).map { String($0.1) })
+        #expect(keys.count > 25)
+        for key in keys { #expect(page.contains(key), "key \(key)") }
+        // Every setting that can change is named as well.
+        for match in reports[0].matches(of: /"setting":"([a-z-]+)"/) {
+            #expect(page.contains(match.1), "setting \(match.1)")
+        }
+    }
+
     @Test func manualNamesEveryKeyOfTheReport() throws {
         let page = try manual("devmemtcp-serve.8")
         let report = try json(of: ReceiveReport.full)

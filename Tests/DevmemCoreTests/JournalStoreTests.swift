@@ -99,11 +99,15 @@ import Testing
         try store.write(journal)
         #expect(
             message(JournalStore.Key(journal.interface)) == "it is of another run of the system")
-        // A link could lead anywhere.
-        let link = JournalStore.Key(namespace: 1, index: 10)
+        // A link could lead anywhere, even to a good one.
+        journal.interface.boot = bootID()
+        let whole = folder.appending(path: "elsewhere")
+        try Data(JournalStore.encode(journal)).write(to: whole)
+        let linked = JournalStore.Key(journal.interface)
+        try store.strike(linked)
         try FileManager.default.createSymbolicLink(
-            atPath: store.path(of: link), withDestinationPath: "/dev/null")
-        #expect(throws: DevmemError.self) { try store.read(link) }
+            at: URL(filePath: store.path(of: linked)), withDestinationURL: whole)
+        #expect(throws: DevmemError.self) { try store.read(linked) }
     }
 
     @Test func otherFilesAreNotTakenForJournals() throws {

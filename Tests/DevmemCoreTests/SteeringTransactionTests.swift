@@ -329,6 +329,22 @@ extension SteeringJournal {
         #expect(after.ntuple?.isActive == true)
     }
 
+    @Test func whatWasNotBegunIsNotTakenBack() throws {
+        var (nic, journal, before) = try steered()
+        // As if the first process had died before the rule, and another had added one like it.
+        guard case .addRule(let rules, let placed?) = journal.changes[4] else {
+            Issue.record("no rule")
+            return
+        }
+        journal.changes[4] = .addRule(rules, installed: nil)
+        journal.begun = 4
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.failure == nil)
+        let after = try nic.snapshot()
+        #expect(after.rules.map(\.rule) == [placed.rule])
+        #expect(after.indirection == before.indirection)
+    }
+
     @Test func flowRulesStayOnForRulesThatCameMeanwhile() throws {
         var (nic, journal, _) = try steered()
         let rule = FlowRule(isIPv6: true, destinationPort: 443, target: .queue(1))

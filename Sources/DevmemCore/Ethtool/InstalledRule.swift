@@ -9,7 +9,12 @@ public struct InstalledRule: Equatable, Sendable {
     /// The RSS context that it leads to, if it leads to one.
     public var context: UInt32?
 
-    init?(specification: [UInt8], context number: UInt32) {
+    /// Takes over what the kernel reports; nil if it is not of that structure's size.
+    ///
+    /// - Parameters:
+    ///   - specification: the structure's bytes.
+    ///   - number: the RSS context that stands beside it, used if the rule's type asks for one.
+    public init?(specification: [UInt8], context number: UInt32) {
         guard specification.count == FlowSpec.size else { return nil }
         self.specification = specification
         location = specification.word(at: FlowSpec.location)
