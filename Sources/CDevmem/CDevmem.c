@@ -8,6 +8,7 @@ const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
 const unsigned int cdm_MFD_CLOEXEC = MFD_CLOEXEC;
 const unsigned int cdm_MFD_ALLOW_SEALING = MFD_ALLOW_SEALING;
+const unsigned int cdm_MFD_HUGETLB = MFD_HUGETLB;
 
 const int cdm_SOCK_STREAM = SOCK_STREAM;
 const int cdm_SOCK_DGRAM = SOCK_DGRAM;

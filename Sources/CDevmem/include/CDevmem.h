@@ -96,6 +96,7 @@ extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;
 extern const unsigned int cdm_MFD_CLOEXEC;
 extern const unsigned int cdm_MFD_ALLOW_SEALING;
+extern const unsigned int cdm_MFD_HUGETLB;
 
 /*
  * Enumerators of the C library. They lie in headers that other modules include as well, and which

@@ -17,13 +17,18 @@ public struct Udmabuf: ~Copyable {
     /// Where the running kernel says how large one may be, in MiB.
     public static let limitPath = "/sys/module/udmabuf/parameters/size_limit_mb"
 
+    /// Bytes of a huge page of the kind that memfd_create(2) gives by default.
+    public static let hugePageSize: UInt64 = 2 << 20
+
     /// Makes a dma-buf.
     ///
-    /// - Parameter size: bytes, a multiple of the page size.
+    /// - Parameters:
+    ///   - size: bytes, a multiple of the page size; of the huge page size for huge pages.
+    ///   - hugePages: whether the memory lies in huge pages, as large pieces for the NIC need.
     /// - Throws: `DevmemError` of kind `invalid` for a size that cannot be, `system` if there is
     ///   no udmabuf driver or no memory; the limits of the running kernel are in the message.
-    public init(size: UInt64) throws(DevmemError) {
-        let page = UInt64(getpagesize())
+    public init(size: UInt64, hugePages: Bool = false) throws(DevmemError) {
+        let page = hugePages ? Self.hugePageSize : UInt64(getpagesize())
         let call = "make a dma-buf of \(size) bytes"
         guard size > 0, size % page == 0, let length = Int(exactly: size) else {
             throw DevmemError(
@@ -37,7 +42,7 @@ public struct Udmabuf: ~Copyable {
                 advice: "choose a smaller --memory or raise \(Self.limitPath)")
         }
         // Asking for more than there is does not fail: it wakes the out-of-memory killer.
-        if let available = availableMemory(), size > available {
+        if !hugePages, let available = availableMemory(), size > available {
             throw DevmemError(
                 .invalid, call: call, errno: .noMemory,
                 message: "\(available) bytes are available", advice: "choose a smaller --memory")
@@ -45,14 +50,16 @@ public struct Udmabuf: ~Copyable {
 
         let memory = Descriptor(
             owning: try retrying("memfd_create") {
-                cdm_memfd_create("devmemtcp", cdm_MFD_CLOEXEC | cdm_MFD_ALLOW_SEALING)
+                cdm_memfd_create(
+                    "devmemtcp",
+                    cdm_MFD_CLOEXEC | cdm_MFD_ALLOW_SEALING | (hugePages ? cdm_MFD_HUGETLB : 0))
             })
         try retrying(call) { ftruncate(memory.rawValue, off_t(length)) }
         // udmabuf takes only memory that cannot shrink under it, and none sealed against writing.
         try retrying("seal a memfd") {
             cdm_fcntl(memory.rawValue, cdm_F_ADD_SEALS, Int(cdm_F_SEAL_SHRINK))
         }
-        let mapping = try Mapping(memory, count: length)
+        let mapping = try Self.map(memory, length, hugePages: hugePages)
 
         var request = udmabuf_create()
         request.memfd = UInt32(bitPattern: memory.rawValue)
@@ -69,6 +76,18 @@ public struct Udmabuf: ~Copyable {
         descriptor = Descriptor(owning: number)
         self.mapping = mapping
         self.size = size
+    }
+
+    private static func map(
+        _ memory: borrowing Descriptor, _ length: Int, hugePages: Bool
+    ) throws(DevmemError) -> Mapping {
+        do throws(DevmemError) {
+            return try Mapping(memory, count: length)
+        } catch {
+            guard hugePages else { throw error }
+            let pages = UInt64(length) / hugePageSize
+            throw error.advising("sysctl vm.nr_hugepages=\(pages) reserves as many as this needs")
+        }
     }
 
     private static func openDevice() throws(DevmemError) -> Descriptor {

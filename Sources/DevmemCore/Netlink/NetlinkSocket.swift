@@ -64,25 +64,16 @@ public struct NetlinkSocket: ~Copyable {
     /// net/netlink/genetlink.c).
     func commands(of family: String) throws(DevmemError) -> Set<UInt8> {
         let message = try NetlinkMessage(
-            family: Control.family, command: Control.getFamily, version: 1)
-        try message.put(Control.familyName, family)
+            family: ControlNumber.family, command: ControlNumber.getFamily, version: 1)
+        try message.put(ControlNumber.familyName, family)
         let reply = try request(message, call: "look up netlink family \(family)").first
         var commands: Set<UInt8> = []
-        for operation in try reply?[Control.operations]?.nested().values ?? [] {
-            if let number = try operation.nested().uint32(Control.operationID) {
+        for operation in try reply?[ControlNumber.operations]?.nested().values ?? [] {
+            if let number = try operation.nested().uint32(ControlNumber.operationID) {
                 commands.insert(UInt8(truncatingIfNeeded: number))
             }
         }
         return commands
-    }
-
-    /// The family that tells of the others (linux/genetlink.h).
-    private enum Control {
-        static let family: Int32 = 16
-        static let getFamily: UInt8 = 3
-        static let familyName: UInt16 = 2
-        static let operations: UInt16 = 6
-        static let operationID: UInt16 = 1
     }
 
     /// Sends a request and collects the replies up to the acknowledgement or the dump's end.
@@ -128,4 +119,20 @@ public struct NetlinkSocket: ~Copyable {
             throw DevmemError(.system, call: call, message: String(cString: nl_geterror(count)))
         }
     }
+}
+
+/// The family that tells of the others (linux/genetlink.h and, of policies, linux/netlink.h).
+enum ControlNumber {
+    static let family: Int32 = 16
+    static let getFamily: UInt8 = 3
+    static let getPolicy: UInt8 = 10
+
+    static let familyName: UInt16 = 2
+    static let operations: UInt16 = 6
+    static let operationID: UInt16 = 1
+    static let policy: UInt16 = 8
+    static let commandPolicy: UInt16 = 9
+    static let policyDo: UInt16 = 1
+    /// Of an attribute in a policy: the number of the policy of what is nested in it.
+    static let nestedPolicy: UInt16 = 8
 }

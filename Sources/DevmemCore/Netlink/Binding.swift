@@ -1,0 +1,114 @@
+import CNetlink
+import SystemPackage
+
+/// A dma-buf bound to receive queues. The kernel unbinds, and restarts the queues, when this
+/// value goes away and its netlink socket with it.
+public struct ReceiveBinding: ~Copyable {
+    /// The kernel's id of the binding; control messages name it.
+    public let id: UInt32
+    private let socket: NetlinkSocket
+
+    /// Binds a dma-buf to receive queues of an interface.
+    ///
+    /// - Parameters:
+    ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
+    ///   - interface: the NIC.
+    ///   - queues: indices of receive queues.
+    ///   - pageSize: bytes of the pieces that the NIC fills, a power of two; nil for one page.
+    /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
+    ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c).
+    public init(
+        dmabuf: borrowing Descriptor, interface: NetworkInterface, queues: [UInt32],
+        pageSize: UInt32? = nil
+    ) throws(DevmemError) {
+        let socket = try NetlinkSocket()
+        let message = try Self.request(
+            family: try socket.family(NetdevNumber.familyName), dmabuf: dmabuf.rawValue,
+            interface: interface.index, queues: queues, pageSize: pageSize)
+        let call = "bind-rx on \(interface.name) queues \(queueList(queues))"
+        let replies: [NetlinkAttributes]
+        do throws(DevmemError) {
+            replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
+        } catch {
+            throw explainBind(error)
+        }
+        guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
+            throw DevmemError(.malformed, call: call, message: "the reply carries no id")
+        }
+        self.id = id
+        self.socket = socket
+    }
+
+    /// The request of bind-rx: one nest of id and type for each queue.
+    static func request(
+        family: Int32, dmabuf: Int32, interface: UInt32, queues: [UInt32],
+        pageSize: UInt32? = nil
+    ) throws(DevmemError) -> NetlinkMessage {
+        let message = try NetlinkMessage(
+            family: family, command: NetdevNumber.Command.bindRx, version: NetdevNumber.version)
+        try message.put(NetdevNumber.Dmabuf.ifindex, interface)
+        try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf))
+        if let pageSize { try message.put(NetdevNumber.Dmabuf.rxPageSize, pageSize) }
+        for queue in queues {
+            try message.nest(NetdevNumber.Dmabuf.queues) { nest throws(DevmemError) in
+                try nest.put(NetdevNumber.Queue.id, queue)
+                try nest.put(NetdevNumber.Queue.type, QueueType.rx.rawValue)
+            }
+        }
+        return message
+    }
+}
+
+/// A dma-buf that may be sent from through an interface. The kernel unbinds when this value goes
+/// away and its netlink socket with it.
+public struct TransmitBinding: ~Copyable {
+    /// The kernel's id of the binding; control messages of sendmsg(2) name it.
+    public let id: UInt32
+    private let socket: NetlinkSocket
+
+    /// Binds a dma-buf for sending.
+    ///
+    /// - Parameters:
+    ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
+    ///   - interface: the NIC.
+    /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
+    ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c).
+    public init(
+        dmabuf: borrowing Descriptor, interface: NetworkInterface
+    ) throws(DevmemError) {
+        let socket = try NetlinkSocket()
+        let message = try NetlinkMessage(
+            family: try socket.family(NetdevNumber.familyName),
+            command: NetdevNumber.Command.bindTx, version: NetdevNumber.version)
+        try message.put(NetdevNumber.Dmabuf.ifindex, interface.index)
+        try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf.rawValue))
+        let call = "bind-tx on \(interface.name)"
+        let replies: [NetlinkAttributes]
+        do throws(DevmemError) {
+            replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
+        } catch {
+            throw explainBind(error)
+        }
+        guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
+            throw DevmemError(.malformed, call: call, message: "the reply carries no id")
+        }
+        self.id = id
+        self.socket = socket
+    }
+}
+
+/// What to do about a refused bind-rx, by error number (see `netdev_nl_bind_rx_doit`,
+/// `net_devmem_bind_dmabuf` and `netif_mp_open_rxq` in the kernel's net/core).
+func explainBind(_ error: DevmemError) -> DevmemError {
+    switch error.errno {
+    case .notPermitted: error.advising(needsNetAdmin)
+    case .fileExists:
+        error.advising("the queue has a memory provider or the NIC an XDP program; end its holder")
+    case .resourceBusy: error.advising("end the AF_XDP or lease holder, or choose another queue")
+    case .noData: error.advising("the driver has no device memory receive")
+    case .notSupported, .notSupportedOnSocket:
+        error.advising("the NIC's driver or this kernel cannot bind device memory")
+    case .outOfRange: error.advising("choose an existing queue; ethtool -l counts them")
+    default: error
+    }
+}

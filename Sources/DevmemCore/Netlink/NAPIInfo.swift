@@ -1,0 +1,34 @@
+/// A NAPI instance: what polls a NIC's queues.
+public struct NAPIInfo: Equatable, Sendable {
+    /// The kernel's number of it; `SO_INCOMING_NAPI_ID` of socket(7) gives the same.
+    public var id: UInt32
+    /// Its interrupt, if it has one.
+    public var irq: UInt32?
+    /// The thread that polls it, where NAPI is threaded.
+    public var pid: UInt32?
+
+    init?(_ attributes: NetlinkAttributes) {
+        guard let id = attributes.uint32(Attribute.id) else { return nil }
+        self.id = id
+        irq = attributes.uint32(Attribute.irq)
+        pid = attributes.uint32(Attribute.pid)
+    }
+
+    fileprivate enum Attribute {
+        static let interface: UInt16 = 1
+        static let id: UInt16 = 2
+        static let irq: UInt16 = 3
+        static let pid: UInt16 = 4
+    }
+}
+
+/// The NAPI instances of an interface.
+///
+/// - Parameter index: the interface's number.
+/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
+///   net/core/netdev-genl.c).
+public func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {
+    try netdevDump(NetdevNumber.Command.napiGet, call: "napi-get") { message throws(DevmemError) in
+        try message.put(NAPIInfo.Attribute.interface, index)
+    }.compactMap(NAPIInfo.init)
+}

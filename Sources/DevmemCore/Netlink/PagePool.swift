@@ -1,0 +1,60 @@
+import SystemPackage
+
+/// A page pool: the memory from which a NIC's receive queue is fed.
+public struct PagePoolInfo: Equatable, Sendable {
+    /// The kernel's number of the pool.
+    public var id: UInt64
+    /// The interface that it belongs to; nil if that is gone or elsewhere.
+    public var interface: UInt32?
+    /// The NAPI instance that uses it, if one does.
+    public var napiID: UInt32?
+    /// Pages, or pieces of device memory, that are out: in the NIC, in sockets, or with users.
+    public var inFlight: UInt64?
+    /// The same in bytes.
+    public var inFlightBytes: UInt64?
+    /// Seconds after boot at which the driver let go of it, if it has: it then waits for what is in
+    /// flight to come back.
+    public var detachedAt: UInt64?
+    /// The dma-buf binding that feeds it, if one does.
+    public var dmabufID: UInt32?
+    /// Whether io_uring zero-copy receive feeds it.
+    public var hasIOUring: Bool
+
+    /// Makes a pool with only a number.
+    public init(id: UInt64) {
+        self.id = id
+        hasIOUring = false
+    }
+
+    init?(_ attributes: NetlinkAttributes) {
+        guard let id = attributes[Attribute.id]?.unsigned else { return nil }
+        self.id = id
+        interface = attributes.uint32(Attribute.interface)
+        napiID = attributes.uint32(Attribute.napi)
+        inFlight = attributes[Attribute.inFlight]?.unsigned
+        inFlightBytes = attributes[Attribute.inFlightBytes]?.unsigned
+        detachedAt = attributes[Attribute.detachTime]?.unsigned
+        dmabufID = attributes.uint32(Attribute.dmabuf)
+        hasIOUring = attributes[Attribute.ioUring] != nil
+    }
+
+    private enum Attribute {
+        static let id: UInt16 = 1
+        static let interface: UInt16 = 2
+        static let napi: UInt16 = 3
+        static let inFlight: UInt16 = 4
+        static let inFlightBytes: UInt16 = 5
+        static let detachTime: UInt16 = 6
+        static let dmabuf: UInt16 = 7
+        static let ioUring: UInt16 = 8
+    }
+}
+
+/// All page pools of this network namespace.
+///
+/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (page-pool-get of
+///   net/core/page_pool_user.c).
+public func pagePools() throws(DevmemError) -> [PagePoolInfo] {
+    try netdevDump(NetdevNumber.Command.pagePoolGet, call: "page-pool-get").compactMap(
+        PagePoolInfo.init)
+}

@@ -1,0 +1,74 @@
+/// What a NIC's driver counts for one queue.
+public struct QueueStatistics: Equatable, Sendable {
+    /// Receive or transmit.
+    public var type: QueueType
+    /// The queue's index among its type.
+    public var id: UInt32
+    /// Counters by the names of the kernel's Documentation/netlink/specs/netdev.yaml, such as
+    /// `rx-packets`.
+    public var counters: [String: UInt64]
+
+    /// Makes statistics from their values.
+    public init(type: QueueType, id: UInt32, counters: [String: UInt64]) {
+        self.type = type
+        self.id = id
+        self.counters = counters
+    }
+
+    init?(_ attributes: NetlinkAttributes) {
+        guard let id = attributes.uint32(Attribute.id),
+            let type = attributes.uint32(Attribute.type).flatMap(QueueType.init)
+        else { return nil }
+        var counters: [String: UInt64] = [:]
+        for value in attributes.values {
+            guard let name = Self.name(of: value.type), let number = value.unsigned else {
+                continue
+            }
+            counters[name] = number
+        }
+        self.init(type: type, id: id, counters: counters)
+    }
+
+    private static func name(of attribute: UInt16) -> String? {
+        let position = Int(attribute) - Attribute.firstCounter
+        return names.indices.contains(position) ? names[position] : nil
+    }
+
+    fileprivate enum Attribute {
+        static let interface: UInt16 = 1
+        static let type: UInt16 = 2
+        static let id: UInt16 = 3
+        static let scope: UInt16 = 4
+        static let scopeQueue: UInt64 = 1
+        static let firstCounter = 8
+    }
+
+    /// In the order of their numbers, which start at 8 (linux/netdev.h).
+    static let names = [
+        "rx-packets", "rx-bytes", "tx-packets", "tx-bytes", "rx-alloc-fail", "rx-hw-drops",
+        "rx-hw-drop-overruns", "rx-csum-complete", "rx-csum-unnecessary", "rx-csum-none",
+        "rx-csum-bad", "rx-hw-gro-packets", "rx-hw-gro-bytes", "rx-hw-gro-wire-packets",
+        "rx-hw-gro-wire-bytes", "rx-hw-drop-ratelimits", "tx-hw-drops", "tx-hw-drop-errors",
+        "tx-csum-none", "tx-needs-csum", "tx-hw-gso-packets", "tx-hw-gso-bytes",
+        "tx-hw-gso-wire-packets", "tx-hw-gso-wire-bytes", "tx-hw-drop-ratelimits", "tx-stop",
+        "tx-wake",
+    ]
+}
+
+/// What an interface's driver counts for each of its queues; none if it does not.
+///
+/// - Parameter index: the interface's number.
+/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (qstats-get of
+///   net/core/netdev-genl.c).
+public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics] {
+    do throws(DevmemError) {
+        return try netdevDump(NetdevNumber.Command.queueStatisticsGet, call: "qstats-get") {
+            message throws(DevmemError) in
+            try message.put(QueueStatistics.Attribute.interface, index)
+            try message.put(
+                QueueStatistics.Attribute.scope, QueueStatistics.Attribute.scopeQueue)
+        }.compactMap(QueueStatistics.init)
+    } catch  where error.errno == .notSupportedOnSocket {
+        return []
+    }
+}
