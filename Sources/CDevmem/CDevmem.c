@@ -3,6 +3,8 @@
 
 #include <netinet/in.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
@@ -26,6 +28,11 @@ int cdm_ioctl(int fd, unsigned long request, void *argument)
 int cdm_open(const char *path, int flags, mode_t mode)
 {
 	return open(path, flags, mode);
+}
+
+int cdm_pidfd_open(pid_t pid)
+{
+	return syscall(SYS_pidfd_open, pid, 0);
 }
 
 int cdm_flock(int fd, int operation)

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 /* asm-generic/socket.h of Linux 6.12; parisc and sparc have numbers of their own. */
 #if defined(__hppa__)
@@ -112,6 +113,7 @@ extern const int cdm_IPPROTO_IPV6;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
+int cdm_pidfd_open(pid_t pid);
 int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
 int cdm_memfd_create(const char *name, unsigned int flags);

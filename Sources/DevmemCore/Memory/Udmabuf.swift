@@ -2,6 +2,9 @@ import CDevmem
 import Glibc
 import SystemPackage
 
+/// Bytes of a page of memory.
+var systemPageSize: UInt32 { UInt32(getpagesize()) }
+
 /// A dma-buf of host memory made by the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c), and
 /// this process's view of the same pages.
 public struct Udmabuf: ~Copyable {
@@ -28,7 +31,7 @@ public struct Udmabuf: ~Copyable {
     /// - Throws: `DevmemError` of kind `invalid` for a size that cannot be, `system` if there is
     ///   no udmabuf driver or no memory; the limits of the running kernel are in the message.
     public init(size: UInt64, hugePages: Bool = false) throws(DevmemError) {
-        let page = hugePages ? Self.hugePageSize : UInt64(getpagesize())
+        let page = hugePages ? Self.hugePageSize : UInt64(systemPageSize)
         let call = "make a dma-buf of \(size) bytes"
         guard size > 0, size % page == 0, let length = Int(exactly: size) else {
             throw DevmemError(
