@@ -11,5 +11,7 @@ struct Devmemtcp: ParsableCommand {
             it ends; if it is killed, by the next one, or by steer restore.
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Bind.self, QueueCommand.self, Steer.self, RunAs.self])
+        subcommands: [
+            Serve.self, Connect.self, Bind.self, QueueCommand.self, Steer.self, RunAs.self,
+        ])
 }

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/errqueue.h>
 #include <linux/ethtool.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -83,6 +84,7 @@ static const unsigned long cdm_UDMABUF_CREATE = UDMABUF_CREATE;
 static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
 static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 
+static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;
 static const int cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE;
 
 static const uint32_t cdm_RX_CLS_LOC_SPECIAL = RX_CLS_LOC_SPECIAL;
@@ -93,6 +95,8 @@ static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
  * GNU extensions. Not visible here: a module that defined _GNU_SOURCE in its header would see other
  * layouts of the C library's types than the modules it is imported beside.
  */
+extern const int cdm_F_SETPIPE_SZ;
+extern const int cdm_O_DIRECT;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;
 extern const unsigned int cdm_MFD_CLOEXEC;
@@ -109,6 +113,11 @@ extern const int cdm_SOCK_CLOEXEC;
 extern const int cdm_SOCK_NONBLOCK;
 extern const int cdm_MSG_DONTWAIT;
 extern const int cdm_MSG_NOSIGNAL;
+extern const int cdm_MSG_ERRQUEUE;
+extern const int cdm_MSG_ZEROCOPY;
+extern const int cdm_SHUT_WR;
+extern const int cdm_IPPROTO_IP;
+extern const int cdm_IPPROTO_TCP;
 extern const int cdm_IPPROTO_IPV6;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument);

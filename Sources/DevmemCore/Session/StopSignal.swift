@@ -55,7 +55,8 @@ public struct StopSignal: ~Copyable {
             signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
     }
 
-    private var rawValue: Int32? {
+    /// The descriptor to poll for signals; nil if none can come.
+    var rawValue: Int32? {
         switch descriptor {
         case .some(let open): open.rawValue
         case .none: nil
