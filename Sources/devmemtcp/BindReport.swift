@@ -22,17 +22,6 @@ struct BindReport: Encodable {
     var pid: Int32
     var descriptor: Int32
 
-    init(interface: String, request: HoldingRequest, holding: borrowing MemoryHolding) {
-        self.interface = interface
-        queues = holding.queues
-        receiveID = holding.receiveID
-        transmitID = holding.transmitID
-        size = holding.memory.size
-        pageSize = request.pageSize
-        pid = getpid()
-        descriptor = holding.memory.descriptor.rawValue
-    }
-
     /// The report for people.
     var line: String {
         var parts = ["dma-buf of \(size) bytes"]
@@ -53,5 +42,14 @@ struct BindReport: Encodable {
         }
         if let transmitID { variables["DEVMEMTCP_TX_ID"] = "\(transmitID)" }
         return variables
+    }
+}
+
+extension BindReport {
+    init(interface: String, request: HoldingRequest, holding: borrowing MemoryHolding) {
+        self.init(
+            interface: interface, queues: holding.queues, receiveID: holding.receiveID,
+            transmitID: holding.transmitID, size: holding.memory.size, pageSize: request.pageSize,
+            pid: getpid(), descriptor: holding.memory.descriptor.rawValue)
     }
 }

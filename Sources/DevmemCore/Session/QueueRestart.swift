@@ -21,6 +21,18 @@ public struct QueueRestart: Equatable, Sendable, Codable {
     public var napiBefore: UInt32?
     /// The NAPI instance that serves it now.
     public var napiAfter: UInt32?
+
+    /// Makes a result from its values.
+    public init(
+        queue: UInt32, poolBefore: UInt64? = nil, poolAfter: UInt64? = nil,
+        napiBefore: UInt32? = nil, napiAfter: UInt32? = nil
+    ) {
+        self.queue = queue
+        self.poolBefore = poolBefore
+        self.poolAfter = poolAfter
+        self.napiBefore = napiBefore
+        self.napiAfter = napiAfter
+    }
 }
 
 /// Memory in bytes that a queue is given for the moment: enough to fill the ring of a real NIC.
