@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// An open file descriptor with exactly one owner; closed when the owner goes away.
-public struct Descriptor: ~Copyable {
+public struct Descriptor: ~Copyable, Sendable {
     /// The descriptor's number, valid as long as this value lives.
     public let rawValue: Int32
 

@@ -134,6 +134,21 @@ struct LocalAddressArgument: ExpressibleByArgument, Equatable {
     }
 }
 
+/// What a peer gets back, on the command line: `echo`, or `file:` and a name.
+struct AnswerArgument: ExpressibleByArgument, Equatable {
+    var answer: ReceiveRequest.Answer
+
+    init?(argument: String) {
+        if argument == "echo" {
+            answer = .echo
+        } else if argument.hasPrefix("file:"), argument.count > 5 {
+            answer = .file(String(argument.dropFirst(5)))
+        } else {
+            return nil
+        }
+    }
+}
+
 /// A pattern on the command line, such as `7`.
 struct PatternArgument: ExpressibleByArgument, Equatable {
     var pattern: Pattern

@@ -130,7 +130,7 @@ struct Connect: ParsableCommand {
             interface: interface, peer: destination, local: try bind?.resolved(),
             memory: memory.bytes, chunk: chunk.bytes, usesHostMemory: hostMemory, isPinned: pin,
             wait: wait)
-        var source = try openSource()
+        let source = try openSource()
         var consumer = PayloadConsumer(output: try openOutput(), pattern: expected?.pattern)
         // A reader that goes away is an error to report.
         signal(SIGPIPE, SIG_IGN)
@@ -142,7 +142,7 @@ struct Connect: ParsableCommand {
         let progress = Progress(quiet: common.quiet)
         defer { progress.finish() }
         return try send(
-            request, source: &source, consumer: &consumer, stop: stop,
+            request, source: source, consumer: &consumer, stop: stop,
             connected: { local, name in
                 let through = name.map { ", \($0)" } ?? ""
                 logger.notice("connected from \(local)\(through)")

@@ -6,7 +6,7 @@ import SystemPackage
 
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Accept a TCP connection into device memory.",
+        abstract: "Accept TCP connections into device memory.",
         discussion: """
             Takes receive queues of a NIC for device memory, steers the connection to them, \
             receives it into a dma-buf and puts every setting of the NIC back. Payload goes to \
@@ -45,7 +45,10 @@ struct Serve: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Write payload to a file; - is standard output.", valueName: "file"))
+            """
+            Write payload to a file; - is standard output. Of several connections %n is the \
+            number, %a the peer's address, %p its port.
+            """, valueName: "file"))
     var output: String?
 
     @Option(
@@ -60,16 +63,63 @@ struct Serve: ParsableCommand {
     @Flag(name: .long, help: "Do not look at payload at all.")
     var discard = false
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Answer from device memory: echo, or file: and the name of a file.",
+            valueName: "answer"))
+    var duplex: AnswerArgument?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Connections at once, each in a thread of its own.", valueName: "n"))
+    var connections = 1
+
+    @Flag(name: .long, help: "Go on with further connections until a signal comes.")
+    var keepOpen = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Give a connection up if nothing comes for so long.", valueName: "seconds"))
+    var idle: Double?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "End everything after so long, as SIGALRM would.", valueName: "seconds"))
+    var timeLimit: Double?
+
     @OptionGroup var common: CommonOptions
+
+    /// Whether there may be more than one connection.
+    private var isMany: Bool { keepOpen || connections > 1 }
 
     func validate() throws {
         if discard && (output != nil || pattern != nil) {
             throw ValidationError("--discard goes with neither --output nor --validate.")
         }
+        guard (1...1000).contains(connections) else {
+            throw ValidationError("--connections takes 1 to 1000.")
+        }
+        for limit in [idle, timeLimit] {
+            if let limit, !(0.001...1e6).contains(limit) {
+                throw ValidationError("Limits are seconds from 0.001 to 1000000.")
+            }
+        }
+        guard isMany, let outputPath else { return }
+        if outputPath == "-" {
+            if connections > 1 {
+                throw ValidationError("Several connections at once need --output with %n.")
+            }
+        } else if !OutputName(outputPath).isTemplate {
+            throw ValidationError("Several connections need %n, %a or %p in --output.")
+        }
     }
 
     func run() throws {
         try reporting {
+            if isMany { return try serveMany() }
             let report = try serve()
             try show(report)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
@@ -82,13 +132,10 @@ struct Serve: ParsableCommand {
 
     private func serve() throws(DevmemError) -> ReceiveReport {
         // These can wait long, for a name server or a pipe's reader, and Ctrl-C must still end them.
-        let request = ReceiveRequest(
-            interface: interface, listen: try Endpoint(resolving: listen.text),
-            from: try resolveFrom(), queues: queues.choice, memory: memory.bytes)
-        var consumer = PayloadConsumer(output: try openOutput(), pattern: pattern?.pattern)
-        // A reader that goes away is an error to report, not a reason to leave the NIC as it is.
-        signal(SIGPIPE, SIG_IGN)
-        let stop = try StopSignal.ofUser()
+        let request = try request()
+        var consumer = PayloadConsumer(
+            output: try openOutput(), pattern: pattern?.pattern)
+        let stop = try prepareToStop()
         let logger = common.logger
         let progress = Progress(quiet: common.quiet)
         let observer = ReceiveObserver(
@@ -98,6 +145,62 @@ struct Serve: ParsableCommand {
         defer { progress.finish() }
         return try receive(
             request, consumer: &consumer, stop: stop, observer: observer, logger: logger)
+    }
+
+    private func request() throws(DevmemError) -> ReceiveRequest {
+        ReceiveRequest(
+            interface: interface, listen: try Endpoint(resolving: listen.text),
+            from: try resolveFrom(), queues: queues.choice, memory: memory.bytes,
+            answer: duplex?.answer ?? .nothing, idleLimit: idle)
+    }
+
+    private func prepareToStop() throws(DevmemError) -> StopSignal {
+        // A reader that goes away is an error to report, not a reason to leave the NIC as it is.
+        signal(SIGPIPE, SIG_IGN)
+        let stop = try StopSignal.ofUser(andTimer: timeLimit != nil)
+        if let timeLimit { startTimer(seconds: timeLimit) }
+        return stop
+    }
+
+    private func serveMany() throws {
+        let request = try request()
+        let stop = try prepareToStop()
+        let logger = common.logger
+        var total = ServeTotal()
+        let isQuiet = common.quiet
+        let asJSON = common.json
+        let toStandardOutput = outputPath == "-"
+        func show(_ text: String) {
+            if toStandardOutput { writeError(text) } else { print(text, terminator: "") }
+        }
+        let observer = ReceiveManyObserver(
+            listening: { logger.notice("listening on \($0), \($1)") },
+            connected: { logger.notice("connection \($0) from \($1)") },
+            finished: { report in
+                total.add(report, failure: failure(in: report))
+                if asJSON, let line = try? json(of: report) {
+                    show(line)
+                } else if !isQuiet {
+                    show(line(of: report, failure: failure(in: report)))
+                }
+            })
+        let outputName = outputPath.map { OutputName($0) }
+        let pattern = pattern?.pattern
+        total.stoppedBy = try receiveMany(
+            request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
+            makeConsumer: { number, peer throws(DevmemError) in
+                guard let outputName else { return PayloadConsumer(output: nil, pattern: pattern) }
+                let path = outputName.path(number: number, peer: peer)
+                return PayloadConsumer(output: try OutputStream(path), pattern: pattern)
+            }, stop: stop, observer: observer, logger: logger)
+        if asJSON { show(try json(of: total)) }
+        if let signal = total.stoppedBy { throw ExitCode(128 + signal) }
+        if total.failed > 0 {
+            writeError(
+                "devmemtcp: \(total.failed) of \(total.connections) connections failed, the first: "
+                    + "\(total.firstFailure ?? "")\n")
+            throw ExitCode.failure
+        }
     }
 
     private func resolveFrom() throws(DevmemError) -> IPAddress? {
@@ -124,7 +227,7 @@ struct Serve: ParsableCommand {
         }
     }
 
-    /// What makes a finished session a failed one.
+    /// What makes a finished connection a failed one.
     private func failure(in report: ReceiveReport) -> String? {
         if let failure = report.failure { return failure }
         guard let validation = report.validation else { return nil }

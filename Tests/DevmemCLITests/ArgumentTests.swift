@@ -42,6 +42,10 @@ import Testing
         ["--listen", ":1", "--discard", "--output", "x"],
         ["--listen", ":1", "--discard", "--validate", "7"], ["--listen", ":1", "-v", "-q"],
         ["--listen", ":1", "--validate", "1"], ["--listen", ":1", "--no-such-option"],
+        ["--listen", ":1", "--connections", "0"], ["--listen", ":1", "--connections", "2"],
+        ["--listen", ":1", "--keep-open", "--output", "x"],
+        ["--listen", ":1", "--duplex", "file:"],
+        ["--listen", ":1", "--idle", "0"], ["--listen", ":1", "--time-limit", "-1"],
     ])
     func wrongUseEndsWith64(arguments: [String]) {
         #expect {
@@ -49,6 +53,44 @@ import Testing
         } throws: {
             Devmemtcp.exitCode(for: $0).rawValue == 64
         }
+    }
+}
+
+@Suite struct ConnectArgumentTests {
+    @Test(arguments: [
+        [], ["host"], [":80"], ["host:80", "--pattern", "7"], ["host:80", "--bytes", "7"],
+        ["host:80", "--pattern", "7", "--bytes", "9", "--input", "x"], ["host:80", "--direct"],
+        ["host:80", "--discard", "--output", "x"], ["host:80", "--chunk", "0"],
+        ["host:80", "--wait", "-1"], ["host:80", "--bind", "[::1"],
+    ])
+    func wrongUseEndsWith64(arguments: [String]) {
+        #expect {
+            _ = try Devmemtcp.parseAsRoot(["connect"] + arguments)
+        } throws: {
+            Devmemtcp.exitCode(for: $0).rawValue == 64
+        }
+    }
+
+    @Test func localAddressesAreRead() throws {
+        #expect(try LocalAddressArgument(argument: "192.0.2.1")?.resolved().port == 0)
+        #expect(try LocalAddressArgument(argument: "192.0.2.1:9")?.resolved().port == 9)
+        #expect(
+            try LocalAddressArgument(argument: "2001:db8::1")?.resolved().description
+                == "[2001:db8::1]:0")
+        #expect(try LocalAddressArgument(argument: "[2001:db8::1]:9")?.resolved().port == 9)
+        #expect(LocalAddressArgument(argument: "") == nil)
+    }
+}
+
+@Suite struct OutputNameTests {
+    @Test func placesAreFilled() throws {
+        let address = try #require(IPAddress(bytes: [192, 0, 2, 7]))
+        let peer = Endpoint(address: address, port: 4000)
+        #expect(
+            OutputName("in-%n-%a-%p.bin").path(number: 3, peer: peer) == "in-3-192.0.2.7-4000.bin")
+        #expect(OutputName("100%% %x%").path(number: 3, peer: peer) == "100% %x%")
+        #expect(OutputName("%n").isTemplate && OutputName("%a").isTemplate)
+        #expect(!OutputName("plain%%n").isTemplate)
     }
 }
 

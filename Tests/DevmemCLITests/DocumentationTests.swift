@@ -59,7 +59,10 @@ private func options(of type: any ParsableCommand.Type) -> Set<String> {
 /// A report of a command, with all that it can have, as JSON.
 private func sampleReport(of command: String) throws -> String {
     switch command {
-    case "serve": return try json(of: ReceiveReport.full)
+    case "serve":
+        var total = ServeTotal()
+        total.stoppedBy = 15
+        return try json(of: ReceiveReport.full) + json(of: total)
     case "connect": return try json(of: TransmitReport.full)
     case "bind": return try json(of: BindReport.full)
     default:
@@ -200,6 +203,7 @@ extension ReceiveReport {
                 {"version":1,"interface":"eth1","driver":"labnic","queues":[7],
                  "dmabuf_bytes":67108864,"listen":"192.0.2.1:5201","peer":"192.0.2.2:40000",
                  "seconds":2,"cpu_user_seconds":0.5,"cpu_system_seconds":1,
+                 "connection":1,"answered_bytes":7,
                  "counts":{"device_bytes":999,"linear_bytes":1,"ordinary_bytes":0,"fragments":3,
                  "recvmsg_calls":2,"token_calls":1,"token_ranges":1},
                  "validation":{"checked_bytes":1000,"wrong_bytes":2,

@@ -2,8 +2,9 @@ import Glibc
 import SystemPackage
 
 /// A stretch of shared memory in this process, with one owner; unmapped when it goes away.
-public struct Mapping: ~Copyable {
-    private let base: UnsafeMutableRawPointer
+public struct Mapping: ~Copyable, Sendable {
+    // What lies there is the users' matter: the NIC writes to it at any time as well.
+    nonisolated(unsafe) private let base: UnsafeMutableRawPointer
     /// Bytes mapped.
     public let count: Int
 

@@ -7,7 +7,7 @@ var systemPageSize: UInt32 { UInt32(getpagesize()) }
 
 /// A dma-buf of host memory made by the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c), and
 /// this process's view of the same pages.
-public struct Udmabuf: ~Copyable {
+public struct Udmabuf: ~Copyable, Sendable {
     /// The dma-buf.
     public let descriptor: Descriptor
     /// Bytes in it, a multiple of the page size.

@@ -5,6 +5,9 @@ public struct PayloadConsumer: ~Copyable {
     /// The comparison, if payload is checked.
     public private(set) var checker: PatternChecker?
 
+    /// What is to go back to the peer, if it is to.
+    var echo: EchoQueue?
+
     /// Makes a consumer; without output and pattern payload is discarded unread.
     public init(output: consuming OutputStream?, pattern: Pattern?) {
         self.output = output
@@ -22,7 +25,7 @@ public struct PayloadConsumer: ~Copyable {
 
     /// Whether the CPU looks at payload at all.
     var readsPayload: Bool {
-        if checker != nil { return true }
+        if checker != nil || echo != nil { return true }
         switch output {
         case .some: return true
         case .none: return false
@@ -44,12 +47,13 @@ public struct PayloadConsumer: ~Copyable {
         _ extents: [PayloadExtents.Extent], device: UnsafeRawBufferPointer,
         host: UnsafeRawBufferPointer, stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
-        if checker != nil {
+        if checker != nil || echo != nil {
             for extent in extents {
                 let memory = extent.source == .device ? device : host
-                checker?.check(
-                    UnsafeRawBufferPointer(
-                        rebasing: memory[extent.offset..<extent.offset + extent.length]))
+                let bytes = UnsafeRawBufferPointer(
+                    rebasing: memory[extent.offset..<extent.offset + extent.length])
+                checker?.check(bytes)
+                echo?.append(bytes)
             }
         }
         return try output?.write(extents, device: device, host: host, stop: stop) ?? nil

@@ -29,36 +29,52 @@ struct PayloadReceiver: ~Copyable {
     }
 
     /// Receives until the peer has sent everything or a signal comes.
+    ///
+    /// - Parameter idleLimit: milliseconds that may pass without payload; negative for any time.
     mutating func run(
         _ connection: borrowing Connection, memory: borrowing Udmabuf,
-        consumer: inout PayloadConsumer, stop: borrowing StopSignal,
+        consumer: inout PayloadConsumer, idleLimit: Int32, stop: borrowing StopSignal,
         progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
         while true {
-            let received = try connection.receive(data: buffers.data, control: buffers.control)
-            switch received {
-            case .end:
-                try giveBack(connection)
-                return .peerClosed
-            case .wouldBlock:
-                // What the queue waits for must be back before this end sleeps.
-                try giveBack(connection)
-                let wait = try stop.wait(for: connection.rawValue, events: Int32(POLLIN))
-                if case .stopped(let signal) = wait { return .stopped(by: signal) }
-            case .bytes(let count, let controlLength):
-                counts.receiveCalls += 1
-                try collect(
-                    count, UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength]),
-                    memory.size, connection)
-                if let signal = try consume(memory, &consumer, stop) {
-                    return .stopped(by: signal)
-                }
-                try release(connection)
+            switch try take(from: connection, memory: memory, consumer: &consumer, stop: stop) {
+            case .end: return .peerClosed
+            case .stopped(let signal): return .stopped(by: signal)
+            case .bytes:
                 progress(counts.bytes)
                 if counts.receiveCalls % Self.callsPerLook == 0, let signal = stop.pending() {
                     return .stopped(by: signal)
                 }
+            case .nothing:
+                let wait = try stop.wait(
+                    for: connection.rawValue, events: Int32(POLLIN), milliseconds: idleLimit)
+                if case .stopped(let signal) = wait { return .stopped(by: signal) }
+                if wait == .timeout { throw idleError(connection.peer, idleLimit) }
             }
+        }
+    }
+
+    /// Receives once and hands on what came.
+    mutating func take(
+        from connection: borrowing Connection, memory: borrowing Udmabuf,
+        consumer: inout PayloadConsumer, stop: borrowing StopSignal
+    ) throws(DevmemError) -> StreamStep {
+        switch try connection.receive(data: buffers.data, control: buffers.control) {
+        case .end:
+            try giveBack(connection)
+            return .end
+        case .wouldBlock:
+            // What the queue waits for must be back before this end sleeps.
+            try giveBack(connection)
+            return .nothing
+        case .bytes(let count, let controlLength):
+            counts.receiveCalls += 1
+            try collect(
+                count, UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength]),
+                memory.size, connection)
+            if let signal = try consume(memory, &consumer, stop) { return .stopped(by: signal) }
+            try release(connection)
+            return .bytes(count)
         }
     }
 

@@ -23,7 +23,7 @@ struct PayloadSender: ~Copyable {
     private var ring: SendRing
     private var ledger = SendLedger()
     private let chunk: Int
-    private let buffers = ReceiveBuffers()
+    private let control = ReceiveControl()
     private var inputEnded = false
     private var sendingEnded = false
     /// Whether what gathered has waited long enough.
@@ -40,20 +40,22 @@ struct PayloadSender: ~Copyable {
 
     /// Sends until everything is acknowledged and the peer has closed, or a signal comes.
     ///
-    /// - Parameter wait: milliseconds that the peer has for closing once everything is
-    ///   acknowledged; negative for any time.
-    mutating func run(
+    /// - Parameters:
+    ///   - source: where payload comes from; nil for what the consumer's echo holds.
+    ///   - receiver: takes what the peer sends.
+    ///   - wait: milliseconds that the peer has for closing once everything is acknowledged;
+    ///     negative for any time.
+    ///   - idleLimit: milliseconds that may pass without anything happening; negative for any time.
+    mutating func run<Receiver: StreamReceiver & ~Copyable>(
         _ connection: borrowing Connection, memory: borrowing SendMemory,
-        source: inout PayloadSource, consumer: inout PayloadConsumer, wait: Int32,
-        stop: borrowing StopSignal, progress: (UInt64) -> Void
+        source: inout PayloadSource?, receiver: inout Receiver, consumer: inout PayloadConsumer,
+        wait: Int32, idleLimit: Int32 = -1, stop: borrowing StopSignal,
+        progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
-        var input = false
-        var isFull = false
+        var hasInput = false
         while true {
-            if !inputEnded && ring.room > 0 && (input || source.rawValue == nil) {
-                try fill(memory, &source)
-            }
-            isFull = try send(connection, memory)
+            try fill(memory, &source, &consumer, hasInput: hasInput)
+            let isFull = try send(connection, memory)
             progress(counts.sentBytes)
             if inputEnded && ring.unsent == 0 && !sendingEnded {
                 try connection.finishSending()
@@ -62,46 +64,87 @@ struct PayloadSender: ~Copyable {
             let isAcknowledged = sendingEnded && ring.freed == ring.filled
             if isAcknowledged && peerClosed { return .finished }
 
-            let polled = try poll(
-                connection, source, stop, isFull: isFull, wait: isAcknowledged ? wait : -1)
-            switch polled {
+            let ways = Ways(
+                input: inputDescriptor(source),
+                isInputAtHand: !inputEnded && ring.room > 0 && isAtHand(source, consumer),
+                receives: !peerClosed && (consumer.echo?.isEmpty ?? true), isFull: isFull)
+            switch try poll(
+                connection, ways, stop, timeout: isAcknowledged ? wait : idleLimit)
+            {
             case .stopped(let signal): return .stopped(by: signal)
             case .timeout:
                 if isAcknowledged { return .peerStillOpen }
-                isDue = isGathering
-                input = try isReady(source)
-            case .ready(let socket, let hasInput):
-                input = hasInput
+                let isGathered = isGathering
+                if !isGathered && idleLimit >= 0 && !ways.isInputAtHand {
+                    throw idleError(connection.peer, idleLimit)
+                }
+                isDue = isGathered
+                hasInput = try isReady(inputDescriptor(source))
+            case .ready(let socket, let input):
+                hasInput = input
                 if socket & Int16(POLLERR) != 0 {
                     try collect(connection, isDevice: memory.isDevice)
                 }
-                if socket & Int16(POLLIN | POLLHUP) != 0 && !peerClosed {
-                    if let signal = try receive(connection, &consumer, stop) {
-                        return .stopped(by: signal)
-                    }
+                guard socket & Int16(POLLIN | POLLHUP) != 0, ways.receives else { continue }
+                switch try receiver.take(from: connection, consumer: &consumer, stop: stop) {
+                case .bytes(let count): counts.receivedBytes += UInt64(count)
+                case .nothing: break
+                case .end: peerClosed = true
+                case .stopped(let signal): return .stopped(by: signal)
                 }
             }
         }
     }
 
+    private func inputDescriptor(_ source: borrowing PayloadSource?) -> Int32? {
+        switch source {
+        case .some(let given): given.rawValue
+        case .none: nil
+        }
+    }
+
+    /// Whether there is input that needs no waiting for.
+    private func isAtHand(
+        _ source: borrowing PayloadSource?, _ consumer: borrowing PayloadConsumer
+    ) -> Bool {
+        switch source {
+        case .some(let given): given.rawValue == nil
+        case .none: consumer.echo.map { !$0.isEmpty || peerClosed } ?? true
+        }
+    }
+
     /// Puts one look at the input into the ring.
     private mutating func fill(
-        _ memory: borrowing SendMemory, _ source: inout PayloadSource
+        _ memory: borrowing SendMemory, _ source: inout PayloadSource?,
+        _ consumer: inout PayloadConsumer, hasInput: Bool
     ) throws(DevmemError) {
+        guard !inputEnded, ring.room > 0, hasInput || isAtHand(source, consumer) else { return }
         let place = ring.fillable(limit: chunk)
         let position = ring.filled
         let capacity = ring.capacity
-        let filled = try memory.withWritableBytes { bytes throws(DevmemError) in
-            try source.fill(
-                UnsafeMutableRawBufferPointer(
-                    rebasing: bytes[place.offset..<place.offset + place.count]),
-                position: position, capacity: capacity)
+        let hasClosed = peerClosed
+        let filled = try memory.withWritableBytes {
+            bytes throws(DevmemError) -> PayloadSource.Filled in
+            let part = UnsafeMutableRawBufferPointer(
+                rebasing: bytes[place.offset..<place.offset + place.count])
+            if let filled = try source?.fill(part, position: position, capacity: capacity) {
+                return filled
+            }
+            let count = consumer.echo?.move(to: part) ?? 0
+            return count > 0 ? .bytes(count) : hasClosed ? .end : .wouldBlock
         }
-        counts.inputCalls = source.calls
+        counts.inputCalls = inputCalls(source)
         switch filled {
         case .bytes(let count): ring.fill(count)
         case .wouldBlock: break
         case .end: inputEnded = true
+        }
+    }
+
+    private func inputCalls(_ source: borrowing PayloadSource?) -> UInt64 {
+        switch source {
+        case .some(let given): given.calls
+        case .none: 0
         }
     }
 
@@ -146,7 +189,7 @@ struct PayloadSender: ~Copyable {
         _ connection: borrowing Connection, isDevice: Bool
     ) throws(DevmemError) {
         var found = false
-        while isDevice, let completion = try connection.completion(control: buffers.control) {
+        while isDevice, let completion = try connection.completion(control: control.bytes) {
             found = true
             counts.completions += 1
             if completion.isCopied { counts.copiedSends += UInt64(completion.count) }
@@ -161,58 +204,49 @@ struct PayloadSender: ~Copyable {
         }
     }
 
-    /// Takes what the peer sends.
-    private mutating func receive(
-        _ connection: borrowing Connection, _ consumer: inout PayloadConsumer,
-        _ stop: borrowing StopSignal
-    ) throws(DevmemError) -> Int32? {
-        switch try connection.receiveHost(into: buffers.data) {
-        case .wouldBlock: return nil
-        case .end:
-            peerClosed = true
-            return nil
-        case .bytes(let count, _):
-            counts.receivedBytes += UInt64(count)
-            let none = UnsafeRawBufferPointer(start: nil, count: 0)
-            return try consumer.take(
-                [PayloadExtents.Extent(source: .host, offset: 0, length: count)], device: none,
-                host: UnsafeRawBufferPointer(buffers.data), stop: stop)
-        }
-    }
-
-    private func isReady(_ source: borrowing PayloadSource) throws(DevmemError) -> Bool {
-        guard !inputEnded, let number = source.rawValue else { return !inputEnded }
-        var watched = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+    private func isReady(_ input: Int32?) throws(DevmemError) -> Bool {
+        guard !inputEnded, let input else { return false }
+        var watched = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
         return try retrying("look at the input") { Glibc.poll(&watched, 1, 0) } > 0
     }
 
+    /// What may happen next.
+    private struct Ways {
+        var input: Int32?
+        var isInputAtHand: Bool
+        var receives: Bool
+        var isFull: Bool
+    }
+
     private enum Polled {
-        case ready(socket: Int16, hasInput: Bool)
+        case ready(socket: Int16, input: Bool)
         case timeout
         case stopped(by: Int32)
     }
 
     /// Waits for what matters now.
     private func poll(
-        _ connection: borrowing Connection, _ source: borrowing PayloadSource,
-        _ stop: borrowing StopSignal, isFull: Bool, wait: Int32
+        _ connection: borrowing Connection, _ ways: Ways, _ stop: borrowing StopSignal,
+        timeout: Int32
     ) throws(DevmemError) -> Polled {
-        let isGathering = isGathering
+        var timeout = timeout
+        if isGathering {
+            timeout = Self.gatheringTime
+        } else if ways.isInputAtHand && !ways.isFull {
+            // Signals and completions are looked at all the same.
+            timeout = 0
+        }
         let wantsInput = !inputEnded && ring.room > 0 && !isGathering
-        var timeout = isGathering ? Self.gatheringTime : wait
-        // A pattern needs no waiting for, but signals and completions are looked at all the same.
-        if wantsInput && source.rawValue == nil && !isFull { timeout = 0 }
-        var events: Int32 = peerClosed ? 0 : POLLIN
-        if ring.unsent > 0 && isFull { events |= POLLOUT }
+        var events: Int32 = ways.receives ? POLLIN : 0
+        if ring.unsent > 0 && ways.isFull { events |= POLLOUT }
         var watched = [
             pollfd(fd: stop.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
             pollfd(fd: connection.rawValue, events: Int16(events), revents: 0),
-            pollfd(
-                fd: wantsInput ? source.rawValue ?? -1 : -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wantsInput ? ways.input ?? -1 : -1, events: Int16(POLLIN), revents: 0),
         ]
         let count = try retrying("wait") { Glibc.poll(&watched, 3, timeout) }
         if watched[0].revents != 0, let signal = stop.pending() { return .stopped(by: signal) }
         if count == 0 { return .timeout }
-        return .ready(socket: watched[1].revents, hasInput: watched[2].revents != 0)
+        return .ready(socket: watched[1].revents, input: watched[2].revents != 0)
     }
 }

@@ -19,3 +19,16 @@ struct ReceiveBuffers: ~Copyable {
         control.deallocate()
     }
 }
+
+/// Room for the control messages of an error queue, with one owner.
+struct ReceiveControl: ~Copyable {
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init() {
+        bytes = .allocate(byteCount: 512, alignment: 16)
+    }
+
+    deinit {
+        bytes.deallocate()
+    }
+}

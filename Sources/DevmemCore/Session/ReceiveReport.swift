@@ -13,6 +13,8 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
     public var dmabufBytes: UInt64
     /// Where it listened.
     public var listen: String
+    /// The connection's number, counted from 1, where there may be several.
+    public var connection: Int?
     /// Who connected; nil if nobody did.
     public var peer: String?
     /// Seconds from the connection to its end.
@@ -23,6 +25,8 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
     public var systemSeconds = 0.0
     /// What came.
     public var counts = Counts()
+    /// Payload bytes that were sent back; nil if none were to be.
+    public var answeredBytes: UInt64?
     /// The comparison with a pattern, if one was asked for.
     public var validation: Validation?
     /// The signal that ended the session; nil if the peer did.
@@ -91,7 +95,9 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, interface, driver, queues, listen, peer, seconds, validation, failure
+        case version, interface, driver, queues, listen, connection, peer, seconds
+        case validation, failure
+        case answeredBytes = "answered_bytes"
         case dmabufBytes = "dmabuf_bytes"
         case userSeconds = "cpu_user_seconds"
         case systemSeconds = "cpu_system_seconds"

@@ -13,17 +13,33 @@ public struct ReceiveRequest: Sendable {
     public var queues: QueueChoice
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
+    /// What the peer gets back.
+    public var answer: Answer
+    /// Seconds without payload after which a connection is given up; nil for any time.
+    public var idleLimit: Double?
+
+    /// What a peer gets back, from device memory.
+    public enum Answer: Equatable, Sendable {
+        /// Nothing.
+        case nothing
+        /// What it sent.
+        case echo
+        /// A file.
+        case file(String)
+    }
 
     /// Makes a request from its parts.
     public init(
         interface: String?, listen: Endpoint, from: IPAddress?, queues: QueueChoice,
-        memory: UInt64
+        memory: UInt64, answer: Answer = .nothing, idleLimit: Double? = nil
     ) {
         self.interface = interface
         self.listen = listen
         self.from = from
         self.queues = queues
         self.memory = memory
+        self.answer = answer
+        self.idleLimit = idleLimit
     }
 }
 
@@ -63,25 +79,14 @@ public func receive(
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
     do throws(DevmemError) {
-        try checkFamilies(request)
-        let interface = try chooseInterface(request)
-        let listener = try Listener(binding: request.listen)
-        let wish = SteeringWish(
-            queues: request.queues,
-            flows: [SteeringFlow(to: listener.endpoint, from: request.from)])
+        let place = try ReceivePlace(request, logger: logger)
         let memory = try Udmabuf(size: request.memory)
-
-        var steering = try SteeringTransaction(
-            applying: wish, to: interface, as: "devmemtcp serve", logger: logger)
-        for note in steering.notes { logger.notice("\(interface.name): \(note)") }
-        var report = ReceiveReport(
-            interface: interface.name, driver: interface.driver, queues: steering.queues,
-            dmabufBytes: memory.size, listen: listener.endpoint.description)
+        var steering = try place.steer(request, logger: logger)
+        var report = place.report(queues: steering.queues, memory: memory.size)
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, steering.queues, interface, memory, listener, &consumer, stop, observer,
-                &report)
+                request, place, steering.queues, memory, &consumer, stop, observer, &report)
         } catch {
             refusal = error
         }
@@ -99,70 +104,32 @@ public func receive(
     }
 }
 
-private func checkFamilies(_ request: ReceiveRequest) throws(DevmemError) {
-    guard let from = request.from, !request.listen.address.isWildcard,
-        from.unmapped.isIPv6 != request.listen.address.unmapped.isIPv6
-    else { return }
-    throw DevmemError(
-        .invalid, call: "receive from \(from) at \(request.listen)",
-        message: "one address is IPv4, the other IPv6")
-}
-
-private func chooseInterface(_ request: ReceiveRequest) throws(DevmemError) -> NetworkInterface {
-    if let name = request.interface { return try NetworkInterface(named: name) }
-    if request.listen.scope != 0 {
-        return try NetworkInterface(named: interfaceName(request.listen.scope))
-    }
-    guard !request.listen.address.isWildcard else {
-        throw DevmemError(
-            .invalid, call: "choose an interface", message: "the address is not of one interface",
-            advice: "name it with --interface")
-    }
-    return try NetworkInterface(holding: request.listen.address.unmapped)
-}
-
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
-    _ request: ReceiveRequest, _ queues: [UInt32], _ interface: NetworkInterface,
-    _ memory: borrowing Udmabuf, _ listener: borrowing Listener,
-    _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal, _ observer: ReceiveObserver,
-    _ report: inout ReceiveReport
+    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ queues: [UInt32],
+    _ memory: consuming Udmabuf, _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
+    _ observer: ReceiveObserver, _ report: inout ReceiveReport
 ) throws(DevmemError) {
     let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: interface, queues: queues)
-    try listener.listen()
-    observer.listening(listener.endpoint, interface.name)
+        dmabuf: memory.descriptor, interface: place.interface, queues: queues)
+    let bound = BoundReceiveMemory(memory, id: binding.id)
+    try place.listener.listen()
+    observer.listening(place.listener.endpoint, place.interface.name)
 
     let connection: Connection
-    switch try awaitPeer(request.from, listener, stop) {
+    switch try awaitPeer(request.from, place.listener, stop) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
         return
     case .connected(let accepted): connection = accepted
     }
-    report.peer = connection.peer.description
     observer.connected(connection.peer)
     try consumer.begin()
-
-    let begun = ContinuousClock.now
-    let cpuBefore = processorTime()
-    var receiver = PayloadReceiver(dmabufID: binding.id)
-    do throws(DevmemError) {
-        let end = try receiver.run(
-            connection, memory: memory, consumer: &consumer, stop: stop,
-            progress: observer.progress)
-        if case .stopped(let signal) = end { report.stoppedBy = signal }
-    } catch {
-        report.failure = error.description
-    }
-    let cpuAfter = processorTime()
-    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
-    report.userSeconds = cpuAfter.user - cpuBefore.user
-    report.systemSeconds = cpuAfter.system - cpuBefore.system
-    report.counts = receiver.counts
-    report.validation = consumer.validation
+    converse(
+        with: connection, request, place.interface, bound, &consumer, stop,
+        progress: observer.progress, &report)
 }
 
 private enum Arrival: ~Copyable {
@@ -181,12 +148,4 @@ private func awaitPeer(
         if let wanted, connection.peer.address.unmapped != wanted.unmapped { continue }
         return .connected(connection)
     }
-}
-
-/// Processor time of this process in seconds.
-func processorTime() -> (user: Double, system: Double) {
-    var usage = rusage()
-    getrusage(RUSAGE_SELF.rawValue, &usage)
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-    return (seconds(usage.ru_utime), seconds(usage.ru_stime))
 }

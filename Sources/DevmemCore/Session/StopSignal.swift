@@ -5,10 +5,18 @@ import Glibc
 /// there is no moment at which one ends the process before the NIC is as it was.
 public struct StopSignal: ~Copyable {
     private let descriptor: Descriptor?
+    private let broadcast: StopBroadcast?
 
     /// Never stops.
     public init() {
         descriptor = nil
+        broadcast = nil
+    }
+
+    /// Stops when another thread announces it.
+    init(following broadcast: StopBroadcast) {
+        descriptor = nil
+        self.broadcast = broadcast
     }
 
     /// Blocks signals for this thread, and threads that it makes, and watches for them.
@@ -24,13 +32,15 @@ public struct StopSignal: ~Copyable {
         }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         descriptor = Descriptor(owning: number)
+        broadcast = nil
     }
 
     /// Watches for the signals with which a user or a system ends a program.
     ///
+    /// - Parameter timer: whether SIGALRM, with which setitimer(2) says that time is up, counts too.
     /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
-    public static func ofUser() throws(DevmemError) -> StopSignal {
-        try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    public static func ofUser(andTimer timer: Bool = false) throws(DevmemError) -> StopSignal {
+        try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT] + (timer ? [SIGALRM] : []))
     }
 
     /// A signal that has arrived.
@@ -47,6 +57,9 @@ public struct StopSignal: ~Copyable {
     public func pending() -> Int32? { arrival()?.signal }
 
     private func arrival() -> Arrival? {
+        if let broadcast {
+            return broadcast.announced.map { Arrival(signal: $0, isFromTerminal: false) }
+        }
         guard let number = rawValue else { return nil }
         var info = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size
@@ -57,7 +70,8 @@ public struct StopSignal: ~Copyable {
 
     /// The descriptor to poll for signals; nil if none can come.
     var rawValue: Int32? {
-        switch descriptor {
+        if let broadcast { return broadcast.rawValue }
+        return switch descriptor {
         case .some(let open): open.rawValue
         case .none: nil
         }

@@ -50,7 +50,7 @@ public struct TransmitRequest: Sendable {
 /// - Returns: what was sent, also if a signal or a failure cut it short; `failure` tells.
 /// - Throws: `DevmemError` if it could not begin.
 public func send(
-    _ request: TransmitRequest, source: inout PayloadSource, consumer: inout PayloadConsumer,
+    _ request: TransmitRequest, source: consuming PayloadSource, consumer: inout PayloadConsumer,
     stop: borrowing StopSignal, connected: (Endpoint, String?) -> Void,
     progress: (UInt64) -> Void, logger: Logger
 ) throws(DevmemError) -> TransmitReport {
@@ -77,7 +77,7 @@ public func send(
         connected(connection.local ?? request.peer, interface?.name)
         try consumer.begin()
         try transmit(
-            request, connection, memory, &source, &consumer, stop, progress, &report)
+            request, connection, memory, source, &consumer, stop, progress, &report)
         return report
     } catch {
         consumer.abandon()
@@ -122,22 +122,24 @@ private func checkRoute(
 
 private func transmit(
     _ request: TransmitRequest, _ connection: borrowing Connection, _ memory: borrowing SendMemory,
-    _ source: inout PayloadSource, _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
-    _ progress: (UInt64) -> Void, _ report: inout TransmitReport
+    _ source: consuming PayloadSource, _ consumer: inout PayloadConsumer,
+    _ stop: borrowing StopSignal, _ progress: (UInt64) -> Void, _ report: inout TransmitReport
 ) throws(DevmemError) {
     let capacity = source.ringCapacity(of: memory.size)
+    var source: PayloadSource? = source
     guard capacity > 0 else {
         throw DevmemError(
             .invalid, call: "send a pattern", message: "the memory is smaller than one period")
     }
     var sender = PayloadSender(capacity: capacity, chunk: Int(clamping: request.chunk))
+    var receiver = HostReceiver()
     let begun = ContinuousClock.now
     let cpuBefore = processorTime()
     do throws(DevmemError) {
         let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
         let end = try sender.run(
-            connection, memory: memory, source: &source, consumer: &consumer, wait: wait,
-            stop: stop, progress: progress)
+            connection, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
+            wait: wait, stop: stop, progress: progress)
         if case .stopped(let signal) = end { report.stoppedBy = signal }
     } catch {
         report.failure = error.description

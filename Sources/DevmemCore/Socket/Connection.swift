@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// An accepted TCP connection whose payload may arrive in device memory.
-public struct Connection: ~Copyable {
+public struct Connection: ~Copyable, Sendable {
     private let socket: Descriptor
     /// The other end.
     public let peer: Endpoint

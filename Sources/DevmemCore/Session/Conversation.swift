@@ -1,0 +1,77 @@
+import Glibc
+
+/// Receives one connection to its end, and answers it if that is asked for. What goes wrong is put
+/// in the report.
+///
+/// - Parameter progress: called after each receive call, with the payload bytes so far.
+func converse(
+    with connection: borrowing Connection, _ request: ReceiveRequest,
+    _ interface: NetworkInterface, _ bound: BoundReceiveMemory,
+    _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
+    progress: (UInt64) -> Void, _ report: inout ReceiveReport
+) {
+    report.peer = connection.peer.description
+    let begun = ContinuousClock.now
+    let cpuBefore = processorTime()
+    var receiver = DeviceReceiver(bound)
+    let idleLimit = request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
+    do throws(DevmemError) {
+        if request.answer == .nothing {
+            let end = try receiver.run(
+                connection, consumer: &consumer, idleLimit: idleLimit, stop: stop,
+                progress: progress)
+            if case .stopped(let signal) = end { report.stoppedBy = signal }
+        } else {
+            try answer(
+                connection, request, interface, &receiver, &consumer, idleLimit, stop, progress,
+                &report)
+        }
+    } catch {
+        report.failure = error.description
+    }
+    let cpuAfter = processorTime()
+    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
+    report.userSeconds = cpuAfter.user - cpuBefore.user
+    report.systemSeconds = cpuAfter.system - cpuBefore.system
+    report.counts = receiver.counts
+    report.validation = consumer.validation
+}
+
+/// Memory in bytes that answers are sent from, for each connection.
+private let answerSize: UInt64 = 8 << 20
+/// The most of it that one send takes.
+private let answerChunk = 1 << 20
+
+private func answer(
+    _ connection: borrowing Connection, _ request: ReceiveRequest, _ interface: NetworkInterface,
+    _ receiver: inout DeviceReceiver, _ consumer: inout PayloadConsumer, _ idleLimit: Int32,
+    _ stop: borrowing StopSignal, _ progress: (UInt64) -> Void, _ report: inout ReceiveReport
+) throws(DevmemError) {
+    let memory = try SendMemory(device: answerSize, interface: interface)
+    try connection.enableZerocopy()
+    var source = try openSource(request.answer)
+    if request.answer == .echo { consumer.echo = EchoQueue() }
+    var sender = PayloadSender(capacity: memory.size, chunk: answerChunk)
+    report.answeredBytes = 0
+    defer { report.answeredBytes = sender.counts.sentBytes }
+    let end = try sender.run(
+        connection, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
+        wait: -1, idleLimit: idleLimit, stop: stop, progress: progress)
+    if case .stopped(let signal) = end { report.stoppedBy = signal }
+}
+
+private func openSource(
+    _ answer: ReceiveRequest.Answer
+) throws(DevmemError) -> PayloadSource? {
+    guard case .file(let path) = answer else { return nil }
+    return try PayloadSource(path: path)
+}
+
+/// Processor time of this thread in seconds.
+func processorTime() -> (user: Double, system: Double) {
+    var usage = rusage()
+    // RUSAGE_THREAD of getrusage(2), which is not imported.
+    getrusage(1, &usage)
+    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+    return (seconds(usage.ru_utime), seconds(usage.ru_stime))
+}

@@ -1,0 +1,215 @@
+import CDevmem
+import Glibc
+public import Logging
+import Synchronization
+import SystemPackage
+
+/// How many connections a session takes.
+public struct ReceiveLimits: Equatable, Sendable {
+    /// Connections at once.
+    public var atOnce: Int
+    /// Whether it goes on when that many have ended; otherwise it takes no more than that.
+    public var keepsOpen: Bool
+
+    /// Makes limits from their values.
+    public init(atOnce: Int, keepsOpen: Bool) {
+        self.atOnce = atOnce
+        self.keepsOpen = keepsOpen
+    }
+}
+
+/// Tells a caller of `receiveMany` how it goes, so that it can show it. All are called by the
+/// thread that called `receiveMany`.
+public struct ReceiveManyObserver {
+    /// Called once it listens, with the address and the NIC's name.
+    public var listening: (Endpoint, String) -> Void
+    /// Called for each connection, with its number.
+    public var connected: (Int, Endpoint) -> Void
+    /// Called for each connection that has ended.
+    public var finished: (ReceiveReport) -> Void
+
+    /// Makes an observer from its parts.
+    public init(
+        listening: @escaping (Endpoint, String) -> Void,
+        connected: @escaping (Int, Endpoint) -> Void, finished: @escaping (ReceiveReport) -> Void
+    ) {
+        self.listening = listening
+        self.connected = connected
+        self.finished = finished
+    }
+}
+
+/// Receives many TCP connections into one dma-buf, each in a thread of its own.
+///
+/// Unread payload of one connection may hold at most the dma-buf's size divided by twice the number
+/// of connections at once, so that a slow reader does not starve the queue for the others.
+///
+/// - Parameters:
+///   - request: what to do.
+///   - limits: how many connections.
+///   - makeConsumer: makes what takes a connection's payload, by its number and peer; called by
+///     the connection's thread.
+///   - stop: signals that end the session, and all connections, in good order.
+///   - observer: is told how it goes.
+///   - logger: is told of each change of the NIC at level debug.
+/// - Returns: the signal that ended it; nil if it came to its end.
+/// - Throws: `DevmemError` if it could not begin, or settings could not be put back.
+public func receiveMany(
+    _ request: ReceiveRequest, limits: ReceiveLimits,
+    makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
+    stop: borrowing StopSignal, observer: ReceiveManyObserver, logger: Logger
+) throws(DevmemError) -> Int32? {
+    let share = request.memory / UInt64(2 * max(limits.atOnce, 1))
+    let place = try ReceivePlace(request, receiveBuffer: share, logger: logger)
+    let memory = try Udmabuf(size: request.memory)
+    var steering = try place.steer(request, logger: logger)
+    let template = place.report(queues: steering.queues, memory: memory.size)
+    let signal: Int32?
+    do throws(DevmemError) {
+        signal = try serveBound(
+            request, limits, place, steering.queues, memory, template, makeConsumer, stop,
+            observer)
+    } catch {
+        // What failed first is what the caller needs.
+        do throws(DevmemError) { try steering.restore() } catch { logger.error("\(error)") }
+        throw error
+    }
+    try steering.restore()
+    return signal
+}
+
+/// What the threads of a session share.
+private final class Workers: Sendable {
+    let stop: StopBroadcast
+    let event: Descriptor
+    private let finished = Mutex<[ReceiveReport]>([])
+
+    init() throws(DevmemError) {
+        stop = try StopBroadcast()
+        event = Descriptor(
+            owning: try retrying("make an eventfd") {
+                eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+            })
+    }
+
+    func finish(_ report: ReceiveReport) {
+        finished.withLock { $0.append(report) }
+        ring(event)
+    }
+
+    func takeFinished() -> [ReceiveReport] {
+        var count: UInt64 = 0
+        _ = read(event.rawValue, &count, MemoryLayout<UInt64>.size)
+        return finished.withLock { reports in
+            defer { reports.removeAll() }
+            return reports
+        }
+    }
+}
+
+/// A connection on its way to the thread that receives it.
+private final class Handover: Sendable {
+    let connection: Connection
+
+    init(_ connection: consuming Connection) {
+        self.connection = connection
+    }
+}
+
+private func serveBound(
+    _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: borrowing ReceivePlace,
+    _ queues: [UInt32], _ memory: consuming Udmabuf, _ template: ReceiveReport,
+    _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
+    _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver
+) throws(DevmemError) -> Int32? {
+    let binding = try ReceiveBinding(
+        dmabuf: memory.descriptor, interface: place.interface, queues: queues)
+    defer { withExtendedLifetime(binding) {} }
+    let bound = BoundReceiveMemory(memory, id: binding.id)
+    let workers = try Workers()
+    let interface = place.interface
+    try place.listener.listen()
+    observer.listening(place.listener.endpoint, interface.name)
+
+    var accepted = 0
+    var running = 0
+    var signal: Int32?
+    var failure: DevmemError?
+    while true {
+        let isOpen =
+            signal == nil && failure == nil && (limits.keepsOpen || accepted < limits.atOnce)
+        if !isOpen && running == 0 { break }
+        var watched = [
+            pollfd(fd: signal == nil ? stop.rawValue ?? -1 : -1, events: Int16(POLLIN), revents: 0),
+            pollfd(
+                fd: isOpen && running < limits.atOnce ? place.listener.rawValue : -1,
+                events: Int16(POLLIN), revents: 0),
+            pollfd(fd: workers.event.rawValue, events: Int16(POLLIN), revents: 0),
+        ]
+        try retrying("wait") { poll(&watched, 3, -1) }
+        if watched[0].revents != 0, let arrived = stop.pending() {
+            signal = arrived
+            workers.stop.announce(arrived)
+        }
+        if watched[2].revents != 0 {
+            for report in workers.takeFinished() {
+                running -= 1
+                observer.finished(report)
+            }
+        }
+        guard watched[1].revents != 0 else { continue }
+        do throws(DevmemError) {
+            guard let connection = try accept(place.listener, from: request.from) else { continue }
+            accepted += 1
+            running += 1
+            observer.connected(accepted, connection.peer)
+            var report = template
+            report.connection = accepted
+            try start(
+                Handover(connection), request, interface, bound, workers, report, makeConsumer)
+        } catch {
+            // Those that run are let run to their end, with nothing lost.
+            failure = error
+        }
+    }
+    if let failure { throw failure }
+    return signal
+}
+
+/// A waiting connection; nil if it is gone or not from the peer that may connect.
+private func accept(
+    _ listener: borrowing Listener, from wanted: IPAddress?
+) throws(DevmemError) -> Connection? {
+    guard let connection = try listener.accept() else { return nil }
+    if let wanted, connection.peer.address.unmapped != wanted.unmapped { return nil }
+    return connection
+}
+
+/// Receives a connection in a thread of its own.
+private func start(
+    _ handover: Handover, _ request: ReceiveRequest, _ interface: NetworkInterface,
+    _ bound: BoundReceiveMemory, _ workers: Workers, _ begun: ReceiveReport,
+    _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer
+) throws(DevmemError) {
+    do throws(DevmemError) {
+        try runInThread {
+            var report = begun
+            do throws(DevmemError) {
+                var consumer = try makeConsumer(begun.connection ?? 0, handover.connection.peer)
+                try consumer.begin()
+                converse(
+                    with: handover.connection, request, interface, bound, &consumer,
+                    StopSignal(following: workers.stop), progress: { _ in }, &report)
+            } catch {
+                report.peer = handover.connection.peer.description
+                report.failure = error.description
+            }
+            workers.finish(report)
+        }
+    } catch {
+        var report = begun
+        report.failure = error.description
+        workers.finish(report)
+        throw error
+    }
+}

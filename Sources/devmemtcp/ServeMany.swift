@@ -1,0 +1,86 @@
+import DevmemCore
+import Glibc
+
+/// The name of an output file, perhaps with places for what differs between connections.
+struct OutputName: Sendable {
+    private let text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+
+    /// Whether it differs between connections.
+    var isTemplate: Bool {
+        // Two made-up connections that have nothing in common.
+        let first = IPAddress(bytes: [192, 0, 2, 1]).map { Endpoint(address: $0, port: 1) }
+        let second = IPAddress(bytes: [192, 0, 2, 2]).map { Endpoint(address: $0, port: 2) }
+        guard let first, let second else { return false }
+        return path(number: 1, peer: first) != path(number: 2, peer: second)
+    }
+
+    /// The name for one connection: %n is its number, %a the peer's address, %p the peer's port, %%
+    /// a percent sign. Any other stays as it is.
+    func path(number: Int, peer: Endpoint) -> String {
+        var result = ""
+        var isEscaped = false
+        for character in text {
+            guard isEscaped else {
+                if character == "%" { isEscaped = true } else { result.append(character) }
+                continue
+            }
+            isEscaped = false
+            switch character {
+            case "n": result += "\(number)"
+            case "a": result += "\(peer.address.unmapped)"
+            case "p": result += "\(peer.port)"
+            case "%": result += "%"
+            default: result += "%\(character)"
+            }
+        }
+        return isEscaped ? result + "%" : result
+    }
+}
+
+/// What all connections of a session did together.
+struct ServeTotal: Encodable {
+    private enum CodingKeys: String, CodingKey {
+        case version, connections, failed, bytes
+        case deviceBytes = "device_bytes"
+        case stoppedBy = "stopped_by_signal"
+    }
+
+    let version = 1
+    var connections = 0
+    var failed = 0
+    var bytes: UInt64 = 0
+    var deviceBytes: UInt64 = 0
+    var stoppedBy: Int32?
+    var firstFailure: String?
+
+    mutating func add(_ report: ReceiveReport, failure: String?) {
+        connections += 1
+        bytes += report.counts.bytes
+        deviceBytes += report.counts.deviceBytes
+        guard let failure else { return }
+        failed += 1
+        firstFailure = firstFailure ?? failure
+    }
+}
+
+/// One of several connections, for people.
+func line(of report: ReceiveReport, failure: String?) -> String {
+    let result =
+        failure ?? "\(report.counts.bytes) bytes in \(fixed(report.seconds, 3)) s, "
+        + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s, "
+        + "\(fixed(report.deviceShare * 100, 3)) % in device memory"
+        + (report.answeredBytes.map { ", \($0) bytes answered" } ?? "")
+    return "connection \(report.connection ?? 1) from \(report.peer ?? "nobody"): \(result)\n"
+}
+
+/// Has the kernel send SIGALRM once, after so long.
+func startTimer(seconds: Double) {
+    var timer = itimerval()
+    timer.it_value.tv_sec = Int(seconds)
+    timer.it_value.tv_usec = Int((seconds - Double(Int(seconds))) * 1e6)
+    setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
+}
