@@ -1,0 +1,174 @@
+# shellcheck shell=bash
+# Both directions at once, many connections, and limits of time.
+# SPDX-License-Identifier: Apache-2.0
+
+# Bytes of the pattern that each of the connections sends and gets back.
+duplex_bytes=${duplex_bytes:-16000000}
+
+test_duplex_of_four_connections_at_once() {
+    start_serve --listen "$near4:5201" --connections 4 --validate 7 --duplex echo --json
+    local number senders=()
+    for number in 1 2 3 4; do
+        # The far end's NIC sends from device memory as well.
+        in_peer devmemtcp connect "$near4:5201" --pattern 7 --bytes "$duplex_bytes" --validate 7 \
+            --json >"sent.$number" 2>"told.$number" &
+        senders+=($!)
+    done
+    local failed=0
+    for number in 1 2 3 4; do
+        wait "${senders[number - 1]}" || failed=$((failed + 1))
+    done
+    ((failed == 0)) || fail "$failed senders failed: $(cat told.*)"
+    serve_ok
+    expect_equal 'connections' 4 "$(tail -n 1 out | jq .connections)"
+    expect_equal 'bytes' $((4 * duplex_bytes)) "$(tail -n 1 out | jq .bytes)"
+    expect_equal 'answered' $((4 * duplex_bytes)) \
+        "$(head -n 4 out | jq -s 'map(.answered_bytes) | add')"
+    for number in 1 2 3 4; do
+        expect_equal "checked by $number" "$duplex_bytes" \
+            "$(jq .validation.checked_bytes "sent.$number")"
+        expect_equal "interface of $number" eth1 "$(jq -r .interface "sent.$number")"
+    done
+}
+
+test_duplex_answers_with_a_file() {
+    head -c 3000001 /dev/urandom >answer
+    start_serve --listen "$near4:5201" --output got --duplex file:answer
+    head -c 2000001 /dev/urandom >question
+    in_peer socat - "TCP:$near4:5201" <question >came
+    serve_ok
+    cmp question got
+    cmp answer came
+}
+
+test_connections_one_after_another() {
+    local number
+    start_serve --listen "$near4:5201" --keep-open --output 'got-%n'
+    for number in 1 2 3; do
+        head -c $((number * 100000)) /dev/urandom >"sent-$number"
+        send "$near4" 5201 <"sent-$number"
+    done
+    # The last line of the summaries is that of the last connection.
+    kill -INT "$server"
+    end_serve
+    expect_equal 'exit status' 130 "$status"
+    for number in 1 2 3; do cmp "sent-$number" "got-$number"; done
+    expect_equal 'summaries' 3 "$(grep -c '% in device memory' out)"
+}
+
+# One connection whose output nobody reads; the others must not wait for it.
+test_slow_connection_starves_no_other() {
+    local number
+    mkfifo got-1
+    exec {reader}<>got-1
+    start_serve --listen "$near4:5201" --connections 3 --memory 4M --output 'got-%n' --json
+    { head -c 30000000 /dev/zero | send "$near4" 5201; } 2>slow.messages &
+    local slow=$!
+    # The first byte shows that the connection is there and has filled what it may.
+    head -c 1 <&"$reader" >/dev/null
+    for number in 2 3; do
+        head -c 8000000 /dev/urandom >"sent-$number"
+        send "$near4" 5201 <"sent-$number"
+        until cmp -s "sent-$number" "got-$number"; do read -r -t 0.05 <> <(:) || true; done
+    done
+    kill -0 "$slow" || fail 'the slow one has ended'
+    kill "$server"
+    end_serve
+    expect_equal 'exit status' 143 "$status"
+    exec {reader}<&-
+    wait "$slow" || true
+}
+
+test_idle_connection_is_given_up() {
+    start_serve --listen "$near4:5201" --discard --idle 0.5
+    in_peer socat -u "EXEC:sleep 100" "TCP:$near4:5201" &
+    local sender=$!
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'nothing came for 0.5 s'
+    wait "$sender" || true
+}
+
+test_time_limit_ends_everything() {
+    start_serve --listen "$near4:5201" --discard --time-limit 1
+    end_serve
+    expect_equal 'exit status' 142 "$status"
+}
+
+test_one_failed_connection_fails_the_session() {
+    start_serve --listen "$near4:5201" --connections 2 --validate 7
+    pattern 1000 | send "$near4" 5201
+    head -c 1000 /dev/zero | send "$near4" 5201
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages '1 of 2 connections failed, the first: payload is wrong from offset 0'
+}
+
+test_connect_wrong_turns() {
+    expect_refusal 'Connection refused (nobody listens there)' \
+        devmemtcp connect "$far4:5201" --discard
+    expect_refusal 'find interface eth9: No such device' \
+        devmemtcp connect "$far4:5201" --interface eth9
+    expect_refusal 'open /nonexistent: No such file or directory' \
+        devmemtcp connect "$far4:5201" --input /nonexistent
+    expect_refusal 'the route leads through lo' devmemtcp connect --interface eth1 "127.0.0.1:1"
+}
+
+# The route leads through another interface than the one that is named.
+test_connect_route_leads_elsewhere() {
+    launch socat -dd -u TCP-LISTEN:7001,reuseaddr -
+    await_message 'listening on'
+    drain_messages
+    local listener=$server
+    (expect_refusal 'the route leads through lo, from 127.0.0.1' \
+        devmemtcp connect --interface eth1 127.0.0.1:7001)
+    kill "$listener" 2>/dev/null || true
+    wait "$listener" || true
+}
+
+test_connect_while_the_peer_goes_away() {
+    in_peer bash -c 'socat -u TCP-LISTEN:7002,reuseaddr,linger=0 - | head -c 100000 >/dev/null' &
+    local receiver=$!
+    await_far_listener 7002
+    local status=0
+    head -c 200000000 /dev/zero | devmemtcp connect "$far4:7002" --discard >out 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    grep -Eq 'Connection reset by peer|Broken pipe' messages || fail "$(cat messages)"
+    wait "$receiver" || true
+}
+
+test_connect_stopped_by_a_signal() {
+    in_peer bash -c 'socat -u TCP-LISTEN:7003,reuseaddr - | wc -c' >counted &
+    local receiver=$!
+    await_far_listener 7003
+    launch devmemtcp connect "$far4:7003" --pattern 7 --bytes 1T --discard
+    await_message 'connected from' || fail 'it did not connect'
+    drain_messages
+    kill -INT "$server"
+    end_serve
+    expect_equal 'exit status' 130 "$status"
+    wait "$receiver"
+    ((10#$(<counted) > 0)) || fail 'nothing came'
+}
+
+# await_far_listener PORT: until something listens there.
+await_far_listener() {
+    until [[ -n $(in_peer ss -Hltn "sport = :$1") ]]; do read -r -t 0.05 <> <(:) || true; done
+}
+
+# Too little memory for completions: sends wait for those before them.
+test_connect_with_little_memory_for_completions() {
+    local before
+    before=$(</proc/sys/net/core/optmem_max)
+    echo 4096 >/proc/sys/net/core/optmem_max
+    in_peer bash -c 'socat -u TCP-LISTEN:7004,reuseaddr - | sha256sum' >received &
+    local receiver=$! status=0
+    await_far_listener 7004
+    devmemtcp connect "$far4:7004" --pattern 7 --bytes 30M --chunk 16K --discard --json >out \
+        2>messages || status=$?
+    echo "$before" >/proc/sys/net/core/optmem_max
+    wait "$receiver"
+    expect_equal "exit status ($(cat messages))" 0 "$status"
+    expect_equal 'checksum' "$(pattern $((30 << 20)) | sha256sum)" "$(cat received)"
+    ((10#$(jq .counts.buffer_waits out) > 0)) || fail "it never waited: $(cat out)"
+}
