@@ -58,6 +58,7 @@ public struct QueueStatistics: Equatable, Sendable {
 /// What an interface's driver counts for each of its queues; none if it does not.
 ///
 /// - Parameter index: the interface's number.
+/// - Returns: the statistics of each queue, in the kernel's order.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (qstats-get of
 ///   net/core/netdev-genl.c).
 public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics] {
