@@ -7,6 +7,11 @@ public struct NAPIInfo: Equatable, Sendable {
     /// The thread that polls it, where NAPI is threaded.
     public var pid: UInt32?
 
+    /// Makes an instance with only a number.
+    public init(id: UInt32) {
+        self.id = id
+    }
+
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes.uint32(Attribute.id) else { return nil }
         self.id = id

@@ -7,6 +7,13 @@ public struct BindingState: Equatable, Sendable {
     /// The processes that may hold it: a binding lives as long as a generic netlink socket, and the
     /// kernel does not tell which. These have such a socket and a dma-buf open.
     public var likelyHolders: [ProcessName]
+
+    /// Makes a state from its values.
+    public init(dmabufID: UInt32, queues: [UInt32], likelyHolders: [ProcessName]) {
+        self.dmabufID = dmabufID
+        self.queues = queues
+        self.likelyHolders = likelyHolders
+    }
 }
 
 /// The bindings of an interface's queues.

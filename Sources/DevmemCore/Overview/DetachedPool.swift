@@ -8,6 +8,12 @@ public struct DetachedPool: Equatable, Sendable {
     /// How long ago it was detached, in seconds.
     public var seconds: UInt64
 
+    /// Makes it from its values.
+    public init(pool: PagePoolInfo, seconds: UInt64) {
+        self.pool = pool
+        self.seconds = seconds
+    }
+
     /// The detached ones among pools, the oldest first.
     ///
     /// - Parameters:

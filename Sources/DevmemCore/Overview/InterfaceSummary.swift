@@ -71,6 +71,11 @@ public struct InterfaceList: Sendable {
     /// The interfaces that could not be read, and why.
     public var problems: [(name: String, error: DevmemError)] = []
 
+    /// Makes a list of interfaces.
+    public init(interfaces: [InterfaceSummary]) {
+        self.interfaces = interfaces
+    }
+
     /// Reads this namespace's interfaces.
     ///
     /// - Parameter all: also virtual ones.

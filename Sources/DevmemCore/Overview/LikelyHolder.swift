@@ -21,6 +21,18 @@ public struct LikelyHolder: Equatable, Sendable {
     public var local: Endpoint
     /// The other end.
     public var remote: Endpoint
+
+    /// Makes a holder from its values.
+    public init(
+        process: ProcessName?, reason: Reason, unreadBytes: UInt64, local: Endpoint,
+        remote: Endpoint
+    ) {
+        self.process = process
+        self.reason = reason
+        self.unreadBytes = unreadBytes
+        self.local = local
+        self.remote = remote
+    }
 }
 
 /// A process by number and name.
@@ -30,9 +42,14 @@ public struct ProcessName: Hashable, Sendable {
     /// Its name (`/proc/PID/comm`).
     public var name: String
 
+    /// Makes it from its values.
+    public init(pid: Int32, name: String) {
+        self.pid = pid
+        self.name = name
+    }
+
     init(_ process: ProcessDescriptors) {
-        pid = process.pid
-        name = process.name
+        self.init(pid: process.pid, name: process.name)
     }
 }
 

@@ -12,6 +12,17 @@ public struct QueueSample: Sendable {
     /// Page pools that wait for what is in flight.
     public var detachedPools: [DetachedPool]
 
+    /// Makes a sample from its values.
+    public init(
+        time: ContinuousClock.Instant, isUp: Bool = true, queues: [QueueState],
+        detachedPools: [DetachedPool] = []
+    ) {
+        self.time = time
+        self.isUp = isUp
+        self.queues = queues
+        self.detachedPools = detachedPools
+    }
+
     /// Takes a sample.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if the interface is gone; otherwise as the kernel
