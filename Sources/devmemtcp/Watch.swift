@@ -16,7 +16,7 @@ struct Watch {
     func run() throws -> Int32? {
         let stop = try StopSignal.ofUser()
         var last = try QueueSample(of: interface)
-        if last.isUp && !last.queues.contains(where: { !$0.counters.isEmpty }) {
+        guard last.isCounted else {
             throw DevmemError(
                 .unsupported, call: "watch \(interface.name)",
                 message: "its driver does not count packets of each queue",

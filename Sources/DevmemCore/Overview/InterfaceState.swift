@@ -46,7 +46,7 @@ public struct InterfaceState: Sendable {
         let joined = joinQueues(
             summary.queues, napis: try napiInstances(ofInterface: interface.index),
             pools: pools.filter { $0.interface == interface.index },
-            statistics: try queueStatistics(ofInterface: interface.index),
+            statistics: try queueStatistics(ofInterface: interface.index) ?? [],
             contexts: settings.contexts, rules: settings.rules)
         self.init(
             summary: summary, addresses: addresses, settings: settings, queues: joined.queues,

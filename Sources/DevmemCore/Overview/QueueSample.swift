@@ -7,6 +7,8 @@ public struct QueueSample: Sendable {
     public var time: ContinuousClock.Instant
     /// Whether the interface was up; the queues of one that is down are not told.
     public var isUp: Bool
+    /// Whether the driver counts by queue; without that there are no rates.
+    public var isCounted: Bool
     /// The queues, receive first, without RSS and rules.
     public var queues: [QueueState]
     /// Page pools that wait for what is in flight.
@@ -14,11 +16,12 @@ public struct QueueSample: Sendable {
 
     /// Makes a sample from its values.
     public init(
-        time: ContinuousClock.Instant, isUp: Bool = true, queues: [QueueState],
-        detachedPools: [DetachedPool] = []
+        time: ContinuousClock.Instant, isUp: Bool = true, isCounted: Bool = true,
+        queues: [QueueState], detachedPools: [DetachedPool] = []
     ) {
         self.time = time
         self.isUp = isUp
+        self.isCounted = isCounted
         self.queues = queues
         self.detachedPools = detachedPools
     }
@@ -31,11 +34,10 @@ public struct QueueSample: Sendable {
         do throws(DevmemError) {
             isUp = try links(index: interface.index).first?.isUp ?? false
             let pools = try pagePools().filter { $0.interface == interface.index }
-            queues =
-                joinQueues(
-                    try DevmemCore.queues(ofInterface: interface.index), pools: pools,
-                    statistics: try queueStatistics(ofInterface: interface.index)
-                ).queues
+            let infos = try DevmemCore.queues(ofInterface: interface.index)
+            let statistics = try queueStatistics(ofInterface: interface.index)
+            isCounted = statistics != nil
+            queues = joinQueues(infos, pools: pools, statistics: statistics ?? []).queues
             detachedPools = DetachedPool.all(in: pools)
             time = .now
         } catch {
