@@ -116,11 +116,12 @@ struct QueueReport: Encodable {
 
     struct Lease: Encodable {
         private enum CodingKeys: String, CodingKey {
-            case index, queue
+            case index, interface, queue
             case namespace = "netns_id"
         }
 
         var index: UInt32
+        var interface: String?
         var queue: UInt32
         var namespace: Int32?
     }
@@ -151,7 +152,9 @@ struct QueueReport: Encodable {
         ioUring = info.hasIOUring
         xsk = info.hasXSK
         lease = info.lease.map {
-            Lease(index: $0.interface, queue: $0.queue, namespace: $0.namespace)
+            Lease(
+                index: $0.interface, interface: $0.interfaceName, queue: $0.queue,
+                namespace: $0.namespace)
         }
         pools = queue.pools.map { PoolReport($0) }
         counters = queue.counters

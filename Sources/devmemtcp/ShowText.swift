@@ -99,8 +99,9 @@ func holderText(_ queue: QueueInfo) -> String? {
     if queue.hasIOUring { parts.append("io_uring") }
     if queue.hasXSK { parts.append("AF_XDP") }
     if let lease = queue.lease {
+        let lessee = lease.interfaceName ?? "interface \(lease.interface)"
         let namespace = lease.namespace.map { " in netns \($0)" } ?? ""
-        parts.append("lease: queue \(lease.queue) of interface \(lease.interface)\(namespace)")
+        parts.append("lease: queue \(lease.queue) of \(lessee)\(namespace)")
     }
     return parts.isEmpty ? nil : parts.joined(separator: ", ")
 }

@@ -16,6 +16,11 @@ public struct QueueLease: Equatable, Sendable {
         self.namespace = namespace
     }
 
+    /// The virtual interface's name, if it is in this network namespace and still there.
+    public var interfaceName: String? {
+        namespace == nil ? (try? links(index: interface).first)?.name : nil
+    }
+
     /// Reads the nest `lease` of queue-get.
     init?(_ attributes: NetlinkAttributes) throws(DevmemError) {
         guard let interface = attributes.uint32(Attribute.interface),
