@@ -12,6 +12,7 @@ struct Devmemtcp: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Serve.self, Connect.self, Bind.self, QueueCommand.self, Steer.self, RunAs.self,
+            Serve.self, Connect.self, Bind.self, QueueCommand.self, Steer.self, Show.self,
+            RunAs.self,
         ])
 }

@@ -67,24 +67,14 @@ struct SteeringReport: Encodable {
         self.interface = interface
         settings = snapshot.map { Settings($0) }
         problem = entry?.problem?.description
-        steering = entry?.journal.map { journal in
-            let state =
-                if let holder = entry?.holder, journal.phase != .kept {
-                    "in use by \(holder)"
-                } else if journal.phase == .kept {
-                    "applied"
-                } else {
-                    "left by a process that is gone"
-                }
-            return Steering(
-                name: journal.name, state: state, owner: journal.owner.command,
-                pid: journal.owner.pid, queues: journal.queues,
-                changes: journal.changes.map { ChangeReport(change: $0) })
-        }
+        steering = Steering(entry)
     }
 
     /// The report for people.
-    var text: String {
+    var text: String { "\(interface)\n" + lines.map { "  \($0)\n" }.joined() }
+
+    /// What is steered and set, a line each.
+    var lines: [String] {
         var lines: [String] = []
         if let problem { lines.append("steering: \(problem)") }
         if let steering {
@@ -96,8 +86,27 @@ struct SteeringReport: Encodable {
         } else if problem == nil {
             lines.append("steering: none")
         }
-        lines += settings?.lines ?? ["settings: the interface is gone"]
-        return "\(interface)\n" + lines.map { "  \($0)\n" }.joined()
+        return lines + (settings?.lines ?? ["settings: the interface is gone"])
+    }
+}
+
+extension SteeringReport.Steering {
+    /// What the journal of an entry says; nil without one.
+    init?(_ entry: SteeringEntry?) {
+        guard let entry, let journal = entry.journal else { return nil }
+        name = journal.name
+        state =
+            if let holder = entry.holder, journal.phase != .kept {
+                "in use by \(holder)"
+            } else if journal.phase == .kept {
+                "applied"
+            } else {
+                "left by a process that is gone"
+            }
+        owner = journal.owner.command
+        pid = journal.owner.pid
+        queues = journal.queues
+        changes = journal.changes.map { ChangeReport(change: $0) }
     }
 }
 

@@ -177,6 +177,14 @@ private func sampleReport(of command: String) throws -> String {
         }
     }
 
+    @Test func manualNamesEveryKeyOfShow() throws {
+        let page = try manual("devmemtcp-show.8")
+        let reports = try ShowSamples.reports()
+        let keys = Set(reports.joined().matches(of: /"([a-z_]+)":/).map { String($0.1) })
+        #expect(keys.count > 60)
+        for key in keys { #expect(page.contains(key), "key \(key)") }
+    }
+
     @Test(arguments: ["serve", "connect", "bind", "queue"]) func manualNamesEveryKeyOfTheReport(
         command: String
     ) throws {

@@ -148,7 +148,9 @@ import Testing
             try message([7]) { $0.receiveQueues[7].hasXSK = true }
                 == "queue 7 is used by an AF_XDP socket")
         #expect(
-            try message([7]) { $0.receiveQueues[7].isLeased = true }
+            try message([7]) {
+                $0.receiveQueues[7].lease = QueueLease(interface: 9, queue: 1)
+            }
                 == "queue 7 is leased to a virtual interface")
         #expect(try message([6]) { $0.receiveQueues[7].dmabufID = 3 } == nil)
         #expect(try message([7]) { $0.xdpProgram = 12 } == "it has an XDP program, id 12")

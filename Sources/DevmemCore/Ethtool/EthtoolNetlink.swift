@@ -15,6 +15,7 @@ enum EthtoolNumber {
     }
 
     enum Command {
+        static let linkModesGet: UInt8 = 4
         static let featuresGet: UInt8 = 11
         static let featuresSet: UInt8 = 12
         static let ringsGet: UInt8 = 15

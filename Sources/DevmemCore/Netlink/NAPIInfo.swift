@@ -7,6 +7,11 @@ public struct NAPIInfo: Equatable, Sendable {
     /// The thread that polls it, where NAPI is threaded.
     public var pid: UInt32?
 
+    /// Makes an instance with only a number.
+    public init(id: UInt32) {
+        self.id = id
+    }
+
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes.uint32(Attribute.id) else { return nil }
         self.id = id
@@ -25,6 +30,7 @@ public struct NAPIInfo: Equatable, Sendable {
 /// The NAPI instances of an interface.
 ///
 /// - Parameter index: the interface's number.
+/// - Returns: the instances, in the kernel's order.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
 ///   net/core/netdev-genl.c).
 public func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {

@@ -70,15 +70,15 @@ public struct QueueInfo: Equatable, Sendable {
     public var hasIOUring: Bool
     /// Whether an AF_XDP socket has it.
     public var hasXSK: Bool
-    /// Whether it is leased to a virtual interface.
-    public var isLeased: Bool
+    /// To whom it is leased, if it is.
+    public var lease: QueueLease?
 
     /// What keeps the queue from being bound, in words; nil if nothing does.
     public var holder: String? {
         if let dmabufID { return "bound to dma-buf id \(dmabufID)" }
         if hasIOUring { return "used by io_uring zero-copy receive" }
         if hasXSK { return "used by an AF_XDP socket" }
-        return isLeased ? "leased to a virtual interface" : nil
+        return lease == nil ? nil : "leased to a virtual interface"
     }
 
     /// Makes a free queue.
@@ -87,10 +87,9 @@ public struct QueueInfo: Equatable, Sendable {
         self.type = type
         hasIOUring = false
         hasXSK = false
-        isLeased = false
     }
 
-    init?(_ attributes: NetlinkAttributes) {
+    init?(_ attributes: NetlinkAttributes) throws(DevmemError) {
         guard let id = attributes.uint32(NetdevNumber.Queue.id),
             let type = attributes.uint32(NetdevNumber.Queue.type).flatMap(QueueType.init)
         else { return nil }
@@ -100,7 +99,9 @@ public struct QueueInfo: Equatable, Sendable {
         dmabufID = attributes.uint32(NetdevNumber.Queue.dmabuf)
         hasIOUring = attributes[NetdevNumber.Queue.ioUring] != nil
         hasXSK = attributes[NetdevNumber.Queue.xsk] != nil
-        isLeased = attributes[NetdevNumber.Queue.lease] != nil
+        lease = try attributes[NetdevNumber.Queue.lease].flatMap { nest throws(DevmemError) in
+            try QueueLease(nest.nested())
+        }
     }
 }
 
@@ -109,10 +110,15 @@ public struct QueueInfo: Equatable, Sendable {
 /// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the
 ///   kernel refuses (queue-get of net/core/netdev-genl.c).
 public func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
-    try netdevDump(NetdevNumber.Command.queueGet, call: "queue-get") {
+    let replies = try netdevDump(NetdevNumber.Command.queueGet, call: "queue-get") {
         message throws(DevmemError) in
         try message.put(NetdevNumber.Queue.ifindex, index)
-    }.compactMap(QueueInfo.init)
+    }
+    var queues: [QueueInfo] = []
+    for reply in replies {
+        if let queue = try QueueInfo(reply) { queues.append(queue) }
+    }
+    return queues
 }
 
 /// The replies to a dump of the netdev family; `body` adds what narrows it.

@@ -23,13 +23,13 @@ struct NetlinkMessage: ~Copyable {
     }
 
     /// Starts a request of another netlink protocol, `header` being what it puts before attributes.
-    init(type: UInt16, header: [UInt8]) throws(DevmemError) {
+    init(type: UInt16, header: [UInt8], dump: Bool = false) throws(DevmemError) {
         guard let handle = nlmsg_alloc() else {
             throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
         }
         let message = nlmsg_put(
             handle, UInt32(NL_AUTO_PORT), UInt32(NL_AUTO_SEQ), Int32(type), Int32(header.count),
-            NLM_F_REQUEST | NLM_F_ACK)
+            NLM_F_REQUEST | (dump ? NLM_F_DUMP : NLM_F_ACK))
         guard let message, let data = nlmsg_data(message) else {
             nlmsg_free(handle)
             throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)

@@ -83,6 +83,17 @@ public struct NetlinkSocket: ~Copyable {
     func request(
         _ message: borrowing NetlinkMessage, call: String, names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [NetlinkAttributes] {
+        var replies: [NetlinkAttributes] = []
+        for payload in try payloads(message, call: call, names: names) {
+            replies.append(try NetlinkAttributes(payload.dropFirst(familyHeaderLength)))
+        }
+        return replies
+    }
+
+    /// The same with what the family puts before the attributes, for those who must read that.
+    func payloads(
+        _ message: borrowing NetlinkMessage, call: String, names: AttributeNames = AttributeNames()
+    ) throws(DevmemError) -> [ArraySlice<UInt8>] {
         nl_complete_msg(handle, message.handle)
         let request = message.bytes
         let sequence = request[...].number32(at: 8)
@@ -91,7 +102,7 @@ public struct NetlinkSocket: ~Copyable {
             throw DevmemError(
                 .system, call: call, message: String(cString: nl_geterror(sent)))
         }
-        var replies: [NetlinkAttributes] = []
+        var replies: [ArraySlice<UInt8>] = []
         while true {
             for frame in try NetlinkFrame.split(try receive(call)) where frame.sequence == sequence
             {
@@ -101,7 +112,7 @@ public struct NetlinkSocket: ~Copyable {
                     }
                     return replies
                 }
-                replies.append(try NetlinkAttributes(frame.payload.dropFirst(familyHeaderLength)))
+                replies.append(frame.payload)
             }
         }
     }

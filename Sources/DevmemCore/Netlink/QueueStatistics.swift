@@ -55,12 +55,14 @@ public struct QueueStatistics: Equatable, Sendable {
     ]
 }
 
-/// What an interface's driver counts for each of its queues; none if it does not.
+/// What an interface's driver counts for each of its queues.
 ///
 /// - Parameter index: the interface's number.
+/// - Returns: the statistics of each queue, in the kernel's order, none while the interface is
+///   down; nil if the driver does not count by queue.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (qstats-get of
 ///   net/core/netdev-genl.c).
-public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics] {
+public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics]? {
     do throws(DevmemError) {
         return try netdevDump(NetdevNumber.Command.queueStatisticsGet, call: "qstats-get") {
             message throws(DevmemError) in
@@ -69,6 +71,6 @@ public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [Q
                 QueueStatistics.Attribute.scope, QueueStatistics.Attribute.scopeQueue)
         }.compactMap(QueueStatistics.init)
     } catch  where error.errno == .notSupportedOnSocket {
-        return []
+        return nil
     }
 }

@@ -1,18 +1,3 @@
-/// Numbers of the routing netlink (linux/rtnetlink.h and linux/if_link.h).
-private enum LinkNumber {
-    static let netlinkRoute: Int32 = 0
-    static let getLink: UInt16 = 18
-    /// struct ifinfomsg: family, padding, type, index, flags, change.
-    static let headerLength = 16
-    static let headerIndex = 4
-
-    static let xdp: UInt16 = 43
-    enum XDP {
-        static let attached: UInt16 = 2
-        static let programID: UInt16 = 4
-    }
-}
-
 /// The id of the XDP program on an interface, zero if it has several; nil if it has none.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.

@@ -68,6 +68,18 @@ public struct StopSignal: ~Copyable {
             signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
     }
 
+    /// Waits for a signal, and for nothing else.
+    ///
+    /// - Parameter milliseconds: how long to wait.
+    /// - Returns: the signal that has arrived; nil if time is up.
+    /// - Throws: `DevmemError` of kind `system` as poll(2) fails.
+    public func wait(milliseconds: Int32) throws(DevmemError) -> Int32? {
+        if case .stopped(let signal) = try wait(for: -1, events: 0, milliseconds: milliseconds) {
+            return signal
+        }
+        return nil
+    }
+
     /// The descriptor to poll for signals; nil if none can come.
     var rawValue: Int32? {
         if let broadcast { return broadcast.rawValue }

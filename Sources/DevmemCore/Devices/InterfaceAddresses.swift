@@ -1,0 +1,25 @@
+import Glibc
+
+extension NetworkInterface {
+    /// Its IPv4 and IPv6 addresses, in the kernel's order.
+    ///
+    /// - Throws: `DevmemError` of kind `system` as getifaddrs(3) fails.
+    public var addresses: [IPAddress] {
+        get throws(DevmemError) {
+            var list: UnsafeMutablePointer<ifaddrs>?
+            try retrying("list the host's addresses") { getifaddrs(&list) }
+            defer { freeifaddrs(list) }
+            var addresses: [IPAddress] = []
+            var entry = list
+            while let current = entry?.pointee {
+                if String(cString: current.ifa_name) == name, let socketAddress = current.ifa_addr,
+                    let address = IPAddress(socketAddress)
+                {
+                    addresses.append(address)
+                }
+                entry = current.ifa_next
+            }
+            return addresses
+        }
+    }
+}

@@ -1,0 +1,23 @@
+import SystemPackage
+
+/// Of linux/ethtool_netlink.h: `ETHTOOL_A_LINKMODES_SPEED`, and `SPEED_UNKNOWN` of linux/ethtool.h.
+private enum LinkModes {
+    static let speed: UInt16 = 5
+    static let speedUnknown = UInt32.max
+}
+
+extension EthtoolNetlink {
+    /// The link's speed in megabits a second; nil if the driver does not tell or there is no link.
+    func speed() throws(DevmemError) -> UInt32? {
+        do throws(DevmemError) {
+            let reply = try request(
+                EthtoolNumber.Command.linkModesGet, call: "read the link modes of"
+            ).first
+            return reply?.uint32(LinkModes.speed).flatMap {
+                $0 == LinkModes.speedUnknown || $0 == 0 ? nil : $0
+            }
+        } catch  where error.errno == .notSupportedOnSocket {
+            return nil
+        }
+    }
+}

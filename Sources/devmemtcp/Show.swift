@@ -1,0 +1,97 @@
+import ArgumentParser
+import DevmemCore
+
+struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show NICs, their queues, and what feeds, steers and holds them.",
+        discussion: """
+            Without an interface: all NICs of this network namespace, a line each. With one: its \
+            queues with their bindings, page pools, counters, RSS and flow rules, and page pools \
+            that cannot be freed, with who is likely to hold them. Needs no privilege, but sees \
+            only the user's own processes without it.
+            """)
+
+    @Argument(
+        help: ArgumentHelp("The interface. Default: all that have a device.", valueName: "iface"))
+    var interface: String?
+
+    @Flag(name: .long, help: "Show virtual interfaces as well.")
+    var all = false
+
+    @Flag(name: .shortAndLong, help: "Show what each queue does, again and again.")
+    var watch = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Seconds from one to the next with --watch.", valueName: "seconds"))
+    var interval = Interval(milliseconds: 1000)
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("End after so many intervals with --watch.", valueName: "n"))
+    var count: Int?
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if watch && interface == nil { throw ValidationError("--watch needs an interface.") }
+        if all && interface != nil { throw ValidationError("--all goes without an interface.") }
+        if let count, !watch || count < 1 {
+            throw ValidationError("--count takes a number from 1 on and goes with --watch.")
+        }
+    }
+
+    func run() throws {
+        try reporting {
+            guard let interface else { return try showAll() }
+            let named = try NetworkInterface(named: interface)
+            if watch {
+                let signal = try Watch(
+                    interface: named, interval: interval, count: count, isJSON: common.json
+                ).run()
+                if let signal { throw ExitCode(128 + signal) }
+            } else {
+                let state = try InterfaceState(of: named)
+                if common.json {
+                    try printJSON(ShowReport(interfaces: [InterfaceReport(state)]))
+                } else {
+                    print(text(of: state), terminator: "")
+                }
+            }
+        }
+    }
+
+    private func showAll() throws {
+        let list = try InterfaceList(all: all)
+        if common.json {
+            try printJSON(ShowReport(list))
+        } else {
+            print(text(of: list), terminator: "")
+        }
+        for problem in list.problems {
+            writeError("devmemtcp: \(problem.name): \(problem.error)\n")
+        }
+        if !list.problems.isEmpty { throw ExitCode.failure }
+    }
+}
+
+/// A time between two samples on the command line, in seconds with or without decimals.
+struct Interval: ExpressibleByArgument, Equatable {
+    /// Shorter ones measure the sampling, longer ones do not fit poll(2)'s milliseconds.
+    private static let limits = 0.1...86400.0
+
+    var milliseconds: Int32
+
+    init(milliseconds: Int32) {
+        self.milliseconds = milliseconds
+    }
+
+    init?(argument: String) {
+        guard let seconds = Double(argument), Self.limits.contains(seconds) else { return nil }
+        milliseconds = Int32((seconds * 1000).rounded())
+    }
+
+    var duration: Duration { .milliseconds(Int64(milliseconds)) }
+
+    var defaultValueDescription: String { "\(milliseconds / 1000)" }
+}
