@@ -8,6 +8,15 @@ public struct FamilyPolicy: Equatable, Sendable {
     /// For each command and nest the numbers of the attributes inside.
     var nested: [UInt8: [UInt16: Set<UInt16>]]
 
+    init(
+        commands: Set<UInt8>, attributes: [UInt8: Set<UInt16>],
+        nested: [UInt8: [UInt16: Set<UInt16>]] = [:]
+    ) {
+        self.commands = commands
+        self.attributes = attributes
+        self.nested = nested
+    }
+
     /// Asks the kernel (`ctrl_dumppolicy_start` of net/netlink/genetlink.c).
     ///
     /// - Parameter family: the family's name, such as `netdev`.
@@ -38,8 +47,8 @@ public struct FamilyPolicy: Equatable, Sendable {
         var policies: [UInt8: UInt32] = [:]
         for reply in replies {
             for command in try reply[ControlNumber.commandPolicy]?.nested().values ?? [] {
-                policies[UInt8(truncatingIfNeeded: command.type)] =
-                    try command.nested().uint32(ControlNumber.policyDo)
+                guard let number = UInt8(exactly: command.type) else { continue }
+                policies[number] = try command.nested().uint32(ControlNumber.policyDo)
             }
             for policy in try reply[ControlNumber.policy]?.nested().values ?? [] {
                 for attribute in try policy.nested().values {
