@@ -238,6 +238,17 @@ let requests: [RefusedRequest] = [
             (.connectionReset, KernelAnswer("the connection was cut", peerGaveUp)),
             (.brokenPipe, KernelAnswer("the connection is closed", peerGaveUp)),
         ]),
+    // ethnl_set_rings of net/ethtool/rings.c.
+    RefusedRequest(
+        prefix: "set tcp-data-split",
+        answers: [
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the driver does not let header split be turned on, or not now",
+                    "device memory needs a NIC with header split; see dmesg for the driver's words")
+            )
+        ]),
     // dev_xdp_attach and xp_assign_dev.
     RefusedRequest(
         prefix: "attach",

@@ -46,16 +46,20 @@ public struct FamilyPolicy: Equatable, Sendable {
         var inner: [UInt32: [UInt16: UInt32]] = [:]
         var policies: [UInt8: UInt32] = [:]
         for reply in replies {
-            for command in try reply[ControlNumber.commandPolicy]?.nested().values ?? [] {
-                guard let number = UInt8(exactly: command.type) else { continue }
-                policies[number] = try command.nested().uint32(ControlNumber.policyDo)
+            for part in reply.values where part.type == ControlNumber.commandPolicy {
+                for command in try part.nested().values {
+                    guard let number = UInt8(exactly: command.type) else { continue }
+                    policies[number] = try command.nested().uint32(ControlNumber.policyDo)
+                }
             }
-            for policy in try reply[ControlNumber.policy]?.nested().values ?? [] {
-                for attribute in try policy.nested().values {
+            for part in reply.values where part.type == ControlNumber.policy {
+                for policy in try part.nested().values {
                     let number = UInt32(policy.type)
-                    members[number, default: []].insert(attribute.type)
-                    if let next = try attribute.nested().uint32(ControlNumber.nestedPolicy) {
-                        inner[number, default: [:]][attribute.type] = next
+                    for attribute in try policy.nested().values {
+                        members[number, default: []].insert(attribute.type)
+                        if let next = try attribute.nested().uint32(ControlNumber.nestedPolicy) {
+                            inner[number, default: [:]][attribute.type] = next
+                        }
                     }
                 }
             }

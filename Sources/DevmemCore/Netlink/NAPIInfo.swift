@@ -25,6 +25,7 @@ public struct NAPIInfo: Equatable, Sendable {
 /// The NAPI instances of an interface.
 ///
 /// - Parameter index: the interface's number.
+/// - Returns: them in the kernel's order, also those that serve no queue.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
 ///   net/core/netdev-genl.c).
 public func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {

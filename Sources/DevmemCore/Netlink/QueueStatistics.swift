@@ -55,9 +55,10 @@ public struct QueueStatistics: Equatable, Sendable {
     ]
 }
 
-/// What an interface's driver counts for each of its queues; none if it does not.
+/// What an interface's driver counts for each of its queues.
 ///
 /// - Parameter index: the interface's number.
+/// - Returns: an entry for each queue; none if the driver does not count.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (qstats-get of
 ///   net/core/netdev-genl.c).
 public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics] {
