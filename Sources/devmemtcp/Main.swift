@@ -11,5 +11,5 @@ struct Devmemtcp: ParsableCommand {
             it ends; if it is killed, by the next one, or by steer restore.
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Steer.self])
+        subcommands: [Serve.self, Steer.self, Doctor.self])
 }
