@@ -55,16 +55,9 @@ private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
                 ? "there is a link\(speed)"
                 : carrier == nil ? "sysfs does not tell" : "no link: cable, or the far end")
     }
-    guard let mtu = facts.device.mtu else { return }
-    let enough = mtu >= leastMTU
-    list.add(
-        "mtu", "MTU", enough ? .ok : .warning,
-        "\(mtu) bytes" + (enough ? "" : "; such small packets cost throughput"),
-        fix: enough ? nil : "ip link set \(name) mtu \(leastMTU)")
+    // No warning: a network's MTU is not for one host to choose.
+    if let mtu = facts.device.mtu { list.add("mtu", "MTU", .ok, "\(mtu) bytes") }
 }
-
-/// Ethernet's.
-private let leastMTU: UInt32 = 1500
 
 private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Header split"
