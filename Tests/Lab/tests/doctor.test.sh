@@ -88,20 +88,20 @@ test_doctor_udmabuf_of_mode_000() {
 }
 
 test_doctor_small_dmabufs() {
-    local limit=/sys/module/udmabuf/parameters/size_limit_mb before
-    before=$(<"$limit")
+    local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
+    before=$(<"$parameter")
     huge_pages
-    echo 8 >"$limit"
+    echo 8 >"$parameter"
     expect_broken udmabuf-size-limit failed
     expect_mended
-    echo "$before" >"$limit"
+    echo "$before" >"$parameter"
     no_huge_pages
 }
 
 test_doctor_few_pieces() {
-    local limit=/sys/module/udmabuf/parameters/list_limit
+    local parameter=/sys/module/udmabuf/parameters/list_limit
     huge_pages
-    echo 1 >"$limit"
+    echo 1 >"$parameter"
     expect_broken udmabuf-list-limit warning
     expect_mended
     no_huge_pages
