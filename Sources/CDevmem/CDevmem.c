@@ -3,7 +3,11 @@
 
 #include <netinet/in.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+const int cdm_F_SETPIPE_SZ = F_SETPIPE_SZ;
+const int cdm_O_DIRECT = O_DIRECT;
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
 const unsigned int cdm_MFD_CLOEXEC = MFD_CLOEXEC;
@@ -16,6 +20,11 @@ const int cdm_SOCK_CLOEXEC = SOCK_CLOEXEC;
 const int cdm_SOCK_NONBLOCK = SOCK_NONBLOCK;
 const int cdm_MSG_DONTWAIT = MSG_DONTWAIT;
 const int cdm_MSG_NOSIGNAL = MSG_NOSIGNAL;
+const int cdm_MSG_ERRQUEUE = MSG_ERRQUEUE;
+const int cdm_MSG_ZEROCOPY = MSG_ZEROCOPY;
+const int cdm_SHUT_WR = SHUT_WR;
+const int cdm_IPPROTO_IP = IPPROTO_IP;
+const int cdm_IPPROTO_TCP = IPPROTO_TCP;
 const int cdm_IPPROTO_IPV6 = IPPROTO_IPV6;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument)
@@ -26,6 +35,11 @@ int cdm_ioctl(int fd, unsigned long request, void *argument)
 int cdm_open(const char *path, int flags, mode_t mode)
 {
 	return open(path, flags, mode);
+}
+
+int cdm_pidfd_open(pid_t pid)
+{
+	return syscall(SYS_pidfd_open, pid, 0);
 }
 
 int cdm_flock(int fd, int operation)

@@ -112,6 +112,28 @@ struct EndpointArgument: ExpressibleByArgument, Equatable {
     }
 }
 
+/// A local address on the command line: `192.0.2.1`, `192.0.2.1:4000`, `[2001:db8::1]:4000`.
+struct LocalAddressArgument: ExpressibleByArgument, Equatable {
+    var host: String
+    var port: String
+
+    init?(argument: String) {
+        if argument.hasPrefix("[") || argument.count(where: { $0 == ":" }) == 1 {
+            guard let text = try? EndpointText(argument), !text.host.isEmpty else { return nil }
+            (host, port) = (text.host, text.port)
+        } else {
+            guard !argument.isEmpty else { return nil }
+            (host, port) = (argument, "0")
+        }
+    }
+
+    /// Looks it up.
+    func resolved() throws(DevmemError) -> Endpoint {
+        try Endpoint(
+            resolving: EndpointText(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"))
+    }
+}
+
 /// A pattern on the command line, such as `7`.
 struct PatternArgument: ExpressibleByArgument, Equatable {
     var pattern: Pattern

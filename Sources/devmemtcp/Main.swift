@@ -4,12 +4,15 @@ import ArgumentParser
 struct Devmemtcp: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "devmemtcp",
-        abstract: "Receive TCP payload straight into device memory.",
+        abstract: "TCP payload straight into and out of device memory.",
         discussion: """
-            Device memory TCP lets a NIC put TCP payload into a dma-buf while headers go through \
-            the kernel's ordinary stack. Every NIC setting that a command changes is put back when \
+            Device memory TCP lets a NIC put TCP payload into a dma-buf, and send it from there, while \
+            headers go through the kernel's ordinary stack. Every NIC setting that a command changes is put back when \
             it ends; if it is killed, by the next one, or by steer restore.
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Steer.self, Doctor.self])
+        subcommands: [
+            Serve.self, Connect.self, Bind.self, QueueCommand.self, Steer.self, RunAs.self,
+            Doctor.self,
+        ])
 }

@@ -34,13 +34,19 @@ func summary(of report: ReceiveReport) -> String {
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))
     if let validation = report.validation { lines.append(("validation", text(of: validation))) }
+    return aligned(lines)
+}
+
+/// Labels and values in two columns.
+func aligned(_ lines: [(String, String)]) -> String {
     let width = lines.map(\.0.count).max() ?? 0
     return lines.map { label, value in
         label + String(repeating: " ", count: width + 2 - label.count) + value + "\n"
     }.joined()
 }
 
-private func text(of validation: ReceiveReport.Validation) -> String {
+/// A comparison's result in words.
+func text(of validation: ReceiveReport.Validation) -> String {
     guard let first = validation.firstMismatch else {
         return "\(validation.checkedBytes) bytes, all right"
     }

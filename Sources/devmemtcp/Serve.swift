@@ -129,8 +129,6 @@ struct Serve: ParsableCommand {
         if let failure = report.failure { return failure }
         guard let validation = report.validation else { return nil }
         if validation.checkedBytes == 0 { return "nothing came to validate" }
-        guard let first = validation.firstMismatch else { return nil }
-        return "payload is wrong from offset \(first.offset): "
-            + "found \(first.found), expected \(first.expected)"
+        return mismatch(in: validation)
     }
 }

@@ -24,6 +24,15 @@ struct SteeringOptions: ParsableArguments {
             valueName: "list"))
     var queues = QueueSelection(.automatic(1))
 
+    @OptionGroup var flows: FlowOptions
+
+    func wish() throws(DevmemError) -> SteeringWish {
+        try flows.wish(queues: queues.choice)
+    }
+}
+
+/// Which traffic to steer, and how.
+struct FlowOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
@@ -51,10 +60,10 @@ struct SteeringOptions: ParsableArguments {
             """, valueName: "style"))
     var table = TableStyle.minimal
 
-    func wish() throws(DevmemError) -> SteeringWish {
+    func wish(queues: QueueChoice) throws(DevmemError) -> SteeringWish {
         var flows: [SteeringFlow] = []
         for argument in flow { flows.append(try argument.resolved()) }
-        return SteeringWish(queues: queues.choice, flows: flows, spread: spread, table: table)
+        return SteeringWish(queues: queues, flows: flows, spread: spread, table: table)
     }
 }
 

@@ -37,7 +37,8 @@ private func describedOptions(of page: String) -> Set<String> {
 }
 
 private let commands: [(name: String, type: any ParsableCommand.Type)] =
-    Devmemtcp.configuration.subcommands.map { ($0._commandName, $0) }
+    Devmemtcp.configuration.subcommands.filter { $0.configuration.shouldDisplay }
+    .map { ($0._commandName, $0) }
 
 /// A command, or the commands that it consists of, by the words that call them.
 private func leaves(
@@ -52,6 +53,19 @@ private func leaves(
 private func options(of type: any ParsableCommand.Type) -> Set<String> {
     leaves("", type).reduce(into: []) {
         $0.formUnion(longOptions(in: Devmemtcp.helpMessage(for: $1.type)))
+    }
+}
+
+/// A report of a command, with all that it can have, as JSON.
+private func sampleReport(of command: String) throws -> String {
+    switch command {
+    case "serve": return try json(of: ReceiveReport.full)
+    case "connect": return try json(of: TransmitReport.full)
+    case "bind": return try json(of: BindReport.full)
+    default:
+        let queue = QueueRestart(
+            queue: 3, poolBefore: 1, poolAfter: 2, napiBefore: 5, napiAfter: 5)
+        return try json(of: RestartReport(interface: "eth1", queues: [queue]))
     }
 }
 
@@ -181,12 +195,21 @@ private func options(of type: any ParsableCommand.Type) -> Set<String> {
         for verdict in DoctorCheck.Verdict.allCases { #expect(page.contains(verdict.rawValue)) }
     }
 
-    @Test func manualNamesEveryKeyOfTheReport() throws {
-        let page = try manual("devmemtcp-serve.8")
-        let report = try json(of: ReceiveReport.full)
+    @Test(arguments: ["serve", "connect", "bind", "queue"]) func manualNamesEveryKeyOfTheReport(
+        command: String
+    ) throws {
+        let page = try manual("devmemtcp-\(command).8")
+        let report = try sampleReport(of: command)
         let keys = report.matches(of: /"([a-z_]+)":/).map { String($0.1) }
-        #expect(keys.count > 20)
+        #expect(keys.count > 6)
         for key in keys { #expect(page.contains(key), "key \(key)") }
+    }
+
+    @Test func manualNamesEveryVariableOfBind() throws {
+        let page = try manual("devmemtcp-bind.8")
+        let names = BindReport.full.environment.keys
+        #expect(names.count == 6)
+        for name in names { #expect(page.contains(".B \(name)\n")) }
     }
 }
 
@@ -233,6 +256,34 @@ extension ReceiveReport {
     }
 }
 
+extension TransmitReport {
+    /// A report in which every optional part is there.
+    fileprivate static var full: TransmitReport {
+        get throws {
+            let json = """
+                {"version":1,"interface":"eth1","driver":"labnic","memory_bytes":67108864,
+                 "local":"192.0.2.1:40000","peer":"192.0.2.2:5201","seconds":2,
+                 "cpu_user_seconds":0.5,"cpu_system_seconds":1,
+                 "counts":{"sent_bytes":1000,"received_bytes":9,"input_calls":3,
+                 "sendmsg_calls":2,"completions":1,"copied_sends":1,"buffer_waits":4},
+                 "validation":{"checked_bytes":1000,"wrong_bytes":2,
+                 "first_mismatch":{"offset":5,"expected":6,"found":7}},
+                 "peer_closed":false,"stopped_by_signal":15,"failure":"it broke"}
+                """
+            return try JSONDecoder().decode(TransmitReport.self, from: Data(json.utf8))
+        }
+    }
+}
+
+extension BindReport {
+    /// A report in which every optional part is there.
+    fileprivate static var full: BindReport {
+        BindReport(
+            interface: "eth1", queues: [6, 7], receiveID: 3, transmitID: 4, size: 4096,
+            pageSize: 65536, pid: 812, descriptor: 9)
+    }
+}
+
 @Suite struct SummaryTests {
     @Test func jsonIsReadBackAsItWas() throws {
         let report = try ReceiveReport.full
@@ -243,8 +294,27 @@ extension ReceiveReport {
         #expect(report.deviceShare == 0.999)
     }
 
+    @Test func summaryOfSendingHoldsTheFigures() throws {
+        var report = try TransmitReport.full
+        let text = summary(of: report)
+        #expect(text.contains("1000 bytes in 2.000 s"))
+        #expect(text.contains("3 read, 2 sendmsg, 1 completions, 4 waits for buffers"))
+        #expect(text.contains("1 sends"))
+        #expect(!text.contains("has not closed"))
+        report.failure = nil
+        report.stoppedBy = nil
+        #expect(summary(of: report).contains("has not closed in the time it had"))
+        #expect(report.bytesPerSecond == 500)
+    }
+
+    @Test func summaryOfABindingHoldsTheIDs() {
+        #expect(
+            BindReport.full.line
+                == "eth1: dma-buf of 4096 bytes, rx id 3 on queues 6-7, tx id 4")
+    }
+
     @Test func summaryForPeopleHoldsTheFigures() throws {
-        let text = summary(of: try .full)
+        let text = summary(of: try ReceiveReport.full)
         #expect(text.contains("eth1, queues 7, driver labnic"))
         #expect(text.contains("1000 bytes in 2.000 s"))
         #expect(text.contains("999 bytes (99.900 %), 3 fragments"))

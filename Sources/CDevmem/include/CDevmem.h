@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/errqueue.h>
 #include <linux/ethtool.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -18,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 /* asm-generic/socket.h of Linux 6.12; parisc and sparc have numbers of their own. */
 #if defined(__hppa__)
@@ -82,6 +84,7 @@ static const unsigned long cdm_UDMABUF_CREATE = UDMABUF_CREATE;
 static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
 static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 
+static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;
 static const int cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE;
 
 static const uint32_t cdm_RX_CLS_LOC_SPECIAL = RX_CLS_LOC_SPECIAL;
@@ -92,6 +95,8 @@ static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
  * GNU extensions. Not visible here: a module that defined _GNU_SOURCE in its header would see other
  * layouts of the C library's types than the modules it is imported beside.
  */
+extern const int cdm_F_SETPIPE_SZ;
+extern const int cdm_O_DIRECT;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;
 extern const unsigned int cdm_MFD_CLOEXEC;
@@ -108,10 +113,16 @@ extern const int cdm_SOCK_CLOEXEC;
 extern const int cdm_SOCK_NONBLOCK;
 extern const int cdm_MSG_DONTWAIT;
 extern const int cdm_MSG_NOSIGNAL;
+extern const int cdm_MSG_ERRQUEUE;
+extern const int cdm_MSG_ZEROCOPY;
+extern const int cdm_SHUT_WR;
+extern const int cdm_IPPROTO_IP;
+extern const int cdm_IPPROTO_TCP;
 extern const int cdm_IPPROTO_IPV6;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
+int cdm_pidfd_open(pid_t pid);
 int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
 int cdm_memfd_create(const char *name, unsigned int flags);

@@ -209,7 +209,7 @@ let requests: [RefusedRequest] = [
                 KernelAnswer(
                     "the id is no binding for sending, zero-copy is not on, or the route's device "
                         + "has no scatter-gather",
-                    "bind for sending; ethtool -K IFACE sg on")
+                    "the binding is gone, or the NIC cannot send scattered memory")
             ),
             (
                 .badAddress,
@@ -219,11 +219,13 @@ let requests: [RefusedRequest] = [
                 .operationNotSupportedByDevice,
                 KernelAnswer(
                     "the route leads out of another device than the bound one, as with VLAN or bond",
-                    "bind the device of the route, and the socket to it (SO_BINDTODEVICE)")
+                    "the route to the peer does not lead through the NIC that the dma-buf is bound to; "
+                        + "ip route get shows it, --pin forces it")
             ),
             (
                 .noRouteToHost,
-                KernelAnswer("the route is gone", "ip route get shows where the peer is")
+                KernelAnswer(
+                    "a route that was there is not found again", "the route to the peer is gone")
             ),
             (
                 .noBufferSpace,
@@ -235,8 +237,8 @@ let requests: [RefusedRequest] = [
                 .messageTooLong,
                 KernelAnswer("more than 1024 pieces in one call", "send fewer at once")
             ),
-            (.connectionReset, KernelAnswer("the connection was cut", peerGaveUp)),
-            (.brokenPipe, KernelAnswer("the connection is closed", peerGaveUp)),
+            (.connectionReset, KernelAnswer("the connection was cut", readerGaveUp)),
+            (.brokenPipe, KernelAnswer("the connection is closed", readerGaveUp)),
         ]),
     // ethnl_set_rings of net/ethtool/rings.c.
     RefusedRequest(
@@ -263,3 +265,4 @@ let requests: [RefusedRequest] = [
 ]
 
 private let peerGaveUp = "the peer gave up before its stream ended"
+private let readerGaveUp = "the peer gave up before the stream ended"

@@ -32,4 +32,25 @@ public struct Mapping: ~Copyable {
     ) throws(Failure) -> Result {
         try body(UnsafeRawBufferPointer(start: base, count: count))
     }
+
+    /// Lends the memory for writing; the pointer must not outlive the closure.
+    borrowing func withUnsafeMutableBytes<Result, Failure: Error>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeMutableRawBufferPointer(start: base, count: count))
+    }
+
+    /// Maps fresh memory that no descriptor stands for.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    init(anonymous count: Int) throws(DevmemError) {
+        let base = mmap(
+            nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)
+        guard let base, base != MAP_FAILED else {
+            throw DevmemError(
+                .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
+        }
+        self.base = base
+        self.count = count
+    }
 }

@@ -2,6 +2,9 @@ import CDevmem
 import Glibc
 import SystemPackage
 
+/// Bytes of a page of memory.
+var systemPageSize: UInt32 { UInt32(getpagesize()) }
+
 /// A dma-buf of host memory made by the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c), and
 /// this process's view of the same pages.
 public struct Udmabuf: ~Copyable {
@@ -28,7 +31,7 @@ public struct Udmabuf: ~Copyable {
     /// - Throws: `DevmemError` of kind `invalid` for a size that cannot be, `system` if there is
     ///   no udmabuf driver or no memory; the limits of the running kernel are in the message.
     public init(size: UInt64, hugePages: Bool = false) throws(DevmemError) {
-        let page = hugePages ? Self.hugePageSize : UInt64(getpagesize())
+        let page = hugePages ? Self.hugePageSize : UInt64(systemPageSize)
         let call = "make a dma-buf of \(size) bytes"
         guard size > 0, size % page == 0, let length = Int(exactly: size) else {
             throw DevmemError(
@@ -125,8 +128,29 @@ public struct Udmabuf: ~Copyable {
         return result
     }
 
-    private borrowing func synchronize(_ direction: UInt64) throws(DevmemError) {
-        var request = dma_buf_sync(flags: direction | UInt64(DMA_BUF_SYNC_READ))
+    /// Lends memory for the CPU to write what the NIC is to read.
+    ///
+    /// - Parameter body: what writes; the pointer must not outlive it.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
+    borrowing func withWritableBytes<Result>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        try synchronize(UInt64(DMA_BUF_SYNC_START), UInt64(DMA_BUF_SYNC_WRITE))
+        let result: Result
+        do throws(DevmemError) {
+            result = try mapping.withUnsafeMutableBytes(body)
+        } catch {
+            try? synchronize(UInt64(DMA_BUF_SYNC_END), UInt64(DMA_BUF_SYNC_WRITE))
+            throw error
+        }
+        try synchronize(UInt64(DMA_BUF_SYNC_END), UInt64(DMA_BUF_SYNC_WRITE))
+        return result
+    }
+
+    private borrowing func synchronize(
+        _ phase: UInt64, _ direction: UInt64 = UInt64(DMA_BUF_SYNC_READ)
+    ) throws(DevmemError) {
+        var request = dma_buf_sync(flags: phase | direction)
         try retrying("synchronise the dma-buf") {
             cdm_ioctl(descriptor.rawValue, cdm_DMA_BUF_IOCTL_SYNC, &request)
         }

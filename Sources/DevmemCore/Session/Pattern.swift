@@ -29,6 +29,32 @@ public struct Pattern: Equatable, Sendable {
     }
 }
 
+/// Several periods of a pattern, so that many bytes are dealt with at once wherever in the period
+/// they start. Pure.
+struct PatternBlock: Sendable {
+    /// Bytes of one period.
+    let period: Int
+    let bytes: [UInt8]
+
+    init(_ pattern: Pattern) {
+        period = pattern.bytes.count
+        bytes = [UInt8]((0..<65536 / period + 2).lazy.flatMap { _ in pattern.bytes })
+    }
+
+    /// Writes the pattern as it stands at a position of the stream.
+    func copy(from position: UInt64, to memory: UnsafeMutableRawBufferPointer) {
+        var phase = Int(position % UInt64(period))
+        var done = 0
+        while done < memory.count {
+            let count = min(memory.count - done, bytes.count - phase)
+            UnsafeMutableRawBufferPointer(rebasing: memory[done..<done + count])
+                .copyBytes(from: bytes[phase..<phase + count])
+            phase = (phase + count) % period
+            done += count
+        }
+    }
+}
+
 /// Compares a stream, piece by piece, with a pattern. Pure.
 public struct PatternChecker: Sendable {
     /// One wrong byte.
@@ -42,7 +68,6 @@ public struct PatternChecker: Sendable {
     }
 
     private let period: Int
-    /// Several periods, so that a comparison covers many bytes wherever in the period it starts.
     private let block: [UInt8]
     private var phase = 0
 
@@ -55,10 +80,9 @@ public struct PatternChecker: Sendable {
 
     /// Starts at the beginning of the pattern.
     public init(_ pattern: Pattern) {
-        period = pattern.bytes.count
-        let repeats = 65536 / period + 2
-        block = [UInt8](
-            (0..<repeats).lazy.flatMap { _ in pattern.bytes })
+        let several = PatternBlock(pattern)
+        period = several.period
+        block = several.bytes
     }
 
     /// Compares the next bytes of the stream.

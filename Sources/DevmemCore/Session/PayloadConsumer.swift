@@ -11,6 +11,15 @@ public struct PayloadConsumer: ~Copyable {
         checker = pattern.map { PatternChecker($0) }
     }
 
+    /// How payload compared so far; nil if it is not compared.
+    var validation: ReceiveReport.Validation? {
+        checker.map {
+            ReceiveReport.Validation(
+                checkedBytes: $0.checkedBytes, wrongBytes: $0.wrongBytes,
+                firstMismatch: $0.firstMismatch)
+        }
+    }
+
     /// Whether the CPU looks at payload at all.
     var readsPayload: Bool {
         if checker != nil { return true }

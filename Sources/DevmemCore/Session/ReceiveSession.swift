@@ -162,11 +162,7 @@ private func receiveBound(
     report.userSeconds = cpuAfter.user - cpuBefore.user
     report.systemSeconds = cpuAfter.system - cpuBefore.system
     report.counts = receiver.counts
-    if let checker = consumer.checker {
-        report.validation = ReceiveReport.Validation(
-            checkedBytes: checker.checkedBytes, wrongBytes: checker.wrongBytes,
-            firstMismatch: checker.firstMismatch)
-    }
+    report.validation = consumer.validation
 }
 
 private enum Arrival: ~Copyable {
@@ -187,7 +183,8 @@ private func awaitPeer(
     }
 }
 
-private func processorTime() -> (user: Double, system: Double) {
+/// Processor time of this process in seconds.
+func processorTime() -> (user: Double, system: Double) {
     var usage = rusage()
     getrusage(RUSAGE_SELF.rawValue, &usage)
     func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }

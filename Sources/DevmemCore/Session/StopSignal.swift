@@ -33,16 +33,30 @@ public struct StopSignal: ~Copyable {
         try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
     }
 
+    /// A signal that has arrived.
+    struct Arrival: Equatable {
+        let signal: Int32
+        /// Whether a terminal sent it, which sends to all processes in front of it alike.
+        let isFromTerminal: Bool
+    }
+
+    /// The code with which the kernel itself sends signals (asm-generic/siginfo.h).
+    private static let kernelCode: Int32 = 0x80
+
     /// The signal that has arrived, if one has.
-    public func pending() -> Int32? {
+    public func pending() -> Int32? { arrival()?.signal }
+
+    private func arrival() -> Arrival? {
         guard let number = rawValue else { return nil }
         var info = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size
         guard read(number, &info, size) == size else { return nil }
-        return Int32(info.ssi_signo)
+        return Arrival(
+            signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
     }
 
-    private var rawValue: Int32? {
+    /// The descriptor to poll for signals; nil if none can come.
+    var rawValue: Int32? {
         switch descriptor {
         case .some(let open): open.rawValue
         case .none: nil
@@ -60,12 +74,41 @@ public struct StopSignal: ~Copyable {
     func wait(
         for number: Int32, events: Int32, milliseconds: Int32 = -1
     ) throws(DevmemError) -> Wait {
+        let polled = try poll(for: number, events: events, milliseconds: milliseconds)
+        if polled.isSignalled, let signal = pending() { return .stopped(by: signal) }
+        return polled.count == 0 ? .timeout : .ready
+    }
+
+    /// Waits until a descriptor can be read, for as long as no signal arrives.
+    ///
+    /// - Returns: the signal; nil if the descriptor is ready first.
+    func arrival(before number: Int32) throws(DevmemError) -> Arrival? {
+        while true {
+            let polled = try poll(for: number, events: Int32(POLLIN), milliseconds: -1)
+            if polled.isSignalled { return arrival() }
+            if polled.count > 0 { return nil }
+        }
+    }
+
+    /// Waits until a signal arrives.
+    ///
+    /// - Returns: its number.
+    /// - Throws: `DevmemError` of kind `system` if waiting fails.
+    public func arrived() throws(DevmemError) -> Int32 {
+        while true {
+            // No descriptor has the number -1; poll(2) leaves it out.
+            if case .stopped(let signal) = try wait(for: -1, events: 0) { return signal }
+        }
+    }
+
+    private func poll(
+        for number: Int32, events: Int32, milliseconds: Int32
+    ) throws(DevmemError) -> (count: Int32, isSignalled: Bool) {
         var watched = [
             pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
             pollfd(fd: number, events: Int16(events), revents: 0),
         ]
-        let count = try retrying("wait") { poll(&watched, 2, milliseconds) }
-        if watched[0].revents != 0, let signal = pending() { return .stopped(by: signal) }
-        return count == 0 ? .timeout : .ready
+        let count = try retrying("wait") { Glibc.poll(&watched, 2, milliseconds) }
+        return (count, watched[0].revents != 0)
     }
 }

@@ -22,9 +22,9 @@ public struct Listener: ~Copyable {
                 cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK, 0)
         }
         let socket = Descriptor(owning: number)
-        try set(socket, SOL_SOCKET, SO_REUSEADDR, 1, call)
+        try setOption(socket, SOL_SOCKET, SO_REUSEADDR, 1, call)
         if wanted.address.isIPv6 && wanted.address.isWildcard {
-            try set(socket, cdm_IPPROTO_IPV6, IPV6_V6ONLY, 0, call)
+            try setOption(socket, cdm_IPPROTO_IPV6, IPV6_V6ONLY, 0, call)
         }
         do throws(DevmemError) {
             try retrying(call) { wanted.withSocketAddress { bind(socket.rawValue, $0, $1) } }
@@ -86,7 +86,8 @@ private func explain(_ error: DevmemError) -> DevmemError {
     }
 }
 
-private func set(
+/// Sets a socket option that is a number.
+func setOption(
     _ socket: borrowing Descriptor, _ level: Int32, _ option: Int32, _ value: Int32, _ call: String
 ) throws(DevmemError) {
     let number = socket.rawValue
@@ -97,7 +98,8 @@ private func set(
     }
 }
 
-private func localEndpoint(of socket: Int32) -> Endpoint? {
+/// The address that a socket has at this end.
+func localEndpoint(of socket: Int32) -> Endpoint? {
     var storage = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     return withUnsafeMutablePointer(to: &storage) {

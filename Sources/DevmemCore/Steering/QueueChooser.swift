@@ -6,6 +6,8 @@ struct QueueChooser {
     let interface: String
     /// Steering in place that the choice is made under; nil if there is none.
     let applied: SteeringPlan.Applied?
+    /// Whether RSS contexts of others may point at the queues too.
+    var sharesContexts = false
 
     private var call: String { "choose queues of \(interface)" }
     private var ids: [UInt32] { snapshot.receiveQueues.map(\.id).sorted() }
@@ -89,7 +91,7 @@ struct QueueChooser {
                 advice: "choose another with --queues")
         }
         let others = snapshot.contexts.filter { context in
-            context.id != 0 && applied?.contexts.contains(context.id) != true
+            !sharesContexts && context.id != 0 && applied?.contexts.contains(context.id) != true
         }
         if let context = others.first(where: { $0.indirection.contains(id) }) {
             return Hindrance(

@@ -29,7 +29,9 @@ public struct SteeringPlan: Equatable, Sendable {
     init(
         for wish: SteeringWish, on snapshot: NICSnapshot, interface name: String, applied: Applied?
     ) throws(DevmemError) {
-        let choice = QueueChooser(snapshot: snapshot, interface: name, applied: applied)
+        let choice = QueueChooser(
+            snapshot: snapshot, interface: name, applied: applied,
+            sharesContexts: wish.sharesContexts)
         queues = try choice.choose(wish.queues)
         try Self.refuseXDP(snapshot, name)
         try planHeaderSplit(snapshot, name, isSet: applied != nil)

@@ -78,15 +78,18 @@ public struct SteeringWish: Equatable, Sendable {
     public var spread: FlowSpread
     /// What becomes of the main RSS table.
     public var table: TableStyle
+    /// Whether RSS contexts of others may point at the queues too.
+    public var sharesContexts: Bool
 
     /// Makes a wish from its parts.
     public init(
         queues: QueueChoice, flows: [SteeringFlow], spread: FlowSpread = .roundRobin,
-        table: TableStyle = .minimal
+        table: TableStyle = .minimal, sharesContexts: Bool = false
     ) {
         self.queues = queues
         self.flows = flows
         self.spread = spread
         self.table = table
+        self.sharesContexts = sharesContexts
     }
 }

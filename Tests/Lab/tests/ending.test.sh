@@ -126,7 +126,7 @@ test_split_threshold_comes_back() {
     local round
     for round in 1 2; do
         start_serve --verbose --listen "$near4:5201" --discard --json
-        expect_line messages 'split packets of any size (hds-thresh was 256)'
+        expect_line messages 'set hds-thresh 0 (it is 256)'
         # Smaller than the threshold, so only a threshold of zero lets it be split.
         printf 'few bytes' | send "$near4" 5201
         serve_ok

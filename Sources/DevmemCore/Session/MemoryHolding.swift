@@ -1,0 +1,138 @@
+public import Logging
+
+/// What memory to bind to a NIC, and how.
+public struct HoldingRequest: Sendable {
+    /// Receive queues to bind; nil for none.
+    public var queues: QueueChoice?
+    /// Whether the memory may be sent from.
+    public var transmits: Bool
+    /// Size of the dma-buf in bytes.
+    public var memory: UInt64
+    /// Bytes of the pieces that the NIC fills; nil for one page.
+    public var pageSize: UInt32?
+    /// How to steer the NIC; its queues do not count. Nil to leave its settings alone.
+    public var steering: SteeringWish?
+
+    /// Makes a request from its parts.
+    public init(
+        queues: QueueChoice?, transmits: Bool, memory: UInt64, pageSize: UInt32?,
+        steering: SteeringWish?
+    ) {
+        self.queues = queues
+        self.transmits = transmits
+        self.memory = memory
+        self.pageSize = pageSize
+        self.steering = steering
+    }
+}
+
+/// A dma-buf bound to a NIC, with the NIC steered for it if that is asked for; all of it is undone
+/// when this value is released or goes away.
+public struct MemoryHolding: ~Copyable {
+    /// The dma-buf.
+    public let memory: Udmabuf
+    /// The receive queues that it is bound to.
+    public let queues: [UInt32]
+    // Declared in the order in which they must go: the kernel lets header split be turned off only
+    // when nothing is bound.
+    private var receive: ReceiveBinding?
+    private var transmit: TransmitBinding?
+    private var steering: SteeringTransaction?
+
+    /// Steers the NIC, makes a dma-buf and binds it.
+    ///
+    /// - Parameters:
+    ///   - request: what to bind.
+    ///   - interface: the NIC.
+    ///   - logger: is told of each change of the NIC at level debug.
+    /// - Throws: `DevmemError` as steering, memory or the binding fail; nothing is left then.
+    public init(
+        _ request: HoldingRequest, on interface: NetworkInterface, logger: Logger
+    ) throws(DevmemError) {
+        let memory = try Udmabuf(
+            size: request.memory,
+            hugePages: request.pageSize.map { $0 > systemPageSize } ?? false)
+        let steering = try Self.steer(request, interface, logger)
+        let queues = try Self.queues(request, steering, interface)
+        let receive = try Self.bindReceive(memory, queues, request.pageSize, interface)
+        let transmit = try Self.bindTransmit(memory, request.transmits, interface)
+        self.memory = memory
+        self.queues = queues
+        self.steering = steering
+        self.receive = receive
+        self.transmit = transmit
+    }
+
+    /// The kernel's id of the binding for receiving, if there is one.
+    public var receiveID: UInt32? {
+        switch receive {
+        case .some(let binding): binding.id
+        case .none: nil
+        }
+    }
+
+    /// The kernel's id of the binding for sending, if there is one.
+    public var transmitID: UInt32? {
+        switch transmit {
+        case .some(let binding): binding.id
+        case .none: nil
+        }
+    }
+
+    /// What is no hindrance but worth knowing, a sentence each.
+    public var notes: [String] {
+        switch steering {
+        case .some(let transaction): transaction.notes
+        case .none: []
+        }
+    }
+
+    /// Unbinds the memory and puts the NIC's settings back.
+    ///
+    /// - Throws: `DevmemError`, the first setting that could not be put back.
+    public mutating func release() throws(DevmemError) {
+        receive = nil
+        transmit = nil
+        try steering?.restore()
+        steering = nil
+    }
+
+    private static func steer(
+        _ request: HoldingRequest, _ interface: NetworkInterface, _ logger: Logger
+    ) throws(DevmemError) -> SteeringTransaction? {
+        guard let queues = request.queues, var wish = request.steering else { return nil }
+        wish.queues = queues
+        return try SteeringTransaction(
+            applying: wish, to: interface, as: "devmemtcp bind", logger: logger)
+    }
+
+    private static func queues(
+        _ request: HoldingRequest, _ steering: borrowing SteeringTransaction?,
+        _ interface: NetworkInterface
+    ) throws(DevmemError) -> [UInt32] {
+        guard let choice = request.queues else { return [] }
+        switch steering {
+        case .some(let transaction): return transaction.queues
+        case .none:
+            return try QueueChooser(
+                snapshot: NICSnapshot(of: interface), interface: interface.name, applied: nil
+            ).choose(choice)
+        }
+    }
+
+    private static func bindReceive(
+        _ memory: borrowing Udmabuf, _ queues: [UInt32], _ pageSize: UInt32?,
+        _ interface: NetworkInterface
+    ) throws(DevmemError) -> ReceiveBinding? {
+        guard !queues.isEmpty else { return nil }
+        return try ReceiveBinding(
+            dmabuf: memory.descriptor, interface: interface, queues: queues, pageSize: pageSize)
+    }
+
+    private static func bindTransmit(
+        _ memory: borrowing Udmabuf, _ wanted: Bool, _ interface: NetworkInterface
+    ) throws(DevmemError) -> TransmitBinding? {
+        guard wanted else { return nil }
+        return try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
+    }
+}

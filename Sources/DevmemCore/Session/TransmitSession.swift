@@ -1,0 +1,152 @@
+import Glibc
+public import Logging
+import SystemPackage
+
+/// What a transmit session shall do.
+public struct TransmitRequest: Sendable {
+    /// The NIC; nil to find it by the route to the peer.
+    public var interface: String?
+    /// Where to connect to.
+    public var peer: Endpoint
+    /// The address to come from; nil for the kernel's choice.
+    public var local: Endpoint?
+    /// Size of the dma-buf in bytes.
+    public var memory: UInt64
+    /// The most bytes that one send takes.
+    public var chunk: UInt64
+    /// Whether to send ordinary memory, as any program does.
+    public var usesHostMemory: Bool
+    /// Whether the connection is pinned to the NIC, whatever the routes say.
+    public var isPinned: Bool
+    /// Seconds that the peer has for closing once everything is acknowledged; nil for any time.
+    public var wait: Double?
+
+    /// Makes a request from its parts.
+    public init(
+        interface: String?, peer: Endpoint, local: Endpoint?, memory: UInt64, chunk: UInt64,
+        usesHostMemory: Bool, isPinned: Bool, wait: Double?
+    ) {
+        self.interface = interface
+        self.peer = peer
+        self.local = local
+        self.memory = memory
+        self.chunk = chunk
+        self.usesHostMemory = usesHostMemory
+        self.isPinned = isPinned
+        self.wait = wait
+    }
+}
+
+/// Sends a stream from device memory over one TCP connection, and takes what comes back.
+///
+/// - Parameters:
+///   - request: what to do.
+///   - source: the payload.
+///   - consumer: what to do with what the peer sends.
+///   - stop: signals that end the session in good order.
+///   - connected: called with this end's address and the NIC's name.
+///   - progress: called after each round of sends, with the payload bytes so far; must be quick.
+///   - logger: is told what is done at level debug.
+/// - Returns: what was sent, also if a signal or a failure cut it short; `failure` tells.
+/// - Throws: `DevmemError` if it could not begin.
+public func send(
+    _ request: TransmitRequest, source: inout PayloadSource, consumer: inout PayloadConsumer,
+    stop: borrowing StopSignal, connected: (Endpoint, String?) -> Void,
+    progress: (UInt64) -> Void, logger: Logger
+) throws(DevmemError) -> TransmitReport {
+    do throws(DevmemError) {
+        let interface = try chooseInterface(request)
+        let memory = try makeMemory(request, interface)
+        var report = TransmitReport(
+            interface: request.usesHostMemory ? nil : interface?.name,
+            driver: request.usesHostMemory ? nil : interface?.driver,
+            memoryBytes: UInt64(memory.size), peer: request.peer.description)
+        let connection = try Connection(
+            to: request.peer, from: request.local, pinnedTo: request.isPinned ? interface : nil)
+        if case .stopped(let signal) = try stop.wait(
+            for: connection.rawValue, events: Int32(POLLOUT))
+        {
+            report.stoppedBy = signal
+            consumer.abandon()
+            return report
+        }
+        try connection.finishConnecting()
+        report.local = connection.local?.description
+        try checkRoute(connection, interface, request)
+        if memory.isDevice { try connection.enableZerocopy() }
+        connected(connection.local ?? request.peer, interface?.name)
+        try consumer.begin()
+        try transmit(
+            request, connection, memory, &source, &consumer, stop, progress, &report)
+        return report
+    } catch {
+        consumer.abandon()
+        throw error
+    }
+}
+
+private func chooseInterface(
+    _ request: TransmitRequest
+) throws(DevmemError) -> NetworkInterface? {
+    if let name = request.interface { return try NetworkInterface(named: name) }
+    if request.usesHostMemory && !request.isPinned { return nil }
+    if request.peer.scope != 0 {
+        return try NetworkInterface(named: interfaceName(request.peer.scope))
+    }
+    return try NetworkInterface(leadingTo: request.peer)
+}
+
+private func makeMemory(
+    _ request: TransmitRequest, _ interface: NetworkInterface?
+) throws(DevmemError) -> SendMemory {
+    guard !request.usesHostMemory, let interface else {
+        return try SendMemory(host: request.memory)
+    }
+    return try SendMemory(device: request.memory, interface: interface)
+}
+
+/// Device memory can only leave through the NIC that it is bound to; the kernel says so only when
+/// it is sent.
+private func checkRoute(
+    _ connection: borrowing Connection, _ interface: NetworkInterface?, _ request: TransmitRequest
+) throws(DevmemError) {
+    guard !request.usesHostMemory, !request.isPinned, let interface, let local = connection.local,
+        let holder = try? NetworkInterface(holding: local.address.unmapped), holder != interface
+    else { return }
+    throw DevmemError(
+        .invalid, call: "send to \(connection.peer) through \(interface.name)",
+        errno: .operationNotSupportedByDevice,
+        message: "the route leads through \(holder.name), from \(local.address)",
+        advice: "--interface \(holder.name), or --pin forces \(interface.name)")
+}
+
+private func transmit(
+    _ request: TransmitRequest, _ connection: borrowing Connection, _ memory: borrowing SendMemory,
+    _ source: inout PayloadSource, _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
+    _ progress: (UInt64) -> Void, _ report: inout TransmitReport
+) throws(DevmemError) {
+    let capacity = source.ringCapacity(of: memory.size)
+    guard capacity > 0 else {
+        throw DevmemError(
+            .invalid, call: "send a pattern", message: "the memory is smaller than one period")
+    }
+    var sender = PayloadSender(capacity: capacity, chunk: Int(clamping: request.chunk))
+    let begun = ContinuousClock.now
+    let cpuBefore = processorTime()
+    do throws(DevmemError) {
+        let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
+        let end = try sender.run(
+            connection, memory: memory, source: &source, consumer: &consumer, wait: wait,
+            stop: stop, progress: progress)
+        if case .stopped(let signal) = end { report.stoppedBy = signal }
+    } catch {
+        report.failure = error.description
+    }
+    let cpuAfter = processorTime()
+    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
+    report.userSeconds = cpuAfter.user - cpuBefore.user
+    report.systemSeconds = cpuAfter.system - cpuBefore.system
+    report.counts = sender.counts
+    report.peerClosed = sender.peerClosed
+    report.validation = consumer.validation
+}

@@ -1,0 +1,52 @@
+import Glibc
+import SystemPackage
+
+/// A user of this host, as whom a program may be run.
+public struct UserIdentity: Equatable, Sendable {
+    /// The user's name.
+    public let name: String
+    private let user: uid_t
+    private let group: gid_t
+
+    /// Looks a user up by name.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if there is none.
+    public init(named name: String) throws(DevmemError) {
+        var entry = passwd()
+        var buffer = [CChar](repeating: 0, count: 16384)
+        var found: UnsafeMutablePointer<passwd>?
+        let code = getpwnam_r(name, &entry, &buffer, buffer.count, &found)
+        guard code == 0, found != nil else {
+            throw DevmemError(
+                .invalid, call: "look up user \(name)",
+                errno: code == 0 ? nil : Errno(rawValue: code),
+                message: code == 0 ? "there is none" : nil)
+        }
+        self.name = name
+        user = entry.pw_uid
+        group = entry.pw_gid
+    }
+
+    /// Makes this process that user's for good: groups first, as later there is no right to.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses.
+    public func assume() throws(DevmemError) {
+        let call = "become user \(name)"
+        try retrying(call) { initgroups(name, group) }
+        try retrying(call) { setgid(group) }
+        try retrying(call) { setuid(user) }
+    }
+}
+
+/// Replaces this process's program, searched for in PATH if its name has no slash.
+///
+/// - Parameter arguments: the program's name and arguments.
+/// - Returns: why it could not; it does not return otherwise.
+public func execute(_ arguments: [String]) -> DevmemError {
+    let name = arguments.first ?? ""
+    let code = withCStrings(arguments) { argv in
+        execvp(name, argv)
+        return errno
+    }
+    return DevmemError(.system, call: "run \(name)", errno: Errno(rawValue: code))
+}

@@ -1,0 +1,208 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+extension Connection {
+    /// Begins to connect to a peer; `finishConnecting()` tells how that ended.
+    ///
+    /// - Parameters:
+    ///   - peer: the other end.
+    ///   - local: the address to come from; nil for the kernel's choice.
+    ///   - device: the interface that the connection is pinned to; nil to follow the routes.
+    /// - Throws: `DevmemError` of kind `system` if the address cannot be used or there is no route.
+    init(
+        to peer: Endpoint, from local: Endpoint?, pinnedTo device: NetworkInterface?
+    ) throws(DevmemError) {
+        let call = "connect to \(peer)"
+        let number = try retrying(call) {
+            Glibc.socket(
+                peer.address.isIPv6 ? AF_INET6 : AF_INET,
+                cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK, 0)
+        }
+        let socket = Descriptor(owning: number)
+        if let device { try Self.pin(socket, to: device) }
+        if let local {
+            try setOption(socket, SOL_SOCKET, SO_REUSEADDR, 1, call)
+            try retrying("bind to \(local)") {
+                local.withSocketAddress { bind(socket.rawValue, $0, $1) }
+            }
+        }
+        do throws(DevmemError) {
+            try retrying(call) {
+                peer.withSocketAddress { Glibc.connect(socket.rawValue, $0, $1) }
+            }
+        } catch {
+            guard error.errno == .nowInProgress else { throw explainConnect(error) }
+        }
+        self.init(owning: socket, peer: peer)
+    }
+
+    private static func pin(
+        _ socket: borrowing Descriptor, to device: NetworkInterface
+    ) throws(DevmemError) {
+        let number = socket.rawValue
+        try retrying("pin the connection to \(device.name)") {
+            device.name.withCString {
+                setsockopt(number, SOL_SOCKET, SO_BINDTODEVICE, $0, socklen_t(strlen($0)))
+            }
+        }
+    }
+
+    /// Whether connecting has succeeded, once the socket can be written to.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with why it has not.
+    func finishConnecting() throws(DevmemError) {
+        guard let error = pendingError() else { return }
+        throw explainConnect(
+            DevmemError(.system, call: "connect to \(peer)", errno: error))
+    }
+
+    /// The connection's own error, which reading it clears; nil if there is none.
+    func pendingError() -> Errno? {
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(rawValue, SOL_SOCKET, SO_ERROR, &code, &length) == 0, code != 0 else {
+            return nil
+        }
+        return Errno(rawValue: code)
+    }
+
+    /// This end's address.
+    var local: Endpoint? { localEndpoint(of: rawValue) }
+
+    /// Lets sends leave their memory with the kernel until it says that it is done.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
+    func enableZerocopy() throws(DevmemError) {
+        let number = rawValue
+        try retrying("turn SO_ZEROCOPY on") {
+            withUnsafePointer(to: Int32(1)) {
+                setsockopt(
+                    number, SOL_SOCKET, SO_ZEROCOPY, $0, socklen_t(MemoryLayout<Int32>.size))
+            }
+        }
+    }
+
+    /// What one send call did.
+    enum Sent: Equatable {
+        /// Took so many bytes.
+        case bytes(Int)
+        /// Nothing: the peer or the network is slower.
+        case wouldBlock
+        /// Nothing: too many sends wait for their completion (net.core.optmem_max).
+        case noBuffers
+    }
+
+    /// Sends stretches of a bound dma-buf, without waiting (`tcp_sendmsg_locked` of
+    /// net/ipv4/tcp.c). The addresses that the call has are offsets in the dma-buf.
+    ///
+    /// - Parameters:
+    ///   - stretches: the first, and if it is not empty the second, in stream order.
+    ///   - control: the control message that names the binding.
+    /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
+    func sendDevice(
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        control: UnsafeMutableRawBufferPointer
+    ) throws(DevmemError) -> Sent {
+        try send(stretches, base: nil, control: control, flags: cdm_MSG_ZEROCOPY)
+    }
+
+    /// Sends stretches of ordinary memory, without waiting.
+    ///
+    /// - Parameters:
+    ///   - stretches: the first, and if it is not empty the second, in stream order.
+    ///   - base: where in memory their offsets start.
+    /// - Throws: `DevmemError` of kind `system`.
+    func sendHost(
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        base: UnsafeMutableRawPointer
+    ) throws(DevmemError) -> Sent {
+        let none = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        return try send(stretches, base: base, control: none, flags: 0)
+    }
+
+    private func send(
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        base: UnsafeMutableRawPointer?, control: UnsafeMutableRawBufferPointer, flags: Int32
+    ) throws(DevmemError) -> Sent {
+        func vector(_ stretch: SendRing.Stretch) -> iovec {
+            let address = UInt(bitPattern: base) + UInt(stretch.offset)
+            return iovec(
+                iov_base: UnsafeMutableRawPointer(bitPattern: address), iov_len: stretch.count)
+        }
+        var vectors = (vector(stretches.first), vector(stretches.second))
+        var code: Int32 = 0
+        let count = withUnsafeMutableBytes(of: &vectors) { raw -> Int in
+            var message = msghdr()
+            message.msg_iov = raw.assumingMemoryBound(to: iovec.self).baseAddress
+            message.msg_iovlen = stretches.second.count > 0 ? 2 : 1
+            message.msg_control = control.baseAddress
+            message.msg_controllen = control.count
+            while true {
+                let count = sendmsg(
+                    rawValue, &message, flags | cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
+                code = errno
+                if count >= 0 || code != EINTR { return count }
+            }
+        }
+        if count >= 0 { return .bytes(count) }
+        let error = Errno(rawValue: code)
+        if error == .wouldBlock { return .wouldBlock }
+        if error == .noBufferSpace { return .noBuffers }
+        throw explained(DevmemError(.system, call: "send to \(peer)", errno: error))
+    }
+
+    /// The next message of the error queue; nil if it is empty.
+    ///
+    /// - Parameter control: room for its control messages.
+    /// - Throws: `DevmemError` of kind `malformed` or `system` as `SendCompletion` has it.
+    func completion(
+        control: UnsafeMutableRawBufferPointer
+    ) throws(DevmemError) -> SendCompletion? {
+        var message = msghdr()
+        message.msg_control = control.baseAddress
+        message.msg_controllen = control.count
+        let count = recvmsg(rawValue, &message, cdm_MSG_ERRQUEUE | cdm_MSG_DONTWAIT)
+        guard count >= 0 else {
+            let error = Errno(rawValue: errno)
+            if error == .wouldBlock || error == .interrupted { return nil }
+            throw DevmemError(.system, call: "read the socket's error queue", errno: error)
+        }
+        let filled = UnsafeRawBufferPointer(
+            rebasing: UnsafeRawBufferPointer(control)[..<Int(message.msg_controllen)])
+        return try SendCompletion(readingErrorQueue: filled.bytes)
+    }
+
+    /// Receives ordinary payload, without waiting.
+    ///
+    /// - Parameter data: where to put it.
+    /// - Throws: `DevmemError` of kind `system`.
+    func receiveHost(
+        into data: UnsafeMutableRawBufferPointer
+    ) throws(DevmemError) -> Received {
+        let count = recv(rawValue, data.baseAddress, data.count, cdm_MSG_DONTWAIT)
+        if count > 0 { return .bytes(count, controlLength: 0) }
+        if count == 0 { return .end }
+        let error = Errno(rawValue: errno)
+        if error == .wouldBlock || error == .interrupted { return .wouldBlock }
+        throw DevmemError(.system, call: "receive from \(peer)", errno: error)
+    }
+
+    /// Says that nothing more will be sent; the other direction stays open.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the connection is gone.
+    func finishSending() throws(DevmemError) {
+        try retrying("end the stream to \(peer)") { shutdown(rawValue, cdm_SHUT_WR) }
+    }
+}
+
+private func explainConnect(_ error: DevmemError) -> DevmemError {
+    switch error.errno {
+    case .connectionRefused: error.advising("nobody listens there")
+    case .noRouteToHost, .networkUnreachable: error.advising("ip route get shows the way there")
+    case .timedOut: error.advising("it does not answer")
+    case .invalidArgument:
+        error.advising("a link-local address needs its interface: [ADDRESS%IFACE]:PORT")
+    default: error
+    }
+}

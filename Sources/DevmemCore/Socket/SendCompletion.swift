@@ -1,0 +1,147 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// What the kernel says of sends whose memory it no longer needs: a run of their numbers.
+public struct SendCompletion: Equatable, Sendable {
+    /// The first send, counted from zero on the socket; it wraps at 32 bits.
+    public var first: UInt32
+    /// The last send.
+    public var last: UInt32
+    /// Whether the kernel copied the data after all, which it cannot from device memory.
+    public var isCopied: Bool
+
+    /// How many sends.
+    public var count: UInt32 { last &- first &+ 1 }
+
+    /// Makes a completion from its values.
+    public init(first: UInt32, last: UInt32, isCopied: Bool) {
+        self.first = first
+        self.last = last
+        self.isCopied = isCopied
+    }
+
+    /// Reads one message of a socket's error queue (`__msg_zerocopy_callback` of net/core/skbuff.c
+    /// writes it). Pure, and safe on bytes that do not keep the rules.
+    ///
+    /// - Parameter control: the bytes of `msg_control` that the kernel filled.
+    /// - Throws: `DevmemError` of kind `malformed` if it is cut off or of another kind, `system` if
+    ///   it tells of an error of the connection.
+    public init(readingErrorQueue control: RawSpan) throws(DevmemError) {
+        let headerSize = MemoryLayout<cdm_cmsghdr>.size
+        var offset = 0
+        while control.byteCount - offset >= headerSize {
+            let header = control.unsafeLoadUnaligned(fromByteOffset: offset, as: cdm_cmsghdr.self)
+            guard header.cmsg_len >= headerSize, header.cmsg_len <= control.byteCount - offset
+            else { break }
+            let length = Int(header.cmsg_len)
+            if Self.isExtendedError(header) && length - headerSize >= Layout.size {
+                try self.init(extendedError: control, at: offset + headerSize)
+                return
+            }
+            let alignment = Int(cdm_cmsg_alignment)
+            offset += (length + alignment - 1) & ~(alignment - 1)
+        }
+        throw DevmemError(
+            .malformed, call: "read the socket's error queue",
+            message: "no extended error in \(control.byteCount) bytes")
+    }
+
+    private static func isExtendedError(_ header: cdm_cmsghdr) -> Bool {
+        header.cmsg_level == cdm_IPPROTO_IP && header.cmsg_type == IP_RECVERR
+            || header.cmsg_level == cdm_IPPROTO_IPV6 && header.cmsg_type == IPV6_RECVERR
+    }
+
+    private init(extendedError control: RawSpan, at start: Int) throws(DevmemError) {
+        func word(_ offset: Int) -> UInt32 {
+            control.unsafeLoadUnaligned(fromByteOffset: start + offset, as: UInt32.self)
+        }
+        func byte(_ offset: Int) -> UInt8 {
+            control.unsafeLoad(fromByteOffset: start + offset, as: UInt8.self)
+        }
+        let code = Errno(rawValue: Int32(truncatingIfNeeded: word(Layout.errno)))
+        guard byte(Layout.origin) == cdm_SO_EE_ORIGIN_ZEROCOPY, code.rawValue == 0 else {
+            throw DevmemError(
+                .system, call: "send", errno: code,
+                message: "origin \(byte(Layout.origin)) of the error queue")
+        }
+        self.init(
+            first: word(Layout.info), last: word(Layout.data),
+            isCopied: byte(Layout.code) & UInt8(SO_EE_CODE_ZEROCOPY_COPIED) != 0)
+    }
+
+    /// The offsets in `struct sock_extended_err` of linux/errqueue.h.
+    private enum Layout {
+        static let errno = 0
+        static let origin = 4
+        static let code = 6
+        static let info = 8
+        static let data = 12
+        static let size = 16
+    }
+}
+
+/// Which sends still need their memory, and up to where in the stream all before are done. Pure.
+public struct SendLedger: Sendable {
+    private struct Entry {
+        var end: UInt64
+        var isDone: Bool
+    }
+
+    private var entries: [Entry] = []
+    /// Entries before this one are done with and only wait to be cleared away.
+    private var head = 0
+    /// The number of the send at `head`.
+    private var firstNumber: UInt32
+
+    /// The position in the stream before which no memory is needed any more, in bytes.
+    public private(set) var freed: UInt64 = 0
+
+    /// Starts with nothing sent.
+    ///
+    /// - Parameter firstNumber: the number of the first send; zero on a new socket.
+    public init(firstNumber: UInt32 = 0) {
+        self.firstNumber = firstNumber
+    }
+
+    /// Sends that are not done.
+    public var outstanding: Int { entries.count - head }
+
+    /// Notes one successful send.
+    ///
+    /// - Parameter end: the position in the stream behind its last byte.
+    public mutating func sent(upTo end: UInt64) {
+        if head > 1024 && head * 2 > entries.count {
+            entries.removeFirst(head)
+            head = 0
+        }
+        entries.append(Entry(end: end, isDone: false))
+    }
+
+    /// Notes that sends are done; they may be reported in any order.
+    ///
+    /// - Throws: `DevmemError` of kind `malformed` if one of them was not sent or was done before.
+    public mutating func complete(_ completion: SendCompletion) throws(DevmemError) {
+        let start = Int(completion.first &- firstNumber)
+        let count = Int(completion.count)
+        guard count > 0, start < outstanding, count <= outstanding - start else {
+            throw unknown(completion)
+        }
+        for index in head + start..<head + start + count {
+            guard !entries[index].isDone else { throw unknown(completion) }
+            entries[index].isDone = true
+        }
+        while head < entries.count, entries[head].isDone {
+            freed = entries[head].end
+            head += 1
+            firstNumber &+= 1
+        }
+    }
+
+    private func unknown(_ completion: SendCompletion) -> DevmemError {
+        DevmemError(
+            .malformed, call: "read the socket's error queue",
+            message: "sends \(completion.first) to \(completion.last) are done, but "
+                + "\(outstanding) from \(firstNumber) are waited for")
+    }
+}

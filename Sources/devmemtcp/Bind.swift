@@ -1,0 +1,168 @@
+import ArgumentParser
+import DevmemCore
+import FoundationEssentials
+import Glibc
+import Logging
+import SystemPackage
+
+struct Bind: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Bind a dma-buf to a NIC and hold it, for a command or until a signal.",
+        discussion: """
+            A binding lives as long as the process that made it. This makes one for programs that \
+            do not, or may not: with a COMMAND it hands the dma-buf over as descriptor 3 and its \
+            ids in the environment, and undoes everything when the command ends.
+            """)
+
+    @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+    var interface: String
+
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp("What to run with the dma-buf, behind --.", valueName: "command"))
+    var command: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Receive queues to bind: 6-7, 1,3, 'last 2', or auto for a free one.",
+            valueName: "list"))
+    var rx: QueueSelection?
+
+    @Flag(name: .long, help: "Bind it for sending too.")
+    var tx = false
+
+    @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
+    var memory = ByteSize(bytes: 64 << 20)
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            """
+            Bytes of the pieces that the NIC fills, a power of two. More than a page takes huge \
+            pages.
+            """, valueName: "size"))
+    var pageSize: ByteSize?
+
+    @OptionGroup var flows: FlowOptions
+
+    @Flag(name: .long, help: "Leave the NIC's settings as they are.")
+    var noSteering = false
+
+    @Option(name: .long, help: ArgumentHelp("Run the command as this user.", valueName: "name"))
+    var user: String?
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if rx == nil && !tx { throw ValidationError("Give --rx, --tx or both.") }
+        if rx == nil && (pageSize != nil || !flows.flow.isEmpty || noSteering) {
+            throw ValidationError("--page-size, --flow and --no-steering go with --rx.")
+        }
+        if noSteering && !flows.flow.isEmpty {
+            throw ValidationError("--no-steering goes without --flow.")
+        }
+        if user != nil && command.isEmpty {
+            throw ValidationError("--user goes with a command.")
+        }
+        if let pageSize, UInt32(exactly: pageSize.bytes) == nil {
+            throw ValidationError("--page-size is too large.")
+        }
+    }
+
+    func run() throws {
+        try reporting {
+            let interface = try NetworkInterface(named: interface)
+            let user = try user.map { name throws(DevmemError) in try UserIdentity(named: name) }
+            let request = try request()
+            let stop = try StopSignal.ofUser()
+            var holding = try MemoryHolding(request, on: interface, logger: common.logger)
+            for note in holding.notes { common.logger.notice("\(interface.name): \(note)") }
+            let report = BindReport(interface: interface.name, request: request, holding: holding)
+            try show(report)
+            let environment = ProcessInfo.processInfo.environment
+            try announce { () throws(DevmemError) in
+                try Readiness(environment: environment).ready(status: report.line)
+            }
+            let status = try hold(holding, report, as: user, until: stop)
+            try announce { () throws(DevmemError) in
+                try Readiness(environment: environment).stopping()
+            }
+            try holding.release()
+            if status != 0 { throw ExitCode(status) }
+        }
+    }
+
+    private func request() throws(DevmemError) -> HoldingRequest {
+        let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
+        return HoldingRequest(
+            queues: rx?.choice, transmits: tx, memory: memory.bytes,
+            pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering)
+    }
+
+    /// A service manager that does not listen is no reason to let go.
+    private func announce(_ body: () throws(DevmemError) -> Void) throws {
+        do throws(DevmemError) { try body() } catch { common.logger.warning("\(error)") }
+    }
+
+    /// Standard output is the command's if there is one.
+    private func show(_ report: BindReport) throws {
+        let text = common.json ? try json(of: report) : report.line + "\n"
+        if command.isEmpty {
+            print(text, terminator: "")
+            fflush(nil)
+        } else if common.json || !common.quiet {
+            writeError(text)
+        }
+    }
+
+    /// Waits for the end and returns the exit status that it means.
+    private func hold(
+        _ holding: borrowing MemoryHolding, _ report: BindReport, as user: UserIdentity?,
+        until stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32 {
+        guard !command.isEmpty else { return 128 + (try stop.arrived()) }
+        let child: ChildProcess
+        do throws(DevmemError) {
+            // This program's own path: the environment's could lead elsewhere by now.
+            let prefix = user.map { ["/proc/self/exe", RunAs.name, $0.name, "--"] } ?? []
+            child = try ChildProcess(
+                prefix + command, environment: report.environment,
+                inheriting: holding.memory.descriptor.rawValue)
+        } catch {
+            writeError("devmemtcp: \(error)\n")
+            return Self.statusOfNoCommand(error)
+        }
+        return switch try child.wait(passing: stop) {
+        case .exited(let status): status
+        case .killed(let signal): 128 + signal
+        }
+    }
+
+    /// As shells have it: 127 for a command that is not there, 126 for one that does not run.
+    static func statusOfNoCommand(_ error: DevmemError) -> Int32 {
+        error.errno == .noSuchFileOrDirectory ? 127 : 126
+    }
+}
+
+/// Becomes a user and runs a command; `bind` calls it in the process that becomes the command.
+struct RunAs: ParsableCommand {
+    static let name = "run-as"
+    static let configuration = CommandConfiguration(
+        commandName: name, abstract: "Run a command as a user.", shouldDisplay: false)
+
+    @Argument var user: String
+    @Argument(parsing: .postTerminator) var command: [String] = []
+
+    func run() throws {
+        do throws(DevmemError) {
+            try UserIdentity(named: user).assume()
+        } catch {
+            writeError("devmemtcp: \(error)\n")
+            throw ExitCode(126)
+        }
+        let error = execute(command)
+        writeError("devmemtcp: \(error)\n")
+        throw ExitCode(Bind.statusOfNoCommand(error))
+    }
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import DevmemCore
+
+struct QueueCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queue", abstract: "Work on single queues of a NIC.",
+        subcommands: [Restart.self])
+
+    struct Restart: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Restart single receive queues while the others run on.",
+            discussion: """
+                Uses the kernel's queue API: a scratch dma-buf is bound to the queue for a moment. \
+                Other traffic is kept off the queue meanwhile.
+                """)
+
+        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+        var interface: String
+
+        @Argument(help: ArgumentHelp("The receive queues.", valueName: "queue"))
+        var queues: [UInt32]
+
+        @Flag(
+            name: .long,
+            help: "Restart a queue even if flow rules or RSS contexts of others lead to it.")
+        var force = false
+
+        @OptionGroup var common: CommonOptions
+
+        func run() throws {
+            try reporting {
+                let interface = try NetworkInterface(named: interface)
+                let stop = try StopSignal.ofUser()
+                var done: [QueueRestart] = []
+                for queue in queues {
+                    let restarted = try restart(
+                        queue: queue, of: interface, force: force, logger: common.logger)
+                    done.append(restarted)
+                    if !common.json { print(text(of: restarted)) }
+                    if let signal = stop.pending() { throw ExitCode(128 + signal) }
+                }
+                if common.json {
+                    try printJSON(RestartReport(interface: interface.name, queues: done))
+                }
+            }
+        }
+
+        private func text(of restarted: QueueRestart) -> String {
+            func change<Value: CustomStringConvertible & Equatable>(
+                _ before: Value?, _ after: Value?
+            ) -> String {
+                let words = [before, after].map { $0.map(\.description) ?? "unknown" }
+                return before == after ? words[0] : words.joined(separator: " -> ")
+            }
+            return "queue \(restarted.queue): page pool "
+                + "\(change(restarted.poolBefore, restarted.poolAfter)), NAPI "
+                + change(restarted.napiBefore, restarted.napiAfter)
+        }
+    }
+}
+
+/// What `queue restart` reports.
+struct RestartReport: Encodable {
+    private enum CodingKeys: CodingKey {
+        case version, interface, queues
+    }
+
+    let version = 1
+    var interface: String
+    var queues: [QueueRestart]
+}

@@ -1,0 +1,35 @@
+import DevmemCore
+
+/// A transmit report for people: one fact a line.
+func summary(of report: TransmitReport) -> String {
+    let counts = report.counts
+    var lines: [(String, String)] = []
+    if let interface = report.interface {
+        lines.append(("interface", interface + (report.driver.map { ", driver \($0)" } ?? "")))
+    }
+    lines.append(("connection", "\(report.local ?? "none") to \(report.peer)"))
+    lines.append(
+        (
+            "payload",
+            "\(counts.sentBytes) bytes in \(fixed(report.seconds, 3)) s, "
+                + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s"
+        ))
+    lines.append(("came back", "\(counts.receivedBytes) bytes"))
+    lines.append(
+        (
+            "calls",
+            "\(counts.inputCalls) read, \(counts.sendCalls) sendmsg, "
+                + "\(counts.completions) completions, \(counts.bufferWaits) waits for buffers"
+        ))
+    if counts.copiedSends > 0 { lines.append(("copied", "\(counts.copiedSends) sends")) }
+    lines.append(
+        (
+            "processor",
+            "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
+        ))
+    if let validation = report.validation { lines.append(("validation", text(of: validation))) }
+    if !report.peerClosed && report.failure == nil && report.stoppedBy == nil {
+        lines.append(("peer", "has not closed in the time it had"))
+    }
+    return aligned(lines)
+}
