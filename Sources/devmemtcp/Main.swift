@@ -12,7 +12,7 @@ struct Devmemtcp: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Serve.self, Connect.self, Bind.self, QueueCommand.self, Steer.self, Show.self,
-            RunAs.self,
+            Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
+            QueueCommand.self, RunAs.self,
         ])
 }

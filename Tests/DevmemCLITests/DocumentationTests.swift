@@ -185,6 +185,27 @@ private func sampleReport(of command: String) throws -> String {
         for key in keys { #expect(page.contains(key), "key \(key)") }
     }
 
+    @Test func manualNamesEveryKeyAndCheckOfDoctor() throws {
+        let page = try manual("devmemtcp-doctor.8")
+        let host = HostFacts()
+        let device = try NetworkDevice.full
+        let facts = NICFacts(of: device, memory: host.memoryDevices)
+        var checks = DevmemCore.checks(of: host) + DevmemCore.checks(of: facts) + [.noNIC]
+        checks[0].fix = "modprobe udmabuf"
+        var report = DoctorReport(host: host, devices: [device], checks: checks)
+        report.interfaces[0].memory = [
+            DoctorReport.Memory(
+                kind: "gpu", name: "0000:41:00.0", driver: "nvidia", node: "/dev/dri/renderD128",
+                distance: "same-switch")
+        ]
+        let keys = Set(try json(of: report).matches(of: /"([a-z_]+)":/).map { String($0.1) })
+        #expect(keys.count > 25)
+        for key in keys { #expect(page.contains(key), "key \(key)") }
+        for check in checks { #expect(page.contains(check.id), "check \(check.id)") }
+        for distance in DeviceDistance.allCases { #expect(page.contains(distance.rawValue)) }
+        for verdict in DoctorCheck.Verdict.allCases { #expect(page.contains(verdict.rawValue)) }
+    }
+
     @Test(arguments: ["serve", "connect", "bind", "queue"]) func manualNamesEveryKeyOfTheReport(
         command: String
     ) throws {
@@ -200,6 +221,30 @@ private func sampleReport(of command: String) throws -> String {
         let names = BindReport.full.environment.keys
         #expect(names.count == 6)
         for name in names { #expect(page.contains(".B \(name)\n")) }
+    }
+}
+
+extension NetworkDevice {
+    /// A device of which everything is known.
+    fileprivate static var full: NetworkDevice {
+        get throws {
+            var device = NetworkDevice(try NetworkInterface(named: "lo"))
+            device.driver = "mlx5_core"
+            device.driverVersion = "7.3.4"
+            device.firmwareVersion = "16.35"
+            device.bus = "pci"
+            device.address = "0000:43:00.0"
+            device.path = "/sys/devices/pci0000:40/0000:40:01.0/0000:43:00.0"
+            device.numaNode = 0
+            device.speed = 100_000
+            device.mtu = 9000
+            device.isUp = true
+            device.hasCarrier = true
+            device.macAddress = "02:00:00:00:00:01"
+            device.iommuGroup = "12"
+            device.iommuType = "DMA-FQ"
+            return device
+        }
     }
 }
 

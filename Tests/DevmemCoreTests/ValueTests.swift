@@ -119,10 +119,4 @@ import Testing
             DevmemError(.system, call: "receive", errno: .init(rawValue: 525)).description
                 == "receive: control buffer too small (errno 525)")
     }
-
-    @Test(arguments: [1, 17, 16, 61, 95, 34] as [Int32])
-    func refusedBindComesWithAdvice(number: Int32) {
-        let error = DevmemError(.netlink, call: "bind-rx", errno: .init(rawValue: number))
-        #expect(explainBind(error).advice != nil)
-    }
 }

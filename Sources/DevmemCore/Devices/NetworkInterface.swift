@@ -1,5 +1,4 @@
 import CDevmem
-import CUdev
 import Glibc
 import SystemPackage
 
@@ -77,16 +76,6 @@ public struct NetworkInterface: Equatable, Sendable {
     /// The name of the kernel driver behind the interface; nil for a virtual interface or where
     /// sysfs does not tell. Found by libudev.
     public var driver: String? {
-        guard let context = udev_new() else { return nil }
-        defer { udev_unref(context) }
-        guard let device = udev_device_new_from_subsystem_sysname(context, "net", name) else {
-            return nil
-        }
-        defer { udev_device_unref(device) }
-        // The parent belongs to the child and is not released on its own.
-        guard let parent = udev_device_get_parent(device),
-            let driver = udev_device_get_driver(parent)
-        else { return nil }
-        return String(cString: driver)
+        Udev()?.device(subsystem: "net", name: name)?.parent?.driver
     }
 }

@@ -8,6 +8,21 @@ func lines(of path: String) -> [Substring] {
     return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
 }
 
+/// The numbers in a file of sysfs or procfs.
+///
+/// - Throws: `DevmemError` of kind `system` if it cannot be read, `malformed` if it holds anything
+///   else.
+func numbers(in path: String) throws(DevmemError) -> [UInt64] {
+    let descriptor = try Descriptor.open(path, O_RDONLY)
+    let bytes = try contents(of: descriptor, call: "read \(path)")
+    let fields = String(decoding: bytes, as: UTF8.self).split { $0.isWhitespace }
+    let numbers = fields.compactMap { UInt64($0) }
+    guard !numbers.isEmpty, numbers.count == fields.count else {
+        throw DevmemError(.malformed, call: "read \(path)", message: "it holds no numbers")
+    }
+    return numbers
+}
+
 /// What a file holds from where its descriptor stands, up to a limit in bytes that no file of ours
 /// or the kernel's reaches.
 ///

@@ -20,9 +20,25 @@ public struct ChannelCounts: Equatable, Sendable, Codable {
     }
 }
 
+/// The counts of a reply to channels-get (`ETHTOOL_A_CHANNELS_*` of linux/ethtool_netlink.h).
+private enum ChannelAttribute {
+    static let firstLimit: UInt16 = 2
+    static let firstCount: UInt16 = 6
+}
+
 extension EthtoolNetlink {
     /// Reads the channel counts; nil if the driver does not tell.
     func channels() throws(DevmemError) -> ChannelCounts? {
+        try channelCounts(from: ChannelAttribute.firstCount)
+    }
+
+    /// Reads how many channels the NIC can have at most; nil if the driver does not tell.
+    func channelLimits() throws(DevmemError) -> ChannelCounts? {
+        try channelCounts(from: ChannelAttribute.firstLimit)
+    }
+
+    /// Four counts, in the order RX, TX, other and combined.
+    private func channelCounts(from first: UInt16) throws(DevmemError) -> ChannelCounts? {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
             replies = try request(EthtoolNumber.Command.channelsGet, call: "read channels of")
@@ -31,8 +47,8 @@ extension EthtoolNetlink {
         }
         return replies.first.map {
             ChannelCounts(
-                rx: $0.uint32(6) ?? 0, tx: $0.uint32(7) ?? 0, other: $0.uint32(8) ?? 0,
-                combined: $0.uint32(9) ?? 0)
+                rx: $0.uint32(first) ?? 0, tx: $0.uint32(first + 1) ?? 0,
+                other: $0.uint32(first + 2) ?? 0, combined: $0.uint32(first + 3) ?? 0)
         }
     }
 }

@@ -30,7 +30,8 @@ public struct RingSettings: Equatable, Sendable, Codable {
     }
 }
 
-private enum RingAttribute {
+/// Attributes of rings-get and rings-set (`ETHTOOL_A_RINGS_*` of linux/ethtool_netlink.h).
+enum RingAttribute {
     static let headerSplit: UInt16 = 11
     static let splitThreshold: UInt16 = 17
 

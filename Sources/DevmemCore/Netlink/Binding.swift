@@ -30,7 +30,7 @@ public struct ReceiveBinding: ~Copyable {
         do throws(DevmemError) {
             replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
         } catch {
-            throw explainBind(error)
+            throw explained(error)
         }
         guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
             throw DevmemError(.malformed, call: call, message: "the reply carries no id")
@@ -87,28 +87,12 @@ public struct TransmitBinding: ~Copyable {
         do throws(DevmemError) {
             replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
         } catch {
-            throw explainBind(error)
+            throw explained(error)
         }
         guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
             throw DevmemError(.malformed, call: call, message: "the reply carries no id")
         }
         self.id = id
         self.socket = socket
-    }
-}
-
-/// What to do about a refused bind-rx, by error number (see `netdev_nl_bind_rx_doit`,
-/// `net_devmem_bind_dmabuf` and `netif_mp_open_rxq` in the kernel's net/core).
-func explainBind(_ error: DevmemError) -> DevmemError {
-    switch error.errno {
-    case .notPermitted: error.advising(needsNetAdmin)
-    case .fileExists:
-        error.advising("the queue has a memory provider or the NIC an XDP program; end its holder")
-    case .resourceBusy: error.advising("end the AF_XDP or lease holder, or choose another queue")
-    case .noData: error.advising("the driver has no device memory receive")
-    case .notSupported, .notSupportedOnSocket:
-        error.advising("the NIC's driver or this kernel cannot bind device memory")
-    case .outOfRange: error.advising("choose an existing queue; ethtool -l counts them")
-    default: error
     }
 }

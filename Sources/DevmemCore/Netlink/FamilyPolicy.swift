@@ -8,6 +8,15 @@ public struct FamilyPolicy: Equatable, Sendable {
     /// For each command and nest the numbers of the attributes inside.
     var nested: [UInt8: [UInt16: Set<UInt16>]]
 
+    init(
+        commands: Set<UInt8>, attributes: [UInt8: Set<UInt16>],
+        nested: [UInt8: [UInt16: Set<UInt16>]] = [:]
+    ) {
+        self.commands = commands
+        self.attributes = attributes
+        self.nested = nested
+    }
+
     /// Asks the kernel (`ctrl_dumppolicy_start` of net/netlink/genetlink.c).
     ///
     /// - Parameter family: the family's name, such as `netdev`.
@@ -37,16 +46,20 @@ public struct FamilyPolicy: Equatable, Sendable {
         var inner: [UInt32: [UInt16: UInt32]] = [:]
         var policies: [UInt8: UInt32] = [:]
         for reply in replies {
-            for command in try reply[ControlNumber.commandPolicy]?.nested().values ?? [] {
-                policies[UInt8(truncatingIfNeeded: command.type)] =
-                    try command.nested().uint32(ControlNumber.policyDo)
+            for part in reply.values where part.type == ControlNumber.commandPolicy {
+                for command in try part.nested().values {
+                    guard let number = UInt8(exactly: command.type) else { continue }
+                    policies[number] = try command.nested().uint32(ControlNumber.policyDo)
+                }
             }
-            for policy in try reply[ControlNumber.policy]?.nested().values ?? [] {
-                for attribute in try policy.nested().values {
+            for part in reply.values where part.type == ControlNumber.policy {
+                for policy in try part.nested().values {
                     let number = UInt32(policy.type)
-                    members[number, default: []].insert(attribute.type)
-                    if let next = try attribute.nested().uint32(ControlNumber.nestedPolicy) {
-                        inner[number, default: [:]][attribute.type] = next
+                    for attribute in try policy.nested().values {
+                        members[number, default: []].insert(attribute.type)
+                        if let next = try attribute.nested().uint32(ControlNumber.nestedPolicy) {
+                            inner[number, default: [:]][attribute.type] = next
+                        }
                     }
                 }
             }

@@ -69,9 +69,8 @@ public struct NetlinkSocket: ~Copyable {
         let reply = try request(message, call: "look up netlink family \(family)").first
         var commands: Set<UInt8> = []
         for operation in try reply?[ControlNumber.operations]?.nested().values ?? [] {
-            if let number = try operation.nested().uint32(ControlNumber.operationID) {
-                commands.insert(UInt8(truncatingIfNeeded: number))
-            }
+            let id = try operation.nested().uint32(ControlNumber.operationID)
+            if let number = id.flatMap({ UInt8(exactly: $0) }) { commands.insert(number) }
         }
         return commands
     }

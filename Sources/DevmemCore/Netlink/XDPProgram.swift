@@ -1,7 +1,27 @@
-/// The id of the XDP program on an interface, zero if it has several; nil if it has none.
+/// An XDP program on an interface.
+public struct XDPProgram: Equatable, Sendable {
+    /// Where it runs (`XDP_ATTACHED_*` of linux/if_link.h).
+    public enum Mode: UInt32, Sendable {
+        /// In the driver.
+        case native = 1
+        /// In the kernel's stack, for drivers without XDP.
+        case generic = 2
+        /// On the NIC.
+        case offloaded = 3
+        /// In more than one of these.
+        case several = 4
+    }
+
+    /// The program's number; zero if there are several.
+    public var id: UInt32
+    /// Where it runs; nil if the kernel says something new.
+    public var mode: Mode?
+}
+
+/// The XDP program on an interface; nil if it has none.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
-func attachedXDPProgram(ofInterface index: UInt32) throws(DevmemError) -> UInt32? {
+func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPProgram? {
     let socket = try NetlinkSocket(
         protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
     var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)
@@ -11,5 +31,13 @@ func attachedXDPProgram(ofInterface index: UInt32) throws(DevmemError) -> UInt32
     guard let xdp = try replies.first?[LinkNumber.xdp]?.nested(),
         let attached = xdp.uint32(LinkNumber.XDP.attached), attached != 0
     else { return nil }
-    return xdp.uint32(LinkNumber.XDP.programID) ?? 0
+    return XDPProgram(
+        id: xdp.uint32(LinkNumber.XDP.programID) ?? 0, mode: XDPProgram.Mode(rawValue: attached))
+}
+
+/// The id of the XDP program on an interface, zero if it has several; nil if it has none.
+///
+/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
+func attachedXDPProgram(ofInterface index: UInt32) throws(DevmemError) -> UInt32? {
+    try xdpProgram(ofInterface: index)?.id
 }

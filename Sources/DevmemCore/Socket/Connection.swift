@@ -56,7 +56,7 @@ public struct Connection: ~Copyable, Sendable {
         if count == 0 { return .end }
         let error = Errno(rawValue: code)
         if error == .wouldBlock || error == .interrupted { return .wouldBlock }
-        throw explainReceive(DevmemError(.system, call: "receive from \(peer)", errno: error))
+        throw explained(DevmemError(.system, call: "receive from \(peer)", errno: error))
     }
 
     /// Gives fragments back to the NIC and empties the batch.
@@ -84,16 +84,5 @@ public struct Connection: ~Copyable, Sendable {
             throw DevmemError(.malformed, call: call, message: "the kernel took \(taken)")
         }
         batch.removeAll()
-    }
-}
-
-private func explainReceive(_ error: DevmemError) -> DevmemError {
-    switch error.errno {
-    case .connectionReset: error.advising("the peer gave up before its stream ended")
-    case .operationNotSupportedByDevice:
-        error.advising("a packet held device memory of another kind")
-    case .badAddress:
-        error.advising("on kernels before 6.18 this stands for any failure of device memory")
-    default: error
     }
 }

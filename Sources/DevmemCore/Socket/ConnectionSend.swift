@@ -149,7 +149,7 @@ extension Connection {
         let error = Errno(rawValue: code)
         if error == .wouldBlock { return .wouldBlock }
         if error == .noBufferSpace { return .noBuffers }
-        throw explainSend(DevmemError(.system, call: "send to \(peer)", errno: error))
+        throw explained(DevmemError(.system, call: "send to \(peer)", errno: error))
     }
 
     /// The next message of the error queue; nil if it is empty.
@@ -203,22 +203,6 @@ private func explainConnect(_ error: DevmemError) -> DevmemError {
     case .timedOut: error.advising("it does not answer")
     case .invalidArgument:
         error.advising("a link-local address needs its interface: [ADDRESS%IFACE]:PORT")
-    default: error
-    }
-}
-
-/// The errors of sending device memory (`net_devmem_get_binding` of net/core/devmem.c and
-/// `tcp_sendmsg_locked` of net/ipv4/tcp.c).
-private func explainSend(_ error: DevmemError) -> DevmemError {
-    switch error.errno {
-    case .operationNotSupportedByDevice:
-        error.advising(
-            "the route to the peer does not lead through the NIC that the dma-buf is bound to; "
-                + "ip route get shows it, --pin forces it")
-    case .noRouteToHost: error.advising("the route to the peer is gone")
-    case .invalidArgument:
-        error.advising("the binding is gone, or the NIC cannot send scattered memory")
-    case .connectionReset, .brokenPipe: error.advising("the peer gave up before the stream ended")
     default: error
     }
 }

@@ -54,8 +54,7 @@ struct QueueChooser {
     /// The last queues that nothing else uses. Under steering in place, those that it took.
     private func choose(_ count: Int) throws(DevmemError) -> [UInt32] {
         if let applied { return try check(applied.queues) }
-        let aimedAt = Set(snapshot.rules.compactMap(\.queue))
-        let free = ids.filter { $0 != 0 && !aimedAt.contains($0) && hindrance(of: $0) == nil }
+        let free = free
         guard free.count >= count, ids.count > count else {
             throw DevmemError(
                 .invalid, call: call, errno: .resourceBusy,
@@ -65,6 +64,12 @@ struct QueueChooser {
                 advice: "name them with --queues, or ethtool -L \(interface) gives it more")
         }
         return free.suffix(count)
+    }
+
+    /// The queues that nothing else uses, ascending; never queue 0.
+    var free: [UInt32] {
+        let aimedAt = Set(snapshot.rules.compactMap(\.queue))
+        return ids.filter { $0 != 0 && !aimedAt.contains($0) && hindrance(of: $0) == nil }
     }
 
     private struct Hindrance {

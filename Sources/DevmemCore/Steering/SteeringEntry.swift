@@ -13,6 +13,8 @@ public struct SteeringEntry: Sendable {
     public var problem: DevmemError?
     /// The process that steers it now, if one does: a name and a pid.
     public var holder: String?
+    /// The pid of that process.
+    public var holderPID: Int32?
 
     let key: JournalStore.Key
 
@@ -22,6 +24,7 @@ public struct SteeringEntry: Sendable {
         interface = try? NetworkInterface(named: known)
         name = known
         holder = SteeringLock.holder(ofLockAt: store.lockPath(of: key))
+        holderPID = SteeringLock.holderPID(ofLockAt: store.lockPath(of: key))
         do throws(DevmemError) {
             journal = try store.read(key)
         } catch {

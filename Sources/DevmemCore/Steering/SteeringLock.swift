@@ -39,9 +39,14 @@ struct SteeringLock: ~Copyable {
         }
     }
 
-    /// The process that holds a lock file, as the kernel says (proc_locks(5)); nil if none does, or
-    /// one that is not visible from here.
+    /// The process that holds a lock file, in words; nil if none does, or one that is not visible
+    /// from here.
     static func holder(ofLockAt path: String) -> String? {
+        holderPID(ofLockAt: path).map { "\(nameOfProcess($0) ?? "a process"), pid \($0)" }
+    }
+
+    /// The process that holds a lock file, as the kernel says (proc_locks(5)).
+    static func holderPID(ofLockAt path: String) -> Int32? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         for line in lines(of: "/proc/locks") {
@@ -50,7 +55,7 @@ struct SteeringLock: ~Copyable {
             guard fields.count > 5, fields[1] == "FLOCK", let pid = Int32(fields[4]), pid > 0,
                 let inode = fields[5].split(separator: ":").last, inode == "\(status.st_ino)"
             else { continue }
-            return "\(nameOfProcess(pid) ?? "a process"), pid \(pid)"
+            return pid
         }
         return nil
     }

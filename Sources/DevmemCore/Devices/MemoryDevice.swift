@@ -1,0 +1,95 @@
+import Glibc
+
+/// A device whose memory can be had as a dma-buf, or one that makes dma-bufs of host memory.
+public struct MemoryDevice: Equatable, Sendable {
+    /// What kind of device.
+    public enum Kind: String, Sendable, Codable {
+        /// Of PCI class 0x03 (display), or another device with a DRM render node.
+        case gpu
+        /// Of PCI class 0x12 (processing accelerator).
+        case accelerator
+        /// A dma-heap, which takes from the host's memory.
+        case heap = "dma-heap"
+        /// The udmabuf driver, which takes pages of this process.
+        case udmabuf
+    }
+
+    /// What kind of device.
+    public var kind: Kind
+    /// Its address on its bus, or its name: `0000:41:00.0`, `system`.
+    public var name: String
+    /// PCI vendor, such as 0x10de for NVIDIA and 0x1002 for AMD.
+    public var vendor: UInt16?
+    /// The kernel driver's name.
+    public var driver: String?
+    /// Its file below /dev: a render node, heap or udmabuf.
+    public var node: String?
+    /// Its folder below /sys/devices; nil for host memory.
+    public var path: String?
+    /// The NUMA node that it is nearest to.
+    public var numaNode: Int?
+
+    /// Makes a device of which only kind and name are known.
+    public init(kind: Kind, name: String) {
+        self.kind = kind
+        self.name = name
+    }
+
+    /// NVIDIA's number among PCI vendors.
+    static let nvidia: UInt16 = 0x10de
+
+    /// How far it is from a NIC; nil for host memory.
+    ///
+    /// - Parameter device: the NIC's device.
+    /// - Returns: the distance, `unknown` if the NIC is on no bus.
+    public func distance(to device: NetworkDevice) -> DeviceDistance? {
+        guard let path else { return nil }
+        guard let other = device.path else { return .unknown }
+        return DeviceDistance(from: path, node: numaNode, to: other, node: device.numaNode)
+    }
+
+    /// The devices of this host, those of PCI first. Found by libudev.
+    public static func all() -> [MemoryDevice] {
+        guard let udev = Udev() else { return [] }
+        var devices: [MemoryDevice] = []
+        udev.forEach(in: "pci") { pci in
+            let kinds: [String: Kind] = ["0x03": .gpu, "0x12": .accelerator]
+            guard let kind = pci.attribute("class").flatMap({ kinds[String($0.prefix(4))] }),
+                let name = pci.name
+            else { return }
+            devices.append(MemoryDevice(kind: kind, name: name, pci))
+        }
+        udev.forEach(in: "drm") { drm in
+            guard let name = drm.name, name.hasPrefix("renderD"), let parent = drm.parent else {
+                return
+            }
+            if let place = devices.firstIndex(where: { $0.path == parent.path }) {
+                devices[place].node = drm.node
+            } else {
+                var device = MemoryDevice(kind: .gpu, name: parent.name ?? name, parent)
+                device.node = drm.node
+                devices.append(device)
+            }
+        }
+        udev.forEach(in: "dma_heap") { heap in
+            guard let name = heap.name else { return }
+            var device = MemoryDevice(kind: .heap, name: name)
+            device.node = "/dev/dma_heap/\(name)"
+            devices.append(device)
+        }
+        if udev.device(subsystem: "misc", name: "udmabuf") != nil {
+            var device = MemoryDevice(kind: .udmabuf, name: "udmabuf")
+            device.node = Udmabuf.devicePath
+            devices.append(device)
+        }
+        return devices
+    }
+
+    private init(kind: Kind, name: String, _ device: borrowing UdevDevice) {
+        self.init(kind: kind, name: name)
+        vendor = device.attribute("vendor").flatMap { UInt16($0.dropFirst(2), radix: 16) }
+        driver = device.driver
+        path = device.path
+        numaNode = nodeOfDevice(device)
+    }
+}

@@ -1,0 +1,119 @@
+import Glibc
+import SystemPackage
+
+/// What sysfs, libudev and the driver tell of the device behind a network interface. What cannot be
+/// read is nil.
+public struct NetworkDevice: Equatable, Sendable {
+    /// The interface.
+    public var interface: NetworkInterface
+    /// The kernel driver's name; nil for a virtual interface.
+    public var driver: String?
+    /// The driver's version, for drivers of the kernel's tree the kernel's.
+    public var driverVersion: String?
+    /// The firmware's version.
+    public var firmwareVersion: String?
+    /// The bus that the device is on: `pci`, `platform`.
+    public var bus: String?
+    /// The device's address there: `0000:03:00.0`.
+    public var address: String?
+    /// The device's folder below /sys/devices.
+    public var path: String?
+    /// The NUMA node that it is nearest to.
+    public var numaNode: Int?
+    /// The link's speed in Mbit/s.
+    public var speed: UInt64?
+    /// The largest packet, without the Ethernet header, in bytes.
+    public var mtu: UInt32?
+    /// Whether the interface was set up (`ip link set up`).
+    public var isUp: Bool?
+    /// Whether there is a link; known only of one that is up.
+    public var hasCarrier: Bool?
+    /// The hardware address.
+    public var macAddress: String?
+    /// The number of its IOMMU group; nil without an IOMMU.
+    public var iommuGroup: String?
+    /// How the IOMMU treats it: `DMA`, `DMA-FQ` or `identity`
+    /// (Documentation/ABI/testing/sysfs-kernel-iommu_groups of the kernel).
+    public var iommuType: String?
+
+    /// IFF_UP of linux/if.h.
+    private static let flagUp: UInt32 = 1
+
+    /// A device of which nothing is known.
+    public init(_ interface: NetworkInterface) {
+        self.interface = interface
+    }
+
+    /// Asks libudev and the driver.
+    public init(of interface: NetworkInterface) {
+        self.init(interface)
+        if let ioctl = try? EthtoolIoctl(interface), let info = try? ioctl.driverInfo() {
+            driverVersion = info.version.isEmpty ? nil : info.version
+            // Drivers without firmware write nothing or N/A.
+            firmwareVersion = ["", "N/A"].contains(info.firmware) ? nil : info.firmware
+        }
+        guard let udev = Udev(),
+            let device = udev.device(subsystem: "net", name: interface.name)
+        else { return }
+        readLink(device)
+        if let parent = device.parent {
+            driver = parent.driver
+            // Behind virtio and auxiliary devices stands the one that does DMA.
+            if let pci = device.pciParent { readBus(pci) } else { readBus(parent) }
+        }
+    }
+
+    private mutating func readLink(_ device: borrowing UdevDevice) {
+        // The kernel says -1 where the driver does not know.
+        speed = device.attribute("speed").flatMap { UInt64($0) }
+        mtu = device.attribute("mtu").flatMap { UInt32($0) }
+        isUp = device.attribute("flags").flatMap { UInt32($0.dropFirst(2), radix: 16) }.map {
+            $0 & Self.flagUp != 0
+        }
+        hasCarrier = device.attribute("carrier").map { $0 == "1" }
+        macAddress = device.attribute("address")
+    }
+
+    private mutating func readBus(_ device: borrowing UdevDevice) {
+        bus = device.subsystem
+        address = device.name
+        path = device.path
+        numaNode = nodeOfDevice(device)
+        guard let path else { return }
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard realpath("\(path)/iommu_group", &target) != nil else { return }
+        let folder = target.withUnsafeBytes {
+            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        iommuGroup = folder.split(separator: "/").last.map(String.init)
+        iommuType = lines(of: "\(folder)/type").first.map(String.init)
+    }
+
+    /// The interfaces of this network namespace that have a device behind them, and so a driver.
+    ///
+    /// - Returns: them in the order of the kernel's numbers.
+    /// - Throws: `DevmemError` of kind `system` if the kernel does not list interfaces.
+    public static func all() throws(DevmemError) -> [NetworkDevice] {
+        guard let list = if_nameindex() else {
+            throw DevmemError(
+                .system, call: "list the interfaces", errno: Errno(rawValue: errno))
+        }
+        defer { if_freenameindex(list) }
+        var devices: [NetworkDevice] = []
+        var entry = list
+        while entry.pointee.if_index != 0, let name = entry.pointee.if_name {
+            if let interface = try? NetworkInterface(named: String(cString: name)) {
+                let device = NetworkDevice(of: interface)
+                if device.driver != nil { devices.append(device) }
+            }
+            entry += 1
+        }
+        return devices
+    }
+}
+
+/// The NUMA node of a device. Where the host has only one, firmware often does not say.
+func nodeOfDevice(_ device: borrowing UdevDevice) -> Int? {
+    if let node = device.attribute("numa_node").flatMap({ Int($0) }), node >= 0 { return node }
+    return lines(of: "/sys/devices/system/node/online").first.flatMap { Int($0) }
+}

@@ -1,0 +1,268 @@
+import SystemPackage
+
+/// What error numbers, without a text, and attributes at fault mean for one kind of request.
+struct RefusedRequest {
+    /// How the call of such an error begins.
+    let prefix: String
+    /// EINVAL that names an attribute, by the end of its dotted name.
+    var attributes: [(name: String, answer: KernelAnswer)] = []
+    let answers: [(errno: Errno, answer: KernelAnswer)]
+}
+
+private let errorTooSmall = Errno(rawValue: DevmemSocketNumber.errorTooSmall)
+
+private let notPrivileged = KernelAnswer(
+    "the process lacks CAP_NET_ADMIN, up to Linux 7.1 in the first network namespace", needsNetAdmin
+)
+private let noInterface = KernelAnswer(
+    "the interface is gone, or in another network namespace",
+    "ip -brief link shows the interfaces there are")
+private let notADmabuf = KernelAnswer(
+    "the descriptor is of no dma-buf", "hand over what a memory provider made")
+private let noMemory = KernelAnswer(
+    "the kernel or the driver found no memory for queue or binding",
+    "free some, choose a smaller --memory, or bind fewer queues")
+
+/// The requests of device memory TCP, as the calls of the core's errors name them.
+let requests: [RefusedRequest] = [
+    // netdev_nl_bind_rx_doit, net_devmem_bind_dmabuf, netif_mp_open_rxq of the kernel's net/core.
+    RefusedRequest(
+        prefix: "bind-rx",
+        attributes: [
+            ("fd", notADmabuf), ("ifindex", noInterface),
+            (
+                "queues.id",
+                KernelAnswer(
+                    "there is no such receive queue",
+                    "choose an existing one; ethtool -l counts them")
+            ),
+            (
+                "queues.type",
+                KernelAnswer("only receive queues can be bound", "name receive queues")
+            ),
+            ("queues", KernelAnswer("no queue is named", "name receive queues")),
+            (
+                "rx-page-size",
+                KernelAnswer(
+                    "the kernel or the driver does not take this receive page size",
+                    "choose a power of two from one page on, or leave it out")
+            ),
+        ],
+        answers: [
+            (.notPermitted, notPrivileged),
+            (.operationNotSupportedByDevice, noInterface),
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the driver cannot restart single queues, or this kernel cannot bind",
+                    "the NIC's driver or this kernel cannot bind device memory")
+            ),
+            (
+                .invalidArgument,
+                KernelAnswer(
+                    "an attribute is wrong: no such queue, no dma-buf, or a page size that the "
+                        + "driver does not take",
+                    "choose existing queues and no page size; ethtool -l counts queues")
+            ),
+            (.badFileDescriptor, notADmabuf),
+            (
+                .fileExists,
+                KernelAnswer(
+                    "the queue is bound already, or an XDP program is attached",
+                    "the queue has a memory provider or the NIC an XDP program; end its holder")
+            ),
+            (
+                .resourceBusy,
+                KernelAnswer(
+                    "an AF_XDP socket or a virtual interface has the queue",
+                    "end the AF_XDP or lease holder, or choose another queue")
+            ),
+            (
+                .noData,
+                KernelAnswer(
+                    "the driver took its buffers from elsewhere and ignored device memory",
+                    "the driver has no device memory receive")
+            ),
+            (
+                .argListTooLong,
+                KernelAnswer(
+                    "the driver's page pool has pages of another size", "leave the page size out")
+            ),
+            (
+                .outOfRange,
+                KernelAnswer(
+                    "no such queue, one that cannot stop (queue 0 of gve), or a page size outside "
+                        + "the driver's range",
+                    "choose an existing queue; ethtool -l counts them")
+            ),
+            (.noMemory, noMemory),
+            (
+                .ioError,
+                KernelAnswer(
+                    "the driver could not start the queue anew", "see dmesg for the driver's words")
+            ),
+            (
+                .networkDown,
+                KernelAnswer("the interface is down", "ip link set IFACE up")
+            ),
+        ]),
+    // netdev_nl_bind_tx_doit.
+    RefusedRequest(
+        prefix: "bind-tx",
+        attributes: [("fd", notADmabuf), ("ifindex", noInterface)],
+        answers: [
+            (.operationNotSupportedByDevice, noInterface),
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "driver or kernel cannot send from device memory",
+                    "Linux 6.16 can with gve, later ones with mlx5, bnxt and fbnic")
+            ),
+            (
+                .invalidArgument,
+                KernelAnswer(
+                    "the descriptor is of no dma-buf, or its size is no multiple of a page",
+                    "hand over a dma-buf of whole pages")
+            ),
+            (.badFileDescriptor, notADmabuf), (.noMemory, noMemory),
+        ]),
+    // netdev_nl_queue_create_doit.
+    RefusedRequest(
+        prefix: "queue-create",
+        answers: [
+            (
+                .notPermitted,
+                KernelAnswer(
+                    "it takes CAP_NET_ADMIN in the first user namespace", "run as root of the host")
+            ),
+            (.operationNotSupportedByDevice, noInterface),
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the kernel or one of the interfaces cannot lease queues",
+                    "Linux 7.1 can, from a NIC with queue management to a netkit interface")
+            ),
+            (
+                .invalidArgument,
+                KernelAnswer(
+                    "interface, queue or type is wrong", "name a receive queue that exists")
+            ),
+            (
+                .resourceBusy,
+                KernelAnswer("something else has the queue", "lease another, or end its holder")
+            ),
+            (
+                .outOfRange,
+                KernelAnswer(
+                    "there is no such queue", "choose an existing one; ethtool -l counts them")
+            ),
+        ]),
+    // tcp_recvmsg_locked and tcp_recvmsg_dmabuf of net/ipv4/tcp.c.
+    RefusedRequest(
+        prefix: "receive from",
+        answers: [
+            (.connectionReset, KernelAnswer("the connection was cut", peerGaveUp)),
+            (
+                .badAddress,
+                KernelAnswer(
+                    "device memory came to a call without MSG_SOCK_DEVMEM or without room for "
+                        + "linear bytes",
+                    "on kernels before 6.18 this stands for any failure of device memory")
+            ),
+            (
+                .operationNotSupportedByDevice,
+                KernelAnswer(
+                    "a packet held ordinary or io_uring memory beside device memory",
+                    "a packet held device memory of another kind")
+            ),
+            (
+                .noMemory,
+                KernelAnswer("no memory for another token", "give fragments back sooner")
+            ),
+            (
+                errorTooSmall,
+                KernelAnswer(
+                    "not one control message fits",
+                    "give recvmsg a control buffer of 40 bytes or more"
+                )
+            ),
+        ]),
+    // sock_devmem_dontneed of net/core/sock.c.
+    RefusedRequest(
+        prefix: "give ",
+        answers: [
+            (
+                .invalidArgument,
+                KernelAnswer(
+                    "too many token ranges, or half a one", "give back at most 128 at once")
+            ),
+            (.badFileDescriptor, KernelAnswer("the socket is no TCP socket", "use a TCP socket")),
+            (.noMemory, KernelAnswer("no memory to read the tokens", "free some")),
+            (.badAddress, KernelAnswer("the tokens cannot be read", "pass readable memory")),
+        ]),
+    // tcp_sendmsg_locked, net_devmem_get_binding and zerocopy_fill_skb_from_devmem.
+    RefusedRequest(
+        prefix: "send",
+        answers: [
+            (
+                .invalidArgument,
+                KernelAnswer(
+                    "the id is no binding for sending, zero-copy is not on, or the route's device "
+                        + "has no scatter-gather",
+                    "the binding is gone, or the NIC cannot send scattered memory")
+            ),
+            (
+                .badAddress,
+                KernelAnswer("an offset is outside the dma-buf", "keep offsets below its size")
+            ),
+            (
+                .operationNotSupportedByDevice,
+                KernelAnswer(
+                    "the route leads out of another device than the bound one, as with VLAN or bond",
+                    "the route to the peer does not lead through the NIC that the dma-buf is bound to; "
+                        + "ip route get shows it, --pin forces it")
+            ),
+            (
+                .noRouteToHost,
+                KernelAnswer(
+                    "a route that was there is not found again", "the route to the peer is gone")
+            ),
+            (
+                .noBufferSpace,
+                KernelAnswer(
+                    "too many sends wait for their completion",
+                    "sysctl -w net.core.optmem_max=1048576")
+            ),
+            (
+                .messageTooLong,
+                KernelAnswer("more than 1024 pieces in one call", "send fewer at once")
+            ),
+            (.connectionReset, KernelAnswer("the connection was cut", readerGaveUp)),
+            (.brokenPipe, KernelAnswer("the connection is closed", readerGaveUp)),
+        ]),
+    // ethnl_set_rings of net/ethtool/rings.c.
+    RefusedRequest(
+        prefix: "set tcp-data-split",
+        answers: [
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the driver does not let header split be turned on, or not now",
+                    "device memory needs a NIC with header split; see dmesg for the driver's words")
+            )
+        ]),
+    // dev_xdp_attach and xp_assign_dev.
+    RefusedRequest(
+        prefix: "attach",
+        answers: [
+            (
+                .resourceBusy,
+                KernelAnswer(
+                    "a queue is bound to device memory",
+                    "end who holds it, then attach XDP or AF_XDP")
+            )
+        ]),
+]
+
+private let peerGaveUp = "the peer gave up before its stream ended"
+private let readerGaveUp = "the peer gave up before the stream ended"

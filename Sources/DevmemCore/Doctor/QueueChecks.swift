@@ -1,0 +1,113 @@
+/// Judges the table of flow rules.
+func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Flow rules"
+    let name = facts.device.interface.name
+    guard let table = list.value(of: facts.ruleTable, "ntuple", title),
+        let ntuple = list.value(of: facts.ntuple, "ntuple", title)
+    else { return }
+    guard let table, ntuple.isActive || ntuple.isChangeable else {
+        list.add(
+            "ntuple", title, .failed,
+            "the driver has none (\(flowRuleFeature)); device memory needs a NIC that steers flows")
+        return
+    }
+    list.add(
+        "ntuple", title, ntuple.isActive ? .ok : .warning,
+        ntuple.isActive ? "on" : "off; rules do nothing until steering turns them on",
+        fix: ntuple.isActive ? nil : "ethtool -K \(name) ntuple on")
+
+    let places = "Places for flow rules"
+    guard let capacity = table.capacity else {
+        list.add("rule-places", places, .ok, "\(table.locations.count) in use of an unknown number")
+        return
+    }
+    let free = Int(capacity) - table.locations.count
+    let last = table.locations.last
+    let victim = facts.rules.first { $0.location == last }
+    list.add(
+        "rule-places", places, free >= 1 ? .ok : .failed,
+        "\(max(0, free)) of \(capacity) are free"
+            + (free >= 1 ? "" : victim.map { "; the last is \($0.text)" } ?? ""),
+        fix: free >= 1 ? nil : last.map { "ethtool -N \(name) delete \($0)" })
+}
+
+/// Judges whether there is a queue to bind, as steering would choose one.
+func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Free receive queues"
+    guard let queues = list.value(of: facts.queues, "free-queues", title),
+        let contexts = list.value(of: facts.contexts, "free-queues", title)
+    else { return }
+    guard !queues.isEmpty else {
+        list.add("free-queues", title, .unknown, "there are none while it is down")
+        return
+    }
+    // One alone is what the check of channels is about.
+    guard queues.count >= 2 else { return }
+    let held = queues.compactMap { queue in queue.holder.map { "queue \(queue.id) is \($0)" } }
+    let suffix = held.isEmpty ? "" : "; " + held.joined(separator: ", ")
+    if case .success(.kept(let name, let taken, _)) = facts.steering {
+        list.add(
+            "free-queues", title, .ok,
+            "\(queueList(taken)) are set aside by \"\(name)\"\(suffix)")
+        return
+    }
+    let snapshot = NICSnapshot(
+        driver: facts.device.driver, rings: RingSettings(headerSplit: nil, splitThreshold: nil),
+        receiveQueues: queues, contexts: contexts, ntuple: nil, ruleTable: nil,
+        rules: facts.rules)
+    let chooser = QueueChooser(
+        snapshot: snapshot, interface: facts.device.interface.name, applied: nil)
+    let free = chooser.free
+    guard free.isEmpty else {
+        list.add("free-queues", title, .ok, queueList(free) + suffix)
+        return
+    }
+    let ways = queues.filter { $0.id != 0 }.map { QueueRelease(of: $0, contexts, facts) }
+    let possible = ways.filter(\.isPossible)
+    let easiest = possible.last { way in
+        possible.allSatisfy { $0.commands.count >= way.commands.count }
+    }
+    let reasons = ways.flatMap(\.reasons).reduce(into: [String]()) { seen, reason in
+        if !seen.contains(reason) { seen.append(reason) }
+    }
+    list.add(
+        "free-queues", title, .failed,
+        "none of \(queueList(queues.map(\.id))): " + reasons.joined(separator: ", "),
+        fix: easiest.map { $0.commands.joined(separator: " && ") })
+}
+
+/// What keeps a queue from being chosen, and the commands that free it.
+private struct QueueRelease {
+    var reasons: [String] = []
+    var commands: [String] = []
+    var isPossible = true
+
+    init(of queue: QueueInfo, _ contexts: [RSSContext], _ facts: NICFacts) {
+        let name = facts.device.interface.name
+        if let holder = queue.holder {
+            reasons.append("queue \(queue.id) is \(holder)")
+            if queue.dmabufID != nil,
+                case .success(.inUse(_, let pid?, let queues)) = facts.steering,
+                queues.contains(queue.id)
+            {
+                commands.append("kill \(pid)")
+            } else {
+                isPossible = false
+            }
+        }
+        let spreading = contexts.filter { $0.id != 0 && $0.indirection.contains(queue.id) }
+        for context in spreading {
+            reasons.append(
+                "RSS context \(context.id) points at queues \(queueList(context.indirection))")
+        }
+        for rule in facts.rules where rule.queue == queue.id {
+            reasons.append("flow rule \(rule.location) leads to queue \(queue.id)")
+        }
+        // The kernel keeps a context for as long as a rule leads there.
+        let inTheWay = facts.rules.filter { rule in
+            rule.queue == queue.id || spreading.contains { $0.id == rule.context }
+        }
+        commands += inTheWay.map { "ethtool -N \(name) delete \($0.location)" }
+        commands += spreading.map { "ethtool -X \(name) context \($0.id) delete" }
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import DevmemCore
+import Glibc
+
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Tell whether this host and its NICs can do device memory TCP.",
+        discussion: """
+            Looks at kernel, privileges, memory, network settings and NICs, changes nothing, and \
+            ends with status 1 if a check failed. Each check that is not ok comes with what was \
+            read and, where there is one, with a command for root's shell that mends it.
+            """)
+
+    @Argument(
+        help: ArgumentHelp("The NIC. Default: all that have a driver.", valueName: "iface"))
+    var interface: String?
+
+    @Flag(name: .long, help: "Really bind a queue of the NIC for a moment, and put all back.")
+    var probe = false
+
+    @Flag(name: .shortAndLong, help: "Do not ask before binding.")
+    var yes = false
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if probe && interface == nil { throw ValidationError("--probe needs a NIC.") }
+        if yes && !probe { throw ValidationError("--yes goes with --probe.") }
+        if probe && !yes && isatty(STDIN_FILENO) == 0 {
+            throw ValidationError("--probe needs --yes where nobody can be asked.")
+        }
+    }
+
+    func run() throws {
+        try reporting {
+            let devices = try chosenDevices()
+            let host = HostFacts()
+            var checks = DevmemCore.checks(of: host)
+            for device in devices {
+                checks += DevmemCore.checks(of: NICFacts(of: device, memory: host.memoryDevices))
+            }
+            if devices.isEmpty { checks.append(.noNIC) }
+            var endedBy: Int32?
+            if probe, let device = devices.first, agrees(to: device.interface) {
+                let stop = try StopSignal.ofUser()
+                checks += DevmemCore.probe(device.interface, logger: common.logger)
+                // Half put back would be worse than a moment later; a signal has waited.
+                endedBy = stop.pending()
+            }
+            let report = DoctorReport(host: host, devices: devices, checks: checks)
+            if common.json {
+                try printJSON(report)
+            } else {
+                print(report.text(coloured: coloured), terminator: "")
+            }
+            if let endedBy { throw ExitCode(128 + endedBy) }
+            if !report.isReady { throw ExitCode.failure }
+        }
+    }
+
+    private func chosenDevices() throws(DevmemError) -> [NetworkDevice] {
+        guard let interface else { return try NetworkDevice.all() }
+        return [NetworkDevice(of: try NetworkInterface(named: interface))]
+    }
+
+    private func agrees(to interface: NetworkInterface) -> Bool {
+        if yes { return true }
+        writeError(
+            "bind a queue of \(interface.name) for a moment? its traffic moves to others "
+                + "meanwhile [y/N] ")
+        return ["y", "yes"].contains(readLine()?.lowercased())
+    }
+
+    private var coloured: Bool {
+        isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
+    }
+}
+
+extension DoctorCheck {
+    /// Nothing to look at is a failure as well.
+    static let noNIC = DoctorCheck(
+        id: "nic-present", group: .nic, interface: nil, title: "NICs", verdict: .failed,
+        evidence: "no interface of this network namespace has a driver behind it", fix: nil)
+}

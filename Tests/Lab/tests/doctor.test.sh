@@ -1,0 +1,343 @@
+# shellcheck shell=bash
+# doctor finds what is broken, and nothing else, and what it says mends it does.
+# SPDX-License-Identifier: Apache-2.0
+
+# findings: the checks of eth1's doctor that failed or warn, as "id verdict", joined by commas.
+findings() {
+    devmemtcp doctor eth1 --json >report || true
+    jq -r '[.checks[] | select(.verdict == "failed" or .verdict == "warning") |
+        "\(.id) \(.verdict)"] | join(",")' report
+}
+
+# huge_pages: the lab reserves none, which is worth a warning and not what these tests are about.
+huge_pages() { sysctl -q -w vm.nr_hugepages=8; }
+
+no_huge_pages() { sysctl -q -w vm.nr_hugepages=0; }
+
+# expect_broken CHECK VERDICT: exactly this one check is not well, and comes with a fix.
+expect_broken() {
+    expect_equal 'what is broken' "$1 $2" "$(findings)"
+    fix=$(jq -r --arg id "$1" '.checks[] | select(.id == $id) | .fix // empty' report)
+    [[ -n $fix ]] || fail "no fix for $1: $(jq -c --arg id "$1" '.checks[] | select(.id == $id)' report)"
+    devmemtcp doctor eth1 >shown && status=0 || status=$?
+    expect_line shown "fix: $fix"
+    if [[ $2 == failed ]]; then
+        expect_equal 'exit status' 1 "$status"
+        expect_line shown 'not ready: 1 check failed'
+    else
+        expect_equal 'exit status' 0 "$status"
+        expect_equal 'last line' ready "$(tail -n 1 shown)"
+    fi
+}
+
+# expect_mended: the fix, typed into a shell, leaves nothing that is broken.
+expect_mended() {
+    bash -euc "$fix" >fixed 2>&1 || fail "'$fix' ended with $?: $(cat fixed)"
+    expect_equal "what is broken after '$fix'" '' "$(findings)"
+}
+
+test_doctor_finds_the_lab_ready() {
+    huge_pages
+    devmemtcp doctor eth1 >out
+    expect_equal 'last line' ready "$(tail -n 1 out)"
+    ! grep -Eq '^  (failed|unknown|warning)' out || fail "$(cat out)"
+    expect_line out 'labnic: receives into device memory'
+    # By itself it finds the NIC.
+    devmemtcp doctor --json >report
+    expect_equal 'interfaces' eth1 "$(jq -r '[.interfaces[].interface] | join(",")' report)"
+    expect_equal 'bus' 'platform labnic.0 9000 true' \
+        "$(jq -r '.interfaces[0] | "\(.bus) \(.address) \(.mtu) \(.carrier)"' report)"
+    expect_equal 'verdict' 'true 0' "$(jq -r '"\(.ready) \(.failed)"' report)"
+    ip netns exec peer devmemtcp doctor --json | jq -e '.interfaces | length == 1' >out
+    no_huge_pages
+}
+
+test_doctor_of_an_interface_without_a_driver() {
+    expect_refusal 'find interface eth9: No such device' devmemtcp doctor eth9
+    ! devmemtcp doctor lo >out || fail 'lo is ready'
+    expect_line out 'a virtual interface without a driver'
+    expect_line out 'the driver has no tcp-data-split setting'
+}
+
+test_doctor_no_huge_pages() {
+    expect_broken huge-pages warning
+    expect_mended
+    no_huge_pages
+}
+
+test_doctor_no_udmabuf() {
+    huge_pages
+    rm /dev/udmabuf
+    expect_broken udmabuf-device failed
+    expect_mended
+    no_huge_pages
+}
+
+# The superuser's right to pass over modes is taken from it.
+test_doctor_udmabuf_of_mode_000() {
+    huge_pages
+    chmod 000 /dev/udmabuf
+    local limited=(setpriv '--bounding-set=-dac_override,-dac_read_search' devmemtcp doctor eth1 --json)
+    ! "${limited[@]}" >report || fail 'it is ready'
+    expect_equal 'what is broken' udmabuf-device "$(jq -r '.checks[] | select(.verdict == "failed").id' report)"
+    fix=$(jq -r '.checks[] | select(.id == "udmabuf-device").fix' report)
+    bash -c "$fix"
+    "${limited[@]}" >report
+    chmod 600 /dev/udmabuf
+    no_huge_pages
+}
+
+test_doctor_small_dmabufs() {
+    local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
+    before=$(<"$parameter")
+    huge_pages
+    echo 8 >"$parameter"
+    expect_broken udmabuf-size-limit failed
+    expect_mended
+    echo "$before" >"$parameter"
+    no_huge_pages
+}
+
+test_doctor_few_pieces() {
+    local parameter=/sys/module/udmabuf/parameters/list_limit
+    huge_pages
+    echo 1 >"$parameter"
+    expect_broken udmabuf-list-limit warning
+    expect_mended
+    no_huge_pages
+}
+
+test_doctor_interface_down() {
+    huge_pages
+    ip link set eth1 down
+    expect_broken interface-up failed
+    # The link comes a moment after.
+    bash -c "$fix"
+    ip address add "$near6/64" dev eth1 nodad
+    local patience
+    for ((patience = 0; patience < 100; patience++)); do
+        [[ -n $(findings) ]] || break
+        sleep 0.1
+    done
+    expect_equal 'what is broken' '' "$(findings)"
+    no_huge_pages
+}
+
+test_doctor_one_channel() {
+    huge_pages
+    ethtool -L eth1 combined 1
+    expect_broken channels failed
+    expect_mended
+    ethtool -L eth1 combined 8
+    no_huge_pages
+}
+
+test_doctor_ntuple_off() {
+    huge_pages
+    ethtool -K eth1 ntuple off
+    expect_broken ntuple warning
+    expect_mended
+    no_huge_pages
+}
+
+test_doctor_rule_table_full() {
+    local place
+    huge_pages
+    for ((place = 0; place < 64; place++)); do
+        ethtool -N eth1 flow-type tcp4 dst-port $((place + 1)) action 0 loc "$place"
+    done
+    expect_broken rule-places failed
+    expect_mended
+    for ((place = 0; place < 63; place++)); do ethtool -N eth1 delete "$place"; done
+    no_huge_pages
+}
+
+test_doctor_context_over_all_queues() {
+    huge_pages
+    ethtool -X eth1 start 1 equal 7 context new >out
+    ethtool -N eth1 flow-type tcp4 dst-port 80 context 1 loc 5 >out
+    expect_broken free-queues failed
+    expect_mended
+    no_huge_pages
+}
+
+test_doctor_rules_to_all_queues() {
+    local queue
+    huge_pages
+    for queue in 1 2 3 4 5 6 7; do
+        ethtool -N eth1 flow-type tcp4 dst-port 80 src-port "$queue" action "$queue" loc "$queue"
+    done
+    expect_broken free-queues failed
+    expect_mended
+    for queue in 1 2 3 4 5 6; do ethtool -N eth1 delete "$queue"; done
+    no_huge_pages
+}
+
+test_doctor_xdp_program() {
+    huge_pages
+    coproc hold { exec /lab/programs/xdp-hold eth1; }
+    local pid=$hold_PID line
+    read -r line <&"${hold[0]}"
+    expect_equal 'it says' attached "$line"
+    expect_broken xdp failed
+    expect_equal 'fix' "kill $pid" "$fix"
+    bash -c "$fix"
+    wait "$pid" || true
+    expect_equal 'what is broken' '' "$(findings)"
+    # The kernel turns it off for such a program, and not on again.
+    ethtool -K eth1 rx-gro-hw on
+    no_huge_pages
+}
+
+test_doctor_leftovers_of_a_killed_process() {
+    local status=0
+    huge_pages
+    strace -f -o trace -e trace=fsync -e inject=fsync:signal=KILL:when=7 \
+        devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out 2>messages || status=$?
+    expect_equal 'exit status' 137 "$status"
+    expect_broken steering warning
+    expect_equal 'fix' 'devmemtcp steer restore eth1' "$fix"
+    expect_mended
+    no_huge_pages
+}
+
+test_doctor_damaged_journal() {
+    huge_pages
+    devmemtcp steer apply eth1 --queues 7 >out
+    # Steering in place is fine.
+    expect_equal 'what is broken' '' "$(findings)"
+    local journal
+    journal=$(ls /run/devmemtcp/*.journal)
+    cp "$journal" whole
+    head -c 300 whole >"$journal"
+    expect_broken steering failed
+    expect_mended
+    cp whole "$journal"
+    devmemtcp steer restore eth1 >out
+    no_huge_pages
+}
+
+test_doctor_nic_in_use() {
+    huge_pages
+    start_serve --listen "$near4:5201" --discard --queues 7
+    expect_broken steering warning
+    expect_equal 'fix' "kill $server" "$fix"
+    jq -e '.checks[] | select(.id == "free-queues") |
+        .evidence | contains("queue 7 is bound to dma-buf id")' report >out
+    bash -c "$fix"
+    end_serve
+    expect_equal 'exit status' 143 "$status"
+    expect_equal 'what is broken' '' "$(findings)"
+    no_huge_pages
+}
+
+test_doctor_all_queues_held() {
+    huge_pages
+    start_serve --listen "$near4:5201" --discard --queues 1-7
+    expect_equal 'what is broken' 'steering warning,free-queues failed' "$(findings)"
+    fix=$(jq -r '.checks[] | select(.id == "free-queues").fix' report)
+    bash -c "$fix"
+    end_serve
+    expect_equal 'what is broken' '' "$(findings)"
+    no_huge_pages
+}
+
+# small_sysctl NAME VALUE CHECK: a buffer's bound is too small.
+small_sysctl() {
+    local before
+    before=$(sysctl -n "$1")
+    sysctl -q -w "$1=$2"
+    expect_broken "$3" warning
+    expect_mended
+    sysctl -q -w "$1=$before"
+}
+
+test_doctor_small_buffers() {
+    huge_pages
+    small_sysctl net.ipv4.tcp_rmem '4096 131072 6291456' tcp-rmem
+    small_sysctl net.ipv4.tcp_wmem '4096 16384 4194304' tcp-wmem
+    small_sysctl net.core.rmem_max 212992 rmem-max
+    small_sysctl net.core.wmem_max 212992 wmem-max
+    small_sysctl net.core.optmem_max 20480 optmem-max
+    no_huge_pages
+}
+
+test_doctor_few_open_files() {
+    huge_pages
+    (
+        ulimit -S -n 256
+        expect_broken open-files warning
+        # A limit is of the shell it is typed into.
+        eval "$fix"
+        expect_equal 'what is broken' '' "$(findings)"
+    )
+    no_huge_pages
+}
+
+# In the lab there is no sudo; what it would run is the same command with all capabilities.
+test_doctor_without_privilege() {
+    local status=0
+    huge_pages
+    setpriv --bounding-set=-net_admin devmemtcp doctor eth1 --json >report || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_equal 'what failed' cap-net-admin "$(jq -r '.checks[] | select(.verdict == "failed").id' report)"
+    expect_equal 'fix' 'sudo devmemtcp doctor' "$(jq -r '.checks[] | select(.id == "cap-net-admin").fix' report)"
+    sudo() { "$@"; }
+    eval "$(jq -r '.checks[] | select(.id == "cap-net-admin").fix' report)" >out
+    expect_equal 'last line' ready "$(tail -n 1 out)"
+    # A plain user is told all else that needs root as well, and no read ends it.
+    status=0
+    setpriv --reuid 1000 --clear-groups devmemtcp doctor eth1 --json >report || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_equal 'what failed' 'cap-net-admin,journal-folder,udmabuf-device' \
+        "$(jq -r '[.checks[] | select(.verdict == "failed").id] | join(",")' report)"
+    no_huge_pages
+}
+
+test_doctor_probe_binds_and_puts_back() {
+    devmemtcp doctor eth1 --probe --yes --json >report
+    expect_equal 'probes' 'probe-bind-rx ok,probe-restore ok,probe-bind-tx ok' \
+        "$(jq -r '[.checks[] | select(.group == "probe") | "\(.id) \(.verdict)"] | join(",")' report)"
+    devmemtcp doctor eth1 --probe --yes >out
+    expect_line out 'the kernel bound queue 7 as binding'
+    expect_equal 'last line' ready "$(tail -n 1 out)"
+    [[ -z $(ls /run/devmemtcp/*.journal 2>/dev/null) ]] || fail 'it left a journal'
+}
+
+# What the kernel says to a NIC that cannot is told, with what it means.
+test_doctor_probe_tells_what_the_kernel_said() {
+    local status=0
+    set_knob fail_queue_alloc 1
+    devmemtcp doctor eth1 --probe --yes >out || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line out 'Binding a queue: bind-rx on eth1 queues 7: Cannot allocate memory'
+    expect_line out 'found no memory for queue or binding'
+    expect_line out 'every setting is as it was'
+    set_knob fail_queue_alloc 0
+    set_knob refuse_hds 1
+    status=0
+    devmemtcp doctor eth1 --probe --yes >out || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line out 'Setting a queue up: set tcp-data-split on'
+    expect_line out 'the driver does not let header split be turned on'
+    expect_line out 'not ready: 1 check failed'
+}
+
+test_doctor_probe_asks_first() {
+    local status=0
+    devmemtcp doctor eth1 --probe >out 2>messages </dev/null || status=$?
+    expect_equal 'exit status' 64 "$status"
+    expect_line messages '--probe needs --yes where nobody can be asked'
+    status=0
+    devmemtcp doctor --probe --yes >out 2>messages || status=$?
+    expect_equal 'exit status' 64 "$status"
+    # script(1) is not there; socat gives it a terminal, on which the answer is no, then yes.
+    local answer
+    for answer in n y; do
+        { sleep 2; echo "$answer"; sleep 6; } |
+            socat - "EXEC:devmemtcp doctor eth1 --probe,pty,stderr,setsid,ctty" >"said.$answer"
+        expect_line "said.$answer" "bind a queue of eth1 for a moment? its traffic moves to others"
+    done
+    ! grep -q 'the kernel bound queue' said.n || fail 'it bound after a no'
+    expect_line said.y 'the kernel bound queue 7'
+}
