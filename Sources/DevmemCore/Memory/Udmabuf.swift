@@ -131,6 +131,7 @@ public struct Udmabuf: ~Copyable, Sendable {
     /// Lends memory for the CPU to write what the NIC is to read.
     ///
     /// - Parameter body: what writes; the pointer must not outlive it.
+    /// - Returns: what `body` returns.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
     borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result

@@ -1,9 +1,7 @@
 import Glibc
 
 /// Receives one connection to its end, and answers it if that is asked for. What goes wrong is put
-/// in the report.
-///
-/// - Parameter progress: called after each receive call, with the payload bytes so far.
+/// in the report; `progress` is called after each receive call with the payload bytes so far.
 func converse(
     with connection: borrowing Connection, _ request: ReceiveRequest,
     _ interface: NetworkInterface, _ bound: BoundReceiveMemory,

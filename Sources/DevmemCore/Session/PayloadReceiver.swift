@@ -28,9 +28,8 @@ struct PayloadReceiver: ~Copyable {
         held.reserveCapacity(capacity)
     }
 
-    /// Receives until the peer has sent everything or a signal comes.
-    ///
-    /// - Parameter idleLimit: milliseconds that may pass without payload; negative for any time.
+    /// Receives until the peer has sent everything or a signal comes. No payload for `idleLimit`
+    /// milliseconds is an error; a negative number lets any time pass.
     mutating func run(
         _ connection: borrowing Connection, memory: borrowing Udmabuf,
         consumer: inout PayloadConsumer, idleLimit: Int32, stop: borrowing StopSignal,

@@ -40,12 +40,9 @@ struct PayloadSender: ~Copyable {
 
     /// Sends until everything is acknowledged and the peer has closed, or a signal comes.
     ///
-    /// - Parameters:
-    ///   - source: where payload comes from; nil for what the consumer's echo holds.
-    ///   - receiver: takes what the peer sends.
-    ///   - wait: milliseconds that the peer has for closing once everything is acknowledged;
-    ///     negative for any time.
-    ///   - idleLimit: milliseconds that may pass without anything happening; negative for any time.
+    /// Payload comes from the source or, without one, from what the consumer's echo holds. Once
+    /// everything is acknowledged the peer has `wait` milliseconds for closing; `idleLimit`
+    /// milliseconds in which nothing happens are an error. Negative numbers let any time pass.
     mutating func run<Receiver: StreamReceiver & ~Copyable>(
         _ connection: borrowing Connection, memory: borrowing SendMemory,
         source: inout PayloadSource?, receiver: inout Receiver, consumer: inout PayloadConsumer,

@@ -97,6 +97,7 @@ public struct PayloadSource: ~Copyable {
     ///   - memory: where to.
     ///   - position: where in the stream it stands.
     ///   - capacity: bytes of the ring that the memory is part of.
+    /// - Returns: how many bytes it put there, or why none.
     /// - Throws: `DevmemError` of kind `system` as read(2) fails.
     mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, position: UInt64, capacity: Int

@@ -5,10 +5,8 @@ struct ReceivePlace: ~Copyable {
     let interface: NetworkInterface
     let listener: Listener
 
-    /// Finds the NIC and binds the socket; nobody can connect yet.
-    ///
-    /// - Parameter receiveBuffer: the most memory in bytes that a connection's unread payload may
-    ///   hold; nil for what the system's settings give.
+    /// Finds the NIC and binds the socket; nobody can connect yet. A connection's unread payload may
+    /// hold `receiveBuffer` bytes, or, if that is nil, what the system's settings give.
     init(
         _ request: ReceiveRequest, receiveBuffer: UInt64? = nil, logger: Logger
     ) throws(DevmemError) {

@@ -38,6 +38,7 @@ public struct StopSignal: ~Copyable {
     /// Watches for the signals with which a user or a system ends a program.
     ///
     /// - Parameter timer: whether SIGALRM, with which setitimer(2) says that time is up, counts too.
+    /// - Returns: what watches.
     /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
     public static func ofUser(andTimer timer: Bool = false) throws(DevmemError) -> StopSignal {
         try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT] + (timer ? [SIGALRM] : []))

@@ -99,6 +99,7 @@ extension Connection {
     /// - Parameters:
     ///   - stretches: the first, and if it is not empty the second, in stream order.
     ///   - control: the control message that names the binding.
+    /// - Returns: what the kernel took.
     /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
     func sendDevice(
         _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
@@ -112,6 +113,7 @@ extension Connection {
     /// - Parameters:
     ///   - stretches: the first, and if it is not empty the second, in stream order.
     ///   - base: where in memory their offsets start.
+    /// - Returns: what the kernel took.
     /// - Throws: `DevmemError` of kind `system`.
     func sendHost(
         _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
@@ -152,9 +154,10 @@ extension Connection {
         throw explained(DevmemError(.system, call: "send to \(peer)", errno: error))
     }
 
-    /// The next message of the error queue; nil if it is empty.
+    /// Reads the error queue once.
     ///
     /// - Parameter control: room for its control messages.
+    /// - Returns: the next message; nil if there is none.
     /// - Throws: `DevmemError` of kind `malformed` or `system` as `SendCompletion` has it.
     func completion(
         control: UnsafeMutableRawBufferPointer
@@ -176,6 +179,7 @@ extension Connection {
     /// Receives ordinary payload, without waiting.
     ///
     /// - Parameter data: where to put it.
+    /// - Returns: the bytes received, or why there are none.
     /// - Throws: `DevmemError` of kind `system`.
     func receiveHost(
         into data: UnsafeMutableRawBufferPointer
