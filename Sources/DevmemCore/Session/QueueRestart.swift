@@ -35,8 +35,11 @@ public struct QueueRestart: Equatable, Sendable, Codable {
     }
 }
 
-/// Memory in bytes that a queue is given for the moment: enough to fill the ring of a real NIC.
-private let scratchSize: UInt64 = 16 << 20
+/// Memory in bytes that a queue is given for the moment: enough to fill its ring twice.
+private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> UInt64 {
+    let ring = try EthtoolNetlink(interface).rings().sizes["rx"] ?? 1024
+    return UInt64(max(ring, 256)) * UInt64(systemPageSize) * 2
+}
 
 /// Restarts one receive queue through the kernel's queue API while the others run on: a scratch
 /// dma-buf is bound to it and let go, which makes the driver stop, rebuild and start the queue
@@ -57,7 +60,7 @@ public func restart(
     queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
 ) throws(DevmemError) -> QueueRestart {
     try refuseTraffic(to: queue, of: interface, force: force)
-    let memory = try Udmabuf(size: scratchSize)
+    let memory = try Udmabuf(size: scratchSize(of: interface))
     var result = QueueRestart(queue: queue)
     (result.poolBefore, result.napiBefore) = try feed(of: queue, of: interface)
     let wish = SteeringWish(queues: .list([queue]), flows: [], sharesContexts: force)
