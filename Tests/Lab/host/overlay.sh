@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The small archive put behind the base initramfs for one run: the driver, the guest's scripts,
-# the tests and their programs, the tested binary, the caller's files and the command.
+# the tests, their programs and peers, the tested binary, the caller's files and the command.
 # SPDX-License-Identifier: Apache-2.0
 
 # add_file SPEC ROOT: SPEC is HOST or HOST:GUEST.
@@ -44,6 +44,7 @@ make_initramfs() {
     [[ ! -d $lab_dir/tests ]] || cp -a "$lab_dir/tests" "$root/lab/tests"
     cp "$cache/$driver_artefact/labnic.ko" "$root/lab/"
     cp -a "$cache/programs/bin" "$root/lab/programs"
+    cp -a "$cache/peers/bin" "$root/lab/peers"
     [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"
     for spec in "${files[@]}"; do add_file "$spec" "$root"; done
     write_settings >"$root/lab/settings"

@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: Apache-2.0
 
 . "$lab_dir/host/programs.sh"
+. "$lab_dir/host/peers.sh"
 
-everything_is_whole() { image_is_whole && driver_is_whole && programs_are_whole; }
+everything_is_whole() { image_is_whole && driver_is_whole && programs_are_whole && peers_are_whole; }
 
 ensure_everything() {
     ensure_image
     ensure_driver
     ensure_programs
+    ensure_peers
 }
 
 # Newer packages, if there are any, replace the old ones only once they are unpacked.
@@ -19,16 +21,17 @@ refresh_everything() {
     make_artefact image "$(image_stamp)" fill_image
     ensure_driver
     ensure_programs
+    ensure_peers
 }
 
 prepare() {
-    need_commands cpio zstd depmod modprobe flock sha256sum
+    need_commands cpio zstd depmod modprobe flock sha256sum tar xz
     if with_cache_lock shared everything_is_whole; then return; fi
     with_cache_lock exclusive ensure_everything
 }
 
 prepare_again() {
-    need_commands cpio zstd depmod modprobe flock sha256sum
+    need_commands cpio zstd depmod modprobe flock sha256sum tar xz
     with_cache_lock exclusive refresh_everything
 }
 
@@ -36,7 +39,7 @@ clean_cache() {
     [[ -d $cache ]] || return 0
     # A cache made by somebody else's tool is not ours to delete.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other,programs}{,.making} "$cache"/accel-*
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other,programs,peers}{,.making} "$cache"/accel-*
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }

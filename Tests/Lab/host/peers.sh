@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# What the tests hold the command against: the kernel's own selftest ncdevmem. It is in no Debian
+# package, so it is built from the kernel's source package, of which nothing is kept.
+# SPDX-License-Identifier: Apache-2.0
+
+# Of the source: ncdevmem and its netlink library, whose generator knows the root by MAINTAINERS.
+readonly peer_sources=(
+    MAINTAINERS Documentation/netlink include/uapi tools/net/ynl tools/scripts
+    tools/testing/selftests/drivers/net/hw/ncdevmem.c
+)
+
+# A new kernel makes them outdated; a new compiler does not.
+peers_stamp() { recipe_hash "$lab_dir"/host/{debian,peers}.sh "$cache/image/release"; }
+
+# Runs in the build root. Its compiler works on the source; the generator's Python is in another
+# tree, with libraries of its own. The library is made by its own makefiles, as the selftests do.
+# Expanded by the inner shell.
+# shellcheck disable=SC2016
+readonly peers_build='
+    cd /build
+    cat >bin/python3 <<"END"
+#!/bin/sh
+libraries=/build/tree/usr/lib/x86_64-linux-gnu
+export PYTHONHOME=/build/tree/usr PYTHONDONTWRITEBYTECODE=1
+exec $libraries/ld-linux-x86-64.so.2 --library-path $libraries /build/tree/usr/bin/python3 "$@"
+END
+    chmod +x bin/python3
+    PATH=/build/bin:$PATH
+    ynl=source/tools/net/ynl
+    make -C $ynl CC=gcc-14 GENS="ethtool netdev" RSTS= libynl.a
+    gcc-14 -O2 -static -s -isystem tree/usr/include -I$ynl/lib -I$ynl/generated -o ncdevmem \
+        source/tools/testing/selftests/drivers/net/hw/ncdevmem.c $ynl/libynl.a
+'
+
+fill_peers() {
+    local folder=$1 release series name
+    release=$(<"$cache/image/release")
+    series=$(cut -d. -f1,2 <<<"$release")
+    name=linux-source-$series
+    unpack_packages "$folder/tree" python3 python3-jsonschema python3-yaml \
+        "linux-libc-dev/$debian_release-backports" "$name/$debian_release-backports"
+    mkdir "$folder/source" "$folder/bin"
+    quietly "unpacking the kernel's source" "$folder/build.log" \
+        env XZ_DEFAULTS=-T0 tar -C "$folder/source" --strip-components=1 \
+        -xJf "$folder/tree/usr/src/$name.tar.xz" "${peer_sources[@]/#/$name/}"
+    quietly "building ncdevmem" "$folder/build.log" in_buildroot "$folder" sh -euc "$peers_build"
+    rm -rf "${folder:?}"/{bin,source,tree,build.log}
+    mkdir "$folder/bin"
+    mv -- "$folder/ncdevmem" "$folder/bin/"
+    (cd "$folder" && sha256sum bin/* >MANIFEST)
+}
+
+peers_are_whole() { artefact_is_whole peers "$(peers_stamp)"; }
+
+# Call with the exclusive lock held.
+ensure_peers() {
+    if peers_are_whole; then return; fi
+    ((EUID == 0)) || die "building ncdevmem needs root; run it as root once"
+    ensure_buildroot
+    say "building the kernel's ncdevmem from its source package (170 MB, about a minute)"
+    make_artefact peers "$(peers_stamp)" fill_peers
+}

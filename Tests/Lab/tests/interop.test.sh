@@ -1,0 +1,198 @@
+# shellcheck shell=bash
+# Every pair of programs of which one is ours, over both families and the sizes around a page: what
+# comes is what was sent, and both ends say so. Ours runs at the near end; where both are ours, each
+# has its turn there.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly ncdevmem=/lab/peers/ncdevmem
+readonly interop_sizes=(0 1 4095 4096 4097 1048576)
+
+# with_peers: at the end of the test none of these runs on; the runner only knows our own.
+with_peers() {
+    trap 'if pkill -KILL -x "nc|ncdevmem"; then timeout 20 pidwait -x "nc|ncdevmem"; fi' EXIT
+}
+
+# at END COMMAND...: runs something at the near or the far end.
+at() {
+    local end=$1
+    shift
+    if [[ $end == far ]]; then in_peer "$@"; else "$@"; fi
+}
+
+bracketed() { if [[ $1 == *:* ]]; then printf '[%s]' "$1"; else printf '%s' "$1"; fi; }
+
+# start_receiver PROGRAM END ADDRESS: what comes goes to ./out, messages to ./messages.
+start_receiver() {
+    local program=$1 end=$2 address=$3 host family=4 ready='istening on'
+    host=$(bracketed "$address")
+    [[ $address != *:* ]] || family=6
+    case $program in
+    serve) launch at "$end" devmemtcp serve --listen "$host:5201" --output - ;;
+    socat) launch at "$end" socat -dd -u "TCP$family-LISTEN:5201,bind=$host,reuseaddr" - ;;
+    nc) launch at "$end" nc -v -n -d -l "$address" 5201 ;;
+    ncdevmem)
+        ready='Waiting or connection on'
+        launch at "$end" "$ncdevmem" -l -f eth1 -s "$address" -p 5201
+        ;;
+    esac
+    await_message "$ready" || {
+        wait "$server" || true
+        fail "$program ended before it listened: $(cat messages)"
+    }
+    drain_messages
+}
+
+# run_sender PROGRAM END ADDRESS < DATA: what the receiver sends goes to standard output.
+run_sender() {
+    local program=$1 end=$2 address=$3 host
+    host=$(bracketed "$address")
+    case $program in
+    connect) at "$end" devmemtcp connect "$host:5201" ;;
+    socat) at "$end" socat -u - "TCP:$host:5201" ;;
+    nc) at "$end" nc -n -N "$address" 5201 ;;
+    ncdevmem) at "$end" "$ncdevmem" -f eth1 -s "$address" -p 5201 ;;
+    esac
+}
+
+# make_payload SENDER BYTES: into ./sent. ncdevmem sends a line at a time and waits until that is
+# acknowledged, so it gets text, in long lines where there is much of it.
+make_payload() {
+    local sender=$1 bytes=$2 width=1000
+    if [[ $sender == ncdevmem ]]; then
+        ((bytes <= 65536)) || width=65535
+        { base64 -w "$width" /dev/urandom 2>/dev/null || true; } | head -c "$bytes" >sent
+    else
+        head -c "$bytes" /dev/urandom >sent
+    fi
+}
+
+# transfer SENDER RECEIVER END ADDRESS: sends ./sent to the receiver at that end and address.
+transfer() {
+    local sender=$1 receiver=$2 end=$3 address=$4 from=near sent_status=0
+    echo "$sender -> $receiver at $address, $(stat -c %s sent) bytes"
+    [[ $end == far ]] || from=far
+    start_receiver "$receiver" "$end" "$address"
+    run_sender "$sender" "$from" "$address" <sent >answer 2>sender-messages || sent_status=$?
+    ((sent_status == 0)) || fail "$sender ended with $sent_status: $(tail -n 5 sender-messages)"
+    end_serve
+    ((status == 0)) || fail "$receiver ended with $status: $(tail -n 5 messages)"
+    expect_equal 'SHA-256' "$(sha256sum <sent)" "$(sha256sum <out)"
+    expect_equal 'bytes that came back' 0 "$(stat -c %s answer)"
+}
+
+# all_sizes SENDER RECEIVER END: both families, with the receiver at that end.
+all_sizes() {
+    local sender=$1 receiver=$2 end=$3 addresses=("$near4" "$near6") address size
+    [[ $end == near ]] || addresses=("$far4" "$far6")
+    with_peers
+    for address in "${addresses[@]}"; do
+        for size in "${interop_sizes[@]}"; do
+            make_payload "$sender" "$size"
+            transfer "$sender" "$receiver" "$end" "$address"
+        done
+    done
+}
+
+# far_settings: the runner only looks at the near end.
+far_settings() { in_peer bash -c "$(declare -f nic_settings); nic_settings eth1"; }
+
+test_interop_connect_to_serve_there() { all_sizes connect serve far; }
+
+test_interop_connect_to_serve_here() { all_sizes connect serve near; }
+
+test_interop_connect_to_socat() { all_sizes connect socat far; }
+
+test_interop_connect_to_nc() { all_sizes connect nc far; }
+
+test_interop_connect_to_ncdevmem() {
+    local before
+    before=$(far_settings)
+    all_sizes connect ncdevmem far
+    expect_equal 'settings of the far end' "$before" "$(far_settings)"
+}
+
+test_interop_socat_to_serve() { all_sizes socat serve near; }
+
+test_interop_nc_to_serve() { all_sizes nc serve near; }
+
+test_interop_ncdevmem_to_serve() { all_sizes ncdevmem serve near; }
+
+# The peer by itself works here as on a real NIC, with the command line of the kernel's devmem.py.
+test_interop_ncdevmem_by_itself() {
+    with_peers
+    local address
+    for address in "$near4" "$near6"; do
+        launch "$ncdevmem" -l -f eth1 -s "$address" -p 5201 -v 7
+        await_message 'Waiting or connection on' || fail "it ended: $(cat messages)"
+        drain_messages
+        pattern 100000 | send "$address" 5201
+        end_serve
+        ((status == 0)) || fail "ncdevmem ended with $status: $(tail -n 5 messages)"
+        expect_line messages 'total_received=100000'
+        expect_line out 'Validated buffer'
+    done
+}
+
+test_interop_link_local_addresses() {
+    local near=fe80::a far=fe80::b
+    ip address add "$near/64" dev eth1 nodad
+    in_peer ip address add "$far/64" dev eth1 nodad
+    make_payload connect 1048576
+    transfer connect serve far "$far%eth1"
+    transfer connect serve near "$near%eth1"
+    transfer connect socat far "$far%eth1"
+    transfer socat serve near "$near%eth1"
+    ip address del "$near/64" dev eth1
+    in_peer ip address del "$far/64" dev eth1
+}
+
+test_interop_host_names() {
+    local hosts
+    hosts=$(cat /etc/hosts)
+    # The file outlives the test.
+    # Expanded now.
+    # shellcheck disable=SC2064
+    trap "printf '%s\n' ${hosts@Q} >/etc/hosts" EXIT
+    printf '%s %s\n' "$near4" near.test "$far4" far.test "$near6" near6.test "$far6" far6.test >>/etc/hosts
+    make_payload connect 70000
+    transfer connect serve far far.test
+    transfer connect serve near near6.test
+    transfer connect socat far far.test
+    transfer socat serve near near.test
+}
+
+# fault_knobs END: packets lost, late, not split, and split short, all at once.
+fault_knobs() {
+    local knob
+    for knob in drop_nth:100 reorder_nth:50 unsplit_nth:7 partial_split_nth:5; do
+        echo "${knob#*:}" >"$knobs/$1/${knob%:*}"
+    done
+}
+
+test_interop_with_faults_of_the_nic() {
+    make_payload connect 8388608
+    fault_knobs w0a
+    transfer connect serve near "$near4"
+    fault_knobs w0b
+    transfer connect serve far "$far6"
+}
+
+# full=1: as much as makes every counter of 30 bits too small; it takes minutes under emulation. The
+# guest's memory holds no file so large, so both ends stream.
+if [[ -n ${full:-} ]]; then
+    test_interop_gibibyte_and_one() {
+        local bytes=$(((1 << 30) + 1)) expected
+        head -c 1000003 /dev/urandom >block
+        mkfifo copy
+        sha256sum <copy >expected &
+        local summer=$!
+        start_command bash -o pipefail -c \
+            "ip netns exec peer devmemtcp serve --listen $far4:5201 --output - | sha256sum"
+        { while cat block; do :; done 2>/dev/null || true; } | head -c "$bytes" | tee copy |
+            devmemtcp connect "$far4:5201"
+        wait "$summer"
+        serve_ok
+        expected=$(cat expected)
+        expect_equal 'SHA-256' "$expected" "$(cat out)"
+    }
+fi
