@@ -26,15 +26,7 @@ public struct ReceiveBinding: ~Copyable {
             family: try socket.family(NetdevNumber.familyName), dmabuf: dmabuf.rawValue,
             interface: interface.index, queues: queues, pageSize: pageSize)
         let call = "bind-rx on \(interface.name) queues \(queueList(queues))"
-        let replies: [NetlinkAttributes]
-        do throws(DevmemError) {
-            replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
-        } catch {
-            throw explained(error)
-        }
-        guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
-            throw DevmemError(.malformed, call: call, message: "the reply carries no id")
-        }
+        let id = try bind(message, over: socket, call: call)
         self.id = id
         self.socket = socket
     }
@@ -57,6 +49,22 @@ public struct ReceiveBinding: ~Copyable {
         }
         return message
     }
+}
+
+/// Sends a bind request; returns the id that the kernel gives the binding.
+private func bind(
+    _ message: borrowing NetlinkMessage, over socket: borrowing NetlinkSocket, call: String
+) throws(DevmemError) -> UInt32 {
+    let replies: [NetlinkAttributes]
+    do throws(DevmemError) {
+        replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
+    } catch {
+        throw explained(error)
+    }
+    guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
+        throw DevmemError(.malformed, call: call, message: "the reply carries no id")
+    }
+    return id
 }
 
 /// A dma-buf that may be sent from through an interface. The kernel unbinds when this value goes
@@ -83,15 +91,7 @@ public struct TransmitBinding: ~Copyable {
         try message.put(NetdevNumber.Dmabuf.ifindex, interface.index)
         try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf.rawValue))
         let call = "bind-tx on \(interface.name)"
-        let replies: [NetlinkAttributes]
-        do throws(DevmemError) {
-            replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
-        } catch {
-            throw explained(error)
-        }
-        guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
-            throw DevmemError(.malformed, call: call, message: "the reply carries no id")
-        }
+        let id = try bind(message, over: socket, call: call)
         self.id = id
         self.socket = socket
     }
