@@ -98,6 +98,12 @@ struct FlowArgument: ExpressibleByArgument, Equatable {
     }
 }
 
+extension MemoryProvider: ExpressibleByArgument {
+    /// Reads `udmabuf` or `heap:NAME`.
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}
 extension FlowSpread: ExpressibleByArgument {}
 extension TableStyle: ExpressibleByArgument {}
 extension RSSInterface: ExpressibleByArgument {}

@@ -38,6 +38,12 @@ struct Bind: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
+    var provider = MemoryProvider.udmabuf
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             """
             Bytes of the pieces that the NIC fills, a power of two. More than a page takes huge \
             pages.
@@ -96,7 +102,7 @@ struct Bind: ParsableCommand {
     private func request() throws(DevmemError) -> HoldingRequest {
         let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
         return HoldingRequest(
-            queues: rx?.choice, transmits: tx, memory: memory.bytes,
+            queues: rx?.choice, transmits: tx, memory: memory.bytes, provider: provider,
             pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering)
     }
 

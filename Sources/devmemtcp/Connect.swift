@@ -53,6 +53,12 @@ struct Connect: ParsableCommand {
 
     @Option(
         name: .long,
+        help: ArgumentHelp(
+            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
+    var provider = MemoryProvider.udmabuf
+
+    @Option(
+        name: .long,
         help: ArgumentHelp("The most that one send call takes.", valueName: "size"))
     var chunk = ByteSize(bytes: 1 << 20)
 
@@ -128,7 +134,8 @@ struct Connect: ParsableCommand {
         let destination = try Endpoint(resolving: peer.text)
         let request = TransmitRequest(
             interface: interface, peer: destination, local: try bind?.resolved(),
-            memory: memory.bytes, chunk: chunk.bytes, usesHostMemory: hostMemory, isPinned: pin,
+            memory: memory.bytes, provider: provider, chunk: chunk.bytes,
+            usesHostMemory: hostMemory, isPinned: pin,
             wait: wait)
         let source = try openSource()
         var consumer = PayloadConsumer(output: try openOutput(), pattern: expected?.pattern)

@@ -43,6 +43,12 @@ struct Serve: ParsableCommand {
     var memory = ByteSize(bytes: 64 << 20)
 
     @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
+    var provider = MemoryProvider.udmabuf
+
+    @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
             """
@@ -151,6 +157,7 @@ struct Serve: ParsableCommand {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
             from: try resolveFrom(), queues: queues.choice, memory: memory.bytes,
+            provider: provider,
             answer: duplex?.answer ?? .nothing, idleLimit: idle)
     }
 

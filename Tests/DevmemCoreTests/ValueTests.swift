@@ -28,6 +28,17 @@ import Testing
     }
 }
 
+@Suite struct MemoryProviderTests {
+    @Test func providersAreReadAsTheyAreWritten() {
+        for provider in [MemoryProvider.udmabuf, .heap("system"), .heap("default_cma_region")] {
+            #expect(MemoryProvider(provider.description) == provider)
+        }
+        for text in ["", "heap", "heap:", "heap:../x", "cuda"] {
+            #expect(MemoryProvider(text) == nil)
+        }
+    }
+}
+
 @Suite struct EndpointTests {
     @Test(arguments: [
         ("192.0.2.1:5201", "192.0.2.1", "5201"), ("[2001:db8::1]:5201", "2001:db8::1", "5201"),

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
 #include <linux/errqueue.h>
 #include <linux/ethtool.h>
 #include <linux/netlink.h>
@@ -83,6 +84,7 @@ static const size_t cdm_cmsg_space_dmabuf = CMSG_SPACE(sizeof(struct cdm_dmabuf_
 
 static const unsigned long cdm_UDMABUF_CREATE = UDMABUF_CREATE;
 static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
+static const unsigned long cdm_DMA_HEAP_IOCTL_ALLOC = DMA_HEAP_IOCTL_ALLOC;
 static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 
 static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;

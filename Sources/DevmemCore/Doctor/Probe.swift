@@ -13,7 +13,7 @@ public func probe(
 ) -> [DoctorCheck] {
     var list = CheckList(.probe, interface: interface.name)
     do throws(DevmemError) {
-        let memory = try Udmabuf(size: 1 << 20)
+        let memory = try DmabufMemory(size: 1 << 20)
         let wish = SteeringWish(queues: .automatic(1), flows: [])
         var steering = try SteeringTransaction(
             applying: wish, to: interface, as: "devmemtcp doctor", store: store, logger: logger)

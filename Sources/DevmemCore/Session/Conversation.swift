@@ -45,7 +45,8 @@ private func answer(
     _ receiver: inout DeviceReceiver, _ consumer: inout PayloadConsumer, _ idleLimit: Int32,
     _ stop: borrowing StopSignal, _ progress: (UInt64) -> Void, _ report: inout ReceiveReport
 ) throws(DevmemError) {
-    let memory = try SendMemory(device: answerSize, interface: interface)
+    let memory = try SendMemory(
+        device: answerSize, provider: request.provider, interface: interface)
     try connection.enableZerocopy()
     var source = try openSource(request.answer)
     if request.answer == .echo { consumer.echo = EchoQueue() }

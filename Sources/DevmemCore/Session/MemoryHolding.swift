@@ -8,6 +8,8 @@ public struct HoldingRequest: Sendable {
     public var transmits: Bool
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
+    /// What makes the dma-buf.
+    public var provider: MemoryProvider
     /// Bytes of the pieces that the NIC fills; nil for one page.
     public var pageSize: UInt32?
     /// How to steer the NIC; its queues do not count. Nil to leave its settings alone.
@@ -15,12 +17,13 @@ public struct HoldingRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        queues: QueueChoice?, transmits: Bool, memory: UInt64, pageSize: UInt32?,
-        steering: SteeringWish?
+        queues: QueueChoice?, transmits: Bool, memory: UInt64,
+        provider: MemoryProvider = .udmabuf, pageSize: UInt32?, steering: SteeringWish?
     ) {
         self.queues = queues
         self.transmits = transmits
         self.memory = memory
+        self.provider = provider
         self.pageSize = pageSize
         self.steering = steering
     }
@@ -30,7 +33,7 @@ public struct HoldingRequest: Sendable {
 /// when this value is released or goes away.
 public struct MemoryHolding: ~Copyable {
     /// The dma-buf.
-    public let memory: Udmabuf
+    public let memory: DmabufMemory
     /// The receive queues that it is bound to.
     public let queues: [UInt32]
     // Declared in the order in which they must go: the kernel lets header split be turned off only
@@ -49,8 +52,8 @@ public struct MemoryHolding: ~Copyable {
     public init(
         _ request: HoldingRequest, on interface: NetworkInterface, logger: Logger
     ) throws(DevmemError) {
-        let memory = try Udmabuf(
-            size: request.memory,
+        let memory = try DmabufMemory(
+            size: request.memory, provider: request.provider,
             hugePages: request.pageSize.map { $0 > systemPageSize } ?? false)
         let steering = try Self.steer(request, interface, logger)
         let queues = try Self.queues(request, steering, interface)
@@ -121,7 +124,7 @@ public struct MemoryHolding: ~Copyable {
     }
 
     private static func bindReceive(
-        _ memory: borrowing Udmabuf, _ queues: [UInt32], _ pageSize: UInt32?,
+        _ memory: borrowing DmabufMemory, _ queues: [UInt32], _ pageSize: UInt32?,
         _ interface: NetworkInterface
     ) throws(DevmemError) -> ReceiveBinding? {
         guard !queues.isEmpty else { return nil }
@@ -130,7 +133,7 @@ public struct MemoryHolding: ~Copyable {
     }
 
     private static func bindTransmit(
-        _ memory: borrowing Udmabuf, _ wanted: Bool, _ interface: NetworkInterface
+        _ memory: borrowing DmabufMemory, _ wanted: Bool, _ interface: NetworkInterface
     ) throws(DevmemError) -> TransmitBinding? {
         guard wanted else { return nil }
         return try TransmitBinding(dmabuf: memory.descriptor, interface: interface)

@@ -31,7 +31,7 @@ struct PayloadReceiver: ~Copyable {
     /// Receives until the peer has sent everything or a signal comes. No payload for `idleLimit`
     /// milliseconds is an error; a negative number lets any time pass.
     mutating func run(
-        _ connection: borrowing Connection, memory: borrowing Udmabuf,
+        _ connection: borrowing Connection, memory: borrowing DmabufMemory,
         consumer: inout PayloadConsumer, idleLimit: Int32, stop: borrowing StopSignal,
         progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
@@ -55,7 +55,7 @@ struct PayloadReceiver: ~Copyable {
 
     /// Receives once and hands on what came.
     mutating func take(
-        from connection: borrowing Connection, memory: borrowing Udmabuf,
+        from connection: borrowing Connection, memory: borrowing DmabufMemory,
         consumer: inout PayloadConsumer, stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
         switch try connection.receive(data: buffers.data, control: buffers.control) {
@@ -114,7 +114,7 @@ struct PayloadReceiver: ~Copyable {
 
     /// Hands the stretches on; the CPU's view of the dma-buf is opened only if it is looked at.
     private mutating func consume(
-        _ memory: borrowing Udmabuf, _ consumer: inout PayloadConsumer,
+        _ memory: borrowing DmabufMemory, _ consumer: inout PayloadConsumer,
         _ stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
         guard consumer.readsPayload else { return nil }

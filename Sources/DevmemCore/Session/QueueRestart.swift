@@ -60,7 +60,7 @@ public func restart(
     queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
 ) throws(DevmemError) -> QueueRestart {
     try refuseTraffic(to: queue, of: interface, force: force)
-    let memory = try Udmabuf(size: scratchSize(of: interface))
+    let memory = try DmabufMemory(size: scratchSize(of: interface))
     var result = QueueRestart(queue: queue)
     (result.poolBefore, result.napiBefore) = try feed(of: queue, of: interface)
     let wish = SteeringWish(queues: .list([queue]), flows: [], sharesContexts: force)
@@ -73,7 +73,7 @@ public func restart(
 }
 
 private func bindForAMoment(
-    _ memory: borrowing Udmabuf, to queue: UInt32, of interface: NetworkInterface
+    _ memory: borrowing DmabufMemory, to queue: UInt32, of interface: NetworkInterface
 ) throws(DevmemError) {
     let binding = try ReceiveBinding(
         dmabuf: memory.descriptor, interface: interface, queues: [queue])

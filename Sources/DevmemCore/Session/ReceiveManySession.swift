@@ -61,7 +61,7 @@ public func receiveMany(
 ) throws(DevmemError) -> Int32? {
     let share = request.memory / UInt64(2 * max(limits.atOnce, 1))
     let place = try ReceivePlace(request, receiveBuffer: share, logger: logger)
-    let memory = try Udmabuf(size: request.memory)
+    let memory = try DmabufMemory(size: request.memory, provider: request.provider)
     var steering = try place.steer(request, logger: logger)
     let template = place.report(queues: steering.queues, memory: memory.size)
     let signal: Int32?
@@ -118,7 +118,7 @@ private final class Handover: Sendable {
 
 private func serveBound(
     _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: borrowing ReceivePlace,
-    _ queues: [UInt32], _ memory: consuming Udmabuf, _ template: ReceiveReport,
+    _ queues: [UInt32], _ memory: consuming DmabufMemory, _ template: ReceiveReport,
     _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver
 ) throws(DevmemError) -> Int32? {

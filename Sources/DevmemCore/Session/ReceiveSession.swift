@@ -13,6 +13,8 @@ public struct ReceiveRequest: Sendable {
     public var queues: QueueChoice
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
+    /// What makes the dma-buf.
+    public var provider: MemoryProvider
     /// What the peer gets back.
     public var answer: Answer
     /// Seconds without payload after which a connection is given up; nil for any time.
@@ -31,13 +33,15 @@ public struct ReceiveRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         interface: String?, listen: Endpoint, from: IPAddress?, queues: QueueChoice,
-        memory: UInt64, answer: Answer = .nothing, idleLimit: Double? = nil
+        memory: UInt64, provider: MemoryProvider = .udmabuf, answer: Answer = .nothing,
+        idleLimit: Double? = nil
     ) {
         self.interface = interface
         self.listen = listen
         self.from = from
         self.queues = queues
         self.memory = memory
+        self.provider = provider
         self.answer = answer
         self.idleLimit = idleLimit
     }
@@ -80,7 +84,7 @@ public func receive(
 ) throws(DevmemError) -> ReceiveReport {
     do throws(DevmemError) {
         let place = try ReceivePlace(request, logger: logger)
-        let memory = try Udmabuf(size: request.memory)
+        let memory = try DmabufMemory(size: request.memory, provider: request.provider)
         var steering = try place.steer(request, logger: logger)
         var report = place.report(queues: steering.queues, memory: memory.size)
         var refusal: DevmemError?
@@ -108,7 +112,8 @@ public func receive(
 /// report; failures before it are thrown.
 private func receiveBound(
     _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ queues: [UInt32],
-    _ memory: consuming Udmabuf, _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
+    _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
+    _ stop: borrowing StopSignal,
     _ observer: ReceiveObserver, _ report: inout ReceiveReport
 ) throws(DevmemError) {
     let binding = try ReceiveBinding(

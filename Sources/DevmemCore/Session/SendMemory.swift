@@ -2,7 +2,7 @@
 /// any program has it.
 struct SendMemory: ~Copyable {
     // Either the first two or the third.
-    private let device: Udmabuf?
+    private let device: DmabufMemory?
     private let binding: TransmitBinding?
     private let host: Mapping?
     /// The control message that names the binding (`SCM_DEVMEM_DMABUF`).
@@ -11,8 +11,10 @@ struct SendMemory: ~Copyable {
     let size: Int
 
     /// Makes a dma-buf and binds it for sending through an interface.
-    init(device size: UInt64, interface: NetworkInterface) throws(DevmemError) {
-        let memory = try Udmabuf(size: size)
+    init(
+        device size: UInt64, provider: MemoryProvider, interface: NetworkInterface
+    ) throws(DevmemError) {
+        let memory = try DmabufMemory(size: size, provider: provider)
         let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
         control = ControlBuffer(naming: binding.id)
         self.size = memory.mapping.count

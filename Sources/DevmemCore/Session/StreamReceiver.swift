@@ -75,10 +75,10 @@ struct DeviceReceiver: StreamReceiver, ~Copyable {
 
 /// A dma-buf and the number of its binding, for all threads that receive from it.
 final class BoundReceiveMemory: Sendable {
-    let memory: Udmabuf
+    let memory: DmabufMemory
     let id: UInt32
 
-    init(_ memory: consuming Udmabuf, id: UInt32) {
+    init(_ memory: consuming DmabufMemory, id: UInt32) {
         self.memory = memory
         self.id = id
     }

@@ -12,6 +12,8 @@ public struct TransmitRequest: Sendable {
     public var local: Endpoint?
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
+    /// What makes the dma-buf.
+    public var provider: MemoryProvider
     /// The most bytes that one send takes.
     public var chunk: UInt64
     /// Whether to send ordinary memory, as any program does.
@@ -23,13 +25,15 @@ public struct TransmitRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        interface: String?, peer: Endpoint, local: Endpoint?, memory: UInt64, chunk: UInt64,
+        interface: String?, peer: Endpoint, local: Endpoint?, memory: UInt64,
+        provider: MemoryProvider = .udmabuf, chunk: UInt64,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?
     ) {
         self.interface = interface
         self.peer = peer
         self.local = local
         self.memory = memory
+        self.provider = provider
         self.chunk = chunk
         self.usesHostMemory = usesHostMemory
         self.isPinned = isPinned
@@ -102,7 +106,8 @@ private func makeMemory(
     guard !request.usesHostMemory, let interface else {
         return try SendMemory(host: request.memory)
     }
-    return try SendMemory(device: request.memory, interface: interface)
+    return try SendMemory(
+        device: request.memory, provider: request.provider, interface: interface)
 }
 
 /// Device memory can only leave through the NIC that it is bound to; the kernel says so only when

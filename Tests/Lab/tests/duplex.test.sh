@@ -173,3 +173,19 @@ test_connect_with_little_memory_for_completions() {
     expect_equal 'checksum' "$(pattern $((2 << 20)) | sha256sum)" "$(cat received)"
     ((10#$(jq .counts.buffer_waits out) > 0)) || fail "it never waited: $(cat out)"
 }
+
+# Memory of a dma-heap instead of udmabuf, in both directions.
+test_dma_heap_as_provider() {
+    start_serve --listen "$near4:5201" --provider heap:system --validate 7 --duplex echo --json
+    in_peer devmemtcp connect "$near4:5201" --provider heap:system --pattern 7 --bytes 3000001 \
+        --validate 7 --json >sent 2>told
+    serve_ok
+    expect_equal 'bytes in device memory' 3000001 "$(report .counts.device_bytes)"
+    expect_equal 'checked' 3000001 "$(jq .validation.checked_bytes sent)"
+    expect_refusal 'open /dev/dma_heap/nosuch: No such file or directory (ls /dev/dma_heap shows the heaps)' \
+        devmemtcp connect "$far4:5201" --provider heap:nosuch
+    start_bind eth1 --rx 7 --provider heap:system --memory 4M
+    kill "$server"
+    end_bind
+    expect_equal 'exit status' 143 "$status"
+}

@@ -1,0 +1,34 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// Dma-bufs of the kernel's dma-heaps (drivers/dma-buf/dma-heap.c).
+enum DmaHeap {
+    static let folder = "/dev/dma_heap"
+
+    /// Makes a dma-buf; its size must be a multiple of the page size.
+    static func make(size: UInt64, heap name: String) throws(DevmemError) -> DmabufMemory {
+        let length = try DmabufMemory.length(of: size, page: UInt64(systemPageSize))
+        try DmabufMemory.checkAvailable(size)
+        let device = try open(name)
+        var request = dma_heap_allocation_data()
+        request.len = size
+        request.fd_flags = UInt32(O_RDWR | O_CLOEXEC)
+        try retrying("make a dma-buf of \(size) bytes in heap \(name)") {
+            cdm_ioctl(device.rawValue, cdm_DMA_HEAP_IOCTL_ALLOC, &request)
+        }
+        let memory = Descriptor(owning: Int32(bitPattern: request.fd))
+        let mapping = try Mapping(memory, count: length)
+        return DmabufMemory(descriptor: memory, mapping: mapping)
+    }
+
+    private static func open(_ name: String) throws(DevmemError) -> Descriptor {
+        do throws(DevmemError) {
+            return try Descriptor.open("\(folder)/\(name)", O_RDWR)
+        } catch {
+            throw error.advising(
+                error.errno == .permissionDenied
+                    ? "run as root or give this user the device" : "ls \(folder) shows the heaps")
+        }
+    }
+}
