@@ -171,12 +171,21 @@ fault_knobs() {
     done
 }
 
+# expect_faults: the last receiver got payload in all three ways.
+expect_faults() {
+    grep -Eq '^device memory +[1-9]' messages || fail "nothing came in device memory: $(cat messages)"
+    grep -Eq '^elsewhere +[1-9][0-9]* bytes linear, [1-9][0-9]* ordinary' messages ||
+        fail "the faults did not show: $(cat messages)"
+}
+
 test_interop_with_faults_of_the_nic() {
     make_payload connect 8388608
     fault_knobs w0a
     transfer connect serve near "$near4"
+    expect_faults
     fault_knobs w0b
     transfer connect serve far "$far6"
+    expect_faults
 }
 
 # full=1: more than counters of 30 bits hold. The guest's memory holds no such file and its emulated
