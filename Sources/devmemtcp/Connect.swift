@@ -131,9 +131,9 @@ struct Connect: ParsableCommand {
     private func transmit() throws(DevmemError) -> TransmitReport {
         // These can wait long, for a name server or a pipe's other end, and Ctrl-C must still end
         // them.
-        let destination = try Endpoint(resolving: peer.text)
+        let peers = try Endpoint.candidates(resolving: peer.text)
         let request = TransmitRequest(
-            interface: interface, peer: destination, local: try bind?.resolved(),
+            interface: interface, peers: peers, local: try bind?.resolved(),
             memory: memory.bytes, provider: provider, chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
             wait: wait)

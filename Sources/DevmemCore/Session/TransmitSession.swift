@@ -6,8 +6,8 @@ import SystemPackage
 public struct TransmitRequest: Sendable {
     /// The NIC; nil to find it by the route to the peer.
     public var interface: String?
-    /// Where to connect to.
-    public var peer: Endpoint
+    /// Where to connect to: the first of these that answers.
+    public var peers: [Endpoint]
     /// The address to come from; nil for the kernel's choice.
     public var local: Endpoint?
     /// Size of the dma-buf in bytes.
@@ -25,12 +25,12 @@ public struct TransmitRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        interface: String?, peer: Endpoint, local: Endpoint?, memory: UInt64,
+        interface: String?, peers: [Endpoint], local: Endpoint?, memory: UInt64,
         provider: MemoryProvider = .udmabuf, chunk: UInt64,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?
     ) {
         self.interface = interface
-        self.peer = peer
+        self.peers = peers
         self.local = local
         self.memory = memory
         self.provider = provider
@@ -59,29 +59,27 @@ public func send(
     progress: (UInt64) -> Void, logger: Logger
 ) throws(DevmemError) -> TransmitReport {
     do throws(DevmemError) {
-        let interface = try chooseInterface(request)
+        var signal: Int32?
+        guard let connection = try connect(request, stop, &signal) else {
+            consumer.abandon()
+            var report = TransmitReport(
+                interface: nil, driver: nil, memoryBytes: request.memory,
+                peer: request.peers.first?.description ?? "")
+            report.stoppedBy = signal
+            return report
+        }
+        let interface = try chooseInterface(request, leadingTo: connection.peer)
+        try checkRoute(connection, interface, request)
         let memory = try makeMemory(request, interface)
         var report = TransmitReport(
             interface: request.usesHostMemory ? nil : interface?.name,
             driver: request.usesHostMemory ? nil : interface?.driver,
-            memoryBytes: UInt64(memory.size), peer: request.peer.description)
-        let connection = try Connection(
-            to: request.peer, from: request.local, pinnedTo: request.isPinned ? interface : nil)
-        if case .stopped(let signal) = try stop.wait(
-            for: connection.rawValue, events: Int32(POLLOUT))
-        {
-            report.stoppedBy = signal
-            consumer.abandon()
-            return report
-        }
-        try connection.finishConnecting()
+            memoryBytes: UInt64(memory.size), peer: connection.peer.description)
         report.local = connection.local?.description
-        try checkRoute(connection, interface, request)
         if memory.isDevice { try connection.enableZerocopy() }
-        connected(connection.local ?? request.peer, interface?.name)
+        connected(connection.local ?? connection.peer, interface?.name)
         try consumer.begin()
-        try transmit(
-            request, connection, memory, source, &consumer, stop, progress, &report)
+        try transmit(request, connection, memory, source, &consumer, stop, progress, &report)
         return report
     } catch {
         consumer.abandon()
@@ -89,15 +87,38 @@ public func send(
     }
 }
 
+/// Connects to the first of the peers that answers; nil if a signal came first.
+private func connect(
+    _ request: TransmitRequest, _ stop: borrowing StopSignal, _ signal: inout Int32?
+) throws(DevmemError) -> Connection? {
+    var refusal = DevmemError(.invalid, call: "connect", message: "no peer is named")
+    for peer in request.peers {
+        do throws(DevmemError) {
+            let connection = try Connection(
+                to: peer, from: request.local,
+                pinnedTo: request.isPinned ? try chooseInterface(request, leadingTo: peer) : nil)
+            if case .stopped(let arrived) = try stop.wait(
+                for: connection.rawValue, events: Int32(POLLOUT))
+            {
+                signal = arrived
+                return nil
+            }
+            try connection.finishConnecting()
+            return connection
+        } catch {
+            refusal = error
+        }
+    }
+    throw refusal
+}
+
 private func chooseInterface(
-    _ request: TransmitRequest
+    _ request: TransmitRequest, leadingTo peer: Endpoint
 ) throws(DevmemError) -> NetworkInterface? {
     if let name = request.interface { return try NetworkInterface(named: name) }
     if request.usesHostMemory && !request.isPinned { return nil }
-    if request.peer.scope != 0 {
-        return try NetworkInterface(named: interfaceName(request.peer.scope))
-    }
-    return try NetworkInterface(leadingTo: request.peer)
+    if peer.scope != 0 { return try NetworkInterface(named: interfaceName(peer.scope)) }
+    return try NetworkInterface(leadingTo: peer)
 }
 
 private func makeMemory(

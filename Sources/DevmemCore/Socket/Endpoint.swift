@@ -32,6 +32,15 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         self = try Self.look(up: host, port: text.port, text.description)
     }
 
+    /// Looks an endpoint up: all addresses that the host's resolver gives, the best first.
+    ///
+    /// - Parameter text: host and port.
+    /// - Returns: at least one endpoint.
+    /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
+    public static func candidates(resolving text: EndpointText) throws(DevmemError) -> [Endpoint] {
+        try lookUpAll(text.host.isEmpty ? "::" : text.host, port: text.port, text.description)
+    }
+
     /// Looks up a host without a port.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if the host is not known.
@@ -42,22 +51,36 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     private static func look(
         up host: String, port: String, _ text: String
     ) throws(DevmemError) -> Endpoint {
+        try lookUpAll(host, port: port, text)[0]
+    }
+
+    private static func lookUpAll(
+        _ host: String, port: String, _ text: String
+    ) throws(DevmemError) -> [Endpoint] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = cdm_SOCK_STREAM
         hints.ai_flags = AI_PASSIVE
         var list: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, port.isEmpty ? nil : port, &hints, &list)
-        guard code == 0, let first = list else {
+        guard code == 0 else {
             throw DevmemError(
                 .invalid, call: "look up \(text)", message: String(cString: gai_strerror(code)))
         }
         defer { freeaddrinfo(list) }
-        guard let address = first.pointee.ai_addr, let endpoint = Endpoint(address) else {
+        var endpoints: [Endpoint] = []
+        var entry = list
+        while let current = entry {
+            if let address = current.pointee.ai_addr, let endpoint = Endpoint(address) {
+                endpoints.append(endpoint)
+            }
+            entry = current.pointee.ai_next
+        }
+        guard !endpoints.isEmpty else {
             throw DevmemError(
                 .invalid, call: "look up \(text)", message: "neither IPv4 nor IPv6")
         }
-        return endpoint
+        return endpoints
     }
 
     /// Copies an endpoint out of a socket address; nil if it is neither IPv4 nor IPv6.

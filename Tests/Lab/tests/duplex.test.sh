@@ -189,3 +189,17 @@ test_dma_heap_as_provider() {
     end_bind
     expect_equal 'exit status' 143 "$status"
 }
+
+# Like other clients it goes on to the next address of a name where nobody listens at the first.
+test_connect_tries_every_address_of_a_name() {
+    cp /etc/hosts hosts.before
+    printf '%s both.test\n' "$far6" "$far4" >>/etc/hosts
+    in_peer socat -u "TCP4-LISTEN:7005,reuseaddr,bind=$far4" - >got &
+    local receiver=$! status=0
+    await_far_listener 7005
+    echo hello | devmemtcp connect both.test:7005 --discard >out 2>messages || status=$?
+    cat hosts.before >/etc/hosts
+    expect_equal "exit status ($(cat messages))" 0 "$status"
+    wait "$receiver"
+    expect_equal 'what came' hello "$(cat got)"
+}
