@@ -141,14 +141,15 @@ test_killed_session_is_mended_by_the_next() {
     expect_nothing_left "$before"
 }
 
-# kill_at_calls PREPARATION COMMAND...: kills a command as it enters each system call that matters,
-# one run each, and restores after each. $deaths counts.
+# kill_at_calls CALLS PREPARATION COMMAND...: kills a command as it enters each system call of these
+# kinds, one run each, and restores after each. $deaths counts.
 kill_at_calls() {
-    local prepare=$1 before call number status
-    shift
+    local calls prepare=$2 before call number status
+    read -ra calls <<<"$1"
+    shift 2
     before=$(settings)
     deaths=0
-    for call in sendmsg,sendto ioctl fsync rename unlink; do
+    for call in "${calls[@]}"; do
         for ((number = 1; number < 200; number++)); do
             status=0
             "$prepare"
@@ -164,16 +165,27 @@ kill_at_calls() {
     echo "$deaths deaths, all mended"
 }
 
-test_death_at_any_system_call_of_apply_is_mended() {
-    kill_at_calls true devmemtcp steer apply eth1 --queues 6-7 --flow "$near4:5201" --spread rss
-    ((deaths >= 30)) || fail "it died only $deaths times"
+kill_apply_at() {
+    kill_at_calls "$1" true \
+        devmemtcp steer apply eth1 --queues 6-7 --flow "$near4:5201" --spread rss
+    ((deaths >= 5)) || fail "it died only $deaths times"
 }
+
+test_death_at_any_netlink_call_of_apply_is_mended() { kill_apply_at sendmsg,sendto; }
+
+test_death_at_any_other_call_of_apply_is_mended() { kill_apply_at 'ioctl fsync rename'; }
 
 apply_some() { devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >applied; }
 
-test_death_at_any_system_call_of_restore_is_mended() {
-    kill_at_calls apply_some devmemtcp steer restore eth1
-    ((deaths >= 30)) || fail "it died only $deaths times"
+kill_restore_at() {
+    kill_at_calls "$1" apply_some devmemtcp steer restore eth1
+    ((deaths >= 5)) || fail "it died only $deaths times"
+}
+
+test_death_at_any_netlink_call_of_restore_is_mended() { kill_restore_at sendmsg,sendto; }
+
+test_death_at_any_other_call_of_restore_is_mended() {
+    kill_restore_at 'ioctl fsync rename unlink'
 }
 
 # Kills sessions at a random moment between start and end, as many as $kill_runs says.
