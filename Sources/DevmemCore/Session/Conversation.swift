@@ -46,7 +46,7 @@ private func answer(
     _ stop: borrowing StopSignal, _ progress: (UInt64) -> Void, _ report: inout ReceiveReport
 ) throws(DevmemError) {
     let memory = try SendMemory(
-        device: answerSize, provider: request.provider, interface: interface)
+        binding: DmabufMemory(size: answerSize, provider: request.provider), to: interface)
     try connection.enableZerocopy()
     var source = try openSource(request.answer)
     if request.answer == .echo { consumer.echo = EchoQueue() }

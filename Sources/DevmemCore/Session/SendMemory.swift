@@ -10,14 +10,13 @@ struct SendMemory: ~Copyable {
     /// Bytes.
     let size: Int
 
-    /// Makes a dma-buf and binds it for sending through an interface.
+    /// Binds a dma-buf for sending through an interface.
     init(
-        device size: UInt64, provider: MemoryProvider, interface: NetworkInterface
+        binding memory: consuming DmabufMemory, to interface: NetworkInterface
     ) throws(DevmemError) {
-        let memory = try DmabufMemory(size: size, provider: provider)
         let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
         control = ControlBuffer(naming: binding.id)
-        self.size = memory.mapping.count
+        size = memory.mapping.count
         device = consume memory
         self.binding = consume binding
         host = nil

@@ -59,6 +59,9 @@ public func send(
     progress: (UInt64) -> Void, logger: Logger
 ) throws(DevmemError) -> TransmitReport {
     do throws(DevmemError) {
+        // What is wrong at this end is told before the peer hears of it.
+        if let name = request.interface { _ = try NetworkInterface(named: name) }
+        let buffer = try makeBuffer(request)
         var signal: Int32?
         guard let connection = try connect(request, stop, &signal) else {
             consumer.abandon()
@@ -70,7 +73,7 @@ public func send(
         }
         let interface = try chooseInterface(request, leadingTo: connection.peer)
         try checkRoute(connection, interface, request)
-        let memory = try makeMemory(request, interface)
+        let memory = try bind(buffer, request, interface)
         var report = TransmitReport(
             interface: request.usesHostMemory ? nil : interface?.name,
             driver: request.usesHostMemory ? nil : interface?.driver,
@@ -121,14 +124,17 @@ private func chooseInterface(
     return try NetworkInterface(leadingTo: peer)
 }
 
-private func makeMemory(
-    _ request: TransmitRequest, _ interface: NetworkInterface?
+/// A dma-buf to send from; nil if ordinary memory is sent.
+private func makeBuffer(_ request: TransmitRequest) throws(DevmemError) -> DmabufMemory? {
+    guard !request.usesHostMemory else { return nil }
+    return try DmabufMemory(size: request.memory, provider: request.provider)
+}
+
+private func bind(
+    _ buffer: consuming DmabufMemory?, _ request: TransmitRequest, _ interface: NetworkInterface?
 ) throws(DevmemError) -> SendMemory {
-    guard !request.usesHostMemory, let interface else {
-        return try SendMemory(host: request.memory)
-    }
-    return try SendMemory(
-        device: request.memory, provider: request.provider, interface: interface)
+    guard let buffer, let interface else { return try SendMemory(host: request.memory) }
+    return try SendMemory(binding: buffer, to: interface)
 }
 
 /// Device memory can only leave through the NIC that it is bound to; the kernel says so only when
