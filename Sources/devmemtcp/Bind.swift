@@ -32,14 +32,7 @@ struct Bind: ParsableCommand {
     @Flag(name: .long, help: "Bind it for sending too.")
     var tx = false
 
-    @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
-    var memory = ByteSize(bytes: 64 << 20)
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
-    var provider = MemoryProvider.udmabuf
+    @OptionGroup var buffer: MemoryOptions
 
     @Option(
         name: .long,
@@ -86,13 +79,13 @@ struct Bind: ParsableCommand {
             for note in holding.notes { common.logger.notice("\(interface.name): \(note)") }
             let report = BindReport(interface: interface.name, request: request, holding: holding)
             try show(report)
-            let environment = ProcessInfo.processInfo.environment
+            let readiness = Readiness(environment: ProcessInfo.processInfo.environment)
             try announce { () throws(DevmemError) in
-                try Readiness(environment: environment).ready(status: report.line)
+                try readiness.ready(status: report.line)
             }
             let status = try hold(holding, report, as: user, until: stop)
             try announce { () throws(DevmemError) in
-                try Readiness(environment: environment).stopping()
+                try readiness.stopping()
             }
             try holding.release()
             if status != 0 { throw ExitCode(status) }
@@ -102,7 +95,8 @@ struct Bind: ParsableCommand {
     private func request() throws(DevmemError) -> HoldingRequest {
         let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
         return HoldingRequest(
-            queues: rx?.choice, transmits: tx, memory: memory.bytes, provider: provider,
+            queues: rx?.choice, transmits: tx, memory: buffer.memory.bytes,
+            provider: buffer.provider,
             pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering)
     }
 

@@ -4,7 +4,7 @@ import Glibc
 import Logging
 import SystemPackage
 
-struct Connect: ParsableCommand {
+struct Connect: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send a stream from device memory.",
         discussion: """
@@ -48,14 +48,7 @@ struct Connect: ParsableCommand {
         name: .long, help: ArgumentHelp("How much of the pattern to send.", valueName: "size"))
     var bytes: ByteSize?
 
-    @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
-    var memory = ByteSize(bytes: 64 << 20)
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
-    var provider = MemoryProvider.udmabuf
+    @OptionGroup var buffer: MemoryOptions
 
     @Option(
         name: .long,
@@ -99,6 +92,7 @@ struct Connect: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        try validateDestination()
         if (pattern == nil) != (bytes == nil) {
             throw ValidationError("--pattern and --bytes go together.")
         }
@@ -106,9 +100,6 @@ struct Connect: ParsableCommand {
             throw ValidationError("--pattern goes without --input.")
         }
         if direct && input == nil { throw ValidationError("--direct goes with --input.") }
-        if discard && (output != nil || expected != nil) {
-            throw ValidationError("--discard goes with neither --output nor --validate.")
-        }
         if chunk.bytes == 0 { throw ValidationError("--chunk must not be zero.") }
         if let wait, !(0...1e6).contains(wait) {
             throw ValidationError("--wait takes seconds from 0 to 1000000.")
@@ -119,12 +110,7 @@ struct Connect: ParsableCommand {
     func run() throws {
         try reporting {
             let report = try transmit()
-            try show(report)
-            if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
-            if let failure = failure(in: report) {
-                writeError("devmemtcp: \(failure)\n")
-                throw ExitCode.failure
-            }
+            try conclude(report, summary: summary(of: report))
         }
     }
 
@@ -134,11 +120,11 @@ struct Connect: ParsableCommand {
         let peers = try Endpoint.candidates(resolving: peer.text)
         let request = TransmitRequest(
             interface: interface, peers: peers, local: try bind?.resolved(),
-            memory: memory.bytes, provider: provider, chunk: chunk.bytes,
+            memory: buffer.memory.bytes, provider: buffer.provider, chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
             wait: wait)
         let source = try openSource()
-        var consumer = PayloadConsumer(output: try openOutput(), pattern: expected?.pattern)
+        var consumer = try makeConsumer()
         // A reader that goes away is an error to report.
         signal(SIGPIPE, SIG_IGN)
         let stop = try StopSignal.ofUser()
@@ -162,38 +148,4 @@ struct Connect: ParsableCommand {
         }
         return try PayloadSource(path: input ?? "-", direct: direct)
     }
-
-    /// The path of the output; nil if what comes is not kept.
-    private var outputPath: String? {
-        output ?? (discard || expected != nil ? nil : "-")
-    }
-
-    private func openOutput() throws(DevmemError) -> OutputStream? {
-        guard let outputPath else { return nil }
-        return try OutputStream(outputPath)
-    }
-
-    private func show(_ report: TransmitReport) throws {
-        let text = common.json ? try json(of: report) : summary(of: report)
-        if outputPath == "-" {
-            if common.json || !common.quiet { writeError(text) }
-        } else {
-            print(text, terminator: "")
-        }
-    }
-
-    /// What makes a finished session a failed one.
-    private func failure(in report: TransmitReport) -> String? {
-        if let failure = report.failure { return failure }
-        guard let validation = report.validation else { return nil }
-        if validation.checkedBytes == 0 { return "nothing came to validate" }
-        return mismatch(in: validation)
-    }
-}
-
-/// What is wrong with compared payload, in a line; nil if nothing is.
-func mismatch(in validation: ReceiveReport.Validation) -> String? {
-    guard let first = validation.firstMismatch else { return nil }
-    return "payload is wrong from offset \(first.offset): "
-        + "found \(first.found), expected \(first.expected)"
 }

@@ -4,7 +4,7 @@ import Glibc
 import Logging
 import SystemPackage
 
-struct Serve: ParsableCommand {
+struct Serve: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
         abstract: "Accept TCP connections into device memory.",
         discussion: """
@@ -39,14 +39,7 @@ struct Serve: ParsableCommand {
             valueName: "list"))
     var queues = QueueSelection(.automatic(1))
 
-    @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
-    var memory = ByteSize(bytes: 64 << 20)
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
-    var provider = MemoryProvider.udmabuf
+    @OptionGroup var buffer: MemoryOptions
 
     @Option(
         name: .shortAndLong,
@@ -64,7 +57,7 @@ struct Serve: ParsableCommand {
             Compare payload with a repeating pattern: N for the bytes 1 to N-1 and a newline, or \
             hex: and digits.
             """, valueName: "pattern"))
-    var pattern: PatternArgument?
+    var expected: PatternArgument?
 
     @Flag(name: .long, help: "Do not look at payload at all.")
     var discard = false
@@ -102,9 +95,7 @@ struct Serve: ParsableCommand {
     private var isMany: Bool { keepOpen || connections > 1 }
 
     func validate() throws {
-        if discard && (output != nil || pattern != nil) {
-            throw ValidationError("--discard goes with neither --output nor --validate.")
-        }
+        try validateDestination()
         guard (1...1000).contains(connections) else {
             throw ValidationError("--connections takes 1 to 1000.")
         }
@@ -127,20 +118,14 @@ struct Serve: ParsableCommand {
         try reporting {
             if isMany { return try serveMany() }
             let report = try serve()
-            try show(report)
-            if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
-            if let failure = failure(in: report) {
-                writeError("devmemtcp: \(failure)\n")
-                throw ExitCode.failure
-            }
+            try conclude(report, summary: summary(of: report))
         }
     }
 
     private func serve() throws(DevmemError) -> ReceiveReport {
         // These can wait long, for a name server or a pipe's reader, and Ctrl-C must still end them.
         let request = try request()
-        var consumer = PayloadConsumer(
-            output: try openOutput(), pattern: pattern?.pattern)
+        var consumer = try makeConsumer()
         let stop = try prepareToStop()
         let logger = common.logger
         let progress = Progress(quiet: common.quiet)
@@ -156,8 +141,8 @@ struct Serve: ParsableCommand {
     private func request() throws(DevmemError) -> ReceiveRequest {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
-            from: try resolveFrom(), queues: queues.choice, memory: memory.bytes,
-            provider: provider,
+            from: try resolveFrom(), queues: queues.choice, memory: buffer.memory.bytes,
+            provider: buffer.provider,
             answer: duplex?.answer ?? .nothing, idleLimit: idle)
     }
 
@@ -192,7 +177,7 @@ struct Serve: ParsableCommand {
                 }
             })
         let outputName = outputPath.map { OutputName($0) }
-        let pattern = pattern?.pattern
+        let pattern = expected?.pattern
         total.stoppedBy = try receiveMany(
             request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
             makeConsumer: { number, peer throws(DevmemError) in
@@ -213,32 +198,5 @@ struct Serve: ParsableCommand {
     private func resolveFrom() throws(DevmemError) -> IPAddress? {
         guard let from else { return nil }
         return try Endpoint.address(of: from)
-    }
-
-    /// The path of the output; nil if payload is not kept.
-    private var outputPath: String? {
-        output ?? (discard || pattern != nil ? nil : "-")
-    }
-
-    private func openOutput() throws(DevmemError) -> OutputStream? {
-        guard let outputPath else { return nil }
-        return try OutputStream(outputPath)
-    }
-
-    private func show(_ report: ReceiveReport) throws {
-        let text = common.json ? try json(of: report) : summary(of: report)
-        if outputPath == "-" {
-            if common.json || !common.quiet { writeError(text) }
-        } else {
-            print(text, terminator: "")
-        }
-    }
-
-    /// What makes a finished connection a failed one.
-    private func failure(in report: ReceiveReport) -> String? {
-        if let failure = report.failure { return failure }
-        guard let validation = report.validation else { return nil }
-        if validation.checkedBytes == 0 { return "nothing came to validate" }
-        return mismatch(in: validation)
     }
 }

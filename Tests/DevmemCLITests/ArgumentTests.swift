@@ -32,8 +32,8 @@ import Testing
         #expect(command.interface == "eth1")
         #expect(command.listen.text.port == "5201")
         #expect(command.queues.choice == .list([6, 7]))
-        #expect(command.memory.bytes == 32 << 20)
-        #expect(command.pattern?.pattern.bytes.count == 7)
+        #expect(command.buffer.memory.bytes == 32 << 20)
+        #expect(command.expected?.pattern.bytes.count == 7)
         #expect(command.common.json)
     }
 

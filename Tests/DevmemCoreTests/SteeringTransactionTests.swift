@@ -4,114 +4,6 @@ import Testing
 
 @testable import DevmemCore
 
-/// A random NIC and a random wish, the same for the same seed.
-private struct Scene {
-    private static let sources: [[UInt8]?] = [nil, [192, 0, 2, 7], [192, 0, 2, 8]]
-
-    let nic: SimulatedNIC
-    let wish: SteeringWish
-
-    init(seed: UInt64) throws {
-        var random = SeededGenerator(seed: seed)
-        let queues = UInt32.random(in: 1...16, using: &random)
-        let slots = [0, 16, 64, 128].randomElement(using: &random) ?? 128
-        let isDefault = Bool.random(using: &random)
-        let table =
-            isDefault
-            ? defaultIndirection(slots: slots, queues: Int(queues))
-            : (0..<slots).map { _ in UInt32.random(in: 0..<queues, using: &random) }
-        var contexts = slots == 0 ? [] : [RSSContext(id: 0, indirection: table, key: [1, 2, 3])]
-        // Contexts of others keep to the lower queues, as else most wishes would be refused.
-        for id in 1..<UInt32.random(in: 1...3, using: &random) where slots > 0 {
-            contexts.append(
-                RSSContext(
-                    id: id * 2,
-                    indirection: (0..<slots).map { _ in
-                        UInt32.random(in: 0...queues / 4, using: &random)
-                    }))
-        }
-        let split: HeaderSplit = [.unknown, .off, .on].randomElement(using: &random) ?? .off
-        let isExplicit = split != .unknown && Bool.random(using: &random)
-        var rules: [InstalledRule] = []
-        let capacity: UInt32? = [nil, 4, 8, 32].randomElement(using: &random) ?? nil
-        for location in 0..<UInt32.random(in: 0...4, using: &random) {
-            let rule = Self.rule(
-                target: .queue(UInt32.random(in: 0..<queues, using: &random)), &random)
-            let place = location + (Bool.random(using: &random) ? 0 : 5)
-            guard place < capacity ?? 1000, !rules.contains(where: { $0.location == place })
-            else { continue }
-            let bytes = try FlowSpec.encode(rule, location: place)
-            if let installed = InstalledRule(specification: bytes, context: 0) {
-                rules.append(installed)
-            }
-        }
-        let snapshot = NICSnapshot(
-            rings: RingSettings(
-                headerSplit: split,
-                splitThreshold: [nil, 0, 256].randomElement(using: &random) ?? nil,
-                sizes: ["rx": 1024]),
-            receiveQueues: (0..<queues).map { QueueInfo(id: $0, type: .rx) }, contexts: contexts,
-            ntuple: FeatureState(isActive: Bool.random(using: &random), isChangeable: true),
-            ruleTable: FlowRuleTable(
-                locations: rules.map(\.location).sorted(), capacity: capacity,
-                choosesLocation: Bool.random(using: &random)), rules: rules)
-        // A driver whose default is another than what a user set is the harder case.
-        nic = SimulatedNIC(
-            snapshot, defaultSplit: isExplicit ? .off : split, isSplitExplicit: isExplicit)
-        nic.refusesSources = UInt32.random(in: 0..<4, using: &random) == 0
-        wish = Self.wish(queues: queues, &random)
-    }
-
-    private static func rule(
-        target: RuleTarget, _ random: inout SeededGenerator
-    ) -> FlowRule {
-        FlowRule(
-            isIPv6: false, source: sources.randomElement(using: &random) ?? nil,
-            destination: Bool.random(using: &random) ? [192, 0, 2, 1] : nil,
-            destinationPort: UInt16.random(in: 1...6, using: &random), target: target)
-    }
-
-    private static func wish(queues: UInt32, _ random: inout SeededGenerator) -> SteeringWish {
-        let choices: [QueueChoice] = [
-            .list(Array(UInt32.random(in: queues / 2..<queues, using: &random)..<queues)),
-            .list([UInt32.random(in: 0..<queues, using: &random)]),
-            .last(Int.random(in: 1...3, using: &random)),
-            .automatic(Int.random(in: 1...3, using: &random)),
-        ]
-        let flows = (0..<Int.random(in: 0...4, using: &random)).map { _ in
-            SteeringFlow(
-                families: (0..<Int.random(in: 1...2, using: &random)).map { _ in
-                    let narrow = rule(target: .queue(0), &random)
-                    var wide = narrow
-                    wide.source = nil
-                    return narrow == wide ? [narrow] : [narrow, wide]
-                })
-        }
-        return SteeringWish(
-            queues: choices.randomElement(using: &random) ?? .automatic(1), flows: flows,
-            spread: FlowSpread.allCases.randomElement(using: &random) ?? .roundRobin,
-            table: TableStyle.allCases.randomElement(using: &random) ?? .minimal)
-    }
-
-    /// A journal of the wish on the NIC as it is; nil if the wish is refused.
-    func journal() throws -> SteeringJournal? {
-        let snapshot = try nic.snapshot()
-        guard let plan = try? SteeringPlan(for: wish, on: snapshot, interface: nic.name) else {
-            return nil
-        }
-        return .sample(plan: plan, on: snapshot)
-    }
-}
-
-extension SteeringJournal {
-    static func sample(plan: SteeringPlan, on snapshot: NICSnapshot) -> SteeringJournal {
-        SteeringJournal(
-            interface: Interface(name: "sim0", index: 4, namespace: 1, boot: bootID()),
-            owner: Owner(pid: 812, startTime: 5, command: "devmemtcp test"), plan: plan,
-            on: snapshot)
-    }
-}
-
 @Suite struct SteeringTransactionTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -123,7 +15,7 @@ extension SteeringJournal {
     @Test func whatIsAppliedAndReversedIsAsBefore() throws {
         var accepted = 0
         for seed in 1...4_000 as ClosedRange<UInt64> {
-            let scene = try Scene(seed: seed)
+            let scene = try SteeringScene(seed: seed)
             let before = try scene.nic.snapshot()
             guard var journal = try scene.journal() else { continue }
             accepted += 1
@@ -182,7 +74,7 @@ extension SteeringJournal {
         var deaths = 0
         for seed in 1...150 as ClosedRange<UInt64> {
             for moment in 0..<200 {
-                let scene = try Scene(seed: seed)
+                let scene = try SteeringScene(seed: seed)
                 let nic = scene.nic
                 let before = try nic.snapshot()
                 guard let journal = try scene.journal() else { break }
@@ -234,7 +126,7 @@ extension SteeringJournal {
         var refusals = 0
         for seed in 1...300 as ClosedRange<UInt64> {
             for number in 0..<20 {
-                let scene = try Scene(seed: seed)
+                let scene = try SteeringScene(seed: seed)
                 let before = try scene.nic.snapshot()
                 guard var journal = try scene.journal() else { break }
                 scene.nic.failing = number
@@ -257,7 +149,7 @@ extension SteeringJournal {
         var lies = 0
         for seed in 1...200 as ClosedRange<UInt64> {
             for number in 0..<12 {
-                let scene = try Scene(seed: seed)
+                let scene = try SteeringScene(seed: seed)
                 let before = try scene.nic.snapshot()
                 guard var journal = try scene.journal() else { break }
                 scene.nic.ignored = number

@@ -82,9 +82,8 @@ enum FlowSpec {
 
     static let tcp4: UInt32 = 1
     static let tcp6: UInt32 = 5
-    /// Bits of the type: the rule has an RSS context; it matches more than the type says.
+    /// A bit of the type: the rule has an RSS context.
     static let rssFlag: UInt32 = 0x2000_0000
-    static let extensionFlags: UInt32 = 0xc000_0000
 
     /// The kernel's form of a rule, to be put at `location`. Ports and addresses are big-endian;
     /// a mask of ones means that the field must match. The RSS context stands outside of it.

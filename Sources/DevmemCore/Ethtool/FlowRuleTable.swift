@@ -32,11 +32,7 @@ public struct FlowRuleTable: Equatable, Sendable {
     ///
     /// - Throws: `DevmemError` of kind `unsupported` if the table is known to be full.
     func place() throws(DevmemError) -> UInt32 {
-        choosesLocation ? cdm_RX_CLS_LOC_ANY : try lowestFree()
-    }
-
-    /// The lowest location that is not in use.
-    func lowestFree() throws(DevmemError) -> UInt32 {
+        if choosesLocation { return cdm_RX_CLS_LOC_ANY }
         let used = Set(locations)
         let limit = capacity ?? UInt32(used.count + 1)
         guard let free = (0..<limit).first(where: { !used.contains($0) }) else {

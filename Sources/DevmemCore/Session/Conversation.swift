@@ -9,8 +9,7 @@ func converse(
     progress: (UInt64) -> Void, _ report: inout ReceiveReport
 ) {
     report.peer = connection.peer.description
-    let begun = ContinuousClock.now
-    let cpuBefore = processorTime()
+    let spent = SpentTime()
     var receiver = DeviceReceiver(bound)
     let idleLimit = request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
     do throws(DevmemError) {
@@ -27,10 +26,7 @@ func converse(
     } catch {
         report.failure = error.description
     }
-    let cpuAfter = processorTime()
-    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
-    report.userSeconds = cpuAfter.user - cpuBefore.user
-    report.systemSeconds = cpuAfter.system - cpuBefore.system
+    (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
     report.counts = receiver.counts
     report.validation = consumer.validation
 }
@@ -64,13 +60,4 @@ private func openSource(
 ) throws(DevmemError) -> PayloadSource? {
     guard case .file(let path) = answer else { return nil }
     return try PayloadSource(path: path)
-}
-
-/// Processor time of this thread in seconds.
-func processorTime() -> (user: Double, system: Double) {
-    var usage = rusage()
-    // RUSAGE_THREAD of getrusage(2), which is not imported.
-    getrusage(1, &usage)
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-    return (seconds(usage.ru_utime), seconds(usage.ru_stime))
 }

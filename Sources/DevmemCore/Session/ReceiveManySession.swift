@@ -86,10 +86,7 @@ private final class Workers: Sendable {
 
     init() throws(DevmemError) {
         stop = try StopBroadcast()
-        event = Descriptor(
-            owning: try retrying("make an eventfd") {
-                eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-            })
+        event = try makeEvent()
     }
 
     func finish(_ report: ReceiveReport) {

@@ -11,10 +11,7 @@ final class StopBroadcast: Sendable {
     private let reason = Mutex<Int32?>(nil)
 
     init() throws(DevmemError) {
-        event = Descriptor(
-            owning: try retrying("make an eventfd") {
-                eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-            })
+        event = try makeEvent()
     }
 
     /// The descriptor that a thread polls beside its own.
@@ -28,6 +25,14 @@ final class StopBroadcast: Sendable {
         reason.withLock { if $0 == nil { $0 = signal } }
         ring(event)
     }
+}
+
+/// An eventfd that is not readable yet.
+func makeEvent() throws(DevmemError) -> Descriptor {
+    Descriptor(
+        owning: try retrying("make an eventfd") {
+            eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+        })
 }
 
 /// Makes an eventfd readable.

@@ -165,8 +165,7 @@ private func transmit(
     }
     var sender = PayloadSender(capacity: capacity, chunk: Int(clamping: request.chunk))
     var receiver = HostReceiver()
-    let begun = ContinuousClock.now
-    let cpuBefore = processorTime()
+    let spent = SpentTime()
     do throws(DevmemError) {
         let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
         let end = try sender.run(
@@ -176,10 +175,7 @@ private func transmit(
     } catch {
         report.failure = error.description
     }
-    let cpuAfter = processorTime()
-    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
-    report.userSeconds = cpuAfter.user - cpuBefore.user
-    report.systemSeconds = cpuAfter.system - cpuBefore.system
+    (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
     report.counts = sender.counts
     report.peerClosed = sender.peerClosed
     report.validation = consumer.validation

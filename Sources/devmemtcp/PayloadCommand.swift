@@ -1,0 +1,80 @@
+import ArgumentParser
+import DevmemCore
+
+/// The memory that payload lies in.
+struct MemoryOptions: ParsableArguments {
+    @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
+    var memory = ByteSize(bytes: 64 << 20)
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
+    var provider = MemoryProvider.udmabuf
+}
+
+/// What reports of payload have in common.
+protocol PayloadReport: Encodable {
+    var validation: ReceiveReport.Validation? { get }
+    var stoppedBy: Int32? { get }
+    var failure: String? { get }
+}
+
+extension ReceiveReport: PayloadReport {}
+extension TransmitReport: PayloadReport {}
+
+/// A command that payload comes to: to a file or standard output unless it is compared with a
+/// pattern or discarded.
+protocol PayloadCommand {
+    var output: String? { get }
+    var expected: PatternArgument? { get }
+    var discard: Bool { get }
+    var common: CommonOptions { get }
+}
+
+extension PayloadCommand {
+    /// The path of the output; nil if payload is not kept.
+    var outputPath: String? {
+        output ?? (discard || expected != nil ? nil : "-")
+    }
+
+    func validateDestination() throws {
+        if discard && (output != nil || expected != nil) {
+            throw ValidationError("--discard goes with neither --output nor --validate.")
+        }
+    }
+
+    func makeConsumer() throws(DevmemError) -> PayloadConsumer {
+        PayloadConsumer(output: try openOutput(), pattern: expected?.pattern)
+    }
+
+    private func openOutput() throws(DevmemError) -> OutputStream? {
+        guard let outputPath else { return nil }
+        return try OutputStream(outputPath)
+    }
+
+    /// Shows a report where payload is not, and ends the command as the report has it.
+    func conclude(_ report: some PayloadReport, summary: String) throws {
+        let text = common.json ? try json(of: report) : summary
+        if outputPath == "-" {
+            if common.json || !common.quiet { writeError(text) }
+        } else {
+            print(text, terminator: "")
+        }
+        if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
+        if let failure = failure(in: report) {
+            writeError("devmemtcp: \(failure)\n")
+            throw ExitCode.failure
+        }
+    }
+
+    /// What makes a finished connection a failed one.
+    func failure(in report: some PayloadReport) -> String? {
+        if let failure = report.failure { return failure }
+        guard let validation = report.validation else { return nil }
+        if validation.checkedBytes == 0 { return "nothing came to validate" }
+        guard let first = validation.firstMismatch else { return nil }
+        return "payload is wrong from offset \(first.offset): "
+            + "found \(first.found), expected \(first.expected)"
+    }
+}
