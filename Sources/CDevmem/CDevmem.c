@@ -2,11 +2,13 @@
 #include "CDevmem.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 const int cdm_F_SETPIPE_SZ = F_SETPIPE_SZ;
+const int cdm_F_GETPIPE_SZ = F_GETPIPE_SZ;
 const int cdm_O_DIRECT = O_DIRECT;
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
@@ -50,6 +52,11 @@ int cdm_flock(int fd, int operation)
 int cdm_fcntl(int fd, int command, long argument)
 {
 	return fcntl(fd, command, argument);
+}
+
+int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout)
+{
+	return ppoll(watched, count, timeout, NULL);
 }
 
 int cdm_memfd_create(const char *name, unsigned int flags)

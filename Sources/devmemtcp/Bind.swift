@@ -96,7 +96,7 @@ struct Bind: ParsableCommand {
         let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
         return HoldingRequest(
             queues: rx?.choice, transmits: tx, memory: buffer.memory.bytes,
-            provider: buffer.provider,
+            provider: buffer.maker.provider,
             pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering)
     }
 

@@ -48,7 +48,10 @@ struct Connect: ParsableCommand, PayloadCommand {
         name: .long, help: ArgumentHelp("How much of the pattern to send.", valueName: "size"))
     var bytes: ByteSize?
 
-    @OptionGroup var buffer: MemoryOptions
+    @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
+    var memory = ByteSize(bytes: 16 << 20)
+
+    @OptionGroup var maker: ProviderOption
 
     @Option(
         name: .long,
@@ -120,7 +123,7 @@ struct Connect: ParsableCommand, PayloadCommand {
         let peers = try Endpoint.candidates(resolving: peer.text)
         let request = TransmitRequest(
             interface: interface, peers: peers, local: try bind?.resolved(),
-            memory: buffer.memory.bytes, provider: buffer.provider, chunk: chunk.bytes,
+            memory: memory.bytes, provider: maker.provider, chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
             wait: wait)
         let source = try openSource()

@@ -6,6 +6,11 @@ struct MemoryOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
     var memory = ByteSize(bytes: 64 << 20)
 
+    @OptionGroup var maker: ProviderOption
+}
+
+/// What makes the memory that payload lies in.
+struct ProviderOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(

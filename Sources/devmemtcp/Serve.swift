@@ -142,7 +142,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
             from: try resolveFrom(), queues: queues.choice, memory: buffer.memory.bytes,
-            provider: buffer.provider,
+            provider: buffer.maker.provider,
             answer: duplex?.answer ?? .nothing, idleLimit: idle)
     }
 

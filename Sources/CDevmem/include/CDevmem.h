@@ -14,6 +14,7 @@
 #include <linux/sockios.h>
 #include <linux/udmabuf.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -99,6 +100,7 @@ static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
  * layouts of the C library's types than the modules it is imported beside.
  */
 extern const int cdm_F_SETPIPE_SZ;
+extern const int cdm_F_GETPIPE_SZ;
 extern const int cdm_O_DIRECT;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;
@@ -128,5 +130,6 @@ int cdm_open(const char *path, int flags, mode_t mode);
 int cdm_pidfd_open(pid_t pid);
 int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
+int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);
 int cdm_memfd_create(const char *name, unsigned int flags);
 int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

@@ -40,7 +40,8 @@ public enum Udmabuf {
         try retrying("seal a memfd") {
             cdm_fcntl(memory.rawValue, cdm_F_ADD_SEALS, Int(cdm_F_SEAL_SHRINK))
         }
-        let mapping = try map(memory, length, hugePages: hugePages)
+        // Mapping is what makes huge pages present; small ones are made cheaper by pinning them.
+        let early: Mapping? = hugePages ? try mapHuge(memory, length) : nil
 
         var request = udmabuf_create()
         request.memfd = UInt32(bitPattern: memory.rawValue)
@@ -54,16 +55,21 @@ public enum Udmabuf {
         } catch {
             throw error.advising("see \(limitPath) for the size that this kernel allows")
         }
-        return DmabufMemory(descriptor: Descriptor(owning: number), mapping: mapping)
+        let descriptor = Descriptor(owning: number)
+        switch consume early {
+        case .some(let mapping): return DmabufMemory(descriptor: descriptor, mapping: mapping)
+        case .none:
+            return DmabufMemory(
+                descriptor: descriptor, mapping: try Mapping(memory, count: length))
+        }
     }
 
-    private static func map(
-        _ memory: borrowing Descriptor, _ length: Int, hugePages: Bool
+    private static func mapHuge(
+        _ memory: borrowing Descriptor, _ length: Int
     ) throws(DevmemError) -> Mapping {
         do throws(DevmemError) {
             return try Mapping(memory, count: length)
         } catch {
-            guard hugePages else { throw error }
             let pages = UInt64(length) / hugePageSize
             throw error.advising("sysctl vm.nr_hugepages=\(pages) reserves as many as this needs")
         }

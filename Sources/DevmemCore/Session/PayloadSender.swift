@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 
 /// Sends a stream from a ring of memory: fills ahead while sends are in flight, frees what the
@@ -13,11 +14,8 @@ struct PayloadSender: ~Copyable {
         case stopped(by: Int32)
     }
 
-    /// Less than this is not worth a send of its own while others are in flight: each costs a
-    /// fragment of a packet, of which there are few.
-    private static let worthSending = 64 << 10
-    /// How long input may gather then, in milliseconds.
-    private static let gatheringTime: Int32 = 1
+    /// As many bytes of an echo are worth a send.
+    private static let worthEchoing = 64 << 10
 
     private(set) var counts = TransmitReport.Counts()
     private var ring: SendRing
@@ -26,6 +24,7 @@ struct PayloadSender: ~Copyable {
     private let control = ReceiveControl()
     private var inputEnded = false
     private var sendingEnded = false
+    private var gathering = InputGathering(target: worthEchoing, now: monotonicTime())
     /// Whether what gathered has waited long enough.
     private var isDue = false
     private(set) var peerClosed = false
@@ -50,6 +49,9 @@ struct PayloadSender: ~Copyable {
         progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
         var hasInput = false
+        if let target = worthGathering(source) {
+            gathering = InputGathering(target: target, now: monotonicTime())
+        }
         while true {
             try fill(memory, &source, &consumer, hasInput: hasInput)
             let isFull = try send(connection, memory)
@@ -71,7 +73,7 @@ struct PayloadSender: ~Copyable {
             case .stopped(let signal): return .stopped(by: signal)
             case .timeout:
                 if isAcknowledged { return .peerStillOpen }
-                let isGathered = isGathering
+                let isGathered = !isFull && isGathering
                 if !isGathered && idleLimit >= 0 && !ways.isInputAtHand {
                     throw idleError(connection.peer, idleLimit)
                 }
@@ -96,6 +98,13 @@ struct PayloadSender: ~Copyable {
     private func inputDescriptor(_ source: borrowing PayloadSource?) -> Int32? {
         switch source {
         case .some(let given): given.rawValue
+        case .none: nil
+        }
+    }
+
+    private func worthGathering(_ source: borrowing PayloadSource?) -> Int? {
+        switch source {
+        case .some(let given): given.worthGathering
         case .none: nil
         }
     }
@@ -132,7 +141,9 @@ struct PayloadSender: ~Copyable {
         }
         counts.inputCalls = inputCalls(source)
         switch filled {
-        case .bytes(let count): ring.fill(count)
+        case .bytes(let count):
+            ring.fill(count)
+            gathering.arrived(count, at: monotonicTime())
         case .wouldBlock: break
         case .end: inputEnded = true
         }
@@ -147,8 +158,7 @@ struct PayloadSender: ~Copyable {
 
     /// Whether what is unsent had better wait for more.
     private var isGathering: Bool {
-        !isDue && !inputEnded && ring.unsent > 0 && ring.unsent < Self.worthSending && ring.room > 0
-            && ledger.outstanding > 0
+        !isDue && !inputEnded && ring.room > 0 && gathering.isWorthWaiting(with: ring.unsent)
     }
 
     /// Sends what there is; returns whether the socket takes no more.
@@ -226,24 +236,53 @@ struct PayloadSender: ~Copyable {
         _ connection: borrowing Connection, _ ways: Ways, _ stop: borrowing StopSignal,
         timeout: Int32
     ) throws(DevmemError) -> Polled {
-        var timeout = timeout
+        let isGathering = !ways.isFull && isGathering
+        // A socket that is full needs no more than this at hand.
+        let hasEnough = ways.isFull && gathering.isEnough(ring.unsent)
+        var watched = (
+            pollfd(fd: stop.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: connection.rawValue, events: 0, revents: 0),
+            pollfd(fd: -1, events: Int16(POLLIN), revents: 0)
+        )
+        if ways.receives { watched.1.events = Int16(POLLIN) }
+        if ring.unsent > 0 && ways.isFull { watched.1.events |= Int16(POLLOUT) }
+        if !inputEnded && ring.room > 0 && !isGathering && !hasEnough {
+            watched.2.fd = ways.input ?? -1
+        }
+        var time: UInt64?
         if isGathering {
-            timeout = Self.gatheringTime
+            // Completions would only wake it early; an echo's input is the connection itself.
+            if ways.input != nil { watched.1.fd = -1 }
+            time = gathering.wait(with: ring.unsent)
         } else if ways.isInputAtHand && !ways.isFull {
             // Signals and completions are looked at all the same.
-            timeout = 0
+            time = 0
+        } else if timeout >= 0 {
+            time = UInt64(timeout) * 1_000_000
         }
-        let wantsInput = !inputEnded && ring.room > 0 && !isGathering
-        var events: Int32 = ways.receives ? POLLIN : 0
-        if ring.unsent > 0 && ways.isFull { events |= POLLOUT }
-        var watched = [
-            pollfd(fd: stop.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: connection.rawValue, events: Int16(events), revents: 0),
-            pollfd(fd: wantsInput ? ways.input ?? -1 : -1, events: Int16(POLLIN), revents: 0),
-        ]
-        let count = try retrying("wait") { Glibc.poll(&watched, 3, timeout) }
-        if watched[0].revents != 0, let signal = stop.pending() { return .stopped(by: signal) }
+        let count = try retrying("wait") { wait(for: &watched, nanoseconds: time) }
+        if watched.0.revents != 0, let signal = stop.pending() { return .stopped(by: signal) }
         if count == 0 { return .timeout }
-        return .ready(socket: watched[1].revents, input: watched[2].revents != 0)
+        return .ready(socket: watched.1.revents, input: watched.2.revents != 0)
     }
+}
+
+/// Waits as ppoll(2) does, for any time if none is given.
+private func wait(
+    for watched: inout (pollfd, pollfd, pollfd), nanoseconds: UInt64?
+) -> Int32 {
+    withUnsafeMutableBytes(of: &watched) { raw in
+        let first = raw.assumingMemoryBound(to: pollfd.self).baseAddress
+        guard let nanoseconds else { return cdm_ppoll(first, 3, nil) }
+        var time = timespec(
+            tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        return cdm_ppoll(first, 3, &time)
+    }
+}
+
+/// Nanoseconds of the clock that is never set.
+private func monotonicTime() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -84,6 +84,14 @@ public struct PayloadSource: ~Copyable {
         }
     }
 
+    /// How many bytes of input are worth a look; zero if there is always as much as one wants. What
+    /// lies in a pipe costs nothing, but a full pipe stops who fills it.
+    var worthGathering: Int {
+        guard let number = rawValue else { return 0 }
+        let size = Int(cdm_fcntl(number, cdm_F_GETPIPE_SZ, 0))
+        return size > 0 ? size / 2 : 0
+    }
+
     /// How large a ring of memory it needs: a pattern, so that it need be written only once, one
     /// that is a whole number of periods.
     func ringCapacity(of memory: Int) -> Int {
