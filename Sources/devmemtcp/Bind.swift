@@ -7,6 +7,7 @@ import SystemPackage
 
 struct Bind: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "bind",
         abstract: "Bind a dma-buf to a NIC and hold it, for a command or until a signal.",
         discussion: """
             A binding lives as long as the process that made it. This makes one for programs that \

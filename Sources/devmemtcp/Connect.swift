@@ -6,6 +6,7 @@ import SystemPackage
 
 struct Connect: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
+        commandName: "connect",
         abstract: "Send a stream from device memory.",
         discussion: """
             Binds a dma-buf to a NIC for sending, which changes no setting of it, connects, reads \

@@ -4,6 +4,7 @@ import Glibc
 
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "doctor",
         abstract: "Tell whether this host and its NICs can do device memory TCP.",
         discussion: """
             Looks at kernel, privileges, memory, network settings and NICs, changes nothing, and \

@@ -11,6 +11,7 @@ struct Devmemtcp: ParsableCommand {
             it ends; if it is killed, by the next one, or by steer restore.
             """,
         version: "0.1.0",
+        // Each of these names itself: deriving names from types takes half of the start-up time.
         subcommands: [
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
             QueueCommand.self, RunAs.self,

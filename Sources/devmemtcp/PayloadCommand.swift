@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import Logging
 
 /// The memory that payload lies in.
 struct MemoryOptions: ParsableArguments {
@@ -49,13 +50,13 @@ extension PayloadCommand {
         }
     }
 
-    func makeConsumer() throws(DevmemError) -> PayloadConsumer {
-        PayloadConsumer(output: try openOutput(), pattern: expected?.pattern)
+    func makeConsumer(direct: Bool = false) throws(DevmemError) -> PayloadConsumer {
+        PayloadConsumer(output: try openOutput(direct), pattern: expected?.pattern)
     }
 
-    private func openOutput() throws(DevmemError) -> OutputStream? {
+    private func openOutput(_ direct: Bool) throws(DevmemError) -> OutputStream? {
         guard let outputPath else { return nil }
-        return try OutputStream(outputPath)
+        return try openFile(outputPath, direct: direct, common.logger)
     }
 
     /// Shows a report where payload is not, and ends the command as the report has it.
@@ -82,4 +83,15 @@ extension PayloadCommand {
         return "payload is wrong from offset \(first.offset): "
             + "found \(first.found), expected \(first.expected)"
     }
+}
+
+/// Opens an output, and says so where it cannot be written past the page cache as asked.
+func openFile(
+    _ path: String, direct: Bool, _ logger: Logger
+) throws(DevmemError) -> OutputStream {
+    let stream = try OutputStream(path, direct: direct)
+    if direct && !stream.isDirect {
+        logger.notice("\(path) cannot be written past the page cache")
+    }
+    return stream
 }

@@ -8,6 +8,7 @@ struct QueueCommand: ParsableCommand {
 
     struct Restart: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "restart",
             abstract: "Restart single receive queues while the others run on.",
             discussion: """
                 Uses the kernel's queue API: a scratch dma-buf is bound to the queue for a moment. \

@@ -33,6 +33,9 @@ func summary(of report: ReceiveReport) -> String {
             "processor",
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))
+    if let straight = report.straightBytes {
+        lines.append(("written", "\(straight) bytes straight from device memory"))
+    }
     if let validation = report.validation { lines.append(("validation", text(of: validation))) }
     return aligned(lines)
 }

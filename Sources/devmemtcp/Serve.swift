@@ -6,6 +6,7 @@ import SystemPackage
 
 struct Serve: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
+        commandName: "serve",
         abstract: "Accept TCP connections into device memory.",
         discussion: """
             Takes receive queues of a NIC for device memory, steers the connection to them, \
@@ -49,6 +50,9 @@ struct Serve: ParsableCommand, PayloadCommand {
             number, %a the peer's address, %p its port.
             """, valueName: "file"))
     var output: String?
+
+    @Flag(name: .long, help: "Write the file past the page cache (O_DIRECT) where that can be.")
+    var direct = false
 
     @Option(
         name: .customLong("validate"),
@@ -96,6 +100,9 @@ struct Serve: ParsableCommand, PayloadCommand {
 
     func validate() throws {
         try validateDestination()
+        if direct && output ?? "-" == "-" {
+            throw ValidationError("--direct goes with --output and the name of a file.")
+        }
         guard (1...1000).contains(connections) else {
             throw ValidationError("--connections takes 1 to 1000.")
         }
@@ -125,7 +132,7 @@ struct Serve: ParsableCommand, PayloadCommand {
     private func serve() throws(DevmemError) -> ReceiveReport {
         // These can wait long, for a name server or a pipe's reader, and Ctrl-C must still end them.
         let request = try request()
-        var consumer = try makeConsumer()
+        var consumer = try makeConsumer(direct: direct)
         let stop = try prepareToStop()
         let logger = common.logger
         let progress = Progress(quiet: common.quiet)
@@ -178,12 +185,14 @@ struct Serve: ParsableCommand, PayloadCommand {
             })
         let outputName = outputPath.map { OutputName($0) }
         let pattern = expected?.pattern
+        let direct = direct
         total.stoppedBy = try receiveMany(
             request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
             makeConsumer: { number, peer throws(DevmemError) in
                 guard let outputName else { return PayloadConsumer(output: nil, pattern: pattern) }
                 let path = outputName.path(number: number, peer: peer)
-                return PayloadConsumer(output: try OutputStream(path), pattern: pattern)
+                return PayloadConsumer(
+                    output: try openFile(path, direct: direct, logger), pattern: pattern)
             }, stop: stop, observer: observer, logger: logger)
         if asJSON { show(try json(of: total)) }
         if let signal = total.stoppedBy { throw ExitCode(128 + signal) }

@@ -3,6 +3,7 @@ import DevmemCore
 
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "show",
         abstract: "Show NICs, their queues, and what feeds, steers and holds them.",
         discussion: """
             Without an interface: all NICs of this network namespace, a line each. With one: its \

@@ -3,6 +3,7 @@ import DevmemCore
 
 struct Steer: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "steer",
         abstract: "Set a NIC up for device memory, and back exactly.",
         discussion: """
             Turns header split on, keeps other traffic off the queues taken, and steers flows to \

@@ -4,6 +4,7 @@ import DevmemCore
 extension Steer {
     struct Plan: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "plan",
             abstract: "Show what would change, and change nothing.")
 
         @OptionGroup var steering: SteeringOptions
@@ -38,6 +39,7 @@ extension Steer {
 
     struct Apply: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "apply",
             abstract: "Change settings and leave them so until they are restored.",
             discussion: """
                 Meanwhile other commands use the queues and flows that are steered, and refuse what \

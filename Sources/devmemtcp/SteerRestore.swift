@@ -4,6 +4,7 @@ import DevmemCore
 extension Steer {
     struct Restore: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "restore",
             abstract: "Put back what is steered, and what a killed process has left.")
 
         @Argument(

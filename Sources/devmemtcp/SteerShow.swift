@@ -4,6 +4,7 @@ import DevmemCore
 extension Steer {
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "show",
             abstract: "Show what is steered, by whom, and the settings that steering may touch.")
 
         @Argument(

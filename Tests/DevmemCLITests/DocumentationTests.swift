@@ -86,6 +86,12 @@ private func sampleReport(of command: String) throws -> String {
         for leaf in leaves(name, type) { #expect(page.contains(".B devmemtcp \(leaf.name)\n")) }
     }
 
+    @Test(arguments: commands.map(\.name)) func commandsNameThemselves(name: String) throws {
+        let type = try #require(commands.first { $0.name == name }?.type)
+        #expect(type.configuration.commandName == name)
+        for leaf in leaves("", type) { #expect(leaf.type.configuration.commandName != nil) }
+    }
+
     @Test func manualNamesEveryCommand() throws {
         let page = try manual("devmemtcp.8")
         for (name, _) in commands {
@@ -256,7 +262,7 @@ extension ReceiveReport {
                 {"version":1,"interface":"eth1","driver":"labnic","queues":[7],
                  "dmabuf_bytes":67108864,"listen":"192.0.2.1:5201","peer":"192.0.2.2:40000",
                  "seconds":2,"cpu_user_seconds":0.5,"cpu_system_seconds":1,
-                 "connection":1,"answered_bytes":7,
+                 "connection":1,"answered_bytes":7,"direct_bytes":4096,
                  "counts":{"device_bytes":999,"linear_bytes":1,"ordinary_bytes":0,"fragments":3,
                  "recvmsg_calls":2,"token_calls":1,"token_ranges":1},
                  "validation":{"checked_bytes":1000,"wrong_bytes":2,

@@ -26,6 +26,12 @@ func converse(
     } catch {
         report.failure = error.description
     }
+    do throws(DevmemError) {
+        try consumer.finish()
+    } catch {
+        report.failure = report.failure ?? error.description
+    }
+    report.straightBytes = consumer.straightBytes
     (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
     report.counts = receiver.counts
     report.validation = consumer.validation

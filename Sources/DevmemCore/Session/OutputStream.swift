@@ -10,6 +10,7 @@ public struct OutputStream: ~Copyable {
     private let isSocket: Bool
     private let createdPath: String?
     private var vectors: [iovec] = []
+    private var direct: DirectWriter?
 
     /// Pieces that one writev(2) takes (UIO_MAXIOV of linux/uio.h).
     private static let maximumVectors = 1024
@@ -17,16 +18,56 @@ public struct OutputStream: ~Copyable {
     /// Opens the destination: `-` is standard output, anything else a file, made if it is not
     /// there. What a file holds is kept until `begin()`.
     ///
+    /// - Parameters:
+    ///   - path: the destination.
+    ///   - direct: whether to write past the page cache (O_DIRECT of open(2)) where the file
+    ///     system can; `isDirect` tells.
     /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).
-    public init(_ path: String) throws(DevmemError) {
+    public init(_ path: String, direct: Bool = false) throws(DevmemError) {
         var isNew = false
         let descriptor =
             path == "-" ? try Self.standardOutput() : try Self.open(path, isNew: &isNew)
-        isSocket = Self.kind(of: descriptor.rawValue) == S_IFSOCK
-        name = path == "-" ? "standard output" : path
-        createdPath = isNew ? path : nil
+        let kind = Self.kind(of: descriptor.rawValue)
+        let writesDirectly = direct && (kind == S_IFREG || kind == S_IFBLK)
+        let writer = try Self.directWriter(writesDirectly, to: descriptor.rawValue, name: path)
+        self.init(
+            descriptor, name: path == "-" ? "standard output" : path, isSocket: kind == S_IFSOCK,
+            createdPath: isNew ? path : nil, direct: writer)
+    }
+
+    private init(
+        _ descriptor: consuming Descriptor, name: String, isSocket: Bool, createdPath: String?,
+        direct: consuming DirectWriter?
+    ) {
+        self.name = name
+        self.isSocket = isSocket
+        self.createdPath = createdPath
         vectors.reserveCapacity(Self.maximumVectors)
+        self.direct = direct
         self.descriptor = descriptor
+    }
+
+    /// Whether it writes past the page cache.
+    public var isDirect: Bool {
+        switch direct {
+        case .some(let writer): writer.isDirect
+        case .none: false
+        }
+    }
+
+    /// Bytes that went straight from device memory to the file; nil if it was not opened for that.
+    var straightBytes: UInt64? {
+        switch direct {
+        case .some(let writer): writer.straightBytes
+        case .none: nil
+        }
+    }
+
+    /// Writes what it still holds back; nothing may follow.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    mutating func finish() throws(DevmemError) {
+        try direct?.finish()
     }
 
     private static func open(_ path: String, isNew: inout Bool) throws(DevmemError) -> Descriptor {
@@ -39,6 +80,13 @@ public struct OutputStream: ~Copyable {
             try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
         }
         return existing
+    }
+
+    private static func directWriter(
+        _ isWanted: Bool, to number: Int32, name: String
+    ) throws(DevmemError) -> DirectWriter? {
+        guard isWanted, cdm_fcntl(number, F_SETFL, Int(cdm_O_DIRECT)) == 0 else { return nil }
+        return try DirectWriter(to: number, name: name)
     }
 
     /// Standard output; a pipe or terminal is opened anew, because non-blocking mode belongs to the
@@ -84,6 +132,16 @@ public struct OutputStream: ~Copyable {
         _ extents: [PayloadExtents.Extent], device: UnsafeRawBufferPointer,
         host: UnsafeRawBufferPointer, stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
+        if straightBytes != nil {
+            for extent in extents {
+                let memory = extent.source == .device ? device : host
+                try direct?.write(
+                    UnsafeRawBufferPointer(
+                        rebasing: memory[extent.offset..<extent.offset + extent.length]))
+            }
+            try direct?.flush()
+            return nil
+        }
         var next = 0
         // Bytes of extent `next` that are already written.
         var skip = 0

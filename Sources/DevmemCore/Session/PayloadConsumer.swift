@@ -36,6 +36,19 @@ public struct PayloadConsumer: ~Copyable {
         try output?.begin()
     }
 
+    /// Writes what is held back; nothing may follow.
+    mutating func finish() throws(DevmemError) {
+        try output?.finish()
+    }
+
+    /// Bytes that went straight from device memory to the file; nil if they were not to.
+    var straightBytes: UInt64? {
+        switch output {
+        case .some(let stream): stream.straightBytes
+        case .none: nil
+        }
+    }
+
     mutating func abandon() {
         output?.discard()
     }

@@ -27,6 +27,9 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
     public var counts = Counts()
     /// Payload bytes that were sent back; nil if none were to be.
     public var answeredBytes: UInt64?
+    /// Payload bytes that were written to the file past the page cache straight from the dma-buf's
+    /// mapping; nil if none were to be.
+    public var straightBytes: UInt64?
     /// The comparison with a pattern, if one was asked for.
     public var validation: Validation?
     /// The signal that ended the session; nil if the peer did.
@@ -98,6 +101,7 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
         case version, interface, driver, queues, listen, connection, peer, seconds
         case validation, failure
         case answeredBytes = "answered_bytes"
+        case straightBytes = "direct_bytes"
         case dmabufBytes = "dmabuf_bytes"
         case userSeconds = "cpu_user_seconds"
         case systemSeconds = "cpu_system_seconds"

@@ -150,3 +150,32 @@ test_connection_from_elsewhere_is_closed() {
     serve_ok
     expect_equal 'bytes checked' 70000 "$(report .validation.checked_bytes)"
 }
+
+test_direct_writes_whole_blocks_from_device_memory() {
+    local port=5201 size
+    head -c 20000003 /dev/urandom >sent
+    # 12 bytes of each segment are a TCP option: what is left is whole blocks in the first case.
+    for size in 4108 1012; do
+        start_serve --listen "$near4:$port" --output got --direct --json
+        in_peer socat -u -b 65536 - "TCP:$near4:$port,mss=$size" <sent
+        serve_ok
+        cmp sent got
+        echo "segments of $((size - 12)) bytes: $(report .direct_bytes) of 20000003 bytes straight"
+        port=$((port + 1))
+        [[ $size != 4108 ]] ||
+            expect_equal 'most of it straight' true "$(report '.direct_bytes > 16000000')"
+    done
+}
+
+test_direct_where_the_file_system_cannot() {
+    mkdir -p plain
+    mount -t ramfs ramfs plain
+    head -c 3000000 /dev/urandom >sent
+    start_serve --listen "$near4:5201" --output plain/got --direct --json
+    send "$near4" 5201 <sent
+    serve_ok
+    cmp sent plain/got
+    expect_line messages 'plain/got cannot be written past the page cache'
+    expect_equal 'key in the report' null "$(report .direct_bytes)"
+    umount plain
+}
