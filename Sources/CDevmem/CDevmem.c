@@ -9,6 +9,8 @@
 
 const int cdm_F_SETPIPE_SZ = F_SETPIPE_SZ;
 const int cdm_F_GETPIPE_SZ = F_GETPIPE_SZ;
+const int cdm_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
+const uint32_t cdm_EPOLLET = EPOLLET;
 const int cdm_O_DIRECT = O_DIRECT;
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -101,6 +102,8 @@ static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
  */
 extern const int cdm_F_SETPIPE_SZ;
 extern const int cdm_F_GETPIPE_SZ;
+extern const int cdm_EPOLL_CLOEXEC;
+extern const uint32_t cdm_EPOLLET;
 extern const int cdm_O_DIRECT;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;

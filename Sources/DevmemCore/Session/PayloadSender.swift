@@ -28,6 +28,8 @@ struct PayloadSender: ~Copyable {
     /// Whether what gathered has waited long enough.
     private var isDue = false
     private(set) var peerClosed = false
+    /// How completions are waited for once both directions are closed.
+    private var closing: CompletionWatch?
 
     /// - Parameters:
     ///   - capacity: bytes of the ring.
@@ -63,6 +65,9 @@ struct PayloadSender: ~Copyable {
             let isAcknowledged = sendingEnded && ring.freed == ring.filled
             if isAcknowledged && peerClosed { return .finished }
 
+            if sendingEnded && peerClosed && number(of: closing) == nil {
+                closing = try CompletionWatch(connection)
+            }
             let ways = Ways(
                 input: inputDescriptor(source),
                 isInputAtHand: !inputEnded && ring.room > 0 && isAtHand(source, consumer),
@@ -217,6 +222,13 @@ struct PayloadSender: ~Copyable {
         return try retrying("look at the input") { Glibc.poll(&watched, 1, 0) } > 0
     }
 
+    private func number(of watch: borrowing CompletionWatch?) -> Int32? {
+        switch watch {
+        case .some(let made): made.rawValue
+        case .none: nil
+        }
+    }
+
     /// What may happen next.
     private struct Ways {
         var input: Int32?
@@ -249,6 +261,9 @@ struct PayloadSender: ~Copyable {
         if !inputEnded && ring.room > 0 && !isGathering && !hasEnough {
             watched.2.fd = ways.input ?? -1
         }
+        if let watch = number(of: closing) {
+            watched.1 = pollfd(fd: watch, events: Int16(POLLIN), revents: 0)
+        }
         var time: UInt64?
         if isGathering {
             // Completions would only wake it early; an echo's input is the connection itself.
@@ -263,6 +278,10 @@ struct PayloadSender: ~Copyable {
         let count = try retrying("wait") { wait(for: &watched, nanoseconds: time) }
         if watched.0.revents != 0, let signal = stop.pending() { return .stopped(by: signal) }
         if count == 0 { return .timeout }
+        if watched.1.fd != connection.rawValue && watched.1.revents != 0 {
+            closing?.clear()
+            return .ready(socket: Int16(POLLERR), input: false)
+        }
         return .ready(socket: watched.1.revents, input: watched.2.revents != 0)
     }
 }

@@ -203,3 +203,16 @@ test_connect_tries_every_address_of_a_name() {
     wait "$receiver"
     expect_equal 'what came' hello "$(cat got)"
 }
+
+test_peer_that_reads_late_does_not_keep_the_sender_busy() {
+    head -c 40000 /dev/urandom >answer
+    start_command strace -f -c -o calls devmemtcp serve --listen "$near4:5201" --output got \
+        --duplex file:answer
+    # It ends its own direction at once, and its buffers hold little of what it does not read yet.
+    : | in_peer socat -b 4096 -t 60 - "TCP:$near4:5201,rcvbuf=4096" | { sleep 2; cat >came; }
+    serve_ok
+    cmp answer came
+    local polls
+    polls=$(awk '$NF == "ppoll" { print $4 }' calls)
+    ((polls > 0 && polls < 300)) || fail "$polls calls of ppoll: $(cat calls)"
+}
