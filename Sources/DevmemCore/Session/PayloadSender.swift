@@ -161,7 +161,8 @@ struct PayloadSender: ~Copyable {
         defer { isDue = false }
         while ring.unsent > 0 && !isGathering {
             switch try memory.send(
-                ring.sendable(limit: chunk), inPiecesOf: piece, over: connection) {
+                ring.sendable(limit: chunk), inPiecesOf: piece, over: connection)
+            {
             case .bytes(let count):
                 ring.send(count)
                 counts.sendCalls += 1

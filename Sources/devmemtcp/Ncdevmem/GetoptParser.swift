@@ -59,7 +59,8 @@ struct GetoptParser {
                 let letter = Character(UnicodeScalar(byte))
                 guard let needsValue = takesValue[byte] else {
                     throw .unknown(
-                        byte < 0x80 ? "\(letter)" : String(decoding: [byte] + letters, as: UTF8.self))
+                        byte < 0x80
+                            ? "\(letter)" : String(decoding: [byte] + letters, as: UTF8.self))
                 }
                 guard needsValue else {
                     options.append(Given(letter: letter, value: nil))

@@ -10,7 +10,8 @@ struct Ncdevmem {
 
     /// Whether the program is called by that name, at whatever path.
     static func isCalled(by path: String?) -> Bool {
-        path?.split(separator: "/", omittingEmptySubsequences: false).last.map { $0 == name } ?? false
+        path?.split(separator: "/", omittingEmptySubsequences: false).last.map { $0 == name }
+            ?? false
     }
 
     /// What the selftest ends with when it fails.

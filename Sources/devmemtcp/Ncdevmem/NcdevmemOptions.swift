@@ -54,7 +54,8 @@ struct NcdevmemOptions: Equatable {
         } catch {
             switch error {
             case .unknown(let name):
-                throw refusal("option \("-" + name.debugDescription.dropFirst().dropLast())",
+                throw refusal(
+                    "option \("-" + name.debugDescription.dropFirst().dropLast())",
                     "there is none of that name")
             case .noValue(let letter): throw refusal("option -\(letter)", "it needs a value")
             }
@@ -89,7 +90,9 @@ struct NcdevmemOptions: Equatable {
 
     /// Digits only: no sign, no space.
     private static func decimal(_ text: String) -> UInt64? {
-        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
         return UInt64(text)
     }
 
