@@ -18,7 +18,7 @@ link_dropin() {
 
 # is_listening PORT: as the harness looks.
 is_listening() {
-    "${place[@]}" cat /proc/net/tcp /proc/net/tcp6 | grep -Eq "$(printf ':%04X .* 0A ' "$1")"
+    "${place[@]}" grep -Eqs "$(printf ':%04X .* 0A ' "$1")" /proc/net/tcp /proc/net/tcp6
 }
 
 # start_program ARGUMENTS...: runs it where the harness would, with its limit of 20 s.
@@ -88,19 +88,24 @@ receive_ok() {
     ((status == 0)) || fail "receive $*: it ended with $status: $(tail -n 5 messages)"
 }
 
-# transmit FAR OPTION...: what the harness sends. Sets $status; what came is in ./got.
-transmit() {
-    local far=$1 family=4 listener
-    shift
-    [[ $far != *:* ]] || family=6
-    next_port
-    in_peer timeout 20 socat -U - "TCP$family-LISTEN:$port" >got &
+# await_far_listener: sets $listener to the job just started, once it listens at $port of the far end.
+await_far_listener() {
     listener=$!
     (
         place=(in_peer)
         server=$listener
         await_listen "$port"
     )
+}
+
+# transmit FAR OPTION...: what the harness sends. Sets $status; what came is in ./got.
+transmit() {
+    local far=$1 family=4
+    shift
+    [[ $far != *:* ]] || family=6
+    next_port
+    in_peer timeout 20 socat -U - "TCP$family-LISTEN:$port" >got &
+    await_far_listener
     status=0
     echo -e 'hello\nworld' | "${place[@]}" timeout 20 "$program" -s "$far" -p "$port" "$@" \
         >out 2>messages || status=$?
@@ -308,31 +313,23 @@ test_dropin_transmits() {
         transmit_ok "$far" -f eth1 -t 0 -q 1 -n -z 1
     done
     # The address and the port that it comes from.
-    in_peer timeout 20 socat -u "TCP4-LISTEN:5299,sourceport=5299,range=$near4/32" - >got &
-    local listener=$!
-    (
-        place=(in_peer)
-        server=$listener
-        await_listen 5299
-    )
-    echo data | "$dropin" -f eth1 -s "$far4" -c "$near4" -p 5299 2>messages
+    next_port
+    in_peer timeout 20 socat -u "TCP4-LISTEN:$port,sourceport=$port,range=$near4/32" - >got &
+    await_far_listener
+    echo data | "$dropin" -f eth1 -s "$far4" -c "$near4" -p "$port" 2>messages
     wait "$listener"
     expect_equal 'what came' data "$(cat got)"
-    expect_line messages "connected from $near4:5299, eth1"
+    expect_line messages "connected from $near4:$port, eth1"
 }
 
 # In pieces of three bytes a send names up to 1024.
 test_dropin_transmits_in_pieces() {
     link_dropin
     base64 /dev/urandom 2>/dev/null | head -c 200000 >sent || true
-    in_peer timeout 20 socat -u TCP4-LISTEN:5299 - >got &
-    local listener=$!
-    (
-        place=(in_peer)
-        server=$listener
-        await_listen 5299
-    )
-    strace -f -e trace=sendmsg -o trace "$dropin" -f eth1 -s "$far4" -p 5299 -z 3 <sent 2>messages
+    next_port
+    in_peer timeout 60 socat -u "TCP4-LISTEN:$port" - >got &
+    await_far_listener
+    strace -f -e trace=sendmsg -o trace "$dropin" -f eth1 -s "$far4" -p "$port" -z 3 <sent 2>messages
     wait "$listener"
     cmp sent got
     expect_line trace '{iov_base=0x3, iov_len=3}'
@@ -342,16 +339,14 @@ test_dropin_transmits_in_pieces() {
 # A peer that keeps its direction open holds nobody up.
 test_dropin_client_ends_when_all_is_acknowledged() {
     link_dropin
-    in_peer timeout 20 bash -c "exec {hold}<> <(:); socat - TCP4-LISTEN:5299,ignoreeof <&\$hold" >got &
-    local listener=$!
-    (
-        place=(in_peer)
-        server=$listener
-        await_listen 5299
-    )
-    echo data | timeout 10 "$dropin" -f eth1 -s "$far4" -p 5299 2>messages
+    mkfifo silent
+    exec {silence}<>silent
+    next_port
+    in_peer timeout 20 socat - "TCP4-LISTEN:$port,ignoreeof" <&"$silence" >got &
+    await_far_listener
+    echo data | timeout 10 "$dropin" -f eth1 -s "$far4" -p "$port" 2>messages
     expect_line messages 'sent 5 bytes from device memory'
-    pkill -KILL -f 'TCP4-LISTEN:5299' || true
+    pkill -KILL -x socat
     wait "$listener" || true
 }
 
