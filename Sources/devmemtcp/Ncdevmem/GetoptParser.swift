@@ -39,6 +39,7 @@ struct GetoptParser {
 
     /// - Parameter arguments: without the program's name.
     /// - Returns: the options in their order, and the operands in theirs.
+    /// - Throws: `Failure` at the first argument that is neither.
     func parse(
         _ arguments: [String]
     ) throws(Failure) -> (options: [Given], operands: [String]) {
