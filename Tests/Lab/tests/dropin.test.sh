@@ -90,24 +90,15 @@ receive_ok() {
     ((status == 0)) || fail "receive $*: it ended with $status: $(tail -n 5 messages)"
 }
 
-# await_far_listener: sets $listener to the job just started, once it listens at $port of the far end.
-await_far_listener() {
-    listener=$!
-    (
-        place=(in_peer)
-        server=$listener
-        await_listen "$port"
-    )
-}
-
 # transmit FAR OPTION...: what the harness sends. Sets $status; what came is in ./got.
 transmit() {
-    local far=$1 family=4
+    local far=$1 family=4 listener
     shift
     [[ $far != *:* ]] || family=6
     next_port
     in_peer timeout $((20 * patience)) socat -U - "TCP$family-LISTEN:$port" >got &
-    await_far_listener
+    listener=$!
+    await_far_listener "$port"
     status=0
     echo -e 'hello\nworld' | "${place[@]}" timeout $((20 * patience)) "$program" -s "$far" -p "$port" "$@" \
         >out 2>messages || status=$?
@@ -317,7 +308,8 @@ test_dropin_transmits() {
     # The address and the port that it comes from.
     next_port
     in_peer timeout $((20 * patience)) socat -u "TCP4-LISTEN:$port,sourceport=$port,range=$near4/32" - >got &
-    await_far_listener
+    listener=$!
+    await_far_listener "$port"
     echo data | "$dropin" -f eth1 -s "$far4" -c "$near4" -p "$port" 2>messages
     wait "$listener"
     expect_equal 'what came' data "$(cat got)"
@@ -330,7 +322,8 @@ test_dropin_transmits_in_pieces() {
     base64 /dev/urandom 2>/dev/null | head -c 200000 >sent || true
     next_port
     in_peer timeout $((20 * patience)) socat -u "TCP4-LISTEN:$port" - >got &
-    await_far_listener
+    listener=$!
+    await_far_listener "$port"
     strace -f -e trace=sendmsg -o trace "$dropin" -f eth1 -s "$far4" -p "$port" -z 3 <sent 2>messages
     wait "$listener"
     cmp sent got
@@ -345,7 +338,8 @@ test_dropin_client_ends_when_all_is_acknowledged() {
     exec {silence}<>silent
     next_port
     in_peer timeout $((20 * patience)) socat - "TCP4-LISTEN:$port,ignoreeof" <&"$silence" >got &
-    await_far_listener
+    listener=$!
+    await_far_listener "$port"
     echo data | timeout $((5 * patience)) "$dropin" -f eth1 -s "$far4" -p "$port" 2>messages
     expect_line messages 'sent 5 bytes from device memory'
     pkill -KILL -x socat
