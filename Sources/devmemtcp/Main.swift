@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 @main
 struct Devmemtcp: ParsableCommand {
@@ -16,4 +17,11 @@ struct Devmemtcp: ParsableCommand {
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
             QueueCommand.self, RunAs.self,
         ])
+
+    static func main() {
+        if Ncdevmem.isCalled(by: CommandLine.arguments.first) {
+            Glibc.exit(Ncdevmem().run(Array(CommandLine.arguments.dropFirst())))
+        }
+        main(nil)
+    }
 }

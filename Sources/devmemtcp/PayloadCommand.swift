@@ -73,16 +73,16 @@ extension PayloadCommand {
             throw ExitCode.failure
         }
     }
+}
 
-    /// What makes a finished connection a failed one.
-    func failure(in report: some PayloadReport) -> String? {
-        if let failure = report.failure { return failure }
-        guard let validation = report.validation else { return nil }
-        if validation.checkedBytes == 0 { return "nothing came to validate" }
-        guard let first = validation.firstMismatch else { return nil }
-        return "payload is wrong from offset \(first.offset): "
-            + "found \(first.found), expected \(first.expected)"
-    }
+/// What makes a finished connection a failed one.
+func failure(in report: some PayloadReport) -> String? {
+    if let failure = report.failure { return failure }
+    guard let validation = report.validation else { return nil }
+    if validation.checkedBytes == 0 { return "nothing came to validate" }
+    guard let first = validation.firstMismatch else { return nil }
+    return "payload is wrong from offset \(first.offset): "
+        + "found \(first.found), expected \(first.expected)"
 }
 
 /// Opens an output, and says so where it cannot be written past the page cache as asked.

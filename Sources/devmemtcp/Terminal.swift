@@ -37,6 +37,8 @@ func terminalSize() -> (rows: Int, columns: Int)? {
 
 /// Logs to standard error, one line an entry, without dates: the reader is there.
 struct ErrorLogHandler: LogHandler {
+    /// What stands before each line.
+    var name: String
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
 
@@ -46,7 +48,7 @@ struct ErrorLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        writeError("devmemtcp: \(event.message)\n")
+        writeError("\(name): \(event.message)\n")
     }
 }
 
@@ -54,6 +56,6 @@ extension CommonOptions {
     /// A logger as loud as the options ask.
     var logger: Logger {
         let level: Logger.Level = quiet ? .error : verbose ? .debug : .notice
-        return Logger(label: "devmemtcp") { _ in ErrorLogHandler(logLevel: level) }
+        return Logger(label: "devmemtcp") { ErrorLogHandler(name: $0, logLevel: level) }
     }
 }

@@ -222,6 +222,30 @@ private func sampleReport(of command: String) throws -> String {
         for key in keys { #expect(page.contains(key), "key \(key)") }
     }
 
+    @Test func manualOfNcdevmemNamesExactlyItsOptions() throws {
+        let page = try manual("ncdevmem.8")
+        let letters = GetoptParser(NcdevmemOptions.specification).letters
+        let section = page.components(separatedBy: ".SH OPTIONS\n").dropFirst().first ?? ""
+        let entries = section.components(separatedBy: "\n.SH ")[0].components(separatedBy: ".TP\n")
+        let heads = entries.dropFirst().compactMap { $0.split(separator: "\n").first }
+        let described = heads.compactMap { $0.firstMatch(of: /^\.BI? -(\w)( "|$)/)?.1.first }
+        #expect(described.count == heads.count)
+        #expect(described.count == letters.count && Set(described) == letters)
+        for match in page.matches(of: /[^\w-]-([a-zA-Z])\b/) {
+            let known = match.1.first.map { letters.contains($0) } ?? false
+            // Of ln(1), nc(1) and head(1) in examples.
+            #expect(known || ["N"].contains(match.1), "-\(match.1)")
+        }
+        #expect(longOptions(in: page).isEmpty)
+        // What takes a value has one in the page.
+        for letter in letters {
+            let takesValue = NcdevmemOptions.specification.contains("\(letter):")
+            #expect(page.contains("\n.BI -\(letter) \"") == takesValue, "-\(letter)")
+        }
+        #expect(try manual("devmemtcp.8").contains(".BR ncdevmem (8)"))
+        #expect(try text("README.md").contains("ln -s devmemtcp \(Ncdevmem.name)\n"))
+    }
+
     @Test func manualNamesEveryVariableOfBind() throws {
         let page = try manual("devmemtcp-bind.8")
         let names = BindReport.full.environment.keys

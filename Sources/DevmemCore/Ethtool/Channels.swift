@@ -24,6 +24,14 @@ public struct ChannelCounts: Equatable, Sendable, Codable {
 private enum ChannelAttribute {
     static let firstLimit: UInt16 = 2
     static let firstCount: UInt16 = 6
+
+    static let names = AttributeNames(
+        "",
+        [
+            1: AttributeNames("header"), 6: AttributeNames("rx-count"),
+            7: AttributeNames("tx-count"), 8: AttributeNames("other-count"),
+            9: AttributeNames("combined-count"),
+        ])
 }
 
 extension EthtoolNetlink {
@@ -35,6 +43,20 @@ extension EthtoolNetlink {
     /// Reads how many channels the NIC can have at most; nil if the driver does not tell.
     func channelLimits() throws(DevmemError) -> ChannelCounts? {
         try channelCounts(from: ChannelAttribute.firstLimit)
+    }
+
+    /// Changes the channel counts; those that the NIC has none of are left out.
+    func setChannels(_ counts: ChannelCounts) throws(DevmemError) {
+        let values = [counts.rx, counts.tx, counts.other, counts.combined]
+        let present = try channelLimits().map { [$0.rx, $0.tx, $0.other, $0.combined] } ?? []
+        _ = try request(
+            EthtoolNumber.Command.channelsSet, call: "set channels of",
+            names: ChannelAttribute.names
+        ) { message throws(DevmemError) in
+            for (offset, limit) in present.enumerated() where limit > 0 {
+                try message.put(ChannelAttribute.firstCount + UInt16(offset), values[offset])
+            }
+        }
     }
 
     /// Four counts, in the order RX, TX, other and combined.

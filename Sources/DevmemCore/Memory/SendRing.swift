@@ -5,6 +5,13 @@ struct SendRing: Equatable, Sendable {
     struct Stretch: Equatable, Sendable {
         var offset: Int
         var count: Int
+
+        /// The first pieces of it, of at most so many bytes each.
+        func pieces(of size: Int, atMost limit: Int) -> [Stretch] {
+            stride(from: 0, to: count, by: size).prefix(limit).map {
+                Stretch(offset: offset + $0, count: min(size, count - $0))
+            }
+        }
     }
 
     /// Bytes in the ring.

@@ -31,6 +31,24 @@ public struct ReceiveBinding: ~Copyable {
         self.socket = socket
     }
 
+    /// Asks to bind queues without saying which, what the kernel must refuse.
+    init(
+        dmabuf: borrowing Descriptor, interface: NetworkInterface, unnamedQueues count: Int,
+        pageSize: UInt32?
+    ) throws(DevmemError) {
+        let socket = try NetlinkSocket()
+        let message = try Self.request(
+            family: try socket.family(NetdevNumber.familyName), dmabuf: dmabuf.rawValue,
+            interface: interface.index, queues: [], pageSize: pageSize)
+        for _ in 0..<count {
+            try message.putFlag(NetdevNumber.Dmabuf.queues | AttributeFlag.nested)
+        }
+        let call = "bind-rx on \(interface.name) of \(count) unnamed queues"
+        let id = try bind(message, over: socket, call: call)
+        self.id = id
+        self.socket = socket
+    }
+
     /// The request of bind-rx: one nest of id and type for each queue.
     static func request(
         family: Int32, dmabuf: Int32, interface: UInt32, queues: [UInt32],

@@ -121,6 +121,13 @@ public func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo]
     return queues
 }
 
+/// The numbers of an interface's receive queues, ascending.
+///
+/// - Throws: `DevmemError` as the kernel answers.
+public func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
+    try queues(ofInterface: interface.index).filter { $0.type == .rx }.map(\.id).sorted()
+}
+
 /// The replies to a dump of the netdev family; `body` adds what narrows it.
 func netdevDump(
     _ command: UInt8, call: String,

@@ -10,7 +10,7 @@ func converse(
 ) {
     report.peer = connection.peer.description
     let spent = SpentTime()
-    var receiver = DeviceReceiver(bound)
+    var receiver = DeviceReceiver(bound, isDeviceOnly: request.isDeviceOnly)
     let idleLimit = request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
     do throws(DevmemError) {
         if request.answer == .nothing {

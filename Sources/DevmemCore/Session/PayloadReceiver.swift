@@ -16,12 +16,17 @@ struct PayloadReceiver: ~Copyable {
     private var tokens = TokenBatch()
     private let buffers = ReceiveBuffers()
     private let dmabufID: UInt32
+    private let isDeviceOnly: Bool
 
     /// Calls between two looks at the stop signal while payload keeps coming.
     private static let callsPerLook: UInt64 = 16
 
-    init(dmabufID: UInt32) {
+    /// - Parameters:
+    ///   - dmabufID: the binding's id.
+    ///   - isDeviceOnly: whether payload elsewhere is an error.
+    init(dmabufID: UInt32, isDeviceOnly: Bool) {
         self.dmabufID = dmabufID
+        self.isDeviceOnly = isDeviceOnly
         // One more than fit, for bytes without a control message.
         let capacity = ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
         extents = PayloadExtents(capacity: capacity)
@@ -72,6 +77,7 @@ struct PayloadReceiver: ~Copyable {
                 count, UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength]),
                 memory.size, connection)
             if let signal = try consume(memory, &consumer, stop) { return .stopped(by: signal) }
+            if isDeviceOnly { try refuseOthers(connection) }
             try release(connection)
             return .bytes(count)
         }
@@ -110,6 +116,18 @@ struct PayloadReceiver: ~Copyable {
         }
         counts.deviceBytes += UInt64(device)
         counts.linearBytes += UInt64(linear)
+    }
+
+    /// Refuses the call in hand if it brought the first payload outside device memory.
+    private func refuseOthers(_ connection: borrowing Connection) throws(DevmemError) {
+        let others = counts.linearBytes + counts.ordinaryBytes
+        guard others > 0 else { return }
+        throw DevmemError(
+            .unsupported, call: "receive from \(connection.peer)",
+            message: "\(others) bytes came outside device memory, "
+                + (counts.linearBytes > 0 ? "in a packet's head" : "as on any socket")
+                + ", after \(counts.deviceBytes) bytes in it",
+            advice: "header split or the flow rule did not work for this packet")
     }
 
     /// Hands the stretches on; the CPU's view of the dma-buf is opened only if it is looked at.

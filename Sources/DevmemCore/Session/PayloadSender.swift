@@ -21,6 +21,7 @@ struct PayloadSender: ~Copyable {
     private var ring: SendRing
     private var ledger = SendLedger()
     private let chunk: Int
+    private let piece: Int?
     private let control = ReceiveControl()
     private var inputEnded = false
     private var sendingEnded = false
@@ -34,9 +35,11 @@ struct PayloadSender: ~Copyable {
     /// - Parameters:
     ///   - capacity: bytes of the ring.
     ///   - chunk: the most bytes that one send takes, and one look at the input brings.
-    init(capacity: Int, chunk: Int) {
+    ///   - piece: the most bytes that a send names in one piece; nil for no bound.
+    init(capacity: Int, chunk: Int, piece: Int? = nil) {
         ring = SendRing(capacity: capacity)
         self.chunk = min(chunk, capacity)
+        self.piece = piece
     }
 
     /// Sends until everything is acknowledged and the peer has closed, or a signal comes.
@@ -172,7 +175,9 @@ struct PayloadSender: ~Copyable {
     ) throws(DevmemError) -> Bool {
         defer { isDue = false }
         while ring.unsent > 0 && !isGathering {
-            switch try memory.send(ring.sendable(limit: chunk), over: connection) {
+            switch try memory.send(
+                ring.sendable(limit: chunk), inPiecesOf: piece, over: connection)
+            {
             case .bytes(let count):
                 ring.send(count)
                 counts.sendCalls += 1

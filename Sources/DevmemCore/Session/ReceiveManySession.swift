@@ -61,8 +61,8 @@ public func receiveMany(
 ) throws(DevmemError) -> Int32? {
     let share = request.memory / UInt64(2 * max(limits.atOnce, 1))
     let place = try ReceivePlace(request, receiveBuffer: share, logger: logger)
-    let memory = try DmabufMemory(size: request.memory, provider: request.provider)
-    var steering = try place.steer(request, logger: logger)
+    let memory = try makeMemory(request)
+    var steering = try place.take(request, logger: logger)
     let template = place.report(queues: steering.queues, memory: memory.size)
     let signal: Int32?
     do throws(DevmemError) {
@@ -120,7 +120,8 @@ private func serveBound(
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver
 ) throws(DevmemError) -> Int32? {
     let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: queues)
+        dmabuf: memory.descriptor, interface: place.interface, queues: queues,
+        pageSize: request.pageSize)
     defer { withExtendedLifetime(binding) {} }
     let bound = BoundReceiveMemory(memory, id: binding.id)
     let workers = try Workers()

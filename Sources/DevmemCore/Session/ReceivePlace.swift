@@ -1,5 +1,21 @@
 import Logging
 
+/// The queues of a receive session, and what was changed on the NIC to take them.
+struct TakenQueues: ~Copyable {
+    let queues: [UInt32]
+    private var steering: SteeringTransaction?
+
+    init(_ queues: [UInt32], steering: consuming SteeringTransaction?) {
+        self.queues = queues
+        self.steering = steering
+    }
+
+    /// Puts the NIC's settings back.
+    mutating func restore() throws(DevmemError) {
+        try steering?.restore()
+    }
+}
+
 /// The NIC and the listening socket of a receive session.
 struct ReceivePlace: ~Copyable {
     let interface: NetworkInterface
@@ -18,16 +34,28 @@ struct ReceivePlace: ~Copyable {
         self.listener = listener
     }
 
-    func steer(
-        _ request: ReceiveRequest, logger: Logger
-    ) throws(DevmemError) -> SteeringTransaction {
-        let wish = SteeringWish(
-            queues: request.queues,
-            flows: [SteeringFlow(to: listener.endpoint, from: request.from)])
+    /// Sets the NIC up for the session, if it shall, and tells the queues to bind.
+    func take(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) -> TakenQueues {
+        guard request.steers else {
+            return TakenQueues(try named(request.queues), steering: nil)
+        }
+        let flow = SteeringFlow(
+            to: listener.endpoint, from: request.from, port: request.fromPort)
         let steering = try SteeringTransaction(
-            applying: wish, to: interface, as: "devmemtcp serve", logger: logger)
+            applying: SteeringWish(queues: request.queues, flows: [flow]), to: interface,
+            as: request.command, logger: logger)
         for note in steering.notes { logger.notice("\(interface.name): \(note)") }
-        return steering
+        let queues = steering.queues
+        return TakenQueues(queues, steering: consume steering)
+    }
+
+    /// Queues as the user names them: who set the NIC up knows better than its settings tell.
+    private func named(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
+        switch choice {
+        case .list(let queues): return queues
+        case .last(let count), .automatic(let count):
+            return try receiveQueues(of: interface).suffix(count)
+        }
     }
 
     func report(queues: [UInt32], memory: UInt64) -> ReceiveReport {

@@ -9,16 +9,27 @@ public struct ReceiveRequest: Sendable {
     public var listen: Endpoint
     /// The only address that may connect; nil for any.
     public var from: IPAddress?
+    /// The only port of the peer's that is steered to the queues; nil for any.
+    public var fromPort: UInt16?
     /// Receive queues to bind.
     public var queues: QueueChoice
+    /// Whether the NIC is set up for it, and put back. Otherwise its settings are neither changed
+    /// nor looked at.
+    public var steers: Bool
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
     /// What makes the dma-buf.
     public var provider: MemoryProvider
+    /// Bytes of the pieces that the NIC fills; nil for one page. Larger ones take huge pages.
+    public var pageSize: UInt32?
     /// What the peer gets back.
     public var answer: Answer
     /// Seconds without payload after which a connection is given up; nil for any time.
     public var idleLimit: Double?
+    /// Whether payload that is not in device memory ends the connection as a failure.
+    public var isDeviceOnly: Bool
+    /// What others are told of this process while it steers the NIC.
+    public var command: String
 
     /// What a peer gets back, from device memory.
     public enum Answer: Equatable, Sendable {
@@ -32,18 +43,25 @@ public struct ReceiveRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        interface: String?, listen: Endpoint, from: IPAddress?, queues: QueueChoice,
-        memory: UInt64, provider: MemoryProvider = .udmabuf, answer: Answer = .nothing,
-        idleLimit: Double? = nil
+        interface: String?, listen: Endpoint, from: IPAddress?, fromPort: UInt16? = nil,
+        queues: QueueChoice, steers: Bool = true,
+        memory: UInt64, provider: MemoryProvider = .udmabuf, pageSize: UInt32? = nil,
+        answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
+        command: String = "devmemtcp serve"
     ) {
         self.interface = interface
         self.listen = listen
         self.from = from
+        self.fromPort = fromPort
         self.queues = queues
+        self.steers = steers
         self.memory = memory
         self.provider = provider
+        self.pageSize = pageSize
         self.answer = answer
         self.idleLimit = idleLimit
+        self.isDeviceOnly = isDeviceOnly
+        self.command = command
     }
 }
 
@@ -84,8 +102,8 @@ public func receive(
 ) throws(DevmemError) -> ReceiveReport {
     do throws(DevmemError) {
         let place = try ReceivePlace(request, logger: logger)
-        let memory = try DmabufMemory(size: request.memory, provider: request.provider)
-        var steering = try place.steer(request, logger: logger)
+        let memory = try makeMemory(request)
+        var steering = try place.take(request, logger: logger)
         var report = place.report(queues: steering.queues, memory: memory.size)
         var refusal: DevmemError?
         do throws(DevmemError) {
@@ -108,6 +126,13 @@ public func receive(
     }
 }
 
+/// The dma-buf that a request asks for.
+func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
+    try DmabufMemory(
+        size: request.memory, provider: request.provider,
+        hugePages: request.pageSize.map { $0 > systemPageSize } ?? false)
+}
+
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
@@ -117,7 +142,8 @@ private func receiveBound(
     _ observer: ReceiveObserver, _ report: inout ReceiveReport
 ) throws(DevmemError) {
     let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: queues)
+        dmabuf: memory.descriptor, interface: place.interface, queues: queues,
+        pageSize: request.pageSize)
     let bound = BoundReceiveMemory(memory, id: binding.id)
     try place.listener.listen()
     observer.listening(place.listener.endpoint, place.interface.name)

@@ -60,12 +60,18 @@ struct SendMemory: ~Copyable {
         }
     }
 
-    /// Sends stretches of it, without waiting.
+    /// Sends stretches of it, without waiting, named in pieces of a size if that is given.
     borrowing func send(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch), inPiecesOf piece: Int?,
         over connection: borrowing Connection
     ) throws(DevmemError) -> Connection.Sent {
-        if isDevice { return try connection.sendDevice(stretches, control: control.bytes) }
+        if isDevice {
+            guard let piece else {
+                return try connection.sendDevice(stretches, control: control.bytes)
+            }
+            return try connection.sendDevice(
+                stretches, inPiecesOf: piece, control: control.bytes)
+        }
         return try withHostBytes { memory throws(DevmemError) in
             guard let base = memory.baseAddress else { return .wouldBlock }
             return try connection.sendHost(stretches, base: base)

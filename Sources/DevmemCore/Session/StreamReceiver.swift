@@ -47,9 +47,9 @@ struct DeviceReceiver: StreamReceiver, ~Copyable {
     private let bound: BoundReceiveMemory
     private var receiver: PayloadReceiver
 
-    init(_ bound: BoundReceiveMemory) {
+    init(_ bound: BoundReceiveMemory, isDeviceOnly: Bool) {
         self.bound = bound
-        receiver = PayloadReceiver(dmabufID: bound.id)
+        receiver = PayloadReceiver(dmabufID: bound.id, isDeviceOnly: isDeviceOnly)
     }
 
     var counts: ReceiveReport.Counts { receiver.counts }

@@ -16,6 +16,8 @@ public struct TransmitRequest: Sendable {
     public var provider: MemoryProvider
     /// The most bytes that one send takes.
     public var chunk: UInt64
+    /// The most bytes that a send names in one piece, so that it has several; nil for no bound.
+    public var piece: UInt64?
     /// Whether to send ordinary memory, as any program does.
     public var usesHostMemory: Bool
     /// Whether the connection is pinned to the NIC, whatever the routes say.
@@ -26,7 +28,7 @@ public struct TransmitRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         interface: String?, peers: [Endpoint], local: Endpoint?, memory: UInt64,
-        provider: MemoryProvider = .udmabuf, chunk: UInt64,
+        provider: MemoryProvider = .udmabuf, chunk: UInt64, piece: UInt64? = nil,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?
     ) {
         self.interface = interface
@@ -35,6 +37,7 @@ public struct TransmitRequest: Sendable {
         self.memory = memory
         self.provider = provider
         self.chunk = chunk
+        self.piece = piece
         self.usesHostMemory = usesHostMemory
         self.isPinned = isPinned
         self.wait = wait
@@ -163,7 +166,9 @@ private func transmit(
         throw DevmemError(
             .invalid, call: "send a pattern", message: "the memory is smaller than one period")
     }
-    var sender = PayloadSender(capacity: capacity, chunk: Int(clamping: request.chunk))
+    var sender = PayloadSender(
+        capacity: capacity, chunk: Int(clamping: request.chunk),
+        piece: request.piece.map { Int(clamping: $0) })
     var receiver = HostReceiver()
     let spent = SpentTime()
     do throws(DevmemError) {

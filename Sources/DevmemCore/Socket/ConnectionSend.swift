@@ -108,6 +108,21 @@ extension Connection {
         try send(stretches, base: nil, control: control, flags: cdm_MSG_ZEROCOPY)
     }
 
+    /// The same in pieces of at most so many bytes, as many as one call can name.
+    func sendDevice(
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch), inPiecesOf size: Int,
+        control: UnsafeMutableRawBufferPointer
+    ) throws(DevmemError) -> Sent {
+        let limit = Self.maximumPieces
+        let first = stretches.first.pieces(of: size, atMost: limit)
+        let second = stretches.second.pieces(of: size, atMost: limit - first.count)
+        var vectors = (first + second).map { Self.vector($0, base: nil) }
+        let result = vectors.withUnsafeMutableBufferPointer {
+            send($0, control: control, flags: cdm_MSG_ZEROCOPY)
+        }
+        return try sent(result)
+    }
+
     /// Sends stretches of ordinary memory, without waiting.
     ///
     /// - Parameters:
@@ -127,28 +142,55 @@ extension Connection {
         _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
         base: UnsafeMutableRawPointer?, control: UnsafeMutableRawBufferPointer, flags: Int32
     ) throws(DevmemError) -> Sent {
-        func vector(_ stretch: SendRing.Stretch) -> iovec {
-            let address = UInt(bitPattern: base) + UInt(stretch.offset)
-            return iovec(
-                iov_base: UnsafeMutableRawPointer(bitPattern: address), iov_len: stretch.count)
+        var vectors = (
+            Self.vector(stretches.first, base: base), Self.vector(stretches.second, base: base)
+        )
+        let result = withUnsafeMutableBytes(of: &vectors) { raw in
+            let both = raw.assumingMemoryBound(to: iovec.self)
+            return send(
+                UnsafeMutableBufferPointer(rebasing: both[..<(stretches.second.count > 0 ? 2 : 1)]),
+                control: control, flags: flags)
         }
-        var vectors = (vector(stretches.first), vector(stretches.second))
-        var code: Int32 = 0
-        let count = withUnsafeMutableBytes(of: &vectors) { raw -> Int in
-            var message = msghdr()
-            message.msg_iov = raw.assumingMemoryBound(to: iovec.self).baseAddress
-            message.msg_iovlen = stretches.second.count > 0 ? 2 : 1
-            message.msg_control = control.baseAddress
-            message.msg_controllen = control.count
-            while true {
-                let count = sendmsg(
-                    rawValue, &message, flags | cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
-                code = errno
-                if count >= 0 || code != EINTR { return count }
-            }
+        return try sent(result)
+    }
+
+    /// The most pieces that one call names (UIO_MAXIOV of linux/uio.h).
+    private static let maximumPieces = 1024
+
+    /// A stretch as the kernel takes it; without a base its offset is the address.
+    private static func vector(
+        _ stretch: SendRing.Stretch, base: UnsafeMutableRawPointer?
+    ) -> iovec {
+        let address = UInt(bitPattern: base) + UInt(stretch.offset)
+        return iovec(
+            iov_base: UnsafeMutableRawPointer(bitPattern: address), iov_len: stretch.count)
+    }
+
+    /// One sendmsg(2): how many bytes it took, or the error number.
+    private func send(
+        _ vectors: UnsafeMutableBufferPointer<iovec>, control: UnsafeMutableRawBufferPointer,
+        flags: Int32
+    ) -> Result<Int, Errno> {
+        var message = msghdr()
+        message.msg_iov = vectors.baseAddress
+        message.msg_iovlen = vectors.count
+        message.msg_control = control.baseAddress
+        message.msg_controllen = control.count
+        while true {
+            let count = sendmsg(rawValue, &message, flags | cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
+            let error = Errno(rawValue: errno)
+            if count >= 0 { return .success(count) }
+            if error != .interrupted { return .failure(error) }
         }
-        if count >= 0 { return .bytes(count) }
-        let error = Errno(rawValue: code)
+    }
+
+    /// What a call's result means.
+    private func sent(_ result: Result<Int, Errno>) throws(DevmemError) -> Sent {
+        let error: Errno
+        switch result {
+        case .success(let count): return .bytes(count)
+        case .failure(let code): error = code
+        }
         if error == .wouldBlock { return .wouldBlock }
         if error == .noBufferSpace { return .noBuffers }
         throw explained(DevmemError(.system, call: "send to \(peer)", errno: error))

@@ -72,7 +72,7 @@ extension SteeringJournal {
     ) throws(DevmemError) -> Outcome {
         let now = try nic.rings().headerSplit
         if now == before && before != after { return .nothingToDo }
-        guard now == after || isResumed else {
+        guard now == after || after == .unknown || isResumed else {
             return .leftAlone("tcp-data-split is \(now.text), neither \(before) nor \(after)")
         }
         // "As the driver likes" is what it was unless a user had set it; reading tells. Some

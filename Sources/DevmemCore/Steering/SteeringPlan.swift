@@ -34,7 +34,8 @@ public struct SteeringPlan: Equatable, Sendable {
             sharesContexts: wish.sharesContexts)
         queues = try choice.choose(wish.queues)
         try Self.refuseXDP(snapshot, name)
-        try planHeaderSplit(snapshot, name, isSet: applied != nil)
+        try planHeaderSplit(
+            snapshot, name, after: wish.splitsHeaders ? .on : .unknown, isSet: applied != nil)
         planTable(snapshot, style: wish.table)
         try planRules(for: wish, snapshot, name)
     }
@@ -60,7 +61,7 @@ public struct SteeringPlan: Equatable, Sendable {
     }
 
     private mutating func planHeaderSplit(
-        _ snapshot: NICSnapshot, _ name: String, isSet: Bool
+        _ snapshot: NICSnapshot, _ name: String, after: HeaderSplit, isSet: Bool
     ) throws(DevmemError) {
         guard let split = snapshot.rings.headerSplit else {
             throw DevmemError(
@@ -68,8 +69,8 @@ public struct SteeringPlan: Equatable, Sendable {
                 message: "the driver has no tcp-data-split setting",
                 advice: "device memory needs a NIC with header split")
         }
-        if split != .on || !isSet {
-            changes.append(.headerSplit(before: split, after: .on))
+        if split != after || !isSet {
+            changes.append(.headerSplit(before: split, after: after))
         }
         if let threshold = snapshot.rings.splitThreshold, threshold != 0 {
             changes.append(.splitThreshold(before: threshold, after: 0))

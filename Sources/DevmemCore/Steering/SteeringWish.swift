@@ -80,16 +80,20 @@ public struct SteeringWish: Equatable, Sendable {
     public var table: TableStyle
     /// Whether RSS contexts of others may point at the queues too.
     public var sharesContexts: Bool
+    /// Whether header split is turned on. Otherwise nobody asks for it any more, as a selftest needs
+    /// that wants to see binding refused.
+    public var splitsHeaders: Bool
 
     /// Makes a wish from its parts.
     public init(
         queues: QueueChoice, flows: [SteeringFlow], spread: FlowSpread = .roundRobin,
-        table: TableStyle = .minimal, sharesContexts: Bool = false
+        table: TableStyle = .minimal, sharesContexts: Bool = false, splitsHeaders: Bool = true
     ) {
         self.queues = queues
         self.flows = flows
         self.spread = spread
         self.table = table
         self.sharesContexts = sharesContexts
+        self.splitsHeaders = splitsHeaders
     }
 }

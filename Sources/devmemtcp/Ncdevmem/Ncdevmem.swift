@@ -1,0 +1,168 @@
+import DevmemCore
+import Glibc
+import Logging
+import SystemPackage
+
+/// What the command is when it is called by the name of the kernel's selftest, ncdevmem: the same
+/// options, modes and exit statuses.
+struct Ncdevmem {
+    static let name = "ncdevmem"
+
+    /// Whether the program is called by that name, at whatever path.
+    static func isCalled(by path: String?) -> Bool {
+        path?.split(separator: "/", omittingEmptySubsequences: false).last.map { $0 == name }
+            ?? false
+    }
+
+    /// What the selftest ends with when it fails.
+    private static let selfTestFailed: Int32 = 255
+
+    private let logger = Logger(label: name) { ErrorLogHandler(name: $0, logLevel: .notice) }
+
+    /// Does what a command line asks for.
+    ///
+    /// - Parameter arguments: without the program's name.
+    /// - Returns: the exit status.
+    func run(_ arguments: [String]) -> Int32 {
+        do throws(DevmemError) {
+            let options = try NcdevmemOptions(arguments)
+            let job = try NcdevmemJob(options)
+            let idle = NcdevmemJob.idle(in: options, for: job)
+            if !idle.isEmpty {
+                let letters = idle.map { "-\($0)" }.joined(separator: " ")
+                say("without -s this is the selftest, for which \(letters) means nothing")
+            }
+            // A reader or a peer that goes away is an error to report.
+            signal(SIGPIPE, SIG_IGN)
+            switch job {
+            case .selfTest(let test): return try run(test)
+            case .receive(let request): return try run(request)
+            case .send(let request): return try run(request)
+            }
+        } catch {
+            say(Self.inItsWords(error))
+            return 1
+        }
+    }
+
+    private func say(_ line: String) { writeError("\(Self.name): \(line)\n") }
+
+    /// The error with advice that this command's user can follow.
+    static func inItsWords(_ error: DevmemError) -> String {
+        guard let advice = error.advice else { return error.description }
+        var error = error
+        let options = ["--queues": "-t and -q", "--interface": "-f"]
+        let translated = options.reduce(advice) { $0.replacing($1.key, with: $1.value) }
+        // Other commands are named whole, with their options.
+        error.advice =
+            translated.contains("--") && !translated.contains("devmemtcp ") ? nil : translated
+        return error.description
+    }
+
+    // MARK: - Selftest
+
+    private func run(_ job: NcdevmemJob.SelfTest) throws(DevmemError) -> Int32 {
+        let interface = try NetworkInterface(named: job.interface)
+        var queues = job.queues ?? []
+        if job.queues == nil { queues = try upperHalf(of: interface) }
+        let stop = try StopSignal.ofUser()
+        let test = BindingSelfTest(
+            interface: interface, queues: queues, memory: job.memory, pageSize: job.pageSize,
+            command: Self.name)
+        do throws(DevmemError) {
+            let trials = try test.run(logger: logger)
+            say(
+                "\(interface.name): \(trials.count) of \(BindingTrial.allCases.count) trials passed "
+                    + "on queues \(queueList(queues))")
+        } catch {
+            say(Self.inItsWords(error))
+            return Self.selfTestFailed
+        }
+        return stop.pending().map { 128 + $0 } ?? 0
+    }
+
+    private func upperHalf(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
+        let all = try receiveQueues(of: interface)
+        guard all.count > 1 else {
+            throw DevmemError(
+                .invalid, call: "choose queues of \(interface.name)",
+                message: "it has \(all.count), and one must be left for other traffic",
+                advice: "ethtool -L \(interface.name) gives it more")
+        }
+        return Array(all[(all.count / 2)...].prefix(all.count / 2))
+    }
+
+    // MARK: - Server
+
+    private func run(_ job: NcdevmemJob.Receive) throws(DevmemError) -> Int32 {
+        let listen = try Endpoint(resolving: job.listen)
+        var from: IPAddress?
+        if let host = job.from { from = try Endpoint.address(of: host) }
+        let request = ReceiveRequest(
+            interface: job.interface, listen: listen, from: from,
+            fromPort: from == nil ? nil : listen.port, queues: job.queues, steers: job.steers,
+            memory: job.memory, pageSize: job.pageSize, isDeviceOnly: job.isDeviceOnly,
+            command: Self.name)
+        let output = job.pattern == nil ? try OutputStream("-") : nil
+        var consumer = PayloadConsumer(output: output, pattern: job.pattern)
+        let stop = try StopSignal.ofUser()
+        let observer = ReceiveObserver(
+            listening: { say("listening on \($0), \($1)") },
+            connected: { say("connection from \($0)") }, progress: { _ in })
+        let report = try receive(
+            request, consumer: &consumer, stop: stop, observer: observer, logger: logger)
+        if let signal = report.stoppedBy { return 128 + signal }
+        say(Self.summary(of: report))
+        if let failure = Self.fault(in: report) {
+            say(failure)
+            return 1
+        }
+        if let validation = report.validation {
+            print("Validated buffer: \(validation.checkedBytes) bytes")
+        }
+        return 0
+    }
+
+    /// What came, and how.
+    static func summary(of report: ReceiveReport) -> String {
+        let counts = report.counts
+        return "received \(counts.bytes) bytes, \(counts.deviceBytes) in device memory of queues "
+            + "\(queueList(report.queues)), \(counts.linearBytes) linear, "
+            + "\(counts.ordinaryBytes) ordinary"
+            + (report.validation.map { "; \(text(of: $0))" } ?? "")
+    }
+
+    /// What makes a connection a failed one.
+    static func fault(in report: ReceiveReport) -> String? {
+        if let failure = failure(in: report) { return failure }
+        // Single packets may come otherwise, a whole stream may not.
+        guard report.counts.bytes > 0, report.counts.deviceBytes == 0 else { return nil }
+        return "none of \(report.counts.bytes) bytes came in device memory: "
+            + "the flow rule or header split does not work"
+    }
+
+    // MARK: - Client
+
+    private func run(_ job: NcdevmemJob.Send) throws(DevmemError) -> Int32 {
+        let peers = try Endpoint.candidates(resolving: job.peer)
+        var local: Endpoint?
+        if let text = job.local { local = try Endpoint(resolving: text) }
+        let request = TransmitRequest(
+            interface: job.interface, peers: peers, local: local, memory: job.memory,
+            chunk: 1 << 20, piece: job.piece, usesHostMemory: false, isPinned: true, wait: 0)
+        let source = try PayloadSource(path: "-")
+        var consumer = PayloadConsumer(output: nil, pattern: nil)
+        let stop = try StopSignal.ofUser()
+        let report = try send(
+            request, source: source, consumer: &consumer, stop: stop,
+            connected: { local, _ in say("connected from \(local), \(job.interface)") },
+            progress: { _ in }, logger: logger)
+        if let signal = report.stoppedBy { return 128 + signal }
+        if let failure = report.failure {
+            say(failure)
+            return 1
+        }
+        say("sent \(report.counts.sentBytes) bytes from device memory")
+        return 0
+    }
+}

@@ -1,0 +1,131 @@
+import DevmemCore
+
+/// What a command line of ncdevmem asks for. Pure.
+enum NcdevmemJob: Equatable {
+    /// Try bindings that must succeed and others that must not.
+    case selfTest(SelfTest)
+    /// Receive one connection.
+    case receive(Receive)
+    /// Send standard input.
+    case send(Send)
+
+    /// A selftest.
+    struct SelfTest: Equatable {
+        var interface: String
+        /// The queues to bind; nil for the upper half.
+        var queues: [UInt32]?
+        var pageSize: UInt32?
+        var memory: UInt64
+    }
+
+    /// What to receive, and how.
+    struct Receive: Equatable {
+        var interface: String
+        var listen: EndpointText
+        /// The only address that may connect, from the same port.
+        var from: String?
+        var queues: QueueChoice
+        var steers: Bool
+        var pattern: Pattern?
+        var isDeviceOnly: Bool
+        var pageSize: UInt32?
+        var memory: UInt64
+    }
+
+    /// What to send, and how.
+    struct Send: Equatable {
+        var interface: String
+        var peer: EndpointText
+        /// The address to come from, at the same port.
+        var local: EndpointText?
+        var piece: UInt64?
+        var memory: UInt64
+    }
+
+    /// Bytes of the dma-buf: as many as ncdevmem's 16000 pages of 4096 bytes, in whole huge pages.
+    private static let memory: UInt64 = 64 << 20
+
+    /// Works out what is asked for.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if something is missing or contradicts the rest.
+    init(_ options: NcdevmemOptions) throws(DevmemError) {
+        guard let interface = options.interface else {
+            throw Self.refusal("no interface is named", "give one with -f")
+        }
+        let queues = try Self.queues(options)
+        let pageSize = options.pageSize > 0 ? options.pageSize : nil
+        guard options.server != nil || options.client != nil else {
+            guard !options.leavesNIC else {
+                throw Self.refusal(
+                    "the selftest changes settings of \(interface)",
+                    "leave -n out, or give an address with -s")
+            }
+            self = .selfTest(
+                SelfTest(
+                    interface: interface, queues: queues, pageSize: pageSize, memory: Self.memory))
+            return
+        }
+        guard let server = options.server else {
+            throw Self.refusal("no address is named", "give the server's with -s")
+        }
+        guard let port = options.port else {
+            throw Self.refusal("no port is named", "give one with -p")
+        }
+        let endpoint = try Self.endpoint(server, port)
+        if options.listens {
+            self = .receive(
+                Receive(
+                    interface: interface, listen: endpoint, from: options.client,
+                    queues: queues.map { .list($0) } ?? .last(1), steers: !options.leavesNIC,
+                    pattern: try Self.pattern(ofPeriod: options.period),
+                    isDeviceOnly: options.isDeviceOnly, pageSize: pageSize, memory: Self.memory))
+        } else {
+            var local: EndpointText?
+            if let client = options.client { local = try Self.endpoint(client, port) }
+            self = .send(
+                Send(
+                    interface: interface, peer: endpoint, local: local,
+                    piece: options.piece > 0 ? options.piece : nil, memory: Self.memory))
+        }
+    }
+
+    /// Options that are given and have no meaning for the job, but for a sender's queues, which the
+    /// kernel's harness gives.
+    static func idle(in options: NcdevmemOptions, for job: NcdevmemJob) -> [Character] {
+        guard case .selfTest = job else { return [] }
+        let given: [(Character, Bool)] = [
+            ("L", options.isDeviceOnly), ("l", options.listens), ("p", options.port != nil),
+            ("v", options.period > 0), ("z", options.piece > 0),
+        ]
+        return given.filter(\.1).map(\.0)
+    }
+
+    private static func queues(_ options: NcdevmemOptions) throws(DevmemError) -> [UInt32]? {
+        switch (options.firstQueue, options.queueCount) {
+        case (nil, nil): return nil
+        case (let first?, let count?): return Array(first..<first + count)
+        default:
+            throw refusal("-t and -q go together", "give the first queue and how many")
+        }
+    }
+
+    private static func endpoint(
+        _ host: String, _ port: UInt16
+    ) throws(DevmemError) -> EndpointText {
+        guard !host.isEmpty else { throw refusal("an address is empty", "see ncdevmem(8)") }
+        return try EndpointText(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")
+    }
+
+    /// ncdevmem counts in a byte, so all periods that do not fit one are 256.
+    private static func pattern(ofPeriod period: Int) throws(DevmemError) -> Pattern? {
+        switch period {
+        case 0: nil
+        case 2...256: try Pattern("\(period)")
+        default: try Pattern("256")
+        }
+    }
+
+    private static func refusal(_ what: String, _ advice: String) -> DevmemError {
+        DevmemError(.invalid, call: what, advice: advice)
+    }
+}

@@ -1,0 +1,120 @@
+import DevmemCore
+
+/// The options of the kernel's ncdevmem, read from a command line. Pure.
+struct NcdevmemOptions: Equatable {
+    /// As getopt(3) takes them.
+    static let specification = "Lls:c:p:v:q:t:f:z:nb:"
+
+    /// -L: payload that is not in device memory is a failure.
+    var isDeviceOnly = false
+    /// -l: receive.
+    var listens = false
+    /// -s: the address to listen on or to connect to.
+    var server: String?
+    /// -c: the address of the other end when receiving, of this one when sending.
+    var client: String?
+    /// -p: the port.
+    var port: UInt16?
+    /// -v: the period of the pattern that payload is compared with; zero for none.
+    var period = 0
+    /// -q: how many queues.
+    var queueCount: UInt32?
+    /// -t: the first queue.
+    var firstQueue: UInt32?
+    /// -f: the NIC.
+    var interface: String?
+    /// -z: the most bytes that a send names in one piece; zero for no bound.
+    var piece: UInt64 = 0
+    /// -n: leave the NIC's settings alone.
+    var leavesNIC = false
+    /// -b: bytes of the pieces that the NIC fills; zero for the kernel's choice.
+    var pageSize: UInt32 = 0
+
+    /// More queues than any NIC has; keeps a slip of the finger from making a list of millions.
+    private static let queueLimit: UInt64 = 65536
+
+    /// Reads a command line; of an option given twice the last counts.
+    ///
+    /// - Parameter arguments: without the program's name.
+    /// - Throws: `DevmemError` of kind `invalid` for unknown options, bad values and operands.
+    init(_ arguments: [String]) throws(DevmemError) {
+        let parsed = try Self.parse(arguments)
+        for option in parsed.options { try take(option.letter, option.value ?? "") }
+        if let operand = parsed.operands.first {
+            throw Self.refusal(
+                "argument \(operand.debugDescription)", "only options are taken")
+        }
+    }
+
+    private static func parse(
+        _ arguments: [String]
+    ) throws(DevmemError) -> (options: [GetoptParser.Given], operands: [String]) {
+        do throws(GetoptParser.Failure) {
+            return try GetoptParser(specification).parse(arguments)
+        } catch {
+            switch error {
+            case .unknown(let name):
+                throw refusal(
+                    "option \("-" + name.debugDescription.dropFirst().dropLast())",
+                    "there is none of that name")
+            case .noValue(let letter): throw refusal("option -\(letter)", "it needs a value")
+            }
+        }
+    }
+
+    private mutating func take(_ letter: Character, _ value: String) throws(DevmemError) {
+        func number(_ range: ClosedRange<UInt64>) throws(DevmemError) -> UInt64 {
+            guard let number = Self.decimal(value), range.contains(number) else {
+                throw Self.refusal(
+                    "-\(letter) \(value.debugDescription)",
+                    "it takes a number from \(range.lowerBound) to \(range.upperBound)")
+            }
+            return number
+        }
+        switch letter {
+        case "L": isDeviceOnly = true
+        case "l": listens = true
+        case "n": leavesNIC = true
+        case "s": server = value
+        case "c": client = value
+        case "f": interface = value
+        case "p": port = UInt16(try number(1...65535))
+        case "v": period = Int(min(try number(0...UInt64(Int32.max)), 65536))
+        case "q": queueCount = UInt32(try number(1...Self.queueLimit))
+        case "t": firstQueue = UInt32(try number(0...Self.queueLimit - 1))
+        case "z": piece = try number(0...UInt64(Int32.max))
+        case "b": pageSize = try Self.pageSize(value)
+        default: throw Self.refusal("option -\(letter)", "there is none of that name")
+        }
+    }
+
+    /// Digits only: no sign, no space.
+    private static func decimal(_ text: String) -> UInt64? {
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return nil
+        }
+        return UInt64(text)
+    }
+
+    /// Decimal, hexadecimal behind 0x, or octal behind 0, as strtoul(3) has it.
+    private static func pageSize(_ text: String) throws(DevmemError) -> UInt32 {
+        let digits = text.lowercased()
+        let number: UInt32? =
+            if digits.hasPrefix("0x"), !digits.dropFirst(2).hasPrefix("+") {
+                UInt32(digits.dropFirst(2), radix: 16)
+            } else if decimal(digits) == nil {
+                nil
+            } else {
+                UInt32(digits, radix: digits.hasPrefix("0") ? 8 : 10)
+            }
+        guard let number else {
+            throw refusal(
+                "-b \(text.debugDescription)", "it takes a number from 0 to \(UInt32.max)")
+        }
+        return number
+    }
+
+    private static func refusal(_ what: String, _ why: String) -> DevmemError {
+        DevmemError(.invalid, call: what, message: why, advice: "see ncdevmem(8)")
+    }
+}
