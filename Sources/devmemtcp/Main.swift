@@ -13,6 +13,6 @@ struct Devmemtcp: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
-            QueueCommand.self, RunAs.self,
+            QueueCommand.self, Validate.self, RunAs.self, FarEndCommandLine.self,
         ])
 }

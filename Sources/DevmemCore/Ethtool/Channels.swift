@@ -37,6 +37,17 @@ extension EthtoolNetlink {
         try channelCounts(from: ChannelAttribute.firstLimit)
     }
 
+    /// Sets the channel counts; those that are zero are left as they are.
+    func setChannels(_ counts: ChannelCounts) throws(DevmemError) {
+        _ = try request(EthtoolNumber.Command.channelsSet, call: "set channels of") {
+            message throws(DevmemError) in
+            let values = [counts.rx, counts.tx, counts.other, counts.combined]
+            for (position, value) in values.enumerated() where value != 0 {
+                try message.put(ChannelAttribute.firstCount + UInt16(position), value)
+            }
+        }
+    }
+
     /// Four counts, in the order RX, TX, other and combined.
     private func channelCounts(from first: UInt16) throws(DevmemError) -> ChannelCounts? {
         let replies: [NetlinkAttributes]

@@ -21,6 +21,7 @@ enum EthtoolNumber {
         static let ringsGet: UInt8 = 15
         static let ringsSet: UInt8 = 16
         static let channelsGet: UInt8 = 17
+        static let channelsSet: UInt8 = 18
         static let rssGet: UInt8 = 38
         static let rssSet: UInt8 = 48
         static let rssCreate: UInt8 = 49

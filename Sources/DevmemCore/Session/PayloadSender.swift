@@ -30,6 +30,9 @@ struct PayloadSender: ~Copyable {
     private var isDue = false
     private(set) var peerClosed = false
 
+    /// Sends that the kernel has not yet reported done.
+    var outstandingSends: Int { ledger.outstanding }
+
     /// - Parameters:
     ///   - capacity: bytes of the ring.
     ///   - chunk: the most bytes that one send takes, and one look at the input brings.
