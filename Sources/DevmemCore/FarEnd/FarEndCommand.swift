@@ -28,11 +28,13 @@ struct FarEndCommand {
             let file = try Self.makeFile(at: host, stop)
             self.host = host
             self.file = file
-            arguments = Self.ssh(host, "chmod 700 \(file) && exec \(file) \(Self.name) --remove-self")
+            arguments = Self.ssh(
+                host, "chmod 700 \(file) && exec \(file) \(Self.name) --remove-self")
             do throws(DevmemError) {
                 // The child's own /proc/self would lead to scp.
                 let source = "/proc/\(getpid())/exe"
-                try Self.run(["scp", "-q"] + Self.options + ["--", source, "\(host):\(file)"], stop)
+                try Self.run(
+                    ["scp", "-q"] + Self.options + ["--", source, "\(host):\(file)"], stop)
             } catch {
                 removeFile()
                 throw error

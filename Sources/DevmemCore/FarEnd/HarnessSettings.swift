@@ -25,7 +25,7 @@ public struct HarnessSettings: Equatable, Sendable {
     public init(environment: [String: String], file: String? = nil) throws(DevmemError) {
         var values = environment
         for (number, line) in (file ?? "").split(
-            separator: "\n", omittingEmptySubsequences: false
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
         ).enumerated() {
             let text = Self.trimmed(line.prefix { $0 != "#" })
             guard !text.isEmpty else { continue }

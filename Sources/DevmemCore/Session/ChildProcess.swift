@@ -32,7 +32,8 @@ public struct ChildProcess: ~Copyable {
         _ arguments: [String], environment: [String: String], inheriting inherited: Int32
     ) throws(DevmemError) {
         try self.init(
-            arguments, environment: environment, descriptors: [(Self.inheritedDescriptor, inherited)])
+            arguments, environment: environment,
+            descriptors: [(Self.inheritedDescriptor, inherited)])
     }
 
     /// Starts a program that is talked to.

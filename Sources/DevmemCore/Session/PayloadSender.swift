@@ -29,6 +29,10 @@ struct PayloadSender: ~Copyable {
     /// Whether what gathered has waited long enough.
     private var isDue = false
     private(set) var peerClosed = false
+    /// Since when the connection is closed both ways and sends are not done all the same.
+    private var closedSince: ContinuousClock.Instant?
+    /// How often the error queue is looked at then, in milliseconds.
+    private static let closedInterval: Int32 = 10
 
     /// Sends that the kernel has not yet reported done.
     var outstandingSends: Int { ledger.outstanding }
@@ -84,6 +88,11 @@ struct PayloadSender: ~Copyable {
                 hasInput = input
                 if socket & Int16(POLLERR) != 0 {
                     try collect(connection, isDevice: memory.isDevice)
+                    closedSince = nil
+                } else if peerClosed, socket & Int16(POLLHUP) != 0, !input {
+                    if let signal = try rest(connection, idleLimit: idleLimit, stop: stop) {
+                        return .stopped(by: signal)
+                    }
                 }
                 guard socket & Int16(POLLIN | POLLHUP) != 0, ways.receives else { continue }
                 switch try receiver.take(from: connection, consumer: &consumer, stop: stop) {
@@ -94,6 +103,21 @@ struct PayloadSender: ~Copyable {
                 }
             }
         }
+    }
+
+    /// Waits a little: poll(2) calls a connection that is closed both ways always ready, so that
+    /// what is still to come to its error queue cannot be waited for.
+    ///
+    /// - Returns: the signal that came meanwhile.
+    private mutating func rest(
+        _ connection: borrowing Connection, idleLimit: Int32, stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        let since = closedSince ?? .now
+        closedSince = since
+        if idleLimit >= 0, ContinuousClock.now - since > .milliseconds(Int64(idleLimit)) {
+            throw idleError(connection.peer, idleLimit)
+        }
+        return try stop.wait(milliseconds: Self.closedInterval)
     }
 
     private func inputDescriptor(_ source: borrowing PayloadSource?) -> Int32? {

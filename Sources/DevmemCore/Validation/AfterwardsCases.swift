@@ -8,11 +8,15 @@ extension ValidationCase {
                 "afterwards", "settings", "every setting of the NIC is as it was before",
                 needs: [.privilege]
             ) { run throws(DevmemError) in
-                try run.releaseStage()
-                let differences = try NICSnapshot(of: run.interface)
+                var problems: [String] = []
+                do throws(DevmemError) {
+                    try run.releaseStage()
+                } catch {
+                    problems.append("\(error)")
+                }
+                problems += try NICSnapshot(of: run.interface)
                     .differences(from: run.facts.snapshot)
-                return differences.isEmpty
-                    ? .pass : .fail(differences.joined(separator: "; "))
+                return problems.isEmpty ? .pass : .fail(problems.joined(separator: "; "))
             },
             ValidationCase(
                 "afterwards", "memory", "all memory that was bound has come back",

@@ -9,17 +9,17 @@ extension ValidationCase {
         [
             refused(
                 "no-queues", "a request that names no queue",
-                ExpectedRefusal(.invalidArgument, attribute: "queues")
+                ExpectedRefusal(.invalidArgument, attribute: "missing queues")
             ) { _, _ in },
             refused(
                 "queue-without-id", "a queue without a number",
-                ExpectedRefusal(.invalidArgument, attribute: "queues.id")
+                ExpectedRefusal(.invalidArgument, attribute: "missing queues.id")
             ) { message, _ throws(DevmemError) in
                 try message.putQueue(id: nil, type: QueueType.rx.rawValue)
             },
             refused(
                 "queue-without-type", "a queue without a type",
-                ExpectedRefusal(.invalidArgument, attribute: "queues.type")
+                ExpectedRefusal(.invalidArgument, attribute: "missing queues.type")
             ) { message, run throws(DevmemError) in
                 try message.putQueue(id: run.facts.lastQueue, type: nil)
             },
@@ -142,7 +142,8 @@ extension ValidationCase {
     /// A request whose queues are wrong.
     private static func refused(
         _ name: String, _ what: String, _ expected: ExpectedRefusal...,
-        queues: @escaping @Sendable (borrowing NetlinkMessage, ValidationRun) throws(DevmemError) ->
+        queues:
+            @escaping @Sendable (borrowing NetlinkMessage, ValidationRun) throws(DevmemError) ->
             Void
     ) -> ValidationCase {
         ValidationCase(

@@ -49,7 +49,8 @@ extension ValidationCase {
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
-                        text: "can't disable tcp-data-split while device has memory provider enabled"
+                        text:
+                            "can't disable tcp-data-split while device has memory provider enabled"
                     ), "turning header split off",
                     change: { () throws(DevmemError) in try nic.setHeaderSplit(.off) },
                     undo: { () throws(DevmemError) in try nic.setHeaderSplit(.on) })
@@ -63,7 +64,8 @@ extension ValidationCase {
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
-                        text: "can't set non-zero hds_thresh while device is memory provider enabled"
+                        text:
+                            "can't set non-zero hds_thresh while device is memory provider enabled"
                     ), "raising hds-thresh",
                     change: { () throws(DevmemError) in try nic.setSplitThreshold(1) },
                     undo: { () throws(DevmemError) in try nic.setSplitThreshold(0) })
@@ -149,6 +151,9 @@ enum XDPTrial {
     private static let loadCommand: Int32 = 5
     private static let programType: UInt32 = 6
     private static let attachType: UInt32 = 37
+    /// `BPF_F_XDP_HAS_FRAGS`: one that does not take packets in pieces is refused by itself where
+    /// header split is on.
+    private static let takesFragments: UInt32 = 1 << 5
 
     /// Offsets in `union bpf_attr` of linux/bpf.h for BPF_PROG_LOAD.
     private enum Layout {
@@ -156,6 +161,7 @@ enum XDPTrial {
         static let instructionCount = 4
         static let instructions = 8
         static let license = 16
+        static let flags = 44
         static let attachType = 68
         static let size = 72
     }
@@ -178,6 +184,7 @@ enum XDPTrial {
                         UInt64(UInt(bitPattern: code.baseAddress)), at: Layout.instructions)
                     attributes.store(
                         UInt64(UInt(bitPattern: license.baseAddress)), at: Layout.license)
+                    attributes.store(takesFragments, at: Layout.flags)
                     attributes.store(attachType, at: Layout.attachType)
                     return cdm_bpf(loadCommand, &attributes, UInt32(Layout.size))
                 }

@@ -135,7 +135,8 @@ extension ValidationRun {
             var watched = running.map {
                 pollfd(fd: $0.flow.number, events: Int16(POLLIN), revents: 0)
             }
-            watched.append(pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0))
+            watched.append(
+                pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0))
             let count = watched.count
             let ready = try retrying("wait") { poll(&watched, nfds_t(count), casePatience) }
             if let signal = stop.pending() {

@@ -10,9 +10,7 @@ struct DeviceStream: ~Copyable {
     private let id: Int
     private var checker: PatternChecker
 
-    /// Asks the far end for it, and waits until so many bytes have come that they can be taken.
-    ///
-    /// - Parameter bytes: payload in all, all of which has come then.
+    /// Asks the far end for it, in pieces of `segment` bytes, and waits until all `bytes` have come.
     init(_ run: ValidationRun, bytes: UInt64, segment: Int) throws(DevmemError) {
         let pattern = try Pattern("\(FarEndRequest.period)")
         let stage = try run.stage()
@@ -43,21 +41,25 @@ struct DeviceStream: ~Copyable {
     var number: Int32 { connection.rawValue }
 
     /// Receives once and compares what came; it must lie in device memory.
-    ///
-    /// - Returns: what came.
-    /// - Throws: `DevmemError` of kind `corrupt` if it is wrong or lies elsewhere.
     mutating func take(dataSize: Int = 1 << 16, controlSize: Int = 1 << 14)
         throws(DevmemError) -> RawReceived
     {
-        guard
-            let received = try receiveRaw(
-                from: number, bound, dataSize: dataSize, controlSize: controlSize)
-        else { throw corrupt("the stream ended after \(checker.checkedBytes) bytes") }
+        let received = try receive(dataSize: dataSize, controlSize: controlSize)
         try compare(received)
         return received
     }
 
-    private mutating func compare(_ received: RawReceived) throws(DevmemError) {
+    /// Receives once, and does not look at it.
+    func receive(dataSize: Int, controlSize: Int = 1 << 14) throws(DevmemError) -> RawReceived {
+        guard
+            let received = try receiveRaw(
+                from: number, bound, dataSize: dataSize, controlSize: controlSize)
+        else { throw corrupt("the stream ended after \(checker.checkedBytes) bytes") }
+        return received
+    }
+
+    /// Compares what came next; it must lie in device memory.
+    mutating func compare(_ received: RawReceived) throws(DevmemError) {
         guard received.deviceBytes == received.count else {
             throw corrupt(
                 "\(received.count - received.deviceBytes) of \(received.count) bytes did not come "
@@ -75,9 +77,7 @@ struct DeviceStream: ~Copyable {
         if let mismatch = checker.firstMismatch { throw corrupt(words(mismatch)) }
     }
 
-    /// Takes all that is left, and gives everything back.
-    ///
-    /// - Parameter bytes: what the whole stream must come to.
+    /// Takes all that is left of a stream of `bytes` in all, and gives everything back.
     mutating func drain(to bytes: UInt64) throws(DevmemError) {
         while checker.checkedBytes < bytes {
             try run.stop.wait(

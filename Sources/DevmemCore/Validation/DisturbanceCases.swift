@@ -6,7 +6,8 @@ extension ValidationCase {
     static var disturbances: [ValidationCase] {
         [
             ValidationCase(
-                "traffic", "restart-beside", "restarting a queue does not disturb the one beside it",
+                "traffic", "restart-beside",
+                "restarting a queue does not disturb the one beside it",
                 needs: .receiving + [.freeQueues(2), .anyFarEnd]
             ) { run throws(DevmemError) in
                 let stage = try run.stage(ReceiveStage.Kind(spareQueues: 1, memory: 8 << 20))

@@ -38,7 +38,7 @@ public struct KTAPWriter: Sendable {
         counts[result.verdict.name, default: 0] += 1
         verdicts.append(result.verdict)
         if case .fail(let message) = result.verdict {
-            text += "  # \(Self.plain(result.name)): \(Self.oneLine(message))\n"
+            text += "  # \(Self.plain(result.family)).\(Self.plain(result.name)): \(Self.oneLine(message))\n"
         }
         text += "  " + Self.line(done, result.name, result.verdict)
         if families.indices.contains(family), done == families[family].count {
@@ -85,7 +85,8 @@ public struct KTAPWriter: Sendable {
             case "\\": line += "\\\\"
             case "#": line += "\\#"
             case "\n": line += "\\n"
-            case _ where scalar.properties.generalCategory == .control
+            case _
+            where scalar.properties.generalCategory == .control
                 || scalar.properties.generalCategory == .lineSeparator
                 || scalar.properties.generalCategory == .paragraphSeparator:
                 line += " "

@@ -27,13 +27,8 @@ struct RawReceived {
     var deviceBytes: Int { places.reduce(0) { $0 + Int($1.count) } }
 }
 
-/// Receives once in whatever way, right or wrong.
-///
-/// - Parameters:
-///   - controlSize: bytes of room for control messages.
-///   - flags: of recvmsg(2), beside not waiting.
-/// - Returns: what came; nil at the end of the stream.
-/// - Throws: `DevmemError` of kind `system` with the kernel's error number.
+/// Receives once in whatever way, right or wrong, with room for so many bytes of payload and of
+/// control messages, and without waiting; nil at the end of the stream.
 func receiveRaw(
     from number: Int32, _ bound: BoundReceiveMemory, dataSize: Int = 1 << 16,
     controlSize: Int = 1 << 14, flags: Int32 = DevmemSocketNumber.message
@@ -66,13 +61,8 @@ func receiveRaw(
     return RawReceived(count: count, pieces: pieces)
 }
 
-/// Gives tokens back in whatever way, right or wrong.
-///
-/// - Parameters:
-///   - ranges: first token and number of tokens each.
-///   - surplus: bytes behind the last range.
-/// - Returns: how many fragments the kernel took.
-/// - Throws: `DevmemError` of kind `system` with the kernel's error number.
+/// Gives tokens back in whatever way, right or wrong, with so many surplus bytes behind the last
+/// range; returns how many fragments the kernel took.
 func giveBackRaw(
     _ ranges: [(start: UInt32, count: UInt32)], surplus: Int = 0, on number: Int32
 ) throws(DevmemError) -> Int {
@@ -88,10 +78,8 @@ func giveBackRaw(
         })
 }
 
-/// Sends once from device memory in whatever way, right or wrong.
-///
-/// - Returns: the bytes that the kernel took.
-/// - Throws: `DevmemError` of kind `system` with the kernel's error number.
+/// Sends once from device memory in whatever way, right or wrong; returns the bytes that the kernel
+/// took.
 @discardableResult
 func sendRaw(
     on number: Int32, offset: UInt64, count: Int, binding: UInt32,

@@ -47,6 +47,7 @@ final class ReceiveStage {
     ///   - addresses: where to listen.
     ///   - echo: an address and port that connections go to, for their answers to be steered.
     ///   - logger: is told of each change at level debug.
+    /// - Throws: `DevmemError` as steering, memory or the binding fail.
     init(
         _ kind: Kind, on interface: NetworkInterface, at addresses: [IPAddress],
         answeredFrom echo: Endpoint?, logger: Logger

@@ -52,9 +52,8 @@ struct ReceivedFlow: ~Copyable {
     /// What has come so far, by where it lay.
     var counts: ReceiveReport.Counts { receiver.counts }
 
-    /// Receives to the end of the stream.
-    ///
-    /// - Parameter progress: called after each receive call with the payload bytes so far.
+    /// Receives to the end of the stream; `progress` is called after each receive call with the
+    /// payload bytes so far.
     mutating func run(progress: (UInt64) -> Void = { _ in }) throws(DevmemError) {
         guard let open = connection.take() else { return }
         if id == nil {
@@ -97,9 +96,7 @@ struct ReceivedFlow: ~Copyable {
         return !hasEnded
     }
 
-    /// Closes it and says whether all came, and where it should.
-    ///
-    /// - Parameter mayLieElsewhere: whether payload outside of device memory is in order.
+    /// Closes it and says whether all came, and where it should, unless payload may lie elsewhere.
     mutating func finish(mayLieElsewhere: Bool = false) throws(DevmemError) -> CaseVerdict {
         connection = nil
         if !hasEnded { return .fail(shortfall) }

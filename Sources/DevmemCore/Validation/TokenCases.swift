@@ -12,21 +12,20 @@ extension ValidationCase {
                 var places: [Range<UInt64>] = []
                 var left = tokenStreamBytes
                 while left > 0 {
-                    let received = try stream.take(dataSize: 1 << 14)
+                    let received = try stream.receive(dataSize: 1 << 14)
                     tokens += received.tokens
                     places += received.places
                     left -= min(left, UInt64(received.count))
+                    if let place = twice(places) {
+                        return .fail(
+                            "offset \(place) of the dma-buf was handed out twice before it was "
+                                + "given back")
+                    }
+                    try stream.compare(received)
                 }
-                let ordered = places.sorted { $0.lowerBound < $1.lowerBound }
-                let overlap = zip(ordered, ordered.dropFirst()).first { $0.upperBound > $1.lowerBound }
                 try stream.giveBack(tokens)
                 return verdict(
-                    unless: Set(tokens).count == tokens.count
-                        ? nil : "\(tokens.count) fragments have only \(Set(tokens).count) tokens",
-                    overlap.map {
-                        "offset \($0.1.lowerBound) of the dma-buf was handed out twice before it "
-                            + "was given back"
-                    })
+                    unless: difference("tokens that differ", Set(tokens).count, tokens.count))
             },
             of("unknown", "a token that is not out is not counted") {
                 stream, number throws(DevmemError) in
@@ -83,7 +82,9 @@ extension ValidationCase {
                 needs: [.bindReceive]
             ) { _ throws(DevmemError) in
                 let socket = Descriptor(
-                    owning: try retrying("open a socket") { Glibc.socket(AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0) })
+                    owning: try retrying("open a socket") {
+                        Glibc.socket(AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
+                    })
                 let number = socket.rawValue
                 return ExpectedRefusal(.badFileDescriptor).verdict(on: "it") {
                     () throws(DevmemError) in _ = try giveBackRaw([(1, 1)], on: number)
@@ -102,10 +103,16 @@ extension ValidationCase {
             var stream = try DeviceStream(run, bytes: tokenStreamBytes, segment: 4096)
             let number = stream.number
             let verdict = try body(&stream, number)
-            try stream.drain(to: tokenStreamBytes)
+            if case .pass = verdict { try stream.drain(to: tokenStreamBytes) }
             return verdict
         }
     }
+}
+
+/// Where the first of two ranges that overlap is overlapped; nil if none are.
+private func twice(_ places: [Range<UInt64>]) -> UInt64? {
+    let ordered = places.sorted { $0.lowerBound < $1.lowerBound }
+    return zip(ordered, ordered.dropFirst()).first { $0.upperBound > $1.lowerBound }?.1.lowerBound
 }
 
 /// Payload of a stream of these cases: several fragments.

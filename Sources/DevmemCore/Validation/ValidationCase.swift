@@ -34,6 +34,7 @@ public struct ValidationCase: Sendable {
     /// Those whose name matches one of the patterns; all if there are none.
     ///
     /// - Parameter patterns: each is compared with the full name, and with the family's.
+    /// - Returns: the cases, in the order in which they run.
     public static func matching(_ patterns: [NamePattern]) -> [ValidationCase] {
         guard !patterns.isEmpty else { return all }
         return all.filter { one in

@@ -113,9 +113,8 @@ final class ValidationPeers {
     /// The far end's address of a family.
     func remote(ipv6: Bool) -> IPAddress? { remote.first { $0.isIPv6 == ipv6 } }
 
-    /// Why there is no far end of a family; nil if there is one.
-    ///
-    /// - Parameter mayEcho: whether one that only sends back what it gets will do.
+    /// Why there is no far end of a family; nil if there is one. One that only sends back what it
+    /// gets will do if `mayEcho` says so.
     func reason(ipv6: Bool, mayEcho: Bool) -> String? {
         if farEnd == nil && echo == nil {
             return "no far end: --remote or --peer names one"

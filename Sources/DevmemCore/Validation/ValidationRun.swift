@@ -25,7 +25,8 @@ final class ValidationRun {
     }
 
     /// The stage of a kind, made if the one at hand is another.
-    func stage(_ kind: ReceiveStage.Kind = ReceiveStage.Kind()) throws(DevmemError) -> ReceiveStage {
+    func stage(_ kind: ReceiveStage.Kind = ReceiveStage.Kind()) throws(DevmemError) -> ReceiveStage
+    {
         if let stage, stage.kind == kind { return stage }
         try releaseStage()
         if let refusal = refusals[kind] { throw refusal }
