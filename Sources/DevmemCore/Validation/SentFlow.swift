@@ -37,6 +37,8 @@ extension ValidationRun {
     }
 
     private func sendToEcho(_ segment: Int, _ total: UInt64) throws(DevmemError) -> CaseVerdict {
+        // Its answers must not go where nobody can read them.
+        try releaseStage()
         let connection = try connectToEcho()
         var consumer = PayloadConsumer(
             output: nil, pattern: try Pattern("\(FarEndRequest.period)"))
