@@ -136,6 +136,8 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
             ValidationRun.judge(DevmemError(.system, call: "bind-rx", errno: .noData)).name
                 == "fail")
         #expect(ValidationRun.judge(DevmemError(.unsupported, call: "prove")).name == "fail")
+        let send = DevmemError(.system, call: "sendmsg", errno: .notSupportedOnSocket)
+        #expect(ValidationRun.judge(send).name == "fail")
     }
 }
 

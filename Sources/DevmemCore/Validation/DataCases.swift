@@ -26,7 +26,7 @@ extension ValidationCase {
         ValidationCase(
             "receive-\(protocolName(ipv6))", "segments-of-\(segment)",
             "what the far end writes \(segment) bytes at a time arrives in device memory",
-            needs: .receiving + [.anyPeer(ipv6: ipv6)]
+            needs: .receiving + [.peer(ipv6: ipv6)]
         ) { run throws(DevmemError) in
             let stage = try run.stage()
             return try run.receive(segment, total(segment), stage, ipv6: ipv6)
@@ -37,7 +37,7 @@ extension ValidationCase {
         ValidationCase(
             "send-\(protocolName(ipv6))", "segments-of-\(segment)",
             "what is sent \(segment) bytes at a time from device memory arrives, and completes",
-            needs: .sending + [.anyPeer(ipv6: ipv6)]
+            needs: .sending + [.peer(ipv6: ipv6)]
         ) { run throws(DevmemError) in try run.send(segment, total(segment), ipv6: ipv6) }
     }
 
@@ -49,18 +49,19 @@ extension ValidationCase {
         ValidationCase(
             "large-pages", "segments-of-\(segment)",
             "an rx-page-size of \(pageSize) takes what is written \(segment) bytes at a time",
-            needs: .receiving + [.pageSize, .hugePages(largeMemory), .anyPeer(ipv6: false)]
+            needs: .receiving + [.pageSize, .hugePages(largeMemory), .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
             let stage = try run.stage(
                 ReceiveStage.Kind(pageSize: pageSize, memory: largeMemory))
-            return try run.receive(segment, total(segment), stage, ipv6: false)
+            return try run.receive(
+                segment, total(segment), stage, ipv6: run.peers.prefersIPv6)
         }
     }
 
     private static var severalConnections: ValidationCase {
         ValidationCase(
             "flows", "several-connections", "connections at once do not mix on one queue",
-            needs: .receiving + [.anyFarEnd]
+            needs: .receiving + [.farEnd]
         ) { run throws(DevmemError) in
             try run.receiveSeveral(run.stage(ReceiveStage.Kind(listeners: 4)), each: 1 << 20)
         }
@@ -69,7 +70,7 @@ extension ValidationCase {
     private static var severalQueues: ValidationCase {
         ValidationCase(
             "flows", "several-queues", "one dma-buf feeds two queues, each with flows of its own",
-            needs: .receiving + [.freeQueues(2), .anyFarEnd]
+            needs: .receiving + [.freeQueues(2), .farEnd]
         ) { run throws(DevmemError) in
             let stage = try run.stage(ReceiveStage.Kind(queues: 2, listeners: 2))
             let before = try run.receivedPackets(stage.queues)
@@ -86,7 +87,7 @@ extension ValidationCase {
     private static var rssContext: ValidationCase {
         ValidationCase(
             "flows", "rss-context", "an RSS context spreads flows over bound queues only",
-            needs: .receiving + [.freeQueues(2), .spreading, .anyFarEnd]
+            needs: .receiving + [.freeQueues(2), .spreading, .farEnd]
         ) { run throws(DevmemError) in
             let kind = ReceiveStage.Kind(queues: 2, spread: .rssContext, listeners: 8)
             return try run.receiveSeveral(run.stage(kind), each: 256 << 10)

@@ -14,7 +14,7 @@ struct DeviceStream: ~Copyable {
     init(_ run: ValidationRun, bytes: UInt64, segment: Int) throws(DevmemError) {
         let pattern = try Pattern("\(FarEndRequest.period)")
         let stage = try run.stage()
-        let isIPv6 = !run.peers.has(ipv6: false)
+        let isIPv6 = run.peers.prefersIPv6
         guard let farEnd = run.peers.farEnd else {
             throw DevmemError(.invalid, call: "receive", message: "there is no far end")
         }

@@ -8,7 +8,7 @@ extension ValidationCase {
             ValidationCase(
                 "traffic", "restart-beside",
                 "restarting a queue does not disturb the one beside it",
-                needs: .receiving + [.freeQueues(2), .anyFarEnd]
+                needs: .receiving + [.freeQueues(2), .farEnd]
             ) { run throws(DevmemError) in
                 let stage = try run.stage(ReceiveStage.Kind(spareQueues: 1, memory: 8 << 20))
                 let scratch = try DmabufMemory(size: 8 << 20)
@@ -37,7 +37,7 @@ extension ValidationCase {
             ValidationCase(
                 "traffic", "unbind",
                 "unbinding keeps what has come and lets the rest go on in ordinary memory",
-                needs: .receiving + [.anyFarEnd]
+                needs: .receiving + [.farEnd]
             ) { run throws(DevmemError) in
                 // Less memory than payload, so that not all of it can come before.
                 let stage = try run.stage(ReceiveStage.Kind(memory: 1 << 20))
@@ -58,7 +58,7 @@ extension ValidationCase {
             },
             ValidationCase(
                 "traffic", "bind-again", "after all that a queue can be bound and receives",
-                needs: .receiving + [.anyFarEnd]
+                needs: .receiving + [.farEnd]
             ) { run throws(DevmemError) in
                 try run.receive(on: run.stage(), bytes: 1 << 20) { _ in }.verdict
             },
@@ -75,7 +75,7 @@ extension ValidationRun {
         on stage: ReceiveStage, bytes: UInt64, mayLieElsewhere: Bool = false,
         progress: (UInt64) -> Void
     ) throws(DevmemError) -> (counts: ReceiveReport.Counts, verdict: CaseVerdict) {
-        let isIPv6 = !peers.has(ipv6: false)
+        let isIPv6 = peers.prefersIPv6
         var flow = try ReceivedFlow(self, stage, ipv6: isIPv6, segment: 65536, total: bytes)
         try flow.run(progress: progress)
         let verdict = try flow.finish(mayLieElsewhere: mayLieElsewhere)

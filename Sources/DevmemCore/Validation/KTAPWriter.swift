@@ -38,7 +38,8 @@ public struct KTAPWriter: Sendable {
         counts[result.verdict.name, default: 0] += 1
         verdicts.append(result.verdict)
         if case .fail(let message) = result.verdict {
-            text += "  # \(Self.plain(result.family)).\(Self.plain(result.name)): \(Self.oneLine(message))\n"
+            text +=
+                "  # \(Self.plain(result.family)).\(Self.plain(result.name)): \(Self.oneLine(message))\n"
         }
         text += "  " + Self.line(done, result.name, result.verdict)
         if families.indices.contains(family), done == families[family].count {

@@ -69,7 +69,7 @@ extension ValidationCase {
         _ name: String, _ title: String,
         body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
     ) -> ValidationCase {
-        ValidationCase("receive-calls", name, title, needs: .receiving + [.anyFarEnd]) {
+        ValidationCase("receive-calls", name, title, needs: .receiving + [.farEnd]) {
             run throws(DevmemError) in
             var stream = try DeviceStream(run, bytes: streamBytes, segment: 4096)
             let number = stream.number

@@ -57,7 +57,7 @@ extension ValidationCase {
         trial.isOverWire = true
         let wanted = trial
         return ValidationCase(
-            "send-refusals", name, "\(what) is refused", needs: .sending + [.anyFarEnd]
+            "send-refusals", name, "\(what) is refused", needs: .sending + [.farEnd]
         ) { run throws(DevmemError) in try wanted.verdict(run) }
     }
 }
@@ -78,7 +78,7 @@ private struct SendTrial {
         let bound = try TransmitBinding(dmabuf: memory.descriptor, interface: run.interface)
         let id = binding ?? bound.id
         if isOverWire {
-            let isIPv6 = !run.peers.has(ipv6: false)
+            let isIPv6 = run.peers.prefersIPv6
             let wire = try WireConnection(run, ipv6: isIPv6)
             return try verdict(on: wire.connection, id)
         }

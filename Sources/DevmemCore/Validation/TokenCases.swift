@@ -98,7 +98,7 @@ extension ValidationCase {
         _ name: String, _ title: String,
         body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
     ) -> ValidationCase {
-        ValidationCase("tokens", name, title, needs: .receiving + [.anyFarEnd]) {
+        ValidationCase("tokens", name, title, needs: .receiving + [.farEnd]) {
             run throws(DevmemError) in
             var stream = try DeviceStream(run, bytes: tokenStreamBytes, segment: 4096)
             let number = stream.number

@@ -67,12 +67,10 @@ enum CaseNeed: Equatable, Sendable {
     case udmabuf
     /// Huge pages that are free, so many bytes of them.
     case hugePages(UInt64)
-    /// A far end that can be told what to do, at an address of this family.
-    case farEnd(ipv6: Bool)
-    /// A far end that can be told what to do, of either family.
-    case anyFarEnd
-    /// A far end of this family, be it one that only sends back what it gets.
-    case anyPeer(ipv6: Bool)
+    /// A far end that can be told what to do.
+    case farEnd
+    /// A far end at an address of this family, or of any, be it one that only sends back what it gets.
+    case peer(ipv6: Bool?)
 }
 
 extension Array<CaseNeed> {

@@ -55,11 +55,8 @@ struct ValidationFacts {
         case .spreading: snapshot.indirection.isEmpty ? "\(name) has no RSS table" : nil
         case .udmabuf: hasUdmabuf ? nil : "\(Udmabuf.devicePath) cannot be opened"
         case .hugePages(let bytes): Self.reasonAgainstHugePages(bytes)
-        case .farEnd(let isIPv6): peers.reason(ipv6: isIPv6, mayEcho: false)
-        case .anyFarEnd:
-            peers.reason(ipv6: false, mayEcho: false) == nil
-                ? nil : peers.reason(ipv6: true, mayEcho: false)
-        case .anyPeer(let isIPv6): peers.reason(ipv6: isIPv6, mayEcho: true)
+        case .farEnd: peers.reason(ipv6: peers.prefersIPv6, mayEcho: false)
+        case .peer(let isIPv6): peers.reason(ipv6: isIPv6 ?? peers.prefersIPv6, mayEcho: true)
         }
     }
 

@@ -107,6 +107,9 @@ final class ValidationPeers {
     /// Whether an address family leads to the far end and back.
     func has(ipv6: Bool) -> Bool { local.contains { $0.isIPv6 == ipv6 } }
 
+    /// The family of cases that can do with any.
+    var prefersIPv6: Bool { !has(ipv6: false) && has(ipv6: true) }
+
     /// The NIC's address of a family.
     func local(ipv6: Bool) -> IPAddress? { local.first { $0.isIPv6 == ipv6 } }
 

@@ -86,29 +86,39 @@ static int labnic_knob_get(void *data, u64 *value)
 	return 0;
 }
 
+/* Lets go of what a fault that is turned off now has kept back. */
+static void labnic_release(struct labnic_end *end, enum labnic_knob knob)
+{
+	if (knob != LABNIC_LEAK_NTH && knob != LABNIC_LOSE_COMPLETION_NTH)
+		return;
+	/* Who still saw the old value is done by then. */
+	synchronize_net();
+	if (knob == LABNIC_LEAK_NTH)
+		labnic_release_netmems(end);
+	else
+		labnic_release_skbs(end);
+}
+
 /* Counting starts anew with each change, so that "the 5th from now" holds. */
 static int labnic_knob_set(void *data, u64 value)
 {
 	struct labnic_fault *fault = data;
 	struct labnic_end *end = fault->end;
 	bool armed = false;
+	u32 before;
 	int i;
 
 	if (value > fault->max)
 		return -EINVAL;
-	atomic_set(&fault->value, value);
+	before = atomic_xchg(&fault->value, value);
 	atomic_set(&end->faults.arrived, 0);
 	atomic_set(&end->faults.steered, 0);
 	atomic_set(&end->faults.completed, 0);
 	for (i = 0; i < LABNIC_PATH_KNOBS; i++)
 		armed |= labnic_fault_value(end, i);
 	WRITE_ONCE(end->faults.armed, armed);
-	/* Whoever kept something back must see the new value by now. */
-	synchronize_net();
-	if (!labnic_fault_value(end, LABNIC_LEAK_NTH))
-		labnic_release_netmems(end);
-	if (!labnic_fault_value(end, LABNIC_LOSE_COMPLETION_NTH))
-		labnic_release_skbs(end);
+	if (before && !value)
+		labnic_release(end, fault - end->faults.knob);
 	return 0;
 }
 
