@@ -67,11 +67,15 @@ struct Validate: ParsableCommand {
             // Who reads the results and goes away must not leave the NIC steered.
             signal(SIGPIPE, SIG_IGN)
             var writer = KTAPWriter(families: cases.map(\.family))
-            if !common.json { try writeOutput(writer.heading) }
+            var isBegun = false
             let report = try DevmemCore.validate(
                 request, stop: stop,
                 finished: { result in
-                    if !common.json { try? writeOutput(writer.lines(for: result)) }
+                    guard !common.json else { return }
+                    // A reader that is gone shows at the end.
+                    if !isBegun { try? writeOutput(writer.heading) }
+                    isBegun = true
+                    try? writeOutput(writer.lines(for: result))
                 }, logger: common.logger)
             try writeOutput(common.json ? json(of: report) : writer.totals)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }

@@ -16,6 +16,10 @@ extension ValidationCase {
                 }
                 problems += try NICSnapshot(of: run.interface)
                     .differences(from: run.facts.snapshot)
+                let features = try EthtoolNetlink(run.interface).activeFeatures()
+                problems += features.symmetricDifference(run.facts.features).sorted().map {
+                    "\($0) is \(features.contains($0) ? "on and was off" : "off and was on")"
+                }
                 return problems.isEmpty ? .pass : .fail(problems.joined(separator: "; "))
             },
             ValidationCase(

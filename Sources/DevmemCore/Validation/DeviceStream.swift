@@ -23,7 +23,7 @@ struct DeviceStream: ~Copyable {
             FarEndRequest(
                 id: 0, action: .send, address: endpoint.address.description, port: endpoint.port,
                 from: run.peers.remote(ipv6: isIPv6)?.description, bytes: bytes, segment: segment))
-        let connection = try stage.accept(ipv6: isIPv6, stop: run.stop)
+        let connection = try stage.accept(ipv6: isIPv6, for: run)
         let call = "receive from \(connection.peer)"
         try setOption(
             connection.socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: bytes), call)

@@ -105,17 +105,21 @@ final class ReceiveStage {
         try listener(ipv6, number).listener.endpoint
     }
 
-    /// Takes the next connection.
+    /// Takes the far end's next connection; a stranger's is closed.
     ///
     /// - Throws: `DevmemError` of kind `system` if none comes in time.
-    func accept(ipv6: Bool, number: Int = 0, stop: StopHolder) throws(DevmemError) -> Connection {
+    func accept(
+        ipv6: Bool, number: Int = 0, for run: ValidationRun
+    ) throws(DevmemError) -> Connection {
+        let peer = run.peers.remote(ipv6: ipv6)
         let open = try listener(ipv6, number)
         let endpoint = open.listener.endpoint
         while true {
-            try stop.wait(
+            try run.stop.wait(
                 for: open.listener.rawValue, events: Int32(POLLIN), milliseconds: casePatience,
                 "wait for a connection at \(endpoint)")
-            if let connection = try open.listener.accept() { return connection }
+            guard let connection = try open.listener.accept() else { continue }
+            if connection.peer.address.unmapped == peer { return connection }
         }
     }
 

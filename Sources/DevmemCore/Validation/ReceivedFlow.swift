@@ -28,7 +28,7 @@ struct ReceivedFlow: ~Copyable {
                     id: 0, action: .send, address: endpoint.address.description,
                     port: endpoint.port, from: run.peers.remote(ipv6: ipv6)?.description,
                     bytes: total, segment: segment))
-            connection = try stage.accept(ipv6: ipv6, number: number, stop: run.stop)
+            connection = try stage.accept(ipv6: ipv6, number: number, for: run)
         } else {
             connection = try run.connectToEcho()
         }

@@ -8,10 +8,9 @@ extension ValidationRun {
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> CaseVerdict {
         guard let farEnd = peers.farEnd else { return try sendToEcho(segment, total) }
-        let id = try sendToFarEnd(segment, total, ipv6: ipv6)
-        if case .failure(let what) = id { return .fail(what) }
-        guard case .success(let number) = id else { return .pass }
-        let reply = try farEnd.result(of: number)
+        let (id, problem) = try sendToFarEnd(segment, total, ipv6: ipv6)
+        if let problem { return .fail(problem) }
+        let reply = try farEnd.result(of: id)
         return verdict(
             unless: reply.failure.map { "the far end: \($0)" },
             reply.mismatch.map { "at the far end \(words($0))" },
@@ -19,21 +18,13 @@ extension ValidationRun {
                 ? nil : "the far end got \(reply.bytes ?? 0) of \(total) bytes")
     }
 
-    private enum SendOutcome {
-        case success(Int)
-        case failure(String)
-    }
-
-    /// The connection is closed when this returns, so that the far end sees the stream's end.
+    /// Returns the far end's number of the connection, which is closed by then, and what went wrong.
     private func sendToFarEnd(
         _ segment: Int, _ total: UInt64, ipv6: Bool
-    ) throws(DevmemError) -> SendOutcome {
+    ) throws(DevmemError) -> (id: Int, problem: String?) {
         let wire = try WireConnection(self, ipv6: ipv6)
         var consumer = PayloadConsumer(output: nil, pattern: nil)
-        if let problem = try transmit(wire.connection, segment, total, &consumer) {
-            return .failure(problem)
-        }
-        return .success(wire.id)
+        return (wire.id, try transmit(wire.connection, segment, total, &consumer))
     }
 
     private func sendToEcho(_ segment: Int, _ total: UInt64) throws(DevmemError) -> CaseVerdict {

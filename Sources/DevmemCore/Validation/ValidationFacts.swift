@@ -8,6 +8,8 @@ struct ValidationFacts {
     let netdev: FamilyPolicy?
     /// The NIC's settings.
     let snapshot: NICSnapshot
+    /// The features that work, by name.
+    let features: Set<String>
     /// The queues that nothing else uses, the last of which is left to others.
     let freeQueues: [UInt32]
     let hasUdmabuf: Bool
@@ -17,6 +19,7 @@ struct ValidationFacts {
         isAdmin = try hasNetAdmin()
         netdev = try? FamilyPolicy(of: NetdevNumber.familyName)
         snapshot = try NICSnapshot(of: interface)
+        features = try EthtoolNetlink(interface).activeFeatures()
         freeQueues =
             QueueChooser(snapshot: snapshot, interface: interface.name, applied: nil).free
         hasUdmabuf = (try? Descriptor.open(Udmabuf.devicePath, O_RDWR)) != nil

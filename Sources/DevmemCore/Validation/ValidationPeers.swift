@@ -5,7 +5,7 @@ import SystemPackage
 public enum FarEndChoice: Equatable, Sendable, CustomStringConvertible {
     /// This program, started there.
     case place(FarEndPlace)
-    /// A service that sends back what it gets, such as `devmemtcp serve --duplex echo --keep-open`.
+    /// A service that sends back what it gets, such as `devmemtcp serve` that answers with an echo.
     case echo(Endpoint)
 
     /// The far end in words.
@@ -28,12 +28,6 @@ final class ValidationPeers {
     private var remote: [IPAddress] = []
     /// Why a family leads nowhere, by whether it is IPv6.
     private var refusals: [Bool: String] = [:]
-
-    /// There is none.
-    init() {
-        farEnd = nil
-        echo = nil
-    }
 
     /// Starts the far end and tries which addresses lead to the NIC.
     init(_ request: ValidationRequest, _ interface: NetworkInterface, stop: StopHolder)

@@ -88,6 +88,7 @@ test_validate_wrong_usage() {
     devmemtcp validate eth9 >out 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'find interface eth9'
+    [[ ! -s out ]] || fail "it printed $(cat out)"
     status=0
     devmemtcp validate eth1 --remote netns:nowhere >out 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
