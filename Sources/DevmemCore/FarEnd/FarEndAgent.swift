@@ -34,11 +34,13 @@ public func runFarEnd(
     }
 }
 
-/// While it runs the kernel keeps its contents.
+/// While it runs the kernel keeps its contents. A program that is installed is left alone.
 private func removeOwnFile() {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     // One less than there is room for, so that a zero ends it.
-    guard readlink("/proc/self/exe", &path, path.count - 1) > 0 else { return }
+    guard readlink("/proc/self/exe", &path, path.count - 1) > 0,
+        terminated(path).hasPrefix(FarEndCommand.filePrefix)
+    else { return }
     unlink(path)
 }
 

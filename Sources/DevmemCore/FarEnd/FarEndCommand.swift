@@ -5,6 +5,8 @@ import SystemPackage
 struct FarEndCommand {
     /// The hidden subcommand that the far end runs as.
     static let name = "far-end"
+    /// How the name of the program's file begins where it is put.
+    static let filePrefix = "/tmp/devmemtcp."
     /// How long a command of ssh may take, in milliseconds.
     private static let patience: Int32 = 60_000
     private static let options = ["-o", "BatchMode=yes"]
@@ -56,10 +58,12 @@ struct FarEndCommand {
     private static func makeFile(
         at host: String, _ stop: StopHolder
     ) throws(DevmemError) -> String {
-        let output = try run(ssh(host, "mktemp /tmp/devmemtcp.XXXXXXXX"), stop)
+        let output = try run(ssh(host, "mktemp \(filePrefix)XXXXXXXX"), stop)
         let name = String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)
         // It goes into a shell's command line.
-        guard name.wholeMatch(of: /\/tmp\/devmemtcp\.[A-Za-z0-9]{8}/) != nil else {
+        guard name.hasPrefix(filePrefix),
+            name.dropFirst(filePrefix.count).wholeMatch(of: /[A-Za-z0-9]{8}/) != nil
+        else {
             throw DevmemError(
                 .malformed, call: "make a file at \(host)", message: "mktemp says \"\(name)\"")
         }
