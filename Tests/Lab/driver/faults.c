@@ -44,6 +44,7 @@ static const struct {
 	[LABNIC_FIXED_RULE_PLACES]	= { "fixed_rule_places", 1 },
 	[LABNIC_IGNORE_PROVIDER]	= { "ignore_provider", 1 },
 	[LABNIC_IGNORE_PAGE_SIZE]	= { "ignore_page_size", 1 },
+	[LABNIC_FORGET_HDS_THRESH]	= { "forget_hds_thresh", 1 },
 	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO, ENOSPC },
 };
 

@@ -222,6 +222,8 @@ test_validate_finds_payload_in_the_wrong_place() {
 
 test_validate_finds_refusals_and_leaks() {
     reserve_huge_pages
+    mutate w0a forget_hds_thresh 1 'bind.hds-thresh-not-zero' 'the request was accepted'
+    /lab/programs/hds-thresh eth1 256
     mutate w0a ignore_provider 1 'bind.good' 'No data available'
     mutate w0a ignore_page_size 1 'large-pages.segments-of-100' 'Argument list too long'
     mutate w0a fail_queue_start 9 'bind.good' 'Input/output error'
