@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@ const uint32_t cdm_EPOLLET = EPOLLET;
 const int cdm_O_DIRECT = O_DIRECT;
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
+const int cdm_F_SEAL_WRITE = F_SEAL_WRITE;
 const unsigned int cdm_MFD_CLOEXEC = MFD_CLOEXEC;
 const unsigned int cdm_MFD_ALLOW_SEALING = MFD_ALLOW_SEALING;
 const unsigned int cdm_MFD_HUGETLB = MFD_HUGETLB;
@@ -26,6 +28,7 @@ const int cdm_MSG_DONTWAIT = MSG_DONTWAIT;
 const int cdm_MSG_NOSIGNAL = MSG_NOSIGNAL;
 const int cdm_MSG_ERRQUEUE = MSG_ERRQUEUE;
 const int cdm_MSG_ZEROCOPY = MSG_ZEROCOPY;
+const int cdm_MSG_PEEK = MSG_PEEK;
 const int cdm_SHUT_WR = SHUT_WR;
 const int cdm_IPPROTO_IP = IPPROTO_IP;
 const int cdm_IPPROTO_TCP = IPPROTO_TCP;
@@ -44,6 +47,27 @@ int cdm_open(const char *path, int flags, mode_t mode)
 int cdm_pidfd_open(pid_t pid)
 {
 	return syscall(SYS_pidfd_open, pid, 0);
+}
+
+int cdm_enter_network_namespace(int fd)
+{
+	return setns(fd, CLONE_NEWNET);
+}
+
+int cdm_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data)
+{
+	return syscall(SYS_capget, header, data);
+}
+
+int cdm_capset(struct __user_cap_header_struct *header,
+	       const struct __user_cap_data_struct *data)
+{
+	return syscall(SYS_capset, header, data);
+}
+
+int cdm_bpf(int command, void *attributes, unsigned int size)
+{
+	return syscall(SYS_bpf, command, attributes, size);
 }
 
 int cdm_flock(int fd, int operation)

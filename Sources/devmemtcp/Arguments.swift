@@ -140,6 +140,34 @@ struct LocalAddressArgument: ExpressibleByArgument, Equatable {
     }
 }
 
+/// Where a far end is to be started, on the command line: `netns:NAME` or `ssh:HOST`.
+struct RemoteArgument: ExpressibleByArgument, Equatable {
+    var place: FarEndPlace
+
+    init?(argument: String) {
+        guard let place = FarEndPlace(argument) else { return nil }
+        self.place = place
+    }
+}
+
+/// A far end that answers already, on the command line: `192.0.2.2`, `192.0.2.2:5201` or
+/// `[2001:db8::2]:5201`.
+struct PeerArgument: ExpressibleByArgument, Equatable {
+    /// The port where none is given.
+    static let defaultPort = "5201"
+
+    var address: LocalAddressArgument
+
+    init?(argument: String) {
+        guard let address = LocalAddressArgument(argument: argument) else { return nil }
+        self.address = address
+        if address.port == "0" { self.address.port = Self.defaultPort }
+    }
+
+    /// Looks it up.
+    func resolved() throws(DevmemError) -> Endpoint { try address.resolved() }
+}
+
 /// What a peer gets back, on the command line: `echo`, or `file:` and a name.
 struct AnswerArgument: ExpressibleByArgument, Equatable {
     var answer: ReceiveRequest.Answer

@@ -5,6 +5,31 @@ import Testing
 @testable import devmemtcp
 
 @Suite struct ArgumentTests {
+    @Test func farEndsAreRead() throws {
+        #expect(RemoteArgument(argument: "netns:peer")?.place == .namespace("peer"))
+        #expect(RemoteArgument(argument: "peer") == nil)
+        for (text, endpoint) in [
+            ("192.0.2.2", "192.0.2.2:5201"), ("192.0.2.2:7", "192.0.2.2:7"),
+            ("2001:db8::2", "[2001:db8::2]:5201"), ("[2001:db8::2]:80", "[2001:db8::2]:80"),
+        ] {
+            #expect(try PeerArgument(argument: text)?.resolved().description == endpoint)
+        }
+        #expect(PeerArgument(argument: "") == nil)
+        #expect(PeerArgument(argument: "[2001:db8::2]") == nil)
+    }
+
+    @Test func validateTakesOneFarEnd() throws {
+        let command = try Validate.parse([
+            "eth1", "--remote", "ssh:host", "--filter", "a.*", "b", "--json",
+        ])
+        #expect(command.interface == "eth1")
+        #expect(command.filter == ["a.*", "b"])
+        #expect(throws: (any Error).self) {
+            try Validate.parse(["--remote", "netns:a", "--peer", "192.0.2.2"])
+        }
+        #expect(throws: (any Error).self) { try Validate.parse(["eth1", "eth2"]) }
+    }
+
     @Test func queuesAreSortedAndUnique() {
         #expect(QueueSelection(argument: "6-7")?.choice == .list([6, 7]))
         #expect(QueueSelection(argument: "7,1,6-7")?.choice == .list([1, 6, 7]))

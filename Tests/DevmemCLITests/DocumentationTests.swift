@@ -65,6 +65,15 @@ private func sampleReport(of command: String) throws -> String {
         return try json(of: ReceiveReport.full) + json(of: total)
     case "connect": return try json(of: TransmitReport.full)
     case "bind": return try json(of: BindReport.full)
+    case "validate":
+        var report = ValidationReport(
+            interface: "eth1", driver: "labnic", kernel: "7.3", farEnd: "netns:peer")
+        report.stoppedBy = 15
+        report.cases = [
+            CaseResult(
+                family: "bind", name: "good", title: "it works", verdict: .fail("no"), seconds: 1)
+        ]
+        return try json(of: report) + json(of: CaseList(cases: []))
     default:
         let queue = QueueRestart(
             queue: 3, poolBefore: 1, poolAfter: 2, napiBefore: 5, napiAfter: 5)
@@ -212,7 +221,8 @@ private func sampleReport(of command: String) throws -> String {
         for verdict in DoctorCheck.Verdict.allCases { #expect(page.contains(verdict.rawValue)) }
     }
 
-    @Test(arguments: ["serve", "connect", "bind", "queue"]) func manualNamesEveryKeyOfTheReport(
+    @Test(arguments: ["serve", "connect", "bind", "queue", "validate"])
+    func manualNamesEveryKeyOfTheReport(
         command: String
     ) throws {
         let page = try manual("devmemtcp-\(command).8")
@@ -244,6 +254,19 @@ private func sampleReport(of command: String) throws -> String {
         }
         #expect(try manual("devmemtcp.8").contains(".BR ncdevmem (8)"))
         #expect(try text("README.md").contains("ln -s devmemtcp \(Ncdevmem.name)\n"))
+    }
+
+    @Test func manualNamesEveryFamilyAndVerdictOfValidate() throws {
+        let page = try manual("devmemtcp-validate.8")
+        let families = Set(ValidationCase.all.map(\.family))
+        #expect(families.count > 10)
+        for family in families { #expect(page.contains(family), "family \(family)") }
+        for verdict in [CaseVerdict.pass, .fail(""), .skip("")] {
+            #expect(page.contains(verdict.name))
+        }
+        for variable in ["NETIF", "LOCAL_V4", "LOCAL_V6", "REMOTE_TYPE", "REMOTE_ARGS"] {
+            #expect(page.contains(variable))
+        }
     }
 
     @Test func manualNamesEveryVariableOfBind() throws {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/errqueue.h>
@@ -89,6 +90,9 @@ static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
 static const unsigned long cdm_DMA_HEAP_IOCTL_ALLOC = DMA_HEAP_IOCTL_ALLOC;
 static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 
+/* linux/capability.h. */
+static const uint32_t cdm_CAPABILITY_VERSION = _LINUX_CAPABILITY_VERSION_3;
+
 static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;
 static const int cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE;
 
@@ -107,6 +111,7 @@ extern const uint32_t cdm_EPOLLET;
 extern const int cdm_O_DIRECT;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;
+extern const int cdm_F_SEAL_WRITE;
 extern const unsigned int cdm_MFD_CLOEXEC;
 extern const unsigned int cdm_MFD_ALLOW_SEALING;
 extern const unsigned int cdm_MFD_HUGETLB;
@@ -123,6 +128,7 @@ extern const int cdm_MSG_DONTWAIT;
 extern const int cdm_MSG_NOSIGNAL;
 extern const int cdm_MSG_ERRQUEUE;
 extern const int cdm_MSG_ZEROCOPY;
+extern const int cdm_MSG_PEEK;
 extern const int cdm_SHUT_WR;
 extern const int cdm_IPPROTO_IP;
 extern const int cdm_IPPROTO_TCP;
@@ -131,6 +137,11 @@ extern const int cdm_IPPROTO_IPV6;
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
 int cdm_pidfd_open(pid_t pid);
+int cdm_enter_network_namespace(int fd);
+int cdm_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
+int cdm_capset(struct __user_cap_header_struct *header,
+	       const struct __user_cap_data_struct *data);
+int cdm_bpf(int command, void *attributes, unsigned int size);
 int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);

@@ -23,6 +23,14 @@ func numbers(in path: String) throws(DevmemError) -> [UInt64] {
     return numbers
 }
 
+/// A text file.
+///
+/// - Throws: `DevmemError` of kind `system` if it cannot be read.
+func textFile(_ path: String) throws(DevmemError) -> String {
+    let descriptor = try Descriptor.open(path, O_RDONLY)
+    return String(decoding: try contents(of: descriptor, call: "read \(path)"), as: UTF8.self)
+}
+
 /// What a file holds from where its descriptor stands, up to a limit in bytes that no file of ours
 /// or the kernel's reaches.
 ///

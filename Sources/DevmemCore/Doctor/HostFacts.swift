@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 import SystemPackage
 
@@ -64,7 +65,6 @@ public struct HostFacts: Sendable {
 }
 
 extension HostFacts {
-    private static let netAdmin: UInt64 = 1 << 12
     private static let cudaLibrary = "libcuda.so.1"
 
     /// Reads them; what cannot be read is in the value, as an error.
@@ -80,7 +80,7 @@ extension HostFacts {
             try FamilyPolicy(of: EthtoolNumber.familyName)
         }
         isRoot = geteuid() == 0
-        hasNetAdmin = Result { () throws(DevmemError) in try Self.readNetAdmin() }
+        hasNetAdmin = Result { () throws(DevmemError) in try DevmemCore.hasNetAdmin() }
         journalFolder = store.directory
         journalAccess = Result { () throws(DevmemError) in
             try Self.checkAccess(to: store.directory)
@@ -99,18 +99,6 @@ extension HostFacts {
             let path = "/proc/sys/" + name.replacing(".", with: "/")
             sysctls[name] = Result { () throws(DevmemError) in try numbers(in: path) }
         }
-    }
-
-    /// Field CapEff of proc_pid_status(5).
-    private static func readNetAdmin() throws(DevmemError) -> Bool {
-        let path = "/proc/self/status"
-        guard let line = lines(of: path).first(where: { $0.hasPrefix("CapEff:") }),
-            let field = line.split(whereSeparator: \.isWhitespace).last,
-            let mask = UInt64(field, radix: 16)
-        else {
-            throw DevmemError(.malformed, call: "read \(path)", message: "it has no CapEff")
-        }
-        return mask & netAdmin != 0
     }
 
     private static func checkAccess(to folder: String) throws(DevmemError) -> Bool {
@@ -173,4 +161,16 @@ extension HostFacts.UdmabufFacts {
     private static func limit(_ path: String) throws(DevmemError) -> UInt64 {
         try numbers(in: path)[0]
     }
+}
+
+/// Whether this thread may administer the network: field CapEff of proc_pid_status(5).
+func hasNetAdmin() throws(DevmemError) -> Bool {
+    let path = "/proc/thread-self/status"
+    guard let line = lines(of: path).first(where: { $0.hasPrefix("CapEff:") }),
+        let field = line.split(whereSeparator: \.isWhitespace).last,
+        let mask = UInt64(field, radix: 16)
+    else {
+        throw DevmemError(.malformed, call: "read \(path)", message: "it has no CapEff")
+    }
+    return mask & 1 << UInt64(CAP_NET_ADMIN) != 0
 }

@@ -45,6 +45,12 @@ extension EthtoolNetlink {
             isWanted: try featureNames(reply?[FeatureAttribute.wanted]).contains(name))
     }
 
+    /// The features that work now, by name.
+    func activeFeatures() throws(DevmemError) -> Set<String> {
+        let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
+        return Set(try featureNames(reply?[FeatureAttribute.active]))
+    }
+
     /// Turns a feature on or off. The kernel reports success even when the driver refuses, so the
     /// state is read back (`ethnl_set_features` of net/ethtool/features.c).
     func setFeature(_ name: String, _ on: Bool) throws(DevmemError) {

@@ -4,6 +4,7 @@ import SystemPackage
 enum LinkNumber {
     static let netlinkRoute: Int32 = 0
     static let getLink: UInt16 = 18
+    static let setLink: UInt16 = 19
     /// struct ifinfomsg: family, padding, type, index, flags, change.
     static let headerLength = 16
     static let headerIndex = 4
@@ -22,8 +23,12 @@ enum LinkNumber {
     static let parentDevice: UInt16 = 56
 
     enum XDP {
+        static let descriptor: UInt16 = 1
         static let attached: UInt16 = 2
+        static let flags: UInt16 = 3
         static let programID: UInt16 = 4
+        /// A value of the flags: in the kernel's stack, whatever the driver can.
+        static let genericMode: UInt32 = 1 << 1
     }
 
     /// RFC 2863's states in the order of linux/if.h, in the words of ip-link(8).

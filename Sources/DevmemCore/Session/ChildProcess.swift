@@ -31,20 +31,45 @@ public struct ChildProcess: ~Copyable {
     public init(
         _ arguments: [String], environment: [String: String], inheriting inherited: Int32
     ) throws(DevmemError) {
-        let pid = try Self.spawn(arguments, environment, inherited)
+        try self.init(
+            arguments, environment: environment,
+            descriptors: [(Self.inheritedDescriptor, inherited)])
+    }
+
+    /// Starts a program that is talked to.
+    ///
+    /// - Parameters:
+    ///   - arguments: its name and arguments.
+    ///   - channel: a descriptor that becomes its standard input and output.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of posix_spawnp(3).
+    init(_ arguments: [String], talkingOver channel: Int32) throws(DevmemError) {
+        try self.init(
+            arguments, environment: [:],
+            descriptors: [(STDIN_FILENO, channel), (STDOUT_FILENO, channel)])
+    }
+
+    /// Descriptors are given by the number that the program finds them under, and by ours.
+    private init(
+        _ arguments: [String], environment: [String: String],
+        descriptors: [(number: Int32, ours: Int32)]
+    ) throws(DevmemError) {
+        let pid = try Self.spawn(arguments, environment, descriptors)
         let number = try retrying("watch process \(pid)") { cdm_pidfd_open(pid) }
         self.pid = pid
         descriptor = Descriptor(owning: number)
     }
 
     private static func spawn(
-        _ arguments: [String], _ environment: [String: String], _ inherited: Int32
+        _ arguments: [String], _ environment: [String: String],
+        _ descriptors: [(number: Int32, ours: Int32)]
     ) throws(DevmemError) -> Int32 {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        // A descriptor put onto itself is let through as well.
-        posix_spawn_file_actions_adddup2(&actions, inherited, inheritedDescriptor)
+        for (number, ours) in descriptors {
+            // A descriptor put onto itself is let through as well.
+            posix_spawn_file_actions_adddup2(&actions, ours, number)
+        }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -87,6 +112,23 @@ public struct ChildProcess: ~Copyable {
             count += 1
             if count > 1 { send(SIGKILL) } else if !arrival.isFromTerminal { send(arrival.signal) }
         }
+        return try reap()
+    }
+
+    /// Waits until it ends, but no longer than a time; kills it then.
+    ///
+    /// - Parameter milliseconds: how long to wait.
+    /// - Returns: how it ended.
+    /// - Throws: `DevmemError` of kind `system` if waiting fails.
+    @discardableResult
+    func wait(milliseconds: Int32) throws(DevmemError) -> End {
+        let wait = try StopSignal().wait(
+            for: descriptor.rawValue, events: Int32(POLLIN), milliseconds: milliseconds)
+        if wait == .timeout { send(SIGKILL) }
+        return try reap()
+    }
+
+    private func reap() throws(DevmemError) -> End {
         var status: Int32 = 0
         try retrying("wait for process \(pid)") { waitpid(pid, &status, 0) }
         // The macros of sys/wait.h are not imported: the low seven bits tell the signal.

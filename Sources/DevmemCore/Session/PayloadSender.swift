@@ -32,6 +32,9 @@ struct PayloadSender: ~Copyable {
     /// How completions are waited for once both directions are closed.
     private var closing: CompletionWatch?
 
+    /// Sends that the kernel has not yet reported done.
+    var outstandingSends: Int { ledger.outstanding }
+
     /// - Parameters:
     ///   - capacity: bytes of the ring.
     ///   - chunk: the most bytes that one send takes, and one look at the input brings.

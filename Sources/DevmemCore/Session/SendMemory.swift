@@ -62,7 +62,8 @@ struct SendMemory: ~Copyable {
 
     /// Sends stretches of it, without waiting, named in pieces of a size if that is given.
     borrowing func send(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch), inPiecesOf piece: Int?,
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        inPiecesOf piece: Int? = nil,
         over connection: borrowing Connection
     ) throws(DevmemError) -> Connection.Sent {
         if isDevice {

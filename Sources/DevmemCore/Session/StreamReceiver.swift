@@ -47,7 +47,7 @@ struct DeviceReceiver: StreamReceiver, ~Copyable {
     private let bound: BoundReceiveMemory
     private var receiver: PayloadReceiver
 
-    init(_ bound: BoundReceiveMemory, isDeviceOnly: Bool) {
+    init(_ bound: BoundReceiveMemory, isDeviceOnly: Bool = false) {
         self.bound = bound
         receiver = PayloadReceiver(dmabufID: bound.id, isDeviceOnly: isDeviceOnly)
     }

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// An accepted TCP connection whose payload may arrive in device memory.
 public struct Connection: ~Copyable, Sendable {
-    private let socket: Descriptor
+    let socket: Descriptor
     /// The other end.
     public let peer: Endpoint
 

@@ -234,6 +234,13 @@ extension Connection {
         throw DevmemError(.system, call: "receive from \(peer)", errno: error)
     }
 
+    /// Lets small pieces leave as they are written, not gathered (TCP_NODELAY of tcp(7)).
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
+    func sendAtOnce() throws(DevmemError) {
+        try setOption(socket, cdm_IPPROTO_TCP, TCP_NODELAY, 1, "turn TCP_NODELAY on")
+    }
+
     /// Says that nothing more will be sent; the other direction stays open.
     ///
     /// - Throws: `DevmemError` of kind `system` if the connection is gone.

@@ -17,6 +17,11 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         self.bytes = bytes
     }
 
+    /// Makes an IPv4 address.
+    init(four: (UInt8, UInt8, UInt8, UInt8)) {
+        bytes = [four.0, four.1, four.2, four.3]
+    }
+
     /// The IPv4 address inside an IPv4-mapped IPv6 address; any other is itself.
     public var unmapped: IPAddress {
         let prefix: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
@@ -37,6 +42,21 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
                 Array($0)
             }
         default: return nil
+        }
+    }
+
+    /// Reads the usual text form; nil for anything else, names of hosts among them.
+    public init?(text: String) {
+        var four = in_addr()
+        var six = in6_addr()
+        // C would take what stands before a zero.
+        guard !text.utf8.contains(0) else { return nil }
+        if inet_pton(AF_INET, text, &four) == 1 {
+            bytes = withUnsafeBytes(of: four) { Array($0) }
+        } else if inet_pton(AF_INET6, text, &six) == 1 {
+            bytes = withUnsafeBytes(of: six) { Array($0) }
+        } else {
+            return nil
         }
     }
 

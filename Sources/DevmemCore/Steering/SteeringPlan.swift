@@ -16,6 +16,12 @@ public struct SteeringPlan: Equatable, Sendable {
         var contexts: [UInt32]
     }
 
+    /// Makes a plan of changes that are known.
+    init(queues: [UInt32], changes: [SteeringChange]) {
+        self.queues = queues
+        self.changes = changes
+    }
+
     /// Works out what to change. Pure: nothing is asked of the kernel.
     ///
     /// - Throws: `DevmemError` of kind `invalid` or `unsupported` if the wish cannot be met; the

@@ -36,6 +36,38 @@ public struct SteeringTransaction: ~Copyable {
         applying wish: SteeringWish, to interface: NetworkInterface, as command: String,
         rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) {
+        try self.init(on: interface, as: command, rss: rss, store: store, logger: logger) {
+            snapshot, applied throws(DevmemError) in
+            try SteeringPlan(
+                for: wish, on: snapshot, interface: interface.name, applied: applied)
+        }
+    }
+
+    /// Makes single changes, for those who want a NIC in a certain state.
+    ///
+    /// - Parameters:
+    ///   - changes: works the changes out from what the NIC's settings are.
+    ///   - interface: the NIC.
+    ///   - command: what others are told of this process.
+    ///   - store: where the journal lies.
+    ///   - logger: is told of each change at level debug.
+    /// - Throws: `DevmemError` as steering does.
+    init(
+        making changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange],
+        on interface: NetworkInterface, as command: String, store: JournalStore = JournalStore(),
+        logger: Logger
+    ) throws(DevmemError) {
+        try self.init(on: interface, as: command, rss: .automatic, store: store, logger: logger) {
+            snapshot, _ throws(DevmemError) in
+            SteeringPlan(queues: [], changes: try changes(snapshot))
+        }
+    }
+
+    private init(
+        on interface: NetworkInterface, as command: String, rss: RSSInterface,
+        store: JournalStore, logger: Logger,
+        planning makePlan: (NICSnapshot, SteeringPlan.Applied?) throws(DevmemError) -> SteeringPlan
+    ) throws(DevmemError) {
         let identity = try SteeringJournal.Interface(interface)
         let lock = try Self.lock(identity, store)
         let nic = try EthtoolNIC(interface, rss: rss)
@@ -48,8 +80,7 @@ public struct SteeringTransaction: ~Copyable {
             standing = nil
         }
         let snapshot = try NICSnapshot(of: interface)
-        let plan = try SteeringPlan(
-            for: wish, on: snapshot, interface: interface.name, applied: standing?.applied)
+        let plan = try makePlan(snapshot, standing?.applied)
         var journal: SteeringJournal?
         if let standing {
             try Self.check(plan, isDoneBy: standing)

@@ -69,8 +69,8 @@ static bool labnic_fill_pool(struct labnic_rxq *rq, struct sk_buff *skb,
 {
 	unsigned int max = PAGE_SIZE << how->pool->p.order;
 	unsigned int left = how->payload - how->linear;
-	unsigned int n, room, offset;
-	netmem_ref netmem;
+	unsigned int n, room, offset = 0;
+	netmem_ref netmem = 0;
 	u8 *to;
 	int i;
 
@@ -84,12 +84,21 @@ static bool labnic_fill_pool(struct labnic_rxq *rq, struct sk_buff *skb,
 			return false;
 		n = min(left, max);
 		room = n;
-		netmem = page_pool_dev_alloc_netmem(how->pool, &offset, &room);
+		if (unlikely(how->reuse) && i == 1)
+			page_pool_ref_netmem(netmem);
+		else
+			netmem = page_pool_dev_alloc_netmem(how->pool, &offset,
+							    &room);
 		if (unlikely(!netmem))
 			return false;
+		if (unlikely(how->leak) && !i)
+			labnic_keep_netmem(rq->end, netmem);
 		to = labnic_dma_va(rq->end, page_pool_get_dma_addr_netmem(netmem)) +
 		     offset;
-		labnic_source_copy(src, to, n);
+		if (unlikely(how->stale))
+			labnic_source_skip(src, n);
+		else
+			labnic_source_copy(src, to, n);
 		if (unlikely(how->corrupt) && !i)
 			*to ^= 1;
 		skb_add_rx_frag_netmem(skb, i, netmem, offset, n, room);
@@ -148,7 +157,13 @@ struct sk_buff *labnic_build(struct labnic_rxq *rq, struct labnic_source *src,
 
 	skb_put_data(skb, header, how->header);
 	if (how->linear) {
-		labnic_source_copy(src, skb_put(skb, how->linear), how->linear);
+		if (unlikely(how->lose_linear)) {
+			skb_put_zero(skb, how->linear);
+			labnic_source_skip(src, how->linear);
+		} else {
+			labnic_source_copy(src, skb_put(skb, how->linear),
+					   how->linear);
+		}
 		if (unlikely(how->corrupt) && how->linear == how->payload)
 			skb->data[how->header] ^= 1;
 	}

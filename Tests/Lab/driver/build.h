@@ -23,6 +23,10 @@ struct labnic_delivery {
 	bool			plain;		/* memory of no pool */
 	bool			corrupt;
 	bool			hold;
+	bool			lose_linear;
+	bool			stale;
+	bool			reuse;
+	bool			leak;
 };
 
 void labnic_source_skip(struct labnic_source *src, unsigned int len);

@@ -94,6 +94,8 @@ static int labnic_set_ringparam(struct net_device *dev,
 	WRITE_ONCE(end->tx_ring, ring->tx_pending);
 	WRITE_ONCE(end->hds_thresh, kernel->hds_thresh);
 	WRITE_ONCE(end->split, split);
+	if (labnic_fault_value(end, LABNIC_FORGET_HDS_THRESH))
+		dev->cfg_pending->hds_thresh = 0;
 	return 0;
 }
 

@@ -19,8 +19,14 @@ static const struct {
 	[LABNIC_PARTIAL_SPLIT_NTH]	= { "partial_split_nth", INT_MAX },
 	[LABNIC_REORDER_NTH]		= { "reorder_nth", INT_MAX },
 	[LABNIC_WRONG_QUEUE_NTH]	= { "wrong_queue_nth", INT_MAX },
+	[LABNIC_LOSE_LINEAR_NTH]	= { "lose_linear_nth", INT_MAX },
+	[LABNIC_STALE_NTH]		= { "stale_nth", INT_MAX },
+	[LABNIC_REUSE_NTH]		= { "reuse_nth", INT_MAX },
+	[LABNIC_LEAK_NTH]		= { "leak_nth", INT_MAX },
+	[LABNIC_LOSE_COMPLETION_NTH]	= { "lose_completion_nth", INT_MAX },
 	[LABNIC_DELAY_US]		= { "delay_us", LABNIC_MAX_DELAY_US },
 	[LABNIC_FAIL_PAGE_POOL]		= { "fail_page_pool", INT_MAX },
+	[LABNIC_IGNORE_HDS_THRESH]	= { "ignore_hds_thresh", 1 },
 	[LABNIC_FAIL_QUEUE_ALLOC]	= { "fail_queue_alloc", INT_MAX },
 	[LABNIC_FAIL_QUEUE_START]	= { "fail_queue_start", INT_MAX },
 	[LABNIC_FAIL_RULE_INSERT]	= { "fail_rule_insert", INT_MAX },
@@ -36,6 +42,9 @@ static const struct {
 	[LABNIC_REFUSE_HDS]		= { "refuse_hds", 1 },
 	[LABNIC_NO_RSS_CONTEXTS]	= { "no_rss_contexts", 1 },
 	[LABNIC_FIXED_RULE_PLACES]	= { "fixed_rule_places", 1 },
+	[LABNIC_IGNORE_PROVIDER]	= { "ignore_provider", 1 },
+	[LABNIC_IGNORE_PAGE_SIZE]	= { "ignore_page_size", 1 },
+	[LABNIC_FORGET_HDS_THRESH]	= { "forget_hds_thresh", 1 },
 	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO, ENOSPC },
 };
 
@@ -78,22 +87,39 @@ static int labnic_knob_get(void *data, u64 *value)
 	return 0;
 }
 
+/* Lets go of what a fault that is turned off now has kept back. */
+static void labnic_release(struct labnic_end *end, enum labnic_knob knob)
+{
+	if (knob != LABNIC_LEAK_NTH && knob != LABNIC_LOSE_COMPLETION_NTH)
+		return;
+	/* Who still saw the old value is done by then. */
+	synchronize_net();
+	if (knob == LABNIC_LEAK_NTH)
+		labnic_release_netmems(end);
+	else
+		labnic_release_skbs(end);
+}
+
 /* Counting starts anew with each change, so that "the 5th from now" holds. */
 static int labnic_knob_set(void *data, u64 value)
 {
 	struct labnic_fault *fault = data;
 	struct labnic_end *end = fault->end;
 	bool armed = false;
+	u32 before;
 	int i;
 
 	if (value > fault->max)
 		return -EINVAL;
-	atomic_set(&fault->value, value);
+	before = atomic_xchg(&fault->value, value);
 	atomic_set(&end->faults.arrived, 0);
 	atomic_set(&end->faults.steered, 0);
+	atomic_set(&end->faults.completed, 0);
 	for (i = 0; i < LABNIC_PATH_KNOBS; i++)
 		armed |= labnic_fault_value(end, i);
 	WRITE_ONCE(end->faults.armed, armed);
+	if (before && !value)
+		labnic_release(end, fault - end->faults.knob);
 	return 0;
 }
 
@@ -106,6 +132,8 @@ void labnic_faults_create(struct labnic_end *end)
 	char name[IFNAMSIZ];
 	int i;
 
+	init_llist_head(&faults->leaked);
+	init_llist_head(&faults->lost);
 	snprintf(name, sizeof(name), "w%u%c", end->wire, end->side);
 	faults->dir = debugfs_create_dir(name, labnic_debugfs);
 	for (i = 0; i < LABNIC_KNOBS; i++) {
@@ -122,6 +150,11 @@ void labnic_faults_create(struct labnic_end *end)
 void labnic_faults_remove(struct labnic_end *end)
 {
 	debugfs_remove(end->faults.dir);
+	/* Nobody is to keep anything back from here on. */
+	WRITE_ONCE(end->faults.armed, false);
+	synchronize_net();
+	labnic_release_netmems(end);
+	labnic_release_skbs(end);
 }
 
 void labnic_faults_root_create(void)

@@ -4,10 +4,13 @@
 #define LABNIC_FAULTS_H
 
 #include <linux/atomic.h>
+#include <linux/llist.h>
 #include <linux/types.h>
+#include <net/netmem.h>
 
 struct dentry;
 struct labnic_end;
+struct sk_buff;
 
 enum labnic_knob {
 	/* Every Nth TCP packet with payload; 0 for none. */
@@ -17,9 +20,16 @@ enum labnic_knob {
 	LABNIC_PARTIAL_SPLIT_NTH,
 	LABNIC_REORDER_NTH,
 	LABNIC_WRONG_QUEUE_NTH,
+	LABNIC_LOSE_LINEAR_NTH,
+	LABNIC_STALE_NTH,
+	LABNIC_REUSE_NTH,
+	LABNIC_LEAK_NTH,
+	/* The same of packets that are sent. */
+	LABNIC_LOSE_COMPLETION_NTH,
 	/* Others that the data path looks at. */
 	LABNIC_DELAY_US,
 	LABNIC_FAIL_PAGE_POOL,
+	LABNIC_IGNORE_HDS_THRESH,
 	LABNIC_PATH_KNOBS,
 	/* The next N calls; 0 for none. */
 	LABNIC_FAIL_QUEUE_ALLOC = LABNIC_PATH_KNOBS,
@@ -39,6 +49,9 @@ enum labnic_knob {
 	LABNIC_REFUSE_HDS,
 	LABNIC_NO_RSS_CONTEXTS,
 	LABNIC_FIXED_RULE_PLACES,
+	LABNIC_IGNORE_PROVIDER,
+	LABNIC_IGNORE_PAGE_SIZE,
+	LABNIC_FORGET_HDS_THRESH,
 	LABNIC_RULE_ERRNO,
 	LABNIC_KNOBS
 };
@@ -53,6 +66,9 @@ struct labnic_faults {
 	bool			armed;	/* a knob of the data path is not 0 */
 	atomic_t		arrived;	/* TCP packets with payload */
 	atomic_t		steered;
+	atomic_t		completed;	/* sent ones */
+	struct llist_head	leaked;
+	struct llist_head	lost;
 	struct labnic_fault	knob[LABNIC_KNOBS];
 	struct dentry		*dir;
 };
@@ -66,5 +82,11 @@ bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob);
 bool labnic_fault_refuse(struct labnic_end *end, enum labnic_knob knob);
 bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,
 		      u32 count);
+
+/* kept.c */
+void labnic_keep_netmem(struct labnic_end *end, netmem_ref netmem);
+bool labnic_keep_skb(struct labnic_end *end, struct sk_buff *skb);
+void labnic_release_netmems(struct labnic_end *end);
+void labnic_release_skbs(struct labnic_end *end);
 
 #endif

@@ -27,7 +27,7 @@ static struct page_pool *labnic_pool_create(struct labnic_rxq *rq,
 		.max_len	= PAGE_SIZE << order,
 	};
 
-	if (unreadable)
+	if (unreadable && !labnic_fault_value(rq->end, LABNIC_IGNORE_PROVIDER))
 		params.flags |= PP_FLAG_ALLOW_UNREADABLE_NETMEM;
 	return page_pool_create(&params);
 }
@@ -66,6 +66,8 @@ labnic_rxq_create(struct labnic_end *end, const struct netdev_queue_config *cfg,
 	struct labnic_rxq *rq;
 	int err;
 
+	if (labnic_fault_value(end, LABNIC_IGNORE_PAGE_SIZE))
+		order = 0;
 	if (labnic_may_fail(end, index) &&
 	    labnic_fault_take(end, LABNIC_FAIL_QUEUE_ALLOC))
 		return ERR_PTR(-ENOMEM);

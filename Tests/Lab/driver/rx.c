@@ -14,7 +14,7 @@
 #define LABNIC_UNKNOWN_HEADER	128
 /* IPv4 and TCP, both with all the options there can be. */
 #define LABNIC_MAX_HEADER	(ETH_HLEN + 60 + 60)
-/* What partial_split_nth puts into the linear part. */
+/* What partial_split_nth and lose_linear_nth put into the linear part. */
 #define LABNIC_PARTIAL_BYTES	64
 
 /* Decides where the payload goes. TCP goes to the queue's own pool when header
@@ -25,12 +25,18 @@ static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 			struct labnic_delivery *how)
 {
 	struct labnic_end *end = rq->end;
+	u32 threshold = READ_ONCE(end->hds_thresh);
+
+	/* What a driver without the setting would do. */
+	if (unlikely(READ_ONCE(end->faults.armed)) &&
+	    labnic_fault_value(end, LABNIC_IGNORE_HDS_THRESH))
+		threshold = LABNIC_DEF_HDS_THRESH;
 
 	how->header = header;
 	how->payload = payload;
 	how->split = READ_ONCE(end->split) && payload && cb->hdr_len &&
 		     csum == CHECKSUM_UNNECESSARY &&
-		     header + payload > READ_ONCE(end->hds_thresh);
+		     header + payload > threshold;
 	if (how->split) {
 		how->pool = rq->pool;
 		return;
@@ -48,16 +54,22 @@ static bool labnic_plan_faults(struct labnic_rxq *rq,
 {
 	struct labnic_end *end = rq->end;
 	u32 n = atomic_inc_return(&end->faults.arrived);
+	bool lose = labnic_fault_nth(end, LABNIC_LOSE_LINEAR_NTH, n);
 
 	if (labnic_fault_nth(end, LABNIC_DROP_NTH, n))
 		return false;
 	how->corrupt = labnic_fault_nth(end, LABNIC_CORRUPT_NTH, n);
 	how->hold = labnic_fault_nth(end, LABNIC_REORDER_NTH, n);
+	how->stale = labnic_fault_nth(end, LABNIC_STALE_NTH, n);
+	how->reuse = labnic_fault_nth(end, LABNIC_REUSE_NTH, n);
+	how->leak = labnic_fault_nth(end, LABNIC_LEAK_NTH, n);
 	if (labnic_fault_nth(end, LABNIC_UNSPLIT_NTH, n))
 		how->plain = true;
 	else if (how->split && how->payload > 1 &&
-		 labnic_fault_nth(end, LABNIC_PARTIAL_SPLIT_NTH, n))
+		 (lose || labnic_fault_nth(end, LABNIC_PARTIAL_SPLIT_NTH, n))) {
 		how->linear = min(how->payload - 1, LABNIC_PARTIAL_BYTES);
+		how->lose_linear = lose;
+	}
 	return true;
 }
 

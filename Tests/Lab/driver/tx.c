@@ -150,6 +150,7 @@ static int labnic_tx_poll(struct napi_struct *napi, int budget)
 {
 	struct labnic_txq *txq = container_of(napi, struct labnic_txq, napi);
 	unsigned int packets = 0, bytes = 0;
+	bool armed = READ_ONCE(txq->end->faults.armed);
 	struct llist_node *node;
 	struct sk_buff *skb;
 
@@ -159,6 +160,8 @@ static int labnic_tx_poll(struct napi_struct *napi, int budget)
 		node = node->next;
 		packets++;
 		bytes += LABNIC_CB(skb)->len;
+		if (unlikely(armed) && labnic_keep_skb(txq->end, skb))
+			continue;
 		skb_mark_not_on_list(skb);
 		napi_consume_skb(skb, budget);
 	}

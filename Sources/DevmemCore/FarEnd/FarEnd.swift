@@ -1,0 +1,92 @@
+import Glibc
+import SystemPackage
+
+/// The far end of a wire: this same program, started there and told what to do. It ends with this
+/// value, and with this process whatever ends that.
+final class FarEnd {
+    /// How long the far end may take to answer, in milliseconds.
+    private static let patience: Int32 = 25_000
+
+    private let place: FarEndPlace
+    private let stop: StopHolder
+    private let channel: Descriptor
+    private var child: ChildProcess?
+    private var reader = LineReader()
+    private var replies: [FarEndReply] = []
+    private var lastID = 0
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// - Parameters:
+    ///   - place: where.
+    ///   - stop: signals that end the wait.
+    /// - Throws: `DevmemError` if it cannot be started or does not answer.
+    init(at place: FarEndPlace, stop: StopHolder) throws(DevmemError) {
+        let command = try FarEndCommand(at: place, stop: stop)
+        let (ours, theirs) = try makeChannel()
+        let channel = Descriptor(owning: ours)
+        let other = Descriptor(owning: theirs)
+        let child = try ChildProcess(command.arguments, talkingOver: other.rawValue)
+        self.place = place
+        self.stop = stop
+        self.channel = channel
+        self.child = consume child
+        _ = consume other
+        do throws(DevmemError) {
+            _ = try reply { $0 == .greeting }
+        } catch {
+            command.removeFile()
+            throw error
+        }
+    }
+
+    deinit {
+        // The end of its input ends it.
+        shutdown(channel.rawValue, Int32(SHUT_RDWR))
+        if let child = child.take() { _ = try? child.wait(milliseconds: 3000) }
+    }
+
+    /// Asks for something; `result(of:)` tells what came of it.
+    func ask(_ request: FarEndRequest) throws(DevmemError) -> Int {
+        lastID += 1
+        var numbered = request
+        numbered.id = lastID
+        try writeJSONLine(numbered, to: channel.rawValue)
+        return lastID
+    }
+
+    /// The port that it listens on for a request to receive.
+    func port(of id: Int) throws(DevmemError) -> UInt16 {
+        let reply = try reply { $0.id == id }
+        guard let port = reply.listening else {
+            throw DevmemError(.system, call: "listen at \(place)", message: reply.failure)
+        }
+        return port
+    }
+
+    /// What came of a request, once it is done.
+    func result(of id: Int) throws(DevmemError) -> FarEndReply {
+        try reply { $0.id == id && $0.listening == nil }
+    }
+
+    private func reply(
+        where isWanted: (FarEndReply) -> Bool
+    ) throws(DevmemError) -> FarEndReply {
+        let call = "hear from the far end, \(place)"
+        while true {
+            while let line = reader.next() {
+                if let reply = LineReader.message(FarEndReply.self, in: line) {
+                    replies.append(reply)
+                }
+            }
+            if let index = replies.firstIndex(where: isWanted) { return replies.remove(at: index) }
+            try stop.wait(
+                for: channel.rawValue, events: Int32(POLLIN), milliseconds: Self.patience, call)
+            guard try reader.fill(from: channel.rawValue) else {
+                throw DevmemError(
+                    .system, call: call, message: "it ended",
+                    advice: "what it said is above, if it said anything")
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+/// Where the far end of a wire is, to be started from here.
+public enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
+    /// A network namespace of this host, by the name that ip-netns(8) gives it.
+    case namespace(String)
+    /// Another host, by a name that ssh(1) knows.
+    case host(String)
+
+    /// Reads `netns:NAME` or `ssh:HOST`; nil for anything else.
+    public init?(_ text: String) {
+        guard let colon = text.firstIndex(of: ":") else { return nil }
+        self.init(kind: String(text[..<colon]), name: String(text[text.index(after: colon)...]))
+    }
+
+    /// Takes the words of the kernel's test harness: `netns` or `ssh`, and which; nil for any other
+    /// kind, and for names that cannot be.
+    public init?(kind: String, name: String) {
+        // A name that begins with a dash would be taken for an option, and one with a slash leads
+        // elsewhere.
+        guard !name.isEmpty, !name.hasPrefix("-"),
+            name.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 >= " " && $0 != "\u{7f}" })
+        else { return nil }
+        switch kind {
+        case "netns":
+            guard !name.contains("/"), name != ".", name != ".." else { return nil }
+            self = .namespace(name)
+        case "ssh":
+            guard !name.contains("/"), !name.contains("'") else { return nil }
+            self = .host(name)
+        default: return nil
+        }
+    }
+
+    /// `netns:NAME` or `ssh:HOST`.
+    public var description: String {
+        switch self {
+        case .namespace(let name): "netns:\(name)"
+        case .host(let name): "ssh:\(name)"
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import SystemPackage
+
+/// What the kernel's test harness is told of a host's NIC and its far end, by its environment or a
+/// file `net.config` (tools/testing/selftests/drivers/net/README.rst).
+public struct HarnessSettings: Equatable, Sendable {
+    /// `NETIF`: the NIC.
+    public var interface: String?
+    /// `LOCAL_V4`: the NIC's IPv4 address.
+    public var local4: IPAddress?
+    /// `LOCAL_V6`: the NIC's IPv6 address.
+    public var local6: IPAddress?
+    /// `REMOTE_V4`: the far end's IPv4 address.
+    public var remote4: IPAddress?
+    /// `REMOTE_V6`: the far end's IPv6 address.
+    public var remote6: IPAddress?
+    /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to get to the far end.
+    public var place: FarEndPlace?
+
+    /// Reads the environment and, over it, a file.
+    ///
+    /// - Parameters:
+    ///   - environment: by name.
+    ///   - file: what a `net.config` holds: lines `NAME=VALUE`, and comments from `#` on.
+    /// - Throws: `DevmemError` of kind `invalid` with the line or the name at fault.
+    public init(environment: [String: String], file: String? = nil) throws(DevmemError) {
+        var values = environment
+        for (number, line) in (file ?? "").split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
+        ).enumerated() {
+            let text = Self.trimmed(line.prefix { $0 != "#" })
+            guard !text.isEmpty else { continue }
+            guard let sign = text.firstIndex(of: "="), sign > text.startIndex else {
+                throw DevmemError(
+                    .invalid, call: "read net.config",
+                    message: "line \(number + 1) is not NAME=VALUE")
+            }
+            values[Self.trimmed(text[..<sign])] = Self.trimmed(text[text.index(after: sign)...])
+        }
+        interface = try Self.interface(values["NETIF"])
+        local4 = try Self.address("LOCAL_V4", values, isIPv6: false)
+        local6 = try Self.address("LOCAL_V6", values, isIPv6: true)
+        remote4 = try Self.address("REMOTE_V4", values, isIPv6: false)
+        remote6 = try Self.address("REMOTE_V6", values, isIPv6: true)
+        place = try Self.place(values["REMOTE_TYPE"], values["REMOTE_ARGS"])
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        let start = text.drop(while: \.isWhitespace)
+        let end = start.lastIndex { !$0.isWhitespace }
+        return end.map { String(start[...$0]) } ?? ""
+    }
+
+    private static func interface(_ value: String?) throws(DevmemError) -> String? {
+        guard let value, !value.isEmpty else { return nil }
+        // As the kernel has it (dev_valid_name of net/core/dev.c).
+        guard value.utf8.count < 16, value != ".", value != "..",
+            value.allSatisfy({ !$0.isWhitespace && $0 != "/" && $0 != ":" })
+        else { throw refusal("NETIF", value, "is no name of an interface") }
+        return value
+    }
+
+    private static func address(
+        _ name: String, _ values: [String: String], isIPv6: Bool
+    ) throws(DevmemError) -> IPAddress? {
+        guard let value = values[name], !value.isEmpty else { return nil }
+        guard let address = IPAddress(text: value), address.isIPv6 == isIPv6 else {
+            throw refusal(name, value, "is no IPv\(isIPv6 ? 6 : 4) address")
+        }
+        return address
+    }
+
+    private static func place(
+        _ kind: String?, _ name: String?
+    ) throws(DevmemError) -> FarEndPlace? {
+        guard let kind, !kind.isEmpty else { return nil }
+        guard kind == "netns" || kind == "ssh" else {
+            throw refusal("REMOTE_TYPE", kind, "is neither netns nor ssh")
+        }
+        guard let place = FarEndPlace(kind: kind, name: name ?? "") else {
+            throw refusal("REMOTE_ARGS", name ?? "", "names no far end")
+        }
+        return place
+    }
+
+    private static func refusal(_ name: String, _ value: String, _ why: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: "read the test settings", message: "\(name) \"\(value)\" \(why)")
+    }
+}
+
+extension HarnessSettings {
+    /// Reads a file `net.config`.
+    ///
+    /// - Parameters:
+    ///   - environment: by name.
+    ///   - path: the file.
+    ///   - isOptional: whether it may be missing.
+    /// - Throws: `DevmemError` of kind `system` if it cannot be read, `invalid` if it is malformed.
+    public init(
+        environment: [String: String], path: String, isOptional: Bool
+    ) throws(DevmemError) {
+        let text: String?
+        do throws(DevmemError) {
+            text = try textFile(path)
+        } catch {
+            guard isOptional, error.errno == .noSuchFileOrDirectory else { throw error }
+            text = nil
+        }
+        try self.init(environment: environment, file: text)
+    }
+}

@@ -1,0 +1,40 @@
+import Glibc
+import SystemPackage
+
+/// A watch for signals that several share, and that remembers the first that came.
+final class StopHolder {
+    /// For those who wait by themselves; what they find they `note`.
+    let signal: StopSignal
+    private var arrived: Int32?
+
+    init(_ signal: consuming StopSignal) {
+        self.signal = signal
+    }
+
+    /// The signal that has come, if one has.
+    func pending() -> Int32? {
+        if arrived == nil { arrived = signal.pending() }
+        return arrived
+    }
+
+    /// Remembers a signal that somebody has read.
+    func note(_ number: Int32) {
+        arrived = arrived ?? number
+    }
+
+    /// Waits until a descriptor is ready.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.
+    func wait(
+        for number: Int32, events: Int32, milliseconds: Int32, _ call: String
+    ) throws(DevmemError) {
+        if arrived != nil { throw DevmemError(.system, call: call, errno: .interrupted) }
+        switch try signal.wait(for: number, events: events, milliseconds: milliseconds) {
+        case .ready: return
+        case .timeout: throw DevmemError(.system, call: call, errno: .timedOut)
+        case .stopped(let came):
+            note(came)
+            throw DevmemError(.system, call: call, errno: .interrupted)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Glibc
+import SystemPackage
+
+/// Which far end a validation has.
+public enum FarEndChoice: Equatable, Sendable, CustomStringConvertible {
+    /// This program, started there.
+    case place(FarEndPlace)
+    /// A service that sends back what it gets, such as `devmemtcp serve` that answers with an echo.
+    case echo(Endpoint)
+
+    /// The far end in words.
+    public var description: String {
+        switch self {
+        case .place(let place): "\(place)"
+        case .echo(let endpoint): "\(endpoint)"
+        }
+    }
+}
+
+/// The far end of a validation, and which addresses lead there and back.
+final class ValidationPeers {
+    /// The far end that does as it is told, if there is one.
+    let farEnd: FarEnd?
+    /// The service that sends back what it gets, if there is one.
+    let echo: Endpoint?
+    /// Addresses of the NIC that the far end reaches, IPv4 first.
+    private(set) var local: [IPAddress] = []
+    private var remote: [IPAddress] = []
+    /// Why a family leads nowhere, by whether it is IPv6.
+    private var refusals: [Bool: String] = [:]
+
+    /// Starts the far end and tries which addresses lead to the NIC.
+    init(_ request: ValidationRequest, _ interface: NetworkInterface, stop: StopHolder)
+        throws(DevmemError)
+    {
+        switch request.farEnd {
+        case .none:
+            farEnd = nil
+            echo = nil
+        case .echo(let endpoint):
+            farEnd = nil
+            echo = endpoint
+            let address = try Self.choose(
+                request.local, interface, ipv6: endpoint.address.isIPv6)
+            if let address {
+                local = [address]
+                remote = [endpoint.address]
+            } else {
+                refusals[endpoint.address.isIPv6] =
+                    "\(interface.name) has no address of the family of \(endpoint)"
+            }
+        case .place(let place):
+            let farEnd = try FarEnd(at: place, stop: stop)
+            self.farEnd = farEnd
+            echo = nil
+            for isIPv6 in [false, true] {
+                guard let address = try Self.choose(request.local, interface, ipv6: isIPv6) else {
+                    refusals[isIPv6] = "\(interface.name) has no IPv\(isIPv6 ? 6 : 4) address"
+                    continue
+                }
+                let source = request.remote.first { $0.isIPv6 == isIPv6 }
+                try tryAddress(address, from: source, farEnd, stop)
+            }
+        }
+    }
+
+    /// An address of the NIC: the given one, else its first that means something without its name.
+    private static func choose(
+        _ given: [IPAddress], _ interface: NetworkInterface, ipv6: Bool
+    ) throws(DevmemError) -> IPAddress? {
+        if let one = given.first(where: { $0.isIPv6 == ipv6 }) { return one }
+        return try interface.addresses.first { $0.isIPv6 == ipv6 && !$0.isLinkLocal }
+    }
+
+    /// A connection from the far end tells whether it gets here, and its address.
+    private func tryAddress(
+        _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: StopHolder
+    ) throws(DevmemError) {
+        let listener = try Listener(binding: Endpoint(address: address, port: 0))
+        try listener.listen()
+        // It answers by itself once it is done or has given up; nobody waits for that.
+        _ = try farEnd.ask(
+            FarEndRequest(
+                id: 0, action: .send, address: address.description, port: listener.endpoint.port,
+                from: source?.description))
+        do throws(DevmemError) {
+            try stop.wait(
+                for: listener.rawValue, events: Int32(POLLIN), milliseconds: casePatience,
+                "wait for the far end at \(address)")
+            if let connection = try listener.accept() {
+                local.append(address)
+                remote.append(connection.peer.address.unmapped)
+                return
+            }
+        } catch {
+            guard error.errno == .timedOut else { throw error }
+        }
+        refusals[address.isIPv6] = "the far end does not get to \(address)"
+    }
+
+    /// Whether an address family leads to the far end and back.
+    func has(ipv6: Bool) -> Bool { local.contains { $0.isIPv6 == ipv6 } }
+
+    /// The family of cases that can do with any.
+    var prefersIPv6: Bool { !has(ipv6: false) && has(ipv6: true) }
+
+    /// The NIC's address of a family.
+    func local(ipv6: Bool) -> IPAddress? { local.first { $0.isIPv6 == ipv6 } }
+
+    /// The far end's address of a family.
+    func remote(ipv6: Bool) -> IPAddress? { remote.first { $0.isIPv6 == ipv6 } }
+
+    /// Why there is no far end of a family; nil if there is one. One that only sends back what it
+    /// gets will do if `mayEcho` says so.
+    func reason(ipv6: Bool, mayEcho: Bool) -> String? {
+        if farEnd == nil && echo == nil {
+            return "no far end: --remote or --peer names one"
+        }
+        if farEnd == nil && !mayEcho {
+            return "needs a far end that can be told what to do: --remote names one"
+        }
+        guard !has(ipv6: ipv6) else { return nil }
+        return refusals[ipv6] ?? "the far end has no IPv\(ipv6 ? 6 : 4) address"
+    }
+}
+
+extension IPAddress {
+    /// Whether it means something only together with an interface (RFC 4291, fe80::/10).
+    var isLinkLocal: Bool { isIPv6 && bytes[0] == 0xfe && bytes[1] & 0xc0 == 0x80 }
+}

@@ -1,0 +1,151 @@
+import ArgumentParser
+import DevmemCore
+import FoundationEssentials
+import Glibc
+import Logging
+
+struct Validate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "validate",
+        abstract: "Put a NIC, its driver and the kernel to the test of device memory TCP.",
+        discussion: """
+            Asks for what must be refused, receives and sends what must arrive, disturbs what must \
+            bear it, and puts every setting of the NIC back. The result is KTAP, as of the kernel's \
+            own tests; the exit status is 0 if nothing failed, 1 if something did, and 4 if \
+            everything was skipped. Needs a NIC that may be disturbed for a minute.
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "The NIC. Default: NETIF of the environment or of net.config.", valueName: "iface"))
+    var interface: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Start this program at the far end: netns:NAME or ssh:HOST.", valueName: "place"))
+    var remote: RemoteArgument?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Use a far end that sends back what it gets: ADDR or ADDR:PORT.",
+            valueName: "addr[:port]"))
+    var peer: PeerArgument?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Read the settings of the kernel's tests there. Default: ./net.config, if there is one.",
+            valueName: "file"))
+    var config: String?
+
+    @Flag(name: .long, help: "List the cases, and run none.")
+    var list = false
+
+    @Option(
+        name: .long, parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Run only cases whose name, or whose family's, matches one of these.",
+            valueName: "glob"))
+    var filter: [String] = []
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if remote != nil && peer != nil {
+            throw ValidationError("--remote and --peer exclude each other.")
+        }
+    }
+
+    func run() throws {
+        let cases = ValidationCase.matching(filter.map(NamePattern.init))
+        guard !cases.isEmpty else { throw ValidationError("No case matches --filter.") }
+        if list { return try show(cases) }
+        try reporting {
+            let request = try request(cases)
+            let stop = try StopSignal.ofUser()
+            // Who reads the results and goes away must not leave the NIC steered.
+            signal(SIGPIPE, SIG_IGN)
+            var writer = KTAPWriter(families: cases.map(\.family))
+            var isBegun = false
+            let report = try DevmemCore.validate(
+                request, stop: stop,
+                finished: { result in
+                    guard !common.json else { return }
+                    // A reader that is gone shows at the end.
+                    if !isBegun { try? writeOutput(writer.heading) }
+                    isBegun = true
+                    try? writeOutput(writer.lines(for: result))
+                }, logger: common.logger)
+            try writeOutput(common.json ? json(of: report) : writer.totals)
+            if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
+            if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
+        }
+    }
+
+    private func request(_ cases: [ValidationCase]) throws -> ValidationRequest {
+        let settings = try HarnessSettings(
+            environment: ProcessInfo.processInfo.environment, path: config ?? "net.config",
+            isOptional: config == nil)
+        guard let name = interface ?? settings.interface else {
+            throw ValidationError("Name a NIC, or set NETIF.")
+        }
+        return ValidationRequest(
+            interface: name, farEnd: try farEnd(settings),
+            local: [settings.local4, settings.local6].compactMap { $0 },
+            remote: [settings.remote4, settings.remote6].compactMap { $0 }, cases: cases)
+    }
+
+    private func farEnd(_ settings: HarnessSettings) throws(DevmemError) -> FarEndChoice? {
+        if let peer { return .echo(try peer.resolved()) }
+        return (remote?.place ?? settings.place).map(FarEndChoice.place)
+    }
+
+    private func show(_ cases: [ValidationCase]) throws {
+        if common.json {
+            try printJSON(CaseList(cases: cases.map(CaseEntry.init)))
+        } else {
+            for one in cases { print("\(one.id)\t\(one.title)") }
+        }
+    }
+}
+
+/// What `--list --json` prints.
+struct CaseList: Encodable {
+    let version = 1
+    var cases: [CaseEntry]
+}
+
+/// A case in the list.
+struct CaseEntry: Encodable {
+    var family: String
+    var name: String
+    var title: String
+
+    init(_ one: ValidationCase) {
+        family = one.family
+        name = one.name
+        title = one.title
+    }
+}
+
+/// Does at the far end what `validate` asks for; it is started by that.
+struct FarEndCommandLine: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "far-end", abstract: "Be the far end of a test.", shouldDisplay: false)
+
+    @Option var netns: String?
+    @Flag var removeSelf = false
+
+    func run() throws {
+        do throws(DevmemError) {
+            try runFarEnd(
+                input: STDIN_FILENO, output: STDOUT_FILENO, namespace: netns,
+                removesItself: removeSelf)
+        } catch {
+            writeError("devmemtcp: far end: \(error)\n")
+            throw ExitCode.failure
+        }
+    }
+}

@@ -1,0 +1,236 @@
+# shellcheck shell=bash
+# validate: a NIC that does everything passes, and one that does not is found out.
+# SPDX-License-Identifier: Apache-2.0
+
+# Huge pages for large receive pages; a case more would be skipped without.
+reserve_huge_pages() { echo 16 >/proc/sys/vm/nr_hugepages; }
+free_huge_pages() { echo 0 >/proc/sys/vm/nr_hugepages; }
+
+# validate ARGUMENTS...: runs it on eth1; KTAP goes to ./out, $status is its exit status.
+validate() {
+    status=0
+    timeout 170 devmemtcp validate eth1 "$@" >out 2>messages || status=$?
+}
+
+# All cases, and how long they take.
+test_validate_passes_and_skips_nothing() {
+    local begun=$EPOCHREALTIME seconds
+    reserve_huge_pages
+    validate --remote netns:peer
+    free_huge_pages
+    seconds=$(jq -n "$EPOCHREALTIME - $begun")
+    expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
+    expect_equal 'messages' '' "$(cat messages)"
+    expect_equal 'first line' 'KTAP version 1' "$(head -n 1 out)"
+    ! grep -q 'not ok\|# SKIP' out || fail "$(grep 'not ok\|# SKIP' out)"
+    expect_line out "# Totals: pass:$(devmemtcp validate --list | wc -l) fail:0 xfail:0 xpass:0 skip:0"
+    expect_equal 'under 120 s' true "$(jq -n "$seconds < 120")"
+    printf '%s, %.1f s of 120\n' "$(tail -n 1 out)" "$seconds"
+}
+
+# Without a far end what needs one is skipped, and says so; without privilege everything is.
+test_validate_without_far_end_or_privilege() {
+    validate
+    expect_equal "exit status ($(cat out messages))" 0 "$status"
+    expect_line out 'ok 1 segments-of-1 # SKIP no far end: --remote or --peer names one'
+    ! grep -q 'not ok' out || fail "$(grep 'not ok' out)"
+    validate --filter 'receive-*' bind
+    expect_equal 'exit status' 0 "$status"
+    validate --filter 'receive-*'
+    expect_equal 'exit status when all are skipped' 4 "$status"
+    status=0
+    # Not in a folder that the user may not look into.
+    (cd / && exec setpriv --reuid 1000 --clear-groups devmemtcp validate eth1 \
+        --filter bound bind) >out 2>messages || status=$?
+    expect_equal "exit status without privilege ($(cat messages))" 4 "$status"
+    expect_line out '# SKIP needs CAP_NET_ADMIN: run as root'
+}
+
+test_validate_json() {
+    validate --remote netns:peer --filter 'bind' 'receive-ipv6.segments-of-1' --json
+    expect_equal "exit status ($(cat messages))" 0 "$status"
+    expect_equal 'counts' '16,0,0' "$(report '[.passed, .failed, .skipped] | join(",")')"
+    expect_equal 'verdicts' 'pass' "$(report '[.cases[].verdict] | unique | join(",")')"
+    expect_equal 'far end' netns:peer "$(report .far_end)"
+}
+
+# The settings that a farm has for the kernel's own tests.
+test_validate_reads_the_harness_settings() {
+    printf '%s\n' "NETIF=eth1 # the near end" "LOCAL_V4=$near4" "REMOTE_V4=$far4" \
+        'REMOTE_TYPE=netns' 'REMOTE_ARGS=peer' >net.config
+    status=0
+    devmemtcp validate --filter receive-ipv4.segments-of-8 >out 2>messages || status=$?
+    expect_equal "exit status ($(cat out messages))" 0 "$status"
+    expect_line out '# Totals: pass:1 fail:0'
+    rm net.config
+    NETIF=eth1 LOCAL_V6=$near6 REMOTE_V6=$far6 REMOTE_TYPE=netns REMOTE_ARGS=peer \
+        devmemtcp validate --filter send-ipv6.segments-of-100 >out 2>messages
+    expect_line out '# Totals: pass:1 fail:0'
+    mkdir farm
+    echo NETIF >farm/net.config
+    (expect_refusal 'read net.config: line 1 is not NAME=VALUE' \
+        devmemtcp validate --config farm/net.config)
+    (expect_refusal 'LOCAL_V4 "near" is no IPv4 address' \
+        env NETIF=eth1 LOCAL_V4=near devmemtcp validate)
+}
+
+test_validate_wrong_usage() {
+    local arguments
+    for arguments in 'eth1 --remote peer' 'eth1 --remote netns:../x' 'eth1 --remote ssh:-oProxy' \
+        'eth1 --remote netns:peer --peer 192.0.2.2' 'eth1 --filter nothing' ''; do
+        read -ra words <<<"$arguments"
+        status=0
+        devmemtcp validate "${words[@]}" >out 2>messages || status=$?
+        expect_equal "exit status of '$arguments'" 64 "$status"
+        [[ ! -s out ]] || fail "'$arguments' printed $(cat out)"
+    done
+    status=0
+    devmemtcp validate eth9 >out 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'find interface eth9'
+    [[ ! -s out ]] || fail "it printed $(cat out)"
+    status=0
+    devmemtcp validate eth1 --remote netns:nowhere >out 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'open /run/netns/nowhere: No such file or directory'
+    expect_equal 'lines of the list' "$(devmemtcp validate --list --json | jq '.cases | length')" \
+        "$(devmemtcp validate --list | wc -l)"
+}
+
+# An ssh and an scp that lead to the namespace, as the real ones lead to a host.
+make_ssh() {
+    mkdir bin
+    cat >bin/ssh <<'END'
+#!/bin/bash
+while [[ $1 != -- ]]; do shift; done
+[[ $2 == farhost ]] || { echo "no host $2" >&2; exit 255; }
+exec ip netns exec peer sh -c "$3"
+END
+    cat >bin/scp <<'END'
+#!/bin/bash
+while [[ $1 != -- ]]; do shift; done
+exec cat "$2" >"${3#farhost:}"
+END
+    chmod +x bin/ssh bin/scp
+    PATH=$PWD/bin:$PATH
+}
+
+test_validate_over_ssh() {
+    make_ssh
+    validate --remote ssh:farhost --filter receive-ipv4.segments-of-4097 \
+        send-ipv4.segments-of-4097 flows.several-connections
+    expect_equal "exit status ($(cat out messages))" 0 "$status"
+    expect_line out '# Totals: pass:3 fail:0'
+    [[ -z $(compgen -G '/tmp/devmemtcp.*') ]] || fail "left behind: $(compgen -G '/tmp/devmemtcp.*')"
+    validate --remote ssh:nohost
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'no host nohost'
+    expect_line messages 'ssh must work without being asked anything'
+    # One that copies nothing leaves a file that cannot be run.
+    printf '#!/bin/sh\nexit 0\n' >bin/scp
+    validate --remote ssh:farhost
+    expect_equal 'exit status' 1 "$status"
+    [[ -z $(compgen -G '/tmp/devmemtcp.*') ]] || fail "left behind: $(compgen -G '/tmp/devmemtcp.*')"
+}
+
+# A far end that only sends back what it gets: ours, and one that knows nothing of device memory.
+test_validate_with_an_echoing_peer() {
+    in_peer devmemtcp serve --listen "$far4:5201" --duplex echo --keep-open --discard \
+        >served 2>told &
+    local echoing=$!
+    await_far_listener 5201
+    validate --peer "$far4" --filter 'receive-*' 'send-*'
+    kill "$echoing"
+    wait "$echoing" || true
+    expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
+    expect_line out 'ok 1 segments-of-1 # SKIP'
+    in_peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
+    echoing=$!
+    await_far_listener 5202
+    validate --peer "[$far6]:5202" --filter '*.segments-of-100' '*.segments-of-65536'
+    kill "$echoing"
+    wait "$echoing" || true
+    expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
+}
+
+# Killed where it stands, and mended.
+test_validate_killed_is_mended() {
+    local before number killed=0
+    before=$(nic_settings eth1)
+    for number in 3 40 75 90; do
+        devmemtcp validate eth1 --remote netns:peer >out 2>messages &
+        local pid=$!
+        until (($(grep -c '^  \(not \)\?ok' out) >= number)); do
+            kill -0 "$pid" || fail "it ended: $(tail -n 3 out) $(cat messages)"
+            read -r -t 0.02 <> <(:) || true
+        done
+        kill -KILL "$pid"
+        wait "$pid" || killed=$((killed + 1))
+        devmemtcp steer restore eth1 >restored
+        expect_equal 'settings' "$before" "$(nic_settings eth1)"
+    done
+    expect_equal killed 4 "$killed"
+    # The far end has gone with it.
+    until ! pgrep -x devmemtcp >left; do read -r -t 0.05 <> <(:) || true; done
+}
+
+test_validate_ended_by_a_signal() {
+    local before
+    before=$(nic_settings eth1)
+    devmemtcp validate eth1 --remote netns:peer >out 2>messages &
+    local pid=$!
+    until grep -q 'receive-calls' out; do read -r -t 0.02 <> <(:) || true; done
+    kill -TERM "$pid"
+    status=0
+    wait "$pid" || status=$?
+    expect_equal 'exit status' 143 "$status"
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
+# mutate END KNOB VALUE FILTER TEXT: with the knob turned, a case fails and names the trouble.
+mutate() {
+    local end=$1 knob=$2 value=$3 filter=$4 text=$5 line
+    echo "$value" >"$knobs/$end/$knob"
+    read -ra words <<<"$filter"
+    validate --remote netns:peer --filter "${words[@]}"
+    cp out "out.$knob"
+    echo 0 >"$knobs/$end/$knob"
+    devmemtcp steer restore eth1 >restored
+    line=$(grep -F -m 1 -- "$text" out) || fail "$knob: no '$text' in: $(cat out messages)"
+    expect_equal "exit status with $knob" 1 "$status"
+    line=${line#  \# }
+    printf '# | %s %s=%s | %s |\n' "$end" "$knob" "$value" "${line/: / | }"
+}
+
+test_validate_finds_wrong_payload() {
+    mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'which must be'
+    mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the far end byte'
+    mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'which must be'
+    mutate w0a lose_linear_nth 2 'receive-ipv4.segments-of-4096' 'which must be'
+    mutate w0a reuse_nth 1 'tokens.unique' 'handed out twice'
+    mutate w0a drop_nth 1 'receive-ipv4.segments-of-1448' 'nothing came for 5.0 s'
+}
+
+test_validate_finds_payload_in_the_wrong_place() {
+    mutate w0a unsplit_nth 3 'receive-ipv4.segments-of-8948' 'came in ordinary memory'
+    mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'left beside their headers'
+    mutate w0a ignore_hds_thresh 1 'receive-ipv4.segments-of-8' 'came in ordinary memory'
+    mutate w0a wrong_queue_nth 1 'receive-ipv4.segments-of-536' 'came in ordinary memory'
+    mutate w0a ignore_rule_insert 9 'receive-ipv4.segments-of-536' 'reading it back shows otherwise'
+    mutate w0a ignore_rss_set 9 'flows.rss-context' 'reading it back shows otherwise'
+}
+
+test_validate_finds_refusals_and_leaks() {
+    reserve_huge_pages
+    mutate w0a forget_hds_thresh 1 'bind.hds-thresh-not-zero' 'the request was accepted'
+    /lab/programs/hds-thresh eth1 256
+    mutate w0a ignore_provider 1 'bind.good' 'No data available'
+    mutate w0a ignore_page_size 1 'large-pages.segments-of-100' 'Argument list too long'
+    mutate w0a fail_queue_start 9 'bind.good' 'Input/output error'
+    mutate w0a fail_queue_alloc 9 'traffic.restart-beside' 'Cannot allocate memory'
+    mutate w0a fail_rss_set 9 'bind.good' 'set the RSS table'
+    mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not give them back'
+    mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never completed'
+    mutate w0a fail_rule_delete 9 'receive-ipv4.segments-of-536 afterwards' 'flow rule 0 is left'
+    free_huge_pages
+}
