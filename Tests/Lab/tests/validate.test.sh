@@ -135,7 +135,8 @@ test_validate_over_ssh() {
 
 # A far end that only sends back what it gets: ours, and one that knows nothing of device memory.
 test_validate_with_an_echoing_peer() {
-    in_peer devmemtcp serve --listen "$far4:5201" --duplex echo --keep-open --discard \
+    # Not in_peer: what is killed must be the command itself, which puts its NIC's settings back.
+    ip netns exec peer devmemtcp serve --listen "$far4:5201" --duplex echo --keep-open --discard \
         >served 2>told &
     local echoing=$!
     await_far_listener 5201
@@ -144,7 +145,8 @@ test_validate_with_an_echoing_peer() {
     wait "$echoing" || true
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
     expect_line out 'ok 1 segments-of-1 # SKIP'
-    in_peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
+    [[ -z $(compgen -G '/run/devmemtcp/*.journal') ]] || fail 'a journal is left'
+    ip netns exec peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
     echoing=$!
     await_far_listener 5202
     validate --peer "[$far6]:5202" --filter '*.segments-of-100' '*.segments-of-65536'
