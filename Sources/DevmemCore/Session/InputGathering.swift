@@ -1,3 +1,5 @@
+import Glibc
+
 /// How long it pays to let a stream's input gather before it is sent: each read and each send costs
 /// much that does not depend on its length. Pure; times are nanoseconds of one clock.
 struct InputGathering: Equatable, Sendable {
@@ -43,4 +45,11 @@ struct InputGathering: Equatable, Sendable {
         guard time.high < expected else { return Self.limit }
         return min(Self.limit, expected.dividingFullWidth(time).quotient)
     }
+}
+
+/// Nanoseconds of the clock that is never set.
+func monotonicTime() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -40,20 +40,26 @@ struct PayloadReceiver: ~Copyable {
         consumer: inout PayloadConsumer, idleLimit: Int32, stop: borrowing StopSignal,
         progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
+        var gathering = ReceiveGathering(memory: memory.size)
         while true {
             switch try take(from: connection, memory: memory, consumer: &consumer, stop: stop) {
             case .end: return .peerClosed
             case .stopped(let signal): return .stopped(by: signal)
-            case .bytes:
+            case .bytes(let count):
+                gathering.took(count)
                 progress(counts.bytes)
                 if counts.receiveCalls % Self.callsPerLook == 0, let signal = stop.pending() {
                     return .stopped(by: signal)
                 }
             case .nothing:
+                let limit = try gathering.prepare(connection)
                 let wait = try stop.wait(
-                    for: connection.rawValue, events: Int32(POLLIN), milliseconds: idleLimit)
+                    for: connection.rawValue, events: Int32(POLLIN),
+                    milliseconds: limit ?? idleLimit)
                 if case .stopped(let signal) = wait { return .stopped(by: signal) }
-                if wait == .timeout { throw idleError(connection.peer, idleLimit) }
+                if wait == .timeout && limit == nil {
+                    throw idleError(connection.peer, idleLimit)
+                }
             }
         }
     }

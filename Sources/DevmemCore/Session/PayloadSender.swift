@@ -306,10 +306,3 @@ private func wait(
         return cdm_ppoll(first, 3, &time)
     }
 }
-
-/// Nanoseconds of the clock that is never set.
-private func monotonicTime() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-}

@@ -59,6 +59,23 @@ public struct Connection: ~Copyable, Sendable {
         throw explained(DevmemError(.system, call: "receive from \(peer)", errno: error))
     }
 
+    /// Bytes that may wait in the kernel to be received (SO_RCVBUF of socket(7)).
+    var receiveBufferSize: Int {
+        var size: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let result = getsockopt(rawValue, SOL_SOCKET, SO_RCVBUF, &size, &length)
+        return result == 0 ? Int(size) : 0
+    }
+
+    /// Has poll(2) call the connection readable only from so many bytes on, or at the end of the
+    /// stream (SO_RCVLOWAT; `tcp_set_rcvlowat` of net/ipv4/tcp.c). Receiving takes fewer as well.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    func wake(at bytes: Int) throws(DevmemError) {
+        try setOption(
+            socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: bytes), "set SO_RCVLOWAT to \(bytes)")
+    }
+
     /// Gives fragments back to the NIC and empties the batch.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
