@@ -237,12 +237,13 @@ test_dropin_finds_one_wrong_bit() {
     start_program -l -f eth1 -s "$near4" -p "$port" -v 7
     await_listen "$port"
     pattern 16777216 >sent
-    # Byte 12345678 is a 1 (1 + 12345678 % 7), and \021 differs from it by one bit.
-    printf '\021' | dd of=sent bs=1 seek=$((12345678 / 7 * 7)) conv=notrunc status=none
+    # A period's first byte is a 1, and \021 differs from it by one bit.
+    local offset=$((1763668 * 7))
+    printf '\021' | dd of=sent bs=1 seek="$offset" conv=notrunc status=none
     send_bound "$far4" "$near4" "$port" <sent
     end_program
     expect_equal 'exit status' 1 "$status"
-    expect_line messages "payload is wrong from offset $((12345678 / 7 * 7)): found 17, expected 1"
+    expect_line messages "payload is wrong from offset $offset: found 17, expected 1"
     expect_line messages '1 of 16777216 bytes wrong'
     [[ ! -s out ]] || fail "it wrote $(cat out)"
 }
