@@ -60,7 +60,7 @@ import Testing
     }
 }
 
-@Suite struct UnnamedQueueTests {
+@Suite struct SendPieceTests {
     @Test func piecesCoverAStretchInOrder() {
         let stretch = SendRing.Stretch(offset: 100, count: 10)
         #expect(

@@ -11,7 +11,6 @@ program=$dropin
 place=()
 # The harness's limits are of real machines; an emulated one on a busy host is so many times slower.
 readonly patience=${patience:-4}
-readonly guest6=2001:db8:9::2:2 guest_queue=7
 
 link_dropin() {
     mkdir -p "${dropin%/*}"
@@ -237,12 +236,13 @@ test_dropin_finds_one_wrong_bit() {
     start_program -l -f eth1 -s "$near4" -p "$port" -v 7
     await_listen "$port"
     pattern 16777216 >sent
-    # Byte 12345678 is a 1 (1 + 12345678 % 7), and \021 differs from it by one bit.
-    printf '\021' | dd of=sent bs=1 seek=$((12345678 / 7 * 7)) conv=notrunc status=none
+    # A period's first byte is a 1, and \021 differs from it by one bit.
+    local offset=$((1763668 * 7))
+    printf '\021' | dd of=sent bs=1 seek="$offset" conv=notrunc status=none
     send_bound "$far4" "$near4" "$port" <sent
     end_program
     expect_equal 'exit status' 1 "$status"
-    expect_line messages "payload is wrong from offset $((12345678 / 7 * 7)): found 17, expected 1"
+    expect_line messages "payload is wrong from offset $offset: found 17, expected 1"
     expect_line messages '1 of 16777216 bytes wrong'
     [[ ! -s out ]] || fail "it wrote $(cat out)"
 }
@@ -345,202 +345,4 @@ test_dropin_client_ends_when_all_is_acknowledged() {
     expect_line messages 'sent 5 bytes from device memory'
     pkill -KILL -x socat
     wait "$listener" || true
-}
-
-# make_guest [userns]: a container's network: one end of a netkit pair in a namespace, with a queue
-# of eth1 leased to it, all settings made for it by others. $place runs something there.
-#
-# The harness redirects what leaves the container to the NIC before the host's stack sees it, by a
-# program that finds the neighbour; here the container takes the far end for its neighbour.
-make_guest() {
-    trap remove_guest EXIT
-    modprobe -a sch_ingress cls_flower act_mirred
-    ip link add nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
-    ip link set nk_host address "$(in_peer cat /sys/class/net/eth1/address)"
-    /lab/programs/queue-lease nk_guest eth1 "$guest_queue"
-    if [[ ${1:-} == userns ]]; then
-        unshare --user --net --map-root-user sleep infinity &
-        holder=$!
-        until [[ $(readlink "/proc/$holder/ns/user") != $(readlink /proc/self/ns/user) ]]; do kill -0 "$holder"; done
-        place=(nsenter --user="/proc/$holder/ns/user" --net="/proc/$holder/ns/net" --setuid=0 --setgid=0 --)
-        # The mapping comes after the namespace.
-        until [[ -n $(<"/proc/$holder/uid_map") ]]; do kill -0 "$holder"; done
-        ip link set nk_guest netns "$holder"
-    else
-        ip netns add guest
-        place=(ip netns exec guest)
-        ip link set nk_guest netns guest
-    fi
-    ip link set nk_host up
-    ip address add fe80::1/64 dev nk_host nodad
-    "${place[@]}" ip -6 -batch - <<END
-link set lo up
-link set nk_guest up
-address add fe80::2/64 dev nk_guest nodad
-address add $guest6/64 dev nk_guest nodad
-route add default via fe80::1 dev nk_guest
-END
-    ip -6 route add "$guest6/128" via fe80::2 dev nk_host
-    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
-    in_peer ip -6 route add "$guest6/128" via "$near6"
-    tc qdisc add dev nk_host clsact
-    tc filter add dev nk_host ingress protocol ipv6 flower ip_proto tcp \
-        action mirred egress redirect dev eth1
-    ethtool -G eth1 tcp-data-split on
-    /lab/programs/hds-thresh eth1 0
-    ethtool -X eth1 equal "$guest_queue"
-}
-
-remove_guest() {
-    ip link delete nk_host || true
-    ip netns delete guest 2>/dev/null || true
-    if [[ -n ${holder:-} ]]; then kill "$holder" || true; fi
-    echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
-    in_peer ip -6 route delete "$guest6/128" || true
-    local rule
-    for rule in $(ethtool -n eth1 | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
-    ethtool -X eth1 default || true
-    /lab/programs/hds-thresh eth1 256 || true
-    ethtool -G eth1 tcp-data-split auto || true
-}
-
-# guest_receive ...: as receive, with the flow rule that the harness makes.
-guest_receive() {
-    next_port
-    ethtool -N eth1 flow-type tcp6 dst-port "$port" action "$guest_queue" >rule
-    receive_at_port "$1" "$2" "$far6" "$guest6" -f nk_guest -t 1 -q 1 -n "${@:3}"
-    ethtool -N eth1 delete "$(sed -n 's/.*ID //p' rule)"
-}
-
-guest_receive_ok() {
-    guest_receive "$@"
-    ((status == 0)) || fail "guest_receive $*: it ended with $status: $(tail -n 5 messages)"
-}
-
-# everything_in_a_guest: what the harness does there; afterwards nothing has written a journal.
-everything_in_a_guest() {
-    local before size
-    before=$(nic_settings eth1)
-    guest_receive_ok 1024 0 -v 7
-    expect_equal 'output' 'Validated buffer: 1024 bytes' "$(cat out)"
-    expect_line messages 'received 1024 bytes, 1024 in device memory of queues 1,'
-    for size in 1 64 1024 8192; do guest_receive_ok "$size" "$size" -L; done
-    transmit_ok "$far6" -f nk_guest -t 0 -q 1 -n
-    transmit_ok "$far6" -f nk_guest -t 0 -q 1 -n -z 3
-    expect_equal 'settings of the NIC' "$before" "$(nic_settings eth1)"
-    [[ -z $(compgen -G '/run/devmemtcp/*') ]] || fail "there is $(ls /run/devmemtcp)"
-}
-
-test_dropin_in_a_container() {
-    link_dropin
-    rm -rf /run/devmemtcp
-    make_guest
-    everything_in_a_guest
-    reserve_huge_pages
-    trap 'remove_guest; echo 0 >/proc/sys/vm/nr_hugepages' EXIT
-    local size
-    for size in 1024 16384 65536; do guest_receive_ok "$size" 0 -v 7 -b 16384; done
-}
-
-test_dropin_in_a_user_namespace() {
-    link_dropin
-    rm -rf /run/devmemtcp
-    make_guest userns
-    everything_in_a_guest
-}
-
-# expect_dropin_refusal TEXT OPTION...: status 1 and one line.
-expect_dropin_refusal() {
-    local text=$1
-    shift
-    expect_refusal "$text" "$dropin" "$@"
-}
-
-test_dropin_wrong_turns() {
-    link_dropin
-    local server4=(-l -f eth1 -s "$near4" -p 5299)
-    expect_dropin_refusal 'no interface is named (give one with -f)'
-    expect_dropin_refusal 'find interface eth9: No such device' -f eth9
-    expect_dropin_refusal 'find interface eth9: No such device' -l -f eth9 -s "$near4" -p 5299
-    expect_dropin_refusal 'option -x: there is none of that name' -f eth1 -x
-    expect_dropin_refusal 'option -s: it needs a value' -f eth1 -s
-    expect_dropin_refusal 'argument "more": only options are taken' -f eth1 more
-    expect_dropin_refusal '-p "x": it takes a number from 1 to 65535' -f eth1 -p x
-    expect_dropin_refusal '-b "16k": it takes a number' -f eth1 -b 16k
-    expect_dropin_refusal 'no port is named (give one with -p)' -l -f eth1 -s "$near4"
-    expect_dropin_refusal 'no address is named' -l -f eth1 -c "$far4" -p 5299
-    expect_dropin_refusal '-t and -q go together' "${server4[@]}" -t 3
-    expect_dropin_refusal 'the selftest changes settings of eth1' -f eth1 -n
-    expect_dropin_refusal 'look up 192.0.2.300:5299' -l -f eth1 -s 192.0.2.300 -p 5299
-    expect_dropin_refusal 'Cannot assign requested address' -l -f eth1 -s 198.51.100.77 -p 5299
-    expect_dropin_refusal 'one address is IPv4, the other IPv6' "${server4[@]}" -c "$far6"
-    expect_dropin_refusal 'no receive queue 8; there are 0-7' "${server4[@]}" -t 8 -q 1
-    expect_dropin_refusal 'no queue of 0-7 would be left' "${server4[@]}" -t 0 -q 8
-    expect_dropin_refusal 'nobody listens there' -f eth1 -s "$far4" -p 5299
-    expect_refusal 'run as root or with CAP_NET_ADMIN' \
-        setpriv --bounding-set=-net_admin "$dropin" "${server4[@]}"
-}
-
-test_dropin_busy_queue() {
-    link_dropin
-    with_peers
-    launch "$ncdevmem" -l -f eth1 -s "$near4" -p 5298 -t 7 -q 1
-    await_message 'Waiting or connection on' || fail "it ended: $(cat messages)"
-    drain_messages
-    local holder=$server holder_drain=$drain
-    expect_dropin_refusal 'queue 7 is bound to dma-buf' -l -f eth1 -s "$near4" -p 5299
-    expect_dropin_refusal 'designated queue already memory provider bound' \
-        -l -f eth1 -s "$near4" -p 5299 -n -t 7 -q 1
-    echo data | send_bound "$far4" "$near4" 5298
-    server=$holder drain=$holder_drain
-    end_serve
-    expect_equal 'exit status of the holder' 0 "$status"
-    start_serve --listen "$near4:5298" --discard
-    expect_dropin_refusal "it is in use by devmemtcp, pid $server" -l -f eth1 -s "$near4" -p 5299
-    kill -INT "$server"
-    end_serve
-}
-
-# kill_while_listening SIGNAL: sets $status.
-kill_while_listening() {
-    next_port
-    # A shell's background jobs ignore SIGINT otherwise.
-    env --default-signal=INT "$dropin" -l -f eth1 -s "$near4" -p "$port" >out 2>messages &
-    server=$!
-    await_listen "$port"
-    kill "-$1" "$server"
-    status=0
-    wait "$server" || status=$?
-}
-
-# The runner looks at the settings after the test.
-test_dropin_signals() {
-    link_dropin
-    local before
-    before=$(nic_settings eth1)
-    kill_while_listening INT
-    expect_equal 'exit status' 130 "$status"
-    expect_equal 'settings' "$before" "$(nic_settings eth1)"
-    kill_while_listening KILL
-    expect_equal 'exit status' 137 "$status"
-    [[ $(nic_settings eth1) != "$before" ]] || fail 'the NIC was not steered'
-    devmemtcp steer restore eth1 >out
-    expect_line out 'ncdevmem'
-}
-
-# A death at any moment of the selftest, also while nobody asks for header split, is mended.
-test_dropin_killed_selftest() {
-    link_dropin
-    local before moment deaths=0
-    before=$(nic_settings eth1)
-    for moment in 3 7 11 15 19 23; do
-        status=0
-        strace -f -o trace -e trace=fsync -e inject="fsync:signal=KILL:when=$moment" \
-            "$dropin" -f eth1 >out 2>messages || status=$?
-        devmemtcp steer restore --all >restored
-        expect_equal "settings after call $moment" "$before" "$(nic_settings eth1)"
-        ((status == 137)) || break
-        deaths=$((deaths + 1))
-    done
-    ((deaths >= 4)) || fail "it died only $deaths times"
 }

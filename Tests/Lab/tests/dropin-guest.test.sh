@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# The drop-in where the kernel's test harness runs it in a container: in a network namespace, or a user
+# namespace, with a queue of the NIC leased to it. Its helpers are in dropin.test.sh.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly guest6=2001:db8:9::2:2 guest_queue=7
+
+# make_guest [userns]: a container's network: one end of a netkit pair in a namespace, with a queue
+# of eth1 leased to it, all settings made for it by others. $place runs something there.
+#
+# The harness redirects what leaves the container to the NIC before the host's stack sees it, by a
+# program that finds the neighbour; here the container takes the far end for its neighbour.
+make_guest() {
+    trap remove_guest EXIT
+    modprobe -a sch_ingress cls_flower act_mirred
+    ip link add nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
+    ip link set nk_host address "$(in_peer cat /sys/class/net/eth1/address)"
+    /lab/programs/queue-lease nk_guest eth1 "$guest_queue"
+    if [[ ${1:-} == userns ]]; then
+        unshare --user --net --map-root-user sleep infinity &
+        holder=$!
+        until [[ $(readlink "/proc/$holder/ns/user") != $(readlink /proc/self/ns/user) ]]; do kill -0 "$holder"; done
+        place=(nsenter --user="/proc/$holder/ns/user" --net="/proc/$holder/ns/net" --setuid=0 --setgid=0 --)
+        # The mapping comes after the namespace.
+        until [[ -n $(<"/proc/$holder/uid_map") ]]; do kill -0 "$holder"; done
+        ip link set nk_guest netns "$holder"
+    else
+        ip netns add guest
+        place=(ip netns exec guest)
+        ip link set nk_guest netns guest
+    fi
+    ip link set nk_host up
+    ip address add fe80::1/64 dev nk_host nodad
+    "${place[@]}" ip -6 -batch - <<END
+link set lo up
+link set nk_guest up
+address add fe80::2/64 dev nk_guest nodad
+address add $guest6/64 dev nk_guest nodad
+route add default via fe80::1 dev nk_guest
+END
+    ip -6 route add "$guest6/128" via fe80::2 dev nk_host
+    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+    in_peer ip -6 route add "$guest6/128" via "$near6"
+    tc qdisc add dev nk_host clsact
+    tc filter add dev nk_host ingress protocol ipv6 flower ip_proto tcp \
+        action mirred egress redirect dev eth1
+    ethtool -G eth1 tcp-data-split on
+    /lab/programs/hds-thresh eth1 0
+    ethtool -X eth1 equal "$guest_queue"
+}
+
+remove_guest() {
+    ip link delete nk_host || true
+    ip netns delete guest 2>/dev/null || true
+    if [[ -n ${holder:-} ]]; then kill "$holder" || true; fi
+    echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
+    in_peer ip -6 route delete "$guest6/128" || true
+    local rule
+    for rule in $(ethtool -n eth1 | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
+    ethtool -X eth1 default || true
+    /lab/programs/hds-thresh eth1 256 || true
+    ethtool -G eth1 tcp-data-split auto || true
+}
+
+# guest_receive ...: as receive, with the flow rule that the harness makes.
+guest_receive() {
+    next_port
+    ethtool -N eth1 flow-type tcp6 dst-port "$port" action "$guest_queue" >rule
+    receive_at_port "$1" "$2" "$far6" "$guest6" -f nk_guest -t 1 -q 1 -n "${@:3}"
+    ethtool -N eth1 delete "$(sed -n 's/.*ID //p' rule)"
+}
+
+guest_receive_ok() {
+    guest_receive "$@"
+    ((status == 0)) || fail "guest_receive $*: it ended with $status: $(tail -n 5 messages)"
+}
+
+# everything_in_a_guest: what the harness does there; afterwards nothing has written a journal.
+everything_in_a_guest() {
+    local before size
+    before=$(nic_settings eth1)
+    guest_receive_ok 1024 0 -v 7
+    expect_equal 'output' 'Validated buffer: 1024 bytes' "$(cat out)"
+    expect_line messages 'received 1024 bytes, 1024 in device memory of queues 1,'
+    for size in 1 64 1024 8192; do guest_receive_ok "$size" "$size" -L; done
+    transmit_ok "$far6" -f nk_guest -t 0 -q 1 -n
+    transmit_ok "$far6" -f nk_guest -t 0 -q 1 -n -z 3
+    expect_equal 'settings of the NIC' "$before" "$(nic_settings eth1)"
+    [[ -z $(compgen -G '/run/devmemtcp/*') ]] || fail "there is $(ls /run/devmemtcp)"
+}
+
+test_dropin_in_a_container() {
+    link_dropin
+    rm -rf /run/devmemtcp
+    make_guest
+    everything_in_a_guest
+    reserve_huge_pages
+    trap 'remove_guest; echo 0 >/proc/sys/vm/nr_hugepages' EXIT
+    local size
+    for size in 1024 16384 65536; do guest_receive_ok "$size" 0 -v 7 -b 16384; done
+}
+
+test_dropin_in_a_user_namespace() {
+    link_dropin
+    rm -rf /run/devmemtcp
+    make_guest userns
+    everything_in_a_guest
+}
