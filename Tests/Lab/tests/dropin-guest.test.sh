@@ -94,8 +94,8 @@ test_dropin_in_a_container() {
     rm -rf /run/devmemtcp
     make_guest
     everything_in_a_guest
-    reserve_huge_pages
-    trap 'remove_guest; echo 0 >/proc/sys/vm/nr_hugepages' EXIT
+    reserve_huge_pages 64
+    trap 'remove_guest; free_huge_pages' EXIT
     local size
     for size in 1024 16384 65536; do guest_receive_ok "$size" 0 -v 7 -b 16384; done
 }

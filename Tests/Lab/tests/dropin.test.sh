@@ -134,15 +134,6 @@ expect_probe_failure() {
     expect_line messages "$text"
 }
 
-reserve_huge_pages() {
-    local file=/proc/sys/vm/nr_hugepages
-    echo 64 >"$file"
-    ((10#$(<"$file") >= 64)) || fail 'there are no huge pages; give the guest more memory'
-    # Expanded now.
-    # shellcheck disable=SC2064
-    trap "echo 0 >$file" EXIT
-}
-
 test_dropin_probe() {
     link_dropin
     probe_ok
@@ -155,7 +146,7 @@ test_dropin_probe() {
 test_dropin_probe_with_large_pages() {
     link_dropin
     expect_probe_failure 'sysctl vm.nr_hugepages=32 reserves as many as this needs' -b 16384
-    reserve_huge_pages
+    reserve_huge_pages 64
     probe_ok -b 16384
     probe_ok -b 0x4000
     expect_probe_failure 'rx-page-size must be a power of 2' -b 16385
@@ -206,7 +197,7 @@ test_dropin_receives_segments_of_all_sizes() {
 
 test_dropin_receives_into_large_pages() {
     link_dropin
-    reserve_huge_pages
+    reserve_huge_pages 64
     local size
     for size in 1024 4096 8192 16384 32768 65536; do
         receive_ok "$size" 0 "$far6" "$near6" -f eth1 -c "$far6" -v 7 -b 16384

@@ -100,3 +100,11 @@ report() { jq -r "$1" out; }
 
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
+
+# reserve_huge_pages COUNT: free_huge_pages, or the end of the test, gives them back.
+reserve_huge_pages() {
+    echo "$1" >/proc/sys/vm/nr_hugepages
+    trap free_huge_pages EXIT
+    (($(</proc/sys/vm/nr_hugepages) >= $1)) || fail "there is no memory for $1 huge pages"
+}
+free_huge_pages() { echo 0 >/proc/sys/vm/nr_hugepages; }

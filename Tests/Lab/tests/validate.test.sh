@@ -2,10 +2,6 @@
 # validate: a NIC that does everything passes, and one that does not is found out.
 # SPDX-License-Identifier: Apache-2.0
 
-# Huge pages for large receive pages; a case more would be skipped without.
-reserve_huge_pages() { echo 16 >/proc/sys/vm/nr_hugepages; }
-free_huge_pages() { echo 0 >/proc/sys/vm/nr_hugepages; }
-
 # validate ARGUMENTS...: runs it on eth1; KTAP goes to ./out, $status is its exit status.
 validate() {
     status=0
@@ -15,7 +11,7 @@ validate() {
 # All cases, and how long they take.
 test_validate_passes_and_skips_nothing() {
     local begun=$EPOCHREALTIME seconds
-    reserve_huge_pages
+    reserve_huge_pages 16
     validate --remote netns:peer
     free_huge_pages
     seconds=$(jq -n "$EPOCHREALTIME - $begun")
@@ -223,7 +219,7 @@ test_validate_finds_payload_in_the_wrong_place() {
 }
 
 test_validate_finds_refusals_and_leaks() {
-    reserve_huge_pages
+    reserve_huge_pages 16
     mutate w0a forget_hds_thresh 1 'bind.hds-thresh-not-zero' 'the request was accepted'
     /lab/programs/hds-thresh eth1 256
     mutate w0a ignore_provider 1 'bind.good' 'No data available'
