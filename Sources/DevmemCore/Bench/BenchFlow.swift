@@ -107,7 +107,9 @@ final class BenchFlow {
     /// Ends what this end sends, as time is up.
     func finishSending() {
         // A request that is under way is still answered.
-        if requestSize == nil { sender?.allowance = sentCounts.bytes }
+        guard requestSize == nil else { return }
+        let position = sentCounts.bytes
+        sender?.allowance = position
     }
 
     /// Gives the connection up.

@@ -90,6 +90,7 @@ public struct BenchReport: Codable, Equatable, Sendable {
                     + "\(first.offset): found \(first.found), expected \(first.expected)"
             }
         }
+        if let failure = near.failure ?? far?.failure { return failure }
         for (name, end) in ends {
             for flow in end.flows {
                 if let failure = flow.failure {
@@ -97,7 +98,7 @@ public struct BenchReport: Codable, Equatable, Sendable {
                 }
             }
         }
-        return near.failure ?? far?.failure
+        return nil
     }
 }
 
