@@ -49,7 +49,8 @@ func liveLine(of sample: BenchSample) -> String {
         fixed(Double(bytes.reduce(0, &+)) / max(sample.seconds, 1e-9) * 8 / 1e9, 3)
     }
     let processor = (sample.user + sample.system) / max(sample.seconds, 1e-9) * 100
-    return "\(fixed(sample.time, 1)) s  in \(rate(sample.received))  out \(rate(sample.sent)) Gbit/s"
+    return
+        "\(fixed(sample.time, 1)) s  in \(rate(sample.received))  out \(rate(sample.sent)) Gbit/s"
         + "  processor \(fixed(processor, 0)) %\n"
 }
 
@@ -59,7 +60,8 @@ func liveLine(of sample: BenchSample) -> String {
 func writeFile(_ path: String, _ text: String) throws(DevmemError) {
     do {
         let file = try FileDescriptor.open(
-            path, .writeOnly, options: [.create, .truncate], permissions: [
+            path, .writeOnly, options: [.create, .truncate],
+            permissions: [
                 .ownerReadWrite, .groupRead, .otherRead,
             ])
         _ = try file.closeAfter { try file.writeAll(Array(text.utf8)) }

@@ -90,7 +90,8 @@ final class BenchCrew: Sendable {
 
     /// Does one thread's work.
     private func carry(
-        _ own: [(number: Int, connection: BenchConnection)], _ plan: BenchPlan, _ role: BenchRole, _ processor: Int?,
+        _ own: [(number: Int, connection: BenchConnection)], _ plan: BenchPlan, _ role: BenchRole,
+        _ processor: Int?,
         _ interface: NetworkInterface, _ bound: BoundReceiveMemory?
     ) {
         var result = BenchWorkerResult()

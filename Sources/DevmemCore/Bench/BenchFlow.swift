@@ -58,7 +58,8 @@ final class BenchFlow {
     ///   - role: this end's part of it.
     ///   - bound: memory to receive into, if it is the device's.
     init(
-        _ number: Int, _ shared: BenchConnection, _ plan: BenchPlan, _ role: BenchRole, bound: BoundReceiveMemory?
+        _ number: Int, _ shared: BenchConnection, _ plan: BenchPlan, _ role: BenchRole,
+        bound: BoundReceiveMemory?
     ) throws(DevmemError) {
         self.number = number
         self.shared = shared

@@ -130,7 +130,8 @@ private struct PlotPanel {
                 decimal(Self.left + point.x / end * Self.width, 1) + ","
                     + decimal(bottom - point.y / limit * Self.height, 1)
             }
-            return "<polyline class=\"\(curve.style)\" points=\"\(points.joined(separator: " "))\"/>"
+            return
+                "<polyline class=\"\(curve.style)\" points=\"\(points.joined(separator: " "))\"/>"
         }
         return lines + legend
     }

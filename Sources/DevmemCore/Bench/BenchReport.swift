@@ -76,7 +76,8 @@ public struct BenchReport: Codable, Equatable, Sendable {
         let bytes = (inbound?.bytes ?? 0) + (outbound?.bytes ?? 0)
         nearCost = BenchCost(of: near, bytes: bytes)
         farCost = far.map { BenchCost(of: $0, bytes: bytes) }
-        failure = Self.failure(near, far) ?? (bytes == 0 ? "no payload came while it measured" : nil)
+        failure =
+            Self.failure(near, far) ?? (bytes == 0 ? "no payload came while it measured" : nil)
         if failure == nil && far == nil { failure = "the far end did not come to tell" }
     }
 

@@ -64,7 +64,8 @@ final class FarEnd {
             }
             if let index = replies.firstIndex(where: isWanted) { return replies.remove(at: index) }
             try stop.wait(
-                for: process.channel.rawValue, events: Int32(POLLIN), milliseconds: Self.patience, call)
+                for: process.channel.rawValue, events: Int32(POLLIN), milliseconds: Self.patience,
+                call)
             guard try reader.fill(from: process.channel.rawValue) else {
                 throw DevmemError(
                     .system, call: call, message: "it ended",
