@@ -31,7 +31,8 @@ public func benchCSV(of report: BenchReport) -> String {
 /// are cut.
 func decimal(_ number: Double, _ decimals: Int) -> String {
     let factor = (0..<decimals).reduce(1.0) { product, _ in product * 10 }
-    let scaled = UInt64(min(max((number * factor).rounded(), 0), 1e18))
+    // Neither comparison holds for what is no number.
+    let scaled = number > 0 ? UInt64(min((number * factor).rounded(), 1e18)) : 0
     guard decimals > 0 else { return "\(scaled)" }
     let unit = UInt64(factor)
     let fraction = String(scaled % unit)

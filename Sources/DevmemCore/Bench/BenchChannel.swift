@@ -8,6 +8,7 @@ final class BenchChannel {
     private let output: Int32
     private let name: String
     private let stop: StopHolder
+    private let advice: String
     private var reader = LineReader()
     /// Whether the other end has said hello; before, there may be the greeting of a login.
     private var isGreeted = false
@@ -17,11 +18,16 @@ final class BenchChannel {
     ///   - input: the descriptor that the other end's words come from; must stay open.
     ///   - output: the descriptor that this end's words go to; must stay open.
     ///   - name: the other end, in words.
+    ///   - advice: what to do if it does not answer at all.
     ///   - stop: signals that end a wait.
-    init(input: Int32, output: Int32, to name: String, stop: StopHolder) {
+    init(
+        input: Int32, output: Int32, to name: String,
+        advice: String = "what it said is above, if it said anything", stop: StopHolder
+    ) {
         self.input = input
         self.output = output
         self.name = name
+        self.advice = advice
         self.stop = stop
     }
 
@@ -90,7 +96,7 @@ final class BenchChannel {
         do throws(DevmemError) {
             message = try receive(seconds: 25, "answer")
         } catch {
-            throw error.advising("is it devmemtcp bench serve, and without another guest?")
+            throw error.advising(advice)
         }
         guard case .hello(let version) = message else { throw unexpected(message) }
         guard version == BenchMessage.version else {

@@ -72,7 +72,8 @@ public func serveBench(
 ///   - namespace: the network namespace to do it in, by the name that ip-netns(8) gives it.
 ///   - removesItself: whether the program's file was put here for this and is to go.
 ///   - logger: is told of each change of the NIC at level debug.
-/// - Throws: `DevmemError` as the benchmark fails.
+/// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered. What fails later is
+///   told to the near end.
 public func runBenchFarEnd(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool, logger: Logger
 ) throws(DevmemError) {
@@ -83,8 +84,13 @@ public func runBenchFarEnd(
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
     let channel = BenchChannel(
         input: input, output: output, to: "the near end", stop: stop)
-    try BenchFarEnd(channel, stop, logger).run(
-        interface: nil, nearAddress: nil, scope: 0, processors: [])
+    do throws(DevmemError) {
+        try BenchFarEnd(channel, stop, logger).run(
+            interface: nil, nearAddress: nil, scope: 0, processors: [])
+    } catch {
+        // The near end has been told, or is gone and wants to know nothing.
+        logger.debug("\(error)")
+    }
 }
 
 /// A blocking socket, but one on which a peer that reads nothing is given up.
@@ -155,18 +161,26 @@ private struct BenchFarEnd {
         let ground = try BenchGround(
             plan, role, on: interface, BenchGround.Choice(queues: .automatic(near.count)),
             flows: near.map { Self.flow(from: $0) }, logger: logger)
+        var report: BenchEndReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
-            try measure(plan, role, near, ground, processors)
+            report = try measure(plan, role, near, ground, processors)
         } catch {
             refusal = error
         }
         do throws(DevmemError) {
             try ground.release()
         } catch {
-            refusal = refusal ?? error
+            // Whoever looks after this host must know, also if the near end is gone.
+            logger.error("\(error)")
+            if report?.failure == nil { report?.failure = error.description }
         }
-        if let refusal { throw refusal }
+        guard var report else {
+            throw refusal ?? DevmemError(.system, call: "run the benchmark")
+        }
+        for flow in report.flows { try channel.tell(.flow(flow)) }
+        report.flows = []
+        try channel.tell(.end(report))
     }
 
     private func choose(
@@ -191,7 +205,7 @@ private struct BenchFarEnd {
     private func measure(
         _ plan: BenchPlan, _ role: BenchRole, _ near: [Endpoint], _ ground: BenchGround,
         _ processors: [Int]
-    ) throws(DevmemError) {
+    ) throws(DevmemError) -> BenchEndReport {
         try channel.tell(.ready)
         let message = try channel.receive(seconds: 120, "be ready")
         guard message == .connect else { throw channel.unexpected(message) }
@@ -224,13 +238,10 @@ private struct BenchFarEnd {
         }
         let session = BenchSession(
             crew, plan, over: channel, ground, needsOther: false, stop: stop)
-        var report = try session.run { sample in
+        return try session.run { sample in
             // A near end that is gone shows in what comes from it.
             try? channel.tell(.interval(sample))
         }
-        for flow in report.flows { try channel.tell(.flow(flow)) }
-        report.flows = []
-        try channel.tell(.end(report))
     }
 }
 

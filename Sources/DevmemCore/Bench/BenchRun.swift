@@ -97,7 +97,8 @@ public func runBench(
         local.address = local.address.unmapped
         let interface = try choose(request.interface, local, control.peer)
         let channel = BenchChannel(
-            input: control.rawValue, output: control.rawValue, to: "\(control.peer)", stop: holder)
+            input: control.rawValue, output: control.rawValue, to: "\(control.peer)",
+            advice: "devmemtcp bench serve must run there, one benchmark at a time", stop: holder)
         try channel.greet()
         let report = try BenchNearEnd(request, interface, local, channel).run(
             "\(control.peer)", holder, started: started, seen: seen, logger: logger)
