@@ -100,3 +100,13 @@ report() { jq -r "$1" out; }
 
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
+
+# What the kernel's ncdevmem leaves behind on the NIC must not meet what runs next.
+reset_nic() {
+    local knob rule
+    for knob in "$knobs"/w0a/*; do [[ $knob == */fail_rule_errno ]] || echo 0 >"$knob"; done
+    for rule in $(ethtool -n eth1 2>/dev/null | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
+    ethtool -X eth1 default
+    /lab/programs/hds-thresh eth1 256
+    ethtool -G eth1 tcp-data-split auto
+} >/dev/null 2>&1
