@@ -69,6 +69,7 @@ final class BenchChannel {
     /// - Parameters:
     ///   - seconds: how long to wait.
     ///   - wanted: what is waited for, in words.
+    /// - Returns: the message.
     /// - Throws: `DevmemError` if none comes, and with the other end's words if it failed.
     func receive(seconds: Int32, _ wanted: String) throws(DevmemError) -> BenchMessage {
         let call = "wait for \(name) to \(wanted)"

@@ -126,6 +126,7 @@ private struct BenchFarEnd {
     ///   - nearAddress: where the near end is; nil to believe what it says.
     ///   - scope: the interface that gives the near end's address its meaning.
     ///   - processors: what to pin threads to, if this end's user says so.
+    /// - Throws: `DevmemError` as the benchmark fails; the near end has been told.
     func run(
         interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int]
     ) throws(DevmemError) {

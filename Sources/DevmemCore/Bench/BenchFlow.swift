@@ -57,6 +57,7 @@ final class BenchFlow {
     ///   - plan: what to do.
     ///   - role: this end's part of it.
     ///   - bound: memory to receive into, if it is the device's.
+    /// - Throws: `DevmemError` if there is no pattern to compare with.
     init(
         _ number: Int, _ shared: BenchConnection, _ plan: BenchPlan, _ role: BenchRole,
         bound: BoundReceiveMemory?

@@ -40,7 +40,13 @@ final class BenchSession {
     /// Times of responses in nanoseconds.
     private(set) var latency: Histogram<UInt64>?
 
-    /// - Parameter needsOther: whether the other end's report is waited for.
+    /// - Parameters:
+    ///   - crew: the threads.
+    ///   - plan: what they do.
+    ///   - channel: the way to the other end.
+    ///   - ground: the NIC.
+    ///   - needsOther: whether the other end's report is waited for.
+    ///   - stop: signals that end it early.
     init(
         _ crew: BenchCrew, _ plan: BenchPlan, over channel: BenchChannel, _ ground: BenchGround,
         needsOther: Bool, stop: StopHolder
@@ -61,6 +67,8 @@ final class BenchSession {
     ///
     /// - Parameter seen: is told what each second brought.
     /// - Returns: what this end did.
+    /// - Throws: `DevmemError` if the kernel does not tell what it counts, or the other end what it
+    ///   did.
     func run(seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
         crew.start(times)
         var report: BenchEndReport?

@@ -166,8 +166,8 @@ test_bench_killed_is_mended_by_restore() {
     expect_equal settings "$before" "$(nic_settings eth1)"
 }
 
-# start_far_end: bench serve at the far end; $server is its pid.
-start_far_end() { start_command in_peer devmemtcp bench serve "$@"; }
+# start_far_end: bench serve at the far end; $server is its pid, not that of a shell with a function.
+start_far_end() { start_command ip netns exec peer devmemtcp bench serve; }
 
 end_far_end() {
     kill -TERM "$server"
