@@ -68,7 +68,6 @@ struct BenchRun: ParsableCommand {
         if remote != nil && interface == nil {
             throw ValidationError("--remote needs --interface.")
         }
-        try load.validate()
     }
 
     func run() throws {

@@ -3,25 +3,6 @@ import Glibc
 import SystemPackage
 import Synchronization
 
-/// A connection on its way to the thread that owns it from then on.
-final class BenchConnection: Sendable {
-    let connection: Connection
-    /// Payload bytes received and sent so far, for whoever wants to see them move.
-    let received = Atomic<UInt64>(0)
-    let sent = Atomic<UInt64>(0)
-
-    init(_ connection: consuming Connection) {
-        self.connection = connection
-    }
-}
-
-/// What a flow has done up to a moment.
-struct BenchMark: Sendable {
-    var received = ReceiveReport.Counts()
-    var sent = BenchSendCounts()
-    var info: ConnectionInfo?
-}
-
 /// One connection of a benchmark. Only the thread that made it touches it.
 final class BenchFlow {
     /// Calls in a row before other flows have their turn.
@@ -251,6 +232,6 @@ final class BenchFlow {
     private func hasSentAll(_ isOver: Bool) -> Bool {
         guard sender != nil else { return peerClosed }
         guard requestSize != nil else { return true }
-        return asks ? isOver && asked == nil : peerClosed
+        return peerClosed || asks && isOver && asked == nil
     }
 }

@@ -21,6 +21,7 @@ final class BenchSession {
     private var moved: [UInt64] = []
     private var countersBefore: [QueueStatistics] = []
     private var isGivenUp = false
+    private var isHopeless = false
     private var failure: String?
     private var pools: [BenchEndReport.Pool] = []
     private var softirq = 0.0
@@ -78,7 +79,15 @@ final class BenchSession {
             }
             if let report, !needsOther || other != nil || !channel.isOpen { return report }
             try look(seen)
-            try giveUpIfDue()
+            giveUpIfDue()
+            if isHopeless {
+                let message = "the other end does not come to its end"
+                guard var told = report else {
+                    throw DevmemError(.system, call: "end the benchmark", message: message)
+                }
+                told.failure = told.failure ?? message
+                return told
+            }
             try wait(isWorking: report == nil)
         }
     }
@@ -98,7 +107,8 @@ final class BenchSession {
         seen(sample)
     }
 
-    private func giveUpIfDue() throws(DevmemError) {
+    /// Gives the flows up when their time has passed; a second time there is no hope.
+    private func giveUpIfDue() {
         let now = ContinuousClock.now
         let bytes = crew.connections.flatMap {
             [$0.received.load(ordering: .relaxed), $0.sent.load(ordering: .relaxed)]
@@ -108,12 +118,7 @@ final class BenchSession {
             lastMove = now
         }
         if let giveUp, now >= giveUp {
-            guard !isGivenUp else {
-                throw DevmemError(
-                    .system, call: "end the benchmark", errno: .timedOut,
-                    message: "the other end does not come to its end")
-            }
-            abandon()
+            if isGivenUp { isHopeless = true } else { abandon() }
         } else if now - lastMove >= Self.patience {
             failure = failure ?? "nothing moved for \(Self.patience.components.seconds) s"
             abandon()
@@ -145,7 +150,11 @@ final class BenchSession {
 
     /// Ends it for a signal; a second one waits for nothing.
     private func end(by signal: Int32) throws(DevmemError) {
-        guard stoppedBy == nil else { return abandon() }
+        guard stoppedBy == nil else {
+            abandon()
+            giveUp = .now + .seconds(1)
+            return
+        }
         stop.note(signal)
         stoppedBy = signal
         finishEarly()

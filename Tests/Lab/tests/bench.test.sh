@@ -93,7 +93,7 @@ test_bench_duplex_of_four_flows_on_two_threads() {
 
 test_bench_over_ipv6_with_tuned_connections() {
     start_far_end
-    devmemtcp bench run "[$far6]" --time 1 --mss 1400 --congestion reno --pace 80M --cpus 0,1 \
+    devmemtcp bench run "$far6" --time 1 --mss 1400 --congestion reno --pace 80M --cpus 0,1 \
         --peer-cpus 1 --threads 2 --flows 2 --message 64K --json >out 2>messages ||
         fail "$(cat messages)"
     # Two flows of 80 Mbit/s each at the most, with some allowance for bursts.
