@@ -33,6 +33,7 @@ const int cdm_SHUT_WR = SHUT_WR;
 const int cdm_IPPROTO_IP = IPPROTO_IP;
 const int cdm_IPPROTO_TCP = IPPROTO_TCP;
 const int cdm_IPPROTO_IPV6 = IPPROTO_IPV6;
+const int cdm_SO_MAX_PACING_RATE = SO_MAX_PACING_RATE;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument)
 {
@@ -93,4 +94,9 @@ int cdm_memfd_create(const char *name, unsigned int flags)
 int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	return accept4(fd, address, length, flags);
+}
+
+int cdm_set_affinity(const void *mask, size_t size)
+{
+	return sched_setaffinity(0, size, mask);
 }

@@ -15,7 +15,7 @@ struct Devmemtcp: ParsableCommand {
         // Each of these names itself: deriving names from types takes half of the start-up time.
         subcommands: [
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
-            QueueCommand.self, Validate.self, RunAs.self, FarEndCommandLine.self,
+            QueueCommand.self, Validate.self, Bench.self, RunAs.self, FarEndCommandLine.self,
         ])
 
     static func main() {

@@ -130,16 +130,25 @@ struct CaseEntry: Encodable {
     }
 }
 
-/// Does at the far end what `validate` asks for; it is started by that.
+/// Does at the far end what `validate`, or `bench`, asks for; it is started by that.
 struct FarEndCommandLine: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "far-end", abstract: "Be the far end of a test.", shouldDisplay: false)
 
     @Option var netns: String?
     @Flag var removeSelf = false
+    @Flag var bench = false
 
     func run() throws {
         do throws(DevmemError) {
+            if bench {
+                let logger = Logger(label: "devmemtcp: far end") {
+                    ErrorLogHandler(name: $0, logLevel: .notice)
+                }
+                return try runBenchFarEnd(
+                    input: STDIN_FILENO, output: STDOUT_FILENO, namespace: netns,
+                    removesItself: removeSelf, logger: logger)
+            }
             try runFarEnd(
                 input: STDIN_FILENO, output: STDOUT_FILENO, namespace: netns,
                 removesItself: removeSelf)

@@ -64,6 +64,7 @@ private func sampleReport(of command: String) throws -> String {
         total.stoppedBy = 15
         return try json(of: ReceiveReport.full) + json(of: total)
     case "connect": return try json(of: TransmitReport.full)
+    case "bench": return try json(of: BenchReport.full)
     case "bind": return try json(of: BindReport.full)
     case "validate":
         var report = ValidationReport(
@@ -221,7 +222,7 @@ private func sampleReport(of command: String) throws -> String {
         for verdict in DoctorCheck.Verdict.allCases { #expect(page.contains(verdict.rawValue)) }
     }
 
-    @Test(arguments: ["serve", "connect", "bind", "queue", "validate"])
+    @Test(arguments: ["serve", "connect", "bind", "queue", "validate", "bench"])
     func manualNamesEveryKeyOfTheReport(
         command: String
     ) throws {

@@ -133,6 +133,7 @@ extern const int cdm_SHUT_WR;
 extern const int cdm_IPPROTO_IP;
 extern const int cdm_IPPROTO_TCP;
 extern const int cdm_IPPROTO_IPV6;
+extern const int cdm_SO_MAX_PACING_RATE;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
@@ -146,4 +147,5 @@ int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);
 int cdm_memfd_create(const char *name, unsigned int flags);
+int cdm_set_affinity(const void *mask, size_t size);
 int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

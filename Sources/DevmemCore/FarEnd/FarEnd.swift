@@ -1,16 +1,13 @@
 import Glibc
 import SystemPackage
 
-/// The far end of a wire: this same program, started there and told what to do. It ends with this
-/// value, and with this process whatever ends that.
+/// The far end of a wire: this same program, started there and told what to do.
 final class FarEnd {
     /// How long the far end may take to answer, in milliseconds.
     private static let patience: Int32 = 25_000
 
-    private let place: FarEndPlace
     private let stop: StopHolder
-    private let channel: Descriptor
-    private var child: ChildProcess?
+    private let process: FarEndProcess
     private var reader = LineReader()
     private var replies: [FarEndReply] = []
     private var lastID = 0
@@ -22,28 +19,14 @@ final class FarEnd {
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
     init(at place: FarEndPlace, stop: StopHolder) throws(DevmemError) {
-        let command = try FarEndCommand(at: place, stop: stop)
-        let (ours, theirs) = try makeChannel()
-        let channel = Descriptor(owning: ours)
-        let other = Descriptor(owning: theirs)
-        let child = try ChildProcess(command.arguments, talkingOver: other.rawValue)
-        self.place = place
+        process = try FarEndProcess(at: place, stop: stop)
         self.stop = stop
-        self.channel = channel
-        self.child = consume child
-        _ = consume other
         do throws(DevmemError) {
             _ = try reply { $0 == .greeting }
         } catch {
-            command.removeFile()
+            process.removeFile()
             throw error
         }
-    }
-
-    deinit {
-        // The end of its input ends it.
-        shutdown(channel.rawValue, Int32(SHUT_RDWR))
-        if let child = child.take() { _ = try? child.wait(milliseconds: 3000) }
     }
 
     /// Asks for something; `result(of:)` tells what came of it.
@@ -51,7 +34,7 @@ final class FarEnd {
         lastID += 1
         var numbered = request
         numbered.id = lastID
-        try writeJSONLine(numbered, to: channel.rawValue)
+        try writeJSONLine(numbered, to: process.channel.rawValue)
         return lastID
     }
 
@@ -59,7 +42,7 @@ final class FarEnd {
     func port(of id: Int) throws(DevmemError) -> UInt16 {
         let reply = try reply { $0.id == id }
         guard let port = reply.listening else {
-            throw DevmemError(.system, call: "listen at \(place)", message: reply.failure)
+            throw DevmemError(.system, call: "listen at \(process.place)", message: reply.failure)
         }
         return port
     }
@@ -72,7 +55,7 @@ final class FarEnd {
     private func reply(
         where isWanted: (FarEndReply) -> Bool
     ) throws(DevmemError) -> FarEndReply {
-        let call = "hear from the far end, \(place)"
+        let call = "hear from the far end, \(process.place)"
         while true {
             while let line = reader.next() {
                 if let reply = LineReader.message(FarEndReply.self, in: line) {
@@ -81,8 +64,9 @@ final class FarEnd {
             }
             if let index = replies.firstIndex(where: isWanted) { return replies.remove(at: index) }
             try stop.wait(
-                for: channel.rawValue, events: Int32(POLLIN), milliseconds: Self.patience, call)
-            guard try reader.fill(from: channel.rawValue) else {
+                for: process.channel.rawValue, events: Int32(POLLIN), milliseconds: Self.patience,
+                call)
+            guard try reader.fill(from: process.channel.rawValue) else {
                 throw DevmemError(
                     .system, call: call, message: "it ended",
                     advice: "what it said is above, if it said anything")

@@ -18,8 +18,7 @@ private let patience: Int32 = 20_000
 public func runFarEnd(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool
 ) throws(DevmemError) {
-    if removesItself { removeOwnFile() }
-    if let namespace { try enter(namespace) }
+    try prepareFarEnd(namespace: namespace, removesItself: removesItself)
     // A near end that is gone shows in what a call returns.
     signal(SIGPIPE, SIG_IGN)
     let writer = ReplyWriter(output)
@@ -32,6 +31,12 @@ public func runFarEnd(
         }
         guard try reader.fill(from: input) else { return }
     }
+}
+
+/// Gets the program ready to be a far end.
+func prepareFarEnd(namespace: String?, removesItself: Bool) throws(DevmemError) {
+    if removesItself { removeOwnFile() }
+    if let namespace { try enter(namespace) }
 }
 
 /// While it runs the kernel keeps its contents. A program that is installed is left alone.

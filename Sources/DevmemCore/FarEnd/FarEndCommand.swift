@@ -19,11 +19,17 @@ struct FarEndCommand {
 
     /// Puts the program there.
     ///
+    /// - Parameters:
+    ///   - place: where.
+    ///   - job: options that say what it does there; words that no shell takes for anything else.
+    ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` of kind `system` if that fails.
-    init(at place: FarEndPlace, stop: StopHolder) throws(DevmemError) {
+    init(
+        at place: FarEndPlace, as job: [String] = [], stop: StopHolder
+    ) throws(DevmemError) {
         switch place {
         case .namespace(let name):
-            arguments = ["/proc/self/exe", Self.name, "--netns", name]
+            arguments = ["/proc/self/exe", Self.name, "--netns", name] + job
             host = nil
             file = nil
         case .host(let host):
@@ -31,7 +37,9 @@ struct FarEndCommand {
             self.host = host
             self.file = file
             arguments = Self.ssh(
-                host, "chmod 700 \(file) && exec \(file) \(Self.name) --remove-self")
+                host,
+                (["chmod 700 \(file) && exec \(file) \(Self.name) --remove-self"] + job)
+                    .joined(separator: " "))
             do throws(DevmemError) {
                 // The child's own /proc/self would lead to scp.
                 let source = "/proc/\(getpid())/exe"

@@ -108,3 +108,13 @@ reserve_huge_pages() {
     (($(</proc/sys/vm/nr_hugepages) >= $1)) || fail "there is no memory for $1 huge pages"
 }
 free_huge_pages() { echo 0 >/proc/sys/vm/nr_hugepages; }
+
+# What the kernel's ncdevmem leaves behind on the NIC must not meet what runs next.
+reset_nic() {
+    local knob rule
+    for knob in "$knobs"/w0a/*; do [[ $knob == */fail_rule_errno ]] || echo 0 >"$knob"; done
+    for rule in $(ethtool -n eth1 2>/dev/null | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
+    ethtool -X eth1 default
+    /lab/programs/hds-thresh eth1 256
+    ethtool -G eth1 tcp-data-split auto
+} >/dev/null 2>&1

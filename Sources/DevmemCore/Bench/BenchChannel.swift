@@ -1,0 +1,117 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// The conversation of the two ends of a benchmark, as one of them sees it.
+final class BenchChannel {
+    private let input: Int32
+    private let output: Int32
+    private let name: String
+    private let stop: StopHolder
+    private let advice: String
+    private var reader = LineReader()
+    /// Whether the other end has said hello; before, there may be the greeting of a login.
+    private var isGreeted = false
+    private(set) var isOpen = true
+
+    /// - Parameters:
+    ///   - input: the descriptor that the other end's words come from; must stay open.
+    ///   - output: the descriptor that this end's words go to; must stay open.
+    ///   - name: the other end, in words.
+    ///   - advice: what to do if it does not answer at all.
+    ///   - stop: signals that end a wait.
+    init(
+        input: Int32, output: Int32, to name: String,
+        advice: String = "what it said is above, if it said anything", stop: StopHolder
+    ) {
+        self.input = input
+        self.output = output
+        self.name = name
+        self.advice = advice
+        self.stop = stop
+    }
+
+    /// The descriptor to poll; nothing comes any more after the end.
+    var rawValue: Int32 { isOpen ? input : -1 }
+
+    /// Tells the other end something.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if it is gone.
+    func tell(_ message: BenchMessage) throws(DevmemError) {
+        try writeJSONLine(message, to: output)
+    }
+
+    /// What has been read and not yet taken; nil if there is none.
+    ///
+    /// - Throws: `DevmemError` of kind `malformed` for what is no message.
+    func next() throws(DevmemError) -> BenchMessage? {
+        while let line = reader.next() {
+            if let message = LineReader.message(BenchMessage.self, in: line) {
+                isGreeted = true
+                return message
+            }
+            guard !isGreeted else {
+                throw DevmemError(
+                    .malformed, call: "listen to \(name)", message: "it says what is no message")
+            }
+        }
+        return nil
+    }
+
+    /// Reads once; nothing more comes if it returns false.
+    func fill() throws(DevmemError) -> Bool {
+        isOpen = try reader.fill(from: input)
+        return isOpen
+    }
+
+    /// Waits for the next message.
+    ///
+    /// - Parameters:
+    ///   - seconds: how long to wait.
+    ///   - wanted: what is waited for, in words.
+    /// - Returns: the message.
+    /// - Throws: `DevmemError` if none comes, and with the other end's words if it failed.
+    func receive(seconds: Int32, _ wanted: String) throws(DevmemError) -> BenchMessage {
+        let call = "wait for \(name) to \(wanted)"
+        while true {
+            if let message = try next() {
+                if case .failure(let text) = message {
+                    throw DevmemError(.system, call: "\(name) cannot \(wanted)", message: text)
+                }
+                return message
+            }
+            try stop.wait(
+                for: input, events: Int32(POLLIN), milliseconds: seconds * 1000, call)
+            guard try fill() else {
+                throw DevmemError(.system, call: call, message: "it is gone")
+            }
+        }
+    }
+
+    /// Exchanges the versions that both ends speak.
+    ///
+    /// - Throws: `DevmemError` of kind `unsupported` if they differ.
+    func greet() throws(DevmemError) {
+        try tell(.hello(version: BenchMessage.version))
+        let message: BenchMessage
+        do throws(DevmemError) {
+            message = try receive(seconds: 25, "answer")
+        } catch {
+            throw error.advising(advice)
+        }
+        guard case .hello(let version) = message else { throw unexpected(message) }
+        guard version == BenchMessage.version else {
+            throw DevmemError(
+                .unsupported, call: "talk to \(name)",
+                message: "it speaks version \(version), this program \(BenchMessage.version)",
+                advice: "run the same devmemtcp at both ends")
+        }
+    }
+
+    /// The error for what is said out of turn.
+    func unexpected(_ message: BenchMessage) -> DevmemError {
+        let word = Mirror(reflecting: message).children.first?.label ?? "\(message)"
+        return DevmemError(
+            .malformed, call: "listen to \(name)", message: "it says \"\(word)\" out of turn")
+    }
+}

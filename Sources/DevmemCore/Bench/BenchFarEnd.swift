@@ -1,0 +1,152 @@
+import Glibc
+import Logging
+import SystemPackage
+
+/// The far end's part of one benchmark.
+struct BenchFarEnd {
+    private let channel: BenchChannel
+    private let stop: StopHolder
+    private let logger: Logger
+
+    init(_ channel: BenchChannel, _ stop: StopHolder, _ logger: Logger) {
+        self.channel = channel
+        self.stop = stop
+        self.logger = logger
+    }
+
+    /// Does as the near end says.
+    ///
+    /// - Parameters:
+    ///   - interface: the only NIC to use, if one is named.
+    ///   - nearAddress: where the near end is; nil to believe what it says.
+    ///   - scope: the interface that gives the near end's address its meaning.
+    ///   - processors: what to pin threads to, if this end's user says so.
+    /// - Throws: `DevmemError` as the benchmark fails; the near end has been told.
+    func run(
+        interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int]
+    ) throws(DevmemError) {
+        do throws(DevmemError) {
+            try channel.greet()
+            let message = try channel.receive(seconds: 60, "say what to do")
+            guard case .plan(let plan, let text, let ports) = message else {
+                throw channel.unexpected(message)
+            }
+            try plan.check()
+            // An address that is only said might be anybody's.
+            guard let address = nearAddress ?? IPAddress(text: text), !ports.isEmpty,
+                ports.count <= plan.flows, !ports.contains(0)
+            else {
+                throw DevmemError(
+                    .invalid, call: "do as the near end says", message: "no address to go to")
+            }
+            let near = ports.map { Endpoint(address: address, port: $0, scope: scope) }
+            try carryOut(
+                plan, near, interface, processors.isEmpty ? plan.farProcessors : processors)
+        } catch {
+            // If nobody listens any more there is nobody to tell.
+            try? channel.tell(.failure(error.description))
+            throw error
+        }
+    }
+
+    private func carryOut(
+        _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: [Int]
+    ) throws(DevmemError) {
+        let role = BenchRole.far(of: plan)
+        let interface = try choose(name, leadingTo: near[0])
+        let ground = try BenchGround(
+            plan, role, on: interface, BenchGround.Choice(queues: .automatic(near.count)),
+            flows: near.map { Self.flow(from: $0) }, logger: logger)
+        var report: BenchEndReport?
+        var refusal: DevmemError?
+        do throws(DevmemError) {
+            report = try measure(plan, role, near, ground, processors)
+        } catch {
+            refusal = error
+        }
+        do throws(DevmemError) {
+            try ground.release()
+        } catch {
+            // Whoever looks after this host must know, also if the near end is gone.
+            logger.error("\(error)")
+            if report?.failure == nil { report?.failure = error.description }
+        }
+        guard var report else {
+            throw refusal ?? DevmemError(.system, call: "run the benchmark")
+        }
+        for flow in report.flows { try channel.tell(.flow(flow)) }
+        report.flows = []
+        try channel.tell(.end(report))
+    }
+
+    private func choose(
+        _ name: String?, leadingTo near: Endpoint
+    ) throws(DevmemError) -> NetworkInterface {
+        let leading = try NetworkInterface(leadingTo: near)
+        guard let name, name != leading.name else { return leading }
+        throw DevmemError(
+            .invalid, call: "reach \(near.address) through \(name)",
+            message: "the route leads through \(leading.name)")
+    }
+
+    /// What comes from a port that the near end listens at.
+    private static func flow(from near: Endpoint) -> SteeringFlow {
+        let address = near.address.unmapped
+        var rule = FlowRule(isIPv6: address.isIPv6)
+        rule.source = address.bytes
+        rule.sourcePort = near.port
+        return SteeringFlow(families: [[rule]])
+    }
+
+    private func measure(
+        _ plan: BenchPlan, _ role: BenchRole, _ near: [Endpoint], _ ground: BenchGround,
+        _ processors: [Int]
+    ) throws(DevmemError) -> BenchEndReport {
+        try channel.tell(.ready)
+        let message = try channel.receive(seconds: 120, "be ready")
+        guard message == .connect else { throw channel.unexpected(message) }
+        var connections: [BenchConnection] = []
+        for flow in 0..<plan.flows {
+            let peer = near[BenchSchedule.port(of: flow, ports: near.count)]
+            let connection = try Connection(to: peer, from: nil, pinnedTo: nil)
+            try stop.wait(
+                for: connection.rawValue, events: Int32(POLLOUT), milliseconds: 20_000,
+                "connect to \(peer)")
+            try connection.finishConnecting()
+            try connection.tune(for: plan)
+            if role.receives == .device && plan.flows > 1 {
+                try connection.limitBuffers(to: plan.memory / UInt64(2 * plan.flows))
+            }
+            connections.append(BenchConnection(connection))
+        }
+        let crew = try BenchCrew(
+            plan, role, connections, processors: processors, on: ground.interface,
+            bound: ground.bound)
+        do throws(DevmemError) {
+            try awaitReady(crew, stop)
+            try channel.tell(
+                .connected(ports: connections.map { $0.connection.local?.port ?? 0 }))
+            let message = try channel.receive(seconds: 120, "begin")
+            guard message == .start else { throw channel.unexpected(message) }
+        } catch {
+            crew.giveUp()
+            throw error
+        }
+        let session = BenchSession(
+            crew, plan, over: channel, ground, needsOther: false, stop: stop)
+        return try session.run { sample in
+            // A near end that is gone shows in what comes from it.
+            try? channel.tell(.interval(sample))
+        }
+    }
+}
+
+/// Waits until all threads of a crew are set up.
+func awaitReady(_ crew: BenchCrew, _ stop: StopHolder) throws(DevmemError) {
+    while try !crew.isReady() {
+        try stop.wait(
+            for: crew.event.rawValue, events: Int32(POLLIN), milliseconds: 60_000,
+            "set up threads")
+        crew.clearEvent()
+    }
+}

@@ -1,0 +1,78 @@
+import Logging
+
+/// What an end of a benchmark takes on its host: the NIC's queues and the memory behind them.
+final class BenchGround {
+    /// What this end's user says of it.
+    struct Choice: Sendable {
+        /// Receive queues to bind.
+        var queues = QueueChoice.automatic(1)
+        /// What makes the dma-buf.
+        var provider = MemoryProvider.udmabuf
+    }
+
+    /// The NIC.
+    let interface: NetworkInterface
+    /// The queues that receive; none if no payload comes to device memory.
+    let queues: [UInt32]
+    /// The memory that payload comes to, if it is the device's.
+    let bound: BoundReceiveMemory?
+    private var binding: ReceiveBinding?
+    private var steering: SteeringTransaction?
+
+    /// Steers flows to queues and binds memory to them, if payload comes to device memory.
+    init(
+        _ plan: BenchPlan, _ role: BenchRole, on interface: NetworkInterface, _ choice: Choice,
+        flows: [SteeringFlow], logger: Logger
+    ) throws(DevmemError) {
+        self.interface = interface
+        guard role.receives == .device else {
+            queues = []
+            bound = nil
+            return
+        }
+        let memory = try DmabufMemory(
+            size: plan.memory, provider: choice.provider,
+            hugePages: plan.pageSize.map { $0 > systemPageSize } ?? false)
+        let steering = try SteeringTransaction(
+            applying: SteeringWish(queues: choice.queues, flows: flows), to: interface,
+            as: "devmemtcp bench", logger: logger)
+        for note in steering.notes { logger.notice("\(interface.name): \(note)") }
+        let taken = steering.queues
+        let binding = try ReceiveBinding(
+            dmabuf: memory.descriptor, interface: interface, queues: taken,
+            pageSize: plan.pageSize)
+        queues = taken
+        bound = BoundReceiveMemory(memory, id: binding.id)
+        self.steering = consume steering
+        self.binding = consume binding
+    }
+
+    /// The page pools that the memory feeds.
+    func pools() throws(DevmemError) -> [BenchEndReport.Pool] {
+        guard let bound else { return [] }
+        return try pagePools().filter { $0.dmabufID == bound.id }.map {
+            BenchEndReport.Pool(
+                id: $0.id, inFlight: $0.inFlight, inFlightBytes: $0.inFlightBytes)
+        }
+    }
+
+    /// Puts everything back; connections must be gone.
+    ///
+    /// - Throws: `DevmemError`, the first setting that could not be put back.
+    func release() throws(DevmemError) {
+        // The kernel lets header split be turned off only when nothing is bound.
+        binding = nil
+        try steering?.restore()
+        steering = nil
+    }
+}
+
+extension QueueChoice {
+    /// How many queues it asks for.
+    var count: Int {
+        switch self {
+        case .list(let queues): queues.count
+        case .last(let count), .automatic(let count): count
+        }
+    }
+}

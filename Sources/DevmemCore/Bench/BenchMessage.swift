@@ -1,0 +1,64 @@
+/// What the two ends of a benchmark tell each other, a line of JSON each.
+enum BenchMessage: Codable, Equatable, Sendable {
+    /// The first line of either end: the version of what follows.
+    case hello(version: Int)
+    /// What to do, and the address and ports that the near end listens at.
+    case plan(BenchPlan, address: String, ports: [UInt16])
+    /// The far end's NIC and memory are set up.
+    case ready
+    /// The far end may connect.
+    case connect
+    /// It has, and its ports are these, flow by flow.
+    case connected(ports: [UInt16])
+    /// Payload may flow.
+    case start
+    /// What an end saw in a second.
+    case interval(BenchSample)
+    /// Nothing new is to be sent.
+    case stop(signal: Int32)
+    /// What a flow did.
+    case flow(BenchFlowReport)
+    /// What the end did; its flows have been told before.
+    case end(BenchEndReport)
+    /// The far end cannot go on.
+    case failure(String)
+
+    /// The version that this program speaks.
+    static let version = 1
+}
+
+/// What an end saw between two looks at its flows.
+public struct BenchSample: Codable, Equatable, Sendable {
+    /// Seconds from the start of measuring to the end of the interval.
+    public var time: Double
+    /// The interval's length in seconds.
+    public var seconds: Double
+    /// Payload bytes received, flow by flow.
+    public var received: [UInt64]
+    /// Payload bytes sent, flow by flow.
+    public var sent: [UInt64]
+    /// Processor time of the process in user mode, in seconds.
+    public var user: Double
+    /// Processor time of the process in the kernel, in seconds.
+    public var system: Double
+    /// Processor time of the whole host in softirqs, in seconds.
+    public var softirq: Double
+
+    private enum CodingKeys: String, CodingKey {
+        case time, seconds, received, sent, user, system, softirq
+    }
+
+    /// Makes a sample from its values.
+    public init(
+        time: Double, seconds: Double, received: [UInt64], sent: [UInt64], user: Double,
+        system: Double, softirq: Double
+    ) {
+        self.time = time
+        self.seconds = seconds
+        self.received = received
+        self.sent = sent
+        self.user = user
+        self.system = system
+        self.softirq = softirq
+    }
+}

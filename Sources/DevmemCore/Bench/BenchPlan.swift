@@ -1,0 +1,137 @@
+/// Which memory the payload of one end and direction lies in.
+public enum BenchMemory: String, Codable, Sendable, CaseIterable {
+    /// A dma-buf bound to the NIC.
+    case device
+    /// Memory as any program has it: plain TCP.
+    case host
+}
+
+/// What both ends of a benchmark do together. The near end sends it to the far end.
+public struct BenchPlan: Codable, Equatable, Sendable {
+    /// One direction of the payload.
+    public struct Direction: Codable, Equatable, Sendable {
+        /// Where the sender has it.
+        public var sender: BenchMemory
+        /// Where the receiver gets it.
+        public var receiver: BenchMemory
+
+        /// Makes a direction from both its ends.
+        public init(sender: BenchMemory, receiver: BenchMemory) {
+            self.sender = sender
+            self.receiver = receiver
+        }
+    }
+
+    /// Payload to the near end, if any goes there.
+    public var inbound: Direction?
+    /// Payload to the far end, if any goes there.
+    public var outbound: Direction?
+    /// Seconds to measure for; nil to send `bytes`.
+    public var seconds: Double?
+    /// Payload bytes of each direction, of all flows together; nil to measure for a time.
+    public var bytes: UInt64?
+    /// Seconds before measuring begins.
+    public var warmUp = 0.0
+    /// TCP connections.
+    public var flows = 1
+    /// Threads of each end that these are spread over.
+    public var threads = 1
+    /// Bytes that one send call takes at most.
+    public var message = 256 << 10
+    /// The largest segment, in bytes; nil for what the route allows.
+    public var segment: Int?
+    /// The congestion control algorithm; nil for the system's.
+    public var congestion: String?
+    /// Bytes a second that each flow sends at most; nil for no bound.
+    public var pace: UInt64?
+    /// Whether receivers compare payload with the pattern that senders send.
+    public var validates = false
+    /// Bytes of a request and of its response; nil for streams.
+    public var requestSize: Int?
+    /// Bytes of the dma-buf that an end receives into.
+    public var memory: UInt64 = 64 << 20
+    /// Bytes of the pieces that NICs fill; nil for a page.
+    public var pageSize: UInt32?
+    /// The far end's processors to pin threads to, one after another; none to pin nothing.
+    public var farProcessors: [Int] = []
+
+    /// A plan without payload.
+    public init() {}
+
+    private enum CodingKeys: String, CodingKey {
+        case inbound, outbound, seconds, bytes, flows, threads, congestion
+        case warmUp = "warm_up_seconds"
+        case message = "message_bytes"
+        case segment = "mss"
+        case pace = "pace_bytes_per_second"
+        case validates = "validate"
+        case requestSize = "request_bytes"
+        case memory = "memory_bytes"
+        case pageSize = "rx_page_bytes"
+        case farProcessors = "far_cpus"
+    }
+
+    /// The most flows, and threads, that a plan has.
+    public static let limits = (flows: 1024, threads: 256)
+
+    /// Refuses what makes no sense or would take a host's memory, wherever it comes from.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` that says what is wrong.
+    public func check() throws(DevmemError) {
+        let tests: [(Bool, String)] = [
+            (inbound != nil || outbound != nil, "no payload goes either way"),
+            ((seconds == nil) != (bytes == nil), "either a time or a number of bytes"),
+            (seconds.map { (0.1...86400).contains($0) } ?? true, "from 0.1 s to a day"),
+            (bytes.map { $0 > 0 && $0 < 1 << 50 } ?? true, "from one byte to a petabyte"),
+            ((0...3600).contains(warmUp), "a warm-up of up to an hour"),
+            (warmUp == 0 || bytes == nil, "a warm-up goes with a time"),
+            ((1...Self.limits.flows).contains(flows), "from 1 to \(Self.limits.flows) flows"),
+            (
+                (1...Self.limits.threads).contains(threads),
+                "from 1 to \(Self.limits.threads) threads"
+            ),
+            ((1...64 << 20).contains(message), "messages from 1 byte to 64M"),
+            (segment.map { (88...65495).contains($0) } ?? true, "an MSS from 88 to 65495"),
+            (congestion.map(Self.isName) ?? true, "no such congestion control"),
+            (pace.map { $0 > 0 } ?? true, "a pace above zero"),
+            (requestSize.map { (1...64 << 20).contains($0) } ?? true, "requests up to 64M"),
+            (requestSize == nil || bytes == nil, "requests and responses go with a time"),
+            (
+                requestSize == nil || inbound != nil && outbound != nil,
+                "requests and responses go both ways"
+            ),
+            ((1 << 16...1 << 40).contains(memory), "from 64K to 1T of memory"),
+            (farProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such processor"),
+        ]
+        guard let wrong = tests.first(where: { !$0.0 }) else { return }
+        throw DevmemError(.invalid, call: "plan a benchmark", message: wrong.1)
+    }
+
+    /// As the kernel's names are (TCP_CA_NAME_MAX of include/net/tcp.h).
+    private static func isName(_ text: String) -> Bool {
+        (1..<16).contains(text.utf8.count)
+            && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+    }
+}
+
+/// What an end does of a plan.
+struct BenchRole: Equatable, Sendable {
+    /// Where payload that comes is put, if some comes.
+    var receives: BenchMemory?
+    /// Where payload that goes is taken from, if some goes.
+    var sends: BenchMemory?
+    /// Whether this end sends the requests.
+    var asks: Bool
+
+    /// The near end's part.
+    static func near(of plan: BenchPlan) -> BenchRole {
+        BenchRole(
+            receives: plan.inbound?.receiver, sends: plan.outbound?.sender, asks: true)
+    }
+
+    /// The far end's part.
+    static func far(of plan: BenchPlan) -> BenchRole {
+        BenchRole(
+            receives: plan.outbound?.receiver, sends: plan.inbound?.sender, asks: false)
+    }
+}

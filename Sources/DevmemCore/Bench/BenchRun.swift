@@ -1,0 +1,136 @@
+import Glibc
+public import Logging
+import SystemPackage
+
+/// What the near end of a benchmark is to do.
+public struct BenchRequest: Sendable {
+    /// Where the far end is.
+    public enum Far: Sendable {
+        /// It is to be started there.
+        case place(FarEndPlace)
+        /// It serves already, at the first of these that answers.
+        case serving([Endpoint])
+    }
+
+    /// The far end.
+    public var far: Far
+    /// The NIC; nil for the one that leads to the far end.
+    public var interface: String?
+    /// What both ends do.
+    public var plan: BenchPlan
+    /// Receive queues of this end for device memory.
+    public var queues: QueueChoice
+    /// What makes this end's dma-buf.
+    public var provider: MemoryProvider
+    /// This end's processors to pin threads to, one after another; none to pin nothing.
+    public var processors: [Int]
+
+    /// Makes a request from its parts.
+    public init(
+        far: Far, interface: String?, plan: BenchPlan, queues: QueueChoice,
+        provider: MemoryProvider = .udmabuf, processors: [Int] = []
+    ) {
+        self.far = far
+        self.interface = interface
+        self.plan = plan
+        self.queues = queues
+        self.provider = provider
+        self.processors = processors
+    }
+}
+
+/// Measures TCP between this end and another.
+///
+/// - Parameters:
+///   - request: what to measure.
+///   - stop: signals that end it early, with a report so far.
+///   - started: called when payload begins to flow, with the NIC's name and the far end.
+///   - seen: called with what this end saw in each second.
+///   - logger: is told of each change of the NIC at level debug.
+/// - Returns: what was measured, also if a signal or a failure cut it short; `failure` tells.
+/// - Throws: `DevmemError` if it could not begin; every setting is back then.
+public func runBench(
+    _ request: BenchRequest, stop: consuming StopSignal, started: (String, String) -> Void,
+    seen: (BenchSample) -> Void, logger: Logger
+) throws(DevmemError) -> BenchReport {
+    try request.plan.check()
+    // What is wrong at this end is told before the other hears of it.
+    if let name = request.interface { _ = try NetworkInterface(named: name) }
+    let holder = StopHolder(stop)
+    switch request.far {
+    case .place(let place):
+        guard let name = request.interface else {
+            throw DevmemError(
+                .invalid, call: "choose an interface",
+                message: "a far end that is to be started does not tell which",
+                advice: "name it with --interface")
+        }
+        let interface = try NetworkInterface(named: name)
+        guard let address = try interface.addresses.first(where: { !$0.isLinkLocal }) else {
+            throw DevmemError(
+                .invalid, call: "listen at \(name)", message: "it has no address",
+                advice: "ip address add gives it one")
+        }
+        let process = try FarEndProcess(
+            at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
+        let number = process.channel.rawValue
+        let channel = BenchChannel(
+            input: number, output: number, to: "the far end, \(place)", stop: holder)
+        do throws(DevmemError) {
+            try channel.greet()
+        } catch {
+            process.removeFile()
+            throw error
+        }
+        let near = BenchNearEnd(request, interface, Endpoint(address: address, port: 0), channel)
+        let report = try near.run(
+            "\(place)", holder, started: started, seen: seen, logger: logger)
+        withExtendedLifetime(process) {}
+        return report
+    case .serving(let endpoints):
+        let control = try connect(to: endpoints, holder)
+        try makeBlocking(control)
+        guard var local = control.local else {
+            throw DevmemError(.system, call: "connect to \(control.peer)", message: "it is gone")
+        }
+        local.port = 0
+        local.address = local.address.unmapped
+        let interface = try choose(request.interface, local, control.peer)
+        let channel = BenchChannel(
+            input: control.rawValue, output: control.rawValue, to: "\(control.peer)",
+            advice: "devmemtcp bench serve must run there, one benchmark at a time", stop: holder)
+        try channel.greet()
+        let report = try BenchNearEnd(request, interface, local, channel).run(
+            "\(control.peer)", holder, started: started, seen: seen, logger: logger)
+        return report
+    }
+}
+
+private func connect(
+    to endpoints: [Endpoint], _ stop: StopHolder
+) throws(DevmemError) -> Connection {
+    var refusal = DevmemError(.invalid, call: "connect", message: "no far end is named")
+    for endpoint in endpoints {
+        do throws(DevmemError) {
+            let connection = try Connection(to: endpoint, from: nil, pinnedTo: nil)
+            try stop.wait(
+                for: connection.rawValue, events: Int32(POLLOUT), milliseconds: 20_000,
+                "connect to \(endpoint)")
+            try connection.finishConnecting()
+            return connection
+        } catch {
+            refusal = error
+        }
+    }
+    throw refusal.advising("devmemtcp bench serve must run there")
+}
+
+private func choose(
+    _ name: String?, _ local: Endpoint, _ peer: Endpoint
+) throws(DevmemError) -> NetworkInterface {
+    let holder = try NetworkInterface(holding: local.address)
+    guard let name, name != holder.name else { return holder }
+    throw DevmemError(
+        .invalid, call: "reach \(peer) through \(name)",
+        message: "the route leads through \(holder.name)")
+}

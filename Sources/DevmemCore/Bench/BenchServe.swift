@@ -1,0 +1,108 @@
+import CDevmem
+import Glibc
+public import Logging
+import SystemPackage
+
+/// What the far end of a benchmark is told by its own user.
+public struct BenchServeRequest: Sendable {
+    /// Where the near end comes to.
+    public var listen: Endpoint
+    /// The only NIC to be used; nil for the one that leads to the near end.
+    public var interface: String?
+    /// The only address that may come; nil for any.
+    public var from: IPAddress?
+    /// Processors to pin threads to, one after another; none to do as the near end says.
+    public var processors: [Int]
+
+    /// Makes a request from its parts.
+    public init(listen: Endpoint, interface: String?, from: IPAddress?, processors: [Int]) {
+        self.listen = listen
+        self.interface = interface
+        self.from = from
+        self.processors = processors
+    }
+}
+
+/// Is the far end of benchmarks, one after another, until a signal comes.
+///
+/// - Parameters:
+///   - request: what to do.
+///   - stop: signals that end it in good order.
+///   - listening: called once it listens, with the address.
+///   - logger: is told of each benchmark, and of what went wrong in it.
+/// - Returns: the signal.
+/// - Throws: `DevmemError` if it cannot listen.
+public func serveBench(
+    _ request: BenchServeRequest, stop: consuming StopSignal, listening: (Endpoint) -> Void,
+    logger: Logger
+) throws(DevmemError) -> Int32 {
+    if let name = request.interface { _ = try NetworkInterface(named: name) }
+    let listener = try Listener(binding: request.listen)
+    try listener.listen()
+    listening(listener.endpoint)
+    let holder = StopHolder(stop)
+    while true {
+        if let signal = holder.pending() { return signal }
+        let wait = try holder.signal.wait(for: listener.rawValue, events: Int32(POLLIN))
+        if case .stopped(let signal) = wait { return signal }
+        guard let connection = try listener.accept() else { continue }
+        let peer = connection.peer.address.unmapped
+        if let from = request.from, from.unmapped != peer { continue }
+        try makeBlocking(connection)
+        logger.notice("benchmark with \(connection.peer)")
+        let channel = BenchChannel(
+            input: connection.rawValue, output: connection.rawValue, to: "\(connection.peer)",
+            stop: holder)
+        do throws(DevmemError) {
+            try BenchFarEnd(channel, holder, logger).run(
+                interface: request.interface, nearAddress: peer, scope: connection.peer.scope,
+                processors: request.processors)
+            logger.notice("benchmark with \(connection.peer) has ended")
+        } catch {
+            logger.error("\(error)")
+        }
+    }
+}
+
+/// Is the far end of the benchmark of whoever started this program, until its input ends.
+///
+/// - Parameters:
+///   - input: the descriptor that the near end's words come from.
+///   - output: the descriptor that this end's words go to.
+///   - namespace: the network namespace to do it in, by the name that ip-netns(8) gives it.
+///   - removesItself: whether the program's file was put here for this and is to go.
+///   - logger: is told of each change of the NIC at level debug.
+/// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered. What fails later is
+///   told to the near end.
+public func runBenchFarEnd(
+    input: Int32, output: Int32, namespace: String?, removesItself: Bool, logger: Logger
+) throws(DevmemError) {
+    // A terminal's Ctrl-C comes to both ends; the near end says what it means.
+    signal(SIGINT, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
+    let stop = StopHolder(try StopSignal([SIGTERM, SIGHUP, SIGQUIT]))
+    try prepareFarEnd(namespace: namespace, removesItself: removesItself)
+    let channel = BenchChannel(
+        input: input, output: output, to: "the near end", stop: stop)
+    do throws(DevmemError) {
+        try BenchFarEnd(channel, stop, logger).run(
+            interface: nil, nearAddress: nil, scope: 0, processors: [])
+    } catch {
+        // The near end has been told, or is gone and wants to know nothing.
+        logger.debug("\(error)")
+    }
+}
+
+/// A blocking socket, but one on which a peer that reads nothing is given up.
+func makeBlocking(_ connection: borrowing Connection) throws(DevmemError) {
+    let call = "talk to \(connection.peer)"
+    let number = connection.rawValue
+    try retrying(call) { cdm_fcntl(number, F_SETFL, 0) }
+    try retrying(call) {
+        withUnsafePointer(to: timeval(tv_sec: 25, tv_usec: 0)) {
+            setsockopt(
+                number, SOL_SOCKET, SO_SNDTIMEO, $0, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+    try connection.sendAtOnce()
+}

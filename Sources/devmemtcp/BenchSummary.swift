@@ -1,0 +1,130 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+extension BenchReport {
+    /// Bytes that were not as they should be, in both directions.
+    var wrongBytes: UInt64 { (inbound?.wrongBytes ?? 0) + (outbound?.wrongBytes ?? 0) }
+}
+
+/// A benchmark for people: one fact a line, and a table of flows if there are several.
+func summary(of report: BenchReport) -> String {
+    var lines: [(String, String)] = [
+        ("near end", text(of: report.near)),
+        ("far end", report.farEnd + (report.far.map { ", " + text(of: $0) } ?? "")),
+        ("load", text(of: report.plan)),
+    ]
+    for (name, direction) in [("in", report.inbound), ("out", report.outbound)] {
+        guard let direction else { continue }
+        lines.append(("payload \(name)", text(of: direction)))
+        lines.append(
+            (
+                "device memory \(name)",
+                "\(direction.deviceBytes) bytes, \(direction.elsewhereBytes) elsewhere, "
+                    + "\(fixed(direction.fragmentsPerCall, 1)) fragments a call"
+            ))
+    }
+    lines.append(("processor near", text(of: report.near, report.nearCost)))
+    if let far = report.far, let cost = report.farCost {
+        lines.append(("processor far", text(of: far, cost)))
+    }
+    lines.append(("calls near", calls(of: report.near)))
+    if let far = report.far { lines.append(("calls far", calls(of: far))) }
+    if let latency = report.latency { lines.append(("latency", text(of: latency))) }
+    if report.plan.validates {
+        lines.append(
+            (
+                "validation",
+                report.wrongBytes == 0
+                    ? "all right" : "\(report.wrongBytes) bytes wrong"
+            ))
+    }
+    if let failure = report.failure { lines.append(("failure", failure)) }
+    return aligned(lines) + flowTable(of: report)
+}
+
+/// What the near end saw in a second, on one line.
+func liveLine(of sample: BenchSample) -> String {
+    func rate(_ bytes: [UInt64]) -> String {
+        fixed(Double(bytes.reduce(0, &+)) / max(sample.seconds, 1e-9) * 8 / 1e9, 3)
+    }
+    let processor = (sample.user + sample.system) / max(sample.seconds, 1e-9) * 100
+    return
+        "\(fixed(sample.time, 1)) s  in \(rate(sample.received))  out \(rate(sample.sent)) Gbit/s"
+        + "  processor \(fixed(processor, 0)) %\n"
+}
+
+/// Writes a text to a file.
+///
+/// - Throws: `DevmemError` of kind `system` if it cannot be written.
+func writeFile(_ path: String, _ text: String) throws(DevmemError) {
+    do {
+        let file = try FileDescriptor.open(
+            path, .writeOnly, options: [.create, .truncate],
+            permissions: [
+                .ownerReadWrite, .groupRead, .otherRead,
+            ])
+        _ = try file.closeAfter { try file.writeAll(Array(text.utf8)) }
+    } catch {
+        throw DevmemError(.system, call: "write \(path)", errno: error as? Errno)
+    }
+}
+
+private func text(of end: BenchEndReport) -> String {
+    let driver = end.driver.map { ", driver \($0)" } ?? ""
+    let queues = end.boundQueues.isEmpty ? "" : ", queues \(queueList(end.boundQueues))"
+    return (end.interface ?? "no NIC") + queues + driver
+}
+
+private func text(of plan: BenchPlan) -> String {
+    var parts = ["\(plan.flows) flows", "\(plan.threads) threads"]
+    if let size = plan.requestSize {
+        parts.append("requests of \(ByteCount.text(UInt64(size)))")
+    } else {
+        parts.append("messages of \(ByteCount.text(UInt64(plan.message)))")
+    }
+    if plan.warmUp > 0 { parts.append("warm-up \(fixed(plan.warmUp, 1)) s") }
+    return parts.joined(separator: ", ")
+}
+
+private func text(of direction: BenchDirectionReport) -> String {
+    "\(direction.memory.sender.rawValue) to \(direction.memory.receiver.rawValue), "
+        + "\(direction.bytes) bytes in \(fixed(direction.seconds, 3)) s, "
+        + "\(gigabits(direction.bytesPerSecond)) Gbit/s, "
+        + "\(direction.retransmits) retransmits"
+}
+
+private func text(of end: BenchEndReport, _ cost: BenchCost) -> String {
+    "\(fixed(end.userSeconds, 2)) s user, \(fixed(end.systemSeconds, 2)) s system; "
+        + "\(fixed(cost.user, 3)) and \(fixed(cost.system, 3)) s/GiB; "
+        + "host's softirqs \(fixed(end.softirqSeconds, 2)) s"
+}
+
+private func calls(of end: BenchEndReport) -> String {
+    let (received, sent) = (end.received, end.sent)
+    return "\(received.receiveCalls) recvmsg, \(received.tokenCalls) setsockopt to give back "
+        + "\(received.tokenRanges) token ranges, \(sent.calls) sendmsg, "
+        + "\(sent.completions) completions"
+}
+
+private func text(of latency: BenchLatency) -> String {
+    "\(latency.count) responses, p50 \(fixed(latency.p50, 1)), p90 \(fixed(latency.p90, 1)), "
+        + "p99 \(fixed(latency.p99, 1)), p99.9 \(fixed(latency.p999, 1)), "
+        + "max \(fixed(latency.maximum, 1)) us"
+}
+
+private func flowTable(of report: BenchReport) -> String {
+    guard report.plan.flows > 1 else { return "" }
+    var table = TextTable(["flow#", "way", "Gbit/s#", "bytes#", "retransmits#", "rtt us#"])
+    for (name, direction) in [("in", report.inbound), ("out", report.outbound)] {
+        for flow in direction?.flows ?? [] {
+            table.add([
+                "\(flow.flow)", name, gigabits(flow.bytesPerSecond), "\(flow.bytes)",
+                "\(flow.retransmits)", "\(flow.roundTrip)",
+            ])
+        }
+    }
+    return table.lines.map { $0 + "\n" }.joined()
+}
+
+private func gigabits(_ bytesPerSecond: Double) -> String { fixed(bytesPerSecond * 8 / 1e9, 3) }

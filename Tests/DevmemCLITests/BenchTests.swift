@@ -1,0 +1,165 @@
+import ArgumentParser
+import DevmemCore
+import Foundation
+import Testing
+
+@testable import devmemtcp
+
+extension BenchReport {
+    /// A report in which every optional part is there.
+    static var full: BenchReport {
+        get throws {
+            var plan = BenchPlan()
+            plan.inbound = BenchPlan.Direction(sender: .host, receiver: .device)
+            plan.outbound = BenchPlan.Direction(sender: .device, receiver: .host)
+            plan.seconds = 2
+            plan.bytes = 9
+            plan.flows = 2
+            plan.segment = 1400
+            plan.congestion = "reno"
+            plan.pace = 1000
+            plan.validates = true
+            plan.requestSize = 1024
+            plan.pageSize = 65536
+            plan.farProcessors = [1]
+            var flow = BenchFlowReport(flow: 1)
+            flow.received.deviceBytes = 1 << 30
+            flow.received.receiveCalls = 4
+            flow.received.fragments = 10
+            flow.retransmits = 3
+            flow.validation = try JSONDecoder().decode(
+                ReceiveReport.Validation.self,
+                from: Data(
+                    """
+                    {"checked_bytes":1000,"wrong_bytes":2,
+                    "first_mismatch":{"offset":5,"expected":6,"found":7}}
+                    """.utf8))
+            flow.failure = "it broke"
+            var end = BenchEndReport()
+            end.interface = "eth1"
+            end.driver = "labnic"
+            end.boundQueues = [6, 7]
+            end.seconds = 2
+            end.userSeconds = 0.5
+            end.flows = [flow, BenchFlowReport(flow: 2)]
+            end.failure = "it broke"
+            end.queues = try JSONDecoder().decode(
+                [BenchEndReport.Queue].self,
+                from: Data(#"[{"type":"rx","id":7,"counters":{"rx-bytes":1}}]"#.utf8))
+            end.pools = try JSONDecoder().decode(
+                [BenchEndReport.Pool].self,
+                from: Data(#"[{"id":7,"in_flight":1,"in_flight_bytes":4096}]"#.utf8))
+            let sample = BenchSample(
+                time: 1, seconds: 1, received: [5, 6], sent: [7, 8], user: 0.1, system: 0.2,
+                softirq: 0.3)
+            var report = BenchReport(
+                plan, farEnd: "netns:peer", near: end, far: end,
+                intervals: BenchInterval.joined(near: [sample], far: [sample]))
+            report.latency = try JSONDecoder().decode(
+                BenchLatency.self,
+                from: Data(
+                    """
+                    {"count":9,"min_us":1,"mean_us":2,"p50_us":2,"p90_us":3,"p99_us":4,
+                     "p999_us":5,"max_us":6}
+                    """.utf8))
+            report.stoppedBy = 2
+            report.isStoppedByFar = false
+            return report
+        }
+    }
+}
+
+/// The plan that a command line makes.
+private func plan(_ arguments: String...) throws -> BenchPlan {
+    try #require(try Devmemtcp.parseAsRoot(["bench", "run", "host"] + arguments) as? BenchRun).load
+        .plan
+}
+
+@Suite struct BenchArgumentTests {
+    @Test func withoutOptionsPayloadComesToDeviceMemory() throws {
+        let plan = try plan()
+        #expect(plan.inbound == BenchPlan.Direction(sender: .host, receiver: .device))
+        #expect(plan.outbound == nil)
+        #expect(plan.seconds == 10 && plan.bytes == nil)
+    }
+
+    @Test func eachWayIsAsItIsSaid() throws {
+        let sending = try plan("--tx", "device", "--peer-rx", "device")
+        #expect(sending.inbound == nil)
+        #expect(sending.outbound == BenchPlan.Direction(sender: .device, receiver: .device))
+        let duplex = try plan("--duplex")
+        #expect(duplex.inbound == BenchPlan.Direction(sender: .host, receiver: .device))
+        #expect(duplex.outbound == BenchPlan.Direction(sender: .host, receiver: .host))
+        let sent = try plan("--duplex", "--tx", "device", "--peer-tx", "device")
+        #expect(sent.inbound == BenchPlan.Direction(sender: .device, receiver: .host))
+        #expect(sent.outbound == BenchPlan.Direction(sender: .device, receiver: .host))
+        let both = try plan("--rx", "device", "--tx", "device")
+        #expect(both.inbound?.receiver == .device && both.outbound?.sender == .device)
+        let plain = try plan("--rx", "host")
+        #expect(plain.inbound?.receiver == .host && plain.outbound == nil)
+        // Requests and responses go both ways by themselves.
+        #expect(try plan("--request-response", "1K").outbound?.sender == .host)
+    }
+
+    @Test func otherOptionsReachThePlan() throws {
+        let plan = try plan(
+            "--bytes", "1G", "--flows", "8", "--threads", "3", "--message", "64K", "--mss", "1400",
+            "--congestion", "reno", "--pace", "8M", "--validate", "--peer-cpus", "1,3")
+        #expect(plan.bytes == 1 << 30 && plan.seconds == nil)
+        #expect(plan.flows == 8 && plan.threads == 3 && plan.message == 65536)
+        #expect(plan.segment == 1400 && plan.congestion == "reno" && plan.pace == 1_000_000)
+        #expect(plan.validates && plan.farProcessors == [1, 3])
+    }
+
+    @Test(arguments: [
+        ["--time", "1", "--bytes", "1M"], ["--flows", "0"], ["--threads", "0"], ["--time", "0"],
+        ["--rx", "none", "--tx", "none"], ["--peer-rx", "none"], ["--mss", "1"],
+        ["--request-response", "0"], ["--pace", "fast"], ["--cpus", "last 2"],
+        ["--warm-up", "-1"], ["--bytes", "1M", "--warm-up", "1"], ["--remote", "netns:x"],
+        ["--congestion", "a/b"], ["--request-response", "1K", "--bytes", "1M"],
+    ])
+    func contradictionsAreWrongUsage(arguments: [String]) {
+        #expect(throws: (any Error).self) {
+            try Devmemtcp.parseAsRoot(["bench", "run", "host"] + arguments)
+        }
+    }
+
+    @Test func theFarEndIsNeeded() {
+        for arguments in [[], ["--remote", "netns:peer"], ["--interface", "eth1"]] {
+            #expect(throws: (any Error).self) {
+                try Devmemtcp.parseAsRoot(["bench", "run"] + arguments)
+            }
+        }
+    }
+
+    @Test func ratesAreBits() {
+        #expect(BitRate(argument: "8")?.bytes == 1)
+        #expect(BitRate(argument: "10G")?.bytes == 1_250_000_000)
+        #expect(BitRate(argument: "1k")?.bytes == 125)
+        for text in ["", "7", "G", "-1", "1.5G", "99999999999T"] {
+            #expect(BitRate(argument: text) == nil, "\(text)")
+        }
+    }
+}
+
+@Suite struct BenchSummaryTests {
+    @Test func summaryHoldsTheFigures() throws {
+        let text = summary(of: try BenchReport.full)
+        #expect(text.contains("eth1, queues 6-7, driver labnic"))
+        #expect(text.contains("host to device, 1073741824 bytes in 2.000 s, 4.295 Gbit/s"))
+        #expect(text.contains("0.500 and 0.000 s/GiB") == false)
+        #expect(text.contains("0.250 and 0.000 s/GiB"))
+        #expect(text.contains("2.5 fragments a call"))
+        #expect(text.contains("p50 2.0, p90 3.0, p99 4.0, p99.9 5.0, max 6.0 us"))
+        #expect(text.contains("4 bytes wrong"))
+        #expect(text.contains("flow  way"))
+    }
+
+    @Test func liveLineHoldsTheRates() {
+        let sample = BenchSample(
+            time: 3, seconds: 0.5, received: [62_500_000, 62_500_000], sent: [0, 0], user: 0.1,
+            system: 0.15, softirq: 0)
+        #expect(
+            liveLine(of: sample) == "3.0 s  in 2.000  out 0.000 Gbit/s  processor 50 %\n")
+    }
+}

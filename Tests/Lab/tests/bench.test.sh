@@ -1,0 +1,246 @@
+# shellcheck shell=bash
+# bench: both ways, all memories, many flows; what goes wrong is told, and nothing is left behind.
+# SPDX-License-Identifier: Apache-2.0
+
+# bench ARGUMENTS...: runs one with the far end in the namespace; JSON goes to ./out, $status is its
+# exit status.
+bench() {
+    status=0
+    timeout 150 devmemtcp bench run --remote netns:peer --interface eth1 --json "$@" >out \
+        2>messages || status=$?
+}
+
+bench_ok() {
+    bench "$@"
+    expect_equal "exit status ($(cat messages))" 0 "$status"
+    expect_equal 'failure' null "$(report .failure)"
+}
+
+# expect_true WHAT EXPRESSION: of the report.
+expect_true() { expect_equal "$1: $2" true "$(report "$2")"; }
+
+# await_no_far_end: until the far ends that were started are gone.
+await_no_far_end() {
+    while pgrep -f 'far-end --netns' >/dev/null; do read -r -t 0.05 <> <(:) || true; done
+}
+
+test_bench_receives_into_device_memory_from_plain_tcp() {
+    bench_ok --time 1 --validate
+    expect_true 'all in device memory' '.inbound.bytes > 0 and .inbound.elsewhere_bytes == 0'
+    expect_true 'device bytes' '.inbound.device_bytes == .inbound.bytes'
+    expect_true 'every byte is right' \
+        '.inbound.wrong_bytes == 0 and .near.flows[0].validation.checked_bytes >= .inbound.bytes'
+    expect_true 'plain at the far end' \
+        '.inbound.memory == {"sender":"host","receiver":"device"} and .far.bound_queues == []'
+    expect_true 'calls' '.near.flows[0].received | .recvmsg_calls > 0 and .token_ranges > 0'
+    expect_true 'time' '.inbound.seconds > 0.5 and .inbound.seconds < 3'
+    expect_true 'processor' '.near_cost.system_seconds_per_gib > 0 and .far.cpu_system_seconds > 0'
+    expect_true 'pools' '[.near.page_pools[].id] | length == 1'
+    expect_true 'queues' '[.near.queues[] | select(.type == "rx" and .id == 7) | .counters["rx-bytes"]] | length == 1'
+    expect_true 'intervals' '.intervals | length >= 1'
+    expect_equal 'messages' 'devmemtcp: eth1 with netns:peer' "$(cat messages)"
+}
+
+test_bench_sends_from_device_memory() {
+    bench_ok --bytes 30000001 --tx device --validate
+    expect_true 'bytes' '.outbound.bytes == 30000001 and .inbound == null'
+    expect_true 'sends' '.near.flows[0].sent | .sent_bytes == 30000001 and .completions > 0'
+    expect_true 'compared' '.far.flows[0].validation.checked_bytes == 30000001'
+}
+
+test_bench_device_memory_at_both_ends_both_ways() {
+    local before
+    before=$(in_peer ethtool -x eth1)
+    bench_ok --bytes 20000000 --rx device --tx device --peer-rx device --peer-tx device --validate
+    local way
+    for way in inbound outbound; do
+        expect_true "$way" ".$way.device_bytes == 20000000 and .$way.wrong_bytes == 0"
+    done
+    expect_equal 'the far NIC' "$before" "$(in_peer ethtool -x eth1)"
+    expect_equal 'rules of the far NIC' 0 "$(in_peer ethtool -n eth1 | grep -c '^Filter' || true)"
+}
+
+test_bench_plain_tcp_touches_no_setting() {
+    bench_ok --time 1 --rx host --verbose
+    expect_true 'plain' '.inbound.device_bytes == 0 and .inbound.elsewhere_bytes > 0'
+    expect_equal 'messages' 'devmemtcp: eth1 with netns:peer' "$(cat messages)"
+}
+
+# The headline: device memory at the receiver and plain TCP back, over flows that share threads.
+test_bench_duplex_of_four_flows_on_two_threads() {
+    bench_ok --time 2 --warm-up 0.5 --duplex --flows 4 --threads 2 --queues 'auto 2' --validate \
+        --csv intervals.csv --plot plot.svg
+    local way
+    for way in inbound outbound; do
+        expect_true "flows $way" "[.$way.flows[].flow] == [1, 2, 3, 4]"
+        expect_true "each $way" "[.$way.flows[].bytes] | min > 0"
+        expect_true "sum $way" ".$way.bytes == ([.$way.flows[].bytes] | add)"
+        expect_true "rate $way" \
+            "(.$way.bytes_per_second - ([.$way.flows[].bytes_per_second] | add)) | fabs < 1"
+        expect_true "retransmits $way" ".$way.retransmits == ([.$way.flows[].retransmits] | add)"
+    done
+    expect_true 'received' \
+        '.inbound.device_bytes == ([.near.flows[].received.device_bytes] | add)'
+    expect_true 'queues' '.near.bound_queues | length == 2'
+    expect_true 'no warm-up in it' \
+        '[.near.flows[] | .validation.checked_bytes] | add > 0'
+    expect_true 'measured' '.inbound.seconds > 1 and .inbound.seconds < 4'
+    expect_equal 'columns' 10 "$(head -n 1 intervals.csv | tr , '\n' | wc -l)"
+    expect_equal 'rows' "$((4 * $(report '.intervals | length')))" "$(tail -n +2 intervals.csv | wc -l)"
+    expect_line plot.svg 'prefers-color-scheme: dark'
+    expect_equal 'curves' 13 "$(grep -c '<polyline' plot.svg)"
+}
+
+test_bench_over_ipv6_with_tuned_connections() {
+    start_far_end
+    devmemtcp bench run "$far6" --time 1 --mss 1400 --congestion reno --pace 80M --cpus 0,1 \
+        --peer-cpus 1 --threads 2 --flows 2 --message 64K --json >out 2>messages ||
+        fail "$(cat messages)"
+    # Two flows of 80 Mbit/s each at the most, with some allowance for bursts.
+    expect_true 'paced' '.inbound.bytes_per_second > 1e6 and .inbound.bytes_per_second < 25e6'
+    expect_true 'queues' '.near.bound_queues | length == 1'
+    end_far_end
+}
+
+test_bench_request_and_response() {
+    bench_ok --time 1 --request-response 4K --validate
+    expect_true 'count' '.latency.count > 5'
+    expect_true 'order' \
+        '.latency | [.min_us, .p50_us, .p90_us, .p99_us, .p999_us, .max_us] | . == sort and .[0] > 0'
+    expect_true 'bytes' '.inbound.bytes >= .latency.count * 4096 - 8192'
+    expect_true 'right' '.inbound.wrong_bytes == 0 and .outbound.wrong_bytes == 0'
+}
+
+test_bench_with_large_pages() {
+    echo 32 >/proc/sys/vm/nr_hugepages
+    bench --bytes 20000000 --rx-page-size 64K --validate
+    echo 0 >/proc/sys/vm/nr_hugepages
+    expect_equal "exit status ($(cat messages))" 0 "$status"
+    expect_true 'bytes' '.inbound.device_bytes == 20000000 and .inbound.wrong_bytes == 0'
+}
+
+test_bench_finds_a_corrupted_byte() {
+    set_knob corrupt_nth 20
+    bench --bytes 20000000 --validate
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'devmemtcp: payload of flow 1 to the near end is wrong from offset'
+    expect_true 'wrong' '.inbound.wrong_bytes > 0'
+    # Unseen by one that does not look.
+    bench --bytes 20000000
+    expect_equal 'exit status' 0 "$status"
+}
+
+# launch_bench ARGUMENTS...: one that goes on until it is ended, once payload flows.
+launch_bench() {
+    launch devmemtcp bench run --remote netns:peer --interface eth1 --interval --time 1000 "$@"
+    await_message ' Gbit/s' || fail "no payload flows: $(cat messages)"
+    drain_messages
+}
+
+test_bench_ended_by_a_signal_reports_so_far() {
+    local before
+    before=$(nic_settings eth1)
+    launch_bench --validate --json
+    kill -INT "$server"
+    end_serve
+    expect_equal 'exit status' 130 "$status"
+    expect_true 'report' '.stopped_by_signal == 2 and .inbound.bytes > 0 and .failure == null'
+    expect_equal settings "$before" "$(nic_settings eth1)"
+    await_no_far_end
+}
+
+# What is not mended by the far end's own end is by steer restore.
+test_bench_killed_is_mended_by_restore() {
+    local before far_before
+    before=$(nic_settings eth1)
+    far_before=$(in_peer ethtool -x eth1)
+    launch_bench --duplex --peer-rx device
+    kill -KILL "$server"
+    end_serve
+    expect_equal 'exit status' 137 "$status"
+    await_no_far_end
+    expect_equal 'the far NIC' "$far_before" "$(in_peer ethtool -x eth1)"
+    [[ $(nic_settings eth1) != "$before" ]] || fail 'nothing was left to mend'
+    devmemtcp steer restore --all >restored
+    expect_line restored eth1
+    expect_equal settings "$before" "$(nic_settings eth1)"
+}
+
+# start_far_end: bench serve at the far end; $server is its pid, not that of a shell with a function.
+start_far_end() { start_command ip netns exec peer devmemtcp bench serve; }
+
+end_far_end() {
+    kill -TERM "$server"
+    end_serve
+    expect_equal "exit status of the far end ($(cat messages))" 143 "$status"
+}
+
+test_bench_far_end_is_stopped() {
+    start_far_end
+    local status=0
+    mkfifo seen
+    devmemtcp bench run "$far4" --time 1000 --interval >report 2>seen &
+    local near=$!
+    grep -q -m 1 Gbit/s seen
+    cat seen >rest &
+    kill -INT "$server"
+    wait "$near" || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line report 'payload in'
+    end_serve
+    expect_equal 'exit status of the far end' 130 "$status"
+}
+
+# The far end goes on when a near end is gone.
+test_bench_near_end_dies() {
+    local before
+    before=$(in_peer ethtool -x eth1)
+    start_far_end
+    mkfifo seen
+    devmemtcp bench run "$far4" --time 1000 --tx device --peer-rx device --interval >report 2>seen &
+    local near=$!
+    grep -q -m 1 Gbit/s seen
+    kill -KILL "$near"
+    wait "$near" || true
+    devmemtcp bench run "$far4" --bytes 1000000 --json >out 2>told || fail "$(cat told)"
+    expect_true 'bytes' '.inbound.bytes == 1000000'
+    expect_equal 'the far NIC' "$before" "$(in_peer ethtool -x eth1)"
+    end_far_end
+}
+
+test_bench_wrong_turns() {
+    expect_refusal 'Connection refused (nobody listens there)' devmemtcp bench run "$far4"
+    expect_refusal 'find interface eth9: No such device' \
+        devmemtcp bench run --remote netns:peer --interface eth9
+    expect_refusal 'run as root or with CAP_NET_ADMIN' setpriv --bounding-set=-net_admin \
+        devmemtcp bench run --remote netns:peer --interface eth1 --quiet
+    expect_refusal 'set congestion control nosuch: No such file or directory' \
+        devmemtcp bench run --remote netns:peer --interface eth1 --quiet --congestion nosuch
+    expect_refusal 'nproc tells how many there are' \
+        devmemtcp bench run --remote netns:peer --interface eth1 --quiet --cpus 99
+    local status=0
+    devmemtcp bench run --remote netns:nowhere --interface eth1 >out 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'open /run/netns/nowhere: No such file or directory'
+    expect_line messages 'it is gone (what it said is above, if it said anything)'
+    start_far_end
+    expect_refusal 'another process has the port' in_peer devmemtcp bench serve
+    expect_refusal 'reach' devmemtcp bench run "$far4" --interface lo
+    end_far_end
+}
+
+test_bench_versions_differ() {
+    # Says hello and then nothing, until the near end goes.
+    mkfifo silence
+    exec {silence}<>silence
+    { printf '{"hello":{"version":99}}\n'; cat silence; } |
+        in_peer socat - TCP-LISTEN:5201,reuseaddr >/dev/null &
+    local peer=$!
+    until [[ -n $(in_peer ss -Hltn 'sport = :5201') ]]; do read -r -t 0.05 <> <(:) || true; done
+    expect_refusal 'it speaks version 99, this program 1 (run the same devmemtcp at both ends)' \
+        devmemtcp bench run "$far4"
+    # The line is too much for socat, which is gone.
+    echo >&"$silence"
+    exec {silence}<&-
+    wait "$peer" || true
+}
