@@ -13,7 +13,7 @@ struct Bench: ParsableCommand {
             flows and both ways if that is asked for. The far end serves, or is started by the \
             near end, which reports what both saw. Every setting of the NICs is put back.
             """,
-        subcommands: [BenchRun.self, BenchServe.self])
+        subcommands: [BenchRun.self, BenchServe.self, BenchNative.self])
 }
 
 struct BenchServe: ParsableCommand {

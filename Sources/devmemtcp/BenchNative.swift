@@ -1,0 +1,29 @@
+import ArgumentParser
+import DevmemCore
+
+/// Measures what needs neither NIC nor privilege.
+struct BenchNative: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "native",
+        abstract: "Measure what the data path costs on this processor, without kernel and NIC.")
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        try reporting {
+            let costs = try NativeCosts()
+            guard !common.json else { return try printJSON(costs) }
+            let validation = costs.validationBytesPerSecond
+            let share = validation / costs.memcmpBytesPerSecond
+            print(
+                aligned([
+                    ("control message", "\(fixed(costs.parseNanoseconds, 2)) ns"),
+                    ("token", "\(fixed(costs.tokenNanoseconds, 2)) ns"),
+                    (
+                        "validation",
+                        "\(fixed(validation / 1e9, 2)) GB/s, \(fixed(share, 3)) of memcmp"
+                    ),
+                ]), terminator: "")
+        }
+    }
+}
