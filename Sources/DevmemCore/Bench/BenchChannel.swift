@@ -60,6 +60,7 @@ final class BenchChannel {
 
     /// Reads once; nothing more comes if it returns false.
     func fill() throws(DevmemError) -> Bool {
+        isOpen = false
         isOpen = try reader.fill(from: input)
         return isOpen
     }
