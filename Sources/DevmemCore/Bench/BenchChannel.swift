@@ -61,7 +61,12 @@ final class BenchChannel {
     /// Reads once; nothing more comes if it returns false.
     func fill() throws(DevmemError) -> Bool {
         isOpen = false
-        isOpen = try reader.fill(from: input)
+        do throws(DevmemError) {
+            isOpen = try reader.fill(from: input)
+        } catch {
+            // One that died with words of ours unread is as gone as one that closed.
+            guard error.errno == .connectionReset else { throw error }
+        }
         return isOpen
     }
 
