@@ -8,7 +8,7 @@ final class BenchChannel {
     private let output: Int32
     private let name: String
     private let stop: StopHolder
-    private let advice: String
+    private let advice: String?
     private var reader = LineReader()
     /// Whether the other end has said hello; before, there may be the greeting of a login.
     private var isGreeted = false
@@ -22,7 +22,7 @@ final class BenchChannel {
     ///   - stop: signals that end a wait.
     init(
         input: Int32, output: Int32, to name: String,
-        advice: String = "what it said is above, if it said anything", stop: StopHolder
+        advice: String? = nil, stop: StopHolder
     ) {
         self.input = input
         self.output = output
@@ -60,7 +60,13 @@ final class BenchChannel {
 
     /// Reads once; nothing more comes if it returns false.
     func fill() throws(DevmemError) -> Bool {
-        isOpen = try reader.fill(from: input)
+        isOpen = false
+        do throws(DevmemError) {
+            isOpen = try reader.fill(from: input)
+        } catch {
+            // One that died with words of ours unread is as gone as one that closed.
+            guard error.errno == .connectionReset else { throw error }
+        }
         return isOpen
     }
 
@@ -97,7 +103,7 @@ final class BenchChannel {
         do throws(DevmemError) {
             message = try receive(seconds: 25, "answer")
         } catch {
-            throw error.advising(advice)
+            throw advice.map { error.advising($0) } ?? error
         }
         guard case .hello(let version) = message else { throw unexpected(message) }
         guard version == BenchMessage.version else {

@@ -83,6 +83,16 @@ final class BenchCrew: Sendable {
         return ready == threads
     }
 
+    /// Waits until all threads have ended, but no longer than a time.
+    func awaitEnd(milliseconds: Int32) {
+        let end = ContinuousClock.now + .milliseconds(Int(milliseconds))
+        let never = StopSignal()
+        while results() == nil, ContinuousClock.now < end {
+            _ = try? never.wait(for: event.rawValue, events: Int32(POLLIN), milliseconds: 100)
+            clearEvent()
+        }
+    }
+
     /// What the threads have to tell, once all have ended; nil before.
     func results() -> [BenchWorkerResult]? {
         state.withLock { $0.results.count == threads ? $0.results : nil }

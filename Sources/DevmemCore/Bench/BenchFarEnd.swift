@@ -130,6 +130,7 @@ struct BenchFarEnd {
             guard message == .start else { throw channel.unexpected(message) }
         } catch {
             crew.giveUp()
+            crew.awaitEnd(milliseconds: 5000)
             throw error
         }
         let session = BenchSession(

@@ -44,10 +44,6 @@ public struct BenchSample: Codable, Equatable, Sendable {
     /// Processor time of the whole host in softirqs, in seconds.
     public var softirq: Double
 
-    private enum CodingKeys: String, CodingKey {
-        case time, seconds, received, sent, user, system, softirq
-    }
-
     /// Makes a sample from its values.
     public init(
         time: Double, seconds: Double, received: [UInt64], sent: [UInt64], user: Double,

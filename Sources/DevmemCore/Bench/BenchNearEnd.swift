@@ -81,6 +81,7 @@ struct BenchNearEnd {
             try channel.tell(.start)
         } catch {
             crew.giveUp()
+            crew.awaitEnd(milliseconds: 5000)
             throw error
         }
         started(interface.name, far)

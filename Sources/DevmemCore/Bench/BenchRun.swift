@@ -75,7 +75,8 @@ public func runBench(
             at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
         let number = process.channel.rawValue
         let channel = BenchChannel(
-            input: number, output: number, to: "the far end, \(place)", stop: holder)
+            input: number, output: number, to: "the far end, \(place)",
+            advice: "what it said is above, if it said anything", stop: holder)
         do throws(DevmemError) {
             try channel.greet()
         } catch {

@@ -71,6 +71,17 @@ final class BenchSession {
     /// - Throws: `DevmemError` if the kernel does not tell what it counts, or the other end what it
     ///   did.
     func run(seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
+        do throws(DevmemError) {
+            return try carryOut(seen)
+        } catch {
+            // The queues are about to be let go, so no thread may still use them.
+            crew.giveUp()
+            crew.awaitEnd(milliseconds: 5000)
+            throw error
+        }
+    }
+
+    private func carryOut(_ seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
         crew.start(times)
         var report: BenchEndReport?
         while true {
@@ -168,7 +179,8 @@ final class BenchSession {
     }
 
     private func listen() throws(DevmemError) {
-        let isOpen = try channel.fill()
+        // One that was reset is as gone as one that was closed; what it said before still counts.
+        let isOpen = (try? channel.fill()) ?? false
         while let message = try channel.next() {
             switch message {
             case .stop(let signal):
