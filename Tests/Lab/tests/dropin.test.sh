@@ -10,7 +10,7 @@ program=$dropin
 # The harness takes the route to the NIC from its own network namespace.
 place=()
 # The harness's limits are of real machines; an emulated one on a busy host is so many times slower.
-readonly patience=${patience:-4}
+readonly dropin_patience=${dropin_patience:-4}
 
 link_dropin() {
     mkdir -p "${dropin%/*}"
@@ -24,13 +24,13 @@ is_listening() {
 
 # start_program ARGUMENTS...: runs it where the harness would, which lets it run for 20 s.
 start_program() {
-    "${place[@]}" timeout $((20 * patience)) "$program" "$@" >out 2>messages </dev/null &
+    "${place[@]}" timeout $((20 * dropin_patience)) "$program" "$@" >out 2>messages </dev/null &
     server=$!
 }
 
 # await_listen PORT: the harness waits for 5 s.
 await_listen() {
-    local end=$((${EPOCHREALTIME/./} + 5000000 * patience))
+    local end=$((${EPOCHREALTIME/./} + 5000000 * dropin_patience))
     until is_listening "$1"; do
         kill -0 "$server" 2>/dev/null || fail "it ended before it listened: $(cat messages)"
         ((${EPOCHREALTIME/./} < end)) || fail "it does not listen: $(cat messages)"
@@ -54,7 +54,7 @@ send_bound() {
     local far=$1 near=$2 port=$3 more=${4:-} family=4
     shift $(($# < 4 ? 3 : 4))
     [[ $near != *:* ]] || family=6 far="[$far]" near="[$near]"
-    in_peer timeout $((20 * patience)) socat "$@" -u - "TCP$family:$near:$port,bind=$far:$port$more"
+    in_peer timeout $((20 * dropin_patience)) socat "$@" -u - "TCP$family:$near:$port,bind=$far:$port$more"
 }
 
 # next_port: sets $port; one per connection of all tests, as one end waits out what may be under way.
@@ -96,11 +96,11 @@ transmit() {
     shift
     [[ $far != *:* ]] || family=6
     next_port
-    in_peer timeout $((20 * patience)) socat -U - "TCP$family-LISTEN:$port" >got &
+    in_peer timeout $((20 * dropin_patience)) socat -U - "TCP$family-LISTEN:$port" >got &
     listener=$!
     await_far_listener "$port"
     status=0
-    echo -e 'hello\nworld' | "${place[@]}" timeout $((20 * patience)) "$program" -s "$far" -p "$port" "$@" \
+    echo -e 'hello\nworld' | "${place[@]}" timeout $((20 * dropin_patience)) "$program" -s "$far" -p "$port" "$@" \
         >out 2>messages || status=$?
     wait "$listener" || true
 }
@@ -115,7 +115,7 @@ transmit_ok() {
 # probe OPTION...: sets $status.
 probe() {
     status=0
-    timeout $((20 * patience)) "$program" -f eth1 "$@" >out 2>messages || status=$?
+    timeout $((20 * dropin_patience)) "$program" -f eth1 "$@" >out 2>messages || status=$?
 }
 
 probe_ok() {
@@ -299,7 +299,7 @@ test_dropin_transmits() {
     done
     # The address and the port that it comes from.
     next_port
-    in_peer timeout $((20 * patience)) socat -u "TCP4-LISTEN:$port,sourceport=$port,range=$near4/32" - >got &
+    in_peer timeout $((20 * dropin_patience)) socat -u "TCP4-LISTEN:$port,sourceport=$port,range=$near4/32" - >got &
     listener=$!
     await_far_listener "$port"
     echo data | "$dropin" -f eth1 -s "$far4" -c "$near4" -p "$port" 2>messages
@@ -313,7 +313,7 @@ test_dropin_transmits_in_pieces() {
     link_dropin
     base64 /dev/urandom 2>/dev/null | head -c 200000 >sent || true
     next_port
-    in_peer timeout $((20 * patience)) socat -u "TCP4-LISTEN:$port" - >got &
+    in_peer timeout $((20 * dropin_patience)) socat -u "TCP4-LISTEN:$port" - >got &
     listener=$!
     await_far_listener "$port"
     strace -f -e trace=sendmsg -o trace "$dropin" -f eth1 -s "$far4" -p "$port" -z 3 <sent 2>messages
@@ -329,10 +329,10 @@ test_dropin_client_ends_when_all_is_acknowledged() {
     mkfifo silent
     exec {silence}<>silent
     next_port
-    in_peer timeout $((20 * patience)) socat - "TCP4-LISTEN:$port,ignoreeof" <&"$silence" >got &
+    in_peer timeout $((20 * dropin_patience)) socat - "TCP4-LISTEN:$port,ignoreeof" <&"$silence" >got &
     listener=$!
     await_far_listener "$port"
-    echo data | timeout $((5 * patience)) "$dropin" -f eth1 -s "$far4" -p "$port" 2>messages
+    echo data | timeout $((5 * dropin_patience)) "$dropin" -f eth1 -s "$far4" -p "$port" 2>messages
     expect_line messages 'sent 5 bytes from device memory'
     pkill -KILL -x socat
     wait "$listener" || true
