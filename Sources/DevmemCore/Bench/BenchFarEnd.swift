@@ -108,11 +108,7 @@ struct BenchFarEnd {
         var connections: [BenchConnection] = []
         for flow in 0..<plan.flows {
             let peer = near[BenchSchedule.port(of: flow, ports: near.count)]
-            let connection = try Connection(to: peer, from: nil, pinnedTo: nil)
-            try stop.wait(
-                for: connection.rawValue, events: Int32(POLLOUT), milliseconds: 20_000,
-                "connect to \(peer)")
-            try connection.finishConnecting()
+            let connection = try stop.connect(to: peer, milliseconds: 20_000)
             try connection.tune(for: plan)
             if role.receives == .device && plan.flows > 1 {
                 try connection.limitBuffers(to: plan.memory / UInt64(2 * plan.flows))

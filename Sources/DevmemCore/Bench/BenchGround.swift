@@ -32,7 +32,7 @@ final class BenchGround {
         }
         let memory = try DmabufMemory(
             size: plan.memory, provider: choice.provider,
-            hugePages: plan.pageSize.map { $0 > systemPageSize } ?? false)
+            pageSize: plan.pageSize)
         let steering = try SteeringTransaction(
             applying: SteeringWish(queues: choice.queues, flows: flows), to: interface,
             as: "devmemtcp bench", logger: logger)

@@ -113,12 +113,7 @@ private func connect(
     var refusal = DevmemError(.invalid, call: "connect", message: "no far end is named")
     for endpoint in endpoints {
         do throws(DevmemError) {
-            let connection = try Connection(to: endpoint, from: nil, pinnedTo: nil)
-            try stop.wait(
-                for: connection.rawValue, events: Int32(POLLOUT), milliseconds: 20_000,
-                "connect to \(endpoint)")
-            try connection.finishConnecting()
-            return connection
+            return try stop.connect(to: endpoint, milliseconds: 20_000)
         } catch {
             refusal = error
         }

@@ -57,6 +57,16 @@ public struct DmabufMemory: ~Copyable, Sendable {
         }
     }
 
+    /// Makes a dma-buf that a NIC fills in pieces of a size, in bytes; larger ones than a page take
+    /// huge pages. Nil is one page.
+    init(
+        size: UInt64, provider: MemoryProvider = .udmabuf, pageSize: UInt32?
+    ) throws(DevmemError) {
+        try self.init(
+            size: size, provider: provider,
+            hugePages: pageSize.map { $0 > systemPageSize } ?? false)
+    }
+
     init(descriptor: consuming Descriptor, mapping: consuming Mapping) {
         self.descriptor = descriptor
         self.mapping = mapping

@@ -94,7 +94,7 @@ public struct BindingSelfTest: Sendable {
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
         let memory = try DmabufMemory(
-            size: memory, hugePages: pageSize.map { $0 > systemPageSize } ?? false)
+            size: memory, pageSize: pageSize)
         var made = try steered(splitsHeaders: true, store, logger) {
             () throws(DevmemError) -> [BindingTrial] in
             try tryWhileSplit(memory, logger)

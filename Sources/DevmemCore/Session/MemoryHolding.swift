@@ -54,7 +54,7 @@ public struct MemoryHolding: ~Copyable {
     ) throws(DevmemError) {
         let memory = try DmabufMemory(
             size: request.memory, provider: request.provider,
-            hugePages: request.pageSize.map { $0 > systemPageSize } ?? false)
+            pageSize: request.pageSize)
         let steering = try Self.steer(request, interface, logger)
         let queues = try Self.queues(request, steering, interface)
         let receive = try Self.bindReceive(memory, queues, request.pageSize, interface)

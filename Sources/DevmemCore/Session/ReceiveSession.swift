@@ -130,7 +130,7 @@ public func receive(
 func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
     try DmabufMemory(
         size: request.memory, provider: request.provider,
-        hugePages: request.pageSize.map { $0 > systemPageSize } ?? false)
+        pageSize: request.pageSize)
 }
 
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the

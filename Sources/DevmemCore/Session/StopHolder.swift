@@ -22,6 +22,20 @@ final class StopHolder {
         arrived = arrived ?? number
     }
 
+    /// Connects to a peer.
+    ///
+    /// - Throws: `DevmemError` as `wait` does, and as connecting fails.
+    func connect(
+        to peer: Endpoint, from local: Endpoint? = nil, milliseconds: Int32
+    ) throws(DevmemError) -> Connection {
+        let connection = try Connection(to: peer, from: local, pinnedTo: nil)
+        try wait(
+            for: connection.rawValue, events: Int32(POLLOUT), milliseconds: milliseconds,
+            "connect to \(peer)")
+        try connection.finishConnecting()
+        return connection
+    }
+
     /// Waits until a descriptor is ready.
     ///
     /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.

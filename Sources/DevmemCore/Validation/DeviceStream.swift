@@ -106,3 +106,20 @@ struct DeviceStream: ~Copyable {
 func words(_ mismatch: PatternChecker.Mismatch) -> String {
     "byte \(mismatch.offset) of the stream is \(mismatch.found), which must be \(mismatch.expected)"
 }
+
+extension ValidationCase {
+    /// A case on a stream of which all has come; if it passes, all that it left must still be there.
+    static func onStream(
+        _ family: String, _ name: String, _ title: String, bytes: UInt64,
+        body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
+    ) -> ValidationCase {
+        ValidationCase(family, name, title, needs: .receiving + [.farEnd]) {
+            run throws(DevmemError) in
+            var stream = try DeviceStream(run, bytes: bytes, segment: 4096)
+            let number = stream.number
+            let verdict = try body(&stream, number)
+            if case .pass = verdict { try stream.drain(to: bytes) }
+            return verdict
+        }
+    }
+}

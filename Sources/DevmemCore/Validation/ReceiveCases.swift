@@ -64,19 +64,11 @@ extension ValidationCase {
         ]
     }
 
-    /// A case on a stream of which all has come; then all of it must still be there.
     private static func of(
         _ name: String, _ title: String,
         body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
     ) -> ValidationCase {
-        ValidationCase("receive-calls", name, title, needs: .receiving + [.farEnd]) {
-            run throws(DevmemError) in
-            var stream = try DeviceStream(run, bytes: streamBytes, segment: 4096)
-            let number = stream.number
-            let verdict = try body(&stream, number)
-            if case .pass = verdict { try stream.drain(to: streamBytes) }
-            return verdict
-        }
+        onStream("receive-calls", name, title, bytes: streamBytes, body: body)
     }
 }
 

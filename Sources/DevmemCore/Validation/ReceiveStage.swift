@@ -53,7 +53,7 @@ final class ReceiveStage {
         answeredFrom echo: Endpoint?, logger: Logger
     ) throws(DevmemError) {
         let memory = try DmabufMemory(
-            size: kind.memory, hugePages: kind.pageSize.map { $0 > systemPageSize } ?? false)
+            size: kind.memory, pageSize: kind.pageSize)
         var listeners: [OpenListener] = []
         for address in addresses {
             for _ in 0..<kind.listeners {

@@ -135,11 +135,6 @@ extension ValidationRun {
             throw DevmemError(.invalid, call: "connect", message: "there is no far end")
         }
         let from = peers.local(ipv6: echo.address.isIPv6).map { Endpoint(address: $0, port: 0) }
-        let connection = try Connection(to: echo, from: from, pinnedTo: nil)
-        try stop.wait(
-            for: connection.rawValue, events: Int32(POLLOUT), milliseconds: casePatience,
-            "connect to \(echo)")
-        try connection.finishConnecting()
-        return connection
+        return try stop.connect(to: echo, from: from, milliseconds: casePatience)
     }
 }

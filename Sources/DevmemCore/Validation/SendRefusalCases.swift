@@ -121,12 +121,8 @@ struct WireConnection: ~Copyable {
             FarEndRequest(id: 0, action: .receive, address: remote.description))
         let port = try farEnd.port(of: id)
         let peer = Endpoint(address: remote, port: port)
-        let connection = try Connection(
-            to: peer, from: Endpoint(address: local, port: 0), pinnedTo: nil)
-        try run.stop.wait(
-            for: connection.rawValue, events: Int32(POLLOUT), milliseconds: casePatience,
-            "connect to \(peer)")
-        try connection.finishConnecting()
+        let connection = try run.stop.connect(
+            to: peer, from: Endpoint(address: local, port: 0), milliseconds: casePatience)
         self.id = id
         self.connection = connection
     }

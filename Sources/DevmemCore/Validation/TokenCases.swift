@@ -93,19 +93,11 @@ extension ValidationCase {
         ]
     }
 
-    /// A case on a stream of which all has come; what the case leaves is taken afterwards.
     private static func of(
         _ name: String, _ title: String,
         body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
     ) -> ValidationCase {
-        ValidationCase("tokens", name, title, needs: .receiving + [.farEnd]) {
-            run throws(DevmemError) in
-            var stream = try DeviceStream(run, bytes: tokenStreamBytes, segment: 4096)
-            let number = stream.number
-            let verdict = try body(&stream, number)
-            if case .pass = verdict { try stream.drain(to: tokenStreamBytes) }
-            return verdict
-        }
+        onStream("tokens", name, title, bytes: tokenStreamBytes, body: body)
     }
 }
 
