@@ -99,7 +99,7 @@ struct FlowArgument: ExpressibleByArgument, Equatable {
 }
 
 extension MemoryProvider: ExpressibleByArgument {
-    /// Reads `udmabuf` or `heap:NAME`.
+    /// Reads `auto`, `udmabuf` or `heap:NAME`.
     public init?(argument: String) {
         self.init(argument)
     }

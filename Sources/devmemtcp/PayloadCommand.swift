@@ -15,8 +15,9 @@ struct ProviderOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "What makes the dma-buf: udmabuf, or heap:NAME for a dma-heap.", valueName: "provider"))
-    var provider = MemoryProvider.udmabuf
+            "What makes the dma-buf: udmabuf, heap:NAME for a dma-heap, or auto.",
+            valueName: "provider"))
+    var provider = MemoryProvider.automatic
 }
 
 /// What reports of payload have in common.

@@ -21,6 +21,7 @@ extension HostFacts {
         facts.udmabuf = UdmabufFacts(
             opening: .success(true), number: "10 121", sizeLimit: .success(64),
             listLimit: .success(1024))
+        facts.hasSystemHeap = false
         facts.hugePages = .success(HugePages(total: 8, free: 8, size: 2 << 20))
         facts.memoryDevices = []
         facts.hasCUDA = false
@@ -145,6 +146,20 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fixFor(.permissionDenied) == "sudo devmemtcp doctor")
         facts.udmabuf.number = nil
         #expect(fixFor(.noSuchFileOrDirectory) == "modprobe udmabuf")
+    }
+
+    @Test func aHeapDoesInsteadOfUdmabuf() {
+        var facts = HostFacts.whole
+        facts.hasSystemHeap = true
+        #expect(findings(checks(of: facts)) == [:])
+        facts.udmabuf.sizeLimit = .success(8)
+        #expect(findings(checks(of: facts)) == ["udmabuf-size-limit": .warning])
+        facts.udmabuf.sizeLimit = .success(64)
+        facts.udmabuf.opening = .failure(
+            DevmemError(.system, call: "open /dev/udmabuf", errno: .noSuchFileOrDirectory))
+        let checks = checks(of: facts)
+        #expect(findings(checks) == ["udmabuf-device": .warning])
+        #expect(checks.contains { $0.evidence.contains("the dma-heap system does for the rest") })
     }
 
     @Test func buffersKeepTheirOtherNumbers() {

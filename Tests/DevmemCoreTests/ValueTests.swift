@@ -30,7 +30,9 @@ import Testing
 
 @Suite struct MemoryProviderTests {
     @Test func providersAreReadAsTheyAreWritten() {
-        for provider in [MemoryProvider.udmabuf, .heap("system"), .heap("default_cma_region")] {
+        for provider in [
+            MemoryProvider.automatic, .udmabuf, .heap("system"), .heap("default_cma_region"),
+        ] {
             #expect(MemoryProvider(provider.description) == provider)
         }
         for text in ["", "heap", "heap:", "heap:../x", "cuda"] {

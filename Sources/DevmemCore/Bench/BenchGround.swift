@@ -7,7 +7,7 @@ final class BenchGround {
         /// Receive queues to bind.
         var queues = QueueChoice.automatic(1)
         /// What makes the dma-buf.
-        var provider = MemoryProvider.udmabuf
+        var provider = MemoryProvider.automatic
     }
 
     /// The NIC.

@@ -28,7 +28,7 @@ public struct BenchRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         far: Far, interface: String?, plan: BenchPlan, queues: QueueChoice,
-        provider: MemoryProvider = .udmabuf, processors: [Int] = []
+        provider: MemoryProvider = .automatic, processors: [Int] = []
     ) {
         self.far = far
         self.interface = interface

@@ -47,6 +47,8 @@ public struct HostFacts: Sendable {
 
     /// The udmabuf driver.
     public var udmabuf: UdmabufFacts
+    /// Whether memory of the dma-heap `system` can be had instead.
+    public var hasSystemHeap: Bool
     /// Huge pages.
     public var hugePages: Reading<HugePages>
     /// GPUs, accelerators, heaps.
@@ -89,6 +91,7 @@ extension HostFacts {
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         openFiles = UInt64(limit.rlim_cur)
         udmabuf = UdmabufFacts.read()
+        hasSystemHeap = DmaHeap.isUsable(DmaHeap.system)
         hugePages = Result { () throws(DevmemError) in try Self.readHugePages() }
         memoryDevices = MemoryDevice.all()
         let library = dlopen(Self.cudaLibrary, RTLD_LAZY)

@@ -36,24 +36,31 @@ private let defaultSize: UInt64 = 64
 /// How the kernel's udmabuf begins (drivers/dma-buf/udmabuf.c).
 private let defaultListLimit: UInt64 = 1024
 
+/// Why udmabuf may do without.
+private let heapInstead = "only large receive pages need it, the dma-heap system does for the rest"
+
 private let proposedSize: UInt64 = 1024
 
 private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
     let title = "dma-bufs of host memory"
+    let missing: DoctorCheck.Verdict = facts.hasSystemHeap ? .warning : .failed
     switch facts.udmabuf.opening {
     case .success: list.add("udmabuf-device", title, .ok, "\(Udmabuf.devicePath) can be opened")
     case .failure(let error):
         list.add(
-            "udmabuf-device", title, .failed, error.description, fix: fixUdmabuf(error, facts))
+            "udmabuf-device", title, missing,
+            error.description + (facts.hasSystemHeap ? "; \(heapInstead)" : ""),
+            fix: fixUdmabuf(error, facts))
     }
     let parameters = "/sys/module/udmabuf/parameters"
     let size = "Size of a dma-buf"
     if let limit = list.value(of: facts.udmabuf.sizeLimit, "udmabuf-size-limit", size) {
         let enough = limit >= defaultSize
         list.add(
-            "udmabuf-size-limit", size, enough ? .ok : .failed,
+            "udmabuf-size-limit", size, enough ? .ok : missing,
             "size_limit_mb allows \(ByteCount.text(limit << 20))"
-                + (enough ? "" : "; devmemtcp takes \(defaultSize) MiB by default"),
+                + (enough ? "" : "; devmemtcp takes \(defaultSize) MiB by default")
+                + (enough || !facts.hasSystemHeap ? "" : "; \(heapInstead)"),
             fix: enough ? nil : "echo \(proposedSize) > \(parameters)/size_limit_mb")
     }
     let pieces = "Pieces of a dma-buf"

@@ -4,14 +4,21 @@ import SystemPackage
 
 /// What makes the dma-bufs that a NIC receives into and sends from.
 public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
+    /// The dma-heap `system` if it can be used and no huge pages are wanted, else udmabuf. The heap
+    /// makes few large pieces where udmabuf makes many of a page: the kernel looks through a
+    /// binding's pieces for each fragment that goes back to it (`gen_pool_free_owner` of
+    /// lib/genalloc.c), and through udmabuf's whenever the CPU is to look at them.
+    case automatic
     /// The udmabuf driver: pages of this process's.
     case udmabuf
     /// A dma-heap by the name of its node in /dev/dma_heap, such as `system`.
     case heap(String)
 
-    /// Reads `udmabuf` or `heap:NAME`; nil for anything else.
+    /// Reads `auto`, `udmabuf` or `heap:NAME`; nil for anything else.
     public init?(_ text: String) {
-        if text == "udmabuf" {
+        if text == "auto" {
+            self = .automatic
+        } else if text == "udmabuf" {
             self = .udmabuf
         } else if text.hasPrefix("heap:"), text.count > 5, !text.contains("/") {
             self = .heap(String(text.dropFirst(5)))
@@ -20,9 +27,10 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// `udmabuf` or `heap:NAME`.
+    /// `auto`, `udmabuf` or `heap:NAME`.
     public var description: String {
         switch self {
+        case .automatic: "auto"
         case .udmabuf: "udmabuf"
         case .heap(let name): "heap:\(name)"
         }
@@ -49,9 +57,12 @@ public struct DmabufMemory: ~Copyable, Sendable {
     /// - Throws: `DevmemError` of kind `invalid` for a size that cannot be, `system` if there is
     ///   no such provider or no memory; the limits of the running kernel are in the message.
     public init(
-        size: UInt64, provider: MemoryProvider = .udmabuf, hugePages: Bool = false
+        size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false
     ) throws(DevmemError) {
         switch provider {
+        case .automatic where !hugePages && DmaHeap.isUsable(DmaHeap.system):
+            self = try DmaHeap.make(size: size, heap: DmaHeap.system)
+        case .automatic: self = try Udmabuf.make(size: size, hugePages: hugePages)
         case .udmabuf: self = try Udmabuf.make(size: size, hugePages: hugePages)
         case .heap(let name): self = try DmaHeap.make(size: size, heap: name)
         }
@@ -60,7 +71,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
     /// Makes a dma-buf that a NIC fills in pieces of a size, in bytes; larger ones than a page take
     /// huge pages. Nil is one page.
     init(
-        size: UInt64, provider: MemoryProvider = .udmabuf, pageSize: UInt32?
+        size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?
     ) throws(DevmemError) {
         try self.init(
             size: size, provider: provider,

@@ -18,7 +18,7 @@ public struct HoldingRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         queues: QueueChoice?, transmits: Bool, memory: UInt64,
-        provider: MemoryProvider = .udmabuf, pageSize: UInt32?, steering: SteeringWish?
+        provider: MemoryProvider = .automatic, pageSize: UInt32?, steering: SteeringWish?
     ) {
         self.queues = queues
         self.transmits = transmits

@@ -45,7 +45,7 @@ public struct ReceiveRequest: Sendable {
     public init(
         interface: String?, listen: Endpoint, from: IPAddress?, fromPort: UInt16? = nil,
         queues: QueueChoice, steers: Bool = true,
-        memory: UInt64, provider: MemoryProvider = .udmabuf, pageSize: UInt32? = nil,
+        memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
         command: String = "devmemtcp serve"
     ) {

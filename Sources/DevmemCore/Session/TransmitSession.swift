@@ -28,7 +28,7 @@ public struct TransmitRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         interface: String?, peers: [Endpoint], local: Endpoint?, memory: UInt64,
-        provider: MemoryProvider = .udmabuf, chunk: UInt64, piece: UInt64? = nil,
+        provider: MemoryProvider = .automatic, chunk: UInt64, piece: UInt64? = nil,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?
     ) {
         self.interface = interface

@@ -68,22 +68,25 @@ test_doctor_no_huge_pages() {
 test_doctor_no_udmabuf() {
     huge_pages
     rm /dev/udmabuf
+    expect_broken udmabuf-device warning
+    hide_heap
     expect_broken udmabuf-device failed
     expect_mended
+    show_heap
     no_huge_pages
 }
 
 # The superuser's right to pass over modes is taken from it.
 test_doctor_udmabuf_of_mode_000() {
     huge_pages
-    chmod 000 /dev/udmabuf
+    chmod 000 /dev/udmabuf /dev/dma_heap/system
     local limited=(setpriv '--bounding-set=-dac_override,-dac_read_search' devmemtcp doctor eth1 --json)
     ! "${limited[@]}" >report || fail 'it is ready'
     expect_equal 'what is broken' udmabuf-device "$(jq -r '.checks[] | select(.verdict == "failed").id' report)"
     fix=$(jq -r '.checks[] | select(.id == "udmabuf-device").fix' report)
     bash -c "$fix"
     "${limited[@]}" >report
-    chmod 600 /dev/udmabuf
+    chmod 600 /dev/udmabuf /dev/dma_heap/system
     no_huge_pages
 }
 
@@ -92,8 +95,11 @@ test_doctor_small_dmabufs() {
     before=$(<"$parameter")
     huge_pages
     echo 8 >"$parameter"
+    expect_broken udmabuf-size-limit warning
+    hide_heap
     expect_broken udmabuf-size-limit failed
     expect_mended
+    show_heap
     echo "$before" >"$parameter"
     no_huge_pages
 }

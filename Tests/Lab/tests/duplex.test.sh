@@ -174,14 +174,28 @@ test_connect_with_little_memory_for_completions() {
     ((10#$(jq .counts.buffer_waits out) > 0)) || fail "it never waited: $(cat out)"
 }
 
-# Memory of a dma-heap instead of udmabuf, in both directions.
-test_dma_heap_as_provider() {
-    start_serve --listen "$near4:5201" --provider heap:system --validate 7 --duplex echo --json
-    in_peer devmemtcp connect "$near4:5201" --provider heap:system --pattern 7 --bytes 3000001 \
+# both_ways PROVIDER: three megabytes through its memory at both ends, and back.
+both_ways() {
+    start_serve --listen "$near4:5201" --provider "$1" --validate 7 --duplex echo --json
+    in_peer devmemtcp connect "$near4:5201" --provider "$1" --pattern 7 --bytes 3000001 \
         --validate 7 --json >sent 2>told
     serve_ok
-    expect_equal 'bytes in device memory' 3000001 "$(report .counts.device_bytes)"
-    expect_equal 'checked' 3000001 "$(jq .validation.checked_bytes sent)"
+    expect_equal "bytes in device memory of $1" 3000001 "$(report .counts.device_bytes)"
+    expect_equal "checked with $1" 3000001 "$(jq .validation.checked_bytes sent)"
+}
+
+# By themselves they take the dma-heap, and do with what there is of the two.
+test_providers_in_both_directions() {
+    both_ways heap:system
+    both_ways udmabuf
+    mv /dev/udmabuf /dev/hidden
+    (both_ways auto) || status=$?
+    mv /dev/hidden /dev/udmabuf
+    expect_equal 'without udmabuf' 0 "${status:-0}"
+    hide_heap
+    (both_ways auto) || status=$?
+    show_heap
+    expect_equal 'without dma-heap' 0 "${status:-0}"
     expect_refusal 'open /dev/dma_heap/nosuch: No such file or directory (ls /dev/dma_heap shows the heaps)' \
         devmemtcp connect "$far4:5201" --provider heap:nosuch
     start_bind eth1 --rx 7 --provider heap:system --memory 4M

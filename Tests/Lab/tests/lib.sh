@@ -109,6 +109,10 @@ reserve_huge_pages() {
 }
 free_huge_pages() { echo 0 >/proc/sys/vm/nr_hugepages; }
 
+# hide_heap, show_heap: without the dma-heap, udmabuf makes the dma-bufs.
+hide_heap() { mv /dev/dma_heap/system /dev/dma_heap/hidden; }
+show_heap() { mv /dev/dma_heap/hidden /dev/dma_heap/system; }
+
 # What the kernel's ncdevmem leaves behind on the NIC must not meet what runs next.
 reset_nic() {
     local knob rule

@@ -25,9 +25,11 @@ test_no_privilege() {
 
 test_no_udmabuf() {
     mv /dev/udmabuf /dev/hidden
+    hide_heap
     (expect_refusal 'open /dev/udmabuf: No such file or directory' \
         devmemtcp serve --interface eth1 --listen :5201) || status=$?
     mv /dev/hidden /dev/udmabuf
+    show_heap
     return "${status:-0}"
 }
 
@@ -107,7 +109,7 @@ test_memory_beyond_the_limit() {
     before=$(<"$parameter")
     echo 32 >"$parameter"
     (expect_refusal "this kernel's limit is 33554432 bytes" \
-        devmemtcp serve --interface eth1 --listen :5201 --memory 33M) || status=$?
+        devmemtcp serve --interface eth1 --listen :5201 --memory 33M --provider udmabuf) || status=$?
     echo "$before" >"$parameter"
     return "${status:-0}"
 }
