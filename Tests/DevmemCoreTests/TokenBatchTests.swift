@@ -57,6 +57,54 @@ import Testing
         #expect(batch.ranges == [range(1, 1024)])
     }
 
+    @Test func runsMergeAtEitherEnd() {
+        var batch = TokenBatch()
+        for run in [range(10, 5), range(15, 2), range(7, 3), range(30, 1), range(17, 1)] {
+            let left = batch.append(run)
+            #expect(left == nil)
+        }
+        #expect(batch.ranges == [range(7, 10), range(30, 1), range(17, 1)])
+        #expect(batch.fragmentCount == 12)
+    }
+
+    @Test func whatARunHasNoRoomForIsLeft() {
+        var batch = batch([5000])
+        var left = batch.append(range(1, 2000))
+        #expect(left == range(1024, 977))
+        #expect(batch.ranges == [range(5000, 1), range(1, 1023)])
+        left = batch.append(range(1024, 977))
+        #expect(left == range(1024, 977))
+        // The part that fits must not be put before what was there.
+        var before = self.batch([2001])
+        left = before.append(range(1, 2000))
+        #expect(left == range(1024, 977))
+        #expect(before.ranges == [range(2001, 1), range(1, 1023)])
+    }
+
+    @Test func noRoomForARangeLeavesTheRun() {
+        var batch = batch((0..<128).map { $0 * 2 + 1 })
+        let left = batch.append(range(1000, 3))
+        #expect(left == range(1000, 3))
+        #expect(batch.fragmentCount == 128)
+    }
+
+    private func runs(of tokens: [UInt32]) -> [TokenBatch.Range] {
+        var run = TokenRun()
+        var found = tokens.compactMap { run.append($0) }
+        if let ended = run.end() { found.append(ended) }
+        let left = run.end()
+        #expect(left == nil)
+        return found
+    }
+
+    @Test func runsAreOfTokensThatFollowEachOther() {
+        #expect(runs(of: []) == [])
+        #expect(runs(of: [0, 1, 2, 7, 8]) == [range(0, 3), range(7, 2)])
+        #expect(runs(of: [5, 5]) == [range(5, 1), range(5, 1)])
+        #expect(runs(of: [3, 2]) == [range(3, 1), range(2, 1)])
+        #expect(runs(of: [.max - 1, .max, 0]) == [range(.max - 1, 2), range(0, 1)])
+    }
+
     @Test func isEmptyAfterRemoval() {
         var batch = batch([1, 2, 9])
         batch.removeAll()

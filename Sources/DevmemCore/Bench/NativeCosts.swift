@@ -79,7 +79,7 @@ private func controlMessages() -> [UInt8] {
 
 private func parse(_ control: [UInt8]) throws(DevmemError) -> UInt64 {
     var extents = PayloadExtents(capacity: fragmentCount)
-    var held: [UInt32] = []
+    var held: [TokenBatch.Range] = []
     held.reserveCapacity(fragmentCount)
     let start = monotonicTime()
     for _ in 0..<parseRepeats {
@@ -87,12 +87,16 @@ private func parse(_ control: [UInt8]) throws(DevmemError) -> UInt64 {
         held.removeAll(keepingCapacity: true)
         var parser = ControlMessageParser(
             dmabufID: 1, dmabufSize: UInt64(fragmentCount * fragmentSize))
+        var run = TokenRun()
         while let piece = try parser.next(in: control.span.bytes) {
             guard case .device(let offset, let length, let token) = piece else { continue }
             extents.append(.device, offset: Int(offset), length: Int(length))
-            held.append(token)
+            if let ended = run.append(token) { held.append(ended) }
         }
-        guard held.count == fragmentCount else { throw wrong("\(held.count) fragments") }
+        if let ended = run.end() { held.append(ended) }
+        guard held == [TokenBatch.Range(start: 0, count: UInt32(fragmentCount))] else {
+            throw wrong("\(held.count) runs of tokens")
+        }
     }
     return monotonicTime() - start
 }

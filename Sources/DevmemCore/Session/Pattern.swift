@@ -93,7 +93,8 @@ public struct PatternChecker: Sendable {
             let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
             if !matches(piece) { note(piece) }
             checkedBytes += UInt64(count)
-            phase = (phase + count) % period
+            // Divided as 32 bits, which is quicker and holds them.
+            phase = Int(UInt32(truncatingIfNeeded: phase + count) % UInt32(truncatingIfNeeded: period))
             done += count
         }
     }

@@ -12,7 +12,7 @@ struct PayloadReceiver: ~Copyable {
     private(set) var counts = ReceiveReport.Counts()
     private var extents: PayloadExtents
     /// Tokens of the call in hand: its fragments are the NIC's again only once they are consumed.
-    private var held: [UInt32] = []
+    private var held: [TokenBatch.Range] = []
     private var tokens = TokenBatch()
     private let buffers = ReceiveBuffers()
     private let dmabufID: UInt32
@@ -81,7 +81,7 @@ struct PayloadReceiver: ~Copyable {
             counts.receiveCalls += 1
             try collect(
                 count, UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength]),
-                memory.size, connection)
+                memory.size, connection, isRead: consumer.readsPayload)
             if let signal = try consume(memory, &consumer, stop) { return .stopped(by: signal) }
             if isDeviceOnly { try refuseOthers(connection) }
             try release(connection)
@@ -89,27 +89,32 @@ struct PayloadReceiver: ~Copyable {
         }
     }
 
-    /// Parses one call's control messages into stretches of payload and tokens to give back.
+    /// Parses one call's control messages into stretches of payload, if they are read, and tokens to
+    /// give back.
     private mutating func collect(
         _ count: Int, _ control: UnsafeRawBufferPointer, _ size: UInt64,
-        _ connection: borrowing Connection
+        _ connection: borrowing Connection, isRead: Bool
     ) throws(DevmemError) {
         extents.removeAll()
         var parser = ControlMessageParser(dmabufID: dmabufID, dmabufSize: size)
         var linear = 0
         var device = 0
+        var fragments: UInt64 = 0
+        var run = TokenRun()
         while let piece = try parser.next(in: control.bytes) {
             switch piece {
             case .device(let offset, let length, let token):
-                extents.append(.device, offset: Int(offset), length: Int(length))
+                if isRead { extents.append(.device, offset: Int(offset), length: Int(length)) }
                 device += Int(length)
-                counts.fragments += 1
-                held.append(token)
+                fragments += 1
+                if let ended = run.append(token) { held.append(ended) }
             case .linear(let length):
                 extents.append(.host, offset: linear, length: Int(length))
                 linear += Int(length)
             }
         }
+        counts.fragments += fragments
+        if let ended = run.end() { held.append(ended) }
         if control.isEmpty {
             extents.append(.host, offset: 0, length: count)
             counts.ordinaryBytes += UInt64(count)
@@ -155,9 +160,12 @@ struct PayloadReceiver: ~Copyable {
 
     /// Moves the tokens of consumed fragments to the batch, which goes back whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
-        for token in held where !tokens.append(token) {
-            try giveBack(connection)
-            _ = tokens.append(token)
+        for run in held {
+            var left: TokenBatch.Range? = run
+            while let rest = left {
+                left = tokens.append(rest)
+                if left != nil { try giveBack(connection) }
+            }
         }
         held.removeAll(keepingCapacity: true)
     }

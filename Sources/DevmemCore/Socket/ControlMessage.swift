@@ -46,26 +46,23 @@ public struct ControlMessageParser: Sendable {
     /// - Returns: the piece; nil at the end.
     /// - Throws: `DevmemError` of kind `malformed` if a message is cut off, unknown, of the wrong
     ///   length or speaks of memory that is not in the dma-buf.
+    @inline(__always)
     public mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadPiece? {
         let left = control.byteCount - offset
         guard left > 0 else { return nil }
-        guard left >= Self.headerSize else {
-            throw malformed("\(left) bytes where a header needs \(Self.headerSize)")
-        }
+        guard left >= Self.headerSize else { throw cut(left) }
         let header = control.unsafeLoadUnaligned(fromByteOffset: offset, as: cdm_cmsghdr.self)
         guard header.cmsg_len >= Self.headerSize, header.cmsg_len <= left else {
-            throw malformed("truncated: length \(header.cmsg_len) with \(left) bytes left")
+            throw truncated(header, left)
         }
         let payload = offset + Self.headerSize
         let payloadSize = Int(header.cmsg_len) - Self.headerSize
         guard header.cmsg_level == DevmemSocketNumber.level,
             header.cmsg_type == DevmemSocketNumber.dmabuf
                 || header.cmsg_type == DevmemSocketNumber.linear
-        else {
-            throw malformed("unknown type \(header.cmsg_type) at level \(header.cmsg_level)")
-        }
+        else { throw unknown(header) }
         guard payloadSize == MemoryLayout<cdm_dmabuf_cmsg>.size else {
-            throw malformed("wrong length: a payload of \(payloadSize) bytes")
+            throw wrongLength(payloadSize)
         }
         let fragment = control.unsafeLoadUnaligned(
             fromByteOffset: payload, as: cdm_dmabuf_cmsg.self)
@@ -73,22 +70,51 @@ public struct ControlMessageParser: Sendable {
         guard header.cmsg_type == DevmemSocketNumber.dmabuf else {
             return .linear(length: fragment.frag_size)
         }
-        guard fragment.dmabuf_id == dmabufID else {
-            throw malformed("a fragment of dma-buf \(fragment.dmabuf_id), not \(dmabufID)")
-        }
+        guard fragment.dmabuf_id == dmabufID else { throw foreign(fragment) }
         let (end, overflow) = fragment.frag_offset.addingReportingOverflow(
             UInt64(fragment.frag_size))
-        guard !overflow, end <= dmabufSize else {
-            let place = "\(fragment.frag_size) bytes at \(fragment.frag_offset)"
-            throw malformed("\(place) of a dma-buf of \(dmabufSize)")
-        }
+        guard !overflow, end <= dmabufSize else { throw beyond(fragment) }
         return .device(
             offset: fragment.frag_offset, length: fragment.frag_size, token: fragment.frag_token)
     }
 
+    @inline(__always)
     private static func aligned(_ length: Int, within left: Int) -> Int {
         let alignment = Int(cdm_cmsg_alignment)
         return min((length + alignment - 1) & ~(alignment - 1), left)
+    }
+
+    // The errors stand apart so that the way past them is short.
+
+    @inline(never)
+    private func cut(_ left: Int) -> DevmemError {
+        malformed("\(left) bytes where a header needs \(Self.headerSize)")
+    }
+
+    @inline(never)
+    private func truncated(_ header: cdm_cmsghdr, _ left: Int) -> DevmemError {
+        malformed("truncated: length \(header.cmsg_len) with \(left) bytes left")
+    }
+
+    @inline(never)
+    private func unknown(_ header: cdm_cmsghdr) -> DevmemError {
+        malformed("unknown type \(header.cmsg_type) at level \(header.cmsg_level)")
+    }
+
+    @inline(never)
+    private func wrongLength(_ size: Int) -> DevmemError {
+        malformed("wrong length: a payload of \(size) bytes")
+    }
+
+    @inline(never)
+    private func foreign(_ fragment: cdm_dmabuf_cmsg) -> DevmemError {
+        malformed("a fragment of dma-buf \(fragment.dmabuf_id), not \(dmabufID)")
+    }
+
+    @inline(never)
+    private func beyond(_ fragment: cdm_dmabuf_cmsg) -> DevmemError {
+        let place = "\(fragment.frag_size) bytes at \(fragment.frag_offset)"
+        return malformed("\(place) of a dma-buf of \(dmabufSize)")
     }
 
     private func malformed(_ what: String) -> DevmemError {

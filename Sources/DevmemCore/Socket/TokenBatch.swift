@@ -34,27 +34,40 @@ public struct TokenBatch: Sendable {
     /// - Returns: false if there is no room; the batch is then as it was.
     @inline(__always)
     public mutating func append(_ token: UInt32) -> Bool {
-        guard fragmentCount < Self.maximumFragments else { return false }
+        append(Range(start: token, count: 1)) == nil
+    }
+
+    /// Adds a run of tokens, to the last range if it continues it at either end.
+    ///
+    /// - Parameter run: at least one token; the last id is at most `UInt32.max`.
+    /// - Returns: what there is no room for; nil if all is in the batch.
+    @inline(__always)
+    public mutating func append(_ run: Range) -> Range? {
+        let count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
+        let isWhole = count == run.count
+        guard count > 0 else { return run }
+        var start = run.start
+        var sum = count
+        var place = rangeCount
         if rangeCount > 0 {
             let last = storage[rangeCount - 1]
-            let (end, overflow) = last.token_start.addingReportingOverflow(last.token_count)
-            if !overflow && token == end {
-                storage[rangeCount - 1].token_count += 1
-                fragmentCount += 1
-                return true
-            }
-            if last.token_start > 0 && token == last.token_start - 1 {
-                storage[rangeCount - 1] = cdm_dmabuf_token(
-                    token_start: token, token_count: last.token_count + 1)
-                fragmentCount += 1
-                return true
+            if run.start > last.token_start && run.start - last.token_start == last.token_count {
+                start = last.token_start
+                sum += last.token_count
+                place -= 1
+            } else if isWhole && last.token_start > run.start
+                && last.token_start - run.start == count
+            {
+                // Not with a part of the run, whose rest comes in between.
+                sum += last.token_count
+                place -= 1
             }
         }
-        guard rangeCount < Self.maximumRanges else { return false }
-        storage[rangeCount] = cdm_dmabuf_token(token_start: token, token_count: 1)
-        rangeCount += 1
-        fragmentCount += 1
-        return true
+        guard place < Self.maximumRanges else { return run }
+        storage[place] = cdm_dmabuf_token(token_start: start, token_count: sum)
+        rangeCount = place + 1
+        fragmentCount += Int(count)
+        return isWhole ? nil : Range(start: run.start + count, count: run.count - count)
     }
 
     /// Forgets everything.
