@@ -187,21 +187,3 @@ test_interop_with_faults_of_the_nic() {
     transfer connect serve far "$far6"
     expect_faults
 }
-
-# full=1: more than counters of 30 bits hold. The guest's memory holds no such file and its emulated
-# processor hashes 8 MB a second, so serve checks every byte of a stream whose period, 7, divides
-# neither the size of a dma-buf nor that of a page.
-if [[ -n ${full:-} ]]; then
-    test_interop_gibibyte_and_one() {
-        local bytes=$(((1 << 30) + 1)) size=$((7 << 20)) count
-        pattern "$size" >piece
-        start_command in_peer devmemtcp serve --listen "$far4:5201" --validate 7 --json
-        {
-            for ((count = bytes / size; count > 0; count--)); do cat piece; done
-            head -c $((bytes % size)) piece
-        } | devmemtcp connect "$far4:5201" >answer
-        serve_ok
-        expect_equal 'bytes checked' "$bytes" "$(report .validation.checked_bytes)"
-        expect_equal 'bytes wrong' 0 "$(report .validation.wrong_bytes)"
-    }
-fi
