@@ -77,6 +77,12 @@ struct BenchLoadOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "Microseconds that a thread polls the NIC for before it sleeps.", valueName: "us"))
+    var busyPoll: UInt32?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "Time requests of so many bytes and responses of as many.", valueName: "size"))
     var requestResponse: ByteSize?
 
@@ -141,6 +147,7 @@ struct BenchLoadOptions: ParsableArguments {
         plan.segment = mss
         plan.congestion = congestion
         plan.pace = pace?.bytes
+        plan.busyPoll = busyPoll
         plan.validates = validates
         plan.requestSize = requestResponse.map { Int(clamping: $0.bytes) }
         plan.memory = self.memory.bytes

@@ -124,7 +124,7 @@ struct Connect: ParsableCommand, PayloadCommand {
         let peers = try Endpoint.candidates(resolving: peer.text)
         let request = TransmitRequest(
             interface: interface, peers: peers, local: try bind?.resolved(),
-            memory: memory.bytes, provider: maker.provider, chunk: chunk.bytes,
+            memory: memory.bytes, provider: maker.provider(direct: direct), chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
             wait: wait)
         let source = try openSource()

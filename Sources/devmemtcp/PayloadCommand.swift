@@ -18,6 +18,12 @@ struct ProviderOption: ParsableArguments {
             "What makes the dma-buf: udmabuf, heap:NAME for a dma-heap, or auto.",
             valueName: "provider"))
     var provider = MemoryProvider.automatic
+
+    /// The provider for files that are read or written past the page cache, if they are: a file
+    /// system can use udmabuf's memory for that, as it is this process's, and no heap's.
+    func provider(direct: Bool) -> MemoryProvider {
+        direct && provider == .automatic ? .udmabuf : provider
+    }
 }
 
 /// What reports of payload have in common.

@@ -149,7 +149,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
             from: try resolveFrom(), queues: queues.choice, memory: buffer.memory.bytes,
-            provider: buffer.maker.provider,
+            provider: buffer.maker.provider(direct: direct),
             answer: duplex?.answer ?? .nothing, idleLimit: idle)
     }
 

@@ -21,6 +21,7 @@ extension BenchReport {
             plan.validates = true
             plan.requestSize = 1024
             plan.pageSize = 65536
+            plan.busyPoll = 50
             plan.farProcessors = [1]
             var flow = BenchFlowReport(flow: 1)
             flow.received.deviceBytes = 1 << 30

@@ -81,6 +81,16 @@ _Static_assert(sizeof(struct cdm_cmsghdr) == sizeof(struct cmsghdr), "cmsghdr");
 _Static_assert(offsetof(struct cdm_cmsghdr, cmsg_type) == offsetof(struct cmsghdr, cmsg_type),
 	       "cmsghdr.cmsg_type");
 
+/* struct epoll_params of linux/eventpoll.h (6.9), and its ioctl. */
+struct cdm_epoll_params {
+	uint32_t busy_poll_usecs;
+	uint16_t busy_poll_budget;
+	uint8_t prefer_busy_poll;
+	uint8_t pad;
+};
+_Static_assert(sizeof(struct cdm_epoll_params) == 8, "epoll_params");
+static const unsigned long cdm_EPIOCSPARAMS = _IOW(0x8A, 0x01, struct cdm_epoll_params);
+
 /* The step between control messages; CMSG_SPACE() of a dmabuf_cmsg. */
 static const size_t cdm_cmsg_alignment = CMSG_ALIGN(1);
 static const size_t cdm_cmsg_space_dmabuf = CMSG_SPACE(sizeof(struct cdm_dmabuf_cmsg));

@@ -117,7 +117,8 @@ final class BenchCrew: Sendable {
             ring(event)
             _ = try StopSignal(following: gate).arrived()
             if let times = state.withLock({ $0.times }) {
-                let worker = try BenchWorker(flows, memory, times, stop: stop, abort: abort)
+                let worker = try BenchWorker(
+                    flows, memory, times, busyPoll: plan.busyPoll, stop: stop, abort: abort)
                 result = try worker.run()
             }
         } catch {

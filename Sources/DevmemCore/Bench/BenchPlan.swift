@@ -52,6 +52,8 @@ public struct BenchPlan: Codable, Equatable, Sendable {
     public var memory: UInt64 = 64 << 20
     /// Bytes of the pieces that NICs fill; nil for a page.
     public var pageSize: UInt32?
+    /// Microseconds that a thread with nothing to do polls the NIC for; nil to sleep at once.
+    public var busyPoll: UInt32?
     /// The far end's processors to pin threads to, one after another; none to pin nothing.
     public var farProcessors: [Int] = []
 
@@ -68,6 +70,7 @@ public struct BenchPlan: Codable, Equatable, Sendable {
         case requestSize = "request_bytes"
         case memory = "memory_bytes"
         case pageSize = "rx_page_bytes"
+        case busyPoll = "busy_poll_us"
         case farProcessors = "far_cpus"
     }
 
@@ -101,6 +104,7 @@ public struct BenchPlan: Codable, Equatable, Sendable {
                 "requests and responses go both ways"
             ),
             ((1 << 16...1 << 40).contains(memory), "from 64K to 1T of memory"),
+            (busyPoll.map { (1...1_000_000).contains($0) } ?? true, "busy polling of 1 us to 1 s"),
             (farProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such processor"),
         ]
         guard let wrong = tests.first(where: { !$0.0 }) else { return }

@@ -33,12 +33,21 @@ final class BenchWorker {
         static let abort = UInt64.max - 1
     }
 
+    /// - Parameters:
+    ///   - flows: what it carries.
+    ///   - memory: what it sends from, if it sends.
+    ///   - times: when it measures.
+    ///   - busyPoll: microseconds to poll the NIC for before it sleeps; nil for none.
+    ///   - stop: ends what it sends.
+    ///   - abort: gives the flows up.
+    /// - Throws: `DevmemError` of kind `system` if the kernel cannot watch the connections so.
     init(
         _ flows: [BenchFlow], _ memory: consuming SendMemory?, _ times: BenchTimes,
-        stop: StopBroadcast, abort: StopBroadcast
+        busyPoll: UInt32?, stop: StopBroadcast, abort: StopBroadcast
     ) throws(DevmemError) {
         let watch = Descriptor(
             owning: try retrying("watch connections") { epoll_create1(cdm_EPOLL_CLOEXEC) })
+        if let busyPoll { try Self.pollBusily(watch, for: busyPoll) }
         for (index, flow) in flows.enumerated() {
             try Self.add(
                 flow.shared.connection.rawValue, as: UInt64(index),
@@ -52,6 +61,23 @@ final class BenchWorker {
         self.stop = stop
         self.abort = abort
         self.times = times
+    }
+
+    /// Has epoll_wait poll the NAPI instance that the connections' packets come through
+    /// (`ep_eventpoll_bp_ioctl` of fs/eventpoll.c).
+    private static func pollBusily(
+        _ watch: borrowing Descriptor, for microseconds: UInt32
+    ) throws(DevmemError) {
+        var parameters = cdm_epoll_params(
+            busy_poll_usecs: microseconds, busy_poll_budget: 0, prefer_busy_poll: 0, pad: 0)
+        let epoll = watch.rawValue
+        do throws(DevmemError) {
+            try retrying("poll the NIC busily") {
+                cdm_ioctl(epoll, cdm_EPIOCSPARAMS, &parameters)
+            }
+        } catch {
+            throw error.advising("it needs Linux 6.9 or newer with CONFIG_NET_RX_BUSY_POLL")
+        }
     }
 
     private static func add(

@@ -7,7 +7,8 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     /// The dma-heap `system` if it can be used and no huge pages are wanted, else udmabuf. The heap
     /// makes few large pieces where udmabuf makes many of a page: the kernel looks through a
     /// binding's pieces for each fragment that goes back to it (`gen_pool_free_owner` of
-    /// lib/genalloc.c), and through udmabuf's whenever the CPU is to look at them.
+    /// lib/genalloc.c), and through udmabuf's whenever the CPU is to look at them. But a file system
+    /// cannot read or write a heap's memory past the page cache, as it can udmabuf's.
     case automatic
     /// The udmabuf driver: pages of this process's.
     case udmabuf

@@ -94,7 +94,8 @@ public struct PatternChecker: Sendable {
             if !matches(piece) { note(piece) }
             checkedBytes += UInt64(count)
             // Divided as 32 bits, which is quicker and holds them.
-            phase = Int(UInt32(truncatingIfNeeded: phase + count) % UInt32(truncatingIfNeeded: period))
+            phase = Int(
+                UInt32(truncatingIfNeeded: phase + count) % UInt32(truncatingIfNeeded: period))
             done += count
         }
     }

@@ -146,6 +146,8 @@ public struct PayloadSource: ~Copyable {
             case .interrupted: continue
             case .wouldBlock: return .wouldBlock
             case .invalidArgument where readsDirectly: try stopDirect()
+            // Not every mapping of a dma-buf can be written by the file system.
+            case .badAddress where readsDirectly: try stopDirect()
             default: throw DevmemError(.system, call: "read the input", errno: code)
             }
         }

@@ -11,7 +11,7 @@ readonly guest_packages=(
 
 # Modules the cloud kernel does not have built in and a test may want.
 readonly guest_modules=(
-    8021q act_mirred bonding bridge cls_flower cls_u32 dummy ifb ipvlan macvlan nf_tables sch_fq
+    8021q act_mirred bonding bridge cls_flower cls_u32 dummy ifb ipvlan loop macvlan nf_tables sch_fq
     sch_htb sch_ingress sch_netem sch_tbf tcp_bbr tls tun veth
 )
 

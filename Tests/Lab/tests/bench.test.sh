@@ -111,6 +111,20 @@ test_bench_request_and_response() {
     expect_true 'right' '.inbound.wrong_bytes == 0 and .outbound.wrong_bytes == 0'
 }
 
+# busy_polled: packets so far that came by busy polling.
+busy_polled() {
+    awk '$1 == "TcpExt:" && !n { n = split($0, name) ; next }
+        $1 == "TcpExt:" { for (i = 2; i <= n; i++) if (name[i] == "BusyPollRxPackets") print $i }' /proc/net/netstat
+}
+
+test_bench_polls_busily() {
+    local before
+    before=$(busy_polled)
+    bench_ok --time 1 --request-response 4K --busy-poll 2000
+    expect_true 'count' '.latency.count > 5 and .plan.busy_poll_us == 2000'
+    (($(busy_polled) > before)) || fail 'no packet came by busy polling'
+}
+
 test_bench_with_large_pages() {
     echo 32 >/proc/sys/vm/nr_hugepages
     bench --bytes 20000000 --rx-page-size 64K --validate

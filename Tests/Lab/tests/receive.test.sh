@@ -185,3 +185,32 @@ test_direct_where_the_file_system_cannot() {
     expect_equal 'key in the report' null "$(report .direct_bytes)"
     umount plain
 }
+
+# A block device reads and writes memory itself, which a file in memory does not: udmabuf's pages, but
+# not a heap's, from which it goes by way of a buffer or the page cache.
+test_direct_with_a_block_device() {
+    local provider disk receiver straight refused
+    modprobe loop
+    truncate -s 8M image
+    disk=$(losetup --find --show image)
+    # shellcheck disable=SC2064
+    trap "losetup --detach $disk" EXIT
+    head -c 8M /dev/urandom >"$disk"
+    head -c 40960 /dev/urandom >sent
+    for provider in auto heap:system; do
+        if [[ $provider == auto ]]; then straight=40960 refused=0; else straight=0 refused=1; fi
+        start_serve --listen "$near4:5201" --output "$disk" --direct --provider "$provider" --json
+        in_peer socat -u -b 65536 - "TCP:$near4:5201,mss=4108" <sent
+        serve_ok
+        cmp --bytes=40960 sent "$disk"
+        expect_equal "straight from $provider" "$straight" "$(report .direct_bytes)"
+        in_peer socat -u "TCP-LISTEN:5202,reuseaddr" - >got &
+        receiver=$!
+        await_far_listener 5202
+        strace -f -e trace=read -e status=failed -o failed devmemtcp connect "$far4:5202" --input "$disk" \
+            --direct --provider "$provider" --discard >out 2>messages || fail "$(cat messages)"
+        wait "$receiver"
+        cmp "$disk" got
+        expect_equal "refused reads into $provider" "$refused" "$(grep -c EFAULT failed || true)"
+    done
+}
