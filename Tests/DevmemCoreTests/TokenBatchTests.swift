@@ -74,11 +74,6 @@ import Testing
         #expect(batch.ranges == [range(5000, 1), range(1, 1023)])
         left = batch.append(range(1024, 977))
         #expect(left == range(1024, 977))
-        // The part that fits must not be put before what was there.
-        var before = self.batch([2001])
-        left = before.append(range(1, 2000))
-        #expect(left == range(1024, 977))
-        #expect(before.ranges == [range(2001, 1), range(1, 1023)])
     }
 
     @Test func noRoomForARangeLeavesTheRun() {

@@ -44,7 +44,6 @@ public struct TokenBatch: Sendable {
     @inline(__always)
     public mutating func append(_ run: Range) -> Range? {
         let count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
-        let isWhole = count == run.count
         guard count > 0 else { return run }
         var start = run.start
         var sum = count
@@ -55,10 +54,7 @@ public struct TokenBatch: Sendable {
                 start = last.token_start
                 sum += last.token_count
                 place -= 1
-            } else if isWhole && last.token_start > run.start
-                && last.token_start - run.start == count
-            {
-                // Not with a part of the run, whose rest comes in between.
+            } else if last.token_start > run.start && last.token_start - run.start == count {
                 sum += last.token_count
                 place -= 1
             }
@@ -67,7 +63,7 @@ public struct TokenBatch: Sendable {
         storage[place] = cdm_dmabuf_token(token_start: start, token_count: sum)
         rangeCount = place + 1
         fragmentCount += Int(count)
-        return isWhole ? nil : Range(start: run.start + count, count: run.count - count)
+        return count == run.count ? nil : Range(start: run.start + count, count: run.count - count)
     }
 
     /// Forgets everything.
