@@ -31,8 +31,7 @@ final class BenchGround {
             return
         }
         let memory = try DmabufMemory(
-            size: plan.memory, provider: choice.provider,
-            pageSize: plan.pageSize)
+            size: plan.memory, provider: choice.provider, pageSize: plan.pageSize)
         let steering = try SteeringTransaction(
             applying: SteeringWish(queues: choice.queues, flows: flows), to: interface,
             as: "devmemtcp bench", logger: logger)

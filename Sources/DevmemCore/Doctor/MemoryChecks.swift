@@ -36,21 +36,20 @@ private let defaultSize: UInt64 = 64
 /// How the kernel's udmabuf begins (drivers/dma-buf/udmabuf.c).
 private let defaultListLimit: UInt64 = 1024
 
-/// Why udmabuf may do without.
-private let heapInstead = "only large receive pages need it, the dma-heap system does for the rest"
-
 private let proposedSize: UInt64 = 1024
 
 private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
     let title = "dma-bufs of host memory"
     let missing: DoctorCheck.Verdict = facts.hasSystemHeap ? .warning : .failed
+    let instead =
+        facts.hasSystemHeap
+        ? "; only large receive pages need it, the dma-heap system does for the rest" : ""
     switch facts.udmabuf.opening {
     case .success: list.add("udmabuf-device", title, .ok, "\(Udmabuf.devicePath) can be opened")
     case .failure(let error):
         list.add(
             "udmabuf-device", title, missing,
-            error.description + (facts.hasSystemHeap ? "; \(heapInstead)" : ""),
-            fix: fixUdmabuf(error, facts))
+            error.description + instead, fix: fixUdmabuf(error, facts))
     }
     let parameters = "/sys/module/udmabuf/parameters"
     let size = "Size of a dma-buf"
@@ -59,8 +58,7 @@ private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
         list.add(
             "udmabuf-size-limit", size, enough ? .ok : missing,
             "size_limit_mb allows \(ByteCount.text(limit << 20))"
-                + (enough ? "" : "; devmemtcp takes \(defaultSize) MiB by default")
-                + (enough || !facts.hasSystemHeap ? "" : "; \(heapInstead)"),
+                + (enough ? "" : "; devmemtcp takes \(defaultSize) MiB by default\(instead)"),
             fix: enough ? nil : "echo \(proposedSize) > \(parameters)/size_limit_mb")
     }
     let pieces = "Pieces of a dma-buf"

@@ -63,8 +63,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
         switch provider {
         case .automatic where !hugePages && DmaHeap.isUsable(DmaHeap.system):
             self = try DmaHeap.make(size: size, heap: DmaHeap.system)
-        case .automatic: self = try Udmabuf.make(size: size, hugePages: hugePages)
-        case .udmabuf: self = try Udmabuf.make(size: size, hugePages: hugePages)
+        case .automatic, .udmabuf: self = try Udmabuf.make(size: size, hugePages: hugePages)
         case .heap(let name): self = try DmaHeap.make(size: size, heap: name)
         }
     }

@@ -93,8 +93,7 @@ public struct BindingSelfTest: Sendable {
     public func run(
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
-        let memory = try DmabufMemory(
-            size: memory, pageSize: pageSize)
+        let memory = try DmabufMemory(size: memory, pageSize: pageSize)
         var made = try steered(splitsHeaders: true, store, logger) {
             () throws(DevmemError) -> [BindingTrial] in
             try tryWhileSplit(memory, logger)

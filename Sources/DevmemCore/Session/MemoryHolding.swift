@@ -53,8 +53,7 @@ public struct MemoryHolding: ~Copyable {
         _ request: HoldingRequest, on interface: NetworkInterface, logger: Logger
     ) throws(DevmemError) {
         let memory = try DmabufMemory(
-            size: request.memory, provider: request.provider,
-            pageSize: request.pageSize)
+            size: request.memory, provider: request.provider, pageSize: request.pageSize)
         let steering = try Self.steer(request, interface, logger)
         let queues = try Self.queues(request, steering, interface)
         let receive = try Self.bindReceive(memory, queues, request.pageSize, interface)

@@ -129,8 +129,7 @@ public func receive(
 /// The dma-buf that a request asks for.
 func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
     try DmabufMemory(
-        size: request.memory, provider: request.provider,
-        pageSize: request.pageSize)
+        size: request.memory, provider: request.provider, pageSize: request.pageSize)
 }
 
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the

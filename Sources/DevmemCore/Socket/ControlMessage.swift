@@ -50,19 +50,21 @@ public struct ControlMessageParser: Sendable {
     public mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadPiece? {
         let left = control.byteCount - offset
         guard left > 0 else { return nil }
-        guard left >= Self.headerSize else { throw cut(left) }
+        guard left >= Self.headerSize else {
+            throw malformed("\(left) bytes where a header needs \(Self.headerSize)")
+        }
         let header = control.unsafeLoadUnaligned(fromByteOffset: offset, as: cdm_cmsghdr.self)
         guard header.cmsg_len >= Self.headerSize, header.cmsg_len <= left else {
-            throw truncated(header, left)
+            throw malformed("truncated: length \(header.cmsg_len) with \(left) bytes left")
         }
         let payload = offset + Self.headerSize
         let payloadSize = Int(header.cmsg_len) - Self.headerSize
         guard header.cmsg_level == DevmemSocketNumber.level,
             header.cmsg_type == DevmemSocketNumber.dmabuf
                 || header.cmsg_type == DevmemSocketNumber.linear
-        else { throw unknown(header) }
+        else { throw malformed("unknown type \(header.cmsg_type) at level \(header.cmsg_level)") }
         guard payloadSize == MemoryLayout<cdm_dmabuf_cmsg>.size else {
-            throw wrongLength(payloadSize)
+            throw malformed("wrong length: a payload of \(payloadSize) bytes")
         }
         let fragment = control.unsafeLoadUnaligned(
             fromByteOffset: payload, as: cdm_dmabuf_cmsg.self)
@@ -70,10 +72,16 @@ public struct ControlMessageParser: Sendable {
         guard header.cmsg_type == DevmemSocketNumber.dmabuf else {
             return .linear(length: fragment.frag_size)
         }
-        guard fragment.dmabuf_id == dmabufID else { throw foreign(fragment) }
+        guard fragment.dmabuf_id == dmabufID else {
+            throw malformed("a fragment of dma-buf \(fragment.dmabuf_id), not \(dmabufID)")
+        }
         let (end, overflow) = fragment.frag_offset.addingReportingOverflow(
             UInt64(fragment.frag_size))
-        guard !overflow, end <= dmabufSize else { throw beyond(fragment) }
+        guard !overflow, end <= dmabufSize else {
+            throw malformed(
+                "\(fragment.frag_size) bytes at \(fragment.frag_offset) of a dma-buf of \(dmabufSize)"
+            )
+        }
         return .device(
             offset: fragment.frag_offset, length: fragment.frag_size, token: fragment.frag_token)
     }
@@ -84,40 +92,9 @@ public struct ControlMessageParser: Sendable {
         return min((length + alignment - 1) & ~(alignment - 1), left)
     }
 
-    // The errors stand apart so that the way past them is short.
-
+    /// Stands apart, with its words made only here, so that the way past it is short.
     @inline(never)
-    private func cut(_ left: Int) -> DevmemError {
-        malformed("\(left) bytes where a header needs \(Self.headerSize)")
-    }
-
-    @inline(never)
-    private func truncated(_ header: cdm_cmsghdr, _ left: Int) -> DevmemError {
-        malformed("truncated: length \(header.cmsg_len) with \(left) bytes left")
-    }
-
-    @inline(never)
-    private func unknown(_ header: cdm_cmsghdr) -> DevmemError {
-        malformed("unknown type \(header.cmsg_type) at level \(header.cmsg_level)")
-    }
-
-    @inline(never)
-    private func wrongLength(_ size: Int) -> DevmemError {
-        malformed("wrong length: a payload of \(size) bytes")
-    }
-
-    @inline(never)
-    private func foreign(_ fragment: cdm_dmabuf_cmsg) -> DevmemError {
-        malformed("a fragment of dma-buf \(fragment.dmabuf_id), not \(dmabufID)")
-    }
-
-    @inline(never)
-    private func beyond(_ fragment: cdm_dmabuf_cmsg) -> DevmemError {
-        let place = "\(fragment.frag_size) bytes at \(fragment.frag_offset)"
-        return malformed("\(place) of a dma-buf of \(dmabufSize)")
-    }
-
-    private func malformed(_ what: String) -> DevmemError {
-        DevmemError(.malformed, call: "read a control message at byte \(offset)", message: what)
+    private func malformed(_ what: @autoclosure () -> String) -> DevmemError {
+        DevmemError(.malformed, call: "read a control message at byte \(offset)", message: what())
     }
 }

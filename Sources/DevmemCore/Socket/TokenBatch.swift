@@ -14,6 +14,10 @@ public struct TokenBatch: Sendable {
         public var start: UInt32
         /// How many ids.
         public var count: UInt32
+
+        /// Whether an id is the next one; those at the end of the numbers have none.
+        @inline(__always)
+        func isFollowed(by id: UInt32) -> Bool { id > start && id - start == count }
     }
 
     private var storage: [128 of cdm_dmabuf_token] = .init(
@@ -43,24 +47,21 @@ public struct TokenBatch: Sendable {
     /// - Returns: what there is no room for; nil if all is in the batch.
     @inline(__always)
     public mutating func append(_ run: Range) -> Range? {
-        let count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
+        var taken = run
+        taken.count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
+        let count = taken.count
         guard count > 0 else { return run }
-        var start = run.start
-        var sum = count
         var place = rangeCount
         if rangeCount > 0 {
-            let last = storage[rangeCount - 1]
-            if run.start > last.token_start && run.start - last.token_start == last.token_count {
-                start = last.token_start
-                sum += last.token_count
-                place -= 1
-            } else if last.token_start > run.start && last.token_start - run.start == count {
-                sum += last.token_count
+            let token = storage[rangeCount - 1]
+            let last = Range(start: token.token_start, count: token.token_count)
+            if last.isFollowed(by: taken.start) || taken.isFollowed(by: last.start) {
+                taken = Range(start: min(last.start, taken.start), count: last.count + count)
                 place -= 1
             }
         }
         guard place < Self.maximumRanges else { return run }
-        storage[place] = cdm_dmabuf_token(token_start: start, token_count: sum)
+        storage[place] = cdm_dmabuf_token(token_start: taken.start, token_count: taken.count)
         rangeCount = place + 1
         fragmentCount += Int(count)
         return count == run.count ? nil : Range(start: run.start + count, count: run.count - count)

@@ -52,8 +52,7 @@ final class ReceiveStage {
         _ kind: Kind, on interface: NetworkInterface, at addresses: [IPAddress],
         answeredFrom echo: Endpoint?, logger: Logger
     ) throws(DevmemError) {
-        let memory = try DmabufMemory(
-            size: kind.memory, pageSize: kind.pageSize)
+        let memory = try DmabufMemory(size: kind.memory, pageSize: kind.pageSize)
         var listeners: [OpenListener] = []
         for address in addresses {
             for _ in 0..<kind.listeners {

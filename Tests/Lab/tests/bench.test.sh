@@ -253,7 +253,7 @@ test_bench_versions_differ() {
     chmod +x far-end
     in_peer socat TCP-LISTEN:5201,reuseaddr EXEC:./far-end &
     local peer=$!
-    until [[ -n $(in_peer ss -Hltn 'sport = :5201') ]]; do read -r -t 0.05 <> <(:) || true; done
+    await_far_listener 5201
     expect_refusal 'it speaks version 99, this program 1 (run the same devmemtcp at both ends)' \
         devmemtcp bench run "$far4"
     wait "$peer" || true

@@ -121,7 +121,7 @@ test_connect_wrong_turns() {
 test_connect_route_leads_elsewhere() {
     socat -u TCP-LISTEN:7001,reuseaddr - >/dev/null &
     local listener=$!
-    until [[ -n $(ss -Hltn 'sport = :7001') ]]; do read -r -t 0.05 <> <(:) || true; done
+    await_port 7001
     expect_refusal 'the route leads through lo, from 127.0.0.1' \
         devmemtcp connect --interface eth1 127.0.0.1:7001
     wait "$listener"
@@ -150,11 +150,6 @@ test_connect_stopped_by_a_signal() {
     expect_equal 'exit status' 130 "$status"
     wait "$receiver"
     ((10#$(<counted) > 0)) || fail 'nothing came'
-}
-
-# await_far_listener PORT: until something listens there.
-await_far_listener() {
-    until [[ -n $(in_peer ss -Hltn "sport = :$1") ]]; do read -r -t 0.05 <> <(:) || true; done
 }
 
 # Too little memory for completions: sends wait for those before them.

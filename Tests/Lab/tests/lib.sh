@@ -92,6 +92,14 @@ send() {
     in_peer socat -u - "TCP:$address:$2"
 }
 
+# await_port PORT [COMMAND...]: until something listens there, as seen by the command.
+await_port() {
+    until [[ -n $("${@:2}" ss -Hltn "sport = :$1") ]]; do read -r -t 0.05 <> <(:) || true; done
+}
+
+# await_far_listener PORT: at the far end of the wire.
+await_far_listener() { await_port "$1" in_peer; }
+
 # pattern BYTES: the pattern of period 7 that ncdevmem checks with -v 7.
 pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$1"; }
 
