@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a software device is, and what the common part does for it. */
+#ifndef LAB_DEVICE_H
+#define LAB_DEVICE_H
+
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/types.h>
+
+#include "packet.h"
+
+#define LAB_NAME		"labdevices"
+#define LAB_MAX_WIRES		3
+#define LAB_MAX_VECTORS		160
+#define LAB_BARS		6
+/* All registers of one device, whatever its BARs are. */
+#define LAB_WINDOW		SZ_1M
+
+struct dentry;
+struct lab_device;
+struct lab_wire;
+struct seq_file;
+
+/* What became of a packet that was sent. */
+enum lab_fate {
+	LAB_DONE,	/* received, or dropped and counted */
+	LAB_WAIT,	/* the receiver has no buffers now: keep it and try again */
+};
+
+/* Why a device dropped a packet. */
+enum lab_drop {
+	LAB_DROP_DOWN,		/* the driver does not run, or the link is down */
+	LAB_DROP_QUEUE,		/* no queue takes it */
+	LAB_DROP_BUFFERS,	/* no receive buffers, for longer than hold_ms */
+	LAB_DROP_OVERSIZE,	/* longer than the device's MTU */
+	LAB_DROP_FAULT,		/* a knob asked for it */
+	LAB_DROP_BROKEN,	/* the sender's descriptors describe no packet */
+	LAB_DROPS
+};
+
+/* The faults that all devices know; one file each in debugfs. */
+enum lab_knob {
+	/* Every Nth received TCP packet with payload; 0 for none. */
+	LAB_DROP_NTH,
+	LAB_CORRUPT_NTH,
+	LAB_UNSPLIT_NTH,
+	/* Every Nth receive completion. */
+	LAB_WRONG_GENERATION_NTH,
+	/* Every Nth send completion. */
+	LAB_LOSE_COMPLETION_NTH,
+	/* The next N of these; 0 for none. */
+	LAB_FAIL_COMMAND,
+	LAB_HANG_COMMAND,
+	LAB_FAIL_QUEUE_CREATE,
+	/* How many commands that could fail or hang are let through first. */
+	LAB_FAIL_AFTER,
+	/* Which command fails or hangs, by its opcode; 0: any. */
+	LAB_FAIL_OPCODE,
+	LAB_KNOBS
+};
+
+/* One kind of device, gve or mlx5: constant, shared by all devices of it.
+ * Every call is made with the wire's lock held, from process context.
+ */
+struct lab_kind {
+	const char	*name;
+	u16		vendor, device, subvendor, subdevice;
+	u32		class_revision;
+	u32		bar_size[LAB_BARS];	/* powers of two; 0: no such BAR */
+	u8		msix_bar;
+	u32		msix_table, msix_pba;	/* offsets in that BAR */
+	size_t		state_size;		/* of lab_device.state, zeroed */
+
+	/* Before the driver can see the device; 0 or a negative errno. */
+	int (*start)(struct lab_device *dev);
+	/* After the driver has left. Frees what is left, also after a failed start. */
+	void (*stop)(struct lab_device *dev);
+	/* Does what the driver has asked for: registers, commands, sending.
+	 * True if there was anything to do.
+	 */
+	bool (*poll)(struct lab_device *dev);
+	/* Raises the interrupts that are due, after both ends were polled. */
+	void (*raise)(struct lab_device *dev);
+	/* Takes a packet off the wire. With packet->last_chance a device
+	 * without buffers drops it instead of answering LAB_WAIT.
+	 */
+	enum lab_fate (*receive)(struct lab_device *dev, struct lab_packet *packet);
+	/* The link went up or down: dev->link says which. */
+	void (*link_changed)(struct lab_device *dev);
+	/* The knob "reset": the device breaks down and wants to be set up anew. */
+	void (*break_down)(struct lab_device *dev);
+	/* Lines for the debugfs file "state". */
+	void (*show)(struct lab_device *dev, struct seq_file *file);
+	/* How many interrupt vectors it has, LAB_MAX_VECTORS at most. */
+	unsigned int (*vectors)(void);
+};
+
+extern const struct lab_kind lab_gve, lab_mlx5;
+
+struct lab_vector {
+	int		virq;		/* 0: not opened */
+	bool		pending;	/* raised while masked */
+	u64		raised;
+};
+
+/* One PCI function: an end of a wire. */
+struct lab_device {
+	const struct lab_kind	*kind;
+	struct lab_wire		*wire;
+	struct lab_device	*peer;
+	char			name[8];	/* w0a, w0b, w1a... */
+	unsigned int		slot;
+	struct pci_dev		*pci;		/* NULL until found */
+	u8			config[256];
+	u8			writable[256];	/* which bits of it a driver may change */
+	phys_addr_t		window;
+	void __iomem		*bar[LAB_BARS];
+	struct lab_vector	vector[LAB_MAX_VECTORS];
+	bool			link;		/* the wire is plugged in at this end */
+	u32			knob[LAB_KNOBS];
+	u32			seen[LAB_KNOBS];	/* events counted for the _nth knobs */
+	u64			dropped[LAB_DROPS];
+	struct dentry		*dir;
+	void			*state;
+};
+
+/* A sender's packet that waits for the receiver's buffers. */
+struct lab_hold {
+	unsigned long	since;		/* jiffies; 0: none waits */
+};
+
+/* Module parameters, in main.c. */
+extern unsigned int lab_queues, lab_hold_ms;
+
+/* memory.c: the guest's memory as the device sees it. */
+
+/* Where @len bytes at a bus address lie for the CPU. NULL if any of them is not
+ * memory, or if the driver has not made the device a bus master.
+ */
+void *lab_memory(struct lab_device *dev, u64 address, u64 len);
+
+/* pci.c: configuration space, registers, interrupts. */
+
+int lab_pci_create(void);
+void lab_pci_publish(void);	/* drivers probe here */
+void lab_pci_remove(void);	/* drivers leave here */
+int lab_device_map(struct lab_device *dev);
+void lab_device_unmap(struct lab_device *dev);
+
+/* Registers, big endian as both kinds have them. */
+u32 lab_read(struct lab_device *dev, unsigned int bar, u32 offset);
+void lab_write(struct lab_device *dev, unsigned int bar, u32 offset, u32 value);
+/* Reads a register and clears it, which the driver may write meanwhile. */
+u32 lab_take(struct lab_device *dev, unsigned int bar, u32 offset);
+
+/* A vector is open from when the driver has told the device to use it. False:
+ * the driver has not set it up.
+ */
+bool lab_vector_open(struct lab_device *dev, unsigned int vector);
+void lab_vector_close(struct lab_device *dev, unsigned int vector);
+/* Raises it, now or once it is no longer masked. */
+void lab_interrupt(struct lab_device *dev, unsigned int vector);
+/* Raises what was pending and is no longer masked. */
+void lab_vectors_unmasked(struct lab_device *dev);
+
+/* wire.c: two devices, and the thread that plays both. */
+
+struct lab_wire {
+	struct mutex		lock;
+	unsigned int		index;
+	struct lab_device	*end[2];
+	struct task_struct	*thread;
+	u64			rounds, busy_rounds;
+};
+
+extern struct lab_wire *lab_wires[LAB_MAX_WIRES];
+
+int lab_wire_create(unsigned int index, const struct lab_kind *near,
+		    const struct lab_kind *far);
+int lab_wire_start(struct lab_wire *wire);
+void lab_wire_destroy(struct lab_wire *wire);
+struct lab_device *lab_device_at(unsigned int slot);
+
+/* Sends a packet to the other end. LAB_WAIT: leave it at the head of its queue
+ * and send it again in the next round; after hold_ms it is dropped.
+ */
+enum lab_fate lab_send(struct lab_device *dev, struct lab_hold *hold,
+		       struct lab_packet *packet);
+void lab_count_drop(struct lab_device *dev, enum lab_drop why);
+
+/* knobs.c: faults, and the folder of a device in debugfs. */
+
+void lab_knobs_create(void);
+void lab_knobs_remove(void);
+void lab_knobs_add(struct lab_device *dev);
+/* Counts one event; true if it is one that the knob picks. */
+bool lab_knob_nth(struct lab_device *dev, enum lab_knob knob);
+/* Uses up one of the failures asked for, if any is left. */
+bool lab_knob_use(struct lab_device *dev, enum lab_knob knob);
+
+enum lab_command_fault { LAB_COMMAND_WELL, LAB_COMMAND_FAILS, LAB_COMMAND_HANGS };
+
+/* What shall become of a command that the driver has given. */
+enum lab_command_fault lab_knob_command(struct lab_device *dev, u32 opcode);
+
+#endif
