@@ -11,6 +11,7 @@
 
 #define LAB_NAME		"labdevices"
 #define LAB_MAX_WIRES		3
+#define LAB_MAX_QUEUES		16
 #define LAB_MAX_VECTORS		160
 #define LAB_BARS		6
 /* All registers of one device, whatever its BARs are. */
@@ -91,11 +92,18 @@ struct lab_kind {
 	void (*break_down)(struct lab_device *dev);
 	/* Lines for the debugfs file "state". */
 	void (*show)(struct lab_device *dev, struct seq_file *file);
+	/* Makes more files in the device's folder; may be NULL. */
+	void (*add_files)(struct lab_device *dev, struct dentry *dir);
 	/* How many interrupt vectors it has, LAB_MAX_VECTORS at most. */
 	unsigned int (*vectors)(void);
 };
 
 extern const struct lab_kind lab_gve, lab_mlx5;
+
+struct lab_knob_file {
+	struct lab_device	*dev;
+	enum lab_knob		knob;
+};
 
 struct lab_vector {
 	int		virq;		/* 0: not opened */
@@ -119,17 +127,20 @@ struct lab_device {
 	bool			link;		/* the wire is plugged in at this end */
 	u32			knob[LAB_KNOBS];
 	u32			seen[LAB_KNOBS];	/* events counted for the _nth knobs */
+	struct lab_knob_file	knob_file[LAB_KNOBS];
+	u64			resets;		/* how often it broke down on request */
 	u64			dropped[LAB_DROPS];
-	struct dentry		*dir;
-	void			*state;
+	bool			started;	/* kind->stop is owed */
+	void			*state;		/* the kind's own */
 };
 
 /* A sender's packet that waits for the receiver's buffers. */
 struct lab_hold {
 	unsigned long	since;		/* jiffies; 0: none waits */
+	bool		corrupt, unsplit;	/* what the knobs have decided of it */
 };
 
-/* Module parameters, in main.c. */
+/* Module parameters: queues of each device, and how long a packet waits. */
 extern unsigned int lab_queues, lab_hold_ms;
 
 /* memory.c: the guest's memory as the device sees it. */
@@ -141,9 +152,7 @@ void *lab_memory(struct lab_device *dev, u64 address, u64 len);
 
 /* pci.c: configuration space, registers, interrupts. */
 
-int lab_pci_create(void);
-void lab_pci_publish(void);	/* drivers probe here */
-void lab_pci_remove(void);	/* drivers leave here */
+/* Fills configuration space and maps the BARs. */
 int lab_device_map(struct lab_device *dev);
 void lab_device_unmap(struct lab_device *dev);
 
@@ -175,10 +184,7 @@ struct lab_wire {
 
 extern struct lab_wire *lab_wires[LAB_MAX_WIRES];
 
-int lab_wire_create(unsigned int index, const struct lab_kind *near,
-		    const struct lab_kind *far);
-int lab_wire_start(struct lab_wire *wire);
-void lab_wire_destroy(struct lab_wire *wire);
+/* NULL if there is none. */
 struct lab_device *lab_device_at(unsigned int slot);
 
 /* Sends a packet to the other end. LAB_WAIT: leave it at the head of its queue
@@ -188,11 +194,8 @@ enum lab_fate lab_send(struct lab_device *dev, struct lab_hold *hold,
 		       struct lab_packet *packet);
 void lab_count_drop(struct lab_device *dev, enum lab_drop why);
 
-/* knobs.c: faults, and the folder of a device in debugfs. */
+/* knobs.c: faults. */
 
-void lab_knobs_create(void);
-void lab_knobs_remove(void);
-void lab_knobs_add(struct lab_device *dev);
 /* Counts one event; true if it is one that the knob picks. */
 bool lab_knob_nth(struct lab_device *dev, enum lab_knob knob);
 /* Uses up one of the failures asked for, if any is left. */
