@@ -130,6 +130,19 @@ pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$
 # report KEY: a number or text of the JSON summary in ./out.
 report() { jq -r "$1" out; }
 
+# What devmemtcp needs to be set by hand beforehand, at both ends. With mlx5, header split needs rx-gro-hw,
+# and is not told of before it was set once.
+set_by_hand() {
+    local place
+    # shellcheck disable=SC2154
+    for place in "$lab_nic" "$lab_far in_peer"; do
+        [[ $place == mlx5* ]] || continue
+        ${place#mlx5} ethtool -K eth1 rx-gro-hw on
+        ${place#mlx5} ethtool -G eth1 tcp-data-split on
+        ${place#mlx5} ethtool -G eth1 tcp-data-split off
+    done
+}
+
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
 
