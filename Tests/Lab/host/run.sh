@@ -63,6 +63,8 @@ conclude() {
         ;;
     failed)
         show_complaints "the guest could not set itself up:"
+        bad_console_lines >&2 || true
+        show_tail "the kernel's console" "$work/console"
         ;;
     limit)
         say "the command was still running after $limit s and was ended; --limit allows more"
