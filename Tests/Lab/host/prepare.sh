@@ -4,14 +4,20 @@
 
 . "$lab_dir/host/programs.sh"
 . "$lab_dir/host/peers.sh"
+. "$lab_dir/host/selftests.sh"
 
-everything_is_whole() { image_is_whole && driver_is_whole && programs_are_whole && peers_are_whole; }
+# The kernel's selftests are made only for who asks for them.
+everything_is_whole() {
+    image_is_whole && driver_is_whole && programs_are_whole && peers_are_whole &&
+        { ((!selftests)) || selftests_are_whole; }
+}
 
 ensure_everything() {
     ensure_image
     ensure_driver
     ensure_programs
     ensure_peers
+    if ((selftests)); then ensure_selftests; fi
 }
 
 # Newer packages, if there are any, replace the old ones only once they are unpacked.
@@ -22,6 +28,7 @@ refresh_everything() {
     ensure_driver
     ensure_programs
     ensure_peers
+    if ((selftests)); then ensure_selftests; fi
 }
 
 prepare() {
@@ -39,7 +46,7 @@ clean_cache() {
     [[ -d $cache ]] || return 0
     # A cache made by somebody else's tool is not ours to delete.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other,programs,peers}{,.making} "$cache"/accel-*
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other,programs,peers,selftests}{,.making} "$cache"/accel-*
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }
