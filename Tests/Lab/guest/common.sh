@@ -7,3 +7,14 @@ pause() {
     [[ -n ${pause_channel:-} ]] || exec {pause_channel}<> <(:)
     read -r -t "$1" -u "$pause_channel" || true
 }
+
+# driver_of NIC: the kernel's own driver for a software device.
+driver_of() {
+    case $1 in
+    gve) echo gve ;;
+    mlx5) echo mlx5_core ;;
+    esac
+}
+
+# The PCI bus of the software devices: their domain and its only bus.
+readonly devices_bus=1ab0:00

@@ -22,14 +22,15 @@ artefact_is_whole() {
         (cd "$folder" && sha256sum --status --strict -c MANIFEST 2>/dev/null)
 }
 
-# Makes an artefact: make_artefact NAME STAMP FUNCTION. The function fills its first argument, an
-# empty folder, and writes MANIFEST there. Call with the exclusive lock held.
+# Makes an artefact: make_artefact NAME STAMP FUNCTION [ARGUMENT...]. The function fills its first
+# argument, an empty folder, and writes MANIFEST there. Call with the exclusive lock held.
 make_artefact() {
     local name=$1 stamp=$2 fill=$3
+    shift 3
     local making=$cache/$name.making
     rm -rf "$making"
     mkdir -p "$making"
-    "$fill" "$making"
+    "$fill" "$making" "$@"
     [[ -s $making/MANIFEST ]] || die "$name was made without a manifest"
     printf '%s\n' "$stamp" >"$making/STAMP"
     rm -rf "${cache:?}/$name"

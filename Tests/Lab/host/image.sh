@@ -9,10 +9,12 @@ readonly guest_packages=(
     util-linux
 )
 
-# Modules the cloud kernel does not have built in and a test may want.
+# Modules the cloud kernel does not have built in and a test may want, and the drivers of the NICs
+# that labdevices plays.
 readonly guest_modules=(
     8021q act_mirred bonding bridge cls_flower cls_u32 dummy ifb ipvlan loop macvlan nf_tables sch_fq
     sch_htb sch_ingress sch_netem sch_tbf tcp_bbr tls tun veth
+    gve mlx5_core
 )
 
 # Not needed to run anything here; every megabyte costs boot time.

@@ -4,6 +4,10 @@
 
 readonly probe_limit=20
 
+# Where the registers of software devices lie: memory that the kernel leaves alone. There must be memory
+# there, and whatever the machine's size, it is not moved.
+readonly register_memory='16M$0x70000000' least_mebibytes=2048
+
 # Sets the array `machine` to the QEMU command for one boot with the files under $work.
 describe_machine() {
     local accelerator=$1 arguments ports=virtio-serial-pci port
@@ -26,6 +30,7 @@ describe_machine() {
         arguments+=" nokaslr norandmaps tsc=reliable"
         ;;
     esac
+    if uses_devices; then arguments+=" memmap=$register_memory"; fi
     if ((hugepages)); then arguments+=" hugepages=$hugepages"; fi
     machine+=(-kernel "$work/vmlinuz" -initrd "$work/initramfs" -append "$arguments${append:+ $append}"
         -serial "file:$work/console" -device "$ports")

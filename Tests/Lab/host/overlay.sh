@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The small archive put behind the base initramfs for one run: the driver, the guest's scripts,
+# The small archive put behind the base initramfs for one run: our modules, the guest's scripts,
 # the tests, their programs and peers, the tested binary, the caller's files and the command.
 # SPDX-License-Identifier: Apache-2.0
 
@@ -26,7 +26,7 @@ add_file() {
 # Writes what the guest's init reads: plain assignments, quoted by bash for bash.
 write_settings() {
     local name
-    for name in mode wires queues mtu limit unload rows columns terminal; do
+    for name in mode nic far wires queues mtu limit unload rows columns terminal; do
         printf 'lab_%s=%q\n' "$name" "${!name}"
     done
     printf 'lab_environment=('
@@ -38,11 +38,11 @@ write_settings() {
 
 # make_initramfs OUTPUT: base and overlay in one file. Call with the cache's lock held.
 make_initramfs() {
-    local output=$1 root=$work/overlay spec
+    local output=$1 root=$work/overlay module spec
     mkdir -p "$root/lab" "$root/usr/local/bin"
     cp -a "$lab_dir/guest" "$root/lab/guest"
     [[ ! -d $lab_dir/tests ]] || cp -a "$lab_dir/tests" "$root/lab/tests"
-    cp "$cache/$driver_artefact/labnic.ko" "$root/lab/"
+    for module in "${modules[@]}"; do cp "$cache/${module_artefacts[$module]}/$module.ko" "$root/lab/"; done
     cp -a "$cache/programs/bin" "$root/lab/programs"
     cp -a "$cache/peers/bin" "$root/lab/peers"
     [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"

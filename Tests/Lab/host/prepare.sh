@@ -5,11 +5,24 @@
 . "$lab_dir/host/programs.sh"
 . "$lab_dir/host/peers.sh"
 
-everything_is_whole() { image_is_whole && driver_is_whole && programs_are_whole && peers_are_whole; }
+# The modules that are wanted; scripts/lab narrows this down to those of the NICs asked for.
+modules=(labnic labdevices)
+
+modules_are_whole() {
+    local module
+    for module in "${modules[@]}"; do module_is_whole "$module" || return; done
+}
+
+ensure_modules() {
+    local module
+    for module in "${modules[@]}"; do ensure_module "$module"; done
+}
+
+everything_is_whole() { image_is_whole && modules_are_whole && programs_are_whole && peers_are_whole; }
 
 ensure_everything() {
     ensure_image
-    ensure_driver
+    ensure_modules
     ensure_programs
     ensure_peers
 }
@@ -19,7 +32,7 @@ refresh_everything() {
     say "fetching the newest packages"
     make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
     make_artefact image "$(image_stamp)" fill_image
-    ensure_driver
+    ensure_modules
     ensure_programs
     ensure_peers
 }
@@ -39,7 +52,7 @@ clean_cache() {
     [[ -d $cache ]] || return 0
     # A cache made by somebody else's tool is not ours to delete.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,driver,driver-other,programs,peers}{,.making} "$cache"/accel-*
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers}{,.making} "$cache"/accel-*
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }

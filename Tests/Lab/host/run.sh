@@ -23,10 +23,10 @@ show_complaints() {
 }
 
 # A boot under multi-threaded TCG now and then dies of itself before anything of ours runs. That
-# may be tried again; a death in which the driver had a part may not.
+# may be tried again; a death in which a module of ours had a part may not.
 may_boot_again() {
     ((!reached)) && [[ $outcome == died || $outcome == boot-limit ]] &&
-        ! grep -a -q labnic "$work/console"
+        ! grep -a -q -E 'labnic|labdevices' "$work/console"
 }
 
 boot() {
@@ -63,6 +63,8 @@ conclude() {
         ;;
     failed)
         show_complaints "the guest could not set itself up:"
+        bad_console_lines >&2 || true
+        show_tail "the kernel's console" "$work/console"
         ;;
     limit)
         say "the command was still running after $limit s and was ended; --limit allows more"

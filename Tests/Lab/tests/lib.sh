@@ -2,12 +2,36 @@
 # What the end-to-end tests share. They run in the guest, as root.
 # SPDX-License-Identifier: Apache-2.0
 
+# What this boot was asked for; the NICs are $lab_nic here and $lab_far at the far end.
+# shellcheck source=/dev/null
+. /lab/settings
+
 readonly near4=192.0.2.1 far4=192.0.2.2 near6=2001:db8:1::1 far6=2001:db8:1::2
-readonly knobs=/sys/kernel/debug/labnic
+# A folder for each end of each wire: w0a, w0b, w1a...
+# shellcheck disable=SC2154
+if [[ $lab_nic == labnic ]]; then knobs=/sys/kernel/debug/labnic; else knobs=/sys/kernel/debug/labdevices; fi
+readonly knobs
+# The exit status of a test that cannot run here.
+readonly skipped=77
 
 fail() {
     printf '%s\n' "$*"
     exit 1
+}
+
+# skip REASON: ends a test that cannot run with these NICs; the last line it prints says why.
+skip() {
+    printf '%s\n' "$*"
+    exit "$skipped"
+}
+
+# needs_nic NIC REASON: the test is about what only this near NIC has or does.
+needs_nic() { [[ $lab_nic == "$1" ]] || skip "$2"; }
+
+# needs_knobs NAME...: faults that the near NIC can cause.
+needs_knobs() {
+    local knob
+    for knob; do [[ -e $knobs/w0a/$knob ]] || skip "$lab_nic has no knob $knob"; done
 }
 
 # in_peer COMMAND...: runs something at the far end of the wire.
@@ -106,8 +130,35 @@ pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$
 # report KEY: a number or text of the JSON summary in ./out.
 report() { jq -r "$1" out; }
 
+# What devmemtcp needs to be set by hand beforehand, at both ends. With mlx5, header split needs rx-gro-hw,
+# and is not told of before it was set once.
+set_by_hand() {
+    local place
+    # shellcheck disable=SC2154
+    for place in "$lab_nic" "$lab_far in_peer"; do
+        [[ $place == mlx5* ]] || continue
+        ${place#mlx5} ethtool -K eth1 rx-gro-hw on
+        ${place#mlx5} ethtool -G eth1 tcp-data-split on
+        ${place#mlx5} ethtool -G eth1 tcp-data-split off
+    done
+}
+
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
+
+# reset_knobs [END]: of all ends, or of one; at 0 a knob does nothing.
+reset_knobs() {
+    local knob
+    for knob in "$knobs"/${1:-*}/*; do
+        case ${knob##*/} in
+        # Which error number, not how often.
+        fail_rule_errno) ;;
+        link) [[ $(<"$knob") == 1 ]] || echo 1 >"$knob" ;;
+        # Others are no knobs.
+        *_nth | *_us | fail_* | hang_* | ignore_* | refuse_* | forget_* | no_* | fixed_*) echo 0 >"$knob" ;;
+        esac
+    done
+}
 
 # reserve_huge_pages COUNT: free_huge_pages, or the end of the test, gives them back.
 reserve_huge_pages() {
@@ -123,8 +174,8 @@ show_heap() { mv /dev/dma_heap/hidden /dev/dma_heap/system; }
 
 # What the kernel's ncdevmem leaves behind on the NIC must not meet what runs next.
 reset_nic() {
-    local knob rule
-    for knob in "$knobs"/w0a/*; do [[ $knob == */fail_rule_errno ]] || echo 0 >"$knob"; done
+    local rule
+    reset_knobs w0a
     for rule in $(ethtool -n eth1 2>/dev/null | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
     ethtool -X eth1 default
     /lab/programs/hds-thresh eth1 256
