@@ -154,6 +154,8 @@ static enum cx_delivery cx_deliver(struct lab_device *dev, struct mlx5_cmd_layou
 		return CX_BAD_IN_LENGTH;
 	if (m.out_len < MLX5_ST_SZ_BYTES(cx_out) || m.out_len > CX_ANSWER_MAX)
 		return CX_BAD_OUT_LENGTH;
+	/* A short command leaves nothing of the last one behind it. */
+	memset(cx->message, 0, 2 * CX_INLINE);
 	bad = cx_fetch(dev, slot, cx->message, m.in_len);
 	if (bad)
 		return bad;

@@ -28,7 +28,7 @@
 #define CX_TRACE	128
 #define CX_WQE_MAX	1024
 #define CX_KEY		40
-#define CX_LEVELS	64	/* of flow tables */
+#define CX_LEVELS	256	/* of flow tables; the driver goes beyond what it asks for */
 /* Bytes of the outer headers in match criteria and values. */
 #define CX_MATCH	MLX5_ST_SZ_BYTES(fte_match_set_lyr_2_4)
 #define CX_FCS		ETH_FCS_LEN
@@ -39,14 +39,12 @@ struct mlx5_ifc_cx_in_bits {
 	u8	uid[0x10];
 	u8	reserved_at_20[0x10];
 	u8	op_mod[0x10];
-	u8	reserved_at_40[0x40];
 };
 
 struct mlx5_ifc_cx_out_bits {
 	u8	status[0x8];
 	u8	reserved_at_8[0x18];
 	u8	syndrome[0x20];
-	u8	reserved_at_40[0x40];
 };
 
 /* Every object begins with this. */

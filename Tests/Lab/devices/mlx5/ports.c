@@ -115,12 +115,29 @@ static void cx_read_pmlp(struct lab_device *dev, const u8 *in, u8 *out)
 	MLX5_SET(pmlp_reg, out, width, 4);
 }
 
+/* The first byte says how the host stores numbers; it is an x86. */
+static bool cx_write_host(struct lab_device *dev, const u8 *in)
+{
+	return !in[0];
+}
+
+static void cx_read_host(struct lab_device *dev, const u8 *in, u8 *out)
+{
+}
+
+/* How long the driver waits for what: where it reads 0 it takes its own values. */
+static void cx_read_dtor(struct lab_device *dev, const u8 *in, u8 *out)
+{
+}
+
 static const struct cx_register cx_registers[] = {
 	{ MLX5_REG_PTYS, MLX5_ST_SZ_BYTES(ptys_reg), cx_write_ptys, cx_read_ptys },
 	{ MLX5_REG_PMTU, MLX5_ST_SZ_BYTES(pmtu_reg), cx_write_pmtu, cx_read_pmtu },
 	{ MLX5_REG_PAOS, MLX5_ST_SZ_BYTES(paos_reg), cx_write_paos, cx_read_paos },
 	{ MLX5_REG_PFCC, MLX5_ST_SZ_BYTES(pfcc_reg), cx_write_pfcc, cx_read_pfcc },
 	{ MLX5_REG_PMLP, MLX5_ST_SZ_BYTES(pmlp_reg), NULL, cx_read_pmlp },
+	{ MLX5_REG_HOST_ENDIANNESS, 16, cx_write_host, cx_read_host },
+	{ MLX5_REG_DTOR, MLX5_ST_SZ_BYTES(dtor_reg), NULL, cx_read_dtor },
 	{ MLX5_REG_PPCNT, MLX5_ST_SZ_BYTES(ppcnt_reg), NULL, cx_read_ppcnt },
 };
 

@@ -45,7 +45,6 @@ u8 cx_create_table(struct lab_device *dev, struct cx_message *m)
 
 	if (MLX5_GET(create_flow_table_in, m->in, table_type) != CX_NIC_RECEIVE || m->op_mod ||
 	    MLX5_GET(create_flow_table_in, m->in, other_vport) ||
-	    MLX5_GET(flow_table_context, context, level) >= CX_LEVELS ||
 	    MLX5_GET(flow_table_context, context, log_size) > CX_LOG_TABLE)
 		return CX_REFUSE(m, BAD_PARAM_ERR);
 	table = cx_create(dev, m, CX_TABLE, &status);
