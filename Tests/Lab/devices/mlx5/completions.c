@@ -6,6 +6,8 @@
 
 #define CX_FILE		7
 #define CX_INDEX	GENMASK(23, 0)
+/* What the driver puts into the arming record after it has made a queue. */
+#define CX_NOT_ARMED	(2U << 28)
 
 static u8 cx_cq_setup(struct lab_device *dev, struct cx_message *m, struct cx_cq *cq)
 {
@@ -33,7 +35,7 @@ static u8 cx_cq_setup(struct lab_device *dev, struct cx_message *m, struct cx_cq
 		return CX_REFUSE(m, BAD_PARAM_ERR);
 	cq->period = MLX5_GET(cqc, context, cq_period);
 	cq->count = MLX5_GET(cqc, context, cq_max_count);
-	cq->arm = be32_to_cpu(READ_ONCE(cq->doorbell[1]));
+	cq->arm = CX_NOT_ARMED;
 	return 0;
 }
 
