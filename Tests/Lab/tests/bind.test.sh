@@ -61,6 +61,7 @@ test_bind_without_steering() {
 }
 
 test_bind_of_large_pages() {
+    needs page-size
     expect_refusal 'sysctl vm.nr_hugepages=2' devmemtcp bind eth1 --rx 7 --memory 4M --page-size 64K
     echo 2 >/proc/sys/vm/nr_hugepages
     start_bind eth1 --rx 7 --memory 4M --page-size 64K --json
@@ -200,6 +201,7 @@ test_bind_wrong_usage() {
 test_restart_of_one_queue_disturbs_no_other() {
     local rounds=${full:+10} round before pools=() dropped drops sender receiver part
     rounds=${rounds:-2}
+    allow_rules
     before=$(settings_now)
     ethtool -N eth1 flow-type tcp4 dst-port 5201 action 0 >out
     drops=$(drops_of 0)

@@ -34,6 +34,49 @@ needs_knobs() {
     for knob; do [[ -e $knobs/w0a/$knob ]] || skip "$lab_nic has no knob $knob"; done
 }
 
+# nic_has FEATURE: what not every driver can do.
+nic_has() {
+    # shellcheck disable=SC2154
+    case $1-$lab_nic in
+    # RSS contexts besides the main table; pages of another size for a bound queue; a queue 0 that can be
+    # restarted; channels that are both ways at once; counters of a queue that outlive its restart.
+    contexts-gve | page-size-gve | queue-0-gve | combined-gve | lasting-counters-gve) return 1 ;;
+    # A length from which on packets are split, that can be set.
+    threshold-gve | threshold-mlx5) return 1 ;;
+    contexts-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
+    *) fail "nobody knows of the feature $1" ;;
+    esac
+}
+
+# needs FEATURE...: the test is about these.
+needs() {
+    local feature
+    for feature; do nic_has "$feature" || skip "$lab_nic has no $feature"; done
+}
+
+# known_fault NIC REASON TEXT: with this NIC the test fails, and what it prints holds the text. It is
+# reported as such a failure; should it pass, or fail otherwise, the run fails.
+known_fault() {
+    # shellcheck disable=SC2154
+    [[ $lab_nic == "$1" ]] || return 0
+    printf '%s\n' "$2" "$3" >.fault
+}
+
+# allow_rules: lets flow rules be added by hand where the driver comes up without; the end of the test
+# takes it back.
+allow_rules() {
+    ethtool -k eth1 | grep -q '^ntuple-filters: off$' || return 0
+    ethtool -K eth1 ntuple on
+    rules_allowed=1
+}
+
+# forbid_rules: takes it back earlier.
+forbid_rules() {
+    [[ -n ${rules_allowed:-} ]] || return 0
+    ethtool -K eth1 ntuple off
+    rules_allowed=
+}
+
 # in_peer COMMAND...: runs something at the far end of the wire.
 in_peer() { ip netns exec peer "$@"; }
 
@@ -146,6 +189,37 @@ set_by_hand() {
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
 
+# refuse WHAT TIMES: the near NIC refuses the next requests of a kind: rss, the main table or a context;
+# rule; narrow-rule, one that names the peer; rule-delete; ring; feature; queue, a bound one. Sets $refused_with to the
+# kernel's word for it.
+refuse() {
+    refused_with='Input/output error'
+    case $1-$lab_nic in
+    rss-labnic) set_knob fail_rss_set "$2" ;;
+    rule-labnic)
+        refused_with='No space left on device'
+        set_knob fail_rule_insert "$2"
+        ;;
+    narrow-rule-labnic) set_knob refuse_5tuple "$2" ;;
+    ring-labnic) set_knob fail_ring_set "$2" ;;
+    feature-labnic) set_knob fail_features "$2" ;;
+    rule-delete-labnic) set_knob fail_rule_delete "$2" ;;
+    queue-labnic) set_knob fail_queue_start "$2" ;;
+    queue-*) set_knob fail_queue_create "$2" ;;
+    rss-gve) refuse_command 0x0a "$2" ;;
+    *rule*-gve) refuse_command 0x101 "$2" ;;
+    *) skip "nothing makes $lab_nic refuse $1" ;;
+    esac
+    # What the driver makes of the device's answer.
+    [[ $lab_nic != gve ]] || refused_with='Invalid argument'
+}
+
+# refuse_command OPCODE TIMES: of a software device, 0 times for never.
+refuse_command() {
+    set_knob fail_opcode "$1"
+    set_knob fail_command "$2"
+}
+
 # reset_knobs [END]: of all ends, or of one; at 0 a knob does nothing.
 reset_knobs() {
     local knob
@@ -178,6 +252,27 @@ reset_nic() {
     reset_knobs w0a
     for rule in $(ethtool -n eth1 2>/dev/null | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
     ethtool -X eth1 default
-    /lab/programs/hds-thresh eth1 256
-    ethtool -G eth1 tcp-data-split auto
+    reset_split
 } >/dev/null 2>&1
+
+# reset_split: header split as it is when the driver comes up, or after set_by_hand.
+reset_split() {
+    ! nic_has threshold || /lab/programs/hds-thresh eth1 256
+    if [[ $lab_nic == labnic ]]; then
+        # "auto" is what ethtool calls the driver's choice.
+        ethtool -G eth1 tcp-data-split auto
+    else
+        ethtool -G eth1 tcp-data-split off
+    fi
+}
+
+# driver_name: of the near NIC; it is not always what the lab calls the NIC.
+driver_name() { basename "$(readlink /sys/class/net/eth1/device/driver)"; }
+
+# table_length: entries of the near NIC's main RSS table.
+table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | length'; }
+
+# set_channels COUNT: of receive queues and of transmit queues.
+set_channels() {
+    if nic_has combined; then ethtool -L eth1 combined "$1"; else ethtool -L eth1 rx "$1" tx "$1"; fi
+}
