@@ -179,6 +179,7 @@ expect_faults() {
 }
 
 test_interop_with_faults_of_the_nic() {
+    needs_knobs drop_nth reorder_nth unsplit_nth partial_split_nth
     make_payload connect 8388608
     fault_knobs w0a
     transfer connect serve near "$near4"

@@ -41,9 +41,13 @@ nic_has() {
     # RSS contexts besides the main table; pages of another size for a bound queue; a queue 0 that can be
     # restarted; channels that are both ways at once; counters of a queue that outlive its restart.
     contexts-gve | page-size-gve | queue-0-gve | combined-gve | lasting-counters-gve) return 1 ;;
+    # Packets of a bound queue that are not split, which others drop; a page pool for headers.
+    unsplit-gve | header-pool-gve | header-pool-mlx5) return 1 ;;
+    # Rules that stay when ntuple is turned off.
+    lasting-rules-gve) return 1 ;;
     # A length from which on packets are split, that can be set.
     threshold-gve | threshold-mlx5) return 1 ;;
-    contexts-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
+    contexts-* | lasting-rules-* | unsplit-* | header-pool-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
     *) fail "nobody knows of the feature $1" ;;
     esac
 }

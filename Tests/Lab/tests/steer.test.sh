@@ -177,7 +177,7 @@ kill_at_calls() {
 }
 
 # widest_spread: the one with the most changes.
-widest_spread() { if nic_has contexts; then echo rss; else echo ports; fi; }
+widest_spread() { if nic_has contexts; then echo rss; else echo round-robin; fi; }
 
 kill_apply_at() {
     kill_at_calls "$1" true \
