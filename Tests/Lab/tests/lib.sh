@@ -276,6 +276,16 @@ driver_name() { basename "$(readlink /sys/class/net/eth1/device/driver)"; }
 # table_length: entries of the near NIC's main RSS table.
 table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | length'; }
 
+# lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
+# and is no burst, and TCP sends it again for ever; sends of few bytes over a large MTU make such packets.
+lower_mtu() { if [[ $lab_nic == gve ]]; then set_mtu 1500; fi; }
+# shellcheck disable=SC2154
+raise_mtu() { if [[ $lab_nic == gve ]]; then set_mtu "$lab_mtu"; fi; }
+set_mtu() {
+    ip link set eth1 mtu "$1"
+    in_peer ip link set eth1 mtu "$1"
+}
+
 # set_channels COUNT: of receive queues and of transmit queues.
 set_channels() {
     if nic_has combined; then ethtool -L eth1 combined "$1"; else ethtool -L eth1 rx "$1" tx "$1"; fi
