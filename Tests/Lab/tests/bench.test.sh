@@ -6,7 +6,7 @@
 # exit status.
 bench() {
     status=0
-    timeout 150 devmemtcp bench run --remote netns:peer --interface eth1 --json "$@" >out \
+    timeout $((limit - 30)) devmemtcp bench run --remote netns:peer --interface eth1 --json "$@" >out \
         2>messages || status=$?
 }
 

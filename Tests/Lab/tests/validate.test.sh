@@ -5,7 +5,7 @@
 # validate ARGUMENTS...: runs it on eth1; KTAP goes to ./out, $status is its exit status.
 validate() {
     status=0
-    timeout 170 devmemtcp validate eth1 "$@" >out 2>messages || status=$?
+    timeout $((limit - 10)) devmemtcp validate eth1 "$@" >out 2>messages || status=$?
 }
 
 # what_it_skips: of the cases, those that are about what this NIC has not.
