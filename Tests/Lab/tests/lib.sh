@@ -66,19 +66,21 @@ known_fault() {
     printf '%s\n' "$2" "$3" >.fault
 }
 
-# allow_rules: lets flow rules be added by hand where the driver comes up without; the end of the test
-# takes it back.
+# allow_rules [in_peer]: lets flow rules be added by hand, here or at the far end, where the driver comes up
+# without; the end of the test takes it back.
 allow_rules() {
-    ethtool -k eth1 | grep -q '^ntuple-filters: off$' || return 0
-    ethtool -K eth1 ntuple on
-    rules_allowed=1
+    "$@" ethtool -k eth1 | grep -q '^ntuple-filters: off$' || return 0
+    "$@" ethtool -K eth1 ntuple on
+    rules_allowed+=("$*")
 }
+rules_allowed=()
 
 # forbid_rules: takes it back earlier.
 forbid_rules() {
-    [[ -n ${rules_allowed:-} ]] || return 0
-    ethtool -K eth1 ntuple off
-    rules_allowed=
+    local place
+    # Of one word, or none.
+    for place in "${rules_allowed[@]}"; do $place ethtool -K eth1 ntuple off; done
+    rules_allowed=()
 }
 
 # in_peer COMMAND...: runs something at the far end of the wire.
