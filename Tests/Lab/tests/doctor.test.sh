@@ -326,6 +326,7 @@ test_doctor_probe_binds_and_puts_back() {
 
 # What the kernel says to a NIC that cannot is told, with what it means.
 test_doctor_probe_tells_what_the_kernel_said() {
+    needs_knobs fail_queue_alloc refuse_hds
     local status=0
     set_knob fail_queue_alloc 1
     devmemtcp doctor eth1 --probe --yes >out || status=$?
