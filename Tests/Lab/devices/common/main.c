@@ -32,7 +32,7 @@ MODULE_PARM_DESC(hold_ms, "how long a packet waits for receive buffers before it
 unsigned int lab_poll_us = 200;
 module_param_named(poll_us, lab_poll_us, uint, 0644);
 MODULE_PARM_DESC(poll_us, "the least time that a wire sleeps between looks while there is traffic");
-unsigned int lab_idle_ms = 20;
+unsigned int lab_idle_ms = 50;
 module_param_named(idle_ms, lab_idle_ms, uint, 0644);
 MODULE_PARM_DESC(idle_ms, "the most that it sleeps when there is none");
 
