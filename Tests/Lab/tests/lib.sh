@@ -43,11 +43,11 @@ nic_has() {
     contexts-gve | page-size-gve | queue-0-gve | combined-gve | lasting-counters-gve) return 1 ;;
     # Packets of a bound queue that are not split, which others drop; a page pool for headers.
     unsplit-gve | header-pool-gve | header-pool-mlx5) return 1 ;;
-    # Rules that stay when ntuple is turned off.
-    lasting-rules-gve) return 1 ;;
+    # Rules that stay when ntuple is turned off; NAPI instances that a queue keeps when it is restarted.
+    lasting-rules-gve | lasting-napi-gve) return 1 ;;
     # A length from which on packets are split, that can be set.
     threshold-gve | threshold-mlx5) return 1 ;;
-    contexts-* | lasting-rules-* | unsplit-* | header-pool-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
+    contexts-* | lasting-rules-* | lasting-napi-* | unsplit-* | header-pool-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
     *) fail "nobody knows of the feature $1" ;;
     esac
 }
@@ -211,6 +211,11 @@ refuse() {
     feature-labnic) set_knob fail_features "$2" ;;
     rule-delete-labnic) set_knob fail_rule_delete "$2" ;;
     queue-labnic) set_knob fail_queue_start "$2" ;;
+    queue-gve)
+        # All queues are made anew when header split is turned on, before one is bound.
+        set_knob fail_after "$lab_queues"
+        refuse_command 0x06 "$2"
+        ;;
     queue-*) set_knob fail_queue_create "$2" ;;
     rss-gve) refuse_command 0x0a "$2" ;;
     *rule*-gve) refuse_command 0x101 "$2" ;;
