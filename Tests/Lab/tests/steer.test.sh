@@ -301,6 +301,7 @@ test_changes_that_only_seem_done_are_undone() {
 }
 
 test_what_cannot_be_put_back_is_tried_again() {
+    known_fault gve 'devmemtcp leaves ntuple on after its own rule could not be deleted at first' '"ntuple": true'
     local before
     before=$(settings)
     devmemtcp steer apply eth1 --queues 7 --flow :5201 >out
@@ -313,6 +314,8 @@ test_what_cannot_be_put_back_is_tried_again() {
 }
 
 test_what_others_changed_is_left_alone() {
+    local rules
+    rules=$(rules_state)
     devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out
     ethtool -N eth1 delete 0 >out
     ethtool -N eth1 flow-type udp4 dst-port 53 action 1 loc 0 >out
@@ -320,8 +323,10 @@ test_what_others_changed_is_left_alone() {
     devmemtcp steer restore eth1 >out
     expect_line out 'eth1: left alone: flow rule 0 is another by now: flow-type 2 action 1'
     expect_line out 'RSS table entries were changed meanwhile'
+    [[ $rules == on ]] || expect_line out 'rx-ntuple-filter stays on: flow rule 0 came meanwhile'
     expect_equal 'rules' 1 "$(settings | jq '.rules | length')"
     ethtool -N eth1 delete 0
+    ethtool -K eth1 ntuple "$rules"
     ethtool -X eth1 default
 }
 
