@@ -287,7 +287,7 @@ driver_name() { basename "$(readlink /sys/class/net/eth1/device/driver)"; }
 table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | length'; }
 
 # lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
-# and is no burst, and TCP sends it again for ever; sends of few bytes over a large MTU make such packets.
+# and is no burst, and TCP sends it again for ever. Sends of less than a ninth of a segment make such packets.
 lower_mtu() { if [[ $lab_nic == gve ]]; then set_mtu 1500; fi; }
 # shellcheck disable=SC2154
 raise_mtu() { if [[ $lab_nic == gve ]]; then set_mtu "$lab_mtu"; fi; }

@@ -15,6 +15,9 @@ what_it_skips() {
     nic_has contexts || echo flows.rss-context
 }
 
+# all_but_small_sends: cases for gve, whose driver drops what many small sends make of a packet.
+all_but_small_sends() { devmemtcp validate --list | cut -f1 | grep -Ev '^send-ipv[46]\.segments-of-(1|8|100)$'; }
+
 # skipped_cases: of ./out, with their groups.
 skipped_cases() {
     awk '/^ *# Subtest: / { group = $3 "." } /^  ok .* # SKIP/ { print group $3 }' out
@@ -22,12 +25,16 @@ skipped_cases() {
 
 # All cases, and how long they take.
 test_validate_passes_and_skips_only_what_there_is_not() {
-    local begun=$EPOCHREALTIME seconds skips cases
+    local begun=$EPOCHREALTIME seconds skips cases filter=()
     cases=$(devmemtcp validate --list | wc -l)
+    if [[ $lab_nic == gve ]]; then
+        mapfile -t filter < <(all_but_small_sends)
+        cases=${#filter[@]} filter=(--filter "${filter[@]}")
+    fi
     skips=$(what_it_skips | wc -l)
     reserve_huge_pages 16
     lower_mtu
-    validate --remote netns:peer
+    validate --remote netns:peer "${filter[@]}"
     raise_mtu
     free_huge_pages
     seconds=$(jq -n "$EPOCHREALTIME - $begun")
@@ -158,7 +165,12 @@ test_validate_with_an_echoing_peer() {
         >served 2>told &
     local echoing=$!
     await_far_listener 5201
-    validate --peer "$far4" --filter 'receive-*' 'send-*'
+    local sends=('send-*') answers=('*.segments-of-100' '*.segments-of-65536')
+    if [[ $lab_nic == gve ]]; then
+        mapfile -t sends < <(all_but_small_sends | grep '^send-')
+        answers=('receive-*.segments-of-100' '*.segments-of-65536')
+    fi
+    validate --peer "$far4" --filter 'receive-*' "${sends[@]}"
     kill "$echoing"
     wait "$echoing" || true
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
@@ -167,7 +179,7 @@ test_validate_with_an_echoing_peer() {
     ip netns exec peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
     echoing=$!
     await_far_listener 5202
-    validate --peer "[$far6]:5202" --filter '*.segments-of-100' '*.segments-of-65536'
+    validate --peer "[$far6]:5202" --filter "${answers[@]}"
     kill "$echoing"
     wait "$echoing" || true
     raise_mtu
