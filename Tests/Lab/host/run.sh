@@ -12,9 +12,7 @@ show_tail() {
     tail -c 8192 "$file" | tail -n 40 | cat -v | sed 's/^/    /; s/\^M$//' >&2
 }
 
-bad_console_lines() {
-    grep -a -E -f "$lab_dir/guest/kernel-log-patterns" "$work/console" | tr -d '\r' | head -n 20
-}
+bad_console_lines() { tr -d '\r' <"$work/console" | "$lab_dir/guest/kernel-log-check" "$nic"; }
 
 show_complaints() {
     local complaint
@@ -63,6 +61,8 @@ conclude() {
         ;;
     failed)
         show_complaints "the guest could not set itself up:"
+        bad_console_lines >&2 || true
+        show_tail "the kernel's console" "$work/console"
         ;;
     limit)
         say "the command was still running after $limit s and was ended; --limit allows more"

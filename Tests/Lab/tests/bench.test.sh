@@ -6,7 +6,7 @@
 # exit status.
 bench() {
     status=0
-    timeout 150 devmemtcp bench run --remote netns:peer --interface eth1 --json "$@" >out \
+    timeout $((limit - 30)) devmemtcp bench run --remote netns:peer --interface eth1 --json "$@" >out \
         2>messages || status=$?
 }
 
@@ -126,6 +126,7 @@ test_bench_polls_busily() {
 }
 
 test_bench_with_large_pages() {
+    needs page-size
     echo 32 >/proc/sys/vm/nr_hugepages
     bench --bytes 20000000 --rx-page-size 64K --validate
     echo 0 >/proc/sys/vm/nr_hugepages

@@ -9,8 +9,17 @@ findings() {
         "\(.id) \(.verdict)"] | join(",")' report
 }
 
-# huge_pages: the lab reserves none, which is worth a warning and not what these tests are about.
-huge_pages() { sysctl -q -w vm.nr_hugepages=8; }
+# make_ready: the lab reserves no huge pages, and a driver may come up without flow rules, each worth a
+# warning; that is not what these tests are about.
+make_ready() {
+    sysctl -q -w vm.nr_hugepages=8
+    allow_rules
+}
+
+unmake_ready() {
+    forbid_rules
+    no_huge_pages
+}
 
 no_huge_pages() { sysctl -q -w vm.nr_hugepages=0; }
 
@@ -37,19 +46,22 @@ expect_mended() {
 }
 
 test_doctor_finds_the_lab_ready() {
-    huge_pages
+    make_ready
     devmemtcp doctor eth1 >out
     expect_equal 'last line' ready "$(tail -n 1 out)"
     ! grep -Eq '^  (failed|unknown|warning)' out || fail "$(cat out)"
-    expect_line out 'labnic: receives into device memory'
+    expect_line out "$(driver_name): receives into device memory"
     # By itself it finds the NIC.
     devmemtcp doctor --json >report
     expect_equal 'interfaces' eth1 "$(jq -r '[.interfaces[].interface] | join(",")' report)"
-    expect_equal 'bus' 'platform labnic.0 9000 true' \
+    local device
+    device=$(readlink -f /sys/class/net/eth1/device)
+    # shellcheck disable=SC2154
+    expect_equal 'bus' "$(basename "$(readlink "$device/subsystem")") ${device##*/} $lab_mtu true" \
         "$(jq -r '.interfaces[0] | "\(.bus) \(.address) \(.mtu) \(.carrier)"' report)"
     expect_equal 'verdict' 'true 0' "$(jq -r '"\(.ready) \(.failed)"' report)"
     ip netns exec peer devmemtcp doctor --json | jq -e '.interfaces | length == 1' >out
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_of_an_interface_without_a_driver() {
@@ -60,25 +72,26 @@ test_doctor_of_an_interface_without_a_driver() {
 }
 
 test_doctor_no_huge_pages() {
+    allow_rules
     expect_broken huge-pages warning
     expect_mended
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_no_udmabuf() {
-    huge_pages
+    make_ready
     rm /dev/udmabuf
     expect_broken udmabuf-device warning
     hide_heap
     expect_broken udmabuf-device failed
     expect_mended
     show_heap
-    no_huge_pages
+    unmake_ready
 }
 
 # The superuser's right to pass over modes is taken from it.
 test_doctor_udmabuf_of_mode_000() {
-    huge_pages
+    make_ready
     chmod 000 /dev/udmabuf /dev/dma_heap/system
     local limited=(setpriv '--bounding-set=-dac_override,-dac_read_search' devmemtcp doctor eth1 --json)
     ! "${limited[@]}" >report || fail 'it is ready'
@@ -87,13 +100,13 @@ test_doctor_udmabuf_of_mode_000() {
     bash -c "$fix"
     "${limited[@]}" >report
     chmod 600 /dev/udmabuf /dev/dma_heap/system
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_small_dmabufs() {
     local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
     before=$(<"$parameter")
-    huge_pages
+    make_ready
     echo 8 >"$parameter"
     expect_broken udmabuf-size-limit warning
     hide_heap
@@ -101,20 +114,20 @@ test_doctor_small_dmabufs() {
     expect_mended
     show_heap
     echo "$before" >"$parameter"
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_few_pieces() {
     local parameter=/sys/module/udmabuf/parameters/list_limit
-    huge_pages
+    make_ready
     echo 1 >"$parameter"
     expect_broken udmabuf-list-limit warning
     expect_mended
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_interface_down() {
-    huge_pages
+    make_ready
     ip link set eth1 down
     expect_broken interface-up failed
     # The link comes a moment after.
@@ -126,61 +139,62 @@ test_doctor_interface_down() {
         sleep 0.1
     done
     expect_equal 'what is broken' '' "$(findings)"
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_one_channel() {
-    huge_pages
-    ethtool -L eth1 combined 1
+    make_ready
+    set_channels 1
     expect_broken channels failed
     expect_mended
-    ethtool -L eth1 combined 8
-    no_huge_pages
+    set_channels "$lab_queues"
+    unmake_ready
 }
 
 test_doctor_ntuple_off() {
-    huge_pages
+    make_ready
     ethtool -K eth1 ntuple off
     expect_broken ntuple warning
     expect_mended
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_rule_table_full() {
     local place
-    huge_pages
+    make_ready
     for ((place = 0; place < 64; place++)); do
         ethtool -N eth1 flow-type tcp4 dst-port $((place + 1)) action 0 loc "$place"
     done
     expect_broken rule-places failed
     expect_mended
     for ((place = 0; place < 63; place++)); do ethtool -N eth1 delete "$place"; done
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_context_over_all_queues() {
-    huge_pages
+    needs contexts
+    make_ready
     ethtool -X eth1 start 1 equal 7 context new >out
     ethtool -N eth1 flow-type tcp4 dst-port 80 context 1 loc 5 >out
     expect_broken free-queues failed
     expect_mended
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_rules_to_all_queues() {
     local queue
-    huge_pages
+    make_ready
     for queue in 1 2 3 4 5 6 7; do
         ethtool -N eth1 flow-type tcp4 dst-port 80 src-port "$queue" action "$queue" loc "$queue"
     done
     expect_broken free-queues failed
     expect_mended
     for queue in 1 2 3 4 5 6; do ethtool -N eth1 delete "$queue"; done
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_xdp_program() {
-    huge_pages
+    make_ready
     coproc hold { exec /lab/programs/xdp-hold eth1; }
     local pid=$hold_PID line
     read -r line <&"${hold[0]}"
@@ -192,23 +206,23 @@ test_doctor_xdp_program() {
     expect_equal 'what is broken' '' "$(findings)"
     # The kernel turns it off for such a program, and not on again.
     ethtool -K eth1 rx-gro-hw on
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_leftovers_of_a_killed_process() {
     local status=0
-    huge_pages
+    make_ready
     strace -f -o trace -e trace=fsync -e inject=fsync:signal=KILL:when=7 \
         devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out 2>messages || status=$?
     expect_equal 'exit status' 137 "$status"
     expect_broken steering warning
     expect_equal 'fix' 'devmemtcp steer restore eth1' "$fix"
     expect_mended
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_damaged_journal() {
-    huge_pages
+    make_ready
     devmemtcp steer apply eth1 --queues 7 >out
     # Steering in place is fine.
     expect_equal 'what is broken' '' "$(findings)"
@@ -220,11 +234,11 @@ test_doctor_damaged_journal() {
     expect_mended
     cp whole "$journal"
     devmemtcp steer restore eth1 >out
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_nic_in_use() {
-    huge_pages
+    make_ready
     start_serve --listen "$near4:5201" --discard --queues 7
     expect_broken steering warning
     expect_equal 'fix' "kill $server" "$fix"
@@ -234,18 +248,18 @@ test_doctor_nic_in_use() {
     end_serve
     expect_equal 'exit status' 143 "$status"
     expect_equal 'what is broken' '' "$(findings)"
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_all_queues_held() {
-    huge_pages
+    make_ready
     start_serve --listen "$near4:5201" --discard --queues 1-7
     expect_equal 'what is broken' 'steering warning,free-queues failed' "$(findings)"
     fix=$(jq -r '.checks[] | select(.id == "free-queues").fix' report)
     bash -c "$fix"
     end_serve
     expect_equal 'what is broken' '' "$(findings)"
-    no_huge_pages
+    unmake_ready
 }
 
 # small_sysctl NAME VALUE CHECK: a buffer's bound is too small.
@@ -259,17 +273,17 @@ small_sysctl() {
 }
 
 test_doctor_small_buffers() {
-    huge_pages
+    make_ready
     small_sysctl net.ipv4.tcp_rmem '4096 131072 6291456' tcp-rmem
     small_sysctl net.ipv4.tcp_wmem '4096 16384 4194304' tcp-wmem
     small_sysctl net.core.rmem_max 212992 rmem-max
     small_sysctl net.core.wmem_max 212992 wmem-max
     small_sysctl net.core.optmem_max 20480 optmem-max
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_few_open_files() {
-    huge_pages
+    make_ready
     (
         ulimit -S -n 256
         expect_broken open-files warning
@@ -277,13 +291,13 @@ test_doctor_few_open_files() {
         eval "$fix"
         expect_equal 'what is broken' '' "$(findings)"
     )
-    no_huge_pages
+    unmake_ready
 }
 
 # In the lab there is no sudo; what it would run is the same command with all capabilities.
 test_doctor_without_privilege() {
     local status=0
-    huge_pages
+    make_ready
     setpriv --bounding-set=-net_admin devmemtcp doctor eth1 --json >report || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_equal 'what failed' cap-net-admin "$(jq -r '.checks[] | select(.verdict == "failed").id' report)"
@@ -297,7 +311,7 @@ test_doctor_without_privilege() {
     expect_equal 'exit status' 1 "$status"
     expect_equal 'what failed' 'cap-net-admin,journal-folder,udmabuf-device' \
         "$(jq -r '[.checks[] | select(.verdict == "failed").id] | join(",")' report)"
-    no_huge_pages
+    unmake_ready
 }
 
 test_doctor_probe_binds_and_puts_back() {
@@ -312,6 +326,7 @@ test_doctor_probe_binds_and_puts_back() {
 
 # What the kernel says to a NIC that cannot is told, with what it means.
 test_doctor_probe_tells_what_the_kernel_said() {
+    needs_knobs fail_queue_alloc refuse_hds
     local status=0
     set_knob fail_queue_alloc 1
     devmemtcp doctor eth1 --probe --yes >out || status=$?

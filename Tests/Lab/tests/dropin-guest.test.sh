@@ -11,6 +11,7 @@ readonly guest6=2001:db8:9::2:2 guest_queue=7
 # The harness redirects what leaves the container to the NIC before the host's stack sees it, by a
 # program that finds the neighbour; here the container takes the far end for its neighbour.
 make_guest() {
+    allow_rules
     trap remove_guest EXIT
     modprobe -a sch_ingress cls_flower act_mirred
     ip link add nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
@@ -45,7 +46,7 @@ END
     tc filter add dev nk_host ingress protocol ipv6 flower ip_proto tcp \
         action mirred egress redirect dev eth1
     ethtool -G eth1 tcp-data-split on
-    /lab/programs/hds-thresh eth1 0
+    ! nic_has threshold || /lab/programs/hds-thresh eth1 0
     ethtool -X eth1 equal "$guest_queue"
 }
 
@@ -58,8 +59,7 @@ remove_guest() {
     local rule
     for rule in $(ethtool -n eth1 | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
     ethtool -X eth1 default || true
-    /lab/programs/hds-thresh eth1 256 || true
-    ethtool -G eth1 tcp-data-split auto || true
+    reset_split || true
 }
 
 # guest_receive ...: as receive, with the flow rule that the harness makes.
@@ -94,6 +94,7 @@ test_dropin_in_a_container() {
     rm -rf /run/devmemtcp
     make_guest
     everything_in_a_guest
+    nic_has page-size || return 0
     reserve_huge_pages 64
     trap 'remove_guest; free_huge_pages' EXIT
     local size

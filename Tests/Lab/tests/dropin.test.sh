@@ -144,6 +144,7 @@ test_dropin_probe() {
 }
 
 test_dropin_probe_with_large_pages() {
+    needs page-size
     link_dropin
     expect_probe_failure 'sysctl vm.nr_hugepages=32 reserves as many as this needs' -b 16384
     reserve_huge_pages 64
@@ -155,6 +156,7 @@ test_dropin_probe_with_large_pages() {
 
 # What the NIC should do and does not fails the probe, with the trouble's name.
 test_dropin_probe_of_a_broken_nic() {
+    needs_knobs refuse_hds fail_ring_set fail_queue_start fail_queue_alloc fail_rss_set ignore_rss_set
     link_dropin
     local row
     for row in 'refuse_hds 1:set tcp-data-split on' 'fail_ring_set 1:tcp-data-split' \
@@ -196,6 +198,7 @@ test_dropin_receives_segments_of_all_sizes() {
 }
 
 test_dropin_receives_into_large_pages() {
+    needs page-size
     link_dropin
     reserve_huge_pages 64
     local size
@@ -269,7 +272,7 @@ test_dropin_payload_outside_device_memory() {
 # The NIC takes no rule with the peer's address: a wider one does.
 test_dropin_flow_rule_falls_back() {
     link_dropin
-    set_knob refuse_5tuple 1
+    refuse narrow-rule 1
     receive_ok 100000 0 "$far4" "$near4" -f eth1 -c "$far4" -v 7 -L
 }
 

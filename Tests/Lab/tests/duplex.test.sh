@@ -155,6 +155,7 @@ test_connect_stopped_by_a_signal() {
 # Too little memory for completions: sends wait for those before them.
 test_connect_with_little_memory_for_completions() {
     local before
+    lower_mtu
     before=$(</proc/sys/net/core/optmem_max)
     echo 1024 >/proc/sys/net/core/optmem_max
     in_peer bash -c 'socat -u TCP-LISTEN:7004,reuseaddr - | sha256sum' >received &
@@ -167,6 +168,7 @@ test_connect_with_little_memory_for_completions() {
     expect_equal "exit status ($(cat messages))" 0 "$status"
     expect_equal 'checksum' "$(pattern $((2 << 20)) | sha256sum)" "$(cat received)"
     ((10#$(jq .counts.buffer_waits out) > 0)) || fail "it never waited: $(cat out)"
+    raise_mtu
 }
 
 # both_ways PROVIDER: three megabytes through its memory at both ends, and back.

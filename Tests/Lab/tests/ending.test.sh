@@ -106,9 +106,10 @@ test_peer_resets_the_connection() {
 }
 
 test_settings_of_a_user_come_back() {
+    allow_rules
     ethtool -X eth1 weight 1 2 3 4 1 1 1 1
     ethtool -N eth1 flow-type tcp4 dst-port 99 action 1 loc 40
-    ethtool -K eth1 ntuple off
+    ! nic_has lasting-rules || ethtool -K eth1 ntuple off
     local before
     before=$(nic_settings eth1)
     start_serve --listen "$near4:5201" --queues 3,7 --validate 7 --json
@@ -116,13 +117,14 @@ test_settings_of_a_user_come_back() {
     pattern 300000 | send "$near4" 5201
     serve_ok
     expect_equal settings "$before" "$(nic_settings eth1)"
-    ethtool -K eth1 ntuple on
+    ! nic_has lasting-rules || ethtool -K eth1 ntuple on
     ethtool -N eth1 delete 40
     ethtool -X eth1 default
 }
 
 # ethtool 6.14 cannot show hds-thresh, but the next session says what it found.
 test_split_threshold_comes_back() {
+    needs threshold
     local round
     for round in 1 2; do
         start_serve --verbose --listen "$near4:5201" --discard --json

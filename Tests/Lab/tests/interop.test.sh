@@ -107,6 +107,7 @@ test_interop_connect_to_socat() { all_sizes connect socat far; }
 test_interop_connect_to_nc() { all_sizes connect nc far; }
 
 test_interop_connect_to_ncdevmem() {
+    allow_rules in_peer
     local before
     before=$(far_settings)
     all_sizes connect ncdevmem far
@@ -121,6 +122,7 @@ test_interop_ncdevmem_to_serve() { all_sizes ncdevmem serve near; }
 
 # The peer by itself works here as on a real NIC, with the command line of the kernel's devmem.py.
 test_interop_ncdevmem_by_itself() {
+    allow_rules
     with_peers
     local address
     for address in "$near4" "$near6"; do
@@ -179,6 +181,7 @@ expect_faults() {
 }
 
 test_interop_with_faults_of_the_nic() {
+    needs_knobs drop_nth reorder_nth unsplit_nth partial_split_nth
     make_payload connect 8388608
     fault_knobs w0a
     transfer connect serve near "$near4"

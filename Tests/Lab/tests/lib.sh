@@ -2,12 +2,88 @@
 # What the end-to-end tests share. They run in the guest, as root.
 # SPDX-License-Identifier: Apache-2.0
 
+# What this boot was asked for; the NICs are $lab_nic here and $lab_far at the far end.
+# shellcheck source=/dev/null
+. /lab/settings
+
 readonly near4=192.0.2.1 far4=192.0.2.2 near6=2001:db8:1::1 far6=2001:db8:1::2
-readonly knobs=/sys/kernel/debug/labnic
+# A folder for each end of each wire: w0a, w0b, w1a...
+# shellcheck disable=SC2154
+if [[ $lab_nic == labnic ]]; then knobs=/sys/kernel/debug/labnic; else knobs=/sys/kernel/debug/labdevices; fi
+readonly knobs
+# The exit status of a test that cannot run here.
+readonly skipped=77
 
 fail() {
     printf '%s\n' "$*"
     exit 1
+}
+
+# skip REASON: ends a test that cannot run with these NICs; the last line it prints says why.
+skip() {
+    printf '%s\n' "$*"
+    exit "$skipped"
+}
+
+# needs_nic NIC REASON: the test is about what only this near NIC has or does.
+needs_nic() { [[ $lab_nic == "$1" ]] || skip "$2"; }
+
+# needs_knobs NAME...: faults that the near NIC can cause.
+needs_knobs() {
+    local knob
+    for knob; do [[ -e $knobs/w0a/$knob ]] || skip "$lab_nic has no knob $knob"; done
+}
+
+# nic_has FEATURE: what not every driver can do.
+nic_has() {
+    # shellcheck disable=SC2154
+    case $1-$lab_nic in
+    # RSS contexts besides the main table; pages of another size for a bound queue; a queue 0 that can be
+    # restarted; channels that are both ways at once; counters of a queue that outlive its restart.
+    contexts-gve | page-size-gve | queue-0-gve | combined-gve | lasting-counters-gve) return 1 ;;
+    # Packets of a bound queue that are not split, which others drop; a page pool for headers.
+    unsplit-gve | header-pool-gve | header-pool-mlx5) return 1 ;;
+    # Rules that stay when ntuple is turned off; NAPI instances that a queue keeps when it is restarted.
+    lasting-rules-gve | lasting-napi-gve) return 1 ;;
+    # A length from which on packets are split, that can be set.
+    threshold-gve | threshold-mlx5) return 1 ;;
+    contexts-* | lasting-rules-* | lasting-napi-* | unsplit-* | header-pool-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
+    *) fail "nobody knows of the feature $1" ;;
+    esac
+}
+
+# needs FEATURE...: the test is about these.
+needs() {
+    local feature
+    for feature; do nic_has "$feature" || skip "$lab_nic has no $feature"; done
+}
+
+# known_fault NIC REASON TEXT: with this NIC the test fails, and what it prints holds the text. It is
+# reported as such a failure; should it pass, or fail otherwise, the run fails.
+known_fault() {
+    # shellcheck disable=SC2154
+    [[ $lab_nic == "$1" ]] || return 0
+    printf '%s\n' "$2" "$3" >.fault
+}
+
+# rules_state [in_peer]: whether the driver takes flow rules, on or off.
+rules_state() { "$@" ethtool -k eth1 | sed -n 's/^ntuple-filters: \([a-z]*\).*/\1/p'; }
+
+# allow_rules [in_peer]: lets flow rules be added by hand, here or at the far end, where the driver comes up
+# without; the end of the test takes it back.
+allow_rules() {
+    [[ $(rules_state "$@") == off ]] || return 0
+    "$@" ethtool -K eth1 ntuple on
+    rules_allowed+=("$*")
+}
+rules_allowed=()
+
+# forbid_rules: takes it back earlier.
+forbid_rules() {
+    local place
+    # Of one word, or none.
+    for place in "${rules_allowed[@]}"; do $place ethtool -K eth1 ntuple off; done
+    rules_allowed=()
 }
 
 # in_peer COMMAND...: runs something at the far end of the wire.
@@ -106,8 +182,71 @@ pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$
 # report KEY: a number or text of the JSON summary in ./out.
 report() { jq -r "$1" out; }
 
+# What devmemtcp needs to be set by hand beforehand, at both ends. With mlx5, header split needs rx-gro-hw,
+# and is not told of before it was set once.
+set_by_hand() {
+    local place
+    # shellcheck disable=SC2154
+    for place in "$lab_nic" "$lab_far in_peer"; do
+        [[ $place == mlx5* ]] || continue
+        ${place#mlx5} ethtool -K eth1 rx-gro-hw on
+        ${place#mlx5} ethtool -G eth1 tcp-data-split on
+        ${place#mlx5} ethtool -G eth1 tcp-data-split off
+    done
+}
+
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
+
+# refuse WHAT TIMES: the near NIC refuses the next requests of a kind: rss, the main table or a context;
+# rule; narrow-rule, one that names the peer; rule-delete; ring; feature; queue, a bound one. Sets $refused_with to the
+# kernel's word for it.
+refuse() {
+    refused_with='Input/output error'
+    case $1-$lab_nic in
+    rss-labnic) set_knob fail_rss_set "$2" ;;
+    rule-labnic)
+        refused_with='No space left on device'
+        set_knob fail_rule_insert "$2"
+        ;;
+    narrow-rule-labnic) set_knob refuse_5tuple "$2" ;;
+    ring-labnic) set_knob fail_ring_set "$2" ;;
+    feature-labnic) set_knob fail_features "$2" ;;
+    rule-delete-labnic) set_knob fail_rule_delete "$2" ;;
+    queue-labnic) set_knob fail_queue_start "$2" ;;
+    queue-gve)
+        # All queues are made anew when header split is turned on, before one is bound.
+        set_knob fail_after "$lab_queues"
+        refuse_command 0x06 "$2"
+        ;;
+    queue-*) set_knob fail_queue_create "$2" ;;
+    rss-gve) refuse_command 0x0a "$2" ;;
+    *rule*-gve) refuse_command 0x101 "$2" ;;
+    *) skip "nothing makes $lab_nic refuse $1" ;;
+    esac
+    # What the driver makes of the device's answer.
+    [[ $lab_nic != gve ]] || refused_with='Invalid argument'
+}
+
+# refuse_command OPCODE TIMES: of a software device, 0 times for never.
+refuse_command() {
+    set_knob fail_opcode "$1"
+    set_knob fail_command "$2"
+}
+
+# reset_knobs [END]: of all ends, or of one; at 0 a knob does nothing.
+reset_knobs() {
+    local knob
+    for knob in "$knobs"/${1:-*}/*; do
+        case ${knob##*/} in
+        # Which error number, not how often.
+        fail_rule_errno) ;;
+        link) [[ $(<"$knob") == 1 ]] || echo 1 >"$knob" ;;
+        # Others are no knobs.
+        *_nth | *_us | fail_* | hang_* | ignore_* | refuse_* | forget_* | no_* | fixed_*) echo 0 >"$knob" ;;
+        esac
+    done
+}
 
 # reserve_huge_pages COUNT: free_huge_pages, or the end of the test, gives them back.
 reserve_huge_pages() {
@@ -123,10 +262,41 @@ show_heap() { mv /dev/dma_heap/hidden /dev/dma_heap/system; }
 
 # What the kernel's ncdevmem leaves behind on the NIC must not meet what runs next.
 reset_nic() {
-    local knob rule
-    for knob in "$knobs"/w0a/*; do [[ $knob == */fail_rule_errno ]] || echo 0 >"$knob"; done
+    local rule
+    reset_knobs w0a
     for rule in $(ethtool -n eth1 2>/dev/null | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
     ethtool -X eth1 default
-    /lab/programs/hds-thresh eth1 256
-    ethtool -G eth1 tcp-data-split auto
+    reset_split
 } >/dev/null 2>&1
+
+# reset_split: header split as it is when the driver comes up, or after set_by_hand.
+reset_split() {
+    ! nic_has threshold || /lab/programs/hds-thresh eth1 256
+    if [[ $lab_nic == labnic ]]; then
+        # "auto" is what ethtool calls the driver's choice.
+        ethtool -G eth1 tcp-data-split auto
+    else
+        ethtool -G eth1 tcp-data-split off
+    fi
+}
+
+# driver_name: of the near NIC; it is not always what the lab calls the NIC.
+driver_name() { basename "$(readlink /sys/class/net/eth1/device/driver)"; }
+
+# table_length: entries of the near NIC's main RSS table.
+table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | length'; }
+
+# lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
+# and is no burst, and TCP sends it again for ever. Sends of less than a ninth of a segment make such packets.
+lower_mtu() { if [[ $lab_nic == gve ]]; then set_mtu 1500; fi; }
+# shellcheck disable=SC2154
+raise_mtu() { if [[ $lab_nic == gve ]]; then set_mtu "$lab_mtu"; fi; }
+set_mtu() {
+    ip link set eth1 mtu "$1"
+    in_peer ip link set eth1 mtu "$1"
+}
+
+# set_channels COUNT: of receive queues and of transmit queues.
+set_channels() {
+    if nic_has combined; then ethtool -L eth1 combined "$1"; else ethtool -L eth1 rx "$1" tx "$1"; fi
+}

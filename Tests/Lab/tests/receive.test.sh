@@ -35,7 +35,7 @@ test_validates_over_ipv4() {
     validate_pattern "$near4" 20000003 --interface eth1
     expect_device_share
     expect_equal queues '[7]' "$(report '.queues | tostring')"
-    expect_equal driver labnic "$(report .driver)"
+    expect_equal driver "$(driver_name)" "$(report .driver)"
 }
 
 test_validates_over_ipv6_on_two_queues_from_one_peer() {
@@ -90,7 +90,8 @@ test_sizes_around_a_page() {
 test_packets_of_a_plain_nic() {
     ethtool -K eth1 rx-gro-hw off
     local mtu
-    for mtu in 1500 9000; do
+    # shellcheck disable=SC2154
+    for mtu in 1500 "$lab_mtu"; do
         ip link set eth1 mtu "$mtu"
         validate_pattern "$near4" 5000001
         expect_device_share
@@ -101,10 +102,11 @@ test_packets_of_a_plain_nic() {
 test_unsplit_packets_keep_their_place() {
     set_knob unsplit_nth 7
     receive_random 20000000 --json
-    ((10#$(jq .counts.ordinary_bytes out) > 0)) || fail "nothing came unsplit: $(cat out)"
+    ! nic_has unsplit || ((10#$(jq .counts.ordinary_bytes out) > 0)) || fail "nothing came unsplit: $(cat out)"
 }
 
 test_linear_bytes_keep_their_place() {
+    needs_knobs partial_split_nth
     set_knob partial_split_nth 5
     receive_random 20000000 --json
     ((10#$(jq .counts.linear_bytes out) > 0)) || fail "nothing came linear: $(cat out)"
@@ -112,7 +114,8 @@ test_linear_bytes_keep_their_place() {
 
 test_lost_and_late_packets_do_not_matter() {
     set_knob drop_nth 100
-    set_knob reorder_nth 17
+    # A software device delivers in order.
+    [[ $lab_nic != labnic ]] || set_knob reorder_nth 17
     receive_random 10000000
 }
 

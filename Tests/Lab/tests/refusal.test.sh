@@ -44,29 +44,31 @@ test_no_queue_left_for_others() {
 }
 
 test_header_split_refused() {
+    needs_knobs refuse_hds
     set_knob refuse_hds 1
     expect_refusal 'set tcp-data-split on' devmemtcp serve --interface eth1 --listen :5201
     expect_line messages 'header split'
 }
 
 test_ring_change_refused() {
+    needs_knobs fail_ring_set
     set_knob fail_ring_set 1
     expect_refusal 'tcp-data-split' devmemtcp serve --interface eth1 --listen :5201
 }
 
 test_rss_change_refused() {
-    set_knob fail_rss_set 1
+    refuse rss 1
     expect_refusal 'set the RSS table of eth1' devmemtcp serve --interface eth1 --listen :5201
 }
 
 test_flow_rule_refused() {
-    set_knob fail_rule_insert 9
-    expect_refusal 'add a flow rule to eth1: No space left on device' \
+    refuse rule 9
+    expect_refusal "add a flow rule to eth1: $refused_with" \
         devmemtcp serve --interface eth1 --listen :5201
 }
 
 test_narrow_rule_refused_falls_back_to_a_wider_one() {
-    set_knob refuse_5tuple 1
+    refuse narrow-rule 1
     start_serve --listen "$near4:5201" --from "$far4" --validate 7 --json
     pattern 300000 | send "$near4" 5201
     serve_ok
@@ -74,7 +76,7 @@ test_narrow_rule_refused_falls_back_to_a_wider_one() {
 }
 
 test_queue_start_refused() {
-    set_knob fail_queue_start 1
+    refuse queue 1
     expect_refusal 'bind-rx on eth1 queues 7' devmemtcp serve --interface eth1 --listen :5201
 }
 
@@ -148,6 +150,7 @@ test_output_that_cannot_be_written() {
 }
 
 test_refused_session_leaves_no_file() {
+    needs_knobs refuse_hds
     set_knob refuse_hds 1
     expect_refusal 'header split' devmemtcp serve --interface eth1 --listen :5201 --output made
     [[ ! -e made ]] || fail 'it left the output file behind'

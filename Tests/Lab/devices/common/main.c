@@ -31,10 +31,10 @@ module_param_named(hold_ms, lab_hold_ms, uint, 0644);
 MODULE_PARM_DESC(hold_ms, "how long a packet waits for receive buffers before it is dropped");
 unsigned int lab_poll_us = 200;
 module_param_named(poll_us, lab_poll_us, uint, 0644);
-MODULE_PARM_DESC(poll_us, "how long a wire sleeps between looks while there is traffic");
-unsigned int lab_idle_ms = 10;
+MODULE_PARM_DESC(poll_us, "the least time that a wire sleeps between looks while there is traffic");
+unsigned int lab_idle_ms = 50;
 module_param_named(idle_ms, lab_idle_ms, uint, 0644);
-MODULE_PARM_DESC(idle_ms, "how long it sleeps when there was none for a second");
+MODULE_PARM_DESC(idle_ms, "the most that it sleeps when there is none");
 
 static const struct lab_kind *lab_kind_named(const char *name)
 {

@@ -81,29 +81,26 @@ static bool lab_round(struct lab_wire *wire)
 	return busy;
 }
 
-/* The longer nothing happens, the longer it sleeps: an idle wire costs next to nothing,
- * and the first packet after a pause comes late.
+/* Sleeps an eighth of the time for which nothing has happened: an idle wire costs next to
+ * nothing, and what comes after a pause is late by a part of the pause at most.
  */
-static void lab_rest(unsigned long busy_at)
+static void lab_rest(ktime_t busy_at)
 {
-	unsigned int us = lab_poll_us;
+	u64 idle = ktime_us_delta(ktime_get(), busy_at) / 8;
+	unsigned int us = clamp_t(u64, idle, lab_poll_us, lab_idle_ms * USEC_PER_MSEC);
 
-	if (time_after(jiffies, busy_at + HZ))
-		us = max(us, lab_idle_ms * 1000);
-	else if (time_after(jiffies, busy_at + HZ / 10))
-		us = max(us, 1000U);
-	usleep_range(us, us + us / 2);
+	usleep_range(us, us + us / 4);
 }
 
 static int lab_play(void *data)
 {
 	struct lab_wire *wire = data;
-	unsigned long busy_at = jiffies;
+	ktime_t busy_at = ktime_get();
 	unsigned int idle = 0;
 
 	while (!kthread_should_stop()) {
 		if (lab_round(wire)) {
-			busy_at = jiffies;
+			busy_at = ktime_get();
 			idle = 0;
 			cond_resched();
 		} else if (++idle < 4) {
