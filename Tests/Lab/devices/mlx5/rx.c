@@ -209,6 +209,12 @@ static bool cx_port_takes(struct lab_device *dev, const struct lab_packet *packe
 	return true;
 }
 
+/* A queue that never had a WQE is the one to which the driver leads what it does not want. */
+static bool cx_is_empty(const struct cx_rq *rq)
+{
+	return !rq->consumer && !rq->open && !cx_rq_posted(rq);
+}
+
 enum lab_fate cx_receive(struct lab_device *dev, struct lab_packet *packet)
 {
 	struct cx_arrival a = { .packet = packet };
@@ -216,8 +222,8 @@ enum lab_fate cx_receive(struct lab_device *dev, struct lab_packet *packet)
 	if (!cx_port_takes(dev, packet))
 		return LAB_DONE;
 	a.rq = cx_steer(dev, packet, &a);
-	if (a.rq && a.rq->state == MLX5_RQC_STATE_RDY && !cx_has_room(a.rq, packet) &&
-	    !packet->last_chance)
+	if (a.rq && a.rq->state == MLX5_RQC_STATE_RDY && !packet->last_chance &&
+	    !cx_has_room(a.rq, packet) && !cx_is_empty(a.rq))
 		return LAB_WAIT;
 	cx_count_rx(dev, packet);
 	cx_count_path(dev, packet);
