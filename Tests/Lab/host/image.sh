@@ -44,11 +44,13 @@ configure_userland() {
     rm -f "$tree/etc/resolv.conf" "$tree/etc/fstab"
 }
 
+# copy_modules TREE RELEASE MODULE...: with all they depend on, and an index of them.
 copy_modules() {
     local tree=$1 release=$2 module_files=() file
     local from=$cache/buildroot/tree
+    shift 2
     mapfile -t module_files < <(
-        for file in "${guest_modules[@]}"; do
+        for file; do
             modprobe --dirname "$from" --set-version "$release" --show-depends "$file" ||
                 die "kernel $release has no module $file"
         done | awk '$1 == "insmod" { print $2 }' | sort -u
@@ -76,7 +78,7 @@ fill_image() {
         rm -rf "$tree"/$unwanted
     done
     configure_userland "$tree"
-    copy_modules "$tree" "$release"
+    copy_modules "$tree" "$release" "${guest_modules[@]}"
     mkdir -p "$tree"/{dev,proc,sys,run,tmp,root,lab,mnt}
     pack_initramfs "$tree" | zstd -q -T0 -10 -o "$folder/initramfs"
     rm -rf "$tree"

@@ -36,7 +36,7 @@ write_settings() {
     printf ' )\n'
 }
 
-# make_initramfs OUTPUT: base and overlay in one file. Call with the cache's lock held.
+# make_initramfs OUTPUT: base, selftests if asked for, and overlay in one file. Call with the cache's lock held.
 make_initramfs() {
     local output=$1 root=$work/overlay module spec
     mkdir -p "$root/lab" "$root/usr/local/bin"
@@ -54,6 +54,7 @@ make_initramfs() {
     # Uncompressed, as the emulated machine unpacks so much more slowly than this one.
     {
         zstd -q -d -c "$cache/image/initramfs"
+        if ((selftests)); then zstd -q -d -c "$cache/selftests/archive"; fi
         pack_initramfs "$root"
     } >"$output"
     rm -rf "$root"

@@ -4,6 +4,7 @@
 
 . "$lab_dir/host/programs.sh"
 . "$lab_dir/host/peers.sh"
+. "$lab_dir/host/selftests.sh"
 
 # The modules that are wanted; scripts/lab narrows this down to those of the NICs asked for.
 modules=(labnic labdevices)
@@ -18,13 +19,18 @@ ensure_modules() {
     for module in "${modules[@]}"; do ensure_module "$module"; done
 }
 
-everything_is_whole() { image_is_whole && modules_are_whole && programs_are_whole && peers_are_whole; }
+# The kernel's selftests are made only for who asks for them.
+everything_is_whole() {
+    image_is_whole && modules_are_whole && programs_are_whole && peers_are_whole &&
+        { ((!selftests)) || selftests_are_whole; }
+}
 
 ensure_everything() {
     ensure_image
     ensure_modules
     ensure_programs
     ensure_peers
+    if ((selftests)); then ensure_selftests; fi
 }
 
 # Newer packages, if there are any, replace the old ones only once they are unpacked.
@@ -35,6 +41,7 @@ refresh_everything() {
     ensure_modules
     ensure_programs
     ensure_peers
+    if ((selftests)); then ensure_selftests; fi
 }
 
 prepare() {
@@ -52,7 +59,7 @@ clean_cache() {
     [[ -d $cache ]] || return 0
     # A cache made by somebody else's tool is not ours to delete.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers}{,.making} "$cache"/accel-*
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers,selftests}{,.making} "$cache"/accel-*
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }

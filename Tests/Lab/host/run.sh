@@ -12,9 +12,7 @@ show_tail() {
     tail -c 8192 "$file" | tail -n 40 | cat -v | sed 's/^/    /; s/\^M$//' >&2
 }
 
-bad_console_lines() {
-    grep -a -E -f "$lab_dir/guest/kernel-log-patterns" "$work/console" | tr -d '\r' | head -n 20
-}
+bad_console_lines() { tr -d '\r' <"$work/console" | "$lab_dir/guest/kernel-log-check" "$nic"; }
 
 show_complaints() {
     local complaint

@@ -176,7 +176,6 @@ struct gve_option {
 	__be32	feature;
 };
 static_assert(sizeof(struct gve_option) == 12);
-#define GVE_OPTION_HEAD		offsetof(struct gve_option, feature)
 
 struct gve_driver_info {
 	u8	os, major, minor, sub;
@@ -346,8 +345,7 @@ struct gve_rx_done {
 };
 static_assert(sizeof(struct gve_rx_done) == 32);
 #define GVE_RX_FORMAT		1
-#define GVE_RX_IP6_EXTENSIONS	BIT(1)	/* flags */
-#define GVE_RX_ERROR		BIT(2)
+#define GVE_RX_ERROR		BIT(2)	/* flags */
 #define GVE_RX_GENERATION	BIT(14)	/* len */
 #define GVE_RX_COALESCED	BIT(10)	/* header */
 #define GVE_RX_SPLIT		BIT(11)

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The command interface: slots in the guest's memory, each with a command's first 16
+ * bytes and lists of mailboxes for the rest, a doorbell, and an answer that the driver
+ * polls for or is told of by an event.
+ */
+#include <linux/jiffies.h>
+#include <linux/seq_file.h>
+
+#include "mlx5.h"
+
+#define CX_FILE		1
+#define CX_SLOTS	32
+#define CX_LOG_STRIDE	6
+#define CX_INLINE	16	/* bytes of a message in the slot itself */
+#define CX_SUSPECT_MS	50
+
+/* What the driver calls the delivery status: the command did not even get so far as
+ * to have a status of its own.
+ */
+enum cx_delivery {
+	CX_DELIVERED		= 0x0,
+	CX_BAD_TOKEN		= 0x2,
+	CX_BAD_BLOCK		= 0x3,
+	CX_BAD_OUT_POINTER	= 0x4,
+	CX_BAD_IN_POINTER	= 0x5,
+	CX_BAD_IN_LENGTH	= 0x7,
+	CX_BAD_OUT_LENGTH	= 0x8,
+	CX_BAD_DESCRIPTOR	= 0x10,
+};
+
+static enum cx_delivery cx_mailbox(struct lab_device *dev, u64 pointer, u32 number, u8 token,
+				   struct mlx5_cmd_prot_block **block)
+{
+	*block = IS_ALIGNED(pointer, 512) ? lab_memory(dev, pointer, sizeof(**block)) : NULL;
+	if (!*block)
+		return CX_BAD_IN_POINTER;
+	if ((*block)->token != token)
+		return CX_BAD_TOKEN;
+	if (be32_to_cpu((*block)->block_num) != number)
+		return CX_BAD_BLOCK;
+	return CX_DELIVERED;
+}
+
+static enum cx_delivery cx_fetch(struct lab_device *dev, const struct mlx5_cmd_layout *slot,
+				 u8 *to, u32 len)
+{
+	u64 pointer = be64_to_cpu(slot->in_ptr);
+	struct mlx5_cmd_prot_block *block;
+	u32 done = min(len, CX_INLINE), number;
+	enum cx_delivery bad;
+
+	memcpy(to, slot->in, done);
+	for (number = 0; done < len; number++) {
+		u32 n = min_t(u32, len - done, sizeof(block->data));
+
+		bad = cx_mailbox(dev, pointer, number, slot->token, &block);
+		if (bad)
+			return bad;
+		memcpy(to + done, block->data, n);
+		done += n;
+		pointer = be64_to_cpu(block->next);
+	}
+	return CX_DELIVERED;
+}
+
+static enum cx_delivery cx_answer(struct lab_device *dev, struct mlx5_cmd_layout *slot,
+				  const u8 *from, u32 len)
+{
+	u64 pointer = be64_to_cpu(slot->out_ptr);
+	struct mlx5_cmd_prot_block *block;
+	u32 done = min(len, CX_INLINE), number;
+	enum cx_delivery bad;
+
+	memcpy(slot->out, from, done);
+	for (number = 0; done < len; number++) {
+		u32 n = min_t(u32, len - done, sizeof(block->data));
+
+		bad = cx_mailbox(dev, pointer, number, slot->token, &block);
+		if (bad)
+			return bad == CX_BAD_IN_POINTER ? CX_BAD_OUT_POINTER : bad;
+		memcpy(block->data, from + done, n);
+		done += n;
+		pointer = be64_to_cpu(block->next);
+	}
+	return CX_DELIVERED;
+}
+
+static void cx_trace(struct lab_device *dev, const struct cx_message *m, u8 status, u32 slot)
+{
+	struct cx_state *cx = cx_of(dev);
+
+	cx->trace[cx->commands++ % CX_TRACE] = (struct cx_trace) {
+		.at = jiffies_to_msecs(jiffies - INITIAL_JIFFIES),
+		.first = get_unaligned_be32(m->in + 8),
+		.syndrome = m->syndrome,
+		.opcode = MLX5_GET(cx_in, m->in, opcode),
+		.op_mod = m->op_mod,
+		.status = status,
+		.slot = slot,
+	};
+}
+
+static u8 cx_carry_out(struct lab_device *dev, struct cx_message *m)
+{
+	const struct cx_command *command = cx_command_find(MLX5_GET(cx_in, m->in, opcode));
+
+	if (!command)
+		return CX_REFUSE(m, BAD_OP_ERR);
+	if (m->in_len < command->in_min)
+		return CX_REFUSE(m, BAD_INP_LEN_ERR);
+	if (m->out_len < command->out_min || m->out_len > CX_ANSWER_MAX)
+		return CX_REFUSE(m, BAD_OUTP_LEN_ERR);
+	return command->run(dev, m);
+}
+
+/* Fills in the answer. False: the command shall never be answered. */
+static bool cx_run(struct lab_device *dev, struct cx_message *m, u32 slot)
+{
+	enum lab_command_fault fault = lab_knob_command(dev, MLX5_GET(cx_in, m->in, opcode));
+	struct cx_state *cx = cx_of(dev);
+	u8 status;
+
+	if (fault == LAB_COMMAND_HANGS) {
+		cx->hung |= BIT(slot);
+		return false;
+	}
+	memset(m->out, 0, m->out_len);
+	status = fault == LAB_COMMAND_FAILS ? CX_REFUSE(m, INT_ERR) : cx_carry_out(dev, m);
+	if (status) {
+		memset(m->out, 0, m->out_len);
+		cx->invalid_commands++;
+	}
+	MLX5_SET(cx_out, m->out, status, status);
+	MLX5_SET(cx_out, m->out, syndrome, m->syndrome);
+	cx_trace(dev, m, status, slot);
+	return true;
+}
+
+static enum cx_delivery cx_deliver(struct lab_device *dev, struct mlx5_cmd_layout *slot,
+				   u32 index, bool *answered)
+{
+	struct cx_state *cx = cx_of(dev);
+	struct cx_message m = {
+		.in = cx->message,
+		.out = cx->answer,
+		.in_len = be32_to_cpu(slot->inlen),
+		.out_len = be32_to_cpu(slot->outlen),
+	};
+	enum cx_delivery bad;
+
+	if (slot->type != MLX5_PCI_CMD_XPORT)
+		return CX_BAD_DESCRIPTOR;
+	if (m.in_len < MLX5_ST_SZ_BYTES(cx_in) || m.in_len > CX_MESSAGE_MAX)
+		return CX_BAD_IN_LENGTH;
+	if (m.out_len < MLX5_ST_SZ_BYTES(cx_out) || m.out_len > CX_ANSWER_MAX)
+		return CX_BAD_OUT_LENGTH;
+	/* A short command leaves nothing of the last one behind it. */
+	memset(cx->message, 0, 2 * CX_INLINE);
+	bad = cx_fetch(dev, slot, cx->message, m.in_len);
+	if (bad)
+		return bad;
+	m.op_mod = MLX5_GET(cx_in, m.in, op_mod);
+	*answered = cx_run(dev, &m, index);
+	return *answered ? cx_answer(dev, slot, m.out, m.out_len) : CX_DELIVERED;
+}
+
+static void cx_slot(struct lab_device *dev, struct mlx5_cmd_layout *slot, u32 index)
+{
+	/* The event queue of commands may come or go with this very command. */
+	struct cx_eq *before = cx_eq_for(dev, MLX5_EVENT_TYPE_CMD);
+	bool answered = true;
+	enum cx_delivery bad = cx_deliver(dev, slot, index, &answered);
+
+	if (!answered)
+		return;
+	smp_store_release(&slot->status_own, bad << 1);
+	if (before && cx_eq_for(dev, MLX5_EVENT_TYPE_CMD) == before)
+		cx_event_command(dev, before, BIT(index));
+}
+
+/* Slots whose doorbell was rung. All slots share one register, and the device looks at it
+ * from time to time only, so a slot's ring may have been overwritten by the next one's.
+ * A slot that was the device's when another's ring came in is a suspect, and is taken a
+ * little later if no ring of its own has come. The driver rings after it has filled the
+ * slot and made its notes, so taking a slot too early would confuse it.
+ */
+static u32 cx_rung(struct lab_device *dev, u32 owned)
+{
+	struct cx_state *cx = cx_of(dev);
+	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell));
+	u32 rung = bell & owned;
+
+	cx->suspect &= owned & ~rung;
+	if (bell && owned & ~rung & ~cx->suspect) {
+		cx->suspect |= owned & ~rung;
+		cx->suspect_since = jiffies;
+	}
+	if (cx->suspect &&
+	    time_after(jiffies, cx->suspect_since + msecs_to_jiffies(CX_SUSPECT_MS))) {
+		rung |= cx->suspect;
+		cx->suspect = 0;
+	}
+	return rung;
+}
+
+/* The driver has given the address of a new queue, if it has: what it writes has zeros
+ * where the device tells the queue's size.
+ */
+static void cx_find_queue(struct lab_device *dev)
+{
+	struct cx_state *cx = cx_of(dev);
+	u32 high = cx_segment_read(dev, offsetof(struct mlx5_init_seg, cmdq_addr_h));
+	u64 queue = (u64)high << 32 | (cx_queue_register(dev) & ~0xfffU);
+
+	if (queue == cx->queue)
+		return;
+	cx->queue = queue;
+	cx->hung = 0;
+	cx->suspect = 0;
+}
+
+static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
+{
+	u32 owned = 0, i;
+
+	for (i = 0; i < CX_SLOTS; i++)
+		if (READ_ONCE(slots[i].status_own) & CMD_OWNER_HW)
+			owned |= BIT(i);
+	/* A slot that the driver has used anew is not the one that hung. */
+	cx_of(dev)->hung &= owned;
+	return owned & ~cx_of(dev)->hung;
+}
+
+bool cx_commands(struct lab_device *dev)
+{
+	struct mlx5_cmd_layout *slots;
+	unsigned long rung;
+	u32 i;
+
+	static_assert(sizeof(*slots) == 1 << CX_LOG_STRIDE);
+	cx_find_queue(dev);
+	slots = cx_of(dev)->queue ?
+		lab_memory(dev, cx_of(dev)->queue, CX_SLOTS << CX_LOG_STRIDE) : NULL;
+	if (!slots)
+		return false;
+	rung = cx_rung(dev, cx_owned(dev, slots));
+	if (!rung)
+		return false;
+	/* Ownership and doorbell before what they stand for. */
+	smp_rmb();
+	for_each_set_bit(i, &rung, CX_SLOTS)
+		cx_slot(dev, &slots[i], i);
+	return true;
+}
+
+void cx_command_reset(struct lab_device *dev)
+{
+	struct cx_state *cx = cx_of(dev);
+
+	cx->queue = 0;
+	cx->hung = 0;
+	cx->suspect = 0;
+	lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell));
+}
+
+void cx_show_commands(struct lab_device *dev, struct seq_file *file)
+{
+	struct cx_state *cx = cx_of(dev);
+	u64 i;
+
+	seq_printf(file, "commands %llu, refused %llu\n", cx->commands, cx->invalid_commands);
+	for (i = cx->commands > CX_TRACE ? cx->commands - CX_TRACE : 0; i < cx->commands; i++) {
+		const struct cx_trace *t = &cx->trace[i % CX_TRACE];
+		const struct cx_command *command = cx_command_find(t->opcode);
+
+		seq_printf(file, "%llu ms slot %u %s (%#x/%#x) %#x: status %#x syndrome %#x\n",
+			   t->at, t->slot, command ? command->name : "?", t->opcode, t->op_mod,
+			   t->first, t->status, t->syndrome);
+	}
+}

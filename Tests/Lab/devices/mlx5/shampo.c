@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/* SHAMPO, "split headers and merge payloads": TCP's headers go to a buffer of their own, and
+ * the payloads of segments that follow each other lie side by side in the WQE, so that the
+ * driver makes one large packet of them. Segments are merged that were one burst when they
+ * were sent: a burst is a flow's segments in order. A segment that nothing follows is marked
+ * for the driver to hand on, so there is no timer.
+ */
+#include <linux/if_vlan.h>
+
+#include "mlx5.h"
+
+/* As much as a completion's field can say. */
+#define CX_HEADER_MAX	U8_MAX
+
+bool cx_shampo_takes(const struct cx_arrival *a)
+{
+	return a->rq->shampo && lab_is_tcp(a->packet) && !a->packet->unsplit &&
+	       a->frame.header_len <= min(1U << a->rq->log_header, CX_HEADER_MAX);
+}
+
+static bool cx_shampo_header(struct lab_device *dev, struct cx_arrival *a, u32 strip)
+{
+	struct cx_rq *rq = a->rq;
+
+	return cx_mkey_write(dev, rq->headers,
+			     rq->headers->start + ((u64)rq->next_header << rq->log_header),
+			     a->frame.header + strip, a->frame.header_len - strip);
+}
+
+bool cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a)
+{
+	u32 strip = a->stripped ? VLAN_HLEN : 0, header = a->frame.header_len - strip, done = 0;
+	struct cx_rq *rq = a->rq;
+	struct mlx5_cqe64 cqe;
+	struct cx_mkey *key;
+	/* A frame of no bytes takes no place, so it moves none. */
+	bool beside = a->follows || !a->frame.len;
+	u64 address;
+
+	if (!cx_stride_place(dev, rq, a->frame.len, &beside, &key, &address) ||
+	    !cx_arrival_payload(dev, a, key, address, a->frame.len, &done))
+		goto bad;
+	cx_arrival_header(a);
+	if (!cx_shampo_header(dev, a, strip))
+		goto bad;
+	cx_arrival_cqe(a, &cqe);
+	cx_arrival_corrupt(dev, a, key, address);
+	cqe.shampo.match = a->follows && beside;
+	cqe.shampo.flush = a->frame.last;
+	cqe.shampo.header_size = header;
+	cqe.shampo.header_entry_index = cpu_to_be16(rq->next_header);
+	cqe.shampo.data_offset = cpu_to_be32(rq->used);
+	rq->next_header = (rq->next_header + 1) & ((1U << rq->log_headers) - 1);
+	rq->split++;
+	rq->merged += cqe.shampo.match;
+	cx_stride_complete(dev, rq, &cqe, a->frame.len, header + a->frame.len);
+	return true;
+
+bad:
+	cx_rq_fail(dev, rq, rq->current_wqe);
+	return false;
+}

@@ -1,0 +1,163 @@
+# shellcheck shell=bash
+# The kernel's own selftests of NIC drivers, for "scripts/lab run --selftests": built from the kernel's
+# source package, of which nothing is kept but the tests, with the Python that runs them. They become
+# an archive that is unpacked over the base initramfs.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly selftest_packages=(
+    bpftool gcc-bpf libbpf-dev liburing-dev linux-libc-dev linux-source python3 python3-jsonschema
+    python3-yaml
+)
+
+# Of the source: the tests, what they include, and the netlink library.
+readonly selftest_sources=(
+    MAINTAINERS Documentation/netlink include/uapi tools/net/ynl tools/scripts
+    tools/testing/selftests/{kselftest.h,net/lib,net/lib.sh,drivers/net}
+)
+
+# Modules that the tests' traffic control, tunnels and filters want, besides those of the image.
+readonly selftest_modules=(
+    act_gact act_skbedit cls_bpf cls_fw cls_matchall ip6_gre ip6_tunnel ip_gre ipip netconsole
+    sch_etf sch_mqprio sch_prio sit vxlan
+)
+
+# Of the packages, what the guest gets: Python, its libraries, and bpftool.
+readonly selftest_files=(
+    usr/bin/python3 usr/bin/python3.13 usr/lib/python3.13 usr/lib/python3/dist-packages/yaml
+    usr/lib/python3/dist-packages/_yaml usr/sbin/bpftool
+    usr/lib/x86_64-linux-gnu/lib{expat,ffi,yaml-0}.so.\*
+)
+
+# Parts of Python's library that no test loads.
+readonly selftest_unwanted=(
+    __pycache__ _pyrepl asyncio config-\* curses dbm ensurepip idlelib pydoc_data sqlite3 test
+    tkinter turtle.py unittest venv wsgiref xmlrpc lib-dynload/_{asyncio,codecs,curses,dbm,gdbm,sqlite3,test}\*
+)
+
+selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,selftests}.sh "$cache/image/release"; }
+
+# Runs in the build root, whose compiler makes the programs. The generator's Python and the compiler
+# for BPF are in another tree. Debian's liburing is older than zero-copy receive: the newer kernel
+# headers and what follows them here make up for what iou-zcrx.c lacks.
+# Expanded by the inner shell.
+# shellcheck disable=SC2016
+readonly selftests_build='
+    cd /build
+    libraries=/build/tree/usr/lib/x86_64-linux-gnu
+    tests=source/tools/testing/selftests ynl=source/tools/net/ynl
+    cat >bin/python3 <<"END"
+#!/bin/sh
+libraries=/build/tree/usr/lib/x86_64-linux-gnu
+export PYTHONHOME=/build/tree/usr
+exec $libraries/ld-linux-x86-64.so.2 --library-path $libraries /build/tree/usr/bin/python3 "$@"
+END
+    chmod +x bin/python3
+    PATH=/build/bin:$PATH
+    export PYTHONDONTWRITEBYTECODE=1
+    cat >zcrx.h <<"END"
+#include <linux/io_uring.h>
+#define io_uring_register_ifq(ring, registration) \
+    io_uring_register((ring)->ring_fd, IORING_REGISTER_ZCRX_IFQ, registration, 1)
+struct io_uring_zcrx_rq {
+    unsigned *khead, *ktail, rq_tail, ring_entries;
+    struct io_uring_zcrx_rqe *rqes;
+};
+END
+    make -C $ynl CC=gcc-14 GENS="ethtool netdev" RSTS= libynl.a
+    compile() {
+        program=$tests/$1
+        shift
+        gcc-14 -O2 -w -static -s -isystem tree/usr/include -I$tests -I$ynl/lib -I$ynl/generated \
+            "$@" -o $program $program.c $ynl/libynl.a $libraries/liburing.a
+    }
+    for program in net/lib/csum net/lib/gro net/lib/xdp_helper drivers/net/napi_id_helper \
+        drivers/net/so_txtime drivers/net/hw/toeplitz; do
+        compile $program
+    done
+    compile drivers/net/hw/iou-zcrx -include zcrx.h
+    for program in $tests/net/lib/*.bpf.c $tests/drivers/net/hw/*.bpf.c; do
+        LD_LIBRARY_PATH=$libraries tree/usr/bin/bpf-gcc -O2 -gbtf -idirafter tree/usr/include \
+            -idirafter tree/usr/include/x86_64-linux-gnu -c -o ${program%.c}.o $program
+    done
+'
+
+# Compiled files spare the emulated guest most of the time that Python takes to start. They hold no
+# times, so that they fit whatever times the archive gives the sources. The libraries keep their
+# compiled files only; the tests keep their text, which they print where they fail.
+readonly selftests_compile='
+    cd /build
+    PATH=/build/bin:$PATH
+    python3 -m compileall -q -b -s /build/guest -p / --invalidation-mode unchecked-hash guest/usr/lib
+    find guest/usr/lib/python3* -name "*.py" -delete
+    python3 -m compileall -q -s /build/guest -p / --invalidation-mode unchecked-hash guest/lab
+'
+
+# Lays the tests out as "make install" does; kselftest-list.txt tells them that they are installed.
+lay_out_selftests() {
+    local source=$1 tests=$2
+    mkdir -p "$tests/net" "$tests/drivers/net/hw"
+    cp -a "$source"/tools/testing/selftests/net/{lib,lib.sh} "$tests/net/"
+    cp -a "$source"/tools/testing/selftests/drivers/net/{*.py,lib,napi_id_helper,so_txtime} "$tests/drivers/net/"
+    cp -a "$source"/tools/testing/selftests/drivers/net/hw/{*.py,*.bpf.o,lib,iou-zcrx,toeplitz} \
+        "$tests/drivers/net/hw/"
+    mkdir -p "$tests/net/lib/ynl"
+    cp -a "$source/tools/net/ynl/pyynl" "$tests/net/lib/ynl/"
+    cp -a "$source/Documentation/netlink/specs" "$tests/net/lib/"
+    find "$tests" \( -name '*.c' -o -name Makefile -o -name .gitignore \) -delete
+    printf 'drivers/net\ndrivers/net/hw\n' >"$tests/kselftest-list.txt"
+}
+
+# What the base initramfs holds already need not come twice; the index of modules is a new one.
+drop_known_files() {
+    local tree=$1 known
+    while IFS= read -r known; do
+        if [[ $known != usr/lib/modules/*/modules.* && -e $tree/$known && ! -d $tree/$known ]]; then
+            rm -- "$tree/$known"
+        fi
+    done < <(zstd -q -d -c "$cache/image/initramfs" | cpio --quiet --list)
+    find "$tree" -type d -empty -delete
+}
+
+fill_selftests() {
+    local folder=$1 release series name packages file
+    release=$(<"$cache/image/release")
+    series=$(cut -d. -f1,2 <<<"$release")
+    name=linux-source-$series
+    # What comes with the kernel is taken at the kernel's version.
+    mapfile -t packages < <(printf '%s\n' "${selftest_packages[@]}" |
+        sed "s/^linux-source$/$name/; /^linux-\|^bpftool$/s|\$|/$debian_release-backports|")
+    unpack_packages "$folder/tree" "${packages[@]}"
+    mkdir -p "$folder"/{source,bin} "$folder/guest/usr/lib/modules/$release"
+    quietly "unpacking the kernel's source" "$folder/build.log" \
+        env XZ_DEFAULTS=-T0 tar -C "$folder/source" --strip-components=1 \
+        -xJf "$folder/tree/usr/src/$name.tar.xz" "${selftest_sources[@]/#/$name/}"
+    quietly "building the selftests" "$folder/build.log" in_buildroot "$folder" sh -euc "$selftests_build"
+    lay_out_selftests "$folder/source" "$folder/guest/lab/selftests"
+    # The lists hold patterns.
+    # shellcheck disable=SC2068
+    (cd "$folder/tree" && cp -a --parents ${selftest_files[@]} "$folder/guest/")
+    # shellcheck disable=SC2068
+    (cd "$folder/guest/usr/lib/python3.13" && rm -rf ${selftest_unwanted[@]})
+    # depmod looks in /lib, which is a link in the guest.
+    ln -s usr/lib "$folder/guest/lib"
+    copy_modules "$folder/guest" "$release" "${guest_modules[@]}" "${selftest_modules[@]}"
+    rm "$folder/guest/lib"
+    drop_known_files "$folder/guest"
+    quietly "compiling Python" "$folder/build.log" in_buildroot "$folder" sh -euc "$selftests_compile"
+    find "$folder/guest" -exec touch --no-dereference --date=@0 {} +
+    pack_initramfs "$folder/guest" | zstd -q -T0 -10 -o "$folder/archive"
+    rm -rf "${folder:?}"/{bin,guest,source,tree,zcrx.h,build.log}
+    (cd "$folder" && sha256sum archive >MANIFEST)
+}
+
+selftests_are_whole() { artefact_is_whole selftests "$(selftests_stamp)"; }
+
+# Call with the exclusive lock held.
+ensure_selftests() {
+    if selftests_are_whole; then return; fi
+    ((EUID == 0)) || die "building the kernel's selftests needs root; run it as root once"
+    ensure_image
+    ensure_buildroot
+    say "building the kernel's selftests from its source package (210 MB, under a minute)"
+    make_artefact selftests "$(selftests_stamp)" fill_selftests
+}
