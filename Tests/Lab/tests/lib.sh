@@ -36,20 +36,23 @@ needs_knobs() {
 
 # nic_has FEATURE: what not every driver can do.
 nic_has() {
+    local lacking=()
     # shellcheck disable=SC2154
-    case $1-$lab_nic in
-    # RSS contexts besides the main table; pages of another size for a bound queue; a queue 0 that can be
-    # restarted; channels that are both ways at once; counters of a queue that outlive its restart.
-    contexts-gve | page-size-gve | queue-0-gve | combined-gve | lasting-counters-gve) return 1 ;;
-    # Packets of a bound queue that are not split, which others drop; a page pool for headers.
-    unsplit-gve | header-pool-gve | header-pool-mlx5) return 1 ;;
-    # Rules that stay when ntuple is turned off; NAPI instances that a queue keeps when it is restarted.
-    lasting-rules-gve | lasting-napi-gve) return 1 ;;
-    # A length from which on packets are split, that can be set.
-    threshold-gve | threshold-mlx5) return 1 ;;
-    contexts-* | lasting-rules-* | lasting-napi-* | unsplit-* | header-pool-* | page-size-* | queue-0-* | combined-* | lasting-counters-* | threshold-*) return 0 ;;
+    case $lab_nic in
+    # unsplit: takes packets of a bound queue that are not split, others drop them. lasting-rules: they
+    # outlive ntuple. lasting-napi: queues keep their NAPI instances when they are restarted.
+    gve)
+        lacking=(contexts page-size queue-0 combined threshold unsplit header-pool drop-counters lasting-rules
+            lasting-napi)
+        ;;
+    mlx5) lacking=(threshold unsplit header-pool drop-counters) ;;
+    esac
+    case $1 in
+    contexts | page-size | queue-0 | combined | threshold | unsplit | header-pool | drop-counters) ;;
+    lasting-rules | lasting-napi) ;;
     *) fail "nobody knows of the feature $1" ;;
     esac
+    [[ " ${lacking[*]} " != *" $1 "* ]]
 }
 
 # needs FEATURE...: the test is about these.
@@ -220,6 +223,9 @@ refuse() {
         refuse_command 0x06 "$2"
         ;;
     queue-*) set_knob fail_queue_create "$2" ;;
+    rss-mlx5) refuse_command 0x917 "$2" ;;
+    rule-delete-mlx5) refuse_command 0x938 "$2" ;;
+    *rule*-mlx5) refuse_command 0x936 "$2" ;;
     rss-gve) refuse_command 0x0a "$2" ;;
     *rule*-gve) refuse_command 0x101 "$2" ;;
     *) skip "nothing makes $lab_nic refuse $1" ;;

@@ -158,7 +158,9 @@ test_show_bound_queue_while_serve_runs() {
     expect_equal 'steering' "devmemtcp serve, $server" \
         "$(jq -r '.steering | "\(.owner), \(.pid)"' deep)"
     devmemtcp show >text
-    grep -Eq "^eth1 +$(driver_name) +up +100 Gb/s +8 +on +0 +6-7 +devmemtcp, pid $server \(queues 6-7\)$" text ||
+    local threshold=0
+    nic_has threshold || threshold='(0|-)'
+    grep -Eq "^eth1 +$(driver_name) +up +100 Gb/s +8 +on +$threshold +6-7 +devmemtcp, pid $server \(queues 6-7\)$" text ||
         fail "not so: $(cat text)"
     devmemtcp show eth1 >text
     expect_line text "bound to queues 6-7, likely by devmemtcp (pid $server)"
@@ -333,14 +335,16 @@ test_show_watch_lines_until_interrupted() {
 
 test_show_watch_json_has_rates() {
     start_traffic
+    local drops=0
+    nic_has drop-counters || drops=null
     devmemtcp show eth1 --watch --interval 1 --count 3 --json >lines
     shown '.queues[3].counters["rx-bytes"]' >after
     stop_traffic
     expect_equal 'objects' 3 "$(jq -s length lines)"
     expect_equal 'each a line' 3 "$(wc -l <lines)"
-    expect_equal 'rates' true "$(jq -s 'all(.version == 1 and .interface == "eth1" and .up and
+    expect_equal 'rates' true "$(jq -s --argjson drops "$drops" 'all(.version == 1 and .interface == "eth1" and .up and
         .seconds >= 0.9 and (.queues | length == 16) and .queues[3].bytes_per_second > 100000 and
-        .queues[3].packets_per_second > 1 and .queues[3].drops_per_second == 0)' lines)"
+        .queues[3].packets_per_second > 1 and .queues[3].drops_per_second == $drops)' lines)"
     # What the rates add up to is no more than was counted.
     expect_equal 'sum' true "$(jq -s --slurpfile after after \
         '(map(.seconds * .queues[3].bytes_per_second) | add) <= $after[0]' lines)"
