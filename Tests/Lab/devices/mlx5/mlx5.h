@@ -258,8 +258,8 @@ struct cx_state {
 	/* Command interface */
 	u64		queue;		/* bus address; 0: none */
 	bool		enabled;
-	u32		hung, suspect;	/* slots: never answered; perhaps a lost doorbell */
-	unsigned long	suspect_since;
+	u32		hung, suspect;	/* slots: not answered; perhaps a lost doorbell */
+	unsigned long	suspect_since, hung_since;
 	u8		*message, *answer;
 	u64		commands;
 	struct cx_trace	trace[CX_TRACE];
@@ -535,6 +535,7 @@ u8 cx_query_vnic_env(struct lab_device *dev, struct cx_message *m);
 void cx_show_counters(struct lab_device *dev, struct seq_file *file);
 
 /* health.c */
+extern unsigned int cx_command_seconds;
 void cx_health_start(struct lab_device *dev);
 void cx_health_beat(struct lab_device *dev);
 void cx_break_down(struct lab_device *dev);
