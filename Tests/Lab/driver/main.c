@@ -18,7 +18,21 @@ MODULE_PARM_DESC(wires, "Wires, each with two ends (1 to 16)");
 
 static unsigned int queues = 8;
 module_param(queues, uint, 0444);
-MODULE_PARM_DESC(queues, "RX and TX queues of each end (1 to 64)");
+MODULE_PARM_DESC(queues, "RX and TX queues of each end (1 to 256)");
+
+static char *manners = "labnic";
+module_param(manners, charp, 0444);
+MODULE_PARM_DESC(manners, "Driver to behave as: labnic, bnxt, fbnic, gve or mlx5");
+
+unsigned int labnic_rss_entries;
+module_param_named(rss_entries, labnic_rss_entries, uint, 0444);
+MODULE_PARM_DESC(rss_entries, "Entries of RSS tables (up to 4096; 0: as the manners say)");
+
+unsigned int labnic_ntuple_channels;
+module_param_named(ntuple_channels, labnic_ntuple_channels, uint, 0444);
+MODULE_PARM_DESC(ntuple_channels, "With bnxt's manners, channels beyond which the feature ntuple falls (0: never)");
+
+static const struct labnic_manners *labnic_manners;
 
 static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
 
@@ -46,7 +60,8 @@ static int labnic_probe(struct platform_device *pdev)
 		return -ENOMEM;
 
 	for (i = 0; i < 2; i++) {
-		dev = labnic_end_create(parent, queues, pdev->id, 'a' + i);
+		dev = labnic_end_create(parent, labnic_manners, queues,
+					pdev->id, 'a' + i);
 		if (IS_ERR(dev)) {
 			err = PTR_ERR(dev);
 			goto err_destroy;
@@ -124,6 +139,18 @@ static int __init labnic_init(void)
 		       LABNIC_MAX_QUEUES);
 		return -EINVAL;
 	}
+	if (labnic_rss_entries > LABNIC_MAX_INDIR_SIZE) {
+		pr_err("%s: rss_entries must be 0 to %d\n", LABNIC_NAME,
+		       LABNIC_MAX_INDIR_SIZE);
+		return -EINVAL;
+	}
+	labnic_manners = labnic_manners_find(manners);
+	if (!labnic_manners) {
+		pr_err("%s: there are no manners '%s'\n", LABNIC_NAME, manners);
+		return -EINVAL;
+	}
+	labnic_ethtool_setup(labnic_manners);
+	labnic_queue_setup(labnic_manners);
 
 	labnic_faults_root_create();
 	err = platform_driver_register(&labnic_driver);
