@@ -66,12 +66,15 @@ const struct labnic_manners labnic_manners_gve = {
 		.full		= -EINVAL,
 		/* The device's: inferred */
 		.rank		= LABNIC_RANK_LOCATION,
-		/* gve_flow_rule.c:gve_generate_flow_rule; sctp, ah and esp are
-		 * not done here
+		/* gve_flow_rule.c:gve_generate_flow_rule, which ignores
+		 * FLOW_EXT and FLOW_MAC_EXT; ah and esp are not done here, and
+		 * the ports of sctp match nothing
 		 */
 		.tos		= LABNIC_TOS_DROPPED,
 		.types		= BIT_ULL(TCP_V4_FLOW) | BIT_ULL(UDP_V4_FLOW) |
-				  BIT_ULL(TCP_V6_FLOW) | BIT_ULL(UDP_V6_FLOW),
+				  BIT_ULL(SCTP_V4_FLOW) |
+				  BIT_ULL(TCP_V6_FLOW) | BIT_ULL(UDP_V6_FLOW) |
+				  BIT_ULL(SCTP_V6_FLOW),
 		.wrong_type	= -EINVAL,
 		.drop		= -EOPNOTSUPP,
 		.rss_ignored	= true,

@@ -73,7 +73,8 @@ const struct labnic_manners labnic_manners_mlx5 = {
 	.context_spread		= true,
 	/* en/rss.c:mlx5e_rss_params_init */
 	.input_xfrm		= RXH_XFRM_SYM_OR_XOR,
-	/* en/rss.c:mlx5e_rss_set_rxfh; it also takes XOR, which labnic cannot */
+	/* en/rss.c:mlx5e_rss_set_rxfh */
+	.xor_hash		= true,
 	.wrong_hash		= { -EINVAL },
 	.wrong_hash_context	= { -EINVAL },
 	.rules = {
@@ -89,8 +90,8 @@ const struct labnic_manners labnic_manners_mlx5 = {
 		 * among equals it is inferred
 		 */
 		.rank		= LABNIC_RANK_FIELDS,
-		/* en_fs_ethtool.c:validate_tcpudp4 and its like; ether, VLAN and
-		 * destination MAC are not done here
+		/* en_fs_ethtool.c:validate_tcpudp4 and its like; ether is not done
+		 * here
 		 */
 		.tos		= LABNIC_TOS_REFUSED,
 		.types		= BIT_ULL(TCP_V4_FLOW) | BIT_ULL(UDP_V4_FLOW) |
@@ -98,8 +99,12 @@ const struct labnic_manners labnic_manners_mlx5 = {
 				  BIT_ULL(IP_USER_FLOW) |
 				  BIT_ULL(IPV6_USER_FLOW),
 		.wrong_type	= -EOPNOTSUPP,
-		.ext		= -EOPNOTSUPP,
-		.mac_ext	= -EOPNOTSUPP,
+		/* en_fs_ethtool.c:validate_vlan, of a rule without a VLAN. One
+		 * with, and a destination MAC, are done by the driver, and here
+		 * refused and ignored.
+		 */
+		.ext		= -EINVAL,
+		.mac_ext	= 0,
 		/* en_fs_ethtool.c:mlx5e_ethtool_get_flow,
 		 * mlx5e_ethtool_flow_remove
 		 */

@@ -171,6 +171,7 @@ struct labnic_manners {
 	bool				context_keys;
 	bool				context_spread;	/* a new one has entry i % queues */
 	u8				input_xfrm;	/* at first; 0: it cannot be set */
+	bool				xor_hash;	/* besides Toeplitz */
 	struct labnic_refusal		wrong_hash;
 	struct labnic_refusal		wrong_hash_context;
 	struct labnic_refusal		context_down;

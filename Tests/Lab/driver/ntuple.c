@@ -152,7 +152,7 @@ void labnic_rules_destroy(struct labnic_end *end)
 		kvfree_rcu(rules, rcu);
 }
 
-/* TCP and UDP share a layout, and IP without them has the same addresses. */
+/* What has ports shares a layout, and IP without has the same addresses. */
 static void labnic_flow_set(struct labnic_flow *flow, bool ipv6, bool ports,
 			    const union ethtool_flow_union *u)
 {
@@ -249,14 +249,32 @@ static int labnic_rule_action(struct labnic_end *end, struct labnic_rule *rule,
 	return 0;
 }
 
+/* 0 for a type without ports. */
+static u8 labnic_protocol(u32 type)
+{
+	switch (type) {
+	case TCP_V4_FLOW:
+	case TCP_V6_FLOW:
+		return IPPROTO_TCP;
+	case UDP_V4_FLOW:
+	case UDP_V6_FLOW:
+		return IPPROTO_UDP;
+	case SCTP_V4_FLOW:
+	case SCTP_V6_FLOW:
+		return IPPROTO_SCTP;
+	default:
+		return 0;
+	}
+}
+
 static int labnic_rule_match(struct labnic_end *end, struct labnic_rule *rule)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
 	u32 type = rule->spec.flow_type & ~(FLOW_EXT | FLOW_MAC_EXT | FLOW_RSS);
-	bool tcp = type == TCP_V4_FLOW || type == TCP_V6_FLOW;
-	bool ports = tcp || type == UDP_V4_FLOW || type == UDP_V6_FLOW;
 	bool ipv6 = type == TCP_V6_FLOW || type == UDP_V6_FLOW ||
-		    type == IPV6_USER_FLOW;
+		    type == SCTP_V6_FLOW || type == IPV6_USER_FLOW;
+	u8 protocol = labnic_protocol(type);
+	bool ports = protocol;
 
 	labnic_flow_set(&rule->key, ipv6, ports, &rule->spec.h_u);
 	labnic_flow_set(&rule->mask, ipv6, ports, &rule->spec.m_u);
@@ -273,7 +291,7 @@ static int labnic_rule_match(struct labnic_end *end, struct labnic_rule *rule)
 	rule->key.l3_proto = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);
 	rule->mask.l3_proto = ~0;
 	if (ports) {
-		rule->key.l4_proto = tcp ? IPPROTO_TCP : IPPROTO_UDP;
+		rule->key.l4_proto = protocol;
 		rule->mask.l4_proto = ~0;
 	}
 	if (labnic_fault_value(end, LABNIC_REFUSE_5TUPLE) &&
@@ -457,8 +475,8 @@ static int labnic_compare_locations(const void *a, const void *b)
 /* An order that says nothing, and is the same each time. */
 static int labnic_compare_hashes(const void *a, const void *b)
 {
-	return cmp_int(hash_32(*(const u32 *)a, 16),
-		       hash_32(*(const u32 *)b, 16));
+	return cmp_int(hash_32(~*(const u32 *)a, 16),
+		       hash_32(~*(const u32 *)b, 16));
 }
 
 /* There is room for nfc->rule_cnt locations. */

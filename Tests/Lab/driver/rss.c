@@ -15,6 +15,7 @@ struct labnic_rss {
 	struct rcu_head	rcu;
 	u8		key[LABNIC_MAX_KEY_SIZE];
 	u8		input_xfrm;
+	u8		hfunc;
 	/* What each value of each half byte of the input adds to the hash. */
 	u32		half[LABNIC_HASH_INPUT * 2][16];
 	u32		size;
@@ -28,7 +29,8 @@ static u32 labnic_indir_size(const struct labnic_end *end, unsigned int queues)
 
 /* Entry i is entry i % @old_size of @indir. */
 static struct labnic_rss *labnic_rss_new(const u32 *indir, u32 old_size,
-					 u32 size, const u8 *key, u8 input_xfrm)
+					 u32 size, const u8 *key, u8 hfunc,
+					 u8 input_xfrm)
 {
 	unsigned int pos, value, bit, i;
 	struct labnic_rss *rss;
@@ -42,6 +44,7 @@ static struct labnic_rss *labnic_rss_new(const u32 *indir, u32 old_size,
 		rss->indir[i] = indir[i % old_size];
 	memcpy(rss->key, key, sizeof(rss->key));
 	rss->input_xfrm = input_xfrm;
+	rss->hfunc = hfunc;
 
 	for (pos = 0; pos < LABNIC_HASH_INPUT * 8; pos++) {
 		const u8 *at = rss->key + pos / 8;
@@ -58,12 +61,18 @@ static struct labnic_rss *labnic_rss_new(const u32 *indir, u32 old_size,
 	return rss;
 }
 
-static u32 labnic_toeplitz(const struct labnic_rss *rss, unsigned int pos,
-			   const void *data, unsigned int len)
+/* Of @len bytes, a multiple of 4, that are byte @pos and on of the input. */
+static u32 labnic_hash(const struct labnic_rss *rss, unsigned int pos,
+		       const void *data, unsigned int len)
 {
 	const u8 *byte = data;
 	u32 hash = 0;
 
+	if (unlikely(rss->hfunc == ETH_RSS_HASH_XOR)) {
+		for (; len; byte += 4, len -= 4)
+			hash ^= get_unaligned_be32(byte);
+		return hash;
+	}
 	for (pos *= 2; len--; byte++, pos += 2)
 		hash ^= rss->half[pos][*byte >> 4] ^
 			rss->half[pos + 1][*byte & 15];
@@ -109,12 +118,12 @@ u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
 	cb->hash_type = PKT_HASH_TYPE_NONE;
 	if (flow->l3_proto) {
 		address = cb->ipv6 ? 16 : 4;
-		cb->hash = labnic_toeplitz(rss, 0, flow->src, address) ^
-			   labnic_toeplitz(rss, address, flow->dst, address);
+		cb->hash = labnic_hash(rss, 0, flow->src, address) ^
+			   labnic_hash(rss, address, flow->dst, address);
 		cb->hash_type = PKT_HASH_TYPE_L3;
 	}
 	if (cb->l4_off) {
-		cb->hash ^= labnic_toeplitz(rss, address * 2, &flow->sport, 4);
+		cb->hash ^= labnic_hash(rss, address * 2, &flow->sport, 4);
 		cb->hash_type = PKT_HASH_TYPE_L4;
 	}
 	return rss->indir[cb->hash % rss->size];
@@ -147,7 +156,7 @@ static void labnic_rss_fill(struct labnic_rss *rss, unsigned int queues)
  * one of its own, as the manners have it.
  */
 static int labnic_rss_set(struct labnic_end *end, u32 context, const u32 *indir,
-			  const u8 *new_key, u8 input_xfrm)
+			  const u8 *new_key, u8 hfunc, u8 input_xfrm)
 {
 	bool fresh = !labnic_rss_get(end, context);
 	u8 key[LABNIC_MAX_KEY_SIZE] = {};
@@ -156,6 +165,7 @@ static int labnic_rss_set(struct labnic_end *end, u32 context, const u32 *indir,
 	old = labnic_rss_get(end, fresh ? 0 : context);
 	memcpy(key, new_key ?: old->key, end->manners->key_size);
 	rss = labnic_rss_new(indir ?: old->indir, old->size, old->size, key,
+			     hfunc ?: old->hfunc,
 			     input_xfrm == RXH_XFRM_NO_CHANGE ?
 			     old->input_xfrm : input_xfrm);
 	if (!rss)
@@ -172,7 +182,7 @@ static int labnic_rss_spread(struct labnic_end *end, unsigned int queues)
 
 	rss = labnic_rss_new(old->indir, old->size,
 			     labnic_indir_size(end, queues), old->key,
-			     old->input_xfrm);
+			     old->hfunc, old->input_xfrm);
 	if (!rss)
 		return -ENOMEM;
 	labnic_rss_fill(rss, queues);
@@ -188,7 +198,7 @@ static int labnic_rss_resize(struct labnic_end *end, u32 context, u32 size)
 	if (!old || old->size == size)
 		return 0;
 	rss = labnic_rss_new(old->indir, old->size, size, old->key,
-			     old->input_xfrm);
+			     old->hfunc, old->input_xfrm);
 	if (!rss)
 		return -ENOMEM;
 	labnic_rss_publish(end, context, rss);
@@ -236,7 +246,8 @@ int labnic_rss_init(struct labnic_end *end)
 	u32 none = 0;
 
 	netdev_rss_key_fill(key, sizeof(key));
-	rss = labnic_rss_new(&none, 1, 1, key, end->manners->input_xfrm);
+	rss = labnic_rss_new(&none, 1, 1, key, ETH_RSS_HASH_TOP,
+			     end->manners->input_xfrm);
 	if (!rss)
 		return -ENOMEM;
 	labnic_rss_publish(end, 0, rss);
@@ -268,7 +279,8 @@ static int labnic_rss_check(struct labnic_end *end,
 	int err = 0;
 
 	if (rxfh->hfunc != ETH_RSS_HASH_NO_CHANGE &&
-	    rxfh->hfunc != ETH_RSS_HASH_TOP)
+	    rxfh->hfunc != ETH_RSS_HASH_TOP &&
+	    !(manners->xor_hash && rxfh->hfunc == ETH_RSS_HASH_XOR))
 		err = labnic_refuse(extack, rxfh->rss_context ?
 				    &manners->wrong_hash_context :
 				    &manners->wrong_hash);
@@ -292,7 +304,7 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 	struct labnic_end *end = netdev_priv(dev);
 	struct labnic_rss *rss = labnic_rss_get(end, 0);
 
-	rxfh->hfunc = ETH_RSS_HASH_TOP;
+	rxfh->hfunc = rss->hfunc;
 	rxfh->input_xfrm = rss->input_xfrm;
 	if (rxfh->indir)
 		memcpy(rxfh->indir, rss->indir, array_size(rss->size, sizeof(u32)));
@@ -313,9 +325,10 @@ static int labnic_rss_change(struct labnic_end *end, u32 context,
 	/* Setting nothing makes a new context, and leaves others alone. */
 	if (labnic_fault_take(end, LABNIC_IGNORE_RSS_SET))
 		return labnic_rss_set(end, context, NULL, NULL,
+				      ETH_RSS_HASH_NO_CHANGE,
 				      RXH_XFRM_NO_CHANGE);
 	return labnic_rss_set(end, context, rxfh->indir, rxfh->key,
-			      rxfh->input_xfrm);
+			      rxfh->hfunc, rxfh->input_xfrm);
 }
 
 int labnic_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
@@ -374,7 +387,7 @@ int labnic_create_rxfh_context(struct net_device *dev,
 
 	/* The core shows what stands in ctx. */
 	rss = labnic_rss_get(end, rxfh->rss_context);
-	ctx->hfunc = ETH_RSS_HASH_TOP;
+	ctx->hfunc = rss->hfunc;
 	ctx->input_xfrm = rss->input_xfrm;
 	memcpy(ethtool_rxfh_context_indir(ctx), rss->indir,
 	       array_size(rss->size, sizeof(u32)));
