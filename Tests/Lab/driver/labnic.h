@@ -19,6 +19,7 @@
 
 #define LABNIC_MAX_WIRES	16
 #define LABNIC_MAX_QUEUES	256
+#define LABNIC_MAX_DMA_DEVICES	4
 #define LABNIC_DEF_HDS_THRESH	256
 #define LABNIC_INDIR_SIZE	128
 /* The most that any manners have. */
@@ -213,6 +214,8 @@ static inline u64 labnic_wire_bytes(const struct sk_buff *skb,
 /* main.c */
 extern unsigned int labnic_rss_entries;
 extern unsigned int labnic_ntuple_channels;
+struct device *labnic_dma_device(const struct labnic_end *end,
+				 unsigned int queue);
 
 /* netdev.c */
 struct net_device *labnic_end_create(struct device *parent,

@@ -32,13 +32,40 @@ unsigned int labnic_ntuple_channels;
 module_param_named(ntuple_channels, labnic_ntuple_channels, uint, 0444);
 MODULE_PARM_DESC(ntuple_channels, "With bnxt's manners, channels beyond which the feature ntuple falls (0: never)");
 
+static unsigned int dma_devices = 1;
+module_param(dma_devices, uint, 0444);
+MODULE_PARM_DESC(dma_devices, "DMA devices that the queues of an end take turns with (1 to 4)");
+
 static const struct labnic_manners *labnic_manners;
 
 static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
+/* Those besides the wire's own. */
+static struct platform_device *labnic_dma_devices[LABNIC_MAX_DMA_DEVICES - 1];
 
 struct labnic_wire {
 	struct labnic_end	*end[2];
 };
+
+/* A narrower mask would bring bounce buffers in between, and the copy would
+ * miss the memory it is meant for.
+ */
+static int labnic_prepare_dma(struct device *dev)
+{
+	int err = dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64));
+
+	if (!err)
+		dma_set_max_seg_size(dev, UINT_MAX);
+	return err;
+}
+
+/* As with mlx5's Socket Direct, neighbouring queues may have different ones. */
+struct device *labnic_dma_device(const struct labnic_end *end,
+				 unsigned int queue)
+{
+	unsigned int which = queue % dma_devices;
+
+	return which ? &labnic_dma_devices[which - 1]->dev : end->parent;
+}
 
 static int labnic_probe(struct platform_device *pdev)
 {
@@ -47,13 +74,9 @@ static int labnic_probe(struct platform_device *pdev)
 	struct net_device *dev;
 	int i, err;
 
-	/* A narrower mask would bring bounce buffers in between, and the copy
-	 * would miss the memory it is meant for.
-	 */
-	err = dma_coerce_mask_and_coherent(parent, DMA_BIT_MASK(64));
+	err = labnic_prepare_dma(parent);
 	if (err)
 		return err;
-	dma_set_max_seg_size(parent, UINT_MAX);
 
 	wire = devm_kzalloc(parent, sizeof(*wire), GFP_KERNEL);
 	if (!wire)
@@ -122,6 +145,55 @@ static void labnic_devices_remove(void)
 	for (i = 0; i < LABNIC_MAX_WIRES; i++)
 		if (labnic_devices[i])
 			platform_device_unregister(labnic_devices[i]);
+	for (i = 0; i < ARRAY_SIZE(labnic_dma_devices); i++)
+		if (labnic_dma_devices[i])
+			platform_device_unregister(labnic_dma_devices[i]);
+}
+
+static int labnic_dma_devices_create(void)
+{
+	struct platform_device *pdev;
+	int i, err;
+
+	for (i = 0; i + 1 < dma_devices; i++) {
+		pdev = platform_device_register_simple(LABNIC_NAME "-dma", i,
+						       NULL, 0);
+		if (IS_ERR(pdev))
+			return PTR_ERR(pdev);
+		labnic_dma_devices[i] = pdev;
+		err = labnic_prepare_dma(&pdev->dev);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int __init labnic_check_range(const char *what, unsigned int value,
+				     unsigned int from, unsigned int to)
+{
+	if (value >= from && value <= to)
+		return 0;
+	pr_err("%s: %s must be %u to %u\n", LABNIC_NAME, what, from, to);
+	return -EINVAL;
+}
+
+static int __init labnic_check_parameters(void)
+{
+	int err;
+
+	err = labnic_check_range("wires", wires, 1, LABNIC_MAX_WIRES) ?:
+	      labnic_check_range("queues", queues, 1, LABNIC_MAX_QUEUES) ?:
+	      labnic_check_range("rss_entries", labnic_rss_entries, 0,
+				 LABNIC_MAX_INDIR_SIZE) ?:
+	      labnic_check_range("dma_devices", dma_devices, 1,
+				 LABNIC_MAX_DMA_DEVICES);
+	if (err)
+		return err;
+	labnic_manners = labnic_manners_find(manners);
+	if (labnic_manners)
+		return 0;
+	pr_err("%s: there are no manners '%s'\n", LABNIC_NAME, manners);
+	return -EINVAL;
 }
 
 static int __init labnic_init(void)
@@ -129,26 +201,9 @@ static int __init labnic_init(void)
 	struct platform_device *pdev;
 	int i, err;
 
-	if (!wires || wires > LABNIC_MAX_WIRES) {
-		pr_err("%s: wires must be 1 to %d\n", LABNIC_NAME,
-		       LABNIC_MAX_WIRES);
-		return -EINVAL;
-	}
-	if (!queues || queues > LABNIC_MAX_QUEUES) {
-		pr_err("%s: queues must be 1 to %d\n", LABNIC_NAME,
-		       LABNIC_MAX_QUEUES);
-		return -EINVAL;
-	}
-	if (labnic_rss_entries > LABNIC_MAX_INDIR_SIZE) {
-		pr_err("%s: rss_entries must be 0 to %d\n", LABNIC_NAME,
-		       LABNIC_MAX_INDIR_SIZE);
-		return -EINVAL;
-	}
-	labnic_manners = labnic_manners_find(manners);
-	if (!labnic_manners) {
-		pr_err("%s: there are no manners '%s'\n", LABNIC_NAME, manners);
-		return -EINVAL;
-	}
+	err = labnic_check_parameters();
+	if (err)
+		return err;
 	labnic_ethtool_setup(labnic_manners);
 	labnic_queue_setup(labnic_manners);
 
@@ -156,6 +211,10 @@ static int __init labnic_init(void)
 	err = platform_driver_register(&labnic_driver);
 	if (err)
 		goto err_root;
+
+	err = labnic_dma_devices_create();
+	if (err)
+		goto err_devices;
 
 	for (i = 0; i < wires; i++) {
 		pdev = platform_device_register_simple(LABNIC_NAME, i, NULL, 0);

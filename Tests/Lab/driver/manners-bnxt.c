@@ -27,10 +27,6 @@ static int bnxt_check_rings(const struct labnic_manners *manners,
 	    ring->tx_pending > manners->tx_ring.max ||
 	    ring->tx_pending < manners->tx_ring.min)
 		return -EINVAL;
-	/* bnxt.c:bnxt_set_ring_params: with aggregation rings a larger one is
-	 * cut, for good. The core's own check comes first; what gets here was
-	 * set before there were any.
-	 */
 	return 0;
 }
 
@@ -71,6 +67,8 @@ const struct labnic_manners labnic_manners_bnxt = {
 				  ETHTOOL_RING_USE_HDS_THRS,
 	/* bnxt_ethtool.c:bnxt_get_ringparam */
 	.split_report		= LABNIC_SPLIT_AGGREGATION,
+	/* bnxt.c:bnxt_set_ring_params: for good */
+	.rx_max_split		= BNXT_RX_MAX_AGGREGATED,
 	/* bnxt_ethtool.c:bnxt_set_ringparam, without a text */
 	.split_off		= { -EINVAL },
 	/* bnxt.c:bnxt_init_ring_params: 1 KiB less NET_SKB_PAD and

@@ -147,6 +147,7 @@ struct labnic_manners {
 			     struct kernel_ethtool_ringparam *kernel);
 	u32				ring_params;	/* ETHTOOL_RING_USE_... */
 	enum labnic_split_report	split_report;
+	u32				rx_max_split;	/* not 0: while it is on; larger rings are cut */
 	struct labnic_refusal		split_off;	/* unless it is off by the user's wish */
 	netdev_features_t		split_needs;	/* for "on" */
 	struct labnic_refusal		split_lacks;	/* without these */

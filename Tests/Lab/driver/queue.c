@@ -19,7 +19,7 @@ static struct page_pool *labnic_pool_create(struct labnic_rxq *rq,
 		.order		= order,
 		.pool_size	= max(rq->end->rx_ring >> order, 64U),
 		.nid		= NUMA_NO_NODE,
-		.dev		= rq->end->parent,
+		.dev		= labnic_dma_device(rq->end, rq->index),
 		.netdev		= rq->end->dev,
 		.napi		= &rq->napi,
 		.queue_idx	= rq->index,
@@ -307,7 +307,7 @@ static int labnic_queue_stop(struct net_device *dev, void *mem, int index)
 
 static struct device *labnic_queue_dma_dev(struct net_device *dev, int index)
 {
-	return ((struct labnic_end *)netdev_priv(dev))->parent;
+	return labnic_dma_device(netdev_priv(dev), index);
 }
 
 static void labnic_default_qcfg(struct net_device *dev,

@@ -88,4 +88,6 @@ void labnic_split_update(struct labnic_end *end, netdev_features_t features)
 		split = end->split_wish == ETHTOOL_TCP_DATA_SPLIT_ENABLED;
 	}
 	WRITE_ONCE(end->split, split);
+	if (split && end->manners->rx_max_split)
+		end->rx_ring = min(end->rx_ring, end->manners->rx_max_split);
 }
