@@ -8,6 +8,7 @@
 
 #include <linux/ethtool.h>
 #include <linux/netdev_features.h>
+#include <linux/netlink.h>
 #include <linux/types.h>
 
 struct labnic_end;
@@ -18,15 +19,14 @@ struct labnic_refusal {
 	const char	*text;
 };
 
-/* Set as the text, whole and with its prefix, as the driver has it. */
-#define labnic_refuse(extack, refusal)					\
-({									\
-	const struct labnic_refusal *__refusal = (refusal);		\
-									\
-	if (__refusal->err && __refusal->text)				\
-		NL_SET_ERR_MSG_FMT(extack, "%s", __refusal->text);	\
-	__refusal->err;							\
-})
+/* The text is the driver's, whole and with its prefix. */
+static inline int labnic_refuse(struct netlink_ext_ack *extack,
+				const struct labnic_refusal *refusal)
+{
+	if (refusal->err && refusal->text)
+		NL_SET_ERR_MSG_FMT(extack, "%s", refusal->text);
+	return refusal->err;
+}
 
 struct labnic_ring_limits {
 	u32	initial;
