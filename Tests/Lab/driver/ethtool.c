@@ -11,7 +11,6 @@ static void labnic_get_drvinfo(struct net_device *dev,
 {
 	struct labnic_end *end = netdev_priv(dev);
 
-	/* The name a tool goes by. The bus knows the driver by its own name. */
 	strscpy(info->driver, end->manners->driver);
 	strscpy(info->version, LABNIC_VERSION);
 	strscpy(info->fw_version, "software");

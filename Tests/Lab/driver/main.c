@@ -129,11 +129,19 @@ static void labnic_remove(struct platform_device *pdev)
 		labnic_end_destroy(wire->end[i]);
 }
 
+static const struct platform_device_id labnic_ids[] = {
+	{ LABNIC_NAME },
+	{}
+};
+
+/* Its name is that of the manners' driver, as a tool may look for it in sysfs.
+ * The devices' names are labnic's always, so it goes by these.
+ */
 static struct platform_driver labnic_driver = {
-	.probe	= labnic_probe,
-	.remove	= labnic_remove,
-	.driver	= {
-		.name			= LABNIC_NAME,
+	.probe		= labnic_probe,
+	.remove		= labnic_remove,
+	.id_table	= labnic_ids,
+	.driver		= {
 		.suppress_bind_attrs	= true,
 	},
 };
@@ -206,6 +214,8 @@ static int __init labnic_init(void)
 		return err;
 	labnic_ethtool_setup(labnic_manners);
 	labnic_queue_setup(labnic_manners);
+
+	labnic_driver.driver.name = labnic_manners->driver;
 
 	labnic_faults_root_create();
 	err = platform_driver_register(&labnic_driver);
