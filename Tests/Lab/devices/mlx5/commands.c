@@ -203,18 +203,35 @@ static void cx_answer_hung(struct lab_device *dev, struct mlx5_cmd_layout *slots
 	}
 }
 
+static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
+{
+	u32 owned = 0, i;
+
+	for (i = 0; i < CX_SLOTS; i++)
+		if (READ_ONCE(slots[i].status_own) & CMD_OWNER_HW)
+			owned |= BIT(i);
+	/* A slot that the driver has used anew is not the one that hung. */
+	cx_of(dev)->hung &= owned;
+	return owned & ~cx_of(dev)->hung;
+}
+
 /* Slots whose doorbell was rung. All slots share one register, and the device looks at it
  * from time to time only, so a slot's ring may have been overwritten by the next one's.
  * A slot that was the device's when another's ring came in is a suspect, and is taken a
  * little later if no ring of its own has come. The driver rings after it has filled the
  * slot and made its notes, so taking a slot too early would confuse it.
  */
-static u32 cx_rung(struct lab_device *dev, u32 owned)
+static u32 cx_rung(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 {
 	struct cx_state *cx = cx_of(dev);
-	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell));
-	u32 rung = bell & owned;
+	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell)), owned, rung;
 
+	/* A slot is filled before it is rung for, so looked at only after: else a ring that
+	 * comes in between would be taken and forgotten.
+	 */
+	smp_rmb();
+	owned = cx_owned(dev, slots);
+	rung = bell & owned;
 	cx->suspect &= owned & ~rung;
 	if (bell && owned & ~rung & ~cx->suspect) {
 		cx->suspect |= owned & ~rung;
@@ -244,18 +261,6 @@ static void cx_find_queue(struct lab_device *dev)
 	cx->suspect = 0;
 }
 
-static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
-{
-	u32 owned = 0, i;
-
-	for (i = 0; i < CX_SLOTS; i++)
-		if (READ_ONCE(slots[i].status_own) & CMD_OWNER_HW)
-			owned |= BIT(i);
-	/* A slot that the driver has used anew is not the one that hung. */
-	cx_of(dev)->hung &= owned;
-	return owned & ~cx_of(dev)->hung;
-}
-
 bool cx_commands(struct lab_device *dev)
 {
 	struct mlx5_cmd_layout *slots;
@@ -268,11 +273,11 @@ bool cx_commands(struct lab_device *dev)
 		lab_memory(dev, cx_of(dev)->queue, CX_SLOTS << CX_LOG_STRIDE) : NULL;
 	if (!slots)
 		return false;
-	rung = cx_rung(dev, cx_owned(dev, slots));
+	rung = cx_rung(dev, slots);
 	cx_answer_hung(dev, slots);
 	if (!rung)
 		return false;
-	/* Ownership and doorbell before what they stand for. */
+	/* Ownership before what it stands for. */
 	smp_rmb();
 	for_each_set_bit(i, &rung, CX_SLOTS)
 		cx_slot(dev, &slots[i], i);
