@@ -250,6 +250,8 @@ test_dropin_finds_a_bit_that_the_nic_flips() {
 }
 
 test_dropin_payload_outside_device_memory() {
+    needs unsplit
+    needs_knobs partial_split_nth
     link_dropin
     local row
     for row in unsplit_nth:'as on any socket' partial_split_nth:'in a packet'"'"'s head'; do
