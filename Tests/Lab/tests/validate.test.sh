@@ -30,7 +30,7 @@ test_validate_passes_and_skips_only_what_there_is_not() {
     known_fault mlx5 "$threshold_fault" ' fail:1 '
     local begun=$EPOCHREALTIME seconds skips cases filter=()
     cases=$(devmemtcp validate --list | wc -l)
-    if [[ $lab_nic == gve ]]; then
+    if ! nic_has many-pieces; then
         mapfile -t filter < <(all_but_small_sends)
         cases=${#filter[@]} filter=(--filter "${filter[@]}")
     fi
@@ -170,7 +170,7 @@ test_validate_with_an_echoing_peer() {
     local echoing=$!
     await_far_listener 5201
     local sends=('send-*') answers=('*.segments-of-100' '*.segments-of-65536')
-    if [[ $lab_nic == gve ]]; then
+    if ! nic_has many-pieces; then
         mapfile -t sends < <(all_but_small_sends | grep '^send-')
         answers=('receive-*.segments-of-100' '*.segments-of-65536')
     fi
