@@ -20,8 +20,8 @@ struct ChangeReport: Encodable {
             try container.encode("hds-thresh", forKey: .setting)
             try container.encode(before, forKey: .before)
             try container.encode(after, forKey: .after)
-        case .ntuple:
-            try container.encode("ntuple", forKey: .setting)
+        case .feature(let feature, _):
+            try container.encode(feature.ethtoolWord, forKey: .setting)
             try container.encode(false, forKey: .before)
             try container.encode(true, forKey: .after)
         case .indirection(let before, let after, _):

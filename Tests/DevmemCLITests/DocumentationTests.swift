@@ -165,7 +165,8 @@ private func sampleReport(of command: String) throws -> String {
             rules: [try #require(InstalledRule(specification: specification, context: 0))])
         let changes: [SteeringChange] = [
             .headerSplit(before: .off, after: .on), .splitThreshold(before: 256, after: 0),
-            .ntuple(wasWanted: false), .indirection(before: [0], after: [1], isDefault: true),
+            .feature(.flowRules, wasWanted: false), .feature(.hardwareGRO, wasWanted: false),
+            .indirection(before: [0], after: [1], isDefault: true),
             .createContext(table: [7], id: 1),
             .addRule([rule], installed: SteeringChange.PlacedRule(rule: rule, location: 3)),
         ]

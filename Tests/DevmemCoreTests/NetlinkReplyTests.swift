@@ -34,6 +34,22 @@ import Testing
             call: "bind-rx", request: request, names: NetdevNumber.bindNames)
     }
 
+    /// A driver with the setting always tells the threshold; split is left out while it is unknown.
+    @Test func splitThatIsLeftOutIsUnknown() throws {
+        func rings(_ attributes: [UInt8]) throws -> RingSettings {
+            RingSettings(try NetlinkAttributes(attributes[...]))
+        }
+        let threshold = attribute(17, raw(UInt32(0))) + attribute(18, raw(UInt32(1023)))
+        let unknown = try rings(threshold)
+        #expect(unknown.headerSplit == .unknown)
+        #expect(unknown.splitThreshold == 0 && unknown.splitThresholdLimit == 1023)
+        #expect(try rings(threshold + attribute(11, [2])).headerSplit == .on)
+        #expect(try rings(attribute(11, [1])).headerSplit == .off)
+        #expect(try rings(threshold + attribute(11, [9])).headerSplit == .unknown)
+        let none = try rings(attribute(5, raw(UInt32(256))))
+        #expect(none.headerSplit == nil && none.splitThreshold == nil)
+    }
+
     @Test func splitsADatagram() throws {
         let frames = try NetlinkFrame.split(
             message(type: 0x20, [1, 2, 3]) + message(type: 3, raw(Int32(0))))

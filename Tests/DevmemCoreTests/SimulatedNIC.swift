@@ -15,6 +15,8 @@ final class SimulatedNIC: NICControl {
     var main: RSSContext?
     var others: [UInt32: RSSContext]
     var feature: FeatureState?
+    /// Hardware GRO, if header split needs it here as it does with mlx5.
+    var neededGRO: FeatureState?
     var installed: [UInt32: InstalledRule]
     var capacity: UInt32?
     var choosesLocation: Bool
@@ -45,6 +47,7 @@ final class SimulatedNIC: NICControl {
         others = [:]
         for context in snapshot.contexts where context.id != 0 { others[context.id] = context }
         feature = snapshot.ntuple
+        neededGRO = snapshot.neededGRO
         installed = [:]
         for rule in snapshot.rules { installed[rule.location] = rule }
         capacity = snapshot.ruleTable?.capacity
@@ -92,6 +95,7 @@ final class SimulatedNIC: NICControl {
     }
 
     func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {
+        if split == .on, let neededGRO, !neededGRO.isActive { throw Self.refusal }
         try operate { explicitSplit = split == .unknown ? nil : split }
     }
 
@@ -126,18 +130,37 @@ final class SimulatedNIC: NICControl {
         try operate { others[id] = nil }
     }
 
-    func ntuple() throws(DevmemError) -> FeatureState {
+    func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState {
         if isDead { throw Self.death }
-        return feature ?? FeatureState(isActive: false, isChangeable: false)
+        return state(of: feature) ?? FeatureState(isActive: false, isChangeable: false)
     }
 
-    func setNtuple(_ on: Bool) throws(DevmemError) {
+    private func state(of feature: SteeringFeature) -> FeatureState? {
+        switch feature {
+        case .flowRules: self.feature
+        case .hardwareGRO: neededGRO
+        }
+    }
+
+    private func change(_ feature: SteeringFeature, _ body: (inout FeatureState?) -> Void) {
+        switch feature {
+        case .flowRules: body(&self.feature)
+        case .hardwareGRO: body(&neededGRO)
+        }
+    }
+
+    func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
+        // While split is on, mlx5 keeps it on.
+        if feature == .hardwareGRO && !on && explicitSplit == .on {
+            change(feature) { $0?.isWanted = on }
+            throw Self.refusal
+        }
         do throws(DevmemError) {
-            try operate { feature?.isActive = on }
-            feature?.isWanted = on
+            try operate { change(feature) { $0?.isActive = on } }
+            change(feature) { $0?.isWanted = on }
         } catch {
             // The kernel keeps the wish.
-            if error == Self.refusal { feature?.isWanted = on }
+            if error == Self.refusal { change(feature) { $0?.isWanted = on } }
             throw error
         }
     }
@@ -181,7 +204,7 @@ final class SimulatedNIC: NICControl {
         NICSnapshot(
             rings: try rings(), channels: try channels(),
             receiveQueues: (0..<UInt32(channelCount)).map { QueueInfo(id: $0, type: .rx) },
-            contexts: try contexts(), ntuple: feature,
+            contexts: try contexts(), ntuple: feature, neededGRO: neededGRO,
             ruleTable: feature == nil ? nil : try ruleTable(),
             rules: installed.values.sorted { $0.location < $1.location })
     }

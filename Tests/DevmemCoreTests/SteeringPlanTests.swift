@@ -90,11 +90,23 @@ import Testing
         #expect(changes.count == 3)
     }
 
+    @Test func turnsHardwareGROOnWhereSplitNeedsIt() throws {
+        var snapshot = snapshot
+        snapshot.neededGRO = FeatureState(isActive: false, isChangeable: true)
+        let changes = try plan(wish, snapshot).changes
+        #expect(changes.first == .feature(.hardwareGRO, wasWanted: false))
+        #expect(changes[1] == .headerSplit(before: .off, after: .on))
+        snapshot.neededGRO = FeatureState(isActive: true, isChangeable: true)
+        #expect(try plan(wish, snapshot).changes.first == .headerSplit(before: .off, after: .on))
+        snapshot.neededGRO = FeatureState(isActive: false, isChangeable: false)
+        #expect(throws: DevmemError.self) { try plan(wish, snapshot) }
+    }
+
     @Test func turnsFlowRulesOnWhereTheyAreOff() throws {
         var snapshot = snapshot
         snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
         let changes = try plan(wish, snapshot).changes
-        #expect(changes[3] == .ntuple(wasWanted: false))
+        #expect(changes[3] == .feature(.flowRules, wasWanted: false))
         #expect(changes.count == 5)
     }
 

@@ -48,6 +48,8 @@ struct SteeringScene {
                 sizes: ["rx": 1024]),
             receiveQueues: (0..<queues).map { QueueInfo(id: $0, type: .rx) }, contexts: contexts,
             ntuple: FeatureState(isActive: Bool.random(using: &random), isChangeable: true),
+            neededGRO: Bool.random(using: &random) && !(isExplicit && split == .on)
+                ? FeatureState(isActive: Bool.random(using: &random), isChangeable: true) : nil,
             ruleTable: FlowRuleTable(
                 locations: rules.map(\.location).sorted(), capacity: capacity,
                 choosesLocation: Bool.random(using: &random)), rules: rules)

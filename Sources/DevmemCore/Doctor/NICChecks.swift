@@ -74,7 +74,15 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
         case .off: "off; steering turns it on"
         case .unknown: "as the driver likes; steering turns it on"
         }
-    list.add("header-split", title, .ok, state)
+    let gro = neededGRO(facts)
+    if let gro, !gro.isActive && !gro.isChangeable {
+        list.add(
+            "header-split", title, .failed,
+            "the driver splits headers only with rx-gro-hw, and does not offer that")
+    } else {
+        let too = gro?.isActive == false ? ", and rx-gro-hw, which the driver needs for it" : ""
+        list.add("header-split", title, .ok, state + too)
+    }
     let threshold =
         switch rings.splitThreshold {
         case .none: "the driver has no such setting"
@@ -82,6 +90,12 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
         case .some(let bytes): "\(bytes) bytes; steering sets 0"
         }
     list.add("hds-thresh", "Split threshold", .ok, threshold)
+}
+
+/// Hardware GRO where the driver needs it to split headers; nil elsewhere, or if it cannot be read.
+private func neededGRO(_ facts: NICFacts) -> FeatureState? {
+    guard headerSplitNeedsGRO(driver: facts.device.driver) else { return nil }
+    return try? facts.hardwareGRO.get()
 }
 
 private func judgeChannels(_ facts: NICFacts, _ list: inout CheckList) {

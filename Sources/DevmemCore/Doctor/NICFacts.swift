@@ -20,6 +20,8 @@ public struct NICFacts: Sendable {
     public var contexts: Reading<[RSSContext]>
     /// Whether flow rules are turned on, and can be.
     public var ntuple: Reading<FeatureState>
+    /// Whether hardware GRO is turned on, and can be.
+    public var hardwareGRO: Reading<FeatureState>
     /// The table of flow rules; nil if the NIC has none.
     public var ruleTable: Reading<FlowRuleTable?>
     /// The flow rules that can be read.
@@ -74,7 +76,10 @@ extension NICFacts {
         }
         contexts = Self.asking(interface) { nic throws(DevmemError) in try nic.rssContexts() }
         ntuple = Self.asking(interface) { nic throws(DevmemError) in
-            try nic.feature(flowRuleFeature)
+            try nic.feature(.flowRules)
+        }
+        hardwareGRO = Self.asking(interface) { nic throws(DevmemError) in
+            try nic.feature(.hardwareGRO)
         }
         queues = Result { () throws(DevmemError) in
             try DevmemCore.queues(ofInterface: interface.index).filter { $0.type == .rx }

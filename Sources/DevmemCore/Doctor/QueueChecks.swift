@@ -8,7 +8,8 @@ func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
     guard let table, ntuple.isActive || ntuple.isChangeable else {
         list.add(
             "ntuple", title, .failed,
-            "the driver has none (\(flowRuleFeature)); device memory needs a NIC that steers flows")
+            "the driver has none (\(SteeringFeature.flowRules.rawValue)); device memory needs a NIC "
+                + "that steers flows")
         return
     }
     list.add(

@@ -1,6 +1,11 @@
-/// A NIC feature that flow rules need, by its name in the kernel's table
+/// A NIC feature that steering turns on, by its name in the kernel's table
 /// (`netdev_features_strings` of net/ethtool/common.c).
-let flowRuleFeature = "rx-ntuple-filter"
+public enum SteeringFeature: String, Sendable, Codable, CaseIterable {
+    /// Flow rules need it.
+    case flowRules = "rx-ntuple-filter"
+    /// Header split needs it with some drivers.
+    case hardwareGRO = "rx-gro-hw"
+}
 
 private enum FeatureAttribute {
     static let hardware: UInt16 = 2
@@ -37,7 +42,8 @@ public struct FeatureState: Equatable, Sendable, Codable {
 }
 
 extension EthtoolNetlink {
-    func feature(_ name: String) throws(DevmemError) -> FeatureState {
+    func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState {
+        let name = feature.rawValue
         let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
         return FeatureState(
             isActive: try featureNames(reply?[FeatureAttribute.active]).contains(name),
@@ -53,7 +59,8 @@ extension EthtoolNetlink {
 
     /// Turns a feature on or off. The kernel reports success even when the driver refuses, so the
     /// state is read back (`ethnl_set_features` of net/ethtool/features.c).
-    func setFeature(_ name: String, _ on: Bool) throws(DevmemError) {
+    func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
+        let name = feature.rawValue
         let call = "turn \(name) \(on ? "on" : "off") on"
         _ = try request(EthtoolNumber.Command.featuresSet, call: call) {
             message throws(DevmemError) in
@@ -66,7 +73,7 @@ extension EthtoolNetlink {
                 }
             }
         }
-        guard try feature(name).isActive == on else {
+        guard try self.feature(feature).isActive == on else {
             throw DevmemError(
                 .unsupported, call: "\(call) \(interface.name)", message: "the driver refuses")
         }

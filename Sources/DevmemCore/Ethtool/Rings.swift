@@ -3,7 +3,7 @@ import SystemPackage
 /// Whether the NIC puts TCP headers and payload in different buffers
 /// (`ETHTOOL_TCP_DATA_SPLIT_*` of linux/ethtool_netlink.h).
 public enum HeaderSplit: UInt8, Sendable, Codable {
-    /// The driver's default; as a setting, "as the driver likes".
+    /// No user has set it and the driver does not tell its state; as a setting, "as the driver likes".
     case unknown = 0
     /// Off.
     case off = 1
@@ -17,15 +17,19 @@ public struct RingSettings: Equatable, Sendable, Codable {
     public var headerSplit: HeaderSplit?
     /// Bytes of a packet up to which it is not split; nil if the driver has no such setting.
     public var splitThreshold: UInt32?
+    /// The largest threshold in bytes that the driver takes; nil if it has no such setting.
+    public var splitThresholdLimit: UInt32?
     /// How many descriptors the rings have, by ethtool's name of the ring.
     public var sizes: [String: UInt32]
 
     /// Makes settings from their values.
     public init(
-        headerSplit: HeaderSplit?, splitThreshold: UInt32?, sizes: [String: UInt32] = [:]
+        headerSplit: HeaderSplit?, splitThreshold: UInt32?, splitThresholdLimit: UInt32? = nil,
+        sizes: [String: UInt32] = [:]
     ) {
         self.headerSplit = headerSplit
         self.splitThreshold = splitThreshold
+        self.splitThresholdLimit = splitThresholdLimit
         self.sizes = sizes
     }
 }
@@ -34,6 +38,7 @@ public struct RingSettings: Equatable, Sendable, Codable {
 enum RingAttribute {
     static let headerSplit: UInt16 = 11
     static let splitThreshold: UInt16 = 17
+    static let splitThresholdLimit: UInt16 = 18
 
     static let sizes: KeyValuePairs<UInt16, String> = [
         6: "rx", 7: "rx-mini", 8: "rx-jumbo", 9: "tx",
@@ -48,6 +53,24 @@ enum RingAttribute {
         ])
 }
 
+extension RingSettings {
+    /// Takes over a reply to rings-get.
+    ///
+    /// The kernel leaves header split out of the reply while it is unknown, which is not the same as
+    /// unsupported; a threshold is there only if the driver has the setting (`rings_fill_reply` of
+    /// net/ethtool/rings.c).
+    init(_ reply: NetlinkAttributes) {
+        let threshold = reply.uint32(RingAttribute.splitThreshold)
+        let split = reply.uint32(RingAttribute.headerSplit)
+            .flatMap { UInt8(exactly: $0) }.flatMap(HeaderSplit.init)
+        headerSplit = split ?? (threshold == nil ? nil : .unknown)
+        splitThreshold = threshold
+        splitThresholdLimit = reply.uint32(RingAttribute.splitThresholdLimit)
+        sizes = [:]
+        for (attribute, name) in RingAttribute.sizes { sizes[name] = reply.uint32(attribute) }
+    }
+}
+
 extension EthtoolNetlink {
     /// Reads the ring settings; a NIC without ring settings has none of them.
     func rings() throws(DevmemError) -> RingSettings {
@@ -57,13 +80,8 @@ extension EthtoolNetlink {
         } catch  where error.errno == .notSupportedOnSocket {
             return RingSettings(headerSplit: nil, splitThreshold: nil)
         }
-        let reply = replies.first
-        var sizes: [String: UInt32] = [:]
-        for (attribute, name) in RingAttribute.sizes { sizes[name] = reply?.uint32(attribute) }
-        return RingSettings(
-            headerSplit: reply?.uint32(RingAttribute.headerSplit)
-                .flatMap { UInt8(exactly: $0) }.flatMap(HeaderSplit.init),
-            splitThreshold: reply?.uint32(RingAttribute.splitThreshold), sizes: sizes)
+        return replies.first.map(RingSettings.init)
+            ?? RingSettings(headerSplit: nil, splitThreshold: nil)
     }
 
     func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {

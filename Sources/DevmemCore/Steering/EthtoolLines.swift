@@ -18,8 +18,8 @@ struct EthtoolLines {
             lines.append("ethtool -G \(interface) tcp-data-split \(after)")
         case .splitThreshold(_, let after):
             lines.append("ethtool -G \(interface) hds-thresh \(after)")
-        case .ntuple:
-            lines.append("ethtool -K \(interface) ntuple on")
+        case .feature(let feature, _):
+            lines.append("ethtool -K \(interface) \(feature.ethtoolWord) on")
         case .indirection(_, let after, _):
             if let words = Self.tableWords(after) {
                 lines.append("ethtool -X \(interface) \(words)")
@@ -71,5 +71,15 @@ struct EthtoolLines {
 
     private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {
         b == 0 ? a : greatestCommonDivisor(b, a % b)
+    }
+}
+
+extension SteeringFeature {
+    /// What `ethtool -K` calls it.
+    package var ethtoolWord: String {
+        switch self {
+        case .flowRules: "ntuple"
+        case .hardwareGRO: rawValue
+        }
     }
 }

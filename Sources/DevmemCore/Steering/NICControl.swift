@@ -16,8 +16,8 @@ protocol NICControl: ~Copyable {
     func createContext(_ table: [UInt32]) throws(DevmemError) -> UInt32
     func deleteContext(_ id: UInt32) throws(DevmemError)
 
-    func ntuple() throws(DevmemError) -> FeatureState
-    func setNtuple(_ on: Bool) throws(DevmemError)
+    func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState
+    func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError)
 
     func ruleTable() throws(DevmemError) -> FlowRuleTable?
     func rule(at location: UInt32) throws(DevmemError) -> InstalledRule?
@@ -101,9 +101,13 @@ struct EthtoolNIC: NICControl, ~Copyable {
         }
     }
 
-    func ntuple() throws(DevmemError) -> FeatureState { try netlink.feature(flowRuleFeature) }
+    func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState {
+        try netlink.feature(feature)
+    }
 
-    func setNtuple(_ on: Bool) throws(DevmemError) { try netlink.setFeature(flowRuleFeature, on) }
+    func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
+        try netlink.setFeature(feature, on)
+    }
 
     func ruleTable() throws(DevmemError) -> FlowRuleTable? { try ioctl.flowRules() }
 

@@ -14,6 +14,8 @@ public struct NICSnapshot: Equatable, Sendable {
     public var contexts: [RSSContext]
     /// Whether flow rules are turned on, and can be; nil if the NIC has none.
     public var ntuple: FeatureState?
+    /// Whether hardware GRO is turned on, and can be, where header split needs it; nil elsewhere.
+    public var neededGRO: FeatureState?
     /// The table of flow rules; nil if the NIC has none.
     public var ruleTable: FlowRuleTable?
     /// The flow rules, by location.
@@ -23,7 +25,8 @@ public struct NICSnapshot: Equatable, Sendable {
     public init(
         driver: String? = nil, rings: RingSettings, channels: ChannelCounts? = nil,
         receiveQueues: [QueueInfo], xdpProgram: UInt32? = nil, contexts: [RSSContext],
-        ntuple: FeatureState?, ruleTable: FlowRuleTable?, rules: [InstalledRule] = []
+        ntuple: FeatureState?, neededGRO: FeatureState? = nil, ruleTable: FlowRuleTable?,
+        rules: [InstalledRule] = []
     ) {
         self.driver = driver
         self.rings = rings
@@ -32,6 +35,7 @@ public struct NICSnapshot: Equatable, Sendable {
         self.xdpProgram = xdpProgram
         self.contexts = contexts
         self.ntuple = ntuple
+        self.neededGRO = neededGRO
         self.ruleTable = ruleTable
         self.rules = rules
     }
@@ -50,10 +54,23 @@ public struct NICSnapshot: Equatable, Sendable {
             driver: interface.driver, rings: try nic.rings(), channels: try nic.channels(),
             receiveQueues: try queues(ofInterface: interface.index).filter { $0.type == .rx },
             xdpProgram: try attachedXDPProgram(ofInterface: interface.index),
-            contexts: try nic.contexts(), ntuple: table == nil ? nil : try nic.ntuple(),
+            contexts: try nic.contexts(),
+            ntuple: table == nil ? nil : try nic.feature(.flowRules),
+            neededGRO: headerSplitNeedsGRO(driver: interface.driver)
+                ? try nic.feature(.hardwareGRO) : nil,
             ruleTable: table, rules: rules)
+    }
+
+    /// What must be changed before the driver turns header split on.
+    var changesBeforeSplit: [SteeringChange] {
+        guard let neededGRO, !neededGRO.isActive else { return [] }
+        return [.feature(.hardwareGRO, wasWanted: neededGRO.isWanted)]
     }
 
     /// The main RSS table; empty if the NIC has none.
     public var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
 }
+
+/// Whether a driver turns header split on only while rx-gro-hw is on
+/// (`mlx5e_ethtool_set_tcp_data_split` of mlx5's en_ethtool.c, Linux 7.3).
+func headerSplitNeedsGRO(driver: String?) -> Bool { driver == "mlx5_core" }

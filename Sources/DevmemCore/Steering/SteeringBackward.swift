@@ -57,7 +57,7 @@ extension SteeringJournal {
             return try restoreHeaderSplit(before, after, nic, isResumed)
         case .splitThreshold(let before, let after):
             return try restoreThreshold(before, after, nic)
-        case .ntuple(let wasWanted): return try turnRulesOff(nic, wasWanted)
+        case .feature(let feature, let wasWanted): return try turnOff(feature, nic, wasWanted)
         case .indirection(let before, let after, let isDefault):
             return try restoreTable(before, after, isDefault, nic)
         case .createContext(let table, let id):
@@ -100,20 +100,23 @@ extension SteeringJournal {
         return .restored("hds-thresh \(before)")
     }
 
-    private func turnRulesOff<NIC: NICControl & ~Copyable>(
-        _ nic: borrowing NIC, _ wasWanted: Bool
+    private func turnOff<NIC: NICControl & ~Copyable>(
+        _ feature: SteeringFeature, _ nic: borrowing NIC, _ wasWanted: Bool
     ) throws(DevmemError) -> Outcome {
         // A wish that the driver refused stays with the kernel, which would try again some time.
-        let now = try nic.ntuple()
+        let now = try nic.feature(feature)
         guard now.isActive || now.isWanted && !wasWanted else { return .nothingToDo }
-        let others = Set(try nic.ruleTable()?.locations ?? []).subtracting(before.ruleLocations)
-        guard others.isEmpty else {
-            return .leftAlone(
-                "\(flowRuleFeature) stays on: flow rule \(queueList(others.sorted())) came meanwhile"
-            )
+        if feature == .flowRules {
+            let others = Set(try nic.ruleTable()?.locations ?? [])
+                .subtracting(before.ruleLocations)
+            guard others.isEmpty else {
+                return .leftAlone(
+                    "\(feature.rawValue) stays on: flow rule \(queueList(others.sorted())) came "
+                        + "meanwhile")
+            }
         }
-        try nic.setNtuple(false)
-        return .restored("\(flowRuleFeature) off")
+        try nic.setFeature(feature, false)
+        return .restored("\(feature.rawValue) off")
     }
 
     /// Entry by entry, so that what others changed besides stays.

@@ -4,8 +4,8 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
     case headerSplit(before: HeaderSplit, after: HeaderSplit)
     /// The packet size in bytes up to which headers are not split off.
     case splitThreshold(before: UInt32, after: UInt32)
-    /// Flow rules are turned on; `wasWanted` says that a user had asked for that in vain.
-    case ntuple(wasWanted: Bool)
+    /// A feature is turned on; `wasWanted` says that a user had asked for that in vain.
+    case feature(SteeringFeature, wasWanted: Bool)
     /// The main RSS table; `isDefault` says that `before` is how the driver spreads by default.
     case indirection(before: [UInt32], after: [UInt32], isDefault: Bool)
     /// A new RSS context; its number is known once it is made.
@@ -34,8 +34,8 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
             "set tcp-data-split \(after) (it is \(before))"
         case .splitThreshold(let before, let after):
             "set hds-thresh \(after) (it is \(before))"
-        case .ntuple:
-            "turn flow rules on (\(flowRuleFeature))"
+        case .feature(let feature, _):
+            "turn \(feature.text) on (\(feature.rawValue))"
         case .indirection(let before, let after, _):
             "change \(zip(before, after).count { $0 != $1 }) of \(before.count) RSS table entries"
         case .createContext(let table, let id):
@@ -44,6 +44,16 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
             "add flow rule \(placed.location): \(placed.rule)"
         case .addRule(let alternatives, nil):
             "add a flow rule: " + (alternatives.first?.description ?? "none")
+        }
+    }
+}
+
+extension SteeringFeature {
+    /// What it is, in words.
+    var text: String {
+        switch self {
+        case .flowRules: "flow rules"
+        case .hardwareGRO: "hardware GRO"
         }
     }
 }

@@ -35,9 +35,13 @@ extension SteeringJournal {
         case .splitThreshold(_, let after):
             try nic.setSplitThreshold(after)
             try prove(nic.rings().splitThreshold == after, "hds-thresh", nic.name)
-        case .ntuple:
-            try nic.setNtuple(true)
-            try prove(nic.ntuple().isActive, flowRuleFeature, nic.name)
+        case .feature(let feature, _):
+            do throws(DevmemError) {
+                try nic.setFeature(feature, true)
+            } catch {
+                throw explainFeature(feature, error, nic.name)
+            }
+            try prove(nic.feature(feature).isActive, feature.rawValue, nic.name)
         case .indirection(_, let after, _):
             try nic.setIndirection(after)
             try prove(nic.indirection() == after, "the RSS table", nic.name)
@@ -118,6 +122,17 @@ private func explainHeaderSplit(_ error: DevmemError, _ name: String) -> DevmemE
         return error.advising("ethtool -K \(name) rx-gro-hw on")
     }
     return error
+}
+
+/// What keeps a feature off that the kernel says can be turned on. mlx5 tells that in its log only
+/// (`mlx5e_fix_features` of its en_main.c).
+private func explainFeature(
+    _ feature: SteeringFeature, _ error: DevmemError, _ name: String
+) -> DevmemError {
+    guard feature == .hardwareGRO, error.kind == .unsupported else { return error }
+    return error.advising(
+        "ethtool --set-priv-flags \(name) rx_striding_rq on rx_cqe_compress off; XDP and AF_XDP "
+            + "keep it off too")
 }
 
 extension NICControl where Self: ~Copyable {

@@ -75,6 +75,16 @@ public struct SteeringPlan: Equatable, Sendable {
                 message: "the driver has no tcp-data-split setting",
                 advice: "device memory needs a NIC with header split")
         }
+        if after == .on {
+            if snapshot.neededGRO.map({ !$0.isActive && !$0.isChangeable }) == true {
+                throw DevmemError(
+                    .unsupported, call: "turn header split on for \(name)",
+                    message: "the driver splits headers only with rx-gro-hw, "
+                        + "and does not offer that",
+                    advice: "device memory needs a NIC with header split")
+            }
+            changes += snapshot.changesBeforeSplit
+        }
         if split != after || !isSet {
             changes.append(.headerSplit(before: split, after: after))
         }
@@ -129,7 +139,7 @@ public struct SteeringPlan: Equatable, Sendable {
         else {
             throw DevmemError(
                 .unsupported, call: call,
-                message: "the driver has no flow rules (\(flowRuleFeature))",
+                message: "the driver has no flow rules (\(SteeringFeature.flowRules.rawValue))",
                 advice: "device memory needs a NIC that steers flows to queues")
         }
         guard wish.spread != .oneToOne || wish.flows.count <= queues.count else {
@@ -157,7 +167,9 @@ public struct SteeringPlan: Equatable, Sendable {
                     + "and \(rules.count) are needed",
                 advice: "delete rules that are no longer needed: ethtool -N \(name) delete N")
         }
-        if !ntuple.isActive { changes.append(.ntuple(wasWanted: ntuple.isWanted)) }
+        if !ntuple.isActive {
+            changes.append(.feature(.flowRules, wasWanted: ntuple.isWanted))
+        }
         if wish.spread == .rssContext && !rules.isEmpty {
             let slots = snapshot.indirection.count
             guard slots > 0 else {

@@ -77,8 +77,13 @@ extension NICSnapshot {
         compare("rx channels", before.channels?.rx, channels?.rx)
         compare("tx channels", before.channels?.tx, channels?.tx)
         compare("XDP program", before.xdpProgram, xdpProgram)
-        compare("\(flowRuleFeature) on", before.ntuple?.isActive, ntuple?.isActive)
-        compare("\(flowRuleFeature) wanted", before.ntuple?.isWanted, ntuple?.isWanted)
+        for (feature, old, new) in [
+            (SteeringFeature.flowRules, before.ntuple, ntuple),
+            (.hardwareGRO, before.neededGRO, neededGRO),
+        ] {
+            compare("\(feature.rawValue) on", old?.isActive, new?.isActive)
+            compare("\(feature.rawValue) wanted", old?.isWanted, new?.isWanted)
+        }
         let contexts = { (snapshot: NICSnapshot) in
             Dictionary(uniqueKeysWithValues: snapshot.contexts.map { ($0.id, $0) })
         }

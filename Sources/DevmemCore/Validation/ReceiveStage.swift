@@ -16,7 +16,8 @@ final class ReceiveStage {
         var spread = FlowSpread.roundRobin
         /// How many sockets listen at each address; none steers no flow.
         var listeners = 1
-        /// Bytes of memory.
+        /// Bytes of memory for each bound queue. mlx5 fills its receive ring with as much, at MTU 9000
+        /// and its default size, and a queue that gets less than it needs starves.
         var memory: UInt64 = 16 << 20
     }
 
@@ -52,7 +53,8 @@ final class ReceiveStage {
         _ kind: Kind, on interface: NetworkInterface, at addresses: [IPAddress],
         answeredFrom echo: Endpoint?, logger: Logger
     ) throws(DevmemError) {
-        let memory = try DmabufMemory(size: kind.memory, pageSize: kind.pageSize)
+        let memory = try DmabufMemory(
+            size: kind.memory * UInt64(kind.queues), pageSize: kind.pageSize)
         var listeners: [OpenListener] = []
         for address in addresses {
             for _ in 0..<kind.listeners {

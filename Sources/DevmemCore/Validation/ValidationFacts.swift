@@ -44,7 +44,10 @@ struct ValidationFacts {
         case .headerSplit:
             snapshot.rings.headerSplit == nil ? "\(name) has no tcp-data-split setting" : nil
         case .splitThreshold:
-            snapshot.rings.splitThreshold == nil ? "\(name) has no hds-thresh setting" : nil
+            snapshot.rings.splitThreshold == nil
+                ? "\(name) has no hds-thresh setting"
+                : snapshot.rings.splitThresholdLimit == 0
+                    ? "\(name) takes no hds-thresh but 0" : nil
         case .freeQueues(let count):
             freeQueues.count >= count && snapshot.receiveQueues.count > count
                 ? nil

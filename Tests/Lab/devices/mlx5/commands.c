@@ -13,6 +13,8 @@
 #define CX_LOG_STRIDE	6
 #define CX_INLINE	16	/* bytes of a message in the slot itself */
 #define CX_SUSPECT_MS	50
+/* Seconds that the driver waits on top of what the device allows, and some more. */
+#define CX_GRACE	10
 
 /* What the driver calls the delivery status: the command did not even get so far as
  * to have a status of its own.
@@ -122,6 +124,7 @@ static bool cx_run(struct lab_device *dev, struct cx_message *m, u32 slot)
 
 	if (fault == LAB_COMMAND_HANGS) {
 		cx->hung |= BIT(slot);
+		cx->hung_since = jiffies;
 		return false;
 	}
 	memset(m->out, 0, m->out_len);
@@ -176,6 +179,28 @@ static void cx_slot(struct lab_device *dev, struct mlx5_cmd_layout *slot, u32 in
 	smp_store_release(&slot->status_own, bad << 1);
 	if (before && cx_eq_for(dev, MLX5_EVENT_TYPE_CMD) == before)
 		cx_event_command(dev, before, BIT(index));
+}
+
+/* A command that hangs is not carried out, and the driver gives it up. It keeps the slot and
+ * cannot be unloaded until an answer comes after all, so one does, long after that. It must
+ * not go further than the slot: the mailboxes are the driver's again.
+ */
+static void cx_answer_hung(struct lab_device *dev, struct mlx5_cmd_layout *slots)
+{
+	struct cx_state *cx = cx_of(dev);
+	unsigned long hung = cx->hung;
+	u32 i;
+
+	if (!hung || time_before(jiffies, cx->hung_since + (cx_command_seconds + CX_GRACE) * HZ))
+		return;
+	cx->hung = 0;
+	for_each_set_bit(i, &hung, CX_SLOTS) {
+		struct cx_eq *eq = cx_eq_for(dev, MLX5_EVENT_TYPE_CMD);
+
+		smp_store_release(&slots[i].status_own, 0);
+		if (eq)
+			cx_event_command(dev, eq, BIT(i));
+	}
 }
 
 /* Slots whose doorbell was rung. All slots share one register, and the device looks at it
@@ -244,6 +269,7 @@ bool cx_commands(struct lab_device *dev)
 	if (!slots)
 		return false;
 	rung = cx_rung(dev, cx_owned(dev, slots));
+	cx_answer_hung(dev, slots);
 	if (!rung)
 		return false;
 	/* Ownership and doorbell before what they stand for. */

@@ -82,7 +82,8 @@ void cx_health_start(struct lab_device *dev)
 	CX_SEGMENT_SET(health.fw_ver, CX_FIRMWARE_MAJOR << 24 | CX_FIRMWARE_MINOR << 16 |
 				      CX_FIRMWARE_SUB);
 	CX_SEGMENT_SET(cmd_q_init_to, CX_SECONDS | 2);
-	CX_SEGMENT_SET(cmd_exec_to, CX_SECONDS | clamp(cx_command_seconds, 1U, 3600U));
+	cx_command_seconds = clamp(cx_command_seconds, 1U, 3600U);
+	CX_SEGMENT_SET(cmd_exec_to, CX_SECONDS | cx_command_seconds);
 }
 
 void cx_health_beat(struct lab_device *dev)

@@ -258,8 +258,8 @@ struct cx_state {
 	/* Command interface */
 	u64		queue;		/* bus address; 0: none */
 	bool		enabled;
-	u32		hung, suspect;	/* slots: never answered; perhaps a lost doorbell */
-	unsigned long	suspect_since;
+	u32		hung, suspect;	/* slots: not answered; perhaps a lost doorbell */
+	unsigned long	suspect_since, hung_since;
 	u8		*message, *answer;
 	u64		commands;
 	struct cx_trace	trace[CX_TRACE];
@@ -453,22 +453,28 @@ void cx_arrival_header(struct cx_arrival *a);
 void cx_arrival_cqe(const struct cx_arrival *a, struct mlx5_cqe64 *cqe);
 void cx_arrival_corrupt(struct lab_device *dev, struct cx_arrival *a,
 			const struct cx_mkey *key, u64 address);
-void cx_rq_fail(struct lab_device *dev, struct cx_rq *rq, u16 wqe);
+
+/* What became of a frame. */
+enum cx_taken {
+	CX_TAKEN,
+	CX_NO_WQE,	/* the driver has posted too few */
+	CX_BAD_WQE,	/* what it has posted leads nowhere */
+};
 
 bool cx_cyclic_has_room(const struct cx_rq *rq, u32 frames);
-bool cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a);
-bool cx_striding_has_room(const struct cx_rq *rq, u32 frames, u32 frame_len, u32 len);
-bool cx_striding_frame(struct lab_device *dev, struct cx_arrival *a);
-/* For SHAMPO: a place for @len bytes at least, from a multiple of a stride on unless
- * @beside. False: there is no WQE.
+enum cx_taken cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a);
+bool cx_striding_has_room(const struct cx_rq *rq, u32 frames, u32 frame_len);
+enum cx_taken cx_striding_frame(struct lab_device *dev, struct cx_arrival *a);
+/* For SHAMPO: a place for @len bytes, from a multiple of a stride on unless @beside,
+ * which becomes false if it cannot be.
  */
-bool cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len, bool *beside,
-		     struct cx_mkey **key, u64 *address);
+enum cx_taken cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len, bool *beside,
+			      struct cx_mkey **key, u64 *address);
 /* Accounts @len bytes and completes them; closes the WQE if it is full. */
 void cx_stride_complete(struct lab_device *dev, struct cx_rq *rq, struct mlx5_cqe64 *cqe,
 			u32 len, u32 frame_len);
-bool cx_shampo_takes(const struct cx_arrival *a);
-bool cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a);
+bool cx_shampo_takes(const struct cx_rq *rq, const struct lab_packet *packet);
+enum cx_taken cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a);
 
 /* targets.c: RQT and TIR */
 u8 cx_create_rqt(struct lab_device *dev, struct cx_message *m);
@@ -529,6 +535,7 @@ u8 cx_query_vnic_env(struct lab_device *dev, struct cx_message *m);
 void cx_show_counters(struct lab_device *dev, struct seq_file *file);
 
 /* health.c */
+extern unsigned int cx_command_seconds;
 void cx_health_start(struct lab_device *dev);
 void cx_health_beat(struct lab_device *dev);
 void cx_break_down(struct lab_device *dev);

@@ -95,25 +95,35 @@ void cx_arrival_corrupt(struct lab_device *dev, struct cx_arrival *a,
 		*at ^= 1;
 }
 
-void cx_rq_fail(struct lab_device *dev, struct cx_rq *rq, u16 wqe)
+static void cx_rq_fail(struct lab_device *dev, struct cx_rq *rq)
 {
+	bool cyclic = rq->type == MLX5_WQ_TYPE_CYCLIC;
+
 	rq->state = MLX5_RQC_STATE_ERR;
 	rq->errors++;
 	cx_complete_error(dev, rq->cq, MLX5_CQE_RESP_ERR, MLX5_CQE_SYNDROME_LOCAL_PROT_ERR,
-			  rq->object.id, wqe);
+			  rq->object.id, cyclic ? rq->consumer : rq->current_wqe);
 }
 
+/* A frame may leave a WQE half full, which takes a completion of its own. */
+static bool cx_can_complete(const struct cx_rq *rq, u32 frames)
+{
+	return cx_cq_room(rq->cq) >= 2 * frames + 2;
+}
+
+/* Whether there is room for all frames of a packet. */
 static bool cx_has_room(const struct cx_rq *rq, const struct lab_packet *packet)
 {
-	u32 frames = cx_frames(packet), payload = lab_payload_len(packet);
-	u32 frame = packet->header_len + (frames > 1 ? packet->mss : payload);
+	u32 frames = cx_frames(packet);
+	u32 frame = frames > 1 ? packet->mss : lab_payload_len(packet);
 
-	/* A frame may leave a WQE half full, which takes an entry of its own. */
-	if (cx_cq_room(rq->cq) < 2 * frames + 2)
+	if (!cx_can_complete(rq, frames))
 		return false;
-	return rq->type == MLX5_WQ_TYPE_CYCLIC ?
-	       cx_cyclic_has_room(rq, frames) :
-	       cx_striding_has_room(rq, frames, frame, frames * packet->header_len + payload);
+	if (rq->type == MLX5_WQ_TYPE_CYCLIC)
+		return cx_cyclic_has_room(rq, frames);
+	if (!cx_shampo_takes(rq, packet))
+		frame = ALIGN(packet->header_len + frame, 1U << rq->log_stride_size);
+	return cx_striding_has_room(rq, frames, frame);
 }
 
 /* A frame's header is changed before its bytes are written, so taking out the tag there
@@ -129,53 +139,56 @@ static void cx_strip_vlan(struct cx_arrival *a)
 	memmove(frame->header + VLAN_HLEN, frame->header, 2 * ETH_ALEN);
 }
 
-static bool cx_frame_in(struct lab_device *dev, struct cx_arrival *a)
+static enum cx_taken cx_frame_in(struct lab_device *dev, struct cx_arrival *a)
 {
 	struct cx_rq *rq = a->rq;
-	bool done;
 
 	a->sum = 0;
 	cx_strip_vlan(a);
+	if (!cx_can_complete(rq, 1))
+		return CX_NO_WQE;
 	if (rq->type == MLX5_WQ_TYPE_CYCLIC)
-		done = cx_cyclic_frame(dev, a);
-	else if (cx_shampo_takes(a))
-		done = cx_shampo_frame(dev, a);
-	else
-		done = cx_striding_frame(dev, a);
-	if (!done)
-		return false;
-	rq->packets++;
-	rq->octets += a->frame.header_len + a->frame.len;
-	return true;
+		return cx_cyclic_frame(dev, a);
+	if (cx_shampo_takes(rq, a->packet))
+		return cx_shampo_frame(dev, a);
+	return cx_striding_frame(dev, a);
 }
 
-static void cx_missed(struct lab_device *dev, struct cx_rq *rq, const struct lab_packet *packet)
+static void cx_missed(struct lab_device *dev, struct cx_rq *rq, u32 frames)
 {
 	struct cx_q_counter *counter = cx_find(dev, CX_Q_COUNTER, rq->counter_set);
 
-	rq->missed += cx_frames(packet);
-	cx_of(dev)->port.rx_discards += cx_frames(packet);
+	rq->missed += frames;
+	cx_of(dev)->port.rx_discards += frames;
 	if (counter)
-		counter->out_of_buffer += cx_frames(packet);
+		counter->out_of_buffer += frames;
 	lab_count_drop(dev, LAB_DROP_BUFFERS);
 }
 
+/* Of a burst for which there is no room, the frames for which there is go in. */
 static void cx_frames_in(struct lab_device *dev, struct cx_arrival *a)
 {
-	struct lab_packet *packet = a->packet;
+	u32 left = cx_frames(a->packet), chunk = a->packet->mss;
+	enum cx_taken taken;
 
-	a->checksums = lab_checksums_right(packet);
-	a->fill = lab_has_ports(packet) && (packet->checksum || packet->mss);
+	a->checksums = lab_checksums_right(a->packet);
+	a->fill = lab_has_ports(a->packet) && (a->packet->checksum || a->packet->mss);
 	a->follows = false;
-	lab_seek(packet, packet->header_len);
-	lab_frame_first(packet, packet->mss, &a->frame);
+	lab_seek(a->packet, a->packet->header_len);
+	lab_frame_first(a->packet, chunk, &a->frame);
 	do {
-		if (!cx_frame_in(dev, a)) {
-			lab_count_drop(dev, LAB_DROP_BUFFERS);
-			return;
-		}
+		taken = cx_frame_in(dev, a);
+		if (taken != CX_TAKEN)
+			break;
+		a->rq->packets++;
+		a->rq->octets += a->frame.header_len + a->frame.len;
 		a->follows = true;
-	} while (lab_frame_next(packet, packet->mss, &a->frame));
+		left--;
+	} while (lab_frame_next(a->packet, chunk, &a->frame));
+	if (taken == CX_NO_WQE)
+		cx_missed(dev, a->rq, left);
+	else if (taken == CX_BAD_WQE)
+		cx_rq_fail(dev, a->rq);
 }
 
 /* Whether the packet gets as far as the flow tables. */
@@ -196,6 +209,12 @@ static bool cx_port_takes(struct lab_device *dev, const struct lab_packet *packe
 	return true;
 }
 
+/* A queue that never had a WQE is the one to which the driver leads what it does not want. */
+static bool cx_is_empty(const struct cx_rq *rq)
+{
+	return !rq->consumer && !rq->open && !cx_rq_posted(rq);
+}
+
 enum lab_fate cx_receive(struct lab_device *dev, struct lab_packet *packet)
 {
 	struct cx_arrival a = { .packet = packet };
@@ -203,16 +222,14 @@ enum lab_fate cx_receive(struct lab_device *dev, struct lab_packet *packet)
 	if (!cx_port_takes(dev, packet))
 		return LAB_DONE;
 	a.rq = cx_steer(dev, packet, &a);
-	if (a.rq && a.rq->state == MLX5_RQC_STATE_RDY && !cx_has_room(a.rq, packet) &&
-	    !packet->last_chance)
+	if (a.rq && a.rq->state == MLX5_RQC_STATE_RDY && !packet->last_chance &&
+	    !cx_has_room(a.rq, packet) && !cx_is_empty(a.rq))
 		return LAB_WAIT;
 	cx_count_rx(dev, packet);
 	cx_count_path(dev, packet);
 	if (!a.rq || a.rq->state != MLX5_RQC_STATE_RDY) {
 		cx_of(dev)->port.steering_discards++;
 		lab_count_drop(dev, LAB_DROP_QUEUE);
-	} else if (!cx_has_room(a.rq, packet)) {
-		cx_missed(dev, a.rq, packet);
 	} else {
 		cx_frames_in(dev, &a);
 	}

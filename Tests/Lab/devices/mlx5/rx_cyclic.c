@@ -73,7 +73,7 @@ static bool cx_scatter_payload(struct lab_device *dev, struct cx_arrival *a,
 	return true;
 }
 
-bool cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a)
+enum cx_taken cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a)
 {
 	u32 strip = a->stripped ? VLAN_HLEN : 0, header = a->frame.header_len - strip;
 	struct cx_rq *rq = a->rq;
@@ -83,22 +83,20 @@ bool cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a)
 	}, s = start;
 	struct mlx5_cqe64 cqe;
 
+	if (!cx_rq_posted(rq))
+		return CX_NO_WQE;
 	/* The doorbell before what it stands for. */
 	smp_rmb();
 	if (!cx_scatter_payload(dev, a, &s, header))
-		goto bad;
+		return CX_BAD_WQE;
 	cx_arrival_header(a);
 	s = start;
 	if (!cx_scatter_header(dev, &s, a->frame.header + strip, header))
-		goto bad;
+		return CX_BAD_WQE;
 	cx_arrival_cqe(a, &cqe);
 	cqe.wqe_counter = cpu_to_be16(rq->consumer);
 	cqe.byte_cnt = cpu_to_be32(header + a->frame.len);
 	rq->consumer++;
 	cx_complete_receive(dev, rq->cq, &cqe, MLX5_CQE_RESP_SEND);
-	return true;
-
-bad:
-	cx_rq_fail(dev, rq, rq->consumer++);
-	return false;
+	return CX_TAKEN;
 }

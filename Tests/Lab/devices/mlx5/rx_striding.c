@@ -18,11 +18,10 @@ static u32 cx_wqe_size(const struct cx_rq *rq)
 	return cx_stride(rq) << rq->log_strides;
 }
 
-/* How many frames of this length still fit, behind what is there. */
-bool cx_striding_has_room(const struct cx_rq *rq, u32 frames, u32 frame_len, u32 len)
+/* Whether so many frames of this length still fit, behind what is there. */
+bool cx_striding_has_room(const struct cx_rq *rq, u32 frames, u32 frame_len)
 {
-	u32 size = ALIGN(max(frame_len, 1U), cx_stride(rq)), posted = cx_rq_posted(rq);
-	u32 room = 0;
+	u32 size = max(frame_len, 1U), posted = cx_rq_posted(rq), room = 0;
 
 	/* A header's place is free again once the driver has read its completion. */
 	if (rq->shampo &&
@@ -77,12 +76,15 @@ static void cx_wqe_fill(struct lab_device *dev, struct cx_rq *rq)
 	cx_complete(dev, rq->cq, &cqe, MLX5_CQE_RESP_SEND);
 }
 
-bool cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len, bool *beside,
-		     struct cx_mkey **key, u64 *address)
+enum cx_taken cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len, bool *beside,
+			      struct cx_mkey **key, u64 *address)
 {
 	const struct mlx5_wqe_data_seg *data;
 	int i;
 
+	/* A WQE that is too full is given back also if there is no other: the driver may need
+	 * its memory for the next one.
+	 */
 	for (i = 0; i < 2 && cx_wqe_open(rq); i++) {
 		if (!*beside)
 			rq->used = ALIGN(rq->used, cx_stride(rq));
@@ -91,12 +93,12 @@ bool cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len, bool *be
 			       sizeof(struct mlx5_wqe_srq_next_seg);
 			*key = cx_mkey_of(dev, data->lkey);
 			*address = be64_to_cpu(data->addr) + rq->used;
-			return *key;
+			return *key ? CX_TAKEN : CX_BAD_WQE;
 		}
 		cx_wqe_fill(dev, rq);
 		*beside = false;
 	}
-	return false;
+	return CX_NO_WQE;
 }
 
 void cx_stride_complete(struct lab_device *dev, struct cx_rq *rq, struct mlx5_cqe64 *cqe,
@@ -115,22 +117,25 @@ void cx_stride_complete(struct lab_device *dev, struct cx_rq *rq, struct mlx5_cq
 	cx_complete_receive(dev, rq->cq, cqe, MLX5_CQE_RESP_SEND);
 }
 
-bool cx_striding_frame(struct lab_device *dev, struct cx_arrival *a)
+enum cx_taken cx_striding_frame(struct lab_device *dev, struct cx_arrival *a)
 {
 	u32 strip = a->stripped ? VLAN_HLEN : 0, header = a->frame.header_len - strip;
 	u32 len = header + a->frame.len, done = 0;
 	struct cx_rq *rq = a->rq;
 	struct mlx5_cqe64 cqe;
 	struct cx_mkey *key;
+	enum cx_taken taken;
 	bool beside = false;
 	u64 address;
 
-	if (!cx_stride_place(dev, rq, len, &beside, &key, &address) ||
-	    !cx_arrival_payload(dev, a, key, address + header, a->frame.len, &done))
-		goto bad;
+	taken = cx_stride_place(dev, rq, len, &beside, &key, &address);
+	if (taken != CX_TAKEN)
+		return taken;
+	if (!cx_arrival_payload(dev, a, key, address + header, a->frame.len, &done))
+		return CX_BAD_WQE;
 	cx_arrival_header(a);
 	if (!cx_mkey_write(dev, key, address, a->frame.header + strip, header))
-		goto bad;
+		return CX_BAD_WQE;
 	cx_arrival_cqe(a, &cqe);
 	cx_arrival_corrupt(dev, a, key, address + header);
 	if (rq->shampo) {
@@ -139,9 +144,5 @@ bool cx_striding_frame(struct lab_device *dev, struct cx_arrival *a)
 		rq->unsplit++;
 	}
 	cx_stride_complete(dev, rq, &cqe, len, len);
-	return true;
-
-bad:
-	cx_rq_fail(dev, rq, rq->current_wqe);
-	return false;
+	return CX_TAKEN;
 }

@@ -12,10 +12,10 @@
 /* As much as a completion's field can say. */
 #define CX_HEADER_MAX	U8_MAX
 
-bool cx_shampo_takes(const struct cx_arrival *a)
+bool cx_shampo_takes(const struct cx_rq *rq, const struct lab_packet *packet)
 {
-	return a->rq->shampo && lab_is_tcp(a->packet) && !a->packet->unsplit &&
-	       a->frame.header_len <= min(1U << a->rq->log_header, CX_HEADER_MAX);
+	return rq->shampo && lab_is_tcp(packet) && !packet->unsplit &&
+	       packet->header_len <= min(1U << rq->log_header, CX_HEADER_MAX);
 }
 
 static bool cx_shampo_header(struct lab_device *dev, struct cx_arrival *a, u32 strip)
@@ -27,7 +27,7 @@ static bool cx_shampo_header(struct lab_device *dev, struct cx_arrival *a, u32 s
 			     a->frame.header + strip, a->frame.header_len - strip);
 }
 
-bool cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a)
+enum cx_taken cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a)
 {
 	u32 strip = a->stripped ? VLAN_HLEN : 0, header = a->frame.header_len - strip, done = 0;
 	struct cx_rq *rq = a->rq;
@@ -35,14 +35,17 @@ bool cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a)
 	struct cx_mkey *key;
 	/* A frame of no bytes takes no place, so it moves none. */
 	bool beside = a->follows || !a->frame.len;
+	enum cx_taken taken;
 	u64 address;
 
-	if (!cx_stride_place(dev, rq, a->frame.len, &beside, &key, &address) ||
-	    !cx_arrival_payload(dev, a, key, address, a->frame.len, &done))
-		goto bad;
+	taken = cx_stride_place(dev, rq, a->frame.len, &beside, &key, &address);
+	if (taken != CX_TAKEN)
+		return taken;
+	if (!cx_arrival_payload(dev, a, key, address, a->frame.len, &done))
+		return CX_BAD_WQE;
 	cx_arrival_header(a);
 	if (!cx_shampo_header(dev, a, strip))
-		goto bad;
+		return CX_BAD_WQE;
 	cx_arrival_cqe(a, &cqe);
 	cx_arrival_corrupt(dev, a, key, address);
 	cqe.shampo.match = a->follows && beside;
@@ -54,9 +57,5 @@ bool cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a)
 	rq->split++;
 	rq->merged += cqe.shampo.match;
 	cx_stride_complete(dev, rq, &cqe, a->frame.len, header + a->frame.len);
-	return true;
-
-bad:
-	cx_rq_fail(dev, rq, rq->current_wqe);
-	return false;
+	return CX_TAKEN;
 }
