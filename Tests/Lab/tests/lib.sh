@@ -41,15 +41,16 @@ nic_has() {
     case $lab_nic in
     # unsplit: takes packets of a bound queue that are not split, others drop them. lasting-rules: they
     # outlive ntuple. lasting-napi: queues keep their NAPI instances when they are restarted.
+    # many-pieces: packets of more than nine pieces of device memory leave.
     gve)
         lacking=(contexts page-size queue-0 combined threshold unsplit header-pool drop-counters lasting-rules
-            lasting-napi)
+            lasting-napi many-pieces)
         ;;
     mlx5) lacking=(threshold unsplit header-pool drop-counters) ;;
     esac
     case $1 in
     contexts | page-size | queue-0 | combined | threshold | unsplit | header-pool | drop-counters) ;;
-    lasting-rules | lasting-napi) ;;
+    lasting-rules | lasting-napi | many-pieces) ;;
     *) fail "nobody knows of the feature $1" ;;
     esac
     [[ " ${lacking[*]} " != *" $1 "* ]]
@@ -294,9 +295,9 @@ table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | len
 
 # lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
 # and is no burst, and TCP sends it again for ever. Sends of less than a ninth of a segment make such packets.
-lower_mtu() { if [[ $lab_nic == gve ]]; then set_mtu 1500; fi; }
+lower_mtu() { nic_has many-pieces || set_mtu 1500; }
 # shellcheck disable=SC2154
-raise_mtu() { if [[ $lab_nic == gve ]]; then set_mtu "$lab_mtu"; fi; }
+raise_mtu() { nic_has many-pieces || set_mtu "$lab_mtu"; }
 set_mtu() {
     ip link set eth1 mtu "$1"
     in_peer ip link set eth1 mtu "$1"
