@@ -2,8 +2,6 @@
 # validate: a NIC that does everything passes, and one that does not is found out.
 # SPDX-License-Identifier: Apache-2.0
 
-readonly threshold_fault='devmemtcp calls a driver faulty whose only threshold of header split is 0'
-
 # validate ARGUMENTS...: runs it on eth1; KTAP goes to ./out, $status is its exit status.
 validate() {
     status=0
@@ -27,7 +25,6 @@ skipped_cases() {
 
 # All cases, and how long they take.
 test_validate_passes_and_skips_only_what_there_is_not() {
-    known_fault mlx5 "$threshold_fault" ' fail:1 '
     local begun=$EPOCHREALTIME seconds skips cases filter=()
     cases=$(devmemtcp validate --list | wc -l)
     if ! nic_has many-pieces; then
@@ -71,7 +68,6 @@ test_validate_without_far_end_or_privilege() {
 }
 
 test_validate_json() {
-    known_fault mlx5 "$threshold_fault" '"name":"hds-thresh-not-zero"'
     local skips verdicts=pass
     skips=$(what_it_skips | grep -c '^bind\.' || true)
     ((skips == 0)) || verdicts+=,skip
