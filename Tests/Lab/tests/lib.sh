@@ -296,6 +296,14 @@ reset_split() {
     fi
 }
 
+# renew_nic: takes the NICs away and sets them up as at the start.
+renew_nic() {
+    # Journals are of NICs that are gone by then.
+    rm -f /run/devmemtcp/*
+    # shellcheck disable=SC2154
+    /lab/guest/nic-remove && /lab/guest/nic-setup "$lab_nic" "$lab_far" "$lab_wires" "$lab_queues" "$lab_mtu"
+}
+
 # driver_name: of the near NIC; it is not always what the lab calls the NIC.
 driver_name() { basename "$(readlink /sys/class/net/eth1/device/driver)"; }
 
