@@ -93,10 +93,10 @@ forbid_rules() {
 # allow_ncdevmem [in_peer]: sets by hand what the kernel's ncdevmem leaves to its user: flow rules, and with mlx5
 # hardware GRO, without which that driver splits no headers. The end of the test takes it back.
 allow_ncdevmem() {
-    local nic=$lab_nic
-    (($# == 0)) || nic=$lab_far
+    local kind=$lab_nic
+    (($# == 0)) || kind=$lab_far
     allow_rules "$@"
-    [[ $nic == mlx5 ]] || return 0
+    [[ $kind == mlx5 ]] || return 0
     "$@" ethtool -K eth1 rx-gro-hw on
     split_allowed+=("$*")
 }
