@@ -115,10 +115,21 @@ static u8 cx_carry_out(struct lab_device *dev, struct cx_message *m)
 	return command->run(dev, m);
 }
 
+/* A driver that has no event queue yet polls, gives the command up, and later waits for its
+ * slot for ever, as nobody tells it of a late answer: for it, a command that shall hang fails.
+ */
+static enum lab_command_fault cx_fault(struct lab_device *dev, const struct cx_message *m)
+{
+	enum lab_command_fault fault = lab_knob_command(dev, MLX5_GET(cx_in, m->in, opcode));
+
+	return fault == LAB_COMMAND_HANGS && !cx_eq_for(dev, MLX5_EVENT_TYPE_CMD) ?
+	       LAB_COMMAND_FAILS : fault;
+}
+
 /* Fills in the answer. False: the command shall never be answered. */
 static bool cx_run(struct lab_device *dev, struct cx_message *m, u32 slot)
 {
-	enum lab_command_fault fault = lab_knob_command(dev, MLX5_GET(cx_in, m->in, opcode));
+	enum lab_command_fault fault = cx_fault(dev, m);
 	struct cx_state *cx = cx_of(dev);
 	u8 status;
 
@@ -203,17 +214,30 @@ static void cx_answer_hung(struct lab_device *dev, struct mlx5_cmd_layout *slots
 	}
 }
 
+static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
+{
+	u32 owned = 0, i;
+
+	for (i = 0; i < CX_SLOTS; i++)
+		if (READ_ONCE(slots[i].status_own) & CMD_OWNER_HW)
+			owned |= BIT(i);
+	/* A slot that the driver has used anew is not the one that hung. */
+	cx_of(dev)->hung &= owned;
+	return owned & ~cx_of(dev)->hung;
+}
+
 /* Slots whose doorbell was rung. All slots share one register, and the device looks at it
  * from time to time only, so a slot's ring may have been overwritten by the next one's.
  * A slot that was the device's when another's ring came in is a suspect, and is taken a
  * little later if no ring of its own has come. The driver rings after it has filled the
  * slot and made its notes, so taking a slot too early would confuse it.
  */
-static u32 cx_rung(struct lab_device *dev, u32 owned)
+static u32 cx_rung(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 {
 	struct cx_state *cx = cx_of(dev);
+	/* The other way round, a ring that comes in between would be taken and forgotten. */
 	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell));
-	u32 rung = bell & owned;
+	u32 owned = cx_owned(dev, slots), rung = bell & owned;
 
 	cx->suspect &= owned & ~rung;
 	if (bell && owned & ~rung & ~cx->suspect) {
@@ -244,18 +268,6 @@ static void cx_find_queue(struct lab_device *dev)
 	cx->suspect = 0;
 }
 
-static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
-{
-	u32 owned = 0, i;
-
-	for (i = 0; i < CX_SLOTS; i++)
-		if (READ_ONCE(slots[i].status_own) & CMD_OWNER_HW)
-			owned |= BIT(i);
-	/* A slot that the driver has used anew is not the one that hung. */
-	cx_of(dev)->hung &= owned;
-	return owned & ~cx_of(dev)->hung;
-}
-
 bool cx_commands(struct lab_device *dev)
 {
 	struct mlx5_cmd_layout *slots;
@@ -268,7 +280,7 @@ bool cx_commands(struct lab_device *dev)
 		lab_memory(dev, cx_of(dev)->queue, CX_SLOTS << CX_LOG_STRIDE) : NULL;
 	if (!slots)
 		return false;
-	rung = cx_rung(dev, cx_owned(dev, slots));
+	rung = cx_rung(dev, slots);
 	cx_answer_hung(dev, slots);
 	if (!rung)
 		return false;
