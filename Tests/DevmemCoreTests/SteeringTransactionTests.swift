@@ -223,6 +223,18 @@ import Testing
         #expect(after.ntuple?.isActive == true)
     }
 
+    @Test func ownRuleThatStaysKeepsFlowRulesOnForTheNextTry() throws {
+        var (nic, journal, before) = try steered()
+        nic.failing = nic.operations
+        let first = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(first.failure == SimulatedNIC.refusal && first.leftAlone.isEmpty)
+        #expect(try nic.snapshot().ntuple?.isActive == true)
+        nic.revive()
+        let second = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(second.failure == nil && second.leftAlone.isEmpty)
+        #expect(try nic.snapshot() == before)
+    }
+
     @Test func whatWasNotBegunIsNotTakenBack() throws {
         var (nic, journal, before) = try steered()
         // As if the first process had died before the rule, and another had added one like it.

@@ -107,8 +107,14 @@ extension SteeringJournal {
         let now = try nic.feature(feature)
         guard now.isActive || now.isWanted && !wasWanted else { return .nothingToDo }
         if feature == .flowRules {
-            let others = Set(try nic.ruleTable()?.locations ?? [])
-                .subtracting(before.ruleLocations)
+            let locations = Set(try nic.ruleTable()?.locations ?? [])
+            // One of ours that could not be deleted is tried again, and this after it.
+            if let mine = mineByLocation.first(where: locations.contains) {
+                throw DevmemError(
+                    .invalid, call: "turn \(feature.rawValue) off on \(nic.name)",
+                    message: "flow rule \(mine) is still there")
+            }
+            let others = locations.subtracting(before.ruleLocations)
             guard others.isEmpty else {
                 return .leftAlone(
                     "\(feature.rawValue) stays on: flow rule \(queueList(others.sorted())) came "

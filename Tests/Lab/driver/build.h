@@ -21,6 +21,7 @@ struct labnic_delivery {
 	unsigned int		payload;
 	bool			split;
 	bool			plain;		/* memory of no pool */
+	bool			lost;		/* not split, where all must be */
 	bool			corrupt;
 	bool			hold;
 	bool			lose_linear;

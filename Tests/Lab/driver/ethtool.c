@@ -9,7 +9,9 @@
 static void labnic_get_drvinfo(struct net_device *dev,
 			       struct ethtool_drvinfo *info)
 {
-	strscpy(info->driver, LABNIC_NAME);
+	struct labnic_end *end = netdev_priv(dev);
+
+	strscpy(info->driver, end->manners->driver);
 	strscpy(info->version, LABNIC_VERSION);
 	strscpy(info->fw_version, "software");
 }
@@ -38,23 +40,33 @@ static void labnic_get_ringparam(struct net_device *dev,
 {
 	struct labnic_end *end = netdev_priv(dev);
 
-	ring->rx_max_pending = LABNIC_MAX_RING;
-	ring->tx_max_pending = LABNIC_MAX_RING;
+	ring->rx_max_pending = end->manners->rx_ring.max;
+	ring->tx_max_pending = end->manners->tx_ring.max;
 	ring->rx_pending = end->rx_ring;
 	ring->tx_pending = end->tx_ring;
-	kernel->hds_thresh_max = LABNIC_MAX_HDS_THRESH;
-	if (kernel->tcp_data_split == ETHTOOL_TCP_DATA_SPLIT_UNKNOWN)
-		kernel->tcp_data_split = ETHTOOL_TCP_DATA_SPLIT_DISABLED;
+	kernel->hds_thresh_max = end->manners->hds_thresh_max;
+	kernel->tcp_data_split =
+		labnic_split_report(end, kernel->tcp_data_split);
+	if (end->manners->report_rings)
+		end->manners->report_rings(end, ring, kernel);
 }
 
-static int labnic_check_ring(u32 size, const char *which,
-			     struct netlink_ext_ack *extack)
+/* Exchanges the queues where the manners do not close and open them. */
+static int labnic_resize_rx(struct labnic_end *end, u32 size,
+			    struct netlink_ext_ack *extack)
 {
-	if (is_power_of_2(size) && size >= LABNIC_MIN_RING)
+	u32 old = end->rx_ring;
+	int err;
+
+	if (size == old)
 		return 0;
-	NL_SET_ERR_MSG_FMT(extack, "%s ring size must be a power of 2 from %u",
-			   which, LABNIC_MIN_RING);
-	return -EINVAL;
+	end->rx_ring = size;
+	err = end->opened ? labnic_rx_rebuild(end) : 0;
+	if (err) {
+		end->rx_ring = old;
+		NL_SET_ERR_MSG(extack, "out of memory for the RX rings");
+	}
+	return err;
 }
 
 static int labnic_set_ringparam(struct net_device *dev,
@@ -62,98 +74,153 @@ static int labnic_set_ringparam(struct net_device *dev,
 				struct kernel_ethtool_ringparam *kernel,
 				struct netlink_ext_ack *extack)
 {
-	bool split = kernel->tcp_data_split == ETHTOOL_TCP_DATA_SPLIT_ENABLED;
 	struct labnic_end *end = netdev_priv(dev);
-	u32 old_rx_ring = end->rx_ring;
+	u8 wish = kernel->tcp_data_split;
+	u32 events = LABNIC_SET_RINGS;
 	int err;
 
-	err = labnic_check_ring(ring->rx_pending, "RX", extack) ?:
-	      labnic_check_ring(ring->tx_pending, "TX", extack);
+	err = labnic_split_check(end, wish, extack) ?:
+	      end->manners->check_rings(end->manners, ring, extack);
 	if (err)
 		return err;
 	if (labnic_fault_refuse(end, LABNIC_FAIL_RING_SET)) {
 		NL_SET_ERR_MSG(extack, "ring change refused by fail_ring_set");
 		return -EOPNOTSUPP;
 	}
-	if (split && !end->split &&
+	if (labnic_split_turns_on(end, wish) &&
 	    labnic_fault_value(end, LABNIC_REFUSE_HDS)) {
 		NL_SET_ERR_MSG(extack,
 			       "header split is not supported in this mode");
 		return -EOPNOTSUPP;
 	}
 
-	if (ring->rx_pending != old_rx_ring) {
-		end->rx_ring = ring->rx_pending;
-		err = netif_running(dev) ? labnic_rx_rebuild(end) : 0;
-		if (err) {
-			end->rx_ring = old_rx_ring;
-			NL_SET_ERR_MSG(extack, "out of memory for the RX rings");
-			return err;
-		}
-	}
+	if (ring->rx_pending != end->rx_ring || ring->tx_pending != end->tx_ring)
+		events |= LABNIC_SET_RING_SIZES;
+	labnic_close_for(end, events);
+	err = labnic_resize_rx(end, ring->rx_pending, extack);
+	if (err)
+		return err;
 	WRITE_ONCE(end->tx_ring, ring->tx_pending);
-	WRITE_ONCE(end->hds_thresh, kernel->hds_thresh);
-	WRITE_ONCE(end->split, split);
+	labnic_split_set(end, wish, kernel->hds_thresh);
 	if (labnic_fault_value(end, LABNIC_FORGET_HDS_THRESH))
 		dev->cfg_pending->hds_thresh = 0;
-	return 0;
+	err = labnic_reopen_after(end);
+	/* What was to stay on for split's sake may go now. */
+	if (!err && end->manners->split_keeps &&
+	    wish == ETHTOOL_TCP_DATA_SPLIT_DISABLED &&
+	    dev->cfg->hds_config == ETHTOOL_TCP_DATA_SPLIT_ENABLED)
+		netdev_update_features(dev);
+	return err;
 }
 
 static void labnic_get_channels(struct net_device *dev,
 				struct ethtool_channels *channels)
 {
-	channels->max_combined = dev->num_rx_queues;
-	channels->combined_count = dev->real_num_rx_queues;
+	struct labnic_end *end = netdev_priv(dev);
+	const struct labnic_manners *manners = end->manners;
+
+	if (manners->channels != LABNIC_APART)
+		channels->max_combined = dev->num_rx_queues;
+	if (manners->channels != LABNIC_COMBINED) {
+		channels->max_rx = dev->num_rx_queues;
+		channels->max_tx = dev->num_tx_queues;
+	}
+	channels->max_other = manners->other_channels;
+	channels->other_count = manners->other_channels;
+	channels->combined_count = end->combined;
+	channels->rx_count = end->only_rx;
+	channels->tx_count = end->only_tx;
+}
+
+/* The core has seen to it that there is a queue to receive and one to send,
+ * and that no number is beyond its most.
+ */
+static int labnic_check_channels(struct labnic_end *end,
+				 const struct ethtool_channels *channels)
+{
+	bool combined = channels->combined_count;
+	bool rx = channels->rx_count, tx = channels->tx_count;
+	bool right = false;
+
+	switch (end->manners->channels) {
+	case LABNIC_COMBINED:
+		right = combined;
+		break;
+	case LABNIC_APART:
+		right = !combined && rx && tx;
+		break;
+	case LABNIC_COMBINED_OR_APART:
+		right = combined ? !rx && !tx : rx && tx;
+		break;
+	case LABNIC_MIXED:
+		right = !(combined && rx && tx);
+		break;
+	}
+	if (!right || channels->other_count != end->manners->other_channels ||
+	    channels->combined_count + channels->rx_count > end->dev->num_rx_queues ||
+	    channels->combined_count + channels->tx_count > end->dev->num_tx_queues)
+		return -EINVAL;
+	return labnic_rss_check_channels(end, channels->combined_count +
+					      channels->rx_count);
 }
 
 /* Queues that stay are left running; only the difference starts or stops. */
-static int labnic_change_queues(struct labnic_end *end, unsigned int now,
-				unsigned int wanted)
+static int labnic_change_queues(struct labnic_end *end, unsigned int rx,
+				unsigned int tx)
 {
+	unsigned int now = end->dev->real_num_rx_queues;
 	struct net_device *dev = end->dev;
-	bool running = netif_running(dev);
+	bool running = end->opened;
 	int err;
 
-	if (running && wanted > now) {
-		err = labnic_rx_open(end, now, wanted);
+	if (running && rx > now) {
+		err = labnic_rx_open(end, now, rx);
 		if (err)
 			return err;
 	}
-	err = netif_set_real_num_queues(dev, wanted, wanted);
+	err = netif_set_real_num_queues(dev, tx, rx);
 	if (err) {
-		if (running && wanted > now)
-			labnic_rx_close(end, now, wanted);
+		if (running && rx > now)
+			labnic_rx_close(end, now, rx);
 		return err;
 	}
-	if (running && wanted < now)
-		labnic_rx_close(end, wanted, now);
+	if (running && rx < now)
+		labnic_rx_close(end, rx, now);
 	return 0;
 }
 
 static int labnic_set_channels(struct net_device *dev,
 			       struct ethtool_channels *channels)
 {
-	unsigned int wanted = channels->combined_count;
+	unsigned int rx = channels->combined_count + channels->rx_count;
+	unsigned int tx = channels->combined_count + channels->tx_count;
 	struct labnic_end *end = netdev_priv(dev);
 	unsigned int now = dev->real_num_rx_queues;
-	bool spread = !netif_is_rxfh_configured(dev);
-	int err;
+	int err, reopened;
 
-	if (!wanted)
-		return -EINVAL;
+	err = labnic_check_channels(end, channels);
+	if (err)
+		return err;
 	if (labnic_fault_refuse(end, LABNIC_FAIL_CHANNELS))
 		return -EIO;
 
+	labnic_close_for(end, LABNIC_SET_CHANNELS);
 	/* The table never leads to a queue that is not there. */
-	if (spread && wanted < now) {
-		err = labnic_rss_spread(end, wanted);
-		if (err)
-			return err;
+	if (rx < now)
+		err = labnic_rss_follow_channels(end, rx);
+	if (!err)
+		err = labnic_change_queues(end, rx, tx);
+	if (err ? rx < now : rx > now)
+		labnic_rss_follow_channels(end, err ? now : rx);
+	if (!err) {
+		end->combined = channels->combined_count;
+		end->only_rx = channels->rx_count;
+		end->only_tx = channels->tx_count;
+		if (end->manners->ntuple_falls)
+			netdev_update_features(dev);
 	}
-	err = labnic_change_queues(end, now, wanted);
-	if (spread && (err ? wanted < now : wanted > now))
-		labnic_rss_spread(end, err ? now : wanted);
-	return err;
+	reopened = labnic_reopen_after(end);
+	return err ?: reopened;
 }
 
 static u32 labnic_get_rx_ring_count(struct net_device *dev)
@@ -161,12 +228,9 @@ static u32 labnic_get_rx_ring_count(struct net_device *dev)
 	return dev->real_num_rx_queues;
 }
 
-const struct ethtool_ops labnic_ethtool_ops = {
-	.supported_ring_params	= ETHTOOL_RING_USE_TCP_DATA_SPLIT |
-				  ETHTOOL_RING_USE_HDS_THRS,
+/* What labnic_ethtool_setup() leaves alone is the same with all manners. */
+struct ethtool_ops labnic_ethtool_ops = {
 	.op_needs_rtnl		= ETHTOOL_OP_NEEDS_RTNL_SCHANNELS,
-	.rxfh_per_ctx_key	= true,
-	.rxfh_max_num_contexts	= LABNIC_CONTEXTS,
 	.get_drvinfo		= labnic_get_drvinfo,
 	.get_link		= labnic_get_link,
 	.get_link_ksettings	= labnic_get_link_ksettings,
@@ -190,3 +254,28 @@ const struct ethtool_ops labnic_ethtool_ops = {
 	.get_strings		= labnic_get_strings,
 	.get_ethtool_stats	= labnic_get_ethtool_stats,
 };
+
+void labnic_ethtool_setup(const struct labnic_manners *manners)
+{
+	struct ethtool_ops *ops = &labnic_ethtool_ops;
+
+	ops->supported_ring_params = manners->ring_params;
+	ops->supported_input_xfrm = manners->input_xfrm;
+	ops->rxfh_indir_space = labnic_rss_entries ? 0 : manners->indir_space;
+	ops->rxfh_per_ctx_key = manners->context_keys;
+	/* One of them goes with the other, or the core complains. */
+	ops->rxfh_per_ctx_fields = manners->input_xfrm && manners->context_keys;
+	if (manners->contexts > 1) {
+		ops->rxfh_max_num_contexts = manners->contexts;
+	} else {
+		ops->create_rxfh_context = NULL;
+		ops->modify_rxfh_context = NULL;
+		ops->remove_rxfh_context = NULL;
+	}
+	/* The carrier and the features are changed under the RTNL lock only. */
+	if (manners->reopens & (LABNIC_SET_RINGS | LABNIC_SET_RING_SIZES) ||
+	    manners->split_keeps)
+		ops->op_needs_rtnl |= ETHTOOL_OP_NEEDS_RTNL_SRINGPARAM;
+	if (manners->reopens & LABNIC_SET_RSS)
+		ops->op_needs_rtnl |= ETHTOOL_OP_NEEDS_RTNL_RSS;
+}

@@ -12,23 +12,20 @@
 
 #include "compat.h"
 #include "faults.h"
+#include "manners.h"
 
 #define LABNIC_NAME		"labnic"
 #define LABNIC_VERSION		"1.0"
 
 #define LABNIC_MAX_WIRES	16
-#define LABNIC_MAX_QUEUES	64
-#define LABNIC_MIN_RING		64
-#define LABNIC_DEF_RING		1024
-#define LABNIC_MAX_RING		8192
-/* Not zero at first, as with bnxt and fbnic: a user has to see to that. */
+#define LABNIC_MAX_QUEUES	256
+#define LABNIC_MAX_DMA_DEVICES	4
 #define LABNIC_DEF_HDS_THRESH	256
-#define LABNIC_MAX_HDS_THRESH	1024
-#define LABNIC_MAX_PAGE_SIZE	SZ_2M
-#define LABNIC_KEY_SIZE		40
 #define LABNIC_INDIR_SIZE	128
-#define LABNIC_CONTEXTS		16
-#define LABNIC_RULES		64
+/* The most that any manners have. */
+#define LABNIC_MAX_KEY_SIZE	54
+#define LABNIC_MAX_INDIR_SIZE	4096
+#define LABNIC_MAX_CONTEXTS	33
 
 /* Classification of a packet to be dropped. */
 #define LABNIC_NO_QUEUE		-1
@@ -114,6 +111,17 @@ struct labnic_tx_stats {
 	atomic_long_t		wake;
 };
 
+/* What was counted up to some moment. */
+struct labnic_rx_sample {
+	u64			value[LABNIC_RX_COUNTERS];
+	u64			missed;
+};
+
+struct labnic_tx_sample {
+	u64			value[LABNIC_TX_COUNTERS];
+	u64			wake;
+};
+
 struct labnic_rxq {
 	struct napi_struct	napi;
 	struct labnic_end	*end;
@@ -157,15 +165,29 @@ struct labnic_end {
 	struct labnic_rxq __rcu	**rxq;
 	struct labnic_rx_stats	*rx_stats;
 	struct labnic_txq	*txq;
-	struct labnic_rss __rcu	*rss[LABNIC_CONTEXTS];
+	struct labnic_rss __rcu	*rss[LABNIC_MAX_CONTEXTS];
 	struct labnic_rules __rcu *rules;
+	u32			rules_made;
+	const struct labnic_manners *manners;
 	u32			tx_ring;
 	u32			rx_ring;
 	u32			hds_thresh;
 	bool			split;
+	u8			split_wish;	/* ETHTOOL_TCP_DATA_SPLIT_... */
+	bool			opened;
+	bool			blinked_off;	/* the carrier, before closing */
+	/* As they were set. */
+	u16			combined;
+	u16			only_rx;
+	u16			only_tx;
 	u16			wire;
 	char			side;		/* 'a' or 'b' */
 	atomic_long_t		rule_drops;
+	/* What is left out of each queue's counters, and part of the base. */
+	struct labnic_rx_sample	*rx_zero;
+	struct labnic_tx_sample	*tx_zero;
+	struct labnic_rx_sample	rx_base;
+	struct labnic_tx_sample	tx_base;
 	struct labnic_faults	faults;
 };
 
@@ -189,13 +211,38 @@ static inline u64 labnic_wire_bytes(const struct sk_buff *skb,
 	return skb->len + (u64)(segments - 1) * LABNIC_CB(skb)->hdr_len;
 }
 
+/* main.c */
+extern unsigned int labnic_rss_entries;
+extern unsigned int labnic_ntuple_channels;
+struct device *labnic_dma_device(const struct labnic_end *end,
+				 unsigned int queue);
+
 /* netdev.c */
-struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
-				     u16 wire, char side);
+struct net_device *labnic_end_create(struct device *parent,
+				     const struct labnic_manners *manners,
+				     unsigned int queues, u16 wire, char side);
 void labnic_end_destroy(struct labnic_end *end);
 
+/* reopen.c */
+int labnic_open_queues(struct labnic_end *end);
+void labnic_close_queues(struct labnic_end *end);
+void labnic_close_for(struct labnic_end *end, u32 events);
+int labnic_reopen_after(struct labnic_end *end);
+bool labnic_blink_off(struct labnic_end *end, u32 events);
+void labnic_blink_on(struct labnic_end *end, bool was_on);
+
+/* split.c */
+bool labnic_aggregates(const struct labnic_end *end, netdev_features_t features);
+u8 labnic_split_report(const struct labnic_end *end, u8 wish);
+int labnic_split_check(const struct labnic_end *end, u8 wish,
+		       struct netlink_ext_ack *extack);
+bool labnic_split_turns_on(const struct labnic_end *end, u8 wish);
+void labnic_split_set(struct labnic_end *end, u8 wish, u32 hds_thresh);
+void labnic_split_update(struct labnic_end *end, netdev_features_t features);
+
 /* queue.c */
-extern const struct netdev_queue_mgmt_ops labnic_queue_ops;
+extern struct netdev_queue_mgmt_ops labnic_queue_ops;
+void labnic_queue_setup(const struct labnic_manners *manners);
 int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to);
 void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to);
 int labnic_rx_rebuild(struct labnic_end *end);
@@ -224,7 +271,8 @@ int labnic_classify(struct labnic_end *end, struct sk_buff *skb,
 /* rss.c */
 int labnic_rss_init(struct labnic_end *end);
 void labnic_rss_destroy(struct labnic_end *end);
-int labnic_rss_spread(struct labnic_end *end, unsigned int queues);
+int labnic_rss_check_channels(struct labnic_end *end, unsigned int queues);
+int labnic_rss_follow_channels(struct labnic_end *end, unsigned int queues);
 u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
 		    const struct labnic_flow *flow);
 u32 labnic_get_rxfh_key_size(struct net_device *dev);
@@ -250,16 +298,21 @@ int labnic_remove_rxfh_context(struct net_device *dev,
 void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
 			u64 *cookie, u32 *context);
 void labnic_rules_destroy(struct labnic_end *end);
+void labnic_rules_up(struct labnic_end *end);
 int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
 		     u32 *locations);
 int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);
 
 /* ethtool.c */
-extern const struct ethtool_ops labnic_ethtool_ops;
+extern struct ethtool_ops labnic_ethtool_ops;
+void labnic_ethtool_setup(const struct labnic_manners *manners);
 
 /* stats.c */
 extern const struct netdev_stat_ops labnic_stat_ops;
-void labnic_stats_init(struct labnic_end *end);
+int labnic_stats_init(struct labnic_end *end);
+void labnic_stats_destroy(struct labnic_end *end);
+void labnic_stats_restart(struct labnic_end *end, unsigned int index);
+void labnic_stats_reopen(struct labnic_end *end);
 void labnic_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
 int labnic_get_sset_count(struct net_device *dev, int sset);
 void labnic_get_strings(struct net_device *dev, u32 sset, u8 *data);

@@ -18,13 +18,54 @@ MODULE_PARM_DESC(wires, "Wires, each with two ends (1 to 16)");
 
 static unsigned int queues = 8;
 module_param(queues, uint, 0444);
-MODULE_PARM_DESC(queues, "RX and TX queues of each end (1 to 64)");
+MODULE_PARM_DESC(queues, "RX and TX queues of each end (1 to 256)");
+
+static char *manners = "labnic";
+module_param(manners, charp, 0444);
+MODULE_PARM_DESC(manners, "Driver to behave as: labnic, bnxt, fbnic, gve or mlx5");
+
+unsigned int labnic_rss_entries;
+module_param_named(rss_entries, labnic_rss_entries, uint, 0444);
+MODULE_PARM_DESC(rss_entries, "Entries of RSS tables (up to 4096; 0: as the manners say)");
+
+unsigned int labnic_ntuple_channels;
+module_param_named(ntuple_channels, labnic_ntuple_channels, uint, 0444);
+MODULE_PARM_DESC(ntuple_channels, "With bnxt's manners, channels beyond which the feature ntuple falls (0: never)");
+
+static unsigned int dma_devices = 1;
+module_param(dma_devices, uint, 0444);
+MODULE_PARM_DESC(dma_devices, "DMA devices that the queues of an end take turns with (1 to 4)");
+
+static const struct labnic_manners *labnic_manners;
 
 static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
+/* Those besides the wire's own. */
+static struct platform_device *labnic_dma_devices[LABNIC_MAX_DMA_DEVICES - 1];
 
 struct labnic_wire {
 	struct labnic_end	*end[2];
 };
+
+/* A narrower mask would bring bounce buffers in between, and the copy would
+ * miss the memory it is meant for.
+ */
+static int labnic_prepare_dma(struct device *dev)
+{
+	int err = dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64));
+
+	if (!err)
+		dma_set_max_seg_size(dev, UINT_MAX);
+	return err;
+}
+
+/* As with mlx5's Socket Direct, neighbouring queues may have different ones. */
+struct device *labnic_dma_device(const struct labnic_end *end,
+				 unsigned int queue)
+{
+	unsigned int which = queue % dma_devices;
+
+	return which ? &labnic_dma_devices[which - 1]->dev : end->parent;
+}
 
 static int labnic_probe(struct platform_device *pdev)
 {
@@ -33,20 +74,17 @@ static int labnic_probe(struct platform_device *pdev)
 	struct net_device *dev;
 	int i, err;
 
-	/* A narrower mask would bring bounce buffers in between, and the copy
-	 * would miss the memory it is meant for.
-	 */
-	err = dma_coerce_mask_and_coherent(parent, DMA_BIT_MASK(64));
+	err = labnic_prepare_dma(parent);
 	if (err)
 		return err;
-	dma_set_max_seg_size(parent, UINT_MAX);
 
 	wire = devm_kzalloc(parent, sizeof(*wire), GFP_KERNEL);
 	if (!wire)
 		return -ENOMEM;
 
 	for (i = 0; i < 2; i++) {
-		dev = labnic_end_create(parent, queues, pdev->id, 'a' + i);
+		dev = labnic_end_create(parent, labnic_manners, queues,
+					pdev->id, 'a' + i);
 		if (IS_ERR(dev)) {
 			err = PTR_ERR(dev);
 			goto err_destroy;
@@ -91,11 +129,19 @@ static void labnic_remove(struct platform_device *pdev)
 		labnic_end_destroy(wire->end[i]);
 }
 
+static const struct platform_device_id labnic_ids[] = {
+	{ LABNIC_NAME },
+	{}
+};
+
+/* Its name is that of the manners' driver, as a tool may look for it in sysfs.
+ * The devices' names are labnic's always, so it goes by these.
+ */
 static struct platform_driver labnic_driver = {
-	.probe	= labnic_probe,
-	.remove	= labnic_remove,
-	.driver	= {
-		.name			= LABNIC_NAME,
+	.probe		= labnic_probe,
+	.remove		= labnic_remove,
+	.id_table	= labnic_ids,
+	.driver		= {
 		.suppress_bind_attrs	= true,
 	},
 };
@@ -107,6 +153,55 @@ static void labnic_devices_remove(void)
 	for (i = 0; i < LABNIC_MAX_WIRES; i++)
 		if (labnic_devices[i])
 			platform_device_unregister(labnic_devices[i]);
+	for (i = 0; i < ARRAY_SIZE(labnic_dma_devices); i++)
+		if (labnic_dma_devices[i])
+			platform_device_unregister(labnic_dma_devices[i]);
+}
+
+static int labnic_dma_devices_create(void)
+{
+	struct platform_device *pdev;
+	int i, err;
+
+	for (i = 0; i + 1 < dma_devices; i++) {
+		pdev = platform_device_register_simple(LABNIC_NAME "-dma", i,
+						       NULL, 0);
+		if (IS_ERR(pdev))
+			return PTR_ERR(pdev);
+		labnic_dma_devices[i] = pdev;
+		err = labnic_prepare_dma(&pdev->dev);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int __init labnic_check_range(const char *what, unsigned int value,
+				     unsigned int from, unsigned int to)
+{
+	if (value >= from && value <= to)
+		return 0;
+	pr_err("%s: %s must be %u to %u\n", LABNIC_NAME, what, from, to);
+	return -EINVAL;
+}
+
+static int __init labnic_check_parameters(void)
+{
+	int err;
+
+	err = labnic_check_range("wires", wires, 1, LABNIC_MAX_WIRES) ?:
+	      labnic_check_range("queues", queues, 1, LABNIC_MAX_QUEUES) ?:
+	      labnic_check_range("rss_entries", labnic_rss_entries, 0,
+				 LABNIC_MAX_INDIR_SIZE) ?:
+	      labnic_check_range("dma_devices", dma_devices, 1,
+				 LABNIC_MAX_DMA_DEVICES);
+	if (err)
+		return err;
+	labnic_manners = labnic_manners_find(manners);
+	if (labnic_manners)
+		return 0;
+	pr_err("%s: there are no manners '%s'\n", LABNIC_NAME, manners);
+	return -EINVAL;
 }
 
 static int __init labnic_init(void)
@@ -114,21 +209,22 @@ static int __init labnic_init(void)
 	struct platform_device *pdev;
 	int i, err;
 
-	if (!wires || wires > LABNIC_MAX_WIRES) {
-		pr_err("%s: wires must be 1 to %d\n", LABNIC_NAME,
-		       LABNIC_MAX_WIRES);
-		return -EINVAL;
-	}
-	if (!queues || queues > LABNIC_MAX_QUEUES) {
-		pr_err("%s: queues must be 1 to %d\n", LABNIC_NAME,
-		       LABNIC_MAX_QUEUES);
-		return -EINVAL;
-	}
+	err = labnic_check_parameters();
+	if (err)
+		return err;
+	labnic_ethtool_setup(labnic_manners);
+	labnic_queue_setup(labnic_manners);
+
+	labnic_driver.driver.name = labnic_manners->driver;
 
 	labnic_faults_root_create();
 	err = platform_driver_register(&labnic_driver);
 	if (err)
 		goto err_root;
+
+	err = labnic_dma_devices_create();
+	if (err)
+		goto err_devices;
 
 	for (i = 0; i < wires; i++) {
 		pdev = platform_device_register_simple(LABNIC_NAME, i, NULL, 0);

@@ -27,11 +27,10 @@ static int labnic_open(struct net_device *dev)
 	struct labnic_end *end = netdev_priv(dev);
 	int err;
 
-	err = labnic_rx_open(end, 0, dev->real_num_rx_queues);
+	err = labnic_open_queues(end);
 	if (err)
 		return err;
-	labnic_tx_open(end);
-	netif_tx_start_all_queues(dev);
+	labnic_rules_up(end);
 	labnic_update_carrier(end);
 	return 0;
 }
@@ -41,9 +40,7 @@ static int labnic_stop(struct net_device *dev)
 	struct labnic_end *end = netdev_priv(dev);
 
 	labnic_update_carrier(end);
-	netif_tx_disable(dev);
-	labnic_tx_close(end);
-	labnic_rx_close(end, 0, dev->real_num_rx_queues);
+	labnic_close_queues(end);
 	return 0;
 }
 
@@ -62,13 +59,53 @@ static netdev_features_t labnic_features_check(struct sk_buff *skb,
 	return vlan_features_check(skb, features);
 }
 
+static netdev_features_t labnic_fix_features(struct net_device *dev,
+					     netdev_features_t features)
+{
+	struct labnic_end *end = netdev_priv(dev);
+	const struct labnic_manners *manners = end->manners;
+
+	if (manners->ntuple_falls && labnic_ntuple_channels &&
+	    dev->real_num_rx_queues > labnic_ntuple_channels)
+		features &= ~NETIF_F_NTUPLE;
+	/* What the core is about to keep, not what it has kept so far. */
+	if (manners->split_keeps && dev->cfg_pending->hds_config ==
+				    ETHTOOL_TCP_DATA_SPLIT_ENABLED)
+		features |= manners->split_needs;
+	return features;
+}
+
 /* What the features do is looked up where it matters. */
 static int labnic_set_features(struct net_device *dev,
 			       netdev_features_t features)
 {
 	struct labnic_end *end = netdev_priv(dev);
+	netdev_features_t gone = dev->features & ~features;
+	netdev_features_t changed = dev->features ^ features;
+	u32 events = 0;
 
-	return labnic_fault_refuse(end, LABNIC_FAIL_FEATURES) ? -EIO : 0;
+	if (labnic_fault_refuse(end, LABNIC_FAIL_FEATURES))
+		return -EIO;
+	if (changed & NETIF_F_NTUPLE)
+		events |= LABNIC_SET_NTUPLE;
+	if (changed & NETIF_F_GRO_HW)
+		events |= LABNIC_SET_GRO;
+
+	labnic_close_for(end, events);
+	if (gone & NETIF_F_NTUPLE && end->manners->rules.ntuple_off_drops)
+		labnic_rules_destroy(end);
+	labnic_split_update(end, features);
+	return labnic_reopen_after(end);
+}
+
+static int labnic_change_mtu(struct net_device *dev, int mtu)
+{
+	struct labnic_end *end = netdev_priv(dev);
+
+	labnic_close_for(end, LABNIC_SET_MTU);
+	WRITE_ONCE(dev->mtu, mtu);
+	labnic_split_update(end, dev->features);
+	return labnic_reopen_after(end);
 }
 
 static int labnic_get_phys_port_name(struct net_device *dev, char *name,
@@ -85,14 +122,17 @@ static const struct net_device_ops labnic_netdev_ops = {
 	.ndo_stop		= labnic_stop,
 	.ndo_start_xmit		= labnic_xmit,
 	.ndo_features_check	= labnic_features_check,
+	.ndo_fix_features	= labnic_fix_features,
 	.ndo_set_features	= labnic_set_features,
+	.ndo_change_mtu		= labnic_change_mtu,
 	.ndo_set_mac_address	= eth_mac_addr,
 	.ndo_validate_addr	= eth_validate_addr,
 	.ndo_get_stats64	= labnic_get_stats64,
 	.ndo_get_phys_port_name	= labnic_get_phys_port_name,
 };
 
-static void labnic_setup(struct net_device *dev)
+static void labnic_setup(struct net_device *dev,
+			 const struct labnic_manners *manners)
 {
 	netdev_features_t fixed = NETIF_F_HIGHDMA | NETIF_F_RXCSUM;
 	netdev_features_t settable = NETIF_F_SG | NETIF_F_HW_CSUM |
@@ -112,9 +152,11 @@ static void labnic_setup(struct net_device *dev)
 	/* RXCSUM is fixed: checksums are never filled in on the way, so there
 	 * would be nothing for the stack to verify.
 	 */
-	dev->hw_features = settable;
-	dev->features = fixed | settable;
-	dev->max_mtu = ETH_MAX_MTU;
+	settable &= ~manners->features_missing;
+	dev->hw_features = settable & ~manners->features_fixed;
+	dev->features = fixed | (settable & ~manners->features_off);
+	dev->min_mtu = manners->min_mtu;
+	dev->max_mtu = manners->max_mtu;
 	labnic_enable_netmem_tx(dev);
 }
 
@@ -122,14 +164,16 @@ void labnic_end_destroy(struct labnic_end *end)
 {
 	labnic_rules_destroy(end);
 	labnic_rss_destroy(end);
+	labnic_stats_destroy(end);
 	kvfree(end->txq);
 	kvfree(end->rx_stats);
 	kvfree(end->rxq);
 	free_netdev(end->dev);
 }
 
-struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
-				     u16 wire, char side)
+struct net_device *labnic_end_create(struct device *parent,
+				     const struct labnic_manners *manners,
+				     unsigned int queues, u16 wire, char side)
 {
 	struct labnic_end *end;
 	struct net_device *dev;
@@ -143,19 +187,25 @@ struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
 	SET_NETDEV_DEV(dev, parent);
 	dev->dev_port = side - 'a';
 	eth_hw_addr_random(dev);
-	labnic_setup(dev);
+	labnic_setup(dev, manners);
 	netif_carrier_off(dev);
 	netdev_lockdep_set_classes(dev);
 
 	end = netdev_priv(dev);
 	end->dev = dev;
 	end->parent = parent;
+	end->manners = manners;
 	end->wire = wire;
 	end->side = side;
-	end->rx_ring = LABNIC_DEF_RING;
-	end->tx_ring = LABNIC_DEF_RING;
-	end->hds_thresh = LABNIC_DEF_HDS_THRESH;
-	labnic_set_hds_thresh(dev, LABNIC_DEF_HDS_THRESH);
+	end->rx_ring = manners->rx_ring.initial;
+	end->tx_ring = manners->tx_ring.initial;
+	if (manners->channels == LABNIC_APART)
+		end->only_rx = end->only_tx = queues;
+	else
+		end->combined = queues;
+	labnic_set_hds_thresh(dev, manners->hds_thresh);
+	labnic_split_set(end, ETHTOOL_TCP_DATA_SPLIT_UNKNOWN,
+			 manners->hds_thresh);
 
 	end->rxq = kvcalloc(queues, sizeof(*end->rxq), GFP_KERNEL);
 	end->rx_stats = kvcalloc(queues, sizeof(*end->rx_stats), GFP_KERNEL);
@@ -168,8 +218,7 @@ struct net_device *labnic_end_create(struct device *parent, unsigned int queues,
 		end->txq[i].queue = netdev_get_tx_queue(dev, i);
 		init_llist_head(&end->txq[i].done);
 	}
-	labnic_stats_init(end);
-	err = labnic_rss_init(end);
+	err = labnic_stats_init(end) ?: labnic_rss_init(end);
 	if (err)
 		goto err_destroy;
 	return dev;

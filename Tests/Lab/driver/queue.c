@@ -19,7 +19,7 @@ static struct page_pool *labnic_pool_create(struct labnic_rxq *rq,
 		.order		= order,
 		.pool_size	= max(rq->end->rx_ring >> order, 64U),
 		.nid		= NUMA_NO_NODE,
-		.dev		= rq->end->parent,
+		.dev		= labnic_dma_device(rq->end, rq->index),
 		.netdev		= rq->end->dev,
 		.napi		= &rq->napi,
 		.queue_idx	= rq->index,
@@ -30,6 +30,20 @@ static struct page_pool *labnic_pool_create(struct labnic_rxq *rq,
 	if (unreadable && !labnic_fault_value(rq->end, LABNIC_IGNORE_PROVIDER))
 		params.flags |= PP_FLAG_ALLOW_UNREADABLE_NETMEM;
 	return page_pool_create(&params);
+}
+
+/* Whether what is not split has memory of its own. */
+static bool labnic_headers_apart(const struct labnic_rxq *rq,
+				 unsigned int order)
+{
+	switch (rq->end->manners->header_pool) {
+	case LABNIC_HEADERS_APART_LARGE:
+		return rq->unreadable || order;
+	case LABNIC_HEADERS_APART_UNREADABLE:
+		return rq->unreadable;
+	default:
+		return false;
+	}
 }
 
 static enum hrtimer_restart labnic_rx_timer(struct hrtimer *timer)
@@ -90,7 +104,7 @@ labnic_rxq_create(struct labnic_end *end, const struct netdev_queue_config *cfg,
 		goto err_free;
 	}
 	rq->host_pool = rq->pool;
-	if (rq->unreadable) {
+	if (labnic_headers_apart(rq, order)) {
 		rq->host_pool = labnic_pool_create(rq, 0, false);
 		if (IS_ERR(rq->host_pool)) {
 			err = PTR_ERR(rq->host_pool);
@@ -238,10 +252,13 @@ static int labnic_queue_mem_alloc(struct net_device *dev,
 				  struct netdev_queue_config *cfg, void *mem,
 				  int index)
 {
+	struct labnic_end *end = netdev_priv(dev);
 	struct labnic_queue_mem *qmem = mem;
 	struct labnic_rxq *rq;
 
-	rq = labnic_rxq_create(netdev_priv(dev), cfg, index);
+	if (!end->opened && end->manners->queue_down)
+		return end->manners->queue_down;
+	rq = labnic_rxq_create(end, cfg, index);
 	if (IS_ERR(rq))
 		return PTR_ERR(rq);
 	qmem->rq = rq;
@@ -262,25 +279,35 @@ static int labnic_queue_start(struct net_device *dev,
 {
 	struct labnic_queue_mem *qmem = mem;
 	struct labnic_rxq *rq = qmem->rq;
+	bool was_on;
 
 	if (!rq->proven && rq->unreadable &&
 	    labnic_fault_take(rq->end, LABNIC_FAIL_QUEUE_START))
 		return -EIO;
+	was_on = labnic_blink_off(rq->end, LABNIC_RESTART_QUEUE);
+	labnic_stats_restart(rq->end, index);
 	labnic_rxq_start(rq);
+	labnic_blink_on(rq->end, was_on);
 	return 0;
 }
 
 static int labnic_queue_stop(struct net_device *dev, void *mem, int index)
 {
+	struct labnic_end *end = netdev_priv(dev);
 	struct labnic_queue_mem *qmem = mem;
+	bool was_on;
 
-	qmem->rq = labnic_rxq_stop(netdev_priv(dev), index);
+	if (!index && end->manners->queue_zero)
+		return end->manners->queue_zero;
+	was_on = labnic_blink_off(end, LABNIC_RESTART_QUEUE);
+	qmem->rq = labnic_rxq_stop(end, index);
+	labnic_blink_on(end, was_on);
 	return 0;
 }
 
 static struct device *labnic_queue_dma_dev(struct net_device *dev, int index)
 {
-	return ((struct labnic_end *)netdev_priv(dev))->parent;
+	return labnic_dma_device(netdev_priv(dev), index);
 }
 
 static void labnic_default_qcfg(struct net_device *dev,
@@ -293,18 +320,18 @@ static int labnic_validate_qcfg(struct net_device *dev,
 				struct netdev_queue_config *cfg,
 				struct netlink_ext_ack *extack)
 {
-	if (!is_power_of_2(cfg->rx_page_size) ||
-	    cfg->rx_page_size < PAGE_SIZE ||
-	    cfg->rx_page_size > LABNIC_MAX_PAGE_SIZE) {
-		NL_SET_ERR_MSG_FMT(extack,
-				   "rx-page-size must be a power of 2 from %lu to %u",
-				   PAGE_SIZE, LABNIC_MAX_PAGE_SIZE);
-		return -ERANGE;
-	}
+	const struct labnic_manners *manners =
+		((struct labnic_end *)netdev_priv(dev))->manners;
+
+	if (!is_power_of_2(cfg->rx_page_size))
+		return labnic_refuse(extack, &manners->page_size_odd);
+	if (cfg->rx_page_size < PAGE_SIZE ||
+	    cfg->rx_page_size > manners->page_size_max)
+		return labnic_refuse(extack, &manners->page_size_range);
 	return 0;
 }
 
-const struct netdev_queue_mgmt_ops labnic_queue_ops = {
+struct netdev_queue_mgmt_ops labnic_queue_ops = {
 	.ndo_queue_mem_size	= sizeof(struct labnic_queue_mem),
 	.ndo_queue_mem_alloc	= labnic_queue_mem_alloc,
 	.ndo_queue_mem_free	= labnic_queue_mem_free,
@@ -315,3 +342,12 @@ const struct netdev_queue_mgmt_ops labnic_queue_ops = {
 	.ndo_validate_qcfg	= labnic_validate_qcfg,
 	.supported_params	= QCFG_RX_PAGE_SIZE,
 };
+
+void labnic_queue_setup(const struct labnic_manners *manners)
+{
+	if (manners->page_size_max)
+		return;
+	labnic_queue_ops.ndo_default_qcfg = NULL;
+	labnic_queue_ops.ndo_validate_qcfg = NULL;
+	labnic_queue_ops.supported_params = 0;
+}

@@ -13,26 +13,41 @@
 /* Never changed once published: a new setting is a new object. */
 struct labnic_rss {
 	struct rcu_head	rcu;
-	u32		indir[LABNIC_INDIR_SIZE];
-	u8		key[LABNIC_KEY_SIZE];
+	u8		key[LABNIC_MAX_KEY_SIZE];
+	u8		input_xfrm;
+	u8		hfunc;
 	/* What each value of each half byte of the input adds to the hash. */
 	u32		half[LABNIC_HASH_INPUT * 2][16];
+	u32		size;
+	u32		indir[] __counted_by(size);
 };
 
-static struct labnic_rss *labnic_rss_new(const u32 *indir, const u8 *key)
+static u32 labnic_indir_size(const struct labnic_end *end, unsigned int queues)
 {
-	unsigned int pos, value, bit;
+	return labnic_rss_entries ?: end->manners->indir_size(queues);
+}
+
+/* Entry i is entry i % @old_size of @indir. */
+static struct labnic_rss *labnic_rss_new(const u32 *indir, u32 old_size,
+					 u32 size, const u8 *key, u8 hfunc,
+					 u8 input_xfrm)
+{
+	unsigned int pos, value, bit, i;
 	struct labnic_rss *rss;
 	u32 window;
 
-	rss = kzalloc(sizeof(*rss), GFP_KERNEL);
+	rss = kzalloc(struct_size(rss, indir, size), GFP_KERNEL);
 	if (!rss)
 		return NULL;
-	memcpy(rss->indir, indir, sizeof(rss->indir));
+	rss->size = size;
+	for (i = 0; i < size; i++)
+		rss->indir[i] = indir[i % old_size];
 	memcpy(rss->key, key, sizeof(rss->key));
+	rss->input_xfrm = input_xfrm;
+	rss->hfunc = hfunc;
 
 	for (pos = 0; pos < LABNIC_HASH_INPUT * 8; pos++) {
-		const u8 *at = key + pos / 8;
+		const u8 *at = rss->key + pos / 8;
 
 		/* The 32 bits of the key that start at bit pos. */
 		window = get_unaligned_be32(at) << (pos % 8);
@@ -46,16 +61,39 @@ static struct labnic_rss *labnic_rss_new(const u32 *indir, const u8 *key)
 	return rss;
 }
 
-static u32 labnic_toeplitz(const struct labnic_rss *rss, unsigned int pos,
-			   const void *data, unsigned int len)
+/* Of @len bytes, a multiple of 4, that are byte @pos and on of the input. */
+static u32 labnic_hash(const struct labnic_rss *rss, unsigned int pos,
+		       const void *data, unsigned int len)
 {
 	const u8 *byte = data;
 	u32 hash = 0;
 
+	if (unlikely(rss->hfunc == ETH_RSS_HASH_XOR)) {
+		for (; len; byte += 4, len -= 4)
+			hash ^= get_unaligned_be32(byte);
+		return hash;
+	}
 	for (pos *= 2; len--; byte++, pos += 2)
 		hash ^= rss->half[pos][*byte >> 4] ^
 			rss->half[pos + 1][*byte & 15];
 	return hash;
+}
+
+/* RXH_XFRM_SYM_OR_XOR: both directions of a flow get the same input. */
+static void labnic_make_symmetric(struct labnic_flow *flow)
+{
+	unsigned int i;
+	__be32 both;
+	__be16 port;
+
+	for (i = 0; i < ARRAY_SIZE(flow->src); i++) {
+		both = flow->src[i] | flow->dst[i];
+		flow->dst[i] ^= flow->src[i];
+		flow->src[i] = both;
+	}
+	port = flow->sport | flow->dport;
+	flow->dport ^= flow->sport;
+	flow->sport = port;
 }
 
 /* Hashes the packet, notes the hash, and returns the queue it leads to. */
@@ -64,25 +102,31 @@ u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
 {
 	struct labnic_cb *cb = LABNIC_CB(skb);
 	const struct labnic_rss *rss;
+	struct labnic_flow symmetric;
 	unsigned int address;
 
 	rss = rcu_dereference_bh(end->rss[context]);
 	if (unlikely(!rss))
 		rss = rcu_dereference_bh(end->rss[0]);
+	if (unlikely(rss->input_xfrm & RXH_XFRM_SYM_OR_XOR)) {
+		symmetric = *flow;
+		labnic_make_symmetric(&symmetric);
+		flow = &symmetric;
+	}
 
 	cb->hash = 0;
 	cb->hash_type = PKT_HASH_TYPE_NONE;
 	if (flow->l3_proto) {
 		address = cb->ipv6 ? 16 : 4;
-		cb->hash = labnic_toeplitz(rss, 0, flow->src, address) ^
-			   labnic_toeplitz(rss, address, flow->dst, address);
+		cb->hash = labnic_hash(rss, 0, flow->src, address) ^
+			   labnic_hash(rss, address, flow->dst, address);
 		cb->hash_type = PKT_HASH_TYPE_L3;
 	}
 	if (cb->l4_off) {
-		cb->hash ^= labnic_toeplitz(rss, address * 2, &flow->sport, 4);
+		cb->hash ^= labnic_hash(rss, address * 2, &flow->sport, 4);
 		cb->hash_type = PKT_HASH_TYPE_L4;
 	}
-	return rss->indir[cb->hash % LABNIC_INDIR_SIZE];
+	return rss->indir[cb->hash % rss->size];
 }
 
 static struct labnic_rss *labnic_rss_get(struct labnic_end *end, u32 context)
@@ -100,38 +144,110 @@ static void labnic_rss_publish(struct labnic_end *end, u32 context,
 		kfree_rcu(old, rcu);
 }
 
-/* Absent parts stay as they are; a context starts from the main table. */
-static int labnic_rss_set(struct labnic_end *end, u32 context, const u32 *indir,
-			  const u8 *key)
+static void labnic_rss_fill(struct labnic_rss *rss, unsigned int queues)
 {
+	u32 i;
+
+	for (i = 0; i < rss->size; i++)
+		rss->indir[i] = ethtool_rxfh_indir_default(i, queues);
+}
+
+/* Absent parts stay as they are; a context starts from the main table, or with
+ * one of its own, as the manners have it.
+ */
+static int labnic_rss_set(struct labnic_end *end, u32 context, const u32 *indir,
+			  const u8 *new_key, u8 hfunc, u8 input_xfrm)
+{
+	bool fresh = !labnic_rss_get(end, context);
+	u8 key[LABNIC_MAX_KEY_SIZE] = {};
 	struct labnic_rss *old, *rss;
 
-	old = labnic_rss_get(end, context) ?: labnic_rss_get(end, 0);
-	rss = labnic_rss_new(indir ?: old->indir, key ?: old->key);
+	old = labnic_rss_get(end, fresh ? 0 : context);
+	memcpy(key, new_key ?: old->key, end->manners->key_size);
+	rss = labnic_rss_new(indir ?: old->indir, old->size, old->size, key,
+			     hfunc ?: old->hfunc,
+			     input_xfrm == RXH_XFRM_NO_CHANGE ?
+			     old->input_xfrm : input_xfrm);
+	if (!rss)
+		return -ENOMEM;
+	if (fresh && !indir && end->manners->context_spread)
+		labnic_rss_fill(rss, end->dev->real_num_rx_queues);
+	labnic_rss_publish(end, context, rss);
+	return 0;
+}
+
+static int labnic_rss_spread(struct labnic_end *end, unsigned int queues)
+{
+	struct labnic_rss *rss, *old = labnic_rss_get(end, 0);
+
+	rss = labnic_rss_new(old->indir, old->size,
+			     labnic_indir_size(end, queues), old->key,
+			     old->hfunc, old->input_xfrm);
+	if (!rss)
+		return -ENOMEM;
+	labnic_rss_fill(rss, queues);
+	labnic_rss_publish(end, 0, rss);
+	return 0;
+}
+
+/* A larger table repeats what it was; a smaller one was found to repeat. */
+static int labnic_rss_resize(struct labnic_end *end, u32 context, u32 size)
+{
+	struct labnic_rss *rss, *old = labnic_rss_get(end, context);
+
+	if (!old || old->size == size)
+		return 0;
+	rss = labnic_rss_new(old->indir, old->size, size, old->key,
+			     old->hfunc, old->input_xfrm);
 	if (!rss)
 		return -ENOMEM;
 	labnic_rss_publish(end, context, rss);
 	return 0;
 }
 
-int labnic_rss_spread(struct labnic_end *end, unsigned int queues)
+/* Whether so many queues to receive can be had with the tables there are. */
+int labnic_rss_check_channels(struct labnic_end *end, unsigned int queues)
 {
-	u32 indir[LABNIC_INDIR_SIZE];
-	unsigned int i;
+	struct labnic_rss *rss = labnic_rss_get(end, 0);
+	u32 size = labnic_indir_size(end, queues);
 
-	for (i = 0; i < LABNIC_INDIR_SIZE; i++)
-		indir[i] = ethtool_rxfh_indir_default(i, queues);
-	return labnic_rss_set(end, 0, indir, NULL);
+	if (size == rss->size)
+		return 0;
+	if (!ethtool_rxfh_indir_can_resize(end->dev, rss->indir, rss->size,
+					   size))
+		return -EINVAL;
+	return ethtool_rxfh_ctxs_can_resize(end->dev, size);
+}
+
+/* A table that nobody has set is spread anew; others get the size they are to
+ * have.
+ */
+int labnic_rss_follow_channels(struct labnic_end *end, unsigned int queues)
+{
+	u32 old = labnic_rss_get(end, 0)->size;
+	u32 i, size = labnic_indir_size(end, queues);
+	int err = 0;
+
+	for (i = 1; i < LABNIC_MAX_CONTEXTS && !err; i++)
+		err = labnic_rss_resize(end, i, size);
+	if (!err)
+		err = netif_is_rxfh_configured(end->dev) ?
+		      labnic_rss_resize(end, 0, size) :
+		      labnic_rss_spread(end, queues);
+	if (!err && size != old)
+		ethtool_rxfh_ctxs_resize(end->dev, size);
+	return err;
 }
 
 int labnic_rss_init(struct labnic_end *end)
 {
-	u32 indir[LABNIC_INDIR_SIZE] = {};
-	u8 key[LABNIC_KEY_SIZE];
+	u8 key[LABNIC_MAX_KEY_SIZE] = {};
 	struct labnic_rss *rss;
+	u32 none = 0;
 
 	netdev_rss_key_fill(key, sizeof(key));
-	rss = labnic_rss_new(indir, key);
+	rss = labnic_rss_new(&none, 1, 1, key, ETH_RSS_HASH_TOP,
+			     end->manners->input_xfrm);
 	if (!rss)
 		return -ENOMEM;
 	labnic_rss_publish(end, 0, rss);
@@ -142,7 +258,7 @@ void labnic_rss_destroy(struct labnic_end *end)
 {
 	u32 i;
 
-	for (i = 0; i < LABNIC_CONTEXTS; i++)
+	for (i = 0; i < LABNIC_MAX_CONTEXTS; i++)
 		labnic_rss_publish(end, i, NULL);
 }
 
@@ -159,22 +275,28 @@ static int labnic_rss_check(struct labnic_end *end,
 			    const struct ethtool_rxfh_param *rxfh,
 			    struct netlink_ext_ack *extack)
 {
+	const struct labnic_manners *manners = end->manners;
+	int err = 0;
+
 	if (rxfh->hfunc != ETH_RSS_HASH_NO_CHANGE &&
-	    rxfh->hfunc != ETH_RSS_HASH_TOP) {
-		NL_SET_ERR_MSG(extack, "only the Toeplitz hash is supported");
-		return -EOPNOTSUPP;
-	}
-	return labnic_rss_refuse(end, extack);
+	    rxfh->hfunc != ETH_RSS_HASH_TOP &&
+	    !(manners->xor_hash && rxfh->hfunc == ETH_RSS_HASH_XOR))
+		err = labnic_refuse(extack, rxfh->rss_context ?
+				    &manners->wrong_hash_context :
+				    &manners->wrong_hash);
+	if (!err && rxfh->rss_context && !netif_running(end->dev))
+		err = labnic_refuse(extack, &manners->context_down);
+	return err ?: labnic_rss_refuse(end, extack);
 }
 
 u32 labnic_get_rxfh_key_size(struct net_device *dev)
 {
-	return LABNIC_KEY_SIZE;
+	return ((struct labnic_end *)netdev_priv(dev))->manners->key_size;
 }
 
 u32 labnic_get_rxfh_indir_size(struct net_device *dev)
 {
-	return LABNIC_INDIR_SIZE;
+	return labnic_rss_get(netdev_priv(dev), 0)->size;
 }
 
 int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
@@ -182,11 +304,12 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 	struct labnic_end *end = netdev_priv(dev);
 	struct labnic_rss *rss = labnic_rss_get(end, 0);
 
-	rxfh->hfunc = ETH_RSS_HASH_TOP;
+	rxfh->hfunc = rss->hfunc;
+	rxfh->input_xfrm = rss->input_xfrm;
 	if (rxfh->indir)
-		memcpy(rxfh->indir, rss->indir, sizeof(rss->indir));
+		memcpy(rxfh->indir, rss->indir, array_size(rss->size, sizeof(u32)));
 	if (rxfh->key)
-		memcpy(rxfh->key, rss->key, sizeof(rss->key));
+		memcpy(rxfh->key, rss->key, end->manners->key_size);
 	return 0;
 }
 
@@ -201,14 +324,24 @@ static int labnic_rss_change(struct labnic_end *end, u32 context,
 		return err;
 	/* Setting nothing makes a new context, and leaves others alone. */
 	if (labnic_fault_take(end, LABNIC_IGNORE_RSS_SET))
-		return labnic_rss_set(end, context, NULL, NULL);
-	return labnic_rss_set(end, context, rxfh->indir, rxfh->key);
+		return labnic_rss_set(end, context, NULL, NULL,
+				      ETH_RSS_HASH_NO_CHANGE,
+				      RXH_XFRM_NO_CHANGE);
+	return labnic_rss_set(end, context, rxfh->indir, rxfh->key,
+			      rxfh->hfunc, rxfh->input_xfrm);
 }
 
 int labnic_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
 		    struct netlink_ext_ack *extack)
 {
-	return labnic_rss_change(netdev_priv(dev), 0, rxfh, extack);
+	struct labnic_end *end = netdev_priv(dev);
+	int err;
+
+	err = labnic_rss_change(end, 0, rxfh, extack);
+	if (err)
+		return err;
+	labnic_close_for(end, LABNIC_SET_RSS);
+	return labnic_reopen_after(end);
 }
 
 int labnic_get_rxfh_fields(struct net_device *dev,
@@ -254,9 +387,11 @@ int labnic_create_rxfh_context(struct net_device *dev,
 
 	/* The core shows what stands in ctx. */
 	rss = labnic_rss_get(end, rxfh->rss_context);
-	ctx->hfunc = ETH_RSS_HASH_TOP;
-	memcpy(ethtool_rxfh_context_indir(ctx), rss->indir, sizeof(rss->indir));
-	memcpy(ethtool_rxfh_context_key(ctx), rss->key, sizeof(rss->key));
+	ctx->hfunc = rss->hfunc;
+	ctx->input_xfrm = rss->input_xfrm;
+	memcpy(ethtool_rxfh_context_indir(ctx), rss->indir,
+	       array_size(rss->size, sizeof(u32)));
+	memcpy(ethtool_rxfh_context_key(ctx), rss->key, end->manners->key_size);
 	return 0;
 }
 

@@ -41,6 +41,8 @@ static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 		how->pool = rq->pool;
 		return;
 	}
+	/* Without memory of its own it has none at all. */
+	how->lost = payload && rq->unreadable && rq->host_pool == rq->pool;
 	how->pool = rq->host_pool;
 	if (header + payload <= LABNIC_COPY_BREAK)
 		how->linear = payload;
@@ -155,6 +157,10 @@ static void labnic_deliver(struct labnic_rxq *rq, struct labnic_source *src,
 	labnic_plan(rq, cb, csum, header_len, payload, &how);
 	if (unlikely(READ_ONCE(rq->end->faults.armed)) && cb->hdr_len &&
 	    payload && !labnic_plan_faults(rq, &how)) {
+		labnic_rx_count_drop(rq, false, segments);
+		return;
+	}
+	if (unlikely(how.lost && !how.plain)) {
 		labnic_rx_count_drop(rq, false, segments);
 		return;
 	}

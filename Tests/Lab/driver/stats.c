@@ -4,16 +4,6 @@
 
 #include "labnic.h"
 
-struct labnic_rx_sample {
-	u64 value[LABNIC_RX_COUNTERS];
-	u64 missed;
-};
-
-struct labnic_tx_sample {
-	u64 value[LABNIC_TX_COUNTERS];
-	u64 wake;
-};
-
 /* ethtool -S shows what the other interfaces have no name for. */
 static const char labnic_strings[][ETH_GSTRING_LEN] = {
 	"rx_split",
@@ -58,53 +48,174 @@ static void labnic_tx_add(struct labnic_end *end, unsigned int index,
 	sum->wake += atomic_long_read(&stats->wake);
 }
 
-static void labnic_rx_fill(struct netdev_queue_stats_rx *rx,
-			   const struct labnic_rx_sample *s)
+static void labnic_rx_subtract(struct labnic_rx_sample *from,
+			       const struct labnic_rx_sample *what)
 {
-	rx->packets = s->value[LABNIC_RX_PACKETS];
-	rx->bytes = s->value[LABNIC_RX_BYTES];
-	rx->alloc_fail = s->value[LABNIC_RX_ALLOC_FAIL];
-	rx->hw_drops = s->value[LABNIC_RX_DROPS] + s->missed;
-	rx->csum_unnecessary = s->value[LABNIC_RX_CSUM_UNNECESSARY];
-	rx->csum_none = s->value[LABNIC_RX_CSUM_NONE];
-	rx->csum_bad = s->value[LABNIC_RX_CSUM_BAD];
-	rx->hw_gro_packets = s->value[LABNIC_RX_GRO_PACKETS];
-	rx->hw_gro_bytes = s->value[LABNIC_RX_GRO_BYTES];
-	rx->hw_gro_wire_packets = s->value[LABNIC_RX_GRO_WIRE_PACKETS];
-	rx->hw_gro_wire_bytes = s->value[LABNIC_RX_GRO_WIRE_BYTES];
+	unsigned int i;
+
+	for (i = 0; i < LABNIC_RX_COUNTERS; i++)
+		from->value[i] -= what->value[i];
+	from->missed -= what->missed;
 }
 
-static void labnic_tx_fill(struct netdev_queue_stats_tx *tx,
+static void labnic_tx_subtract(struct labnic_tx_sample *from,
+			       const struct labnic_tx_sample *what)
+{
+	unsigned int i;
+
+	for (i = 0; i < LABNIC_TX_COUNTERS; i++)
+		from->value[i] -= what->value[i];
+	from->wake -= what->wake;
+}
+
+static void labnic_rx_sum(struct labnic_rx_sample *sum,
+			  const struct labnic_rx_sample *what)
+{
+	unsigned int i;
+
+	for (i = 0; i < LABNIC_RX_COUNTERS; i++)
+		sum->value[i] += what->value[i];
+	sum->missed += what->missed;
+}
+
+static void labnic_tx_sum(struct labnic_tx_sample *sum,
+			  const struct labnic_tx_sample *what)
+{
+	unsigned int i;
+
+	for (i = 0; i < LABNIC_TX_COUNTERS; i++)
+		sum->value[i] += what->value[i];
+	sum->wake += what->wake;
+}
+
+/* What a queue has counted since its counters were last put to 0. */
+static struct labnic_rx_sample labnic_rx_read(struct labnic_end *end,
+					      unsigned int index)
+{
+	struct labnic_rx_sample sample = {};
+
+	labnic_rx_add(end, index, &sample);
+	labnic_rx_subtract(&sample, &end->rx_zero[index]);
+	return sample;
+}
+
+static struct labnic_tx_sample labnic_tx_read(struct labnic_end *end,
+					      unsigned int index)
+{
+	struct labnic_tx_sample sample = {};
+
+	labnic_tx_add(end, index, &sample);
+	labnic_tx_subtract(&sample, &end->tx_zero[index]);
+	return sample;
+}
+
+/* Statistics that the manners do not have stay absent. */
+static void labnic_rx_fill(const struct labnic_end *end,
+			   struct netdev_queue_stats_rx *rx,
+			   const struct labnic_rx_sample *s)
+{
+	u64 *const field[LABNIC_RX_COUNTERS] = {
+		[LABNIC_RX_PACKETS]		= &rx->packets,
+		[LABNIC_RX_BYTES]		= &rx->bytes,
+		[LABNIC_RX_ALLOC_FAIL]		= &rx->alloc_fail,
+		[LABNIC_RX_DROPS]		= &rx->hw_drops,
+		[LABNIC_RX_CSUM_UNNECESSARY]	= &rx->csum_unnecessary,
+		[LABNIC_RX_CSUM_NONE]		= &rx->csum_none,
+		[LABNIC_RX_CSUM_BAD]		= &rx->csum_bad,
+		[LABNIC_RX_GRO_PACKETS]		= &rx->hw_gro_packets,
+		[LABNIC_RX_GRO_BYTES]		= &rx->hw_gro_bytes,
+		[LABNIC_RX_GRO_WIRE_PACKETS]	= &rx->hw_gro_wire_packets,
+		[LABNIC_RX_GRO_WIRE_BYTES]	= &rx->hw_gro_wire_bytes,
+	};
+	unsigned int i;
+
+	for (i = 0; i < LABNIC_RX_COUNTERS; i++)
+		if (field[i] && end->manners->rx_stats & BIT(i))
+			*field[i] = s->value[i];
+	if (end->manners->rx_stats & BIT(LABNIC_RX_DROPS))
+		rx->hw_drops += s->missed;
+}
+
+static void labnic_tx_fill(const struct labnic_end *end,
+			   struct netdev_queue_stats_tx *tx,
 			   const struct labnic_tx_sample *s)
 {
-	tx->packets = s->value[LABNIC_TX_PACKETS];
-	tx->bytes = s->value[LABNIC_TX_BYTES];
-	tx->needs_csum = s->value[LABNIC_TX_NEEDS_CSUM];
-	tx->csum_none = s->value[LABNIC_TX_CSUM_NONE];
-	tx->hw_gso_packets = s->value[LABNIC_TX_GSO_PACKETS];
-	tx->hw_gso_bytes = s->value[LABNIC_TX_GSO_BYTES];
-	tx->hw_gso_wire_packets = s->value[LABNIC_TX_GSO_WIRE_PACKETS];
-	tx->hw_gso_wire_bytes = s->value[LABNIC_TX_GSO_WIRE_BYTES];
-	tx->stop = s->value[LABNIC_TX_STOP];
-	tx->wake = s->wake;
+	u64 *const field[LABNIC_TX_COUNTERS] = {
+		[LABNIC_TX_PACKETS]		= &tx->packets,
+		[LABNIC_TX_BYTES]		= &tx->bytes,
+		[LABNIC_TX_NEEDS_CSUM]		= &tx->needs_csum,
+		[LABNIC_TX_CSUM_NONE]		= &tx->csum_none,
+		[LABNIC_TX_GSO_PACKETS]		= &tx->hw_gso_packets,
+		[LABNIC_TX_GSO_BYTES]		= &tx->hw_gso_bytes,
+		[LABNIC_TX_GSO_WIRE_PACKETS]	= &tx->hw_gso_wire_packets,
+		[LABNIC_TX_GSO_WIRE_BYTES]	= &tx->hw_gso_wire_bytes,
+		[LABNIC_TX_STOP]		= &tx->stop,
+	};
+	unsigned int i;
+
+	for (i = 0; i < LABNIC_TX_COUNTERS; i++)
+		if (end->manners->tx_stats & BIT(i))
+			*field[i] = s->value[i];
+	if (end->manners->tx_stats & BIT(LABNIC_TX_STOP))
+		tx->wake = s->wake;
 }
 
 static void labnic_get_queue_stats_rx(struct net_device *dev, int index,
 				      struct netdev_queue_stats_rx *stats)
 {
-	struct labnic_rx_sample sample = {};
+	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_rx_sample sample = labnic_rx_read(end, index);
 
-	labnic_rx_add(netdev_priv(dev), index, &sample);
-	labnic_rx_fill(stats, &sample);
+	labnic_rx_fill(end, stats, &sample);
 }
 
 static void labnic_get_queue_stats_tx(struct net_device *dev, int index,
 				      struct netdev_queue_stats_tx *stats)
 {
-	struct labnic_tx_sample sample = {};
+	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_tx_sample sample = labnic_tx_read(end, index);
 
-	labnic_tx_add(netdev_priv(dev), index, &sample);
-	labnic_tx_fill(stats, &sample);
+	labnic_tx_fill(end, stats, &sample);
+}
+
+/* Puts the counters of one queue to 0, or leaves them. */
+static void labnic_rx_reset(struct labnic_end *end, unsigned int index,
+			    enum labnic_stats_fate fate)
+{
+	struct labnic_rx_sample sample = labnic_rx_read(end, index);
+
+	if (fate == LABNIC_STATS_STAY)
+		return;
+	if (fate == LABNIC_STATS_TO_BASE)
+		labnic_rx_sum(&end->rx_base, &sample);
+	labnic_rx_sum(&end->rx_zero[index], &sample);
+}
+
+static void labnic_tx_reset(struct labnic_end *end, unsigned int index,
+			    enum labnic_stats_fate fate)
+{
+	struct labnic_tx_sample sample = labnic_tx_read(end, index);
+
+	if (fate == LABNIC_STATS_STAY)
+		return;
+	if (fate == LABNIC_STATS_TO_BASE)
+		labnic_tx_sum(&end->tx_base, &sample);
+	labnic_tx_sum(&end->tx_zero[index], &sample);
+}
+
+void labnic_stats_restart(struct labnic_end *end, unsigned int index)
+{
+	labnic_rx_reset(end, index, end->manners->stats_restart);
+}
+
+void labnic_stats_reopen(struct labnic_end *end)
+{
+	unsigned int i;
+
+	for (i = 0; i < end->dev->num_rx_queues; i++)
+		labnic_rx_reset(end, i, end->manners->stats_reopen);
+	for (i = 0; i < end->dev->num_tx_queues; i++)
+		labnic_tx_reset(end, i, end->manners->stats_reopen);
 }
 
 /* Queues that are out of use at present, and drops that are no queue's. */
@@ -113,17 +224,21 @@ static void labnic_get_base_stats(struct net_device *dev,
 				  struct netdev_queue_stats_tx *tx)
 {
 	struct labnic_end *end = netdev_priv(dev);
-	struct labnic_rx_sample rx_sum = {};
-	struct labnic_tx_sample tx_sum = {};
+	struct labnic_rx_sample rx_sum = end->rx_base, rx_one;
+	struct labnic_tx_sample tx_sum = end->tx_base, tx_one;
 	unsigned int i;
 
-	for (i = dev->real_num_rx_queues; i < dev->num_rx_queues; i++)
-		labnic_rx_add(end, i, &rx_sum);
-	for (i = dev->real_num_tx_queues; i < dev->num_tx_queues; i++)
-		labnic_tx_add(end, i, &tx_sum);
+	for (i = dev->real_num_rx_queues; i < dev->num_rx_queues; i++) {
+		rx_one = labnic_rx_read(end, i);
+		labnic_rx_sum(&rx_sum, &rx_one);
+	}
+	for (i = dev->real_num_tx_queues; i < dev->num_tx_queues; i++) {
+		tx_one = labnic_tx_read(end, i);
+		labnic_tx_sum(&tx_sum, &tx_one);
+	}
 	rx_sum.missed += atomic_long_read(&end->rule_drops);
-	labnic_rx_fill(rx, &rx_sum);
-	labnic_tx_fill(tx, &tx_sum);
+	labnic_rx_fill(end, rx, &rx_sum);
+	labnic_tx_fill(end, tx, &tx_sum);
 }
 
 const struct netdev_stat_ops labnic_stat_ops = {
@@ -185,12 +300,22 @@ void labnic_get_ethtool_stats(struct net_device *dev,
 	*data++ = atomic_long_read(&end->rule_drops);
 }
 
-void labnic_stats_init(struct labnic_end *end)
+int labnic_stats_init(struct labnic_end *end)
 {
-	unsigned int i;
+	unsigned int i, rx = end->dev->num_rx_queues;
+	unsigned int tx = end->dev->num_tx_queues;
 
-	for (i = 0; i < end->dev->num_rx_queues; i++)
+	for (i = 0; i < rx; i++)
 		u64_stats_init(&end->rx_stats[i].syncp);
-	for (i = 0; i < end->dev->num_tx_queues; i++)
+	for (i = 0; i < tx; i++)
 		u64_stats_init(&end->txq[i].stats.syncp);
+	end->rx_zero = kvcalloc(rx, sizeof(*end->rx_zero), GFP_KERNEL);
+	end->tx_zero = kvcalloc(tx, sizeof(*end->tx_zero), GFP_KERNEL);
+	return end->rx_zero && end->tx_zero ? 0 : -ENOMEM;
+}
+
+void labnic_stats_destroy(struct labnic_end *end)
+{
+	kvfree(end->rx_zero);
+	kvfree(end->tx_zero);
 }

@@ -26,7 +26,7 @@ add_file() {
 # Writes what the guest's init reads: plain assignments, quoted by bash for bash.
 write_settings() {
     local name
-    for name in mode nic far wires queues mtu limit unload rows columns terminal; do
+    for name in mode nic far manners wires queues mtu limit unload rows columns terminal; do
         printf 'lab_%s=%q\n' "$name" "${!name}"
     done
     printf 'lab_environment=('

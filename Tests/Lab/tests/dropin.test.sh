@@ -250,6 +250,8 @@ test_dropin_finds_a_bit_that_the_nic_flips() {
 }
 
 test_dropin_payload_outside_device_memory() {
+    needs unsplit
+    needs_knobs partial_split_nth
     link_dropin
     local row
     for row in unsplit_nth:'as on any socket' partial_split_nth:'in a packet'"'"'s head'; do
@@ -294,11 +296,13 @@ test_dropin_flow_rule_names_the_peer_and_its_port() {
 
 test_dropin_transmits() {
     link_dropin
-    local far
+    local far piece=1
+    # Of one byte each there are twelve.
+    nic_has many-pieces || piece=2
     for far in "$far4" "$far6"; do
         transmit_ok "$far" -f eth1
         transmit_ok "$far" -f eth1 -z 3
-        transmit_ok "$far" -f eth1 -t 0 -q 1 -n -z 1
+        transmit_ok "$far" -f eth1 -t 0 -q 1 -n -z "$piece"
     done
     # The address and the port that it comes from.
     next_port
@@ -313,6 +317,7 @@ test_dropin_transmits() {
 
 # In pieces of three bytes a send names up to 1024.
 test_dropin_transmits_in_pieces() {
+    needs many-pieces
     link_dropin
     base64 /dev/urandom 2>/dev/null | head -c 200000 >sent || true
     next_port

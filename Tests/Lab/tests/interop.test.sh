@@ -107,7 +107,7 @@ test_interop_connect_to_socat() { all_sizes connect socat far; }
 test_interop_connect_to_nc() { all_sizes connect nc far; }
 
 test_interop_connect_to_ncdevmem() {
-    allow_rules in_peer
+    allow_ncdevmem in_peer
     local before
     before=$(far_settings)
     all_sizes connect ncdevmem far
@@ -118,11 +118,14 @@ test_interop_socat_to_serve() { all_sizes socat serve near; }
 
 test_interop_nc_to_serve() { all_sizes nc serve near; }
 
-test_interop_ncdevmem_to_serve() { all_sizes ncdevmem serve near; }
+test_interop_ncdevmem_to_serve() {
+    allow_ncdevmem in_peer
+    all_sizes ncdevmem serve near
+}
 
 # The peer by itself works here as on a real NIC, with the command line of the kernel's devmem.py.
 test_interop_ncdevmem_by_itself() {
-    allow_rules
+    allow_ncdevmem
     with_peers
     local address
     for address in "$near4" "$near6"; do

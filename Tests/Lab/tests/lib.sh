@@ -41,15 +41,16 @@ nic_has() {
     case $lab_nic in
     # unsplit: takes packets of a bound queue that are not split, others drop them. lasting-rules: they
     # outlive ntuple. lasting-napi: queues keep their NAPI instances when they are restarted.
+    # many-pieces: packets of more than nine pieces of device memory leave.
     gve)
         lacking=(contexts page-size queue-0 combined threshold unsplit header-pool drop-counters lasting-rules
-            lasting-napi)
+            lasting-napi many-pieces)
         ;;
     mlx5) lacking=(threshold unsplit header-pool drop-counters) ;;
     esac
     case $1 in
     contexts | page-size | queue-0 | combined | threshold | unsplit | header-pool | drop-counters) ;;
-    lasting-rules | lasting-napi) ;;
+    lasting-rules | lasting-napi | many-pieces) ;;
     *) fail "nobody knows of the feature $1" ;;
     esac
     [[ " ${lacking[*]} " != *" $1 "* ]]
@@ -87,6 +88,28 @@ forbid_rules() {
     # Of one word, or none.
     for place in "${rules_allowed[@]}"; do $place ethtool -K eth1 ntuple off; done
     rules_allowed=()
+}
+
+# allow_ncdevmem [in_peer]: sets by hand what the kernel's ncdevmem leaves to its user: flow rules, and with mlx5
+# hardware GRO, without which that driver splits no headers. The end of the test takes it back.
+allow_ncdevmem() {
+    local nic=$lab_nic
+    (($# == 0)) || nic=$lab_far
+    allow_rules "$@"
+    [[ $nic == mlx5 ]] || return 0
+    "$@" ethtool -K eth1 rx-gro-hw on
+    split_allowed+=("$*")
+}
+split_allowed=()
+
+# forbid_split: takes that back; the driver keeps hardware GRO on while a user has split turned on.
+forbid_split() {
+    local place
+    for place in "${split_allowed[@]}"; do
+        $place ethtool -G eth1 tcp-data-split auto
+        $place ethtool -K eth1 rx-gro-hw off
+    done
+    split_allowed=()
 }
 
 # in_peer COMMAND...: runs something at the far end of the wire.
@@ -185,19 +208,6 @@ pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$
 # report KEY: a number or text of the JSON summary in ./out.
 report() { jq -r "$1" out; }
 
-# What devmemtcp needs to be set by hand beforehand, at both ends. With mlx5, header split needs rx-gro-hw,
-# and is not told of before it was set once.
-set_by_hand() {
-    local place
-    # shellcheck disable=SC2154
-    for place in "$lab_nic" "$lab_far in_peer"; do
-        [[ $place == mlx5* ]] || continue
-        ${place#mlx5} ethtool -K eth1 rx-gro-hw on
-        ${place#mlx5} ethtool -G eth1 tcp-data-split on
-        ${place#mlx5} ethtool -G eth1 tcp-data-split off
-    done
-}
-
 # set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
 
@@ -275,14 +285,14 @@ reset_nic() {
     reset_split
 } >/dev/null 2>&1
 
-# reset_split: header split as it is when the driver comes up, or after set_by_hand.
+# reset_split: header split as it is when the driver comes up.
 reset_split() {
     ! nic_has threshold || /lab/programs/hds-thresh eth1 256
-    if [[ $lab_nic == labnic ]]; then
-        # "auto" is what ethtool calls the driver's choice.
-        ethtool -G eth1 tcp-data-split auto
-    else
+    # "auto" is what ethtool calls the driver's choice; to gve it means to leave it as it is.
+    if [[ $lab_nic == gve ]]; then
         ethtool -G eth1 tcp-data-split off
+    else
+        ethtool -G eth1 tcp-data-split auto
     fi
 }
 
@@ -294,9 +304,9 @@ table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | len
 
 # lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
 # and is no burst, and TCP sends it again for ever. Sends of less than a ninth of a segment make such packets.
-lower_mtu() { if [[ $lab_nic == gve ]]; then set_mtu 1500; fi; }
+lower_mtu() { nic_has many-pieces || set_mtu 1500; }
 # shellcheck disable=SC2154
-raise_mtu() { if [[ $lab_nic == gve ]]; then set_mtu "$lab_mtu"; fi; }
+raise_mtu() { nic_has many-pieces || set_mtu "$lab_mtu"; }
 set_mtu() {
     ip link set eth1 mtu "$1"
     in_peer ip link set eth1 mtu "$1"

@@ -62,7 +62,10 @@ test_rss_change_refused() {
 }
 
 test_flow_rule_refused() {
-    refuse rule 9
+    # More refusals than the rule has forms would meet what a real driver sends to turn rules off again.
+    local times=1
+    [[ $lab_nic != labnic ]] || times=9
+    refuse rule "$times"
     expect_refusal "add a flow rule to eth1: $refused_with" \
         devmemtcp serve --interface eth1 --listen :5201
 }

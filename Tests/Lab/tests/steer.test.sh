@@ -301,7 +301,6 @@ test_changes_that_only_seem_done_are_undone() {
 }
 
 test_what_cannot_be_put_back_is_tried_again() {
-    known_fault gve 'devmemtcp leaves ntuple on after its own rule could not be deleted at first' '"ntuple": true'
     local before
     before=$(settings)
     devmemtcp steer apply eth1 --queues 7 --flow :5201 >out

@@ -235,10 +235,14 @@ static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 static u32 cx_rung(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 {
 	struct cx_state *cx = cx_of(dev);
-	/* The other way round, a ring that comes in between would be taken and forgotten. */
-	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell));
-	u32 owned = cx_owned(dev, slots), rung = bell & owned;
+	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell)), owned, rung;
 
+	/* A slot is filled before it is rung for, so looked at only after: else a ring that
+	 * comes in between would be taken and forgotten.
+	 */
+	smp_rmb();
+	owned = cx_owned(dev, slots);
+	rung = bell & owned;
 	cx->suspect &= owned & ~rung;
 	if (bell && owned & ~rung & ~cx->suspect) {
 		cx->suspect |= owned & ~rung;
@@ -284,7 +288,7 @@ bool cx_commands(struct lab_device *dev)
 	cx_answer_hung(dev, slots);
 	if (!rung)
 		return false;
-	/* Ownership and doorbell before what they stand for. */
+	/* Ownership before what it stands for. */
 	smp_rmb();
 	for_each_set_bit(i, &rung, CX_SLOTS)
 		cx_slot(dev, &slots[i], i);

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netlink-ask FAMILY COMMAND [PATH=TYPE:VALUE]...: sends one request of a generic netlink family
+ * and prints the answer. PATH is the attribute's number, with those of the nests that it lies in
+ * before it: 1.1=u32:2. Attributes that follow each other in the same nests share these; "-" in
+ * place of an attribute starts a nest anew. TYPE is u8, u32, text, hex, udmabuf or huge: the last two
+ * make a dma-buf of so many bytes, of huge pages of 2 MiB with "huge", and pass its descriptor.
+ *
+ * Of a reply each attribute is a line: its number, and its value as a number or in hexadecimal
+ * digits. A refusal is one line: the error's name, and the kernel's text if there is one. With the
+ * environment variable HOLD set, it keeps what it has got until its standard input ends.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <linux/udmabuf.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DEEPEST 8
+
+struct request {
+	struct nlmsghdr head;
+	struct genlmsghdr family;
+	char attributes[8192];
+};
+
+/* The nests that are open, by number and where they begin. */
+static int open_type[DEEPEST], depth;
+static uint32_t open_at[DEEPEST];
+
+static _Noreturn void die(const char *what)
+{
+	perror(what);
+	exit(64);
+}
+
+static void *put(struct request *request, int type, const void *data, size_t length)
+{
+	struct nlattr *attribute = (void *)((char *)request + request->head.nlmsg_len);
+
+	if (request->head.nlmsg_len + NLA_HDRLEN + NLA_ALIGN(length) > sizeof(*request)) {
+		errno = EMSGSIZE;
+		die("request");
+	}
+	attribute->nla_type = type;
+	attribute->nla_len = NLA_HDRLEN + length;
+	if (length)
+		memcpy(attribute + 1, data, length);
+	request->head.nlmsg_len += NLA_HDRLEN + NLA_ALIGN(length);
+	return attribute;
+}
+
+static void close_nests(struct request *request, int down_to)
+{
+	while (depth > down_to) {
+		struct nlattr *nest = (void *)((char *)request + open_at[--depth]);
+
+		nest->nla_len = request->head.nlmsg_len - open_at[depth];
+	}
+}
+
+static void enter_nests(struct request *request, const int *path, int count)
+{
+	int same = 0;
+
+	while (same < depth && same < count && open_type[same] == path[same])
+		same++;
+	close_nests(request, same);
+	for (; depth < count; depth++) {
+		open_at[depth] = request->head.nlmsg_len;
+		open_type[depth] = path[depth];
+		put(request, path[depth] | NLA_F_NESTED, NULL, 0);
+	}
+}
+
+static int make_udmabuf(size_t size, unsigned int flags)
+{
+	struct udmabuf_create create = { .flags = UDMABUF_FLAGS_CLOEXEC, .size = size };
+	int device = open("/dev/udmabuf", O_RDWR | O_CLOEXEC), buffer;
+	int memory = memfd_create("netlink-ask", MFD_ALLOW_SEALING | MFD_CLOEXEC | flags);
+
+	if (device < 0 || memory < 0 || ftruncate(memory, size) ||
+	    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK))
+		die("memory");
+	create.memfd = memory;
+	buffer = ioctl(device, UDMABUF_CREATE, &create);
+	if (buffer < 0)
+		die("udmabuf");
+	return buffer;
+}
+
+static void put_value(struct request *request, int type, const char *kind, const char *value)
+{
+	uint32_t number = strtoul(value, NULL, 0);
+	unsigned char bytes[4096], byte = number;
+	size_t count = 0;
+
+	if (!strcmp(kind, "u8")) {
+		put(request, type, &byte, sizeof(byte));
+	} else if (!strcmp(kind, "u32")) {
+		put(request, type, &number, sizeof(number));
+	} else if (!strcmp(kind, "text")) {
+		put(request, type, value, strlen(value) + 1);
+	} else if (!strcmp(kind, "hex")) {
+		while (count < sizeof(bytes) && sscanf(value, "%2hhx", &bytes[count]) == 1) {
+			count++;
+			value += 2;
+		}
+		put(request, type, bytes, count);
+	} else if (!strcmp(kind, "udmabuf") || !strcmp(kind, "huge")) {
+		number = make_udmabuf(number, *kind == 'h' ? MFD_HUGETLB : 0);
+		put(request, type, &number, sizeof(number));
+	} else {
+		errno = EINVAL;
+		die(kind);
+	}
+}
+
+static void add(struct request *request, char *argument)
+{
+	char *equals = strchr(argument, '='), *colon = equals ? strchr(equals, ':') : NULL;
+	int path[DEEPEST], count = 0;
+	char *at = argument;
+
+	if (!strcmp(argument, "-")) {
+		close_nests(request, 0);
+		return;
+	}
+	if (!colon) {
+		errno = EINVAL;
+		die(argument);
+	}
+	*equals = *colon = 0;
+	while (count < DEEPEST) {
+		path[count++] = strtol(at, &at, 10);
+		if (*at++ != '.')
+			break;
+	}
+	enter_nests(request, path, count - 1);
+	put_value(request, path[count - 1], equals + 1, colon + 1);
+}
+
+static struct request start(int family, int command, int flags)
+{
+	struct request request = {
+		.head = {
+			.nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN,
+			.nlmsg_type = family,
+			.nlmsg_flags = NLM_F_REQUEST | flags,
+		},
+		.family = { .cmd = command, .version = 1 },
+	};
+
+	return request;
+}
+
+static struct nlmsghdr *ask(int fd, const struct request *request)
+{
+	static char answer[1 << 16];
+	ssize_t length;
+
+	if (send(fd, request, request->head.nlmsg_len, 0) < 0)
+		die("send");
+	length = recv(fd, answer, sizeof(answer), 0);
+	if (length < (ssize_t)sizeof(struct nlmsghdr))
+		die("recv");
+	return (void *)answer;
+}
+
+#define for_each_attribute(attribute, from, to)						\
+	for (struct nlattr *attribute = (void *)(from);					\
+	     (char *)attribute + NLA_HDRLEN <= (char *)(to) &&				\
+	     attribute->nla_len >= NLA_HDRLEN;						\
+	     attribute = (void *)((char *)attribute + NLA_ALIGN(attribute->nla_len)))
+
+#define first_attribute(head) ((char *)(head) + NLMSG_HDRLEN + GENL_HDRLEN)
+#define end_of(head) ((char *)(head) + (head)->nlmsg_len)
+
+static int find_family(int fd, const char *name)
+{
+	struct request request = start(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
+	struct nlmsghdr *head;
+
+	put(&request, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
+	head = ask(fd, &request);
+	for_each_attribute(attribute, first_attribute(head), end_of(head))
+		if (attribute->nla_type == CTRL_ATTR_FAMILY_ID)
+			return *(uint16_t *)(attribute + 1);
+	errno = ENOENT;
+	die(name);
+}
+
+static void print_attribute(const struct nlattr *attribute)
+{
+	const unsigned char *data = (void *)(attribute + 1);
+	size_t length = attribute->nla_len - NLA_HDRLEN, i;
+	uint32_t number;
+
+	printf("%d ", attribute->nla_type & NLA_TYPE_MASK);
+	if (attribute->nla_type & NLA_F_NESTED || (length != 1 && length != 4)) {
+		for (i = 0; i < length; i++)
+			printf("%02x", data[i]);
+	} else if (length == 1) {
+		printf("%u", *data);
+	} else {
+		memcpy(&number, data, sizeof(number));
+		printf("%u", number);
+	}
+	putchar('\n');
+}
+
+static int print_refusal(const struct nlmsghdr *head)
+{
+	const struct nlmsgerr *refusal = (void *)(head + 1);
+	const char *text = "";
+	size_t skip = sizeof(*refusal);
+
+	if (!refusal->error)
+		return 0;
+	if (!(head->nlmsg_flags & NLM_F_CAPPED))
+		skip += NLMSG_ALIGN(refusal->msg.nlmsg_len) - sizeof(refusal->msg);
+	if (head->nlmsg_flags & NLM_F_ACK_TLVS)
+		for_each_attribute(attribute, (char *)refusal + skip, end_of(head))
+			if ((attribute->nla_type & NLA_TYPE_MASK) == NLMSGERR_ATTR_MSG)
+				text = (char *)(attribute + 1);
+	printf("%s%s%s\n", strerrorname_np(-refusal->error), *text ? " " : "", text);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	int fd, on = 1, i, status;
+	struct request request;
+	struct nlmsghdr *head;
+	char byte;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	if (fd < 0 || argc < 3) {
+		fprintf(stderr, "usage: netlink-ask FAMILY COMMAND [PATH=TYPE:VALUE]...\n");
+		return 64;
+	}
+	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
+	request = start(find_family(fd, argv[1]), atoi(argv[2]), NLM_F_ACK);
+	for (i = 3; i < argc; i++)
+		add(&request, argv[i]);
+	close_nests(&request, 0);
+
+	head = ask(fd, &request);
+	status = head->nlmsg_type == NLMSG_ERROR ? print_refusal(head) : 0;
+	if (head->nlmsg_type != NLMSG_ERROR)
+		for_each_attribute(attribute, first_attribute(head), end_of(head))
+			print_attribute(attribute);
+	fflush(stdout);
+	if (getenv("HOLD"))
+		while (read(STDIN_FILENO, &byte, 1) > 0)
+			;
+	return status;
+}
