@@ -325,7 +325,6 @@ u8 cx_query_adapter(struct lab_device *dev, struct cx_message *m);
 u8 cx_query_nic_vport(struct lab_device *dev, struct cx_message *m);
 u8 cx_modify_nic_vport(struct lab_device *dev, struct cx_message *m);
 u8 cx_query_vport_state(struct lab_device *dev, struct cx_message *m);
-u8 cx_modify_vport_state(struct lab_device *dev, struct cx_message *m);
 void cx_vport_reset(struct lab_device *dev);
 
 /* objects.c: what commands make and destroy. */
@@ -357,7 +356,6 @@ u8 cx_dealloc_pd(struct lab_device *dev, struct cx_message *m);
 u8 cx_alloc_td(struct lab_device *dev, struct cx_message *m);
 u8 cx_dealloc_td(struct lab_device *dev, struct cx_message *m);
 u8 cx_create_tis(struct lab_device *dev, struct cx_message *m);
-u8 cx_modify_tis(struct lab_device *dev, struct cx_message *m);
 u8 cx_destroy_tis(struct lab_device *dev, struct cx_message *m);
 void cx_tis_release(struct lab_device *dev, void *object);
 
