@@ -31,6 +31,8 @@ write_settings() {
     done
     printf 'lab_environment=('
     ((${#environment[@]} == 0)) || printf ' %q' "${environment[@]}"
+    printf ' )\nlab_device_options=('
+    ((${#device_options[@]} == 0)) || printf ' %q' "${device_options[@]}"
     printf ' )\nlab_command=('
     ((${#command_line[@]} == 0)) || printf ' %q' "${command_line[@]}"
     printf ' )\n'

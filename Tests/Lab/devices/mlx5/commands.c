@@ -115,10 +115,21 @@ static u8 cx_carry_out(struct lab_device *dev, struct cx_message *m)
 	return command->run(dev, m);
 }
 
+/* A driver that has no event queue yet polls, gives the command up, and later waits for its
+ * slot for ever, as nobody tells it of a late answer: for it, a command that shall hang fails.
+ */
+static enum lab_command_fault cx_fault(struct lab_device *dev, const struct cx_message *m)
+{
+	enum lab_command_fault fault = lab_knob_command(dev, MLX5_GET(cx_in, m->in, opcode));
+
+	return fault == LAB_COMMAND_HANGS && !cx_eq_for(dev, MLX5_EVENT_TYPE_CMD) ?
+	       LAB_COMMAND_FAILS : fault;
+}
+
 /* Fills in the answer. False: the command shall never be answered. */
 static bool cx_run(struct lab_device *dev, struct cx_message *m, u32 slot)
 {
-	enum lab_command_fault fault = lab_knob_command(dev, MLX5_GET(cx_in, m->in, opcode));
+	enum lab_command_fault fault = cx_fault(dev, m);
 	struct cx_state *cx = cx_of(dev);
 	u8 status;
 

@@ -49,7 +49,6 @@ u8 cx_create_mkey(struct lab_device *dev, struct cx_message *m)
 	key->mode = mode;
 	key->shift = MLX5_GET(mkc, context, log_page_size);
 	key->start = MLX5_GET64(mkc, context, start_addr);
-	key->len = MLX5_GET64(mkc, context, len);
 	key->pages = min_t(u64, 2ULL * MLX5_GET(mkc, context, translations_octword_size), U32_MAX);
 	if (mode == MLX5_MKC_ACCESS_MODE_MTT)
 		status = cx_mkey_pages(dev, m, key);

@@ -95,7 +95,7 @@ struct cx_mkey {
 	u8	shift;		/* of a page */
 	u32	pages;
 	u64	*page;		/* bus addresses */
-	u64	start, len;
+	u64	start;
 };
 
 struct cx_eq {
@@ -325,7 +325,6 @@ u8 cx_query_adapter(struct lab_device *dev, struct cx_message *m);
 u8 cx_query_nic_vport(struct lab_device *dev, struct cx_message *m);
 u8 cx_modify_nic_vport(struct lab_device *dev, struct cx_message *m);
 u8 cx_query_vport_state(struct lab_device *dev, struct cx_message *m);
-u8 cx_modify_vport_state(struct lab_device *dev, struct cx_message *m);
 void cx_vport_reset(struct lab_device *dev);
 
 /* objects.c: what commands make and destroy. */
@@ -357,7 +356,6 @@ u8 cx_dealloc_pd(struct lab_device *dev, struct cx_message *m);
 u8 cx_alloc_td(struct lab_device *dev, struct cx_message *m);
 u8 cx_dealloc_td(struct lab_device *dev, struct cx_message *m);
 u8 cx_create_tis(struct lab_device *dev, struct cx_message *m);
-u8 cx_modify_tis(struct lab_device *dev, struct cx_message *m);
 u8 cx_destroy_tis(struct lab_device *dev, struct cx_message *m);
 void cx_tis_release(struct lab_device *dev, void *object);
 
@@ -490,7 +488,7 @@ void cx_tir_release(struct lab_device *dev, void *object);
 struct cx_rq *cx_tir_queue(const struct cx_tir *tir, const struct lab_packet *packet,
 			   struct cx_arrival *a);
 
-/* tables.c: flow tables, groups, entries. match.c: where they lead a packet. */
+/* tables.c: flow tables and groups. entries.c: their entries. match.c: where they lead a packet. */
 u8 cx_create_table(struct lab_device *dev, struct cx_message *m);
 u8 cx_modify_table(struct lab_device *dev, struct cx_message *m);
 u8 cx_destroy_table(struct lab_device *dev, struct cx_message *m);
@@ -501,6 +499,8 @@ u8 cx_destroy_group(struct lab_device *dev, struct cx_message *m);
 void cx_group_release(struct lab_device *dev, void *object);
 u8 cx_set_entry(struct lab_device *dev, struct cx_message *m);
 u8 cx_delete_entry(struct lab_device *dev, struct cx_message *m);
+void cx_entry_free(struct cx_entry *entry);
+void cx_show_entry(const struct cx_entry *entry, struct seq_file *file);
 /* Forgets which table follows which. */
 void cx_tables_unlink(struct lab_device *dev);
 struct cx_rq *cx_steer(struct lab_device *dev, const struct lab_packet *packet,

@@ -183,13 +183,6 @@ u8 cx_create_tis(struct lab_device *dev, struct cx_message *m)
 	return 0;
 }
 
-/* Its priority and its port do not matter where there is one queue and one port. */
-u8 cx_modify_tis(struct lab_device *dev, struct cx_message *m)
-{
-	return cx_find(dev, CX_TIS, MLX5_GET(modify_tis_in, m->in, tisn)) ?
-	       0 : CX_REFUSE(m, BAD_RES_ERR);
-}
-
 u8 cx_destroy_tis(struct lab_device *dev, struct cx_message *m)
 {
 	return cx_destroy(dev, m, CX_TIS, MLX5_GET(destroy_tis_in, m->in, tisn));

@@ -201,6 +201,11 @@ static bool cx_port_takes(struct lab_device *dev, const struct lab_packet *packe
 		lab_count_drop(dev, LAB_DROP_DOWN);
 		return false;
 	}
+	/* The other end may be another kind of device, with another idea of a frame. */
+	if (packet->len < ETH_HLEN) {
+		lab_count_drop(dev, LAB_DROP_BROKEN);
+		return false;
+	}
 	if (cx_too_long(dev, packet)) {
 		cx->port.rx_too_long++;
 		lab_count_drop(dev, LAB_DROP_OVERSIZE);

@@ -116,12 +116,6 @@ u8 cx_query_vport_state(struct lab_device *dev, struct cx_message *m)
 	return 0;
 }
 
-/* Only an eswitch's manager could do that. */
-u8 cx_modify_vport_state(struct lab_device *dev, struct cx_message *m)
-{
-	return CX_REFUSE(m, BAD_PARAM_ERR);
-}
-
 void cx_vport_reset(struct lab_device *dev)
 {
 	u32 *vport = cx_of(dev)->vport;

@@ -14,6 +14,8 @@
 #define CX_SEGMENT	16
 #define CX_INLINE_MASK	GENMASK(9, 0)
 #define CX_BUDGET	64
+/* More than the largest burst of any driver. */
+#define CX_PACKET_MAX	SZ_1M
 
 /* What became of a WQE. */
 enum cx_sent { CX_SENT, CX_WAITS, CX_BAD };
@@ -66,7 +68,7 @@ static bool cx_add_data(struct lab_device *dev, struct lab_packet *packet,
 
 	if (!len)
 		return true;
-	if (!key || len & MLX5_INLINE_SEG)
+	if (!key || len > CX_PACKET_MAX - packet->len)
 		return false;
 	/* A key for all of memory takes the whole at once. */
 	if (key->mode == MLX5_MKC_ACCESS_MODE_PA) {
@@ -238,10 +240,11 @@ static void cx_sq_fail(struct lab_device *dev, struct cx_sq *sq, u8 syndrome)
 /* In the error state all that is posted is answered with an error. */
 static bool cx_sq_flush(struct lab_device *dev, struct cx_sq *sq)
 {
+	int budget = CX_BUDGET;
 	struct cx_wqe wqe;
 	bool busy = false;
 
-	while (cx_sq_posted(sq) && cx_cq_room(sq->cq) > 1) {
+	while (cx_sq_posted(sq) && budget-- && cx_cq_room(sq->cq) > 1) {
 		smp_rmb();
 		if (!cx_wqe_fetch(dev, sq, &wqe))
 			wqe.blocks = 1;
