@@ -160,6 +160,7 @@ test_doctor_ntuple_off() {
 }
 
 test_doctor_rule_table_full() {
+    needs few-rules
     local place
     make_ready
     for ((place = 0; place < 64; place++)); do
@@ -194,7 +195,9 @@ test_doctor_rules_to_all_queues() {
 }
 
 test_doctor_xdp_program() {
+    local gro
     make_ready
+    gro=$(ethtool -k eth1 | sed -n 's/^rx-gro-hw: \([a-z]*\).*/\1/p')
     coproc hold { exec /lab/programs/xdp-hold eth1; }
     local pid=$hold_PID line
     read -r line <&"${hold[0]}"
@@ -205,7 +208,7 @@ test_doctor_xdp_program() {
     wait "$pid" || true
     expect_equal 'what is broken' '' "$(findings)"
     # The kernel turns it off for such a program, and not on again.
-    ethtool -K eth1 rx-gro-hw on
+    ethtool -K eth1 rx-gro-hw "$gro"
     unmake_ready
 }
 

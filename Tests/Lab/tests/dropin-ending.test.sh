@@ -36,7 +36,7 @@ test_dropin_wrong_turns() {
 }
 
 test_dropin_busy_queue() {
-    allow_rules
+    allow_ncdevmem
     link_dropin
     with_peers
     launch "$ncdevmem" -l -f eth1 -s "$near4" -p 5298 -t 7 -q 1

@@ -11,7 +11,7 @@ readonly guest6=2001:db8:9::2:2 guest_queue=7
 # The harness redirects what leaves the container to the NIC before the host's stack sees it, by a
 # program that finds the neighbour; here the container takes the far end for its neighbour.
 make_guest() {
-    allow_rules
+    allow_ncdevmem
     trap remove_guest EXIT
     modprobe -a sch_ingress cls_flower act_mirred
     ip link add nk_host type netkit mode l2 peer name nk_guest numrxqueues 2

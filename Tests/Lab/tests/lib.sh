@@ -46,11 +46,12 @@ nic_has() {
         lacking=(contexts page-size queue-0 combined threshold unsplit header-pool drop-counters lasting-rules
             lasting-napi many-pieces)
         ;;
-    mlx5) lacking=(threshold unsplit header-pool drop-counters) ;;
+    # few-rules: 64 places for them.
+    mlx5) lacking=(threshold unsplit header-pool drop-counters few-rules) ;;
     esac
     case $1 in
     contexts | page-size | queue-0 | combined | threshold | unsplit | header-pool | drop-counters) ;;
-    lasting-rules | lasting-napi | many-pieces) ;;
+    lasting-rules | lasting-napi | many-pieces | few-rules) ;;
     *) fail "nobody knows of the feature $1" ;;
     esac
     [[ " ${lacking[*]} " != *" $1 "* ]]
