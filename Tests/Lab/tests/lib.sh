@@ -233,8 +233,15 @@ refuse() {
         set_knob fail_after "$lab_queues"
         refuse_command 0x06 "$2"
         ;;
-    queue-*) set_knob fail_queue_create "$2" ;;
-    rss-mlx5) refuse_command 0x917 "$2" ;;
+    # Turning hardware GRO on makes all queues and tables anew, so that is done before.
+    queue-mlx5)
+        allow_ncdevmem
+        set_knob fail_queue_create "$2"
+        ;;
+    rss-mlx5)
+        allow_ncdevmem
+        refuse_command 0x917 "$2"
+        ;;
     rule-delete-mlx5) refuse_command 0x938 "$2" ;;
     *rule*-mlx5) refuse_command 0x936 "$2" ;;
     rss-gve) refuse_command 0x0a "$2" ;;
