@@ -197,7 +197,7 @@ test_doctor_rules_to_all_queues() {
 test_doctor_xdp_program() {
     local gro
     make_ready
-    gro=$(ethtool -k eth1 | sed -n 's/^rx-gro-hw: \([a-z]*\).*/\1/p')
+    gro=$(gro_state)
     coproc hold { exec /lab/programs/xdp-hold eth1; }
     local pid=$hold_PID line
     read -r line <&"${hold[0]}"

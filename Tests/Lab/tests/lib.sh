@@ -74,6 +74,9 @@ known_fault() {
 # rules_state [in_peer]: whether the driver takes flow rules, on or off.
 rules_state() { "$@" ethtool -k eth1 | sed -n 's/^ntuple-filters: \([a-z]*\).*/\1/p'; }
 
+# gro_state: whether hardware GRO is on or off.
+gro_state() { ethtool -k eth1 | sed -n 's/^rx-gro-hw: \([a-z]*\).*/\1/p'; }
+
 # allow_rules [in_peer]: lets flow rules be added by hand, here or at the far end, where the driver comes up
 # without; the end of the test takes it back.
 allow_rules() {

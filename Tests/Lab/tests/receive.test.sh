@@ -88,15 +88,16 @@ test_sizes_around_a_page() {
 }
 
 test_packets_of_a_plain_nic() {
+    local mtu gro
+    gro=$(gro_state)
     ethtool -K eth1 rx-gro-hw off
-    local mtu
     # shellcheck disable=SC2154
     for mtu in 1500 "$lab_mtu"; do
         ip link set eth1 mtu "$mtu"
         validate_pattern "$near4" 5000001
         expect_device_share
     done
-    ethtool -K eth1 rx-gro-hw on
+    ethtool -K eth1 rx-gro-hw "$gro"
 }
 
 test_unsplit_packets_keep_their_place() {
@@ -135,10 +136,11 @@ test_small_dmabuf_is_used_again_and_again() {
 }
 
 test_no_system_call_for_single_fragments() {
+    local fragments calls gro
+    gro=$(gro_state)
     ethtool -K eth1 rx-gro-hw off
     validate_pattern "$near4" 20000003
-    ethtool -K eth1 rx-gro-hw on
-    local fragments calls
+    ethtool -K eth1 rx-gro-hw "$gro"
     fragments=$(report .counts.fragments)
     calls=$(report '.counts | .recvmsg_calls + .token_calls')
     ((fragments > 4 * calls)) || fail "$fragments fragments took $calls calls"

@@ -391,6 +391,8 @@ test_sessions_use_steering_in_place() {
 }
 
 test_xdp_program_is_refused() {
+    local gro
+    gro=$(gro_state)
     coproc hold { exec /lab/programs/xdp-hold eth1; }
     local pid=$hold_PID line
     read -r line <&"${hold[0]}"
@@ -401,7 +403,7 @@ test_xdp_program_is_refused() {
     wait "$pid" || true
     devmemtcp steer plan eth1 >out
     # The kernel turns it off for such a program, and not on again.
-    ethtool -K eth1 rx-gro-hw on
+    ethtool -K eth1 rx-gro-hw "$gro"
 }
 
 test_context_of_another_keeps_its_queues() {
