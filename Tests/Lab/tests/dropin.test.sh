@@ -276,8 +276,6 @@ test_dropin_payload_outside_device_memory() {
 # The NIC takes no rule with the peer's address: a wider one does.
 test_dropin_flow_rule_falls_back() {
     link_dropin
-    # With mlx5, turning rules on asks the device for the like of a rule too.
-    allow_rules
     refuse narrow-rule 1
     receive_ok 100000 0 "$far4" "$near4" -f eth1 -c "$far4" -v 7 -L
 }

@@ -126,7 +126,7 @@ test_show_agrees_with_netlink() {
         "$(jq '[.queues[] | {type, id, napi_id, dmabuf_id, io_uring, xsk}]' deep)"
     expect_same 'NAPI instances' \
         "$(jq '[.[] | {napi_id: .["2"], napi_pid: .["4"], irq: .["3"]}] | sort_by(.napi_id)' napis)" \
-        "$(jq '[.queues[] | select(.napi_id) | {napi_id, napi_pid, irq}] | sort_by(.napi_id)' deep)"
+        "$(jq '[.queues[] | select(.napi_id) | {napi_id, napi_pid, irq}] | unique_by(.napi_id)' deep)"
     # A pool belongs to the queue with its NAPI instance.
     expect_same 'page pools' "$(jq --argjson index "$index" '[.[] | select(.["2"] == $index) |
             {napi_id: .["3"], id: .["1"], in_flight: .["4"], in_flight_bytes: .["5"],
