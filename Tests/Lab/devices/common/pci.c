@@ -251,7 +251,7 @@ static int lab_find_functions(void)
 	return 0;
 }
 
-static void lab_put_functions(void)
+void lab_pci_forget(void)
 {
 	struct lab_device *dev;
 	unsigned int slot;
@@ -302,9 +302,4 @@ void lab_pci_remove(void)
 	pci_stop_root_bus(lab_bus);
 	pci_remove_root_bus(lab_bus);
 	pci_unlock_rescan_remove();
-}
-
-void lab_pci_forget(void)
-{
-	lab_put_functions();
 }
