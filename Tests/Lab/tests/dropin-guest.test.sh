@@ -8,14 +8,17 @@ readonly guest6=2001:db8:9::2:2 guest_queue=7
 # make_guest [userns]: a container's network: one end of a netkit pair in a namespace, with a queue
 # of eth1 leased to it, all settings made for it by others. $place runs something there.
 #
-# The harness redirects what leaves the container to the NIC before the host's stack sees it, by a
-# program that finds the neighbour; here the container takes the far end for its neighbour.
+# The harness redirects both ways before the host's stack sees a packet, by a program that finds the
+# neighbour; here the container has the NIC's address and takes the far end for its neighbour. Routing would
+# do on some NICs only: ip6_forward() drops a checksum that the NIC computed, and the payload cannot be read
+# to compute another.
 make_guest() {
     allow_ncdevmem
     trap remove_guest EXIT
     modprobe -a sch_ingress cls_flower act_mirred
     ip link add nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
     ip link set nk_host address "$(in_peer cat /sys/class/net/eth1/address)"
+    ip link set nk_guest address "$(cat /sys/class/net/eth1/address)"
     /lab/programs/queue-lease nk_guest eth1 "$guest_queue"
     if [[ ${1:-} == userns ]]; then
         unshare --user --net --map-root-user sleep infinity &
@@ -39,12 +42,13 @@ address add fe80::2/64 dev nk_guest nodad
 address add $guest6/64 dev nk_guest nodad
 route add default via fe80::1 dev nk_guest
 END
-    ip -6 route add "$guest6/128" via fe80::2 dev nk_host
-    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
     in_peer ip -6 route add "$guest6/128" via "$near6"
     tc qdisc add dev nk_host clsact
     tc filter add dev nk_host ingress protocol ipv6 flower ip_proto tcp \
         action mirred egress redirect dev eth1
+    tc qdisc add dev eth1 clsact
+    tc filter add dev eth1 ingress protocol ipv6 flower ip_proto tcp dst_ip "$guest6" \
+        action mirred egress redirect dev nk_host
     ethtool -G eth1 tcp-data-split on
     ! nic_has threshold || /lab/programs/hds-thresh eth1 0
     ethtool -X eth1 equal "$guest_queue"
@@ -54,7 +58,7 @@ remove_guest() {
     ip link delete nk_host || true
     ip netns delete guest 2>/dev/null || true
     if [[ -n ${holder:-} ]]; then kill "$holder" || true; fi
-    echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
+    tc qdisc delete dev eth1 clsact || true
     in_peer ip -6 route delete "$guest6/128" || true
     local rule
     for rule in $(ethtool -n eth1 | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
