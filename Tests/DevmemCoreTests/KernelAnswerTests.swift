@@ -30,6 +30,7 @@ private let bindRx = "bind-rx on eth1 queues 7"
 private let bindTx = "bind-tx on eth1"
 private let create = "queue-create on nk0"
 private let setRings = "set tcp-data-split on on eth1"
+private let addContext = "add an RSS context to eth1"
 private let addRule = "add a flow rule to eth1"
 private let setChannels = "set channels of eth1"
 
@@ -115,6 +116,9 @@ private let numbered: [Refusal] = [
     Refusal(addRule, 11), Refusal(addRule, 1), Refusal(addRule, 19), Refusal(addRule, 22),
     Refusal(addRule, 95), Refusal(addRule, 13), Refusal(addRule, 62), Refusal(addRule, 110),
     Refusal(addRule, 100),
+    Refusal(addContext, 95), Refusal(addContext, 28), Refusal(addContext, 16),
+    Refusal(addContext, 11), Refusal(addContext, 19), Refusal(addContext, 100),
+    Refusal("delete RSS context 1 of eth1", 16), Refusal("delete RSS context 1 of eth1", 19),
     Refusal("delete flow rule 3 of eth1", 2), Refusal("delete flow rule 3 of eth1", 11),
     Refusal("delete flow rule 3 of eth1", 19), Refusal("delete flow rule 3 of eth1", 100),
     Refusal("read the flow rules of eth1", 90), Refusal("read the flow rules of eth1", 19),

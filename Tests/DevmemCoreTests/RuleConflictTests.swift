@@ -171,55 +171,23 @@ import Testing
     }
 
     @Test func whatLedPayloadElsewhereIsFound() throws {
-        var flow = wide
-        flow.source = [192, 0, 2, 2]
-        flow.sourcePort = 40_000
-        flow.destination = [192, 0, 2, 1]
         let ours = SteeringChange.PlacedRule(rule: wide.aimed(at: .queue(7)), location: 1)
-        func reasons(
-            _ driver: String, _ rules: [(UInt32, FlowRule)],
-            _ change: (inout NICSnapshot) -> Void = { _ in }
-        ) throws -> [String] {
-            var snapshot = try snapshot(driver, rules)
-            change(&snapshot)
-            return strayReasons(of: flow, queues: [7], ours: [ours], in: snapshot)
+        func culprit(_ driver: String, _ others: [(UInt32, FlowRule)]) throws -> UInt32? {
+            let rules = [(ours.location, ours.rule)] + others
+            return RuleConflict.culprit(
+                against: [ours], in: try snapshot(driver, rules), queues: [7])?.other.location
         }
-        let there = (ours.location, ours.rule)
-        #expect(try reasons("gve", [there]).isEmpty)
-        #expect(
-            try reasons("gve", []) == [
-                "flow rule 1 is gone: flow-type tcp4 dst-port 5201 action 7",
-                "no flow rule leads it to queue 7",
-            ])
         let any = FlowRule(isIPv6: false, target: .queue(2))
-        #expect(
-            try reasons("gve", [there, (0, any)])
-                == ["flow rule 0 goes first and leads it elsewhere: flow-type tcp4 action 2"])
-        #expect(try reasons("gve", [there, (2, any)]).isEmpty)
-        #expect(try reasons("mlx5_core", [there, (0, any)]).isEmpty)
-        #expect(
-            try reasons("bnxt_en", [there, (2, any)])
-                == ["flow rule 2 may go first and lead it elsewhere: flow-type tcp4 action 2"])
-        #expect(
-            try reasons("gve", [(0, any)]).last
-                == "flow rule 0 leads it elsewhere: flow-type tcp4 action 2")
-        #expect(
-            try reasons("gve", [there]) {
-                $0.rings = RingSettings(headerSplit: .off, splitThreshold: 256)
-                $0.ntuple = FeatureState(isActive: false, isChangeable: true)
-            } == [
-                "flow rules are off (rx-ntuple-filter)", "header split is off",
-                "packets of up to 256 bytes are not split (hds-thresh)",
-            ])
-        // With mlx5 rules work without the feature, and with it there is accelerated RFS.
-        #expect(
-            try reasons("mlx5_core", [there]) {
-                $0.ntuple = FeatureState(isActive: false, isChangeable: true)
-                $0.acceleratedQueues = [0]
-            }.isEmpty)
-        #expect(
-            try reasons("mlx5_core", [there]) { $0.acceleratedQueues = [0] }
-                == ["accelerated RFS may have led it to another queue"])
+        var narrow = wide
+        narrow.source = [192, 0, 2, 2]
+        narrow.target = .queue(2)
+        #expect(try culprit("gve", []) == nil)
+        #expect(try culprit("gve", [(0, any)]) == 0)
+        #expect(try culprit("gve", [(2, any)]) == nil)
+        #expect(try culprit("mlx5_core", [(0, any), (2, narrow)]) == 2)
+        // All of it rather than part of it, and what goes first rather than what may.
+        #expect(try culprit("bnxt_en", [(0, narrow), (2, any)]) == 2)
+        #expect(try culprit("mlx5_core", [(0, wide.aimed(at: .queue(2))), (3, narrow)]) == 3)
     }
 
     @Test func acceleratedSteeringIsNotedWhereItWorks() throws {

@@ -163,6 +163,28 @@ import Testing
         )
     }
 
+    /// The plan speaks of the narrowest; a wider one may lose against more.
+    @Test func aWiderRuleIsHeldAgainstOthersToo() throws {
+        let nic = try makeNIC()
+        nic.driver = "gve"
+        nic.refusesSources = true
+        try nic.put(
+            FlowRule(isIPv6: false, source: [192, 0, 2, 9], target: .queue(1)), at: 0)
+        let before = try nic.snapshot()
+        let plan = try SteeringPlan(
+            for: SteeringWish(
+                queues: .list([3]), flows: [SteeringFlow(families: [alternatives])]),
+            on: before, interface: nic.name)
+        #expect(plan.notes.isEmpty)
+        var journal = SteeringJournal.sample(plan: plan, on: before)
+        try journal.apply(to: nic, logger: logger) { _ in }
+        #expect(
+            plan.notes(with: journal.changes, on: before) == [
+                "flow rule 0 goes first and leads part of the flow elsewhere: "
+                    + "flow-type tcp4 src-ip 192.0.2.9 action 1"
+            ])
+    }
+
     @Test func aFullTableIsToldAsSuch() throws {
         let nic = try makeNIC(capacity: 2, choosesLocation: true, taken: [0, 1])
         #expect(try refusal(nic).errno == .noSpace)

@@ -328,6 +328,45 @@ let requests: [RefusedRequest] = [
             ),
             (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
         ]),
+    // ethnl_rss_create_doit of net/ethtool/rss.c, ethtool_rxfh_context_set of ioctl.c and the drivers.
+    RefusedRequest(
+        prefix: "add an RSS context to",
+        answers: [
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the driver has no RSS contexts (gve), or not with this firmware",
+                    "spread flows another way: --spread round-robin")
+            ),
+            (
+                .noSpace,
+                KernelAnswer(
+                    "the NIC has no RSS context left",
+                    "spread flows another way: --spread round-robin")
+            ),
+            (
+                .resourceBusy,
+                KernelAnswer(
+                    "the NIC has no RSS context left",
+                    "spread flows another way: --spread round-robin")
+            ),
+            (
+                .resourceTemporarilyUnavailable,
+                KernelAnswer("the interface is down (bnxt)", "ip link set IFACE up")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
+        ]),
+    RefusedRequest(
+        prefix: "delete RSS context",
+        answers: [
+            (
+                .resourceBusy,
+                KernelAnswer(
+                    "a flow rule leads to the context",
+                    "ethtool -n IFACE lists the rules; whoever added it deletes it")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
+        ]),
     // ethtool_get_rxnfc and the drivers.
     RefusedRequest(
         prefix: "read the flow rules of",

@@ -45,6 +45,25 @@ struct RuleConflict: Equatable {
         }
     }
 
+    /// Finds the rule that took the packets of a stream which rules of ours did not get. Pure.
+    ///
+    /// - Parameters:
+    ///   - rules: those that should have led it to the queues.
+    ///   - snapshot: the rules there are.
+    ///   - queues: where the stream should have come.
+    /// - Returns: the likeliest one: that goes first rather than may, and takes all rather than
+    ///   part; nil if there is none.
+    static func culprit(
+        against rules: [SteeringChange.PlacedRule], in snapshot: NICSnapshot, queues: Set<UInt32>
+    ) -> RuleConflict? {
+        let conflicts = rules.flatMap {
+            all(with: $0.rule, at: $0.location, in: snapshot, queues: queues)
+        }
+        return conflicts.filter { $0.winner != .wanted }.max { $0.likelihood < $1.likelihood }
+    }
+
+    private var likelihood: Int { (winner == .other ? 2 : 0) + (takesAll ? 1 : 0) }
+
     /// It in a sentence.
     var text: String {
         let rule = "flow rule \(other.location)"

@@ -61,6 +61,16 @@ extension SteeringPlan {
         changes += rules
     }
 
+    /// The notes, with those on rules that had to be made wider than planned.
+    func notes(with made: [SteeringChange], on snapshot: NICSnapshot) -> [String] {
+        var copy = self
+        for case .addRule(let planned, installed: let placed?) in made
+        where placed.rule.match != planned.first?.match {
+            copy.noteConflicts(of: placed.rule, at: placed.location, snapshot)
+        }
+        return copy.notes
+    }
+
     /// A rule that is there already and does what one of these would.
     private func covering(
         _ alternatives: [FlowRule], in snapshot: NICSnapshot
