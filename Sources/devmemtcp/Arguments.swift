@@ -59,8 +59,7 @@ struct QueueSelection: ExpressibleByArgument, Equatable {
 /// A flow on the command line: `DST:PORT` or `DST:PORT,SRC[:PORT]`.
 struct FlowArgument: ExpressibleByArgument, Equatable {
     var destination: EndpointText
-    var source: String?
-    var sourcePort: UInt16?
+    var source: SourceArgument?
 
     init?(argument: String) {
         let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map(
@@ -70,32 +69,48 @@ struct FlowArgument: ExpressibleByArgument, Equatable {
         }
         self.destination = destination
         guard parts.count == 2 else { return }
-        let text = parts[1]
-        // One colon stands before a port, more make an IPv6 address.
-        if text.hasPrefix("[") || text.count(where: { $0 == ":" }) == 1 {
-            guard let end = try? EndpointText(text), !end.host.isEmpty, let port = UInt16(end.port)
-            else { return nil }
-            source = end.host
-            sourcePort = port
-        } else {
-            guard !text.isEmpty else { return nil }
-            source = text
-        }
+        guard let source = SourceArgument(argument: parts[1]) else { return nil }
+        self.source = source
     }
 
     /// Looks its hosts up.
     func resolved() throws(DevmemError) -> SteeringFlow {
         let listen = try Endpoint(resolving: destination)
         guard let source else { return SteeringFlow(to: listen) }
-        let peer = try Endpoint.address(of: source)
+        let peer = try source.resolved()
         guard listen.address.isWildcard || peer.unmapped.isIPv6 == listen.address.unmapped.isIPv6
         else {
             throw DevmemError(
-                .invalid, call: "steer from \(source) to \(destination)",
+                .invalid, call: "steer from \(source.host) to \(destination)",
                 message: "one address is IPv4, the other IPv6")
         }
-        return SteeringFlow(to: listen, from: peer, port: sourcePort)
+        return SteeringFlow(to: listen, from: peer, port: source.port)
     }
+}
+
+/// Where a connection comes from, on the command line: `192.0.2.2`, `192.0.2.2:4000` or
+/// `[2001:db8::2]:4000`.
+struct SourceArgument: ExpressibleByArgument, Equatable {
+    var host: String
+    /// Nil for any.
+    var port: UInt16?
+
+    init?(argument: String) {
+        // One colon stands before a port, more make an IPv6 address.
+        if argument.hasPrefix("[") || argument.count(where: { $0 == ":" }) == 1 {
+            guard let end = try? EndpointText(argument), !end.host.isEmpty,
+                let port = UInt16(end.port), port != 0
+            else { return nil }
+            host = end.host
+            self.port = port
+        } else {
+            guard !argument.isEmpty else { return nil }
+            host = argument
+        }
+    }
+
+    /// Looks its host up.
+    func resolved() throws(DevmemError) -> IPAddress { try Endpoint.address(of: host) }
 }
 
 extension MemoryProvider: ExpressibleByArgument {

@@ -107,6 +107,15 @@ struct BenchLoadOptions: ParsableArguments {
             "Run each thread of the far end on one of these processors.", valueName: "list"))
     var peerCpus: ProcessorList?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            """
+            Have the far end's flows come from its address and this port on, for NICs whose flow \
+            rules must name a connection whole.
+            """, valueName: "addr:port"))
+    var from: NumericSource?
+
     @OptionGroup var maker: ProviderOption
 
     func validate() throws {
@@ -152,7 +161,21 @@ struct BenchLoadOptions: ParsableArguments {
         plan.requestSize = requestResponse.map { Int(clamping: $0.bytes) }
         plan.memory = self.memory.bytes
         plan.pageSize = rxPageSize.map { UInt32(clamping: $0.bytes) }
+        plan.source = from?.source
         plan.farProcessors = peerCpus?.processors ?? []
         return plan
+    }
+}
+
+/// Where flows come from, on the command line: `192.0.2.2:40000` or `[2001:db8::2]:40000`, with
+/// numbers only, as it is the far end that they mean something to.
+struct NumericSource: ExpressibleByArgument, Equatable {
+    var source: BenchPlan.Source
+
+    init?(argument: String) {
+        guard let text = SourceArgument(argument: argument), let port = text.port,
+            let address = IPAddress(text: text.host)
+        else { return nil }
+        source = BenchPlan.Source(address: address.description, port: port)
     }
 }

@@ -30,8 +30,11 @@ struct Serve: ParsableCommand, PayloadCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The only address that may connect; narrows the flow rule.", valueName: "addr"))
-    var from: String?
+            """
+            The only peer that may connect: ADDR, or ADDR:PORT for NICs whose flow rules must name \
+            a connection whole.
+            """, valueName: "addr[:port]"))
+    var from: SourceArgument?
 
     @Option(
         name: .long,
@@ -148,7 +151,8 @@ struct Serve: ParsableCommand, PayloadCommand {
     private func request() throws(DevmemError) -> ReceiveRequest {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
-            from: try resolveFrom(), queues: queues.choice, memory: buffer.memory.bytes,
+            from: try from?.resolved(), fromPort: from?.port, queues: queues.choice,
+            memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
             answer: duplex?.answer ?? .nothing, idleLimit: idle)
     }
@@ -202,10 +206,5 @@ struct Serve: ParsableCommand, PayloadCommand {
                     + "\(total.firstFailure ?? "")\n")
             throw ExitCode.failure
         }
-    }
-
-    private func resolveFrom() throws(DevmemError) -> IPAddress? {
-        guard let from else { return nil }
-        return try Endpoint.address(of: from)
     }
 }

@@ -62,6 +62,22 @@ import Testing
         #expect(command.common.json)
     }
 
+    @Test func thePeerIsAnAddressOrOneWithAPort() throws {
+        func from(_ text: String) throws -> SourceArgument? {
+            try (Devmemtcp.parseAsRoot(["serve", "--listen", ":1", "--from", text]) as? Serve)?.from
+        }
+        let host = try from("peer.example")
+        #expect(host?.host == "peer.example" && host?.port == nil)
+        let four = try from("192.0.2.2:4000")
+        #expect(four?.host == "192.0.2.2" && four?.port == 4000)
+        let six = try from("[2001:db8::2]:4000")
+        #expect(six?.host == "2001:db8::2" && six?.port == 4000)
+        #expect(try from("2001:db8::2")?.port == nil)
+        for text in ["", ":4000", "192.0.2.2:0", "192.0.2.2:70000", "[2001:db8::2]", "a:b"] {
+            #expect(throws: (any Error).self) { try from(text) }
+        }
+    }
+
     @Test(arguments: [
         [], ["--listen", "192.0.2.1"], ["--listen", ":1", "--memory", "lots"],
         ["--listen", ":1", "--discard", "--output", "x"],
@@ -124,13 +140,13 @@ import Testing
         let plain = try #require(FlowArgument(argument: "192.0.2.1:5201"))
         #expect(plain.destination.host == "192.0.2.1" && plain.source == nil)
         let any = try #require(FlowArgument(argument: ":80,192.0.2.2"))
-        #expect(any.source == "192.0.2.2" && any.sourcePort == nil)
+        #expect(any.source?.host == "192.0.2.2" && any.source?.port == nil)
         let port = try #require(FlowArgument(argument: "192.0.2.1:80,192.0.2.2:9"))
-        #expect(port.source == "192.0.2.2" && port.sourcePort == 9)
+        #expect(port.source?.host == "192.0.2.2" && port.source?.port == 9)
         let six = try #require(FlowArgument(argument: "[2001:db8::1]:80,[2001:db8::2]:9"))
-        #expect(six.source == "2001:db8::2" && six.sourcePort == 9)
+        #expect(six.source?.host == "2001:db8::2" && six.source?.port == 9)
         let bare = try #require(FlowArgument(argument: "[2001:db8::1]:80,2001:db8::2"))
-        #expect(bare.source == "2001:db8::2" && bare.sourcePort == nil)
+        #expect(bare.source?.host == "2001:db8::2" && bare.source?.port == nil)
         #expect(try six.resolved().families[0][0].sourcePort == 9)
         #expect(try FlowArgument(argument: ":80")?.resolved().families.count == 2)
         #expect(throws: DevmemError.self) {

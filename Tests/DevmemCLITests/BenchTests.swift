@@ -23,6 +23,7 @@ extension BenchReport {
             plan.pageSize = 65536
             plan.busyPoll = 50
             plan.farProcessors = [1]
+            plan.source = BenchPlan.Source(address: "192.0.2.2", port: 40000)
             var flow = BenchFlowReport(flow: 1)
             flow.received.deviceBytes = 1 << 30
             flow.received.receiveCalls = 4

@@ -64,6 +64,19 @@ private func bench(
 struct BenchLoopbackTests {
     private static let plain = BenchPlan.Direction(sender: .host, receiver: .host)
 
+    @Test func flowsComeFromThePortsThatAreSaid() throws {
+        for _ in 1...2 {
+            let report = try bench {
+                $0.inbound = Self.plain
+                $0.bytes = 1_000_003
+                $0.flows = 3
+                $0.validates = true
+                $0.source = BenchPlan.Source(address: "127.0.0.1", port: 20_301)
+            }
+            #expect(report.failure == nil && report.inbound?.bytes == 1_000_003)
+        }
+    }
+
     @Test func bytesArriveBothWaysOverManyFlows() throws {
         let report = try bench {
             $0.inbound = Self.plain

@@ -52,6 +52,16 @@ private func goodPlan() -> BenchPlan {
         { $0.congestion = "" }, { $0.congestion = "x\0y" }, { $0.congestion = "../etc" },
         { $0.pace = 0 }, { $0.requestSize = 0 }, { $0.requestSize = 5 }, { $0.memory = 0 },
         { $0.memory = .max }, { $0.farProcessors = [-1] }, { $0.farProcessors = [4096] },
+        { $0.source = BenchPlan.Source(address: "far", port: 9) },
+        { $0.source = BenchPlan.Source(address: "192.0.2.2", port: 0) },
+        {
+            $0.source = BenchPlan.Source(address: "192.0.2.2", port: 65530)
+            $0.flows = 7
+        },
+        {
+            $0.source = BenchPlan.Source(address: "192.0.2.2", port: 9)
+            $0.flows = .min
+        },
         {
             $0.seconds = nil
             $0.bytes = .max
@@ -62,6 +72,26 @@ private func goodPlan() -> BenchPlan {
         var plan = goodPlan()
         Self.hostile[index](&plan)
         #expect(throws: DevmemError.self) { try plan.check() }
+    }
+
+    @Test func flowsThatSayWhenceTheyComeHaveWholeRules() throws {
+        var plan = goodPlan()
+        plan.flows = 3
+        let near = [
+            Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 80),
+            Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 81),
+        ]
+        #expect(BenchFarEnd.flows(of: plan, from: near).map(\.families.count) == [1, 1])
+        plan.source = BenchPlan.Source(address: "192.0.2.2", port: 65533)
+        try plan.check()
+        let flows = BenchFarEnd.flows(of: plan, from: near)
+        #expect(
+            flows.map { $0.families[0][0].description } == [
+                "flow-type tcp4 src-ip 192.0.2.1 dst-ip 192.0.2.2 src-port 80 dst-port 65533 action 0",
+                "flow-type tcp4 src-ip 192.0.2.1 dst-ip 192.0.2.2 src-port 81 dst-port 65534 action 0",
+                "flow-type tcp4 src-ip 192.0.2.1 dst-ip 192.0.2.2 src-port 80 dst-port 65535 action 0",
+            ])
+        #expect(flows[0].families[0].count == 2)
     }
 
     @Test func rolesAreTheTwoSides() {

@@ -267,15 +267,53 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts)) == ["ntuple": .failed])
     }
 
-    @Test func aFullTableNamesItsLastRule() throws {
+    /// With mlx5 the feature is accelerated RFS, and rules work without.
+    @Test func ntupleOfMlx5MayBeOff() throws {
         var facts = try NICFacts.whole
-        facts.ruleTable = .success(
-            FlowRuleTable(locations: [0, 1, 2, 9], capacity: 4, choosesLocation: true))
+        facts.device.driver = "mlx5_core"
+        facts.hardwareGRO = .success(FeatureState(isActive: true, isChangeable: true))
+        for isChangeable in [true, false] {
+            facts.ntuple = .success(FeatureState(isActive: false, isChangeable: isChangeable))
+            let checks = checks(of: facts)
+            #expect(findings(checks)["ntuple"] == nil && fix("ntuple", checks) == nil)
+            #expect(checks.contains { $0.evidence.contains("ntuple is off") })
+        }
+    }
+
+    /// Whose rules they are is not for this program to say.
+    @Test func aFullTableIsToldWithoutSayingWhoseRuleIsToGo() throws {
+        var facts = try NICFacts.whole
+        var full = FlowRuleTable(locations: [0, 1, 2, 9], capacity: 4, choosesLocation: true)
         try facts.addRule(9)
-        let checks = checks(of: facts)
-        #expect(findings(checks) == ["rule-places": .failed])
-        #expect(fix("rule-places", checks) == "ethtool -N lo delete 9")
-        #expect(checks.contains { $0.evidence.contains("flow-type tcp4 dst-port 80 action 0") })
+        for isTold in [false, true] {
+            full.isFull = isTold
+            full.capacity = isTold ? nil : 4
+            facts.ruleTable = .success(full)
+            let checks = checks(of: facts)
+            #expect(findings(checks) == ["rule-places": .failed])
+            #expect(fix("rule-places", checks) == nil)
+        }
+        full.isFull = false
+        facts.ruleTable = .success(full)
+        #expect(findings(checks(of: facts)).isEmpty)
+    }
+
+    @Test func aRuleThatGoesBeforeThatOfABoundQueueIsAWarning() throws {
+        var facts = try NICFacts.whole
+        facts.device.driver = "gve"
+        facts.queues = .success((0..<4).map { QueueInfo(id: $0, type: .rx) })
+        try facts.addRule(9, queue: 3)
+        try facts.addRule(2, queue: 1)
+        #expect(findings(checks(of: facts))["rule-order"] == nil)
+        var queues = (0..<4).map { QueueInfo(id: UInt32($0), type: .rx) }
+        queues[3].dmabufID = 6
+        facts.queues = .success(queues)
+        let order = try #require(checks(of: facts).first { $0.id == "rule-order" })
+        #expect(order.verdict == .warning)
+        #expect(
+            order.evidence
+                == "of rule 9: flow rule 2 goes first and leads all of the flow elsewhere: "
+                + "flow-type tcp4 dst-port 80 action 1")
     }
 
     @Test func xdpIsDetachedWhereItRuns() throws {

@@ -30,6 +30,8 @@ private let bindRx = "bind-rx on eth1 queues 7"
 private let bindTx = "bind-tx on eth1"
 private let create = "queue-create on nk0"
 private let setRings = "set tcp-data-split on on eth1"
+private let addContext = "add an RSS context to eth1"
+private let addRule = "add a flow rule to eth1"
 private let setChannels = "set channels of eth1"
 
 /// Refusals whose text says what is wrong.
@@ -109,6 +111,17 @@ private let numbered: [Refusal] = [
     Refusal("send to 192.0.2.2:4000", 19), Refusal("send to 192.0.2.2:4000", 113),
     Refusal("send to 192.0.2.2:4000", 105), Refusal("send to 192.0.2.2:4000", 90),
     Refusal("attach AF_XDP to eth1 queue 7", 16),
+    Refusal(bindRx, 11),
+    Refusal(addRule, 17), Refusal(addRule, 28), Refusal(addRule, 12), Refusal(addRule, 16),
+    Refusal(addRule, 11), Refusal(addRule, 1), Refusal(addRule, 19), Refusal(addRule, 22),
+    Refusal(addRule, 95), Refusal(addRule, 13), Refusal(addRule, 62), Refusal(addRule, 110),
+    Refusal(addRule, 100),
+    Refusal(addContext, 95), Refusal(addContext, 28), Refusal(addContext, 16),
+    Refusal(addContext, 11), Refusal(addContext, 19), Refusal(addContext, 100),
+    Refusal("delete RSS context 1 of eth1", 16), Refusal("delete RSS context 1 of eth1", 19),
+    Refusal("delete flow rule 3 of eth1", 2), Refusal("delete flow rule 3 of eth1", 11),
+    Refusal("delete flow rule 3 of eth1", 19), Refusal("delete flow rule 3 of eth1", 100),
+    Refusal("read the flow rules of eth1", 90), Refusal("read the flow rules of eth1", 19),
 ]
 
 @Suite struct KernelAnswerTests {

@@ -25,6 +25,29 @@ final class SimulatedNIC: NICControl {
 
     /// Rules that look at the source are refused.
     var refusesSources = false
+    /// Rules that leave a field open are refused.
+    var needsAllFields = false
+    /// A rule at an occupied place replaces what lies there, as with mlx5; otherwise it is refused, as
+    /// gve does.
+    var replacesRules = false
+    /// A rule that matches the same as one that is there is refused, as bnxt does.
+    var refusesSameMatch = false
+    /// Rules to an RSS context lead to queue 0 instead, as with gve.
+    var forgetsContexts = false
+    /// What every rule is refused with.
+    var ruleRefusal: Errno?
+    /// Which of overlapping rules is obeyed.
+    var precedence = RulePrecedence.lowestLocation
+    /// Locations that are occupied though the list does not have them yet.
+    var hidden: Set<UInt32> = []
+    /// Whether the driver says how many rules there can be even if there are as many.
+    var isFullTold = false
+    /// What deleting a rule that is not there is answered with.
+    var deletionOfNone = Errno.noSuchFileOrDirectory
+    /// What other processes do between looking at a place and inserting there.
+    var beforeInserting: (() throws(DevmemError) -> Void)?
+    /// What other processes do right after a rule was inserted at a location.
+    var afterInserting: ((UInt32) throws(DevmemError) -> Void)?
     /// The operation, counted from 0, that is refused.
     var failing: Int?
     /// The operation at which the process dies: before it for even numbers, after it for odd ones.
@@ -37,8 +60,12 @@ final class SimulatedNIC: NICControl {
     static let death = DevmemError(.system, call: "die", errno: .interrupted)
     static let refusal = DevmemError(.system, call: "refuse", errno: .ioError)
 
+    /// What it calls its driver, if a test asks for that.
+    var driver: String?
+
     init(_ snapshot: NICSnapshot, defaultSplit: HeaderSplit, isSplitExplicit: Bool) {
         self.defaultSplit = defaultSplit
+        driver = snapshot.driver
         explicitSplit = isSplitExplicit ? snapshot.rings.headerSplit : nil
         threshold = snapshot.rings.splitThreshold
         sizes = snapshot.rings.sizes
@@ -167,9 +194,14 @@ final class SimulatedNIC: NICControl {
 
     func ruleTable() throws(DevmemError) -> FlowRuleTable? {
         if isDead { throw Self.death }
-        return FlowRuleTable(
-            locations: installed.keys.sorted(), capacity: capacity,
-            choosesLocation: choosesLocation)
+        var table = FlowRuleTable(
+            locations: installed.keys.filter { !hidden.contains($0) }.sorted(),
+            capacity: capacity, choosesLocation: choosesLocation)
+        if isFullTold, let size = capacity, size == installed.count {
+            table.capacity = nil
+            table.isFull = true
+        }
+        return table
     }
 
     func rule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
@@ -178,31 +210,75 @@ final class SimulatedNIC: NICControl {
     }
 
     func insert(_ rule: FlowRule, at place: UInt32) throws(DevmemError) -> UInt32 {
-        if refusesSources && (rule.source != nil || rule.sourcePort != nil) {
-            throw Self.refusal
-        }
+        try beforeInserting?()
+        if let refused = refusal(of: rule) { throw refused }
         var location = place
         if location == .max {
-            // Some drivers fill their tables from the end.
-            location = (capacity ?? 1000) - 1
-            while installed[location] != nil { location -= 1 }
+            guard let free = freePlace else { throw Self.error(.noSpace) }
+            location = free
+        } else if location >= capacity ?? 1000 || !replacesRules && installed[location] != nil {
+            throw Self.error(.invalidArgument)
         }
-        try operate { () throws(DevmemError) in
-            let context: UInt32 = if case .context(let id) = rule.target { id } else { 0 }
-            installed[location] = InstalledRule(
-                specification: try FlowSpec.encode(rule, location: location), context: context)
-        }
+        try operate { () throws(DevmemError) in try put(rule, at: location) }
+        try afterInserting?(location)
         return location
     }
 
+    /// What another process does with a rule, without a look at what lies there.
+    func put(_ rule: FlowRule, at location: UInt32) throws(DevmemError) {
+        var kept = rule
+        if forgetsContexts, case .context = rule.target { kept = rule.aimed(at: .queue(0)) }
+        let context: UInt32 = if case .context(let id) = kept.target { id } else { 0 }
+        installed[location] = InstalledRule(
+            specification: try FlowSpec.encode(kept, location: location), context: context)
+    }
+
+    /// Some drivers fill their tables from the end.
+    private var freePlace: UInt32? {
+        (0..<(capacity ?? 1000)).reversed().first { installed[$0] == nil }
+    }
+
+    private func refusal(of rule: FlowRule) -> DevmemError? {
+        if let ruleRefusal { return Self.error(ruleRefusal) }
+        if refusesSources && (rule.source != nil || rule.sourcePort != nil)
+            || needsAllFields && !rule.missingFields.isEmpty
+        {
+            return Self.error(.notSupportedOnSocket)
+        }
+        if refusesSameMatch, installed.values.contains(where: { $0.matchesSame(as: rule) }) {
+            return Self.error(.fileExists)
+        }
+        return nil
+    }
+
+    private static func error(_ errno: Errno) -> DevmemError {
+        DevmemError(.system, call: "add a flow rule to sim0", errno: errno)
+    }
+
+    /// The rule that a packet of a flow obeys; nil if none matches.
+    func rule(obeyedBy flow: FlowRule) -> InstalledRule? {
+        guard let packet = flow.flowMatch else { return nil }
+        let matching = installed.values.filter { $0.flowMatch.contains(packet) }
+        return switch precedence {
+        case .lowestLocation: matching.min { $0.location < $1.location }
+        case .mostFields:
+            matching.max {
+                FlowSpec.fieldCount($0.specification) ?? 0
+                    < FlowSpec.fieldCount($1.specification) ?? 0
+            }
+        case .unknown: matching.randomElement()
+        }
+    }
+
     func deleteRule(at location: UInt32) throws(DevmemError) {
+        if installed[location] == nil { throw Self.error(deletionOfNone) }
         try operate { installed[location] = nil }
     }
 
     /// Its settings as steering sees them.
     func snapshot() throws(DevmemError) -> NICSnapshot {
         NICSnapshot(
-            rings: try rings(), channels: try channels(),
+            driver: driver, rings: try rings(), channels: try channels(),
             receiveQueues: (0..<UInt32(channelCount)).map { QueueInfo(id: $0, type: .rx) },
             contexts: try contexts(), ntuple: feature, neededGRO: neededGRO,
             ruleTable: feature == nil ? nil : try ruleTable(),

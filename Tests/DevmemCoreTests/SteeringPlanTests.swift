@@ -207,6 +207,26 @@ import Testing
         #expect(SteeringFlow(to: listen).families == [[toAddress, widest]])
     }
 
+    @Test func onlyThePeerThatIsNamedIsAdmitted() throws {
+        let peer = try #require(IPAddress(bytes: [192, 0, 2, 2]))
+        let other = try #require(IPAddress(bytes: [192, 0, 2, 3]))
+        let mapped = try #require(
+            IPAddress(bytes: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 2]))
+        var request = ReceiveRequest(
+            interface: nil, listen: Endpoint(address: peer, port: 1), from: nil,
+            queues: .automatic(1), memory: 1)
+        #expect(request.admits(Endpoint(address: other, port: 9)))
+        request.from = peer
+        #expect(request.admits(Endpoint(address: mapped, port: 9)))
+        #expect(!request.admits(Endpoint(address: other, port: 9)))
+        request.fromPort = 9
+        #expect(request.admits(Endpoint(address: mapped, port: 9)))
+        #expect(!request.admits(Endpoint(address: peer, port: 8)))
+        // ncdevmem's clients may come from any.
+        request.admitsOtherPorts = true
+        #expect(request.admits(Endpoint(address: peer, port: 8)))
+    }
+
     @Test func wildcardTakesBothFamilies() throws {
         let any = try #require(IPAddress(bytes: [UInt8](repeating: 0, count: 16)))
         #expect(

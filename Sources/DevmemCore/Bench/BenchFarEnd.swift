@@ -56,7 +56,7 @@ struct BenchFarEnd {
         let interface = try choose(name, leadingTo: near[0])
         let ground = try BenchGround(
             plan, role, on: interface, BenchGround.Choice(queues: .automatic(near.count)),
-            flows: near.map { Self.flow(from: $0) }, logger: logger)
+            flows: Self.flows(of: plan, from: near), logger: logger)
         var report: BenchEndReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
@@ -89,6 +89,28 @@ struct BenchFarEnd {
             message: "the route leads through \(leading.name)")
     }
 
+    /// What comes from the ports that the near end listens at, connection by connection where their
+    /// own ports are known before.
+    static func flows(of plan: BenchPlan, from near: [Endpoint]) -> [SteeringFlow] {
+        guard let source = plan.source else { return near.map { flow(from: $0) } }
+        return (0..<plan.flows).map { number in
+            let peer = near[BenchSchedule.port(of: number, ports: near.count)]
+            let wide = flow(from: peer)
+            guard let local = source.endpoint(of: number),
+                local.address.unmapped.isIPv6 == peer.address.unmapped.isIPv6
+            else { return wide }
+            let whole = wide.families.map { rules in
+                rules.map { rule in
+                    var whole = rule
+                    whole.destination = local.address.unmapped.bytes
+                    whole.destinationPort = local.port
+                    return whole
+                } + rules
+            }
+            return SteeringFlow(families: whole)
+        }
+    }
+
     /// What comes from a port that the near end listens at.
     private static func flow(from near: Endpoint) -> SteeringFlow {
         let address = near.address.unmapped
@@ -108,7 +130,8 @@ struct BenchFarEnd {
         var connections: [BenchConnection] = []
         for flow in 0..<plan.flows {
             let peer = near[BenchSchedule.port(of: flow, ports: near.count)]
-            let connection = try stop.connect(to: peer, milliseconds: 20_000)
+            let connection = try stop.connect(
+                to: peer, from: plan.source?.endpoint(of: flow), milliseconds: 20_000)
             try connection.tune(for: plan)
             if role.receives == .device && plan.flows > 1 {
                 try connection.limitBuffers(to: plan.memory / UInt64(2 * plan.flows))

@@ -39,7 +39,7 @@ struct BenchNearEnd {
         let ground = try BenchGround(
             plan, role, on: interface,
             BenchGround.Choice(queues: request.queues, provider: request.provider),
-            flows: listeners.map { SteeringFlow(to: $0.listener.endpoint) }, logger: logger)
+            flows: try flows(to: listeners.map { $0.listener.endpoint }), logger: logger)
         var report: BenchReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
@@ -56,6 +56,24 @@ struct BenchNearEnd {
             throw refusal ?? DevmemError(.system, call: "run the benchmark")
         }
         return report
+    }
+
+    /// What comes to the ports, connection by connection where it is said whence each comes.
+    private func flows(to ends: [Endpoint]) throws(DevmemError) -> [SteeringFlow] {
+        guard let source = plan.source else { return ends.map { SteeringFlow(to: $0) } }
+        var flows: [SteeringFlow] = []
+        for flow in 0..<plan.flows {
+            let end = ends[BenchSchedule.port(of: flow, ports: ends.count)]
+            guard let from = source.endpoint(of: flow),
+                from.address.unmapped.isIPv6 == end.address.unmapped.isIPv6
+            else {
+                throw DevmemError(
+                    .invalid, call: "receive from \(source.address) at \(end.address)",
+                    message: "one address is IPv4, the other IPv6")
+            }
+            flows.append(SteeringFlow(to: end, from: from.address, port: from.port))
+        }
+        return flows
     }
 
     private func measure(

@@ -22,6 +22,29 @@ public struct BenchPlan: Codable, Equatable, Sendable {
         }
     }
 
+    /// Where the far end's flows come from, for NICs whose flow rules must name a connection whole.
+    public struct Source: Codable, Equatable, Sendable {
+        /// The far end's address.
+        public var address: String
+        /// The port of the first flow; each further one has the next.
+        public var port: UInt16
+
+        /// Makes it from its parts.
+        public init(address: String, port: UInt16) {
+            self.address = address
+            self.port = port
+        }
+
+        /// Where a flow comes from; nil if the plan that it is of was not checked.
+        func endpoint(of flow: Int) -> Endpoint? {
+            guard let address = IPAddress(text: address), let step = UInt16(exactly: flow) else {
+                return nil
+            }
+            let (port, overflow) = port.addingReportingOverflow(step)
+            return overflow ? nil : Endpoint(address: address, port: port)
+        }
+    }
+
     /// Payload to the near end, if any goes there.
     public var inbound: Direction?
     /// Payload to the far end, if any goes there.
@@ -54,6 +77,8 @@ public struct BenchPlan: Codable, Equatable, Sendable {
     public var pageSize: UInt32?
     /// Microseconds that a thread with nothing to do polls the NIC for; nil to sleep at once.
     public var busyPoll: UInt32?
+    /// Where the far end's flows come from; nil for ports of the kernel's choice.
+    public var source: Source?
     /// The far end's processors to pin threads to, one after another; none to pin nothing.
     public var farProcessors: [Int] = []
 
@@ -72,6 +97,7 @@ public struct BenchPlan: Codable, Equatable, Sendable {
         case pageSize = "rx_page_bytes"
         case busyPoll = "busy_poll_us"
         case farProcessors = "far_cpus"
+        case source = "from"
     }
 
     /// The most flows, and threads, that a plan has.
@@ -105,6 +131,10 @@ public struct BenchPlan: Codable, Equatable, Sendable {
             ),
             ((1 << 16...1 << 40).contains(memory), "from 64K to 1T of memory"),
             (busyPoll.map { (1...1_000_000).contains($0) } ?? true, "busy polling of 1 us to 1 s"),
+            (
+                source.map { $0.port > 0 && $0.endpoint(of: flows &- 1) != nil } ?? true,
+                "an address, and a port for each flow up to 65535"
+            ),
             (farProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such processor"),
         ]
         guard let wrong = tests.first(where: { !$0.0 }) else { return }

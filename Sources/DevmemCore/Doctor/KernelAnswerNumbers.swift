@@ -1,3 +1,4 @@
+import Glibc
 import SystemPackage
 
 /// What error numbers, without a text, and attributes at fault mean for one kind of request.
@@ -17,6 +18,13 @@ private let notPrivileged = KernelAnswer(
 private let noInterface = KernelAnswer(
     "the interface is gone, or in another network namespace",
     "ip -brief link shows the interfaces there are")
+private let goneOrDown = KernelAnswer(
+    "the interface is gone, in another network namespace, or down (mlx5)",
+    "ip -brief link shows the interfaces there are; ip link set IFACE up")
+private let isDown = KernelAnswer("the interface is down", "ip link set IFACE up")
+private let noRoomForRules = KernelAnswer(
+    "the NIC has no room for another rule of this kind",
+    "ethtool -n IFACE lists the rules; room is made by whoever added them")
 private let notADmabuf = KernelAnswer(
     "the descriptor is of no dma-buf", "hand over what a memory provider made")
 private let noMemory = KernelAnswer(
@@ -50,12 +58,21 @@ let requests: [RefusedRequest] = [
         ],
         answers: [
             (.notPermitted, notPrivileged),
-            (.operationNotSupportedByDevice, noInterface),
+            (.operationNotSupportedByDevice, goneOrDown),
             (
                 .notSupportedOnSocket,
                 KernelAnswer(
-                    "the driver cannot restart single queues, or this kernel cannot bind",
-                    "the NIC's driver or this kernel cannot bind device memory")
+                    "the driver cannot restart single queues, not as the NIC is set up (mlx5: PTP "
+                        + "time stamps on a port of their own, XDP, HTB), not with this firmware "
+                        + "(bnxt), or this kernel cannot bind",
+                    "see dmesg for the driver's words; else the NIC's driver or this kernel cannot "
+                        + "bind device memory")
+            ),
+            (
+                .resourceTemporarilyUnavailable,
+                KernelAnswer(
+                    "the NIC is in a reset, or not up yet (gve)",
+                    "ip link set IFACE up; then try again")
             ),
             (
                 .invalidArgument,
@@ -101,10 +118,7 @@ let requests: [RefusedRequest] = [
                 KernelAnswer(
                     "the driver could not start the queue anew", "see dmesg for the driver's words")
             ),
-            (
-                .networkDown,
-                KernelAnswer("the interface is down", "ip link set IFACE up")
-            ),
+            (.networkDown, isDown),
         ]),
     // netdev_nl_bind_tx_doit.
     RefusedRequest(
@@ -239,6 +253,130 @@ let requests: [RefusedRequest] = [
             ),
             (.connectionReset, KernelAnswer("the connection was cut", readerGaveUp)),
             (.brokenPipe, KernelAnswer("the connection is closed", readerGaveUp)),
+        ]),
+    // ethtool_set_rxnfc of net/ethtool/ioctl.c and the drivers behind it: bnxt_srxclsrlins of
+    // bnxt_ethtool.c, mlx5e_ethtool_flow_replace of en_fs_ethtool.c, fbnic_set_cls_rule_ins of
+    // fbnic_ethtool.c, gve_add_flow_rule of gve_flow_rule.c and gve_adminq_parse_err. No text comes
+    // with the number.
+    RefusedRequest(
+        prefix: "add a flow rule to",
+        answers: [
+            (
+                .fileExists,
+                KernelAnswer(
+                    "a rule that matches the same is there already",
+                    "ethtool -n IFACE lists the rules; choose another port or address, or have "
+                        + "whoever added it delete it")
+            ),
+            (.noSpace, noRoomForRules), (.noMemory, noRoomForRules),
+            (
+                .resourceBusy,
+                KernelAnswer("the driver is busy with another change", "try again")
+            ),
+            (
+                .resourceTemporarilyUnavailable,
+                KernelAnswer(
+                    "the NIC is in a reset, or the interface is down",
+                    "ip link set IFACE up; then try again")
+            ),
+            (
+                .timedOut,
+                KernelAnswer("the NIC does not answer", "try again; see dmesg")
+            ),
+            (
+                Errno(rawValue: ETIME),
+                KernelAnswer("the NIC does not answer", "try again; see dmesg")
+            ),
+            (
+                .permissionDenied,
+                KernelAnswer(
+                    "the NIC's device does not let this host add rules",
+                    "ask whoever administers the device")
+            ),
+            (
+                .notPermitted,
+                KernelAnswer(
+                    "the process lacks CAP_NET_ADMIN, or flow rules are off (bnxt)",
+                    "run as root or with CAP_NET_ADMIN, and ethtool -K IFACE ntuple on")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
+            (
+                .invalidArgument,
+                KernelAnswer(
+                    "the NIC does not take such a rule, or not at that place",
+                    "name more of the connection, such as the peer; ethtool -n IFACE lists the "
+                        + "rules")
+            ),
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the NIC does not take such a rule, or flow rules are off",
+                    "name more of the connection, such as the peer; ethtool -K IFACE ntuple on")
+            ),
+        ]),
+    // The same functions of the drivers.
+    RefusedRequest(
+        prefix: "delete flow rule",
+        answers: [
+            (
+                .noSuchFileOrDirectory,
+                KernelAnswer("the rule is gone already", "ethtool -n IFACE lists the rules")
+            ),
+            (
+                .resourceTemporarilyUnavailable,
+                KernelAnswer("the NIC is in a reset", "try again")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
+        ]),
+    // ethnl_rss_create_doit of net/ethtool/rss.c, ethtool_rxfh_context_set of ioctl.c and the drivers.
+    RefusedRequest(
+        prefix: "add an RSS context to",
+        answers: [
+            (
+                .notSupportedOnSocket,
+                KernelAnswer(
+                    "the driver has no RSS contexts (gve), or not with this firmware",
+                    "spread flows another way: --spread round-robin")
+            ),
+            (
+                .noSpace,
+                KernelAnswer(
+                    "the NIC has no RSS context left",
+                    "spread flows another way: --spread round-robin")
+            ),
+            (
+                .resourceBusy,
+                KernelAnswer(
+                    "the NIC has no RSS context left",
+                    "spread flows another way: --spread round-robin")
+            ),
+            (
+                .resourceTemporarilyUnavailable,
+                KernelAnswer("the interface is down (bnxt)", "ip link set IFACE up")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
+        ]),
+    RefusedRequest(
+        prefix: "delete RSS context",
+        answers: [
+            (
+                .resourceBusy,
+                KernelAnswer(
+                    "a flow rule leads to the context",
+                    "ethtool -n IFACE lists the rules; whoever added it deletes it")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
+        ]),
+    // ethtool_get_rxnfc and the drivers.
+    RefusedRequest(
+        prefix: "read the flow rules of",
+        answers: [
+            (
+                .messageTooLong,
+                KernelAnswer(
+                    "rules are added as fast as they are listed", "try again in a moment")
+            ),
+            (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
         ]),
     // ethnl_set_rings of net/ethtool/rings.c.
     RefusedRequest(

@@ -93,8 +93,8 @@ extension NICFacts {
             let ioctl = try EthtoolIoctl(interface)
             let table = try ioctl.flowRules()
             ruleTable = .success(table)
-            for location in table?.locations ?? [] {
-                if let rule = try ioctl.flowRule(at: location) { rules.append(rule) }
+            rules = try DevmemCore.rules(at: table?.locations ?? []) {
+                location throws(DevmemError) in try ioctl.flowRule(at: location)
             }
         } catch {
             ruleTable = .failure(error)

@@ -5,31 +5,83 @@ func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
     guard let table = list.value(of: facts.ruleTable, "ntuple", title),
         let ntuple = list.value(of: facts.ntuple, "ntuple", title)
     else { return }
-    guard let table, ntuple.isActive || ntuple.isChangeable else {
+    let driver = facts.device.driver
+    let needsFeature = RuleFeature.isNeeded(driver: driver)
+    guard let table, !needsFeature || ntuple.isActive || ntuple.isChangeable else {
         list.add(
             "ntuple", title, .failed,
             "the driver has none (\(SteeringFeature.flowRules.rawValue)); device memory needs a NIC "
                 + "that steers flows")
         return
     }
-    list.add(
-        "ntuple", title, ntuple.isActive ? .ok : .warning,
-        ntuple.isActive ? "on" : "off; rules do nothing until steering turns them on",
-        fix: ntuple.isActive ? nil : "ethtool -K \(name) ntuple on")
-
-    let places = "Places for flow rules"
-    guard let capacity = table.capacity else {
-        list.add("rule-places", places, .ok, "\(table.locations.count) in use of an unknown number")
-        return
+    if needsFeature {
+        list.add(
+            "ntuple", title, ntuple.isActive ? .ok : .warning,
+            ntuple.isActive ? "on" : "off; rules do nothing until steering turns them on",
+            fix: ntuple.isActive ? nil : "ethtool -K \(name) ntuple on")
+    } else {
+        list.add(
+            "ntuple", title, .ok,
+            "they work; ntuple is \(ntuple.isActive ? "on" : "off"), and only stands for "
+                + "accelerated RFS here")
     }
-    let free = Int(capacity) - table.locations.count
-    let last = table.locations.last
-    let victim = facts.rules.first { $0.location == last }
+    judgePlaces(table, &list)
+    judgeOrder(facts, RulePrecedence(driver: driver), &list)
+}
+
+private func judgePlaces(_ table: FlowRuleTable, _ list: inout CheckList) {
+    let title = "Places for flow rules"
+    let used = table.locations.count
+    if table.isFull {
+        list.add(
+            "rule-places", title, .failed,
+            "all \(used) are in use; room is made by whoever added the rules")
+    } else if let capacity = table.capacity {
+        let free = Int(capacity) - used
+        list.add(
+            "rule-places", title, free >= 1 ? .ok : .failed,
+            "\(max(0, free)) of \(capacity) are free"
+                + (free >= 1 ? "" : "; room is made by whoever added the rules"))
+    } else {
+        list.add("rule-places", title, .ok, "\(used) in use of an unknown number")
+    }
+}
+
+/// Judges whether rules take packets that other rules lead to bound or reserved queues.
+private func judgeOrder(
+    _ facts: NICFacts, _ precedence: RulePrecedence, _ list: inout CheckList
+) {
+    guard !facts.rules.isEmpty else { return }
+    let title = "Order of flow rules"
+    let queues = boundQueues(facts)
+    let snapshot = NICSnapshot(
+        driver: facts.device.driver, rings: RingSettings(headerSplit: nil, splitThreshold: nil),
+        receiveQueues: [], contexts: (try? facts.contexts.get()) ?? [], ntuple: nil,
+        ruleTable: nil, rules: facts.rules)
+    var conflicts: [String] = []
+    for rule in facts.rules where snapshot.leads(rule, onlyTo: queues) {
+        guard let wanted = rule.rule else { continue }
+        conflicts += RuleConflict.all(
+            with: wanted, at: rule.location, in: snapshot, queues: queues
+        ).filter { $0.winner != .wanted }.map { "of rule \(rule.location): \($0.text)" }
+    }
     list.add(
-        "rule-places", places, free >= 1 ? .ok : .failed,
-        "\(max(0, free)) of \(capacity) are free"
-            + (free >= 1 ? "" : victim.map { "; the last is \($0.text)" } ?? ""),
-        fix: free >= 1 ? nil : last.map { "ethtool -N \(name) delete \($0)" })
+        "rule-order", title, conflicts.isEmpty ? .ok : .warning,
+        conflicts.isEmpty ? precedence.text : conflicts.joined(separator: "; "))
+}
+
+/// The queues that something is bound to or that are set aside for it.
+private func boundQueues(_ facts: NICFacts) -> Set<UInt32> {
+    var queues: Set<UInt32> = []
+    if case .success(let known) = facts.queues {
+        queues.formUnion(known.filter { $0.holder != nil }.map(\.id))
+    }
+    switch facts.steering {
+    case .success(.kept(_, let taken, _)), .success(.inUse(_, _, let taken)):
+        queues.formUnion(taken)
+    default: break
+    }
+    return queues
 }
 
 /// Judges whether there is a queue to bind, as steering would choose one.

@@ -32,7 +32,9 @@ struct EthtoolIoctl: ~Copyable {
         guard code != 0 else { return }
         let error = DevmemError(
             .system, call: "\(call) \(interface.name)", errno: Errno(rawValue: code))
-        throw error.errno == .notPermitted ? error.advising(needsNetAdmin) : error
+        // Some drivers too answer so, though the process may do it.
+        let isDenied = error.errno == .notPermitted && (try? hasNetAdmin()) != true
+        throw isDenied ? error.advising(needsNetAdmin) : error
     }
 }
 

@@ -1,11 +1,9 @@
-import CDevmem
-
 /// A flow rule as a NIC reports it, of whatever type.
 public struct InstalledRule: Equatable, Sendable {
     /// Its place in the NIC's table.
     public var location: UInt32
     /// `struct ethtool_rx_flow_spec` of the kernel's linux/ethtool.h, byte for byte.
-    public var specification: [UInt8]
+    public let specification: [UInt8]
     /// The RSS context that it leads to, if it leads to one.
     public var context: UInt32?
 
@@ -28,6 +26,12 @@ public struct InstalledRule: Equatable, Sendable {
         // Above the queue's 32 bits stands the virtual function whose queue it is.
         let cookie = specification.longWord(at: FlowSpec.ringCookie)
         return UInt32(exactly: cookie)
+    }
+
+    /// What is added to the queue that its context chooses; nil if it leads to no context's queue.
+    var queueOffset: UInt32? {
+        guard context != nil else { return nil }
+        return UInt32(exactly: specification.longWord(at: FlowSpec.ringCookie))
     }
 
     /// Whether it matches exactly what a rule matches, wherever it leads.
@@ -90,17 +94,8 @@ public struct InstalledRule: Equatable, Sendable {
         field(at: offset, 2).map { UInt16($0[0]) << 8 | UInt16($0[1]) }
     }
 
-    /// The rule in the words of ethtool(8) if they can tell it; otherwise its type and target.
-    public var text: String {
-        if let rule { return rule.description }
-        let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
-        let cookie = specification.longWord(at: FlowSpec.ringCookie)
-        let action =
-            if let context { "context \(context)" } else if let queue {
-                "action \(queue)"
-            } else if cookie == cdm_RX_CLS_FLOW_DISC { "action -1" } else { "action \(cookie)" }
-        return "flow-type \(type) \(action)"
-    }
+    /// The rule in the words of ethtool(8).
+    public var text: String { FlowRuleText(self).text }
 }
 
 extension [UInt8] {

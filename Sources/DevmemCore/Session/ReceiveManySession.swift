@@ -157,7 +157,7 @@ private func serveBound(
         }
         guard watched[1].revents != 0 else { continue }
         do throws(DevmemError) {
-            guard let connection = try accept(place.listener, from: request.from) else { continue }
+            guard let connection = try accept(place.listener, request) else { continue }
             accepted += 1
             running += 1
             observer.connected(accepted, connection.peer)
@@ -176,10 +176,10 @@ private func serveBound(
 
 /// A waiting connection; nil if it is gone or not from the peer that may connect.
 private func accept(
-    _ listener: borrowing Listener, from wanted: IPAddress?
+    _ listener: borrowing Listener, _ request: ReceiveRequest
 ) throws(DevmemError) -> Connection? {
     guard let connection = try listener.accept() else { return nil }
-    if let wanted, connection.peer.address.unmapped != wanted.unmapped { return nil }
+    guard request.admits(connection.peer) else { return nil }
     return connection
 }
 

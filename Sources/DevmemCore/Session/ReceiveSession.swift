@@ -11,6 +11,8 @@ public struct ReceiveRequest: Sendable {
     public var from: IPAddress?
     /// The only port of the peer's that is steered to the queues; nil for any.
     public var fromPort: UInt16?
+    /// Whether the peer may connect from other ports all the same, and is not steered then.
+    public var admitsOtherPorts: Bool
     /// Receive queues to bind.
     public var queues: QueueChoice
     /// Whether the NIC is set up for it, and put back. Otherwise its settings are neither changed
@@ -44,7 +46,7 @@ public struct ReceiveRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         interface: String?, listen: Endpoint, from: IPAddress?, fromPort: UInt16? = nil,
-        queues: QueueChoice, steers: Bool = true,
+        admitsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
         command: String = "devmemtcp serve"
@@ -53,6 +55,7 @@ public struct ReceiveRequest: Sendable {
         self.listen = listen
         self.from = from
         self.fromPort = fromPort
+        self.admitsOtherPorts = admitsOtherPorts
         self.queues = queues
         self.steers = steers
         self.memory = memory
@@ -62,6 +65,12 @@ public struct ReceiveRequest: Sendable {
         self.idleLimit = idleLimit
         self.isDeviceOnly = isDeviceOnly
         self.command = command
+    }
+
+    /// Whether a peer may connect.
+    func admits(_ peer: Endpoint) -> Bool {
+        if let from, peer.address.unmapped != from.unmapped { return false }
+        return admitsOtherPorts || fromPort == nil || fromPort == peer.port
     }
 }
 
@@ -148,7 +157,7 @@ private func receiveBound(
     observer.listening(place.listener.endpoint, place.interface.name)
 
     let connection: Connection
-    switch try awaitPeer(request.from, place.listener, stop) {
+    switch try awaitPeer(request, place.listener, stop) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
@@ -169,13 +178,13 @@ private enum Arrival: ~Copyable {
 
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
-    _ wanted: IPAddress?, _ listener: borrowing Listener, _ stop: borrowing StopSignal
+    _ request: ReceiveRequest, _ listener: borrowing Listener, _ stop: borrowing StopSignal
 ) throws(DevmemError) -> Arrival {
     while true {
         let wait = try stop.wait(for: listener.rawValue, events: Int32(POLLIN))
         if case .stopped(let signal) = wait { return .stopped(by: signal) }
         guard let connection = try listener.accept() else { continue }
-        if let wanted, connection.peer.address.unmapped != wanted.unmapped { continue }
+        guard request.admits(connection.peer) else { continue }
         return .connected(connection)
     }
 }

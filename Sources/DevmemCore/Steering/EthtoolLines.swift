@@ -2,13 +2,12 @@
 struct EthtoolLines {
     private let interface: String
     private let ruleTable: FlowRuleTable?
-    private var used: Set<UInt32>
+    private var used: Set<UInt32> = []
     private(set) var lines: [String] = []
 
     init(_ plan: SteeringPlan, interface: String, ruleTable: FlowRuleTable?) {
         self.interface = interface
         self.ruleTable = ruleTable
-        used = Set(ruleTable?.locations ?? [])
         for change in plan.changes { add(change) }
     }
 
@@ -48,10 +47,7 @@ struct EthtoolLines {
     /// Where a rule goes, if the driver does not choose.
     private mutating func place() -> String {
         guard let ruleTable, !ruleTable.choosesLocation else { return "" }
-        let locations = used.sorted()
-        let table = FlowRuleTable(
-            locations: locations, capacity: ruleTable.capacity, choosesLocation: false)
-        guard let free = try? table.place() else { return "" }
+        guard let free = try? ruleTable.place(besides: used) else { return "" }
         used.insert(free)
         return " loc \(free)"
     }

@@ -20,6 +20,8 @@ public struct NICSnapshot: Equatable, Sendable {
     public var ruleTable: FlowRuleTable?
     /// The flow rules, by location.
     public var rules: [InstalledRule]
+    /// The receive queues that accelerated RFS may lead flows of others to.
+    public var acceleratedQueues: Set<UInt32> = []
 
     /// Makes a snapshot from its values.
     public init(
@@ -46,19 +48,21 @@ public struct NICSnapshot: Equatable, Sendable {
     public init(of interface: NetworkInterface) throws(DevmemError) {
         let nic = try EthtoolNIC(interface)
         let table = try nic.ruleTable()
-        var rules: [InstalledRule] = []
-        for location in table?.locations ?? [] {
-            if let rule = try nic.rule(at: location) { rules.append(rule) }
+        let rules = try DevmemCore.rules(at: table?.locations ?? []) {
+            location throws(DevmemError) in try nic.rule(at: location)
         }
+        let driver = interface.driver
         self.init(
-            driver: interface.driver, rings: try nic.rings(), channels: try nic.channels(),
+            driver: driver, rings: try nic.rings(), channels: try nic.channels(),
             receiveQueues: try queues(ofInterface: interface.index).filter { $0.type == .rx },
             xdpProgram: try attachedXDPProgram(ofInterface: interface.index),
             contexts: try nic.contexts(),
             ntuple: table == nil ? nil : try nic.feature(.flowRules),
-            neededGRO: headerSplitNeedsGRO(driver: interface.driver)
+            neededGRO: headerSplitNeedsGRO(driver: driver)
                 ? try nic.feature(.hardwareGRO) : nil,
             ruleTable: table, rules: rules)
+        acceleratedQueues = DevmemCore.acceleratedQueues(
+            of: interface.name, driver: driver, among: receiveQueues.map(\.id))
     }
 
     /// What must be changed before the driver turns header split on.

@@ -175,7 +175,7 @@ extension SteeringJournal {
                 guard let found = try nic.rule(at: location),
                     alternatives.contains(where: found.isSame)
                 else { continue }
-                try nic.deleteRule(at: location)
+                try nic.removeRule(at: location)
                 return .restored("flow rule \(location) deleted")
             }
             return .nothingToDo
@@ -184,7 +184,7 @@ extension SteeringJournal {
         guard found.isSame(as: placed.rule) else {
             return .leftAlone("flow rule \(placed.location) is another by now: \(found.text)")
         }
-        try nic.deleteRule(at: placed.location)
+        try nic.removeRule(at: placed.location)
         return .restored("flow rule \(placed.location) deleted")
     }
 

@@ -55,9 +55,6 @@ extension SteeringJournal {
         case .addRule(let alternatives, _):
             guard let placed = try add(firstOf: alternatives, to: nic, logger) else { return false }
             changes[index] = .addRule(alternatives, installed: placed)
-            let found = try nic.rule(at: placed.location)
-            try prove(
-                found?.isSame(as: placed.rule) == true, "flow rule \(placed.location)", nic.name)
             return true
         }
         return false
@@ -91,9 +88,8 @@ extension SteeringJournal {
             .unsupported, call: "add a flow rule to \(nic.name)", message: "none is given")
         for rule in alternatives {
             if mine.contains(where: { $0.match == rule.match }) { return nil }
-            guard let table = try nic.ruleTable() else { break }
             do throws(DevmemError) {
-                let location = try nic.insert(rule, at: try table.place())
+                let location = try nic.place(rule, logger: logger)
                 if rule != alternatives.first {
                     logger.notice("\(nic.name) does not take a narrower rule than \(rule)")
                 }
@@ -101,9 +97,10 @@ extension SteeringJournal {
             } catch {
                 logger.debug("\(error)")
                 refusal = error
+                if !RuleRefusal.isAboutFields(error) { break }
             }
         }
-        throw refusal.advising("ethtool -n \(nic.name) shows the rules there are")
+        throw RuleRefusal(name: nic.name, tried: alternatives, error: refusal).explained(on: nic)
     }
 
     private typealias PlacedRule = SteeringChange.PlacedRule

@@ -91,7 +91,7 @@ public struct SteeringTransaction: ~Copyable {
             journal = try Self.apply(begun, to: nic, store, logger)
         }
         queues = plan.queues
-        notes = plan.notes
+        notes = plan.notes(with: journal?.changes ?? [], on: snapshot)
         self.journal = journal
         self.nic = nic
         self.lock = lock
@@ -136,7 +136,11 @@ public struct SteeringTransaction: ~Copyable {
             return journal
         } catch {
             let undoing = takeBack(journal, on: nic, store: store, logger: logger)
-            guard let failure = undoing.failure else { throw error }
+            guard let failure = undoing.failure else {
+                var told = explained(error)
+                told.advice = told.advice?.replacing("IFACE", with: nic.name)
+                throw told
+            }
             var both = error
             both.message =
                 (error.message.map { "\($0); " } ?? "") + "and then \(failure.call): "

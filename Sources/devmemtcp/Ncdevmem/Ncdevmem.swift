@@ -100,8 +100,9 @@ struct Ncdevmem {
         if let host = job.from { from = try Endpoint.address(of: host) }
         let request = ReceiveRequest(
             interface: job.interface, listen: listen, from: from,
-            fromPort: from == nil ? nil : listen.port, queues: job.queues, steers: job.steers,
-            memory: job.memory, pageSize: job.pageSize, isDeviceOnly: job.isDeviceOnly,
+            fromPort: from == nil ? nil : listen.port, admitsOtherPorts: true,
+            queues: job.queues, steers: job.steers, memory: job.memory, pageSize: job.pageSize,
+            isDeviceOnly: job.isDeviceOnly,
             command: Self.name)
         let output = job.pattern == nil ? try OutputStream("-") : nil
         var consumer = PayloadConsumer(output: output, pattern: job.pattern)

@@ -60,6 +60,15 @@ test_bench_device_memory_at_both_ends_both_ways() {
     expect_equal 'rules of the far NIC' 0 "$(in_peer ethtool -n eth1 | grep -c '^Filter' || true)"
 }
 
+# Each flow has a rule that names it whole, at both ends.
+test_bench_flows_from_ports_that_are_named() {
+    bench_ok --bytes 20000000 --flows 3 --rx device --tx device --peer-rx device --queues 'auto 2' \
+        --from "$far4:21000" --validate
+    expect_true 'near' '.inbound.device_bytes == 20000000 and .inbound.wrong_bytes == 0'
+    expect_true 'far' '.outbound.device_bytes == 20000000 and .outbound.wrong_bytes == 0'
+    expect_true 'plan' '.plan.from == {"address":"192.0.2.2","port":21000}'
+}
+
 test_bench_plain_tcp_touches_no_setting() {
     bench_ok --time 1 --rx host --verbose
     expect_true 'plain' '.inbound.device_bytes == 0 and .inbound.elsewhere_bytes > 0'

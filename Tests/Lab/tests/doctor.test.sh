@@ -152,6 +152,7 @@ test_doctor_one_channel() {
 }
 
 test_doctor_ntuple_off() {
+    needs needed-ntuple
     make_ready
     ethtool -K eth1 ntuple off
     expect_broken ntuple warning
@@ -166,9 +167,12 @@ test_doctor_rule_table_full() {
     for ((place = 0; place < 64; place++)); do
         ethtool -N eth1 flow-type tcp4 dst-port $((place + 1)) action 0 loc "$place"
     done
-    expect_broken rule-places failed
-    expect_mended
-    for ((place = 0; place < 63; place++)); do ethtool -N eth1 delete "$place"; done
+    # Whose rule is to go is not for doctor to say.
+    expect_equal 'what is broken' 'rule-places failed' "$(findings)"
+    expect_equal 'fix' null "$(jq '.checks[] | select(.id == "rule-places") | .fix' report)"
+    devmemtcp doctor eth1 >shown || true
+    expect_line shown 'all 64 are in use; room is made by whoever added the rules'
+    for ((place = 0; place < 64; place++)); do ethtool -N eth1 delete "$place"; done
     unmake_ready
 }
 

@@ -156,6 +156,18 @@ test_connection_from_elsewhere_is_closed() {
     expect_equal 'bytes checked' 70000 "$(report .validation.checked_bytes)"
 }
 
+# A rule that names the peer's port too is for NICs that take no other.
+test_connection_from_another_port_is_closed() {
+    start_serve --listen "$near4:5201" --from "$far4:4001" --validate 7 --json
+    ethtool -n eth1 >rules
+    expect_line rules 'Src port: 4001 mask: 0x0'
+    pattern 1000 | in_peer socat -u - "TCP:$near4:5201,sourceport=4000" || true
+    pattern 70000 | in_peer socat -u - "TCP:$near4:5201,sourceport=4001"
+    serve_ok
+    expect_equal 'bytes checked' 70000 "$(report .validation.checked_bytes)"
+    expect_device_share
+}
+
 # direct_receive PORT SEGMENT: receives ./sent in segments of so many bytes of payload.
 direct_receive() {
     start_serve --listen "$near4:$1" --output got --direct --json

@@ -1,0 +1,153 @@
+/// Which packets a flow rule matches, in one layout for rules of all types: a packet's fields one
+/// after another, and a mask of the bits that must be as they are here.
+struct FlowMatch: Equatable {
+    /// Where a field lies.
+    enum Field {
+        static let destinationHardware = 0..<6
+        static let sourceHardware = 6..<12
+        static let etherType = 12..<14
+        static let vlanType = 14..<16
+        static let vlanTag = 16..<18
+        static let protocolNumber = 18..<19
+        static let trafficClass = 19..<20
+        static let source = 20..<36
+        static let destination = 36..<52
+        static let sourcePort = 52..<54
+        static let destinationPort = 54..<56
+        static let size = 56
+    }
+
+    /// The bits, zero where the mask is.
+    private(set) var value = [UInt8](repeating: 0, count: Field.size)
+    private(set) var mask = [UInt8](repeating: 0, count: Field.size)
+    /// Whether it is told whole. Otherwise it may match fewer packets than this says.
+    private(set) var isExact = true
+
+    /// Reads `struct ethtool_rx_flow_spec`, `FlowSpec.size` bytes of whatever content.
+    ///
+    /// What is not known of a rule is left out, so that it matches rather more than less.
+    init(specification: [UInt8]) {
+        guard specification.count == FlowSpec.size else {
+            isExact = false
+            return
+        }
+        let word = specification.word(at: FlowSpec.type)
+        switch FlowType(word) {
+        case .transport(_, let isIPv6, let number, let ports):
+            let addresses = takeAddresses(specification, isIPv6)
+            require([number], in: Field.protocolNumber)
+            if ports {
+                take(specification, addresses, into: Field.sourcePort)
+                take(specification, addresses + 2, into: Field.destinationPort)
+            } else if masked(specification, addresses..<addresses + 4) {
+                // The number of a security association; TCP has none.
+                isExact = false
+            }
+            take(specification, addresses + 4, into: Field.trafficClass)
+        case .address(let isIPv6):
+            let addresses = takeAddresses(specification, isIPv6)
+            // The first bytes behind the IP header, which are ports of TCP.
+            take(specification, addresses, into: Field.sourcePort)
+            take(specification, addresses + 2, into: Field.destinationPort)
+            take(specification, addresses + 4, into: Field.trafficClass)
+            take(specification, addresses + (isIPv6 ? 5 : 6), into: Field.protocolNumber)
+        case .ethernet:
+            take(specification, 0, into: Field.destinationHardware)
+            take(specification, 6, into: Field.sourceHardware)
+            takeEtherType(specification)
+        case .other:
+            isExact = false
+            return
+        }
+        takeExtension(specification, flags: word)
+    }
+
+    /// Whether a packet can be what both match.
+    func overlaps(_ other: FlowMatch) -> Bool {
+        for index in 0..<Field.size {
+            let common = mask[index] & other.mask[index]
+            if (value[index] ^ other.value[index]) & common != 0 { return false }
+        }
+        return true
+    }
+
+    /// Whether it is certain to match each packet that another one matches.
+    func contains(_ other: FlowMatch) -> Bool {
+        guard isExact else { return false }
+        for index in 0..<Field.size {
+            let own = mask[index]
+            guard own & ~other.mask[index] == 0,
+                (value[index] ^ other.value[index]) & own == 0
+            else { return false }
+        }
+        return true
+    }
+
+    /// Whether any bit of a field is looked at.
+    func looks(at field: Range<Int>) -> Bool { mask[field].contains { $0 != 0 } }
+
+    private mutating func takeAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> Int {
+        let length = isIPv6 ? 16 : 4
+        require(isIPv6 ? [0x86, 0xdd] : [0x08, 0x00], in: Field.etherType)
+        let start = Field.source.lowerBound
+        take(bytes, 0, into: start..<start + length)
+        let end = Field.destination.lowerBound
+        take(bytes, length, into: end..<end + length)
+        return 2 * length
+    }
+
+    /// A tag's type is no type of what lies behind it.
+    private mutating func takeEtherType(_ bytes: [UInt8]) {
+        let start = FlowSpec.value + 12
+        let isTag = [[0x81, 0x00], [0x88, 0xa8]].contains(Array(bytes[start..<start + 2]))
+        take(bytes, 12, into: isTag ? Field.vlanType : Field.etherType)
+    }
+
+    private mutating func takeExtension(_ bytes: [UInt8], flags: UInt32) {
+        if flags & FlowSpec.extensionFlag != 0 {
+            take(bytes, FlowSpec.Extension.vlanType, into: Field.vlanType)
+            take(bytes, FlowSpec.Extension.vlanTag, into: Field.vlanTag)
+            // What it means is the driver's matter.
+            if masked(bytes, FlowSpec.Extension.data..<FlowSpec.matchLength) { isExact = false }
+        }
+        if flags & FlowSpec.hardwareAddressFlag != 0 {
+            if looks(at: Field.destinationHardware) {
+                isExact = false
+            } else {
+                take(bytes, FlowSpec.Extension.destination, into: Field.destinationHardware)
+            }
+        }
+    }
+
+    private func masked(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+        range.contains { bytes[FlowSpec.mask + $0] != 0 }
+    }
+
+    private mutating func require(_ bytes: [UInt8], in field: Range<Int>) {
+        for (index, byte) in zip(field, bytes) {
+            value[index] = byte
+            mask[index] = 0xff
+        }
+    }
+
+    private mutating func take(_ bytes: [UInt8], _ offset: Int, into field: Range<Int>) {
+        for (step, index) in field.enumerated() {
+            mask[index] = bytes[FlowSpec.mask + offset + step]
+            value[index] = bytes[FlowSpec.value + offset + step] & mask[index]
+        }
+    }
+}
+
+extension FlowRule {
+    /// What it matches; nil for one that cannot be told to the kernel.
+    var flowMatch: FlowMatch? {
+        (try? FlowSpec.encode(aimed(at: .queue(0)), location: 0)).map {
+            FlowMatch(specification: $0)
+        }
+    }
+}
+
+extension InstalledRule {
+    /// What it matches.
+    var flowMatch: FlowMatch { FlowMatch(specification: specification) }
+}

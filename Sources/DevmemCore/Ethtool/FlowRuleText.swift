@@ -1,0 +1,100 @@
+import CDevmem
+
+/// An installed rule in the words of ethtool(8), whatever its type.
+struct FlowRuleText {
+    private let bytes: [UInt8]
+    private let context: UInt32?
+    private var words: [String]
+
+    init(_ rule: InstalledRule) {
+        bytes = rule.specification
+        context = rule.context
+        let word = bytes.word(at: FlowSpec.type)
+        let type = FlowType(word)
+        words = ["flow-type", type.name]
+        switch type {
+        case .transport(_, let isIPv6, _, let ports):
+            let end = addAddresses(isIPv6)
+            if ports {
+                addNumber("src-port", end, 2)
+                addNumber("dst-port", end + 2, 2)
+            } else {
+                addNumber("spi", end, 4)
+            }
+            addNumber(isIPv6 ? "tclass" : "tos", end + 4, 1)
+        case .address(let isIPv6):
+            let end = addAddresses(isIPv6)
+            addNumber("l4data", end, 4)
+            addNumber(isIPv6 ? "tclass" : "tos", end + 4, 1)
+            addNumber("l4proto", end + (isIPv6 ? 5 : 6), 1)
+        case .ethernet:
+            addHardwareAddress("src", 6)
+            addHardwareAddress("dst", 0)
+            addNumber("proto", 12, 2, isHexadecimal: true)
+        case .other: break
+        }
+        if word & FlowSpec.extensionFlag != 0 {
+            addNumber("vlan-etype", FlowSpec.Extension.vlanType, 2, isHexadecimal: true)
+            addNumber("vlan", FlowSpec.Extension.vlanTag, 2)
+            addNumber("user-def", FlowSpec.Extension.data, 8, isHexadecimal: true)
+        }
+        if word & FlowSpec.hardwareAddressFlag != 0 {
+            addHardwareAddress("dst-mac", FlowSpec.Extension.destination)
+        }
+        words += action
+    }
+
+    /// The words in a line.
+    var text: String { words.joined(separator: " ") }
+
+    private var action: [String] {
+        let cookie = bytes.longWord(at: FlowSpec.ringCookie)
+        if cookie == cdm_RX_CLS_FLOW_DISC { return ["action", "-1"] }
+        if cookie == cdm_RX_CLS_FLOW_DISC - 1 { return ["action", "-2"] }
+        let queue = cookie & 0xffff_ffff
+        // Above the queue stands the virtual function that has it, counted from 1.
+        let function = cookie >> 32 & 0xff
+        var words: [String] = []
+        if function != 0 { words += ["vf", "\(function - 1)"] }
+        if let context {
+            // A queue beside a context is counted from the one that the context chooses.
+            if queue != 0 { words += ["action", "\(queue)"] }
+            return words + ["context", "\(context)"]
+        }
+        return words + [function == 0 ? "action" : "queue", "\(queue)"]
+    }
+
+    private mutating func addAddresses(_ isIPv6: Bool) -> Int {
+        let length = isIPv6 ? 16 : 4
+        for (name, offset) in [("src-ip", 0), ("dst-ip", length)] {
+            add(name, offset, length) { IPAddress(bytes: $0)?.description ?? "?" }
+        }
+        return 2 * length
+    }
+
+    private mutating func addHardwareAddress(_ name: String, _ offset: Int) {
+        add(name, offset, 6) { bytes in
+            bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+        }
+    }
+
+    private mutating func addNumber(
+        _ name: String, _ offset: Int, _ length: Int, isHexadecimal: Bool = false
+    ) {
+        add(name, offset, length) { bytes in
+            let number = bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            return isHexadecimal ? "0x" + String(number, radix: 16) : "\(number)"
+        }
+    }
+
+    /// A field that the rule looks at. ethtool(8) writes the bits of a mask that do not count.
+    private mutating func add(
+        _ name: String, _ offset: Int, _ length: Int, _ write: ([UInt8]) -> String
+    ) {
+        let mask = bytes[FlowSpec.mask + offset..<FlowSpec.mask + offset + length]
+        guard mask.contains(where: { $0 != 0 }) else { return }
+        let start = FlowSpec.value + offset
+        words += [name, write(zip(bytes[start..<start + length], mask).map { $0 & $1 })]
+        if mask.contains(where: { $0 != 0xff }) { words += ["m", write(mask.map { ~$0 })] }
+    }
+}

@@ -1,0 +1,52 @@
+/// Which of two flow rules that match the same packet a driver's NIC obeys (Linux 7.3).
+public enum RulePrecedence: String, Sendable, Codable {
+    /// That with more fields, wherever it lies (`get_flow_table` of mlx5's en_fs_ethtool.c).
+    case mostFields = "most fields"
+    /// That at the lower location (gve's device; fbnic's table, `fbnic_rpc.c`).
+    case lowestLocation = "lowest location"
+    /// It is not known, as with bnxt, whose firmware decides.
+    case unknown
+
+    /// Finds it by the driver's name.
+    public init(driver: String?) {
+        self =
+            switch driver {
+            case "mlx5_core": .mostFields
+            case "gve", "fbnic": .lowestLocation
+            default: .unknown
+            }
+    }
+
+    /// In words.
+    public var text: String {
+        switch self {
+        case .mostFields: "of overlapping rules the one with more fields goes first"
+        case .lowestLocation: "of overlapping rules the one at the lower location goes first"
+        case .unknown: "which of overlapping rules goes first is not known"
+        }
+    }
+}
+
+extension FlowSpec {
+    /// How many fields mlx5 counts (`validate_flow` of its en_fs_ethtool.c); nil for Ethernet, whose
+    /// rules go behind all others.
+    static func fieldCount(_ bytes: [UInt8]) -> Int? {
+        let word = bytes.word(at: type)
+        if case .ethernet = FlowType(word) { return nil }
+        let match = FlowMatch(specification: bytes)
+        typealias Field = FlowMatch.Field
+        var fields = [Field.source, Field.destination]
+        if case .address = FlowType(word) {
+            fields.append(Field.protocolNumber)
+        } else {
+            fields += [Field.sourcePort, Field.destinationPort]
+        }
+        // The type is one of them.
+        var count = 1 + fields.count { match.looks(at: $0) }
+        if word & extensionFlag != 0 { count += 1 }
+        if word & hardwareAddressFlag != 0, match.looks(at: Field.destinationHardware) {
+            count += 1
+        }
+        return count
+    }
+}

@@ -1,0 +1,169 @@
+import Logging
+import SystemPackage
+
+/// How often another place is tried for a rule when others add some at the same time.
+private let mostTries = 8
+
+extension NICControl where Self: ~Copyable {
+    /// Inserts a rule where none is, and proves that it lies there.
+    ///
+    /// mlx5 replaces what lies at an occupied place without a word, so the place is looked at right
+    /// before. That leaves a moment in which another process may take the same one: whoever comes
+    /// last has it, which shows in the number of rules.
+    ///
+    /// - Returns: the location that it got.
+    /// - Throws: `DevmemError` as the driver refuses it; of kind `unsupported` if it cannot be read
+    ///   back.
+    func place(_ rule: FlowRule, logger: Logger) throws(DevmemError) -> UInt32 {
+        var occupied: Set<UInt32> = []
+        for _ in 0..<mostTries {
+            guard let table = try ruleTable() else { break }
+            let place = try table.place(besides: occupied)
+            if !table.choosesLocation, try self.rule(at: place) != nil {
+                occupied.insert(place)
+                continue
+            }
+            let location = try insert(rule, at: place)
+            let found = try self.rule(at: location)
+            if found?.isSame(as: rule) == true {
+                if !table.choosesLocation { try warnOfReplacing(at: location, table, logger) }
+                return location
+            }
+            if let found, found.matchesSame(as: rule) {
+                // gve forgets the context, and leads the flow to queue 0.
+                try removeRule(at: location)
+                throw DevmemError(
+                    .unsupported, call: "add a flow rule to \(name)",
+                    message: "the driver makes another one of it: \(found.text)",
+                    advice: "spread flows another way")
+            }
+            guard !table.choosesLocation, found != nil else {
+                throw DevmemError(
+                    .unsupported, call: "change flow rule \(location) of \(name)",
+                    message: "the driver says that it did, but reading it back shows otherwise",
+                    advice: "report it to the driver's maintainers")
+            }
+            // Another process has put its own there since; ours is gone, and theirs stays.
+            occupied.insert(location)
+        }
+        throw DevmemError(
+            .system, call: "add a flow rule to \(name)", errno: .resourceTemporarilyUnavailable,
+            message: "another process adds rules at the same time", advice: "try again")
+    }
+
+    /// Deletes the rule at a location; one that has gone meanwhile is no failure.
+    func removeRule(at location: UInt32) throws(DevmemError) {
+        do throws(DevmemError) {
+            try deleteRule(at: location)
+        } catch {
+            // Drivers answer variously that there is none.
+            guard RuleRefusal.isAboutFields(error) || error.errno == .noSuchFileOrDirectory,
+                try rule(at: location) == nil
+            else { throw error }
+        }
+    }
+
+    /// Says so if there are not more rules than before: then two went to one place, or one was
+    /// deleted.
+    private func warnOfReplacing(
+        at location: UInt32, _ before: FlowRuleTable, _ logger: Logger
+    ) throws(DevmemError) {
+        guard let after = try ruleTable(), after.locations.count <= before.locations.count,
+            Set(before.locations).isSubset(of: after.locations)
+        else { return }
+        logger.warning(
+            """
+            \(name): flow rule \(location) may have replaced one that another process added at the \
+            same moment
+            """)
+    }
+}
+
+/// Explains why a NIC does not take a rule.
+struct RuleRefusal {
+    let name: String
+    /// What was tried, the narrowest first.
+    let tried: [FlowRule]
+    /// What the driver answered last.
+    let error: DevmemError
+    /// Whether this process may change the NIC, so that a refusal is not for want of that.
+    var isPrivileged = (try? hasNetAdmin()) == true
+
+    /// Whether an answer speaks of the rule's fields, so that another rule may be taken. Every other
+    /// answer would be the same, or worse: beside a rule of the same match (EEXIST) a wider one goes
+    /// in and then loses.
+    static func isAboutFields(_ error: DevmemError) -> Bool {
+        error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
+    }
+
+    /// The error with what the NIC's rules say about it.
+    func explained<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> DevmemError {
+        var told = error
+        let isOff = (try? nic.feature(.flowRules))?.isActive == false
+        if error.errno == .notPermitted && isOff && isPrivileged
+            || error.errno == .notSupportedOnSocket && isOff
+        {
+            told.message = "\(SteeringFeature.flowRules.rawValue) is off"
+            told.advice = "ethtool -K \(name) ntuple on"
+        } else if Self.isAboutFields(error) {
+            if (try? nic.ruleTable())??.isFull == true {
+                told.message = "its table of flow rules is full"
+                told.advice = "ethtool -n \(name) lists them; room is made by whoever added them"
+            } else if let narrowest = tried.first {
+                told = notTaken(narrowest)
+            }
+        } else if error.errno == .fileExists, let rival = rival(on: nic) {
+            told.message = "flow rule \(rival.location) matches the same: \(rival.text)"
+            told.advice = "another port or address, or whoever added that rule deletes it"
+        } else if let answer = explain(error) {
+            told.message = told.message ?? answer.meaning
+            told.advice = told.advice ?? answer.advice
+        }
+        told = told.advising("ethtool -n IFACE shows the rules there are")
+        told.advice = told.advice?.replacing("IFACE", with: name)
+        return told
+    }
+
+    /// Drivers differ in the fields that a rule may leave out.
+    private func notTaken(_ narrowest: FlowRule) -> DevmemError {
+        var told = error
+        let missing = narrowest.missingFields
+        guard !missing.isEmpty else {
+            told.message =
+                "the NIC takes no such rule, though it names every field: "
+                + narrowest.match
+            return told
+        }
+        told.message =
+            "the NIC takes no rule without " + missing.joined(separator: ", ")
+            + " (\(narrowest.match))"
+        told.advice =
+            narrowest.destination == nil
+            ? "listen at one address, and name the peer: --from ADDR:PORT, or --flow "
+                + "DST:PORT,SRC:PORT"
+            : "name the peer: --from ADDR:PORT, or --flow DST:PORT,SRC:PORT"
+        return told
+    }
+
+    private func rival<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> InstalledRule? {
+        guard let locations = (try? nic.ruleTable())??.locations else { return nil }
+        for location in locations {
+            if let rule = (try? nic.rule(at: location)) ?? nil,
+                tried.contains(where: rule.matchesSame)
+            {
+                return rule
+            }
+        }
+        return nil
+    }
+}
+
+extension FlowRule {
+    /// The fields of a connection that it leaves open, in words.
+    var missingFields: [String] {
+        [
+            (source == nil, "a source address"), (destination == nil, "a destination address"),
+            (sourcePort == nil, "a source port"), (destinationPort == nil, "a destination port"),
+        ].filter(\.0).map(\.1)
+    }
+}

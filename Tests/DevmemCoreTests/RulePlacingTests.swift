@@ -1,0 +1,230 @@
+import Logging
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+/// Rules are added as drivers take them, and none is lost.
+@Suite struct RulePlacingTests {
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let wide = FlowRule(isIPv6: false, destinationPort: 80)
+
+    private func makeNIC(
+        capacity: UInt32? = 16, choosesLocation: Bool = false, taken: [UInt32] = []
+    ) throws -> SimulatedNIC {
+        let nic = SimulatedNIC(
+            NICSnapshot(
+                rings: RingSettings(headerSplit: .on, splitThreshold: 0),
+                receiveQueues: (0..<4).map { QueueInfo(id: $0, type: .rx) },
+                contexts: [RSSContext(id: 0, indirection: [0, 1])],
+                ntuple: FeatureState(isActive: true, isChangeable: true),
+                ruleTable: FlowRuleTable(
+                    locations: [], capacity: capacity, choosesLocation: choosesLocation)),
+            defaultSplit: .on, isSplitExplicit: true)
+        for location in taken { try nic.put(foreign(Int(location)), at: location) }
+        return nic
+    }
+
+    private func foreign(_ number: Int) -> FlowRule {
+        FlowRule(
+            isIPv6: false, destinationPort: UInt16(1000 + number), target: .queue(1))
+    }
+
+    /// The same flow, the narrowest rule first.
+    private var alternatives: [FlowRule] {
+        let peer = FlowRule(isIPv6: false, source: [192, 0, 2, 2], destinationPort: 80)
+        return [peer, wide].map { $0.aimed(at: .queue(3)) }
+    }
+
+    private func apply(_ alternatives: [FlowRule], to nic: SimulatedNIC) throws -> PlacedRule? {
+        let plan = SteeringPlan(
+            queues: [3], changes: [.addRule(alternatives, installed: nil)])
+        var journal = SteeringJournal.sample(plan: plan, on: try nic.snapshot())
+        try journal.apply(to: nic, logger: logger) { _ in }
+        guard case .addRule(_, let placed) = journal.changes[0] else { return nil }
+        return placed
+    }
+
+    private typealias PlacedRule = SteeringChange.PlacedRule
+
+    private func refusal(_ nic: SimulatedNIC, _ rules: [FlowRule]? = nil) throws -> DevmemError {
+        let before = try nic.snapshot()
+        let error = #expect(throws: DevmemError.self) {
+            try apply(rules ?? alternatives, to: nic)
+        }
+        #expect(try nic.snapshot() == before)
+        return try #require(error)
+    }
+
+    /// Another process takes the place between the list and the insertion: its rule stays, also where
+    /// the driver would replace it.
+    @Test func anOccupiedPlaceIsNeverReplaced() throws {
+        for replaces in [false, true] {
+            let nic = try makeNIC(taken: [0, 2])
+            nic.replacesRules = replaces
+            nic.hidden = [2, 1]
+            try nic.put(foreign(9), at: 1)
+            let placed = try #require(try apply(alternatives, to: nic))
+            #expect(placed.location == 3)
+            #expect(nic.installed[1]?.rule == foreign(9) && nic.installed[2]?.rule == foreign(2))
+        }
+    }
+
+    /// Another process replaces ours right after: theirs stays, and ours goes elsewhere.
+    @Test func aRuleThatWasReplacedIsAddedAgainElsewhere() throws {
+        let nic = try makeNIC()
+        nic.replacesRules = true
+        var thefts = 2
+        nic.afterInserting = { location throws(DevmemError) in
+            guard thefts > 0 else { return }
+            thefts -= 1
+            try nic.put(FlowRule(isIPv6: true, destinationPort: 7, target: .queue(1)), at: location)
+        }
+        let placed = try #require(try apply(alternatives, to: nic))
+        #expect(placed.location == 2 && nic.installed.count == 3)
+        // It does not go on for ever.
+        thefts = .max
+        let endless = #expect(throws: DevmemError.self) { try apply(alternatives, to: nic) }
+        #expect(endless?.errno == .resourceTemporarilyUnavailable)
+    }
+
+    @Test func theFirstFreePlaceGoesBeforeOthers() throws {
+        #expect(try apply(alternatives, to: makeNIC(taken: [1, 2]))?.location == 0)
+        #expect(try apply(alternatives, to: makeNIC(taken: [0, 1]))?.location == 2)
+        #expect(
+            try apply(alternatives, to: makeNIC(choosesLocation: true, taken: [15]))?.location == 14
+        )
+    }
+
+    /// Only what speaks of the rule's fields lets a wider rule be tried.
+    @Test func otherRefusalsMakeNoWiderRule() throws {
+        for errno in [
+            .fileExists, .noSpace, .noMemory, .resourceBusy, .resourceTemporarilyUnavailable,
+            .notPermitted, .operationNotSupportedByDevice, .networkDown, .ioError,
+            .permissionDenied,
+            .timedOut,
+        ] as [Errno] {
+            let nic = try makeNIC(choosesLocation: true)
+            var asked = 0
+            nic.beforeInserting = { asked += 1 }
+            nic.ruleRefusal = errno
+            #expect(try refusal(nic).errno == errno)
+            #expect(asked == 1)
+        }
+        for errno in [.invalidArgument, .notSupportedOnSocket] as [Errno] {
+            let nic = try makeNIC(choosesLocation: true)
+            var asked = 0
+            nic.beforeInserting = { asked += 1 }
+            nic.ruleRefusal = errno
+            #expect(try refusal(nic).errno == errno)
+            #expect(asked == 2)
+        }
+        let nic = try makeNIC()
+        nic.refusesSources = true
+        #expect(try apply(alternatives, to: nic)?.rule == wide.aimed(at: .queue(3)))
+    }
+
+    /// A wider rule beside one of the same match would lose against it.
+    @Test func aRuleOfTheSameMatchIsNamed() throws {
+        let nic = try makeNIC(choosesLocation: true)
+        nic.refusesSameMatch = true
+        try nic.put(alternatives[0].aimed(at: .queue(1)), at: 5)
+        let error = try refusal(nic)
+        #expect(
+            error.message
+                == "flow rule 5 matches the same: flow-type tcp4 src-ip 192.0.2.2 dst-port 80 action 1"
+        )
+        #expect(error.advice?.contains("delete 5") == false)
+    }
+
+    @Test func aNICThatTakesWholeConnectionsOnlySaysWhatToDo() throws {
+        let nic = try makeNIC()
+        nic.needsAllFields = true
+        var toOne = wide
+        toOne.destination = [192, 0, 2, 1]
+        let error = try refusal(nic, [toOne, wide])
+        #expect(
+            error.message
+                == "the NIC takes no rule without a source address, a source port "
+                + "(flow-type tcp4 dst-ip 192.0.2.1 dst-port 80)")
+        #expect(error.advice == "name the peer: --from ADDR:PORT, or --flow DST:PORT,SRC:PORT")
+        #expect(try refusal(nic, [wide]).advice?.hasPrefix("listen at one address, and") == true)
+        // As it asks for.
+        let peer = try #require(IPAddress(bytes: [192, 0, 2, 2]))
+        let listen = Endpoint(
+            address: try #require(IPAddress(bytes: [192, 0, 2, 1])), port: 80)
+        let flow = SteeringFlow(to: listen, from: peer, port: 9)
+        let placed = try #require(
+            try apply(flow.families[0].map { $0.aimed(at: .queue(3)) }, to: nic))
+        #expect(placed.rule.missingFields.isEmpty)
+        nic.ruleRefusal = .invalidArgument
+        #expect(
+            try refusal(nic, [placed.rule]).message?.contains("though it names every field") == true
+        )
+    }
+
+    /// The plan speaks of the narrowest; a wider one may lose against more.
+    @Test func aWiderRuleIsHeldAgainstOthersToo() throws {
+        let nic = try makeNIC()
+        nic.driver = "gve"
+        nic.refusesSources = true
+        try nic.put(
+            FlowRule(isIPv6: false, source: [192, 0, 2, 9], target: .queue(1)), at: 0)
+        let before = try nic.snapshot()
+        let plan = try SteeringPlan(
+            for: SteeringWish(
+                queues: .list([3]), flows: [SteeringFlow(families: [alternatives])]),
+            on: before, interface: nic.name)
+        #expect(plan.notes.isEmpty)
+        var journal = SteeringJournal.sample(plan: plan, on: before)
+        try journal.apply(to: nic, logger: logger) { _ in }
+        #expect(
+            plan.notes(with: journal.changes, on: before) == [
+                "flow rule 0 goes first and leads part of the flow elsewhere: "
+                    + "flow-type tcp4 src-ip 192.0.2.9 action 1"
+            ])
+    }
+
+    @Test func aFullTableIsToldAsSuch() throws {
+        let nic = try makeNIC(capacity: 2, choosesLocation: true, taken: [0, 1])
+        #expect(try refusal(nic).errno == .noSpace)
+        let fixed = try makeNIC(capacity: 2, taken: [0, 1])
+        fixed.isFullTold = true
+        let error = try refusal(fixed)
+        #expect(error.message == "its table of flow rules is full")
+        #expect(error.advice == "ethtool -n sim0 lists them; room is made by whoever added them")
+    }
+
+    @Test func aFeatureThatIsOffIsToldToThePrivileged() throws {
+        let nic = try makeNIC()
+        nic.feature = FeatureState(isActive: false, isChangeable: true)
+        var refusal = RuleRefusal(
+            name: "sim0", tried: alternatives,
+            error: DevmemError(
+                .system, call: "add a flow rule to sim0", errno: .notPermitted,
+                advice: needsNetAdmin))
+        refusal.isPrivileged = true
+        #expect(refusal.explained(on: nic).advice == "ethtool -K sim0 ntuple on")
+        refusal.isPrivileged = false
+        #expect(refusal.explained(on: nic).advice == needsNetAdmin)
+    }
+
+    /// gve leads a rule with a context to queue 0; it must not stay.
+    @Test func aRuleThatTheDriverMadeAnotherOfIsRemoved() throws {
+        let nic = try makeNIC()
+        nic.forgetsContexts = true
+        let error = try refusal(nic, [wide.aimed(at: .context(1))])
+        #expect(
+            error.message
+                == "the driver makes another one of it: flow-type tcp4 dst-port 80 action 0")
+    }
+
+    @Test func aRuleThatGoesWhileItIsDeletedIsNoFailure() throws {
+        let nic = try makeNIC()
+        #expect(throws: Never.self) { try nic.removeRule(at: 4) }
+        nic.deletionOfNone = .invalidArgument
+        #expect(throws: Never.self) { try nic.removeRule(at: 4) }
+        nic.deletionOfNone = .ioError
+        #expect(throws: DevmemError.self) { try nic.removeRule(at: 4) }
+    }
+}
