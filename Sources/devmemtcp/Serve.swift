@@ -81,6 +81,9 @@ struct Serve: ParsableCommand, PayloadCommand {
     @Flag(name: .long, help: "Go on with further connections until a signal comes.")
     var keepOpen = false
 
+    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    var keepSteered = false
+
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -148,7 +151,8 @@ struct Serve: ParsableCommand, PayloadCommand {
     private func request() throws(DevmemError) -> ReceiveRequest {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
-            from: try resolveFrom(), queues: queues.choice, memory: buffer.memory.bytes,
+            from: try resolveFrom(), queues: queues.choice, keepsSteered: keepSteered,
+            memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
             answer: duplex?.answer ?? .nothing, idleLimit: idle)
     }

@@ -8,6 +8,8 @@ final class BenchGround {
         var queues = QueueChoice.automatic(1)
         /// What makes the dma-buf.
         var provider = MemoryProvider.automatic
+        /// Whether steering that the NIC loses meanwhile is set again.
+        var keepsSteered = false
     }
 
     /// The NIC.
@@ -18,6 +20,7 @@ final class BenchGround {
     let bound: BoundReceiveMemory?
     private var binding: ReceiveBinding?
     private var steering: SteeringTransaction?
+    private var watch: HoldWatch?
 
     /// Steers flows to queues and binds memory to them, if payload comes to device memory.
     init(
@@ -42,8 +45,26 @@ final class BenchGround {
             pageSize: plan.pageSize)
         queues = taken
         bound = BoundReceiveMemory(memory, id: binding.id)
+        watch = HoldWatch(
+            on: interface, bindingID: binding.id, queues: taken,
+            keepsSteered: choice.keepsSteered, logger: logger)
         self.steering = consume steering
         self.binding = consume binding
+    }
+
+    /// The descriptor that tells of changes of the NIC; -1 if nothing is bound.
+    var watchDescriptor: Int32 {
+        switch watch {
+        case .some(let open): open.rawValue
+        case .none: -1
+        }
+    }
+
+    /// Looks at what has changed on the NIC.
+    ///
+    /// - Throws: `DevmemError` with `ENODEV` if it is gone.
+    func look() throws(DevmemError) {
+        try watch?.look(&steering)
     }
 
     /// The page pools that the memory feeds.

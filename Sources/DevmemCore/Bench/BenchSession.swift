@@ -150,13 +150,16 @@ final class BenchSession {
             pollfd(
                 fd: isWorking ? crew.event.rawValue : -1, events: Int16(POLLIN), revents: 0),
             pollfd(fd: channel.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: ground.watchDescriptor, events: Int16(POLLIN), revents: 0),
         ]
         let due = [meter.due, giveUp, lastMove + Self.patience].compactMap { $0 }.min() ?? .now
         let milliseconds = max(0, (due - .now) / .milliseconds(1)) + 1
-        try retrying("wait") { poll(&watched, 3, Int32(clamping: Int(milliseconds))) }
+        try retrying("wait") { poll(&watched, 4, Int32(clamping: Int(milliseconds))) }
         if watched[1].revents != 0 { crew.clearEvent() }
         if watched[0].revents != 0, let signal = stop.signal.pending() { try end(by: signal) }
         if watched[2].revents != 0 { try listen() }
+        // One that is gone ends the benchmark: no payload comes any more.
+        if watched[3].revents != 0 { try ground.look() }
     }
 
     /// Ends it for a signal; a second one waits for nothing.

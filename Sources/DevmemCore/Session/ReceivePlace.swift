@@ -3,11 +3,16 @@ import Logging
 /// The queues of a receive session, and what was changed on the NIC to take them.
 struct TakenQueues: ~Copyable {
     let queues: [UInt32]
-    private var steering: SteeringTransaction?
+    private(set) var steering: SteeringTransaction?
 
     init(_ queues: [UInt32], steering: consuming SteeringTransaction?) {
         self.queues = queues
         self.steering = steering
+    }
+
+    /// Has a watch look at the NIC.
+    mutating func look(_ watch: inout HoldWatch) throws(DevmemError) {
+        try watch.look(&steering)
     }
 
     /// Puts the NIC's settings back.

@@ -16,6 +16,8 @@ public struct ReceiveRequest: Sendable {
     /// Whether the NIC is set up for it, and put back. Otherwise its settings are neither changed
     /// nor looked at.
     public var steers: Bool
+    /// Whether steering that the NIC loses meanwhile is set again.
+    public var keepsSteered: Bool
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
     /// What makes the dma-buf.
@@ -44,7 +46,7 @@ public struct ReceiveRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         interface: String?, listen: Endpoint, from: IPAddress?, fromPort: UInt16? = nil,
-        queues: QueueChoice, steers: Bool = true,
+        queues: QueueChoice, steers: Bool = true, keepsSteered: Bool = false,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
         command: String = "devmemtcp serve"
@@ -55,6 +57,7 @@ public struct ReceiveRequest: Sendable {
         self.fromPort = fromPort
         self.queues = queues
         self.steers = steers
+        self.keepsSteered = keepsSteered
         self.memory = memory
         self.provider = provider
         self.pageSize = pageSize
@@ -108,7 +111,7 @@ public func receive(
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, place, steering.queues, memory, &consumer, stop, observer, &report)
+                request, place, &steering, memory, &consumer, stop, observer, logger, &report)
         } catch {
             refusal = error
         }
@@ -135,20 +138,23 @@ func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
-    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ queues: [UInt32],
+    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ taken: inout TakenQueues,
     _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
-    _ stop: borrowing StopSignal,
-    _ observer: ReceiveObserver, _ report: inout ReceiveReport
+    _ stop: borrowing StopSignal, _ observer: ReceiveObserver, _ logger: Logger,
+    _ report: inout ReceiveReport
 ) throws(DevmemError) {
     let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: queues,
+        dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
         pageSize: request.pageSize)
     let bound = BoundReceiveMemory(memory, id: binding.id)
+    var watch = HoldWatch(
+        on: place.interface, bindingID: binding.id, queues: taken.queues,
+        keepsSteered: request.keepsSteered, logger: logger)
     try place.listener.listen()
     observer.listening(place.listener.endpoint, place.interface.name)
 
     let connection: Connection
-    switch try awaitPeer(request.from, place.listener, stop) {
+    switch try awaitPeer(request.from, place.listener, &watch, &taken, stop) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
@@ -169,11 +175,17 @@ private enum Arrival: ~Copyable {
 
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
-    _ wanted: IPAddress?, _ listener: borrowing Listener, _ stop: borrowing StopSignal
+    _ wanted: IPAddress?, _ listener: borrowing Listener, _ watch: inout HoldWatch,
+    _ taken: inout TakenQueues, _ stop: borrowing StopSignal
 ) throws(DevmemError) -> Arrival {
     while true {
-        let wait = try stop.wait(for: listener.rawValue, events: Int32(POLLIN))
-        if case .stopped(let signal) = wait { return .stopped(by: signal) }
+        switch try stop.wait(reading: listener.rawValue, or: watch.rawValue) {
+        case .signal(let arrival): return .stopped(by: arrival.signal)
+        case .first: break
+        case .second:
+            try taken.look(&watch)
+            continue
+        }
         guard let connection = try listener.accept() else { continue }
         if let wanted, connection.peer.address.unmapped != wanted.unmapped { continue }
         return .connected(connection)
