@@ -57,7 +57,8 @@ import Testing
         #expect(links(message(type: 16, [0, 0, 0])) == [.unclear])
         #expect(settings(message(type: 0x15, [18])) == [.unclear])
         #expect(settings(message(type: 0x15, [18, 1, 0, 0])) == [.unclear])
-        #expect(settings(message(type: 0x16, [3, 1, 0, 0] + attribute(1, [7, 0, 0]))) == [.unclear])
+        #expect(
+            settings(message(type: 0x16, [3, 1, 0, 0] + attribute(1, [7, 0, 0]))) == [.unclear])
         #expect(
             settings(message(type: 0x15, [18, 1, 0, 0, 0xff, 0xff, 1, 0])) == [.unclear])
         #expect(
@@ -76,7 +77,8 @@ import Testing
             if count >= 16 {
                 bytes.replaceSubrange(0..<4, with: raw(UInt32.random(in: 12...130, using: &random)))
                 bytes.replaceSubrange(
-                    4..<6, with: raw(UInt16([16, 17, 0x15, 0x16].randomElement(using: &random) ?? 16)))
+                    4..<6,
+                    with: raw(UInt16([16, 17, 0x15, 0x16].randomElement(using: &random) ?? 16)))
             }
             _ = links(bytes)
             _ = settings(bytes)

@@ -29,13 +29,15 @@ import Testing
                 queues: .last(2), flows: [SteeringFlow(to: listen)], spread: spread),
             on: snapshot, interface: nic.name)
         var journal = SteeringJournal.sample(plan: plan, on: snapshot)
-        try journal.apply(to: nic, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
+        try journal.apply(to: nic, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        {
             _ in
         }
         return (nic, journal)
     }
 
-    private func losses(of journal: SteeringJournal, on nic: SimulatedNIC) throws -> [SteeringLoss] {
+    private func losses(of journal: SteeringJournal, on nic: SimulatedNIC) throws -> [SteeringLoss]
+    {
         journal.losses(in: try SteeringState(of: nic, for: journal))
     }
 
@@ -171,8 +173,9 @@ import Testing
                 nic.failing = nic.operations
                 // Where a rule is refused a wider one may do.
                 try? attempt.renew(loss, on: nic, logger: logger) { _ in }
-                #expect(try losses(of: attempt, on: nic).contains { $0.text == loss.text }
-                    || loss.text.hasPrefix("flow rule"))
+                #expect(
+                    try losses(of: attempt, on: nic).contains { $0.text == loss.text }
+                        || loss.text.hasPrefix("flow rule"))
                 nic.failing = nil
                 _ = attempt.reverse(on: nic, logger: logger) { _ in }
                 #expect(nic.installed.isEmpty && nic.others.isEmpty, "\(spread) \(loss.text)")

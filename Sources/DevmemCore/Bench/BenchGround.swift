@@ -76,6 +76,32 @@ final class BenchGround {
         }
     }
 
+    /// Says of payload how much came in device memory, and why the rest did not.
+    ///
+    /// - Parameters:
+    ///   - counts: what came.
+    ///   - peer: where it came from.
+    ///   - napiID: the NAPI instance that a connection's last packet came through.
+    /// - Returns: nil if no payload was to come in device memory.
+    func placement(
+        of counts: ReceiveReport.Counts, from peer: IPAddress?, through napiID: UInt32?
+    ) -> PayloadPlacement? {
+        guard let bound else { return nil }
+        var reason: String?
+        if counts.deviceBytes < counts.bytes {
+            let isLocal = peer.map { (try? NetworkInterface(holding: $0.unmapped)) != nil }
+            let stream = MisplacedStream(
+                isLocal: isLocal ?? false, napiID: napiID, isLinear: counts.ordinaryBytes == 0)
+            reason =
+                switch steering {
+                case .some(let transaction):
+                    try? transaction.reason(for: stream, on: interface, bindingID: bound.id)
+                case .none: nil
+                }
+        }
+        return PayloadPlacement(counts, reason: reason)
+    }
+
     /// Puts everything back; connections must be gone.
     ///
     /// - Throws: `DevmemError`, the first setting that could not be put back.

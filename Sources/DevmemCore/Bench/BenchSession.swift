@@ -228,11 +228,23 @@ final class BenchSession {
         let after = try queueStatistics(ofInterface: ground.interface.index) ?? []
         report.queues = queueCounters(from: countersBefore, to: after)
         report.flows = results.flatMap(\.flows).sorted { $0.flow < $1.flow }
+        report.placement = placement(of: report)
         report.failure = failure ?? results.lazy.compactMap(\.failure).first?.description
         for result in results where result.latency.totalCount > 0 {
             if latency == nil { latency = result.latency } else { latency?.add(result.latency) }
         }
         return report
+    }
+
+    /// Where this end's payload came to; the first flow that missed device memory tells why.
+    private func placement(of report: BenchEndReport) -> PayloadPlacement? {
+        let missed = report.flows.first { $0.received.deviceBytes < $0.received.bytes }
+        let number = (missed?.flow ?? 1) - 1
+        guard crew.connections.indices.contains(number) else { return nil }
+        let shared = crew.connections[number]
+        return ground.placement(
+            of: report.received, from: shared.connection.peer.address,
+            through: shared.connection.incomingNAPI)
     }
 }
 

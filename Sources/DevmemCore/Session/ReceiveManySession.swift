@@ -155,8 +155,13 @@ private func serveBound(
             workers.stop.announce(arrived)
         }
         if watched[2].revents != 0 {
-            for report in workers.takeFinished() {
+            for finished in workers.takeFinished() {
                 running -= 1
+                var report = finished
+                // Of several connections a single one may be another's; the caller judges the sum.
+                taken.judge(
+                    &report, on: interface, bindingID: binding.id, isFailure: false,
+                    logger: logger)
                 observer.finished(report)
             }
         }

@@ -15,6 +15,42 @@ struct TakenQueues: ~Copyable {
         try watch.look(&steering)
     }
 
+    /// Says of a connection's payload how much came in device memory, and warns of what did not,
+    /// unless the caller makes a failure of that.
+    func judge(
+        _ report: inout ReceiveReport, on interface: NetworkInterface, bindingID: UInt32,
+        isFailure: Bool, logger: Logger
+    ) {
+        let counts = report.counts
+        let elsewhere = counts.bytes - counts.deviceBytes
+        let reason = elsewhere == 0 ? nil : self.reason(report, on: interface, bindingID: bindingID)
+        let placement = PayloadPlacement(counts, reason: reason)
+        report.placement = placement
+        switch steering {
+        case .none: return
+        case .some: break
+        }
+        guard let reason, !(isFailure && placement.verdict == .host) else { return }
+        let peer = report.peer ?? "the peer"
+        logger.warning(
+            "\(elsewhere) of \(counts.bytes) bytes from \(peer) came outside device memory: \(reason)"
+        )
+    }
+
+    private func reason(
+        _ report: ReceiveReport, on interface: NetworkInterface, bindingID: UInt32
+    ) -> String? {
+        let isLocal = report.peerAddress.map { (try? NetworkInterface(holding: $0)) != nil }
+        let stream = MisplacedStream(
+            isLocal: isLocal ?? false, napiID: report.napiID,
+            isLinear: report.counts.ordinaryBytes == 0)
+        return switch steering {
+        case .some(let transaction):
+            try? transaction.reason(for: stream, on: interface, bindingID: bindingID)
+        case .none: nil
+        }
+    }
+
     /// Puts the NIC's settings back.
     mutating func restore() throws(DevmemError) {
         try steering?.restore()

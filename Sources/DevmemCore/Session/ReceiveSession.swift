@@ -30,6 +30,8 @@ public struct ReceiveRequest: Sendable {
     public var idleLimit: Double?
     /// Whether payload that is not in device memory ends the connection as a failure.
     public var isDeviceOnly: Bool
+    /// Whether it is no failure if the NIC was steered and yet no payload came in device memory.
+    public var allowsHostMemory: Bool
     /// What others are told of this process while it steers the NIC.
     public var command: String
 
@@ -49,7 +51,7 @@ public struct ReceiveRequest: Sendable {
         queues: QueueChoice, steers: Bool = true, keepsSteered: Bool = false,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
-        command: String = "devmemtcp serve"
+        allowsHostMemory: Bool = false, command: String = "devmemtcp serve"
     ) {
         self.interface = interface
         self.listen = listen
@@ -64,6 +66,7 @@ public struct ReceiveRequest: Sendable {
         self.answer = answer
         self.idleLimit = idleLimit
         self.isDeviceOnly = isDeviceOnly
+        self.allowsHostMemory = allowsHostMemory
         self.command = command
     }
 }
@@ -166,6 +169,10 @@ private func receiveBound(
     converse(
         with: connection, request, place.interface, bound, &consumer, stop,
         progress: observer.progress, &report)
+    let isFailure = request.steers && !request.allowsHostMemory
+    taken.judge(
+        &report, on: place.interface, bindingID: binding.id, isFailure: isFailure, logger: logger)
+    if isFailure { report.failure = report.failure ?? report.placement?.failure }
 }
 
 private enum Arrival: ~Copyable {

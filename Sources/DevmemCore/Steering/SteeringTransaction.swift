@@ -205,6 +205,22 @@ extension SteeringTransaction {
         return watched.losses(in: try SteeringState(of: nic, for: watched))
     }
 
+    /// Says why payload of a stream came outside device memory.
+    ///
+    /// - Throws: `DevmemError` as the kernel answers.
+    func reason(
+        for stream: MisplacedStream, on interface: NetworkInterface, bindingID: UInt32
+    ) throws(DevmemError) -> String {
+        var reason = PlacementReason(
+            snapshot: try NICSnapshot(of: interface), queues: queues, bindingID: bindingID)
+        reason.losses = try losses()
+        reason.rules =
+            (journal ?? used)?.changes.compactMap {
+                if case .addRule(_, let placed) = $0 { placed } else { nil }
+            } ?? []
+        return reason.text(for: stream)
+    }
+
     /// Makes a lost change again.
     ///
     /// - Returns: the change as it is now.
