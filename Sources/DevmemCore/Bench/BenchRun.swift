@@ -128,7 +128,8 @@ private func connect(
 private func choose(
     _ name: String?, _ local: Endpoint, _ peer: Endpoint
 ) throws(DevmemError) -> NetworkInterface {
-    let holder = try NetworkInterface(holding: local.address)
+    // The address may be the loopback interface's; the way there is the way back.
+    let holder = try NetworkInterface(leadingTo: peer, from: local.address)
     guard let name, name != holder.name else { return holder }
     throw DevmemError(
         .invalid, call: "reach \(peer) through \(name)",

@@ -194,6 +194,7 @@ public struct MemoryHolding: ~Copyable {
         _ memory: borrowing DmabufMemory, _ wanted: Bool, _ interface: NetworkInterface
     ) throws(DevmemError) -> TransmitBinding? {
         guard wanted else { return nil }
+        try interface.requireNIC("send through")
         return try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
     }
 }

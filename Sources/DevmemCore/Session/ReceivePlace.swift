@@ -127,6 +127,7 @@ struct ReceivePlace: ~Copyable {
                 message: "the address is not of one interface",
                 advice: "name it with --interface")
         }
-        return try NetworkInterface(holding: request.listen.address.unmapped)
+        return try NetworkInterface(
+            receivingAt: request.listen.address.unmapped, from: request.from)
     }
 }
