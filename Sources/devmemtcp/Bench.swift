@@ -47,6 +47,9 @@ struct BenchServe: ParsableCommand {
             "Run each thread on one of these processors, in turn: 0-3 or 1,3.", valueName: "list"))
     var cpus: ProcessorList?
 
+    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    var keepSteered = false
+
     @OptionGroup var common: CommonOptions
 
     func run() throws {
@@ -56,7 +59,7 @@ struct BenchServe: ParsableCommand {
                 listen: try Endpoint(resolving: listen), interface: interface,
                 from: try from.map { name throws(DevmemError) in
                     try Endpoint.address(of: name)
-                }, processors: cpus?.processors ?? [])
+                }, processors: cpus?.processors ?? [], keepsSteered: keepSteered)
             let logger = common.logger
             signal(SIGPIPE, SIG_IGN)
             let arrived = try serveBench(

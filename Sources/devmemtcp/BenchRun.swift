@@ -46,6 +46,11 @@ struct BenchRun: ParsableCommand {
             "Run each thread on one of these processors, in turn: 0-3 or 1,3.", valueName: "list"))
     var cpus: ProcessorList?
 
+    @Flag(
+        name: .long,
+        help: "Succeed even if no payload at all comes in device memory.")
+    var allowHostMemory = false
+
     @Flag(name: .long, help: "Show a line for each second on standard error.")
     var interval = false
 
@@ -81,7 +86,8 @@ struct BenchRun: ParsableCommand {
             }
             let request = BenchRequest(
                 far: far, interface: interface, plan: load.plan, queues: queues.choice,
-                provider: load.maker.provider, processors: cpus?.processors ?? [])
+                provider: load.maker.provider, processors: cpus?.processors ?? [],
+                allowsHostMemory: allowHostMemory)
             // Who reads the report and goes away must not leave the NIC steered.
             signal(SIGPIPE, SIG_IGN)
             let logger = common.logger

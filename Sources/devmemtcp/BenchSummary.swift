@@ -24,6 +24,9 @@ func summary(of report: BenchReport) -> String {
                     + "\(fixed(direction.fragmentsPerCall, 1)) fragments a call"
             ))
     }
+    for (name, end) in [("near", report.near as BenchEndReport?), ("far", report.far)] {
+        if let reason = end?.placement?.reason { lines.append(("elsewhere \(name)", reason)) }
+    }
     lines.append(("processor near", text(of: report.near, report.nearCost)))
     if let far = report.far, let cost = report.farCost {
         lines.append(("processor far", text(of: far, cost)))

@@ -49,6 +49,9 @@ struct Bind: ParsableCommand {
     @Flag(name: .long, help: "Leave the NIC's settings as they are.")
     var noSteering = false
 
+    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    var keepSteered = false
+
     @Option(name: .long, help: ArgumentHelp("Run the command as this user.", valueName: "name"))
     var user: String?
 
@@ -58,6 +61,9 @@ struct Bind: ParsableCommand {
         if rx == nil && !tx { throw ValidationError("Give --rx, --tx or both.") }
         if rx == nil && (pageSize != nil || !flows.flow.isEmpty || noSteering) {
             throw ValidationError("--page-size, --flow and --no-steering go with --rx.")
+        }
+        if keepSteered && (rx == nil || noSteering) {
+            throw ValidationError("--keep-steered goes with --rx and without --no-steering.")
         }
         if noSteering && !flows.flow.isEmpty {
             throw ValidationError("--no-steering goes without --flow.")
@@ -84,7 +90,7 @@ struct Bind: ParsableCommand {
             try announce { () throws(DevmemError) in
                 try readiness.ready(status: report.line)
             }
-            let status = try hold(holding, report, as: user, until: stop)
+            let status = try hold(&holding, report, as: user, until: stop)
             try announce { () throws(DevmemError) in
                 try readiness.stopping()
             }
@@ -98,7 +104,8 @@ struct Bind: ParsableCommand {
         return HoldingRequest(
             queues: rx?.choice, transmits: tx, memory: buffer.memory.bytes,
             provider: buffer.maker.provider,
-            pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering)
+            pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering,
+            keepsSteered: keepSteered)
     }
 
     /// A service manager that does not listen is no reason to let go.
@@ -119,10 +126,10 @@ struct Bind: ParsableCommand {
 
     /// Waits for the end and returns the exit status that it means.
     private func hold(
-        _ holding: borrowing MemoryHolding, _ report: BindReport, as user: UserIdentity?,
+        _ holding: inout MemoryHolding, _ report: BindReport, as user: UserIdentity?,
         until stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32 {
-        guard !command.isEmpty else { return 128 + (try stop.arrived()) }
+        guard !command.isEmpty else { return 128 + (try holding.hold(until: stop)) }
         let child: ChildProcess
         do throws(DevmemError) {
             // This program's own path: the environment's could lead elsewhere by now.
@@ -134,7 +141,7 @@ struct Bind: ParsableCommand {
             writeError("devmemtcp: \(error)\n")
             return Self.statusOfNoCommand(error)
         }
-        return switch try child.wait(passing: stop) {
+        return switch try holding.hold(for: child, passing: stop) {
         case .exited(let status): status
         case .killed(let signal): 128 + signal
         }

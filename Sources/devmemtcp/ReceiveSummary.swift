@@ -20,8 +20,12 @@ func summary(of report: ReceiveReport) -> String {
             "\(counts.deviceBytes) bytes (\(fixed(report.deviceShare * 100, 3)) %), "
                 + "\(counts.fragments) fragments"
         ))
+    let reason = report.placement?.reason.map { ": \($0)" } ?? ""
     lines.append(
-        ("elsewhere", "\(counts.linearBytes) bytes linear, \(counts.ordinaryBytes) ordinary"))
+        (
+            "elsewhere",
+            "\(counts.linearBytes) bytes linear, \(counts.ordinaryBytes) ordinary\(reason)"
+        ))
     lines.append(
         (
             "calls",

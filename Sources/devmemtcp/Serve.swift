@@ -84,6 +84,14 @@ struct Serve: ParsableCommand, PayloadCommand {
     @Flag(name: .long, help: "Go on with further connections until a signal comes.")
     var keepOpen = false
 
+    @Flag(
+        name: .long,
+        help: "Succeed even if no payload at all comes in device memory.")
+    var allowHostMemory = false
+
+    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    var keepSteered = false
+
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -152,9 +160,11 @@ struct Serve: ParsableCommand, PayloadCommand {
         ReceiveRequest(
             interface: interface, listen: try Endpoint(resolving: listen.text),
             from: try from?.resolved(), fromPort: from?.port, queues: queues.choice,
+            keepsSteered: keepSteered,
             memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
-            answer: duplex?.answer ?? .nothing, idleLimit: idle)
+            answer: duplex?.answer ?? .nothing, idleLimit: idle,
+            allowsHostMemory: allowHostMemory)
     }
 
     private func prepareToStop() throws(DevmemError) -> StopSignal {
@@ -200,6 +210,10 @@ struct Serve: ParsableCommand, PayloadCommand {
             }, stop: stop, observer: observer, logger: logger)
         if asJSON { show(try json(of: total)) }
         if let signal = total.stoppedBy { throw ExitCode(128 + signal) }
+        if let failure = total.placementFailure, !allowHostMemory {
+            writeError("devmemtcp: \(failure)\n")
+            throw ExitCode.failure
+        }
         if total.failed > 0 {
             writeError(
                 "devmemtcp: \(total.failed) of \(total.connections) connections failed, the first: "

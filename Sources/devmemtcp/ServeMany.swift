@@ -44,7 +44,7 @@ struct OutputName: Sendable {
 /// What all connections of a session did together.
 struct ServeTotal: Encodable {
     private enum CodingKeys: String, CodingKey {
-        case version, connections, failed, bytes
+        case version, connections, failed, bytes, placement
         case deviceBytes = "device_bytes"
         case stoppedBy = "stopped_by_signal"
     }
@@ -56,11 +56,21 @@ struct ServeTotal: Encodable {
     var deviceBytes: UInt64 = 0
     var stoppedBy: Int32?
     var firstFailure: String?
+    var placement: PayloadPlacement?
+    private var counts = ReceiveReport.Counts()
+    private var reason: String?
+
+    /// What is wrong if there was payload and none of it came in device memory.
+    var placementFailure: String? { placement?.failure }
 
     mutating func add(_ report: ReceiveReport, failure: String?) {
         connections += 1
         bytes += report.counts.bytes
         deviceBytes += report.counts.deviceBytes
+        counts.deviceBytes = deviceBytes
+        counts.ordinaryBytes = bytes - deviceBytes
+        reason = reason ?? report.placement?.reason
+        placement = PayloadPlacement(counts, reason: reason)
         guard let failure else { return }
         failed += 1
         firstFailure = firstFailure ?? failure

@@ -45,6 +45,9 @@ extension BenchReport {
             end.userSeconds = 0.5
             end.flows = [flow, BenchFlowReport(flow: 2)]
             end.failure = "it broke"
+            var counts = ReceiveReport.Counts()
+            counts.ordinaryBytes = 7
+            end.placement = PayloadPlacement(counts, reason: "a rule")
             end.queues = try JSONDecoder().decode(
                 [BenchEndReport.Queue].self,
                 from: Data(#"[{"type":"rx","id":7,"counters":{"rx-bytes":1}}]"#.utf8))

@@ -61,6 +61,7 @@ private func sampleReport(of command: String) throws -> String {
     switch command {
     case "serve":
         var total = ServeTotal()
+        total.add(try ReceiveReport.full, failure: nil)
         total.stoppedBy = 15
         return try json(of: ReceiveReport.full) + json(of: total)
     case "connect": return try json(of: TransmitReport.full)
@@ -316,6 +317,7 @@ extension ReceiveReport {
                  "recvmsg_calls":2,"token_calls":1,"token_ranges":1},
                  "validation":{"checked_bytes":1000,"wrong_bytes":2,
                  "first_mismatch":{"offset":5,"expected":6,"found":7}},
+                 "placement":{"device_share":0.999,"verdict":"mixed","reason":"a rule"},
                  "stopped_by_signal":15,"failure":"it broke"}
                 """
             return try JSONDecoder().decode(ReceiveReport.self, from: Data(json.utf8))

@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/types.h>
 
 /* asm-generic/socket.h of Linux 6.12; parisc and sparc have numbers of their own. */
@@ -118,6 +119,8 @@ extern const int cdm_F_SETPIPE_SZ;
 extern const int cdm_F_GETPIPE_SZ;
 extern const int cdm_EPOLL_CLOEXEC;
 extern const uint32_t cdm_EPOLLET;
+extern const int cdm_TFD_CLOEXEC;
+extern const int cdm_TFD_NONBLOCK;
 extern const int cdm_O_DIRECT;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;

@@ -92,10 +92,13 @@ public struct BenchEndReport: Codable, Equatable, Sendable {
     public var pools: [Pool] = []
     /// Its flows.
     public var flows: [BenchFlowReport] = []
+    /// How much of what came is in device memory; nil if none was to be.
+    public var placement: PayloadPlacement?
     /// What went wrong beside the flows; nil if nothing did.
     public var failure: String?
 
     private enum CodingKeys: String, CodingKey {
+        case placement
         case interface, driver, seconds, queues, flows, failure
         case boundQueues = "bound_queues"
         case userSeconds = "cpu_user_seconds"

@@ -21,9 +21,11 @@ struct BenchFarEnd {
     ///   - nearAddress: where the near end is; nil to believe what it says.
     ///   - scope: the interface that gives the near end's address its meaning.
     ///   - processors: what to pin threads to, if this end's user says so.
+    ///   - keepsSteered: whether steering that the NIC loses meanwhile is set again.
     /// - Throws: `DevmemError` as the benchmark fails; the near end has been told.
     func run(
-        interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int]
+        interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int],
+        keepsSteered: Bool = false
     ) throws(DevmemError) {
         do throws(DevmemError) {
             try channel.greet()
@@ -41,7 +43,8 @@ struct BenchFarEnd {
             }
             let near = ports.map { Endpoint(address: address, port: $0, scope: scope) }
             try carryOut(
-                plan, near, interface, processors.isEmpty ? plan.farProcessors : processors)
+                plan, near, interface, processors.isEmpty ? plan.farProcessors : processors,
+                keepsSteered)
         } catch {
             // If nobody listens any more there is nobody to tell.
             try? channel.tell(.failure(error.description))
@@ -50,12 +53,14 @@ struct BenchFarEnd {
     }
 
     private func carryOut(
-        _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: [Int]
+        _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: [Int],
+        _ keepsSteered: Bool
     ) throws(DevmemError) {
         let role = BenchRole.far(of: plan)
         let interface = try choose(name, leadingTo: near[0])
         let ground = try BenchGround(
-            plan, role, on: interface, BenchGround.Choice(queues: .automatic(near.count)),
+            plan, role, on: interface,
+            BenchGround.Choice(queues: .automatic(near.count), keepsSteered: keepsSteered),
             flows: Self.flows(of: plan, from: near), logger: logger)
         var report: BenchEndReport?
         var refusal: DevmemError?

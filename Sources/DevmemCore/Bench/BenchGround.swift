@@ -8,6 +8,8 @@ final class BenchGround {
         var queues = QueueChoice.automatic(1)
         /// What makes the dma-buf.
         var provider = MemoryProvider.automatic
+        /// Whether steering that the NIC loses meanwhile is set again.
+        var keepsSteered = false
     }
 
     /// The NIC.
@@ -18,6 +20,7 @@ final class BenchGround {
     let bound: BoundReceiveMemory?
     private var binding: ReceiveBinding?
     private var steering: SteeringTransaction?
+    private var watch: HoldWatch?
 
     /// Steers flows to queues and binds memory to them, if payload comes to device memory.
     init(
@@ -42,8 +45,26 @@ final class BenchGround {
             pageSize: plan.pageSize)
         queues = taken
         bound = BoundReceiveMemory(memory, id: binding.id)
+        watch = HoldWatch(
+            on: interface, bindingID: binding.id, queues: taken,
+            keepsSteered: choice.keepsSteered, logger: logger)
         self.steering = consume steering
         self.binding = consume binding
+    }
+
+    /// The descriptor that tells of changes of the NIC; -1 if nothing is bound.
+    var watchDescriptor: Int32 {
+        switch watch {
+        case .some(let open): open.rawValue
+        case .none: -1
+        }
+    }
+
+    /// Looks at what has changed on the NIC.
+    ///
+    /// - Throws: `DevmemError` with `ENODEV` if it is gone.
+    func look() throws(DevmemError) {
+        try watch?.look(&steering)
     }
 
     /// The page pools that the memory feeds.
@@ -53,6 +74,32 @@ final class BenchGround {
             BenchEndReport.Pool(
                 id: $0.id, inFlight: $0.inFlight, inFlightBytes: $0.inFlightBytes)
         }
+    }
+
+    /// Says of payload how much came in device memory, and why the rest did not.
+    ///
+    /// - Parameters:
+    ///   - counts: what came.
+    ///   - peer: where it came from.
+    ///   - napiID: the NAPI instance that a connection's last packet came through.
+    /// - Returns: nil if no payload was to come in device memory.
+    func placement(
+        of counts: ReceiveReport.Counts, from peer: IPAddress?, through napiID: UInt32?
+    ) -> PayloadPlacement? {
+        guard let bound else { return nil }
+        var reason: String?
+        if counts.deviceBytes < counts.bytes {
+            let isLocal = peer.map { (try? NetworkInterface(holding: $0.unmapped)) != nil }
+            let stream = MisplacedStream(
+                isLocal: isLocal ?? false, napiID: napiID, isLinear: counts.ordinaryBytes == 0)
+            reason =
+                switch steering {
+                case .some(let transaction):
+                    try? transaction.reason(for: stream, on: interface, bindingID: bound.id)
+                case .none: nil
+                }
+        }
+        return PayloadPlacement(counts, reason: reason)
     }
 
     /// Puts everything back; connections must be gone.

@@ -106,7 +106,8 @@ struct BenchNearEnd {
         let session = BenchSession(
             crew, plan, over: channel, ground, needsOther: true, stop: stop)
         let report = try session.run(seen: seen)
-        return BenchReport(plan, far: far, near: report, session)
+        return BenchReport(
+            plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)
     }
 
     /// Takes the far end's connections, by the ports that it says they come from; a stranger's is

@@ -39,10 +39,14 @@ public struct BenchReport: Codable, Equatable, Sendable {
         case isStoppedByFar = "stopped_by_far_end"
     }
 
-    init(_ plan: BenchPlan, far name: String, near: BenchEndReport, _ session: BenchSession) {
+    init(
+        _ plan: BenchPlan, far name: String, near: BenchEndReport, _ session: BenchSession,
+        allowsHostMemory: Bool
+    ) {
         self.init(
             plan, farEnd: name, near: near, far: session.other,
-            intervals: BenchInterval.joined(near: session.samples, far: session.otherSamples))
+            intervals: BenchInterval.joined(near: session.samples, far: session.otherSamples),
+            allowsHostMemory: allowsHostMemory)
         latency = session.latency.map(BenchLatency.init)
         stoppedBy = session.stoppedBy
         if stoppedBy != nil { isStoppedByFar = session.stoppedByOther }
@@ -56,9 +60,10 @@ public struct BenchReport: Codable, Equatable, Sendable {
     ///   - near: what the near end did.
     ///   - far: what the far end did, if it told.
     ///   - intervals: what happened second by second.
+    ///   - allowsHostMemory: whether it is no failure if no payload came in device memory.
     public init(
         _ plan: BenchPlan, farEnd: String, near: BenchEndReport, far: BenchEndReport?,
-        intervals: [BenchInterval]
+        intervals: [BenchInterval], allowsHostMemory: Bool = false
     ) {
         self.plan = plan
         self.farEnd = farEnd
@@ -76,7 +81,16 @@ public struct BenchReport: Codable, Equatable, Sendable {
         farCost = far.map { BenchCost(of: $0, bytes: bytes) }
         failure =
             Self.failure(near, far) ?? (bytes == 0 ? "no payload came while it measured" : nil)
+        if !allowsHostMemory { failure = failure ?? Self.misplacement(near, far) }
         if failure == nil && far == nil { failure = "the far end did not come to tell" }
+    }
+
+    /// The first end to which no payload came in device memory though it should.
+    private static func misplacement(_ near: BenchEndReport, _ far: BenchEndReport?) -> String? {
+        for (name, end) in [("near", near)] + (far.map { [("far", $0)] } ?? []) {
+            if let failure = end.placement?.failure { return "at the \(name) end \(failure)" }
+        }
+        return nil
     }
 
     /// The first thing that went wrong, wrong bytes before all else.

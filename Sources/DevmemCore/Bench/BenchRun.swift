@@ -24,11 +24,14 @@ public struct BenchRequest: Sendable {
     public var provider: MemoryProvider
     /// This end's processors to pin threads to, one after another; none to pin nothing.
     public var processors: [Int]
+    /// Whether it is no failure if no payload comes in device memory where it should.
+    public var allowsHostMemory: Bool
 
     /// Makes a request from its parts.
     public init(
         far: Far, interface: String?, plan: BenchPlan, queues: QueueChoice,
-        provider: MemoryProvider = .automatic, processors: [Int] = []
+        provider: MemoryProvider = .automatic, processors: [Int] = [],
+        allowsHostMemory: Bool = false
     ) {
         self.far = far
         self.interface = interface
@@ -36,6 +39,7 @@ public struct BenchRequest: Sendable {
         self.queues = queues
         self.provider = provider
         self.processors = processors
+        self.allowsHostMemory = allowsHostMemory
     }
 }
 
@@ -124,7 +128,8 @@ private func connect(
 private func choose(
     _ name: String?, _ local: Endpoint, _ peer: Endpoint
 ) throws(DevmemError) -> NetworkInterface {
-    let holder = try NetworkInterface(holding: local.address)
+    // The address may be the loopback interface's; the way there is the way back.
+    let holder = try NetworkInterface(leadingTo: peer, from: local.address)
     guard let name, name != holder.name else { return holder }
     throw DevmemError(
         .invalid, call: "reach \(peer) through \(name)",

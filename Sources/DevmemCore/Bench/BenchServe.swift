@@ -13,13 +13,19 @@ public struct BenchServeRequest: Sendable {
     public var from: IPAddress?
     /// Processors to pin threads to, one after another; none to do as the near end says.
     public var processors: [Int]
+    /// Whether steering that the NIC loses during a benchmark is set again.
+    public var keepsSteered: Bool
 
     /// Makes a request from its parts.
-    public init(listen: Endpoint, interface: String?, from: IPAddress?, processors: [Int]) {
+    public init(
+        listen: Endpoint, interface: String?, from: IPAddress?, processors: [Int],
+        keepsSteered: Bool = false
+    ) {
         self.listen = listen
         self.interface = interface
         self.from = from
         self.processors = processors
+        self.keepsSteered = keepsSteered
     }
 }
 
@@ -56,7 +62,7 @@ public func serveBench(
         do throws(DevmemError) {
             try BenchFarEnd(channel, holder, logger).run(
                 interface: request.interface, nearAddress: peer, scope: connection.peer.scope,
-                processors: request.processors)
+                processors: request.processors, keepsSteered: request.keepsSteered)
             logger.notice("benchmark with \(connection.peer) has ended")
         } catch {
             logger.error("\(error)")

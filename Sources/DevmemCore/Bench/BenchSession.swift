@@ -150,13 +150,16 @@ final class BenchSession {
             pollfd(
                 fd: isWorking ? crew.event.rawValue : -1, events: Int16(POLLIN), revents: 0),
             pollfd(fd: channel.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: ground.watchDescriptor, events: Int16(POLLIN), revents: 0),
         ]
         let due = [meter.due, giveUp, lastMove + Self.patience].compactMap { $0 }.min() ?? .now
         let milliseconds = max(0, (due - .now) / .milliseconds(1)) + 1
-        try retrying("wait") { poll(&watched, 3, Int32(clamping: Int(milliseconds))) }
+        try retrying("wait") { poll(&watched, 4, Int32(clamping: Int(milliseconds))) }
         if watched[1].revents != 0 { crew.clearEvent() }
         if watched[0].revents != 0, let signal = stop.signal.pending() { try end(by: signal) }
         if watched[2].revents != 0 { try listen() }
+        // One that is gone ends the benchmark: no payload comes any more.
+        if watched[3].revents != 0 { try ground.look() }
     }
 
     /// Ends it for a signal; a second one waits for nothing.
@@ -225,11 +228,23 @@ final class BenchSession {
         let after = try queueStatistics(ofInterface: ground.interface.index) ?? []
         report.queues = queueCounters(from: countersBefore, to: after)
         report.flows = results.flatMap(\.flows).sorted { $0.flow < $1.flow }
+        report.placement = placement(of: report)
         report.failure = failure ?? results.lazy.compactMap(\.failure).first?.description
         for result in results where result.latency.totalCount > 0 {
             if latency == nil { latency = result.latency } else { latency?.add(result.latency) }
         }
         return report
+    }
+
+    /// Where this end's payload came to; the first flow that missed device memory tells why.
+    private func placement(of report: BenchEndReport) -> PayloadPlacement? {
+        let missed = report.flows.first { $0.received.deviceBytes < $0.received.bytes }
+        let number = (missed?.flow ?? 1) - 1
+        guard crew.connections.indices.contains(number) else { return nil }
+        let shared = crew.connections[number]
+        return ground.placement(
+            of: report.received, from: shared.connection.peer.address,
+            through: shared.connection.incomingNAPI)
     }
 }
 

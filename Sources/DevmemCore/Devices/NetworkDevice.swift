@@ -6,6 +6,8 @@ import SystemPackage
 public struct NetworkDevice: Equatable, Sendable {
     /// The interface.
     public var interface: NetworkInterface
+    /// What the interface is if it is no NIC.
+    public var virtual: VirtualInterface?
     /// The kernel driver's name; nil for a virtual interface.
     public var driver: String?
     /// The driver's version, for drivers of the kernel's tree the kernel's.
@@ -47,6 +49,8 @@ public struct NetworkDevice: Equatable, Sendable {
     /// Asks libudev and the driver.
     public init(of interface: NetworkInterface) {
         self.init(interface)
+        // An interface that is gone shows in what else is read of it.
+        virtual = (try? interface.asVirtual) ?? nil
         if let ioctl = try? EthtoolIoctl(interface), let info = try? ioctl.driverInfo() {
             driverVersion = info.version.isEmpty ? nil : info.version
             // Drivers without firmware write nothing or N/A.

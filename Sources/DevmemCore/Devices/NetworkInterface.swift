@@ -1,4 +1,3 @@
-import CDevmem
 import Glibc
 import SystemPackage
 
@@ -34,26 +33,6 @@ public struct NetworkInterface: Equatable, Sendable {
                 advice: "ip -brief address shows this host's addresses")
         }
         try self.init(named: name)
-    }
-
-    /// The interface through which the host would send to a peer, by the address that it would
-    /// come from.
-    ///
-    /// - Throws: `DevmemError` of kind `system` if there is no route, `invalid` if the address is of
-    ///   no interface.
-    init(leadingTo peer: Endpoint) throws(DevmemError) {
-        let call = "find the route to \(peer.address)"
-        let number = try retrying(call) {
-            socket(
-                peer.address.isIPv6 ? AF_INET6 : AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
-        }
-        let probe = Descriptor(owning: number)
-        // Nothing is sent by this.
-        try retrying(call) { peer.withSocketAddress { connect(probe.rawValue, $0, $1) } }
-        guard let local = localEndpoint(of: probe.rawValue) else {
-            throw DevmemError(.system, call: call, message: "the kernel does not tell")
-        }
-        try self.init(holding: local.address.unmapped)
     }
 
     private static func name(holding address: IPAddress) throws(DevmemError) -> String? {

@@ -4,6 +4,13 @@
 /// - Returns: checks of the group nic.
 public func checks(of facts: NICFacts) -> [DoctorCheck] {
     var list = CheckList(.nic, interface: facts.device.interface.name)
+    if let virtual = facts.device.virtual {
+        // Nothing else is to be said of what has no queues.
+        let name = virtual.nics.first.map { "devmemtcp doctor \($0)" }
+        list.add(
+            "driver", "Driver", .failed, "\(virtual.text), which has no queues of a NIC", fix: name)
+        return list.checks
+    }
     judgeDriver(facts, &list)
     judgeLink(facts, &list)
     judgeHeaderSplit(facts, &list)

@@ -18,9 +18,15 @@ struct EthtoolIoctl: ~Copyable {
     /// Runs one command whose structure, command word first, lies in `bytes` and is written over.
     func run(_ bytes: inout [UInt8], call: String) throws(DevmemError) {
         var request = ifreq()
+        // The kernel asks for a name, but a NIC may be renamed, and its name go to another.
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        guard if_indextoname(interface.index, &name) != nil else {
+            throw DevmemError(
+                .system, call: "\(call) \(interface.name)", errno: .operationNotSupportedByDevice)
+        }
         withUnsafeMutableBytes(of: &request) { raw in
             // The last byte stays zero, as the kernel's name field ends.
-            raw.copyBytes(from: interface.name.utf8.prefix(Int(IFNAMSIZ) - 1))
+            name.withUnsafeBytes { raw.copyBytes(from: $0.prefix(Int(IFNAMSIZ) - 1)) }
         }
         let code = bytes.withUnsafeMutableBytes { buffer -> Int32 in
             request.ifr_ifru.ifru_data = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)

@@ -5,21 +5,28 @@ enum LinkNumber {
     static let netlinkRoute: Int32 = 0
     static let getLink: UInt16 = 18
     static let setLink: UInt16 = 19
+    /// RTNLGRP_LINK.
+    static let linkGroup: UInt32 = 1
     /// struct ifinfomsg: family, padding, type, index, flags, change.
     static let headerLength = 16
     static let headerIndex = 4
     static let headerFlags = 8
 
     static let flagUp: UInt32 = 1
+    static let flagLoopback: UInt32 = 1 << 3
     static let flagLowerUp: UInt32 = 1 << 16
 
     static let address: UInt16 = 1
     static let name: UInt16 = 3
     static let mtu: UInt16 = 4
+    static let lower: UInt16 = 5
+    static let master: UInt16 = 10
     static let operationalState: UInt16 = 16
     static let linkInfo: UInt16 = 18
     static let linkInfoKind: UInt16 = 1
     static let xdp: UInt16 = 43
+    /// IFLA_LINK_NETNSID: the interface below is in another network namespace.
+    static let lowerNamespace: UInt16 = 37
     static let parentDevice: UInt16 = 56
 
     enum XDP {
@@ -58,6 +65,12 @@ public struct LinkInfo: Equatable, Sendable {
     /// The device behind it, such as a PCI address; nil for a virtual interface, and from kernels
     /// before 5.14.
     public var parentDevice: String?
+    /// Whether it is the loopback interface.
+    public var isLoopback = false
+    /// The interface that this one stands on, or of a veth its peer, if it is in this namespace.
+    public var lower: UInt32?
+    /// The bridge, bond or the like that this one is part of.
+    public var master: UInt32?
 
     /// Makes a link from its values.
     public init(
@@ -93,6 +106,10 @@ public struct LinkInfo: Equatable, Sendable {
             address: attributes[LinkNumber.address].map { Array($0.payload) } ?? [],
             kind: try attributes[LinkNumber.linkInfo]?.nested()[LinkNumber.linkInfoKind]?.string,
             parentDevice: attributes[LinkNumber.parentDevice]?.string)
+        isLoopback = flags & LinkNumber.flagLoopback != 0
+        let isHere = attributes[LinkNumber.lowerNamespace] == nil
+        lower = isHere ? attributes.uint32(LinkNumber.lower) : nil
+        master = attributes.uint32(LinkNumber.master)
     }
 
     /// The link's address as ip-link(8) writes it; nil if it has none.

@@ -5,6 +5,8 @@ import SystemPackage
 enum NetdevNumber {
     static let familyName = "netdev"
     static let version: UInt8 = 1
+    /// Of a message about a device: its interface's number.
+    static let deviceIndex: UInt16 = 1
 
     enum Command {
         static let pagePoolGet: UInt8 = 5

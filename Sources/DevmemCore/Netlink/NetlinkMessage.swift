@@ -60,6 +60,13 @@ struct NetlinkMessage: ~Copyable {
         try check(code)
     }
 
+    func put(_ type: UInt16, bytes: [UInt8]) throws(DevmemError) {
+        try check(
+            bytes.withUnsafeBytes {
+                nla_put(handle, Int32(type), Int32($0.count), $0.baseAddress)
+            })
+    }
+
     /// Puts an attribute without payload.
     func putFlag(_ type: UInt16) throws(DevmemError) {
         try check(nla_put_flag(handle, Int32(type)))

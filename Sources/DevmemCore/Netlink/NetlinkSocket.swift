@@ -137,8 +137,12 @@ enum ControlNumber {
     static let getFamily: UInt8 = 3
     static let getPolicy: UInt8 = 10
 
+    static let familyID: UInt16 = 1
     static let familyName: UInt16 = 2
     static let operations: UInt16 = 6
+    static let groups: UInt16 = 7
+    static let groupName: UInt16 = 1
+    static let groupID: UInt16 = 2
     static let operationID: UInt16 = 1
     static let policy: UInt16 = 8
     static let commandPolicy: UInt16 = 9

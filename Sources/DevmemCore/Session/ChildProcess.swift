@@ -107,12 +107,26 @@ public struct ChildProcess: ~Copyable {
     /// - Returns: how it ended.
     /// - Throws: `DevmemError` of kind `system` if waiting fails.
     public func wait(passing stop: borrowing StopSignal) throws(DevmemError) -> End {
-        var count = 0
+        var count = SignalCount()
         while let arrival = try stop.arrival(before: descriptor.rawValue) {
-            count += 1
-            if count > 1 { send(SIGKILL) } else if !arrival.isFromTerminal { send(arrival.signal) }
+            pass(arrival, counting: &count)
         }
         return try reap()
+    }
+
+    /// How many signals have been passed on.
+    struct SignalCount {
+        fileprivate var signals = 0
+    }
+
+    /// Passes a signal on: the first as it came, a further one as SIGKILL.
+    func pass(_ arrival: StopSignal.Arrival, counting count: inout SignalCount) {
+        count.signals += 1
+        if count.signals > 1 {
+            send(SIGKILL)
+        } else if !arrival.isFromTerminal {
+            send(arrival.signal)
+        }
     }
 
     /// Waits until it ends, but no longer than a time; kills it then.
@@ -128,7 +142,10 @@ public struct ChildProcess: ~Copyable {
         return try reap()
     }
 
-    private func reap() throws(DevmemError) -> End {
+    /// The descriptor that can be read once it has ended.
+    var rawValue: Int32 { descriptor.rawValue }
+
+    func reap() throws(DevmemError) -> End {
         var status: Int32 = 0
         try retrying("wait for process \(pid)") { waitpid(pid, &status, 0) }
         // The macros of sys/wait.h are not imported: the low seven bits tell the signal.

@@ -9,6 +9,7 @@ func converse(
     progress: (UInt64) -> Void, _ report: inout ReceiveReport
 ) {
     report.peer = connection.peer.description
+    report.peerAddress = connection.peer.address.unmapped
     let spent = SpentTime()
     var receiver = DeviceReceiver(bound, isDeviceOnly: request.isDeviceOnly)
     let idleLimit = request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
@@ -31,6 +32,7 @@ func converse(
     } catch {
         report.failure = report.failure ?? error.description
     }
+    report.napiID = connection.incomingNAPI
     report.straightBytes = consumer.straightBytes
     (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
     report.counts = receiver.counts

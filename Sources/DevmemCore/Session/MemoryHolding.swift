@@ -1,3 +1,4 @@
+import Glibc
 public import Logging
 
 /// What memory to bind to a NIC, and how.
@@ -14,11 +15,14 @@ public struct HoldingRequest: Sendable {
     public var pageSize: UInt32?
     /// How to steer the NIC; its queues do not count. Nil to leave its settings alone.
     public var steering: SteeringWish?
+    /// Whether steering that the NIC loses meanwhile is set again.
+    public var keepsSteered: Bool
 
     /// Makes a request from its parts.
     public init(
         queues: QueueChoice?, transmits: Bool, memory: UInt64,
-        provider: MemoryProvider = .automatic, pageSize: UInt32?, steering: SteeringWish?
+        provider: MemoryProvider = .automatic, pageSize: UInt32?, steering: SteeringWish?,
+        keepsSteered: Bool = false
     ) {
         self.queues = queues
         self.transmits = transmits
@@ -26,6 +30,7 @@ public struct HoldingRequest: Sendable {
         self.provider = provider
         self.pageSize = pageSize
         self.steering = steering
+        self.keepsSteered = keepsSteered
     }
 }
 
@@ -41,6 +46,7 @@ public struct MemoryHolding: ~Copyable {
     private var receive: ReceiveBinding?
     private var transmit: TransmitBinding?
     private var steering: SteeringTransaction?
+    private var watch: HoldWatch
 
     /// Steers the NIC, makes a dma-buf and binds it.
     ///
@@ -58,11 +64,64 @@ public struct MemoryHolding: ~Copyable {
         let queues = try Self.queues(request, steering, interface)
         let receive = try Self.bindReceive(memory, queues, request.pageSize, interface)
         let transmit = try Self.bindTransmit(memory, request.transmits, interface)
+        let id: UInt32? =
+            switch receive {
+            case .some(let binding): binding.id
+            case .none: nil
+            }
+        watch = HoldWatch(
+            on: interface, bindingID: id, queues: queues, keepsSteered: request.keepsSteered,
+            logger: logger)
         self.memory = memory
         self.queues = queues
         self.steering = steering
         self.receive = receive
         self.transmit = transmit
+    }
+
+    /// Holds the memory until a signal comes, and says what changes on the NIC meanwhile.
+    ///
+    /// - Parameter stop: the signals.
+    /// - Returns: the signal.
+    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away.
+    public mutating func hold(until stop: borrowing StopSignal) throws(DevmemError) -> Int32 {
+        while true {
+            // No descriptor has the number -1; poll(2) leaves it out.
+            switch try stop.wait(reading: -1, or: watch.rawValue) {
+            case .signal(let arrival): return arrival.signal
+            case .first: continue
+            case .second: try watch.look(&steering)
+            }
+        }
+    }
+
+    /// Holds the memory until a program ends, and says what changes on the NIC meanwhile. Signals are
+    /// passed on as `ChildProcess.wait(passing:)` does. If the NIC goes away the program is asked to
+    /// end, as nothing feeds it any more.
+    ///
+    /// - Parameters:
+    ///   - child: the program.
+    ///   - stop: signals that end this process.
+    /// - Returns: how it ended.
+    /// - Throws: `DevmemError` of kind `system`, with `ENODEV` if the NIC went away.
+    public mutating func hold(
+        for child: borrowing ChildProcess, passing stop: borrowing StopSignal
+    ) throws(DevmemError) -> ChildProcess.End {
+        var passing = ChildProcess.SignalCount()
+        while true {
+            switch try stop.wait(reading: child.rawValue, or: watch.rawValue) {
+            case .signal(let arrival): child.pass(arrival, counting: &passing)
+            case .first: return try child.reap()
+            case .second:
+                do throws(DevmemError) {
+                    try watch.look(&steering)
+                } catch {
+                    child.send(SIGTERM)
+                    _ = try child.wait(passing: stop)
+                    throw error
+                }
+            }
+        }
     }
 
     /// The kernel's id of the binding for receiving, if there is one.
@@ -135,6 +194,7 @@ public struct MemoryHolding: ~Copyable {
         _ memory: borrowing DmabufMemory, _ wanted: Bool, _ interface: NetworkInterface
     ) throws(DevmemError) -> TransmitBinding? {
         guard wanted else { return nil }
+        try interface.requireNIC("send through")
         return try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
     }
 }

@@ -67,8 +67,8 @@ public func receiveMany(
     let signal: Int32?
     do throws(DevmemError) {
         signal = try serveBound(
-            request, limits, place, steering.queues, memory, template, makeConsumer, stop,
-            observer)
+            request, limits, place, &steering, memory, template, makeConsumer, stop, observer,
+            logger)
     } catch {
         // What failed first is what the caller needs.
         do throws(DevmemError) { try steering.restore() } catch { logger.error("\(error)") }
@@ -115,17 +115,20 @@ private final class Handover: Sendable {
 
 private func serveBound(
     _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: borrowing ReceivePlace,
-    _ queues: [UInt32], _ memory: consuming DmabufMemory, _ template: ReceiveReport,
+    _ taken: inout TakenQueues, _ memory: consuming DmabufMemory, _ template: ReceiveReport,
     _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
-    _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver
+    _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver, _ logger: Logger
 ) throws(DevmemError) -> Int32? {
     let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: queues,
+        dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
         pageSize: request.pageSize)
     defer { withExtendedLifetime(binding) {} }
     let bound = BoundReceiveMemory(memory, id: binding.id)
     let workers = try Workers()
     let interface = place.interface
+    var watch = HoldWatch(
+        on: interface, bindingID: binding.id, queues: taken.queues,
+        keepsSteered: request.keepsSteered, logger: logger)
     try place.listener.listen()
     observer.listening(place.listener.endpoint, interface.name)
 
@@ -143,16 +146,33 @@ private func serveBound(
                 fd: isOpen && running < limits.atOnce ? place.listener.rawValue : -1,
                 events: Int16(POLLIN), revents: 0),
             pollfd(fd: workers.event.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(
+                fd: failure == nil ? watch.rawValue : -1, events: Int16(POLLIN), revents: 0),
         ]
-        try retrying("wait") { poll(&watched, 3, -1) }
+        try retrying("wait") { poll(&watched, 4, -1) }
         if watched[0].revents != 0, let arrived = stop.pending() {
             signal = arrived
             workers.stop.announce(arrived)
         }
         if watched[2].revents != 0 {
-            for report in workers.takeFinished() {
+            for finished in workers.takeFinished() {
                 running -= 1
+                var report = finished
+                // Of several connections a single one may be another's; the caller judges the sum.
+                taken.judge(
+                    &report, on: interface, bindingID: binding.id, isFailure: false,
+                    logger: logger)
                 observer.finished(report)
+            }
+        }
+        if watched[3].revents != 0 {
+            do throws(DevmemError) {
+                try taken.look(&watch)
+            } catch {
+                // Nothing comes any more on the connections there are.
+                failure = error
+                workers.stop.announce(SIGTERM)
+                continue
             }
         }
         guard watched[1].revents != 0 else { continue }

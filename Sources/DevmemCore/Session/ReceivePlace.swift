@@ -3,11 +3,52 @@ import Logging
 /// The queues of a receive session, and what was changed on the NIC to take them.
 struct TakenQueues: ~Copyable {
     let queues: [UInt32]
-    private var steering: SteeringTransaction?
+    private(set) var steering: SteeringTransaction?
 
     init(_ queues: [UInt32], steering: consuming SteeringTransaction?) {
         self.queues = queues
         self.steering = steering
+    }
+
+    /// Has a watch look at the NIC.
+    mutating func look(_ watch: inout HoldWatch) throws(DevmemError) {
+        try watch.look(&steering)
+    }
+
+    /// Says of a connection's payload how much came in device memory, and warns of what did not,
+    /// unless the caller makes a failure of that.
+    func judge(
+        _ report: inout ReceiveReport, on interface: NetworkInterface, bindingID: UInt32,
+        isFailure: Bool, logger: Logger
+    ) {
+        let counts = report.counts
+        let elsewhere = counts.bytes - counts.deviceBytes
+        let reason = elsewhere == 0 ? nil : self.reason(report, on: interface, bindingID: bindingID)
+        let placement = PayloadPlacement(counts, reason: reason)
+        report.placement = placement
+        switch steering {
+        case .none: return
+        case .some: break
+        }
+        guard let reason, !(isFailure && placement.verdict == .host) else { return }
+        let peer = report.peer ?? "the peer"
+        logger.warning(
+            "\(elsewhere) of \(counts.bytes) bytes from \(peer) came outside device memory: \(reason)"
+        )
+    }
+
+    private func reason(
+        _ report: ReceiveReport, on interface: NetworkInterface, bindingID: UInt32
+    ) -> String? {
+        let isLocal = report.peerAddress.map { (try? NetworkInterface(holding: $0)) != nil }
+        let stream = MisplacedStream(
+            isLocal: isLocal ?? false, napiID: report.napiID,
+            isLinear: report.counts.ordinaryBytes == 0)
+        return switch steering {
+        case .some(let transaction):
+            try? transaction.reason(for: stream, on: interface, bindingID: bindingID)
+        case .none: nil
+        }
     }
 
     /// Puts the NIC's settings back.
@@ -86,6 +127,7 @@ struct ReceivePlace: ~Copyable {
                 message: "the address is not of one interface",
                 advice: "name it with --interface")
         }
-        return try NetworkInterface(holding: request.listen.address.unmapped)
+        return try NetworkInterface(
+            receivingAt: request.listen.address.unmapped, from: request.from)
     }
 }

@@ -32,10 +32,16 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
     public var straightBytes: UInt64?
     /// The comparison with a pattern, if one was asked for.
     public var validation: Validation?
+    /// How much of the payload came in device memory, and why the rest did not; nil before the end.
+    public var placement: PayloadPlacement?
     /// The signal that ended the session; nil if the peer did.
     public var stoppedBy: Int32?
     /// What went wrong, in one line; nil if nothing did.
     public var failure: String?
+    /// The address that the connection came from.
+    var peerAddress: IPAddress?
+    /// The NAPI instance that the connection's last packet came through.
+    var napiID: UInt32?
 
     /// Payload and the calls that it took.
     public struct Counts: Codable, Equatable, Sendable {
@@ -99,7 +105,7 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case version, interface, driver, queues, listen, connection, peer, seconds
-        case validation, failure
+        case validation, placement, failure
         case answeredBytes = "answered_bytes"
         case straightBytes = "direct_bytes"
         case dmabufBytes = "dmabuf_bytes"

@@ -18,6 +18,8 @@ public struct ReceiveRequest: Sendable {
     /// Whether the NIC is set up for it, and put back. Otherwise its settings are neither changed
     /// nor looked at.
     public var steers: Bool
+    /// Whether steering that the NIC loses meanwhile is set again.
+    public var keepsSteered: Bool
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
     /// What makes the dma-buf.
@@ -30,6 +32,8 @@ public struct ReceiveRequest: Sendable {
     public var idleLimit: Double?
     /// Whether payload that is not in device memory ends the connection as a failure.
     public var isDeviceOnly: Bool
+    /// Whether it is no failure if the NIC was steered and yet no payload came in device memory.
+    public var allowsHostMemory: Bool
     /// What others are told of this process while it steers the NIC.
     public var command: String
 
@@ -47,9 +51,10 @@ public struct ReceiveRequest: Sendable {
     public init(
         interface: String?, listen: Endpoint, from: IPAddress?, fromPort: UInt16? = nil,
         admitsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
+        keepsSteered: Bool = false,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
-        command: String = "devmemtcp serve"
+        allowsHostMemory: Bool = false, command: String = "devmemtcp serve"
     ) {
         self.interface = interface
         self.listen = listen
@@ -58,12 +63,14 @@ public struct ReceiveRequest: Sendable {
         self.admitsOtherPorts = admitsOtherPorts
         self.queues = queues
         self.steers = steers
+        self.keepsSteered = keepsSteered
         self.memory = memory
         self.provider = provider
         self.pageSize = pageSize
         self.answer = answer
         self.idleLimit = idleLimit
         self.isDeviceOnly = isDeviceOnly
+        self.allowsHostMemory = allowsHostMemory
         self.command = command
     }
 
@@ -117,7 +124,7 @@ public func receive(
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, place, steering.queues, memory, &consumer, stop, observer, &report)
+                request, place, &steering, memory, &consumer, stop, observer, logger, &report)
         } catch {
             refusal = error
         }
@@ -144,20 +151,23 @@ func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
-    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ queues: [UInt32],
+    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ taken: inout TakenQueues,
     _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
-    _ stop: borrowing StopSignal,
-    _ observer: ReceiveObserver, _ report: inout ReceiveReport
+    _ stop: borrowing StopSignal, _ observer: ReceiveObserver, _ logger: Logger,
+    _ report: inout ReceiveReport
 ) throws(DevmemError) {
     let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: queues,
+        dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
         pageSize: request.pageSize)
     let bound = BoundReceiveMemory(memory, id: binding.id)
+    var watch = HoldWatch(
+        on: place.interface, bindingID: binding.id, queues: taken.queues,
+        keepsSteered: request.keepsSteered, logger: logger)
     try place.listener.listen()
     observer.listening(place.listener.endpoint, place.interface.name)
 
     let connection: Connection
-    switch try awaitPeer(request, place.listener, stop) {
+    switch try awaitPeer(request, place.listener, &watch, &taken, stop) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
@@ -169,6 +179,10 @@ private func receiveBound(
     converse(
         with: connection, request, place.interface, bound, &consumer, stop,
         progress: observer.progress, &report)
+    let isFailure = request.steers && !request.allowsHostMemory
+    taken.judge(
+        &report, on: place.interface, bindingID: binding.id, isFailure: isFailure, logger: logger)
+    if isFailure { report.failure = report.failure ?? report.placement?.failure }
 }
 
 private enum Arrival: ~Copyable {
@@ -178,11 +192,17 @@ private enum Arrival: ~Copyable {
 
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
-    _ request: ReceiveRequest, _ listener: borrowing Listener, _ stop: borrowing StopSignal
+    _ request: ReceiveRequest, _ listener: borrowing Listener, _ watch: inout HoldWatch,
+    _ taken: inout TakenQueues, _ stop: borrowing StopSignal
 ) throws(DevmemError) -> Arrival {
     while true {
-        let wait = try stop.wait(for: listener.rawValue, events: Int32(POLLIN))
-        if case .stopped(let signal) = wait { return .stopped(by: signal) }
+        switch try stop.wait(reading: listener.rawValue, or: watch.rawValue) {
+        case .signal(let arrival): return .stopped(by: arrival.signal)
+        case .first: break
+        case .second:
+            try taken.look(&watch)
+            continue
+        }
         guard let connection = try listener.accept() else { continue }
         guard request.admits(connection.peer) else { continue }
         return .connected(connection)

@@ -117,6 +117,28 @@ public struct StopSignal: ~Copyable {
         }
     }
 
+    /// What ended a wait for one of two descriptors.
+    enum Ready: Equatable {
+        case signal(Arrival)
+        case first
+        case second
+    }
+
+    /// Waits until one of two descriptors can be read or a signal arrives, which counts first.
+    func wait(reading first: Int32, or second: Int32) throws(DevmemError) -> Ready {
+        var watched = [
+            pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: first, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: second, events: Int16(POLLIN), revents: 0),
+        ]
+        while true {
+            try retrying("wait") { Glibc.poll(&watched, 3, -1) }
+            if watched[0].revents != 0, let arrival = arrival() { return .signal(arrival) }
+            if watched[1].revents != 0 { return .first }
+            if watched[2].revents != 0 { return .second }
+        }
+    }
+
     /// Waits until a signal arrives.
     ///
     /// - Returns: its number.

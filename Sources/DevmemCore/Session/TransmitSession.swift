@@ -63,7 +63,10 @@ public func send(
 ) throws(DevmemError) -> TransmitReport {
     do throws(DevmemError) {
         // What is wrong at this end is told before the peer hears of it.
-        if let name = request.interface { _ = try NetworkInterface(named: name) }
+        if let name = request.interface {
+            let interface = try NetworkInterface(named: name)
+            if !request.usesHostMemory { try interface.requireNIC("send through") }
+        }
         let buffer = try makeBuffer(request)
         var signal: Int32?
         guard let connection = try connect(request, stop, &signal) else {
@@ -124,7 +127,7 @@ private func chooseInterface(
     if let name = request.interface { return try NetworkInterface(named: name) }
     if request.usesHostMemory && !request.isPinned { return nil }
     if peer.scope != 0 { return try NetworkInterface(named: interfaceName(peer.scope)) }
-    return try NetworkInterface(leadingTo: peer)
+    return try NetworkInterface(leadingTo: peer, from: request.local?.address)
 }
 
 /// A dma-buf to send from; nil if ordinary memory is sent.
@@ -137,6 +140,7 @@ private func bind(
     _ buffer: consuming DmabufMemory?, _ request: TransmitRequest, _ interface: NetworkInterface?
 ) throws(DevmemError) -> SendMemory {
     guard let buffer, let interface else { return try SendMemory(host: request.memory) }
+    try interface.requireNIC("send through")
     return try SendMemory(binding: buffer, to: interface)
 }
 
@@ -146,7 +150,8 @@ private func checkRoute(
     _ connection: borrowing Connection, _ interface: NetworkInterface?, _ request: TransmitRequest
 ) throws(DevmemError) {
     guard !request.usesHostMemory, !request.isPinned, let interface, let local = connection.local,
-        let holder = try? NetworkInterface(holding: local.address.unmapped), holder != interface
+        let holder = try? NetworkInterface(leadingTo: connection.peer, from: local.address),
+        holder != interface
     else { return }
     throw DevmemError(
         .invalid, call: "send to \(connection.peer) through \(interface.name)",

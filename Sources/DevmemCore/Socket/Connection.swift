@@ -67,6 +67,16 @@ public struct Connection: ~Copyable, Sendable {
         return result == 0 ? Int(size) : 0
     }
 
+    /// The NAPI instance that its last packet came through; nil if the kernel does not tell
+    /// (SO_INCOMING_NAPI_ID of asm-generic/socket.h).
+    var incomingNAPI: UInt32? {
+        var id: UInt32 = 0
+        var length = socklen_t(MemoryLayout<UInt32>.size)
+        guard getsockopt(rawValue, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &length) == 0, id > 0
+        else { return nil }
+        return id
+    }
+
     /// Has poll(2) call the connection readable only from so many bytes on, or at the end of the
     /// stream (SO_RCVLOWAT; `tcp_set_rcvlowat` of net/ipv4/tcp.c). Receiving takes fewer as well.
     ///

@@ -19,7 +19,7 @@ extension SteeringJournal {
     }
 
     /// Makes one change; returns whether the journal has learnt from it.
-    private mutating func make<NIC: NICControl & ~Copyable>(
+    mutating func make<NIC: NICControl & ~Copyable>(
         _ index: Int, on nic: borrowing NIC, logger: Logger
     ) throws(DevmemError) -> Bool {
         switch changes[index] {

@@ -18,6 +18,8 @@ public struct SteeringTransaction: ~Copyable {
     private let logger: Logger
     /// Nil once all is taken back, and where steering in place is only used.
     private var journal: SteeringJournal?
+    /// Steering in place that is used.
+    private let used: SteeringJournal?
 
     /// Steers a NIC. What a dead process has left on it is taken back first; steering that stays
     /// applied is used as it is if it does what is wished. If a change fails, those made before
@@ -92,6 +94,7 @@ public struct SteeringTransaction: ~Copyable {
         }
         queues = plan.queues
         notes = plan.notes(with: journal?.changes ?? [], on: snapshot)
+        used = standing
         self.journal = journal
         self.nic = nic
         self.lock = lock
@@ -191,6 +194,60 @@ public struct SteeringTransaction: ~Copyable {
         kept.phase = .kept
         try store.write(kept)
         journal = nil
+    }
+}
+
+extension SteeringTransaction {
+    /// Whether the changes are its own, to be made again if the NIC loses them.
+    var isOwn: Bool { journal != nil }
+
+    /// What the NIC has lost of the changes.
+    ///
+    /// - Throws: `DevmemError` as the kernel answers.
+    func losses() throws(DevmemError) -> [SteeringLoss] {
+        guard let watched = journal ?? used else { return [] }
+        return watched.losses(in: try SteeringState(of: nic, for: watched))
+    }
+
+    /// Says why payload of a stream came outside device memory.
+    ///
+    /// - Throws: `DevmemError` as the kernel answers.
+    func reason(
+        for stream: MisplacedStream, on interface: NetworkInterface, bindingID: UInt32
+    ) throws(DevmemError) -> String {
+        var reason = PlacementReason(
+            snapshot: try NICSnapshot(of: interface), queues: queues, bindingID: bindingID)
+        reason.losses = try losses()
+        reason.rules =
+            (journal ?? used)?.changes.compactMap {
+                if case .addRule(_, let placed) = $0 { placed } else { nil }
+            } ?? []
+        return reason.text(for: stream)
+    }
+
+    /// Makes a lost change again.
+    ///
+    /// - Returns: the change as it is now.
+    /// - Throws: `DevmemError` as the driver refuses.
+    mutating func renew(_ loss: SteeringLoss) throws(DevmemError) -> SteeringChange? {
+        guard var renewed = journal else { return nil }
+        // Whatever comes of it, this process must know what it may have to take back.
+        defer { journal = renewed }
+        try renewed.renew(loss, on: nic, logger: logger) { saved throws(DevmemError) in
+            try store.write(saved)
+        }
+        return renewed.changes.indices.contains(loss.change) ? renewed.changes[loss.change] : nil
+    }
+
+    /// Drops the journal of a NIC that is gone, and its settings with it.
+    mutating func forget() {
+        guard let gone = journal else { return }
+        journal = nil
+        do throws(DevmemError) {
+            try store.strike(JournalStore.Key(gone.interface))
+        } catch {
+            logger.error("\(error)")
+        }
     }
 }
 

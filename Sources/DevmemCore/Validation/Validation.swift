@@ -43,6 +43,7 @@ public func validate(
 ) throws(DevmemError) -> ValidationReport {
     let begun = ContinuousClock.now
     let interface = try NetworkInterface(named: request.interface)
+    try interface.requireNIC("validate")
     // What a process that died has left is no state to begin with, nor to end with.
     try mend(interface, logger)
     let facts = try ValidationFacts(of: interface)

@@ -102,8 +102,7 @@ struct Ncdevmem {
             interface: job.interface, listen: listen, from: from,
             fromPort: from == nil ? nil : listen.port, admitsOtherPorts: true,
             queues: job.queues, steers: job.steers, memory: job.memory, pageSize: job.pageSize,
-            isDeviceOnly: job.isDeviceOnly,
-            command: Self.name)
+            isDeviceOnly: job.isDeviceOnly, allowsHostMemory: true, command: Self.name)
         let output = job.pattern == nil ? try OutputStream("-") : nil
         var consumer = PayloadConsumer(output: output, pattern: job.pattern)
         let stop = try StopSignal.ofUser()

@@ -1,0 +1,166 @@
+import SystemPackage
+
+/// An interface without queues of a NIC: what it is, and the NICs below it.
+///
+/// Memory is bound to queues, and these are a NIC's. The kernel sends from a dma-buf only through
+/// the very interface that it is bound to (`net_devmem_get_binding` of net/core/devmem.c).
+public struct VirtualInterface: Equatable, Sendable {
+    /// Its name.
+    public var name: String
+    /// What it is, in the words of ip-link(8), such as `vlan`; `loopback` for lo.
+    public var kind: String
+    /// The names of the NICs below it, by the kernel's numbers; none for one without.
+    public var nics: [String]
+
+    /// Makes it from its values.
+    public init(name: String, kind: String, nics: [String]) {
+        self.name = name
+        self.kind = kind
+        self.nics = nics
+    }
+
+    /// Kinds that stand on one other interface, which `IFLA_LINK` names. Of a veth that would be its
+    /// peer.
+    private static let stacked: Set<String> = [
+        "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec",
+    ]
+
+    /// Judges an interface by what is known of all; nil if it is or may be a NIC. Pure.
+    ///
+    /// netkit is none of these, as queues can be leased to it.
+    init?(_ link: LinkInfo, among links: [LinkInfo]) {
+        if link.isLoopback {
+            self.init(name: link.name, kind: "loopback", nics: [])
+            return
+        }
+        guard link.parentDevice == nil, let kind = link.kind, kind != "netkit" else { return nil }
+        var found: [LinkInfo] = []
+        var seen: Set<UInt32> = [link.index]
+        var open = [link]
+        while let upper = open.popLast() {
+            for lower in Self.lower(of: upper, among: links)
+            where seen.insert(lower.index).inserted {
+                if lower.kind == nil || lower.parentDevice != nil {
+                    found.append(lower)
+                } else {
+                    open.append(lower)
+                }
+            }
+        }
+        self.init(
+            name: link.name, kind: kind,
+            nics: found.sorted { $0.index < $1.index }.map(\.name))
+    }
+
+    private static func lower(of link: LinkInfo, among links: [LinkInfo]) -> [LinkInfo] {
+        links.filter { other in
+            if other.master == link.index { return true }
+            guard let kind = link.kind, stacked.contains(kind) else { return false }
+            return other.index == link.lower
+        }
+    }
+
+    /// What it is, in words: `a VLAN on eth1`.
+    public var text: String {
+        let below = nics.joined(separator: nics.count == 2 ? " and " : ", ")
+        let what =
+            switch kind {
+            case "vlan": "a VLAN"
+            case "loopback": "the loopback interface"
+            case "ipvlan", "ipvtap": "an \(kind)"
+            default: "a \(kind)"
+            }
+        if nics.isEmpty { return "\(what), with no NIC below it" }
+        return what + (kind == "bond" || kind == "team" ? " of \(below)" : " on \(below)")
+    }
+
+    /// The error of taking it for a NIC.
+    func error(_ call: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: call, message: "it is \(text), and has no queues of a NIC",
+            advice: advice)
+    }
+
+    private var advice: String {
+        guard let nic = nics.first else {
+            return "name a NIC; devmemtcp show lists them"
+        }
+        let name = nics.count == 1 ? nic : "one of " + nics.joined(separator: ", ")
+        let receiving =
+            switch kind {
+            case "vlan":
+                "name \(name) to receive; whether its flow rules match packets with a VLAN tag is "
+                    + "the NIC's affair"
+            case "bond", "team":
+                "name \(name) to receive what comes in through it"
+            default: "name \(name) to receive"
+            }
+        return receiving + "; from device memory one sends only straight through a NIC"
+    }
+}
+
+extension NetworkInterface {
+    /// What it is if it is no NIC; nil if it is or may be one.
+    ///
+    /// - Throws: `DevmemError` as the kernel answers.
+    public var asVirtual: VirtualInterface? {
+        get throws(DevmemError) {
+            let all = try links()
+            guard let link = all.first(where: { $0.index == index }) else { return nil }
+            return VirtualInterface(link, among: all)
+        }
+    }
+
+    /// Refuses an interface that has no queues of a NIC.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` that names the NICs below it.
+    func requireNIC(_ call: String) throws(DevmemError) {
+        if let virtual = try asVirtual { throw virtual.error("\(call) \(name)") }
+    }
+
+    /// The interface that the route to a peer leads out through.
+    ///
+    /// - Parameters:
+    ///   - peer: where to.
+    ///   - local: the address that packets come from; nil for the kernel's choice.
+    /// - Throws: `DevmemError` of kind `netlink` if there is no route.
+    init(leadingTo peer: Endpoint, from local: IPAddress? = nil) throws(DevmemError) {
+        let route = try Route(to: peer.address, from: local, scope: peer.scope)
+        try self.init(named: interfaceName(route.interface))
+    }
+
+    /// The NIC that packets to a local address come in through: the one that has the address, or, of an
+    /// address of the loopback interface or the like, the one that the route to the peer leads through.
+    ///
+    /// - Parameters:
+    ///   - address: the local address.
+    ///   - peer: where they come from, if that is known.
+    /// - Throws: `DevmemError` of kind `invalid` if it is no NIC, and names those there are.
+    init(receivingAt address: IPAddress, from peer: IPAddress?) throws(DevmemError) {
+        let holder = try NetworkInterface(holding: address)
+        guard let virtual = try holder.asVirtual else {
+            self = holder
+            return
+        }
+        guard virtual.nics.isEmpty else {
+            throw virtual.error("receive at \(address) through \(holder.name)")
+        }
+        let call = "choose a NIC for \(address)"
+        guard let peer else {
+            throw DevmemError(
+                .invalid, call: call,
+                message: "the address is of \(holder.name), \(virtual.text): what comes to it may "
+                    + "come in through any NIC",
+                advice: "name the NIC with --interface, or the peer with --from")
+        }
+        let route = try Route(to: peer, from: address)
+        guard !route.isLocal else {
+            throw DevmemError(
+                .invalid, call: call,
+                message: "\(peer) is this host's own, and what it sends to itself passes no NIC")
+        }
+        let leading = try NetworkInterface(named: interfaceName(route.interface))
+        try leading.requireNIC("receive from \(peer) through")
+        self = leading
+    }
+}

@@ -1,0 +1,73 @@
+import SystemPackage
+
+/// The way on which the kernel sends to an address.
+struct Route: Equatable, Sendable {
+    /// The interface that it leads out through.
+    var interface: UInt32
+    /// Whether it ends on this host.
+    var isLocal: Bool
+
+    private enum Number {
+        static let getRoute: UInt16 = 26
+        /// struct rtmsg: family, lengths of addresses, and so on, then flags.
+        static let headerLength = 12
+        static let headerFamily = 0
+        static let headerDestinationLength = 1
+        static let headerSourceLength = 2
+        static let headerType = 7
+        /// RTN_LOCAL.
+        static let local: UInt8 = 2
+
+        static let destination: UInt16 = 1
+        static let source: UInt16 = 2
+        static let outputInterface: UInt16 = 4
+
+        // AF_INET and AF_INET6.
+        static let inet: UInt8 = 2
+        static let inet6: UInt8 = 10
+    }
+
+    /// Reads struct rtmsg and the attributes behind it; nil if they name no interface.
+    init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
+        guard payload.count >= Number.headerLength else { return nil }
+        let attributes = try NetlinkAttributes(payload.dropFirst(Number.headerLength))
+        guard let interface = attributes.uint32(Number.outputInterface) else { return nil }
+        self.interface = interface
+        isLocal = payload[payload.startIndex + Number.headerType] == Number.local
+    }
+
+    /// Asks the kernel, whose rules may look at where a packet comes from (RTM_GETROUTE,
+    /// `inet_rtm_getroute` of net/ipv4/route.c).
+    ///
+    /// - Parameters:
+    ///   - peer: the address.
+    ///   - local: the address that packets come from; nil for the kernel's choice.
+    ///   - scope: the interface that gives a link-local address its meaning; 0 for none.
+    /// - Throws: `DevmemError` of kind `netlink` with `ENETUNREACH` or the like if there is none.
+    init(
+        to peer: IPAddress, from local: IPAddress? = nil, scope: UInt32 = 0
+    ) throws(DevmemError) {
+        let peer = peer.unmapped
+        let local = local?.unmapped
+        let call = "find the route to \(peer)"
+        var header = [UInt8](repeating: 0, count: Number.headerLength)
+        header[Number.headerFamily] = peer.isIPv6 ? Number.inet6 : Number.inet
+        header[Number.headerDestinationLength] = UInt8(8 * peer.bytes.count)
+        let source = local.flatMap { $0.isIPv6 == peer.isIPv6 && !$0.isWildcard ? $0 : nil }
+        if let source { header[Number.headerSourceLength] = UInt8(8 * source.bytes.count) }
+        let message = try NetlinkMessage(type: Number.getRoute, header: header)
+        try message.put(Number.destination, bytes: peer.bytes)
+        if let source { try message.put(Number.source, bytes: source.bytes) }
+        if scope != 0 { try message.put(Number.outputInterface, scope) }
+        let socket = try NetlinkSocket(
+            protocol: LinkNumber.netlinkRoute, familyHeaderLength: Number.headerLength)
+        for payload in try socket.payloads(message, call: call) {
+            guard let route = try Route(payload) else { continue }
+            self = route
+            return
+        }
+        throw DevmemError(
+            .system, call: call, message: "the kernel names no interface",
+            advice: "ip route get \(peer) shows what it does")
+    }
+}

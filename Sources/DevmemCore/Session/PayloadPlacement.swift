@@ -1,0 +1,48 @@
+/// Where the payload of a stream came to. The keys of its JSON form are stable.
+public struct PayloadPlacement: Codable, Equatable, Sendable {
+    /// How much of it came in device memory.
+    public enum Verdict: String, Codable, Sendable {
+        /// There was no payload.
+        case nothing
+        /// All of it.
+        case device
+        /// Some of it.
+        case mixed
+        /// Not one byte.
+        case host
+    }
+
+    /// The part of the payload that came in device memory, from 0 to 1; zero without payload.
+    public var deviceShare: Double
+    /// How much that is.
+    public var verdict: Verdict
+    /// Why the rest did not, as far as that can be told; nil if there is no rest.
+    public var reason: String?
+
+    /// Judges payload by what was counted. Pure.
+    ///
+    /// - Parameters:
+    ///   - counts: what came.
+    ///   - reason: why some came outside device memory; left out if none did.
+    public init(_ counts: ReceiveReport.Counts, reason: String?) {
+        deviceShare = counts.bytes > 0 ? Double(counts.deviceBytes) / Double(counts.bytes) : 0
+        verdict =
+            counts.bytes == 0
+            ? .nothing
+            : counts.deviceBytes == counts.bytes
+                ? .device : counts.deviceBytes == 0 ? .host : .mixed
+        self.reason = verdict == .mixed || verdict == .host ? reason : nil
+    }
+
+    /// What makes it a failure where device memory was asked for: nothing came there. Nil if it is
+    /// none.
+    public var failure: String? {
+        guard verdict == .host else { return nil }
+        return "no payload came in device memory" + (reason.map { ": \($0)" } ?? "")
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case verdict, reason
+        case deviceShare = "device_share"
+    }
+}

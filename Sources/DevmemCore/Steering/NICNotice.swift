@@ -1,0 +1,71 @@
+/// What a notification of the kernel says about one NIC. Pure: bytes in, values out.
+enum NICNotice: Equatable {
+    /// Its link has changed: flags, name or carrier.
+    case link
+    /// It has left this network namespace; `isMoved` says that it is in another one.
+    case gone(isMoved: Bool)
+    /// An interface appeared or was renamed, which may be the same NIC made anew.
+    case other
+    /// A setting has changed.
+    case settings
+    /// The message cannot be read, so anything may have changed.
+    case unclear
+
+    private enum Route {
+        static let newLink: UInt16 = 16
+        static let deleteLink: UInt16 = 17
+        /// IFLA_NEW_NETNSID of linux/if_link.h: in a deletion, where the interface went.
+        static let newNamespace: UInt16 = 45
+    }
+
+    /// The notices in a datagram of the routing netlink.
+    static func links(in datagram: [UInt8], about index: UInt32) -> [NICNotice] {
+        notices(in: datagram) { frame throws(DevmemError) in
+            guard frame.type == Route.newLink || frame.type == Route.deleteLink else { return nil }
+            let payload = frame.payload
+            guard payload.count >= LinkNumber.headerLength else { return .unclear }
+            // A bridge tells of its ports in messages of its own family.
+            guard payload[payload.startIndex] == 0 else { return nil }
+            let isOurs =
+                payload.number32(at: payload.startIndex + LinkNumber.headerIndex) == index
+            guard frame.type == Route.deleteLink else { return isOurs ? .link : .other }
+            guard isOurs else { return nil }
+            let attributes = try NetlinkAttributes(payload.dropFirst(LinkNumber.headerLength))
+            return .gone(isMoved: attributes[Route.newNamespace] != nil)
+        }
+    }
+
+    /// The notices in a datagram of the families ethtool and netdev.
+    static func settings(
+        in datagram: [UInt8], about index: UInt32, ethtool: UInt16, netdev: UInt16
+    ) -> [NICNotice] {
+        notices(in: datagram) { frame throws(DevmemError) in
+            guard frame.type == ethtool || frame.type == netdev else { return nil }
+            // Behind the family's own header of four bytes.
+            guard frame.payload.count >= 4 else { return .unclear }
+            let attributes = try NetlinkAttributes(frame.payload.dropFirst(4))
+            // In a message of netdev the number is the first attribute itself.
+            let named =
+                frame.type == ethtool
+                ? try attributes[EthtoolNumber.header]?.nested()
+                    .uint32(EthtoolNumber.Header.deviceIndex)
+                : attributes.uint32(NetdevNumber.deviceIndex)
+            guard let named else { return .unclear }
+            return named == index ? .settings : nil
+        }
+    }
+
+    private static func notices(
+        in datagram: [UInt8], _ read: (NetlinkFrame) throws(DevmemError) -> NICNotice?
+    ) -> [NICNotice] {
+        do throws(DevmemError) {
+            var notices: [NICNotice] = []
+            for frame in try NetlinkFrame.split(datagram) {
+                if let notice = try read(frame) { notices.append(notice) }
+            }
+            return notices
+        } catch {
+            return [.unclear]
+        }
+    }
+}

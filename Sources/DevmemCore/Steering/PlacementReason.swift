@@ -1,0 +1,96 @@
+import SystemPackage
+
+/// What is known of a stream of which payload came outside device memory.
+struct MisplacedStream: Equatable {
+    /// Whether the peer is this host itself.
+    var isLocal = false
+    /// The NAPI instance that its packets come through; nil if the kernel does not tell.
+    var napiID: UInt32?
+    /// Whether all of that payload came in packets' heads.
+    var isLinear = false
+}
+
+/// Says why payload came outside device memory, as far as a NIC's present settings tell. Pure.
+struct PlacementReason {
+    let snapshot: NICSnapshot
+    /// What the NIC has lost of its steering.
+    var losses: [SteeringLoss] = []
+    /// The rules that steer the stream.
+    var rules: [SteeringChange.PlacedRule] = []
+    /// The queues that memory is bound to, and the number of the binding.
+    let queues: [UInt32]
+    let bindingID: UInt32
+
+    /// A sentence without a full stop.
+    func text(for stream: MisplacedStream) -> String {
+        if stream.isLocal {
+            return "the peer is this host, and what a host sends to itself passes no NIC"
+        }
+        if let loss = losses.first { return loss.text }
+        if let text = settingText { return text }
+        if stream.isLinear { return "the NIC put it behind packets' headers, not into the memory" }
+        let arrival = arrivalQueue(stream.napiID)
+        if let rival = rival(to: arrival) {
+            return "flow rule \(rival.location) leads it elsewhere: \(rival.text)"
+        }
+        guard let napi = stream.napiID else { return unknown }
+        guard let arrival else {
+            return "its packets came through NAPI instance \(napi), which serves no queue of this "
+                + "NIC: they take another NIC"
+        }
+        guard queues.contains(arrival) else {
+            return "its packets came through queue \(arrival), which is not bound: no rule of ours "
+                + "leads there, so that the NIC does not do what its rules say, or an aRFS or "
+                + "driver rule does"
+        }
+        return "its packets came through queue \(arrival), which is bound, and the NIC did not "
+            + "split them"
+    }
+
+    private var unknown: String { "no rule and no setting of the NIC tells why" }
+
+    private var settingText: String? {
+        if let split = snapshot.rings.headerSplit, split == .off {
+            return "tcp-data-split is off"
+        }
+        if let threshold = snapshot.rings.splitThreshold, threshold != 0 {
+            return "hds-thresh is \(threshold), so that shorter packets are not split"
+        }
+        let bound = snapshot.receiveQueues.filter { $0.dmabufID == bindingID }.map(\.id)
+        let unbound = Set(queues).subtracting(bound)
+        if !snapshot.receiveQueues.isEmpty && !unbound.isEmpty {
+            return "queue \(queueList(Array(unbound))) is no longer bound to the memory"
+        }
+        if rules.isEmpty && !queues.isEmpty && snapshot.rules.allSatisfy({ !leadsToUs($0) }) {
+            return "no flow rule leads to queue \(queueList(queues))"
+        }
+        return nil
+    }
+
+    private func leadsToUs(_ rule: InstalledRule) -> Bool {
+        if let queue = rule.queue { return queues.contains(queue) }
+        guard let id = rule.context else { return false }
+        return snapshot.contexts.first { $0.id == id }?.indirection.contains(where: queues.contains)
+            ?? false
+    }
+
+    /// The receive queue that a NAPI instance serves; a bound one if it serves several.
+    private func arrivalQueue(_ napiID: UInt32?) -> UInt32? {
+        guard let napiID else { return nil }
+        let served = snapshot.receiveQueues.filter { $0.napiID == napiID }.map(\.id)
+        return served.first(where: queues.contains) ?? served.first
+    }
+
+    /// The rule of others that takes the stream, where it can be told.
+    private func rival(to arrival: UInt32?) -> InstalledRule? {
+        let mine = Set(rules.map(\.location))
+        let others = snapshot.rules.filter { !mine.contains($0.location) && !leadsToUs($0) }
+        if let same = others.first(where: { other in
+            rules.contains { other.matchesSame(as: $0.rule) }
+        }) {
+            return same
+        }
+        guard let arrival, !queues.contains(arrival) else { return nil }
+        return others.first { $0.queue == arrival }
+    }
+}

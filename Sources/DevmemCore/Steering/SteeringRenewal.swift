@@ -1,0 +1,93 @@
+import Logging
+
+extension SteeringJournal {
+    /// Makes a change again that the NIC has lost. The journal is in safety before the NIC is
+    /// changed, and tells at each moment what must be undone.
+    ///
+    /// - Parameters:
+    ///   - loss: the change.
+    ///   - nic: the NIC.
+    ///   - logger: is told of what the NIC does not take.
+    ///   - save: puts the journal in safety.
+    /// - Throws: `DevmemError` as the driver refuses.
+    mutating func renew<NIC: NICControl & ~Copyable>(
+        _ loss: SteeringLoss, on nic: borrowing NIC, logger: Logger,
+        save: (SteeringJournal) throws(DevmemError) -> Void
+    ) throws(DevmemError) {
+        // One made again before may have brought it back.
+        let state = try SteeringState(of: nic, for: self)
+        guard losses(in: state).contains(where: { $0.change == loss.change }) else { return }
+        // A place or a number that others have freed may be ours next.
+        let locations = try nic.ruleTable()?.locations ?? []
+        before.ruleLocations.removeAll { !locations.contains($0) }
+        let contexts = try nic.contexts()
+        before.contexts.removeAll { id in !contexts.contains { $0.id == id } }
+        let lost = self
+        switch changes[loss.change] {
+        case .addRule(let alternatives, installed: let placed?):
+            changes[loss.change] = .addRule(
+                aimed(alternatives, as: placed.rule), installed: nil)
+        case .createContext(let table, let id?):
+            guard !contexts.contains(where: { $0.id == id }) else {
+                throw DevmemError(
+                    .invalid, call: "restore RSS context \(id) of \(nic.name)",
+                    message: "someone else has changed it")
+            }
+            try releaseRules(ledTo: id, on: nic)
+            changes[loss.change] = .createContext(table: table, id: nil)
+        case .indirection(let older, _, let isDefault):
+            let now = try nic.indirection()
+            let queueCount = (now.max() ?? 0) + 1
+            let after = SteeringPlan.indirection(
+                now, without: Set(queues), queueCount: queueCount)
+            changes[loss.change] = .indirection(
+                before: now, after: after, isDefault: isDefault && now == older)
+        default: break
+        }
+        do throws(DevmemError) {
+            try save(self)
+            if try make(loss.change, on: nic, logger: logger) { try save(self) }
+            // Rules that led to a context of another number.
+            for index in changes.prefix(max(begun, 0)).indices {
+                guard case .addRule(_, installed: nil) = changes[index] else { continue }
+                if try make(index, on: nic, logger: logger) { try save(self) }
+            }
+        } catch {
+            if isUnmade(loss.change) {
+                self = lost
+                try save(self)
+            }
+            throw error
+        }
+    }
+
+    /// Whether what the NIC refused is not on it, so that what was known before is still so.
+    private func isUnmade(_ index: Int) -> Bool {
+        switch changes[index] {
+        case .indirection, .createContext(_, id: nil), .addRule(_, installed: nil): true
+        default: false
+        }
+    }
+
+    /// The alternatives of a rule, led where it led; the one that the NIC took first.
+    private func aimed(_ alternatives: [FlowRule], as rule: FlowRule) -> [FlowRule] {
+        let all = alternatives.map { $0.aimed(at: rule.target) }
+        return [rule] + all.drop { $0 != rule }.filter { $0 != rule }
+    }
+
+    /// Takes rules to a context that is gone away, if they still are there; they wait for the next.
+    private mutating func releaseRules<NIC: NICControl & ~Copyable>(
+        ledTo id: UInt32, on nic: borrowing NIC
+    ) throws(DevmemError) {
+        for index in changes.indices {
+            guard case .addRule(let rules, installed: let placed?) = changes[index],
+                placed.rule.target == .context(id)
+            else { continue }
+            if try nic.rule(at: placed.location)?.isSame(as: placed.rule) == true {
+                try nic.deleteRule(at: placed.location)
+            }
+            let waiting = aimed(rules, as: placed.rule).map { $0.aimed(at: .newContext) }
+            changes[index] = .addRule(waiting, installed: nil)
+        }
+    }
+}

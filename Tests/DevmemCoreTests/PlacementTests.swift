@@ -1,0 +1,125 @@
+import Testing
+
+@testable import DevmemCore
+
+/// Why payload came outside device memory, and what is made of it.
+@Suite struct PlacementTests {
+    private func counts(device: UInt64, ordinary: UInt64) -> ReceiveReport.Counts {
+        var counts = ReceiveReport.Counts()
+        counts.deviceBytes = device
+        counts.ordinaryBytes = ordinary
+        return counts
+    }
+
+    @Test func onlyPayloadWithoutDeviceMemoryFails() {
+        let none = PayloadPlacement(counts(device: 0, ordinary: 0), reason: "x")
+        #expect(none.verdict == .nothing && none.failure == nil && none.reason == nil)
+        #expect(none.deviceShare == 0)
+        let all = PayloadPlacement(counts(device: 9, ordinary: 0), reason: "x")
+        #expect(all.verdict == .device && all.failure == nil && all.reason == nil)
+        let some = PayloadPlacement(counts(device: 1, ordinary: 3), reason: "a rule")
+        #expect(some.verdict == .mixed && some.failure == nil && some.reason == "a rule")
+        #expect(some.deviceShare == 0.25)
+        let host = PayloadPlacement(counts(device: 0, ordinary: 1), reason: "a rule")
+        #expect(host.verdict == .host)
+        #expect(host.failure == "no payload came in device memory: a rule")
+        let unknown = PayloadPlacement(counts(device: 0, ordinary: 1), reason: nil)
+        #expect(unknown.failure == "no payload came in device memory")
+    }
+
+    private static let rule = FlowRule(
+        isIPv6: false, destinationPort: 5201, target: .queue(7))
+
+    private func installed(_ rule: FlowRule, at location: UInt32) throws -> InstalledRule {
+        try #require(
+            InstalledRule(
+                specification: FlowSpec.encode(rule, location: location), context: 0))
+    }
+
+    /// A NIC on which all is as it was steered: queue 7 is bound, and rule 3 leads there.
+    private func reason() throws -> PlacementReason {
+        var queues = (0..<8).map { QueueInfo(id: $0, type: .rx) }
+        for index in queues.indices { queues[index].napiID = 100 + UInt32(index) }
+        queues[7].dmabufID = 5
+        let snapshot = NICSnapshot(
+            rings: RingSettings(headerSplit: .on, splitThreshold: 0), receiveQueues: queues,
+            contexts: [], ntuple: FeatureState(isActive: true, isChangeable: true),
+            ruleTable: FlowRuleTable(locations: [3], capacity: 16, choosesLocation: true),
+            rules: [try installed(Self.rule, at: 3)])
+        var reason = PlacementReason(snapshot: snapshot, queues: [7], bindingID: 5)
+        reason.rules = [SteeringChange.PlacedRule(rule: Self.rule, location: 3)]
+        return reason
+    }
+
+    @Test func namesTheSettingThatIsWrong() throws {
+        let good = try reason()
+        #expect(good.text(for: MisplacedStream()) == "no rule and no setting of the NIC tells why")
+        func expect(_ text: String, _ change: (inout NICSnapshot) -> Void) {
+            var snapshot = good.snapshot
+            change(&snapshot)
+            var bad = PlacementReason(snapshot: snapshot, queues: [7], bindingID: 5)
+            bad.rules = good.rules
+            #expect(bad.text(for: MisplacedStream()) == text)
+        }
+        expect("tcp-data-split is off") { $0.rings.headerSplit = .off }
+        expect("hds-thresh is 640, so that shorter packets are not split") {
+            $0.rings.splitThreshold = 640
+        }
+        expect("queue 7 is no longer bound to the memory") { $0.receiveQueues[7].dmabufID = nil }
+        expect("queue 7 is no longer bound to the memory") { $0.receiveQueues[7].dmabufID = 6 }
+    }
+
+    @Test func namesTheRuleThatTookIt() throws {
+        var bad = try reason()
+        let other = try installed(Self.rule.aimed(at: .queue(2)), at: 9)
+        var snapshot = bad.snapshot
+        snapshot.rules.append(other)
+        bad = PlacementReason(
+            snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], bindingID: 5)
+        let text = "flow rule 9 leads it elsewhere: flow-type tcp4 dst-port 5201 action 2"
+        #expect(bad.text(for: MisplacedStream()) == text)
+        // One of another match is told by the queue.
+        snapshot.rules[1] = try installed(
+            FlowRule(isIPv6: false, destination: [192, 0, 2, 1], target: .queue(2)), at: 9)
+        bad = PlacementReason(
+            snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], bindingID: 5)
+        #expect(
+            bad.text(for: MisplacedStream(napiID: 102))
+                == "flow rule 9 leads it elsewhere: flow-type tcp4 dst-ip 192.0.2.1 action 2")
+        #expect(
+            bad.text(for: MisplacedStream(napiID: 103)).hasPrefix(
+                "its packets came through queue 3, which is not bound"))
+    }
+
+    @Test func saysWhereItCameFrom() throws {
+        var bad = try reason()
+        #expect(
+            bad.text(for: MisplacedStream(isLocal: true))
+                == "the peer is this host, and what a host sends to itself passes no NIC")
+        #expect(bad.text(for: MisplacedStream(isLinear: true)).contains("headers"))
+        #expect(bad.text(for: MisplacedStream(napiID: 9)).contains("another NIC"))
+        #expect(bad.text(for: MisplacedStream(napiID: 107)).contains("which is bound"))
+        bad.losses = [SteeringLoss(change: 0, text: "flow rule 3 is gone")]
+        #expect(bad.text(for: MisplacedStream(napiID: 102)) == "flow rule 3 is gone")
+    }
+
+    @Test func benchFailsWithoutDeviceMemory() {
+        var plan = BenchPlan()
+        plan.inbound = BenchPlan.Direction(sender: .host, receiver: .device)
+        plan.bytes = 7
+        var flow = BenchFlowReport(flow: 1)
+        flow.received.ordinaryBytes = 7
+        var near = BenchEndReport()
+        near.flows = [flow]
+        near.placement = PayloadPlacement(near.received, reason: "a rule")
+        var far = BenchEndReport()
+        far.flows = [BenchFlowReport(flow: 1)]
+        func failure(_ allowed: Bool) -> String? {
+            BenchReport(
+                plan, farEnd: "x", near: near, far: far, intervals: [], allowsHostMemory: allowed
+            ).failure
+        }
+        #expect(failure(false) == "at the near end no payload came in device memory: a rule")
+        #expect(failure(true) == nil)
+    }
+}

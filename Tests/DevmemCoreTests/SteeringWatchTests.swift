@@ -1,0 +1,210 @@
+import Logging
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+/// What a NIC loses under those who hold memory on it, and how it is steered again.
+@Suite struct SteeringWatchTests {
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private static func scene(
+        spread: FlowSpread = .roundRobin, isActive: Bool = false
+    ) throws -> (SimulatedNIC, SteeringJournal) {
+        let foreign = try #require(
+            InstalledRule(
+                specification: FlowSpec.encode(
+                    FlowRule(isIPv6: false, destinationPort: 22), location: 0), context: 0))
+        let snapshot = NICSnapshot(
+            rings: RingSettings(headerSplit: .off, splitThreshold: 256),
+            receiveQueues: (0..<8).map { QueueInfo(id: $0, type: .rx) },
+            contexts: [RSSContext(id: 0, indirection: defaultIndirection(slots: 64, queues: 8))],
+            ntuple: FeatureState(isActive: isActive, isChangeable: true),
+            ruleTable: FlowRuleTable(locations: [0], capacity: 16, choosesLocation: false),
+            rules: [foreign])
+        let nic = SimulatedNIC(snapshot, defaultSplit: .off, isSplitExplicit: false)
+        let listen = Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 5201)
+        let plan = try SteeringPlan(
+            for: SteeringWish(
+                queues: .last(2), flows: [SteeringFlow(to: listen)], spread: spread),
+            on: snapshot, interface: nic.name)
+        var journal = SteeringJournal.sample(plan: plan, on: snapshot)
+        try journal.apply(to: nic, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        {
+            _ in
+        }
+        return (nic, journal)
+    }
+
+    private func losses(of journal: SteeringJournal, on nic: SimulatedNIC) throws -> [SteeringLoss]
+    {
+        journal.losses(in: try SteeringState(of: nic, for: journal))
+    }
+
+    /// Takes everything back, and expects the NIC as it was.
+    private func expectRestored(
+        _ journal: SteeringJournal, on nic: SimulatedNIC, _ comment: Comment
+    ) throws {
+        var saved = journal
+        let result = saved.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.failure == nil, comment)
+        #expect(nic.installed.keys.sorted().filter { $0 != 0 }.isEmpty, comment)
+        #expect(try nic.indirection() == defaultIndirection(slots: 64, queues: 8), comment)
+        #expect(try nic.rings().headerSplit == .off && nic.rings().splitThreshold == 256, comment)
+        #expect(nic.others.isEmpty, comment)
+    }
+
+    @Test func nothingIsLostAtFirst() throws {
+        for spread in FlowSpread.allCases {
+            let (nic, journal) = try Self.scene(spread: spread)
+            #expect(try losses(of: journal, on: nic).isEmpty)
+        }
+    }
+
+    @Test func saysWhatIsGone() throws {
+        let (nic, journal) = try Self.scene()
+        let location = try #require(nic.installed.keys.max())
+        nic.installed[location] = nil
+        #expect(
+            try losses(of: journal, on: nic).map(\.text) == [
+                "flow rule 1 is gone: flow-type tcp4 dst-ip 192.0.2.1 dst-port 5201 action 6"
+            ])
+        nic.main?.indirection = defaultIndirection(slots: 64, queues: 8)
+        nic.threshold = 100
+        nic.explicitSplit = nil
+        nic.feature?.isActive = false
+        #expect(
+            try losses(of: journal, on: nic).map(\.text) == [
+                "tcp-data-split is off, it was set on",
+                "hds-thresh is 100, it was set to 0",
+                "the RSS table leads other traffic to queue 6-7 again",
+                "rx-ntuple-filter is off, it was turned on",
+                "flow rule 1 is gone: flow-type tcp4 dst-ip 192.0.2.1 dst-port 5201 action 6",
+            ])
+    }
+
+    @Test func saysThatAnotherRuleIsInItsPlace() throws {
+        let (nic, journal) = try Self.scene()
+        let other = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(2))
+        nic.installed[1] = InstalledRule(
+            specification: try FlowSpec.encode(other, location: 1), context: 0)
+        #expect(
+            try losses(of: journal, on: nic).map(\.text) == [
+                "flow rule 1 is another, flow-type tcp4 dst-port 80 action 2, in place of "
+                    + "flow-type tcp4 dst-ip 192.0.2.1 dst-port 5201 action 6"
+            ])
+    }
+
+    /// A table that someone else set is no loss as long as it keeps off the queues.
+    @Test func anothersTableIsNoLoss() throws {
+        let (nic, journal) = try Self.scene()
+        nic.main?.indirection = defaultIndirection(slots: 128, queues: 4)
+        #expect(try losses(of: journal, on: nic).isEmpty)
+    }
+
+    @Test func whatWasNeverBegunIsNoLoss() throws {
+        var (nic, journal) = try Self.scene()
+        journal.begun = 0
+        nic.installed = [:]
+        #expect(try losses(of: journal, on: nic).isEmpty)
+        journal.begun = -7
+        #expect(try losses(of: journal, on: nic).isEmpty)
+        journal.begun = .max
+        #expect(try !losses(of: journal, on: nic).isEmpty)
+    }
+
+    /// Everything that a reset of the device can take.
+    private func wipe(_ nic: SimulatedNIC) {
+        nic.installed = [:]
+        nic.feature?.isActive = false
+        nic.main?.indirection = defaultIndirection(slots: 64, queues: 8)
+        nic.threshold = 100
+        nic.explicitSplit = nil
+        nic.others = [:]
+    }
+
+    @Test func steersAgain() throws {
+        for spread in FlowSpread.allCases {
+            var (nic, journal) = try Self.scene(spread: spread)
+            wipe(nic)
+            for loss in try losses(of: journal, on: nic) {
+                try journal.renew(loss, on: nic, logger: logger) { _ in }
+            }
+            #expect(try losses(of: journal, on: nic).isEmpty)
+            #expect(nic.installed.count == 1)
+            nic.threshold = 0
+            var saved = journal
+            #expect(saved.reverse(on: nic, logger: logger) { _ in }.failure == nil)
+            #expect(nic.installed.isEmpty && nic.others.isEmpty)
+        }
+    }
+
+    /// The place may be another's by now.
+    @Test func findsAnotherPlaceForARule() throws {
+        var (nic, journal) = try Self.scene()
+        let other = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(2))
+        nic.installed[1] = InstalledRule(
+            specification: try FlowSpec.encode(other, location: 1), context: 0)
+        let loss = try #require(try losses(of: journal, on: nic).first)
+        try journal.renew(loss, on: nic, logger: logger) { _ in }
+        #expect(nic.installed.keys.sorted() == [0, 1, 2])
+        _ = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(nic.installed.keys.sorted() == [0, 1])
+    }
+
+    /// What someone else has set meanwhile comes back, not what was before him.
+    @Test func anothersTableComesBack() throws {
+        var (nic, journal) = try Self.scene()
+        let theirs = (0..<64).map { UInt32($0 % 7) }
+        nic.main?.indirection = theirs
+        let loss = try #require(try losses(of: journal, on: nic).first)
+        try journal.renew(loss, on: nic, logger: logger) { _ in }
+        #expect(try losses(of: journal, on: nic).isEmpty)
+        _ = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(try nic.indirection() == theirs)
+    }
+
+    @Test func aRefusalLeavesTheJournalTrue() throws {
+        for spread in FlowSpread.allCases {
+            let (nic, journal) = try Self.scene(spread: spread)
+            wipe(nic)
+            for loss in try losses(of: journal, on: nic) {
+                var attempt = journal
+                nic.failing = nic.operations
+                // Where a rule is refused a wider one may do.
+                try? attempt.renew(loss, on: nic, logger: logger) { _ in }
+                #expect(
+                    try losses(of: attempt, on: nic).contains { $0.text == loss.text }
+                        || loss.text.hasPrefix("flow rule"))
+                nic.failing = nil
+                _ = attempt.reverse(on: nic, logger: logger) { _ in }
+                #expect(nic.installed.isEmpty && nic.others.isEmpty, "\(spread) \(loss.text)")
+            }
+        }
+    }
+
+    /// Killed at any moment, what is saved last is enough to leave nothing behind.
+    @Test func survivesDeathAtEachMoment() throws {
+        for spread in FlowSpread.allCases {
+            for moment in 0..<60 {
+                var (nic, journal) = try Self.scene(spread: spread)
+                let foreign = nic.installed[0]
+                wipe(nic)
+                nic.installed[0] = foreign
+                let lost = try losses(of: journal, on: nic)
+                var saved = journal
+                nic.deadly = 2 * nic.operations + moment
+                for loss in lost {
+                    try? journal.renew(loss, on: nic, logger: logger) {
+                        entry throws(DevmemError) in
+                        try nic.live()
+                        saved = entry
+                    }
+                }
+                nic.revive()
+                nic.threshold = 0
+                try expectRestored(saved, on: nic, "\(spread), moment \(moment)")
+            }
+        }
+    }
+}
