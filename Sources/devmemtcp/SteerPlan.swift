@@ -21,17 +21,20 @@ extension Steer {
                 let plan = try SteeringPlan(
                     for: try steering.wish(), on: snapshot, interface: interface.name)
                 let lines = plan.ethtoolLines(for: interface.name, on: snapshot)
+                let interruptions = SteeringInterruptions(
+                    of: plan.changes, driver: snapshot.driver)
                 if common.json {
                     try printJSON(
                         PlanReport(
                             interface: interface.name, queues: plan.queues, changes: plan.changes,
-                            notes: plan.notes, ethtool: lines))
+                            notes: plan.notes, interruptions: interruptions, ethtool: lines))
                 } else if asEthtool {
                     print(lines.joined(separator: "\n"))
                 } else {
                     print("\(interface.name), queues \(queueList(plan.queues)):")
                     printChanges(plan.changes)
                     for note in plan.notes { print("note: \(note)") }
+                    print("interruptions: \(interruptions.text(driver: snapshot.driver))")
                 }
             }
         }

@@ -12,7 +12,7 @@ struct ChangeReport: Encodable {
         var container = encoder.container(keyedBy: Key.self)
         try container.encode(change.description, forKey: .text)
         switch change {
-        case .headerSplit(let before, let after):
+        case .headerSplit(let before, let after, _):
             try container.encode("tcp-data-split", forKey: .setting)
             try container.encode("\(before)", forKey: .before)
             try container.encode("\(after)", forKey: .after)
@@ -44,7 +44,7 @@ struct ChangeReport: Encodable {
 /// What `steer plan` and `steer apply` report.
 struct PlanReport: Encodable {
     private enum CodingKeys: CodingKey {
-        case version, interface, name, queues, changes, notes, ethtool
+        case version, interface, name, queues, changes, notes, interruptions, ethtool
     }
 
     let version = 1
@@ -53,17 +53,19 @@ struct PlanReport: Encodable {
     var queues: [UInt32]
     var changes: [ChangeReport]
     var notes: [String]
+    var interruptions: SteeringInterruptions?
     var ethtool: [String]?
 
     init(
         interface: String, name: String? = nil, queues: [UInt32], changes: [SteeringChange],
-        notes: [String], ethtool: [String]? = nil
+        notes: [String], interruptions: SteeringInterruptions? = nil, ethtool: [String]? = nil
     ) {
         self.interface = interface
         self.name = name
         self.queues = queues
         self.changes = changes.map { ChangeReport(change: $0) }
         self.notes = notes
+        self.interruptions = interruptions
         self.ethtool = ethtool
     }
 }

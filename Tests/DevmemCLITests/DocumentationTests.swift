@@ -178,6 +178,7 @@ private func sampleReport(of command: String) throws -> String {
             try json(
                 of: PlanReport(
                     interface: "eth1", name: "x", queues: [7], changes: changes, notes: [],
+                    interruptions: SteeringInterruptions(of: changes, driver: "bnxt_en"),
                     ethtool: [])),
             try json(of: RestoreReports(interfaces: [restored])),
             try json(

@@ -137,6 +137,29 @@ import Testing
         #expect(refused > 0)
     }
 
+    /// NLM_F_DUMP_INTR stands in any part of a dump, or in its end only.
+    @Test func interruptedDumpsAreNoticed() throws {
+        func replies(_ flags: [UInt16]) throws -> NetlinkReplies {
+            var replies = NetlinkReplies(sequence: 5)
+            #expect(try replies.take(message(type: 0x20, flags: 2 | flags[0], [1])) == nil)
+            let end = try replies.take(message(type: 3, flags: 2 | flags[1], raw(Int32(0))))
+            #expect(end?.errno == 0)
+            return replies
+        }
+        #expect(try !replies([0, 0]).isInterrupted)
+        #expect(try replies([0x10, 0]).isInterrupted)
+        #expect(try replies([0, 0x10]).isInterrupted)
+        #expect(try replies([0, 0x10]).payloads.count == 1)
+        // Others' messages count for nothing.
+        var others = NetlinkReplies(sequence: 6)
+        #expect(try others.take(message(type: 3, flags: 0x12, raw(Int32(0)))) == nil)
+        #expect(!others.isInterrupted && others.payloads.isEmpty)
+        // An error's flags mean something else.
+        var refused = NetlinkReplies(sequence: 5)
+        #expect(try refused.take(message(type: 2, flags: 0x110, raw(Int32(-1))))?.errno == 1)
+        #expect(!refused.isInterrupted)
+    }
+
     @Test func numbersOfAllSizesAreRead() throws {
         let bytes =
             attribute(1, [200]) + attribute(2, raw(UInt16(60000)))
@@ -153,6 +176,65 @@ import Testing
 }
 
 @Suite struct NetlinkMessageTests {
+    /// A message of libnl's is of one page and grows no further by itself.
+    @Test(arguments: [1, 240, 2_048, 16_000]) func messagesGrow(count: Int) throws {
+        let message = try ReceiveBinding.request(
+            family: 0x1f, dmabuf: 9, interface: 3, queues: (0..<UInt32(count)).map { $0 })
+        let bytes = message.bytes
+        #expect(bytes[...].number32(at: 0) == UInt32(bytes.count))
+        #expect(bytes.count == 16 + 4 + 16 + 20 * count)
+        let attributes = try NetlinkAttributes(bytes[20...])
+        let queues = try attributes.all(2).map { try $0.nested().uint32(1) }
+        #expect(queues == (0..<UInt32(count)).map { $0 })
+    }
+
+    @Test func tablesOfAnySizeArePutWhole() throws {
+        for count in [0, 1, 2_048, 16_382] {
+            let table = (0..<UInt32(count)).map { $0 ^ 0x5a5a_5a5a }
+            let message = try NetlinkMessage(family: 1, command: 1, version: 1)
+            try message.nest(1) { nest throws(DevmemError) in try nest.put(1, UInt32(3)) }
+            try message.put(4, words: table)
+            let attributes = try NetlinkAttributes(message.bytes[20...])
+            #expect(try attributes[1]?.nested().uint32(1) == 3)
+            #expect(attributes[4]?.words == table)
+        }
+    }
+
+    /// An attribute tells its length in 16 bits.
+    @Test func attributesBeyondTheirLengthAreRefused() throws {
+        func refusal(
+            _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void
+        ) throws -> Errno? {
+            let message = try NetlinkMessage(family: 1, command: 1, version: 1)
+            do throws(DevmemError) {
+                try body(message)
+                return nil
+            } catch {
+                return error.errno
+            }
+        }
+        let words = [UInt32](repeating: 7, count: 16_383)
+        #expect(
+            try refusal { message throws(DevmemError) in try message.put(4, words: words) }
+                == .messageTooLong)
+        let text = String(repeating: "x", count: 65_531)
+        #expect(
+            try refusal { message throws(DevmemError) in try message.put(4, text) }
+                == .messageTooLong)
+        for (count, errno) in [(8_191, nil), (8_192, Errno.messageTooLong)] {
+            #expect(
+                try refusal { message throws(DevmemError) in
+                    try message.nest(2) { nest throws(DevmemError) in
+                        for _ in 0..<count { try nest.put(1, UInt32(7)) }
+                    }
+                } == errno)
+        }
+        #expect(
+            try refusal { message throws(DevmemError) in
+                for _ in 0..<400 { try message.put(4, words: Array(words.dropLast())) }
+            } == .messageTooLong)
+    }
+
     @Test func bindRequestIsWhatTheKernelReads() throws {
         let message = try ReceiveBinding.request(
             family: 0x1f, dmabuf: 9, interface: 3, queues: [6, 7])

@@ -5,6 +5,7 @@ import SystemPackage
 /// A NIC in memory that does what kernel and driver do, and fails where a test wants it.
 final class SimulatedNIC: NICControl {
     let name = "sim0"
+    var driver: String?
 
     /// What a driver without a user's wish reports; drivers differ.
     var defaultSplit: HeaderSplit
@@ -22,6 +23,16 @@ final class SimulatedNIC: NICControl {
     var choosesLocation: Bool
     /// The kernel's own mark; a reset clears it.
     var isTableConfigured: Bool
+
+    /// "Unknown" changes nothing of what the driver does, as with gve.
+    var keepsSplit = false
+    /// Split cannot be turned off, as with bnxt and fbnic.
+    var refusesOff = false
+    /// Whose setting it is cannot be learnt: neither by notifications nor by a binding.
+    var isDeaf = false
+    var canProbe = true
+    /// How often the driver was asked to change its rings.
+    private(set) var ringSets = 0
 
     /// Rules that look at the source are refused.
     var refusesSources = false
@@ -59,6 +70,7 @@ final class SimulatedNIC: NICControl {
 
     static let death = DevmemError(.system, call: "die", errno: .interrupted)
     static let refusal = DevmemError(.system, call: "refuse", errno: .ioError)
+    static let invalid = DevmemError(.system, call: "refuse", errno: .invalidArgument)
 
     /// What it calls its driver, if a test asks for that.
     var driver: String?
@@ -121,13 +133,30 @@ final class SimulatedNIC: NICControl {
         ChannelCounts(combined: UInt32(channelCount))
     }
 
-    func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {
-        if split == .on, let neededGRO, !neededGRO.isActive { throw Self.refusal }
-        try operate { explicitSplit = split == .unknown ? nil : split }
+    @discardableResult
+    func setRings(_ request: RingRequest) throws(DevmemError) -> Bool? {
+        if isDead { throw Self.death }
+        if request.split == .on, let neededGRO, !neededGRO.isActive { throw Self.refusal }
+        // The kernel does not ask the driver for what is set.
+        let isChange =
+            request.split.map { $0 != (explicitSplit ?? .unknown) } == true
+            || request.threshold.map { $0 != threshold } == true
+        guard isChange else { return isDeaf ? nil : false }
+        if request.split == .off, refusesOff { throw Self.invalid }
+        ringSets += 1
+        try operate {
+            if let split = request.split {
+                if split == .unknown, keepsSplit { defaultSplit = explicitSplit ?? defaultSplit }
+                if split == .off, keepsSplit { defaultSplit = .off }
+                explicitSplit = split == .unknown ? nil : split
+            }
+            if let threshold = request.threshold { self.threshold = threshold }
+        }
+        return isDeaf ? nil : true
     }
 
-    func setSplitThreshold(_ bytes: UInt32) throws(DevmemError) {
-        try operate { threshold = bytes }
+    func isSplitUserSet(probing queue: UInt32) -> Bool? {
+        isDead || !canProbe ? nil : explicitSplit == .on
     }
 
     func contexts() throws(DevmemError) -> [RSSContext] {

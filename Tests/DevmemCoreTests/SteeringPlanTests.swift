@@ -337,6 +337,7 @@ import Testing
         #expect(
             try plan(wish, snapshot).ethtoolLines(for: "eth1", on: snapshot) == [
                 "ethtool -G eth1 tcp-data-split on",
+                "# ethtool knows hds-thresh from version 6.15 on.",
                 "ethtool -G eth1 hds-thresh 0",
                 "ethtool -X eth1 equal 6",
                 "ethtool -K eth1 ntuple on",

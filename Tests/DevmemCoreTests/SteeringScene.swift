@@ -48,14 +48,23 @@ struct SteeringScene {
                 sizes: ["rx": 1024]),
             receiveQueues: (0..<queues).map { QueueInfo(id: $0, type: .rx) }, contexts: contexts,
             ntuple: FeatureState(isActive: Bool.random(using: &random), isChangeable: true),
-            neededGRO: Bool.random(using: &random) && !(isExplicit && split == .on)
-                ? FeatureState(isActive: Bool.random(using: &random), isChangeable: true) : nil,
+            // Where split needs it, split reads on only as a user set it, and then it is on.
+            neededGRO: Bool.random(using: &random) && (isExplicit || split != .on)
+                ? FeatureState(
+                    isActive: Bool.random(using: &random) || split == .on, isChangeable: true)
+                : nil,
             ruleTable: FlowRuleTable(
                 locations: rules.map(\.location).sorted(), capacity: capacity,
                 choosesLocation: Bool.random(using: &random)), rules: rules)
         // A driver whose default is another than what a user set is the harder case.
         nic = SimulatedNIC(
             snapshot, defaultSplit: isExplicit ? .off : split, isSplitExplicit: isExplicit)
+        nic.canProbe = Bool.random(using: &random)
+        // As gve, which has no threshold and keeps split as it is when it is told "unknown".
+        if !isExplicit, split == .off, snapshot.rings.splitThreshold == nil {
+            nic.driver = "gve"
+            nic.keepsSplit = true
+        }
         nic.refusesSources = UInt32.random(in: 0..<4, using: &random) == 0
         wish = Self.wish(queues: queues, &random)
     }

@@ -63,7 +63,7 @@ private let texts: [TextRow] = [
         "DMA device mismatch between queue",
         KernelAnswer(
             "the queues belong to different PCI functions of a NIC with several",
-            "bind the queues of each function by themselves")
+            "choose queues of one function, as steering does by itself, or every second one")
     ),
     (
         "Device doesn't support DMA",

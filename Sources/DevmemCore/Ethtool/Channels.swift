@@ -20,6 +20,11 @@ public struct ChannelCounts: Equatable, Sendable, Codable {
     }
 }
 
+extension ChannelCounts {
+    /// How many receive queues they make.
+    var receiveQueues: Int { Int(rx) + Int(combined) }
+}
+
 /// The counts of a reply to channels-get (`ETHTOOL_A_CHANNELS_*` of linux/ethtool_netlink.h).
 private enum ChannelAttribute {
     static let firstLimit: UInt16 = 2

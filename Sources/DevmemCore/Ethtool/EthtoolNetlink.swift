@@ -27,6 +27,11 @@ enum EthtoolNumber {
         static let rssCreate: UInt8 = 49
         static let rssDelete: UInt8 = 50
     }
+
+    /// Numbers of what the kernel sends, which are others than those of requests.
+    enum Notification {
+        static let rings: UInt8 = 17
+    }
 }
 
 /// Asks and changes one NIC's settings over ethtool netlink.

@@ -34,6 +34,19 @@ public struct RingSettings: Equatable, Sendable, Codable {
     }
 }
 
+/// What one rings-set asks for; nil leaves a setting as it is.
+struct RingRequest: Equatable, Sendable, CustomStringConvertible {
+    var split: HeaderSplit?
+    var threshold: UInt32?
+
+    var isEmpty: Bool { split == nil && threshold == nil }
+
+    var description: String {
+        [split.map { "tcp-data-split \($0)" }, threshold.map { "hds-thresh \($0)" }]
+            .compactMap { $0 }.joined(separator: " and ")
+    }
+}
+
 /// Attributes of rings-get and rings-set (`ETHTOOL_A_RINGS_*` of linux/ethtool_netlink.h).
 enum RingAttribute {
     static let headerSplit: UInt16 = 11
@@ -84,21 +97,18 @@ extension EthtoolNetlink {
             ?? RingSettings(headerSplit: nil, splitThreshold: nil)
     }
 
-    func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {
-        _ = try request(
-            EthtoolNumber.Command.ringsSet, call: "set tcp-data-split \(split) on",
-            names: RingAttribute.names
+    /// Sets split, the threshold, or both in one request: some drivers close and open the whole NIC
+    /// for each.
+    func setRings(_ request: RingRequest) throws(DevmemError) {
+        _ = try self.request(
+            EthtoolNumber.Command.ringsSet, call: "set \(request) on", names: RingAttribute.names
         ) { message throws(DevmemError) in
-            try message.put(RingAttribute.headerSplit, split.rawValue)
-        }
-    }
-
-    func setSplitThreshold(_ bytes: UInt32) throws(DevmemError) {
-        _ = try request(
-            EthtoolNumber.Command.ringsSet, call: "set hds-thresh \(bytes) on",
-            names: RingAttribute.names
-        ) { message throws(DevmemError) in
-            try message.put(RingAttribute.splitThreshold, bytes)
+            if let split = request.split {
+                try message.put(RingAttribute.headerSplit, split.rawValue)
+            }
+            if let threshold = request.threshold {
+                try message.put(RingAttribute.splitThreshold, threshold)
+            }
         }
     }
 }

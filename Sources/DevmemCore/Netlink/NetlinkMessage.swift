@@ -43,21 +43,19 @@ struct NetlinkMessage: ~Copyable {
     }
 
     func put<Value: FixedWidthInteger>(_ type: UInt16, _ value: Value) throws(DevmemError) {
-        let code = withUnsafeBytes(of: value) { bytes in
-            nla_put(handle, Int32(type), Int32(bytes.count), bytes.baseAddress)
-        }
-        try check(code)
+        try prepare(for: MemoryLayout<Value>.size)
+        try check(withUnsafeBytes(of: value) { nla_put(handle, Int32(type), $0) })
     }
 
     func put(_ type: UInt16, _ text: String) throws(DevmemError) {
-        try check(nla_put_string(handle, Int32(type), text))
+        let bytes = Array(text.utf8) + [0]
+        try prepare(for: bytes.count)
+        try check(bytes.withUnsafeBytes { nla_put(handle, Int32(type), $0) })
     }
 
     func put(_ type: UInt16, words: [UInt32]) throws(DevmemError) {
-        let code = words.withUnsafeBytes { bytes in
-            nla_put(handle, Int32(type), Int32(bytes.count), bytes.baseAddress)
-        }
-        try check(code)
+        try prepare(for: 4 * words.count)
+        try check(words.withUnsafeBytes { nla_put(handle, Int32(type), $0) })
     }
 
     func put(_ type: UInt16, bytes: [UInt8]) throws(DevmemError) {
@@ -69,6 +67,7 @@ struct NetlinkMessage: ~Copyable {
 
     /// Puts an attribute without payload.
     func putFlag(_ type: UInt16) throws(DevmemError) {
+        try prepare(for: 0)
         try check(nla_put_flag(handle, Int32(type)))
     }
 
@@ -76,10 +75,19 @@ struct NetlinkMessage: ~Copyable {
     func nest(
         _ type: UInt16, _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void
     ) throws(DevmemError) {
-        let outer = nla_nest_start(handle, Int32(type | AttributeFlag.nested))
-        guard let outer else { throw noRoom }
+        try makeRoom(for: 0)
+        // The message may move as it grows, so that where the nest begins is kept as an offset.
+        let start = length
+        guard nla_nest_start(handle, Int32(type | AttributeFlag.nested)) != nil else {
+            throw noRoom
+        }
         try body(self)
-        try check(nla_nest_end(handle, outer))
+        try Self.checkLength(length - start)
+        guard let header = nlmsg_hdr(handle) else { throw noRoom }
+        let outer = UnsafeMutableRawPointer(header) + start
+        guard nla_nest_end(handle, outer.assumingMemoryBound(to: nlattr.self)) >= 0 else {
+            throw noRoom
+        }
     }
 
     /// The bytes of the whole request, header included.
@@ -89,11 +97,55 @@ struct NetlinkMessage: ~Copyable {
             UnsafeRawBufferPointer(start: header, count: Int(header.pointee.nlmsg_len)))
     }
 
-    private var noRoom: DevmemError {
-        DevmemError(.system, call: "build a netlink message", errno: .noMemory)
+    /// Lets libnl number the message anew, so that it can be sent more than once.
+    func prepareForSending() {
+        nlmsg_hdr(handle)?.pointee.nlmsg_seq = UInt32(NL_AUTO_SEQ)
+    }
+
+    private var length: Int { Int(nlmsg_hdr(handle)?.pointee.nlmsg_len ?? 0) }
+
+    private func prepare(for payload: Int) throws(DevmemError) {
+        try Self.checkLength(Self.attributeHeader + payload)
+        try makeRoom(for: payload)
     }
 
     private func check(_ code: Int32) throws(DevmemError) {
         if code < 0 { throw noRoom }
     }
+
+    /// Grows the message for one attribute more: what libnl allocates is one page and stays so.
+    private func makeRoom(for payload: Int) throws(DevmemError) {
+        let needed = alignedToFour(length) + Self.attributeHeader + alignedToFour(payload)
+        guard needed > nlmsg_get_max_size(handle) else { return }
+        guard needed <= Self.longest else {
+            throw DevmemError(
+                .invalid, call: "build a netlink message", errno: .messageTooLong,
+                message: "it would be longer than \(Self.longest) bytes")
+        }
+        guard nlmsg_expand(handle, max(needed, 2 * nlmsg_get_max_size(handle))) >= 0 else {
+            throw noRoom
+        }
+    }
+
+    /// An attribute tells its length, header included, in 16 bits; libnl would cut it off.
+    private static func checkLength(_ length: Int) throws(DevmemError) {
+        guard length > Int(UInt16.max) else { return }
+        throw DevmemError(
+            .invalid, call: "build a netlink message", errno: .messageTooLong,
+            message: "an attribute of \(length) bytes is longer than \(UInt16.max)")
+    }
+
+    private static let attributeHeader = 4
+    /// Far beyond what the kernel takes from a socket at once.
+    private static let longest = 1 << 24
+
+    private var noRoom: DevmemError {
+        DevmemError(.system, call: "build a netlink message", errno: .noMemory)
+    }
+}
+
+private func nla_put(
+    _ message: OpaquePointer, _ type: Int32, _ bytes: UnsafeRawBufferPointer
+) -> Int32 {
+    nla_put(message, type, Int32(bytes.count), bytes.baseAddress)
 }

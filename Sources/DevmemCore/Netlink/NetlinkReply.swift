@@ -8,6 +8,9 @@ struct NetlinkFrame: Sendable, Equatable {
 
     static let headerLength = 16
 
+    /// NLM_F_DUMP_INTR of linux/netlink.h: what is dumped changed meanwhile.
+    static let flagInterrupted: UInt16 = 0x10
+
     let type: UInt16
     let flags: UInt16
     let sequence: UInt32
@@ -33,6 +36,35 @@ struct NetlinkFrame: Sendable, Equatable {
             offset = min(offset + alignedToFour(length), bytes.count)
         }
         return frames
+    }
+}
+
+/// The answers to one request, as they come. Pure: bytes in, values out.
+struct NetlinkReplies: Sendable {
+    /// The request's sequence number; other messages are none of its answers.
+    let sequence: UInt32
+    private(set) var payloads: [ArraySlice<UInt8>] = []
+    /// Whether the kernel says that what it lists changed meanwhile.
+    private(set) var isInterrupted = false
+
+    init(sequence: UInt32) {
+        self.sequence = sequence
+    }
+
+    /// Takes a datagram; returns the acknowledgement or the dump's end once it has come.
+    mutating func take(_ datagram: [UInt8]) throws(DevmemError) -> Acknowledgement? {
+        for frame in try NetlinkFrame.split(datagram) where frame.sequence == sequence {
+            let end = try Acknowledgement(frame)
+            // Of an error's flags this bit has no meaning.
+            if frame.type != NetlinkFrame.typeError,
+                frame.flags & NetlinkFrame.flagInterrupted != 0
+            {
+                isInterrupted = true
+            }
+            if let end { return end }
+            payloads.append(frame.payload)
+        }
+        return nil
     }
 }
 

@@ -6,8 +6,14 @@ import SystemPackage
 /// A generic netlink socket with one owner. A device memory binding lives as long as the socket
 /// that made it (`netdev_nl_sock_priv_destroy` of net/core/netdev-genl.c).
 public struct NetlinkSocket: ~Copyable {
-    /// Room for one message: an RSS table of a large NIC is of some ten thousand bytes.
+    /// Room to start with for what comes: the kernel makes the parts of a dump as large as the room it
+    /// has seen, up to 32 KiB, and an RSS context must fit into one part.
     private static let bufferSize = 1 << 16
+    /// What may lie in the socket, in bytes, either way. A request larger than the send buffer is
+    /// refused; an attribute alone may be of 64 KiB.
+    private static let socketBufferSize: Int32 = 1 << 18
+    /// How often a dump is asked for in all while the kernel says that it changed meanwhile.
+    private static let dumpAttempts = 8
 
     private let handle: OpaquePointer
     /// What a message has between netlink's header and its attributes, in bytes.
@@ -38,6 +44,10 @@ public struct NetlinkSocket: ~Copyable {
                 socklen_t(MemoryLayout<Int32>.size))
         }
         nl_socket_set_msg_buf_size(handle, Self.bufferSize)
+        // Asks for each message's length first, so that the room grows with it.
+        nl_socket_enable_msg_peek(handle)
+        // The kernel grants what its limits allow, which is no reason to fail either.
+        _ = nl_socket_set_buffer_size(handle, Self.socketBufferSize, Self.socketBufferSize)
         self.handle = handle
         self.familyHeaderLength = familyHeaderLength
     }
@@ -90,29 +100,75 @@ public struct NetlinkSocket: ~Copyable {
     }
 
     /// The same with what the family puts before the attributes, for those who must read that.
+    ///
+    /// A dump that the kernel calls interrupted, as things were added or removed meanwhile, may lack
+    /// some or hold some twice; it is asked for again.
     func payloads(
         _ message: borrowing NetlinkMessage, call: String, names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [ArraySlice<UInt8>] {
+        for _ in 0..<Self.dumpAttempts {
+            let replies = try ask(message, call: call, names: names)
+            if !replies.isInterrupted { return replies.payloads }
+        }
+        throw DevmemError(
+            .netlink, call: call, errno: .interrupted,
+            message: "what is listed changed each of the \(Self.dumpAttempts) times it was read",
+            advice: "try again")
+    }
+
+    private func ask(
+        _ message: borrowing NetlinkMessage, call: String, names: AttributeNames
+    ) throws(DevmemError) -> NetlinkReplies {
+        message.prepareForSending()
         nl_complete_msg(handle, message.handle)
         let request = message.bytes
-        let sequence = request[...].number32(at: 8)
         let sent = nl_send(handle, message.handle)
         guard sent >= 0 else {
             throw DevmemError(
                 .system, call: call, message: String(cString: nl_geterror(sent)))
         }
-        var replies: [ArraySlice<UInt8>] = []
+        var replies = NetlinkReplies(sequence: request[...].number32(at: 8))
         while true {
-            for frame in try NetlinkFrame.split(try receive(call)) where frame.sequence == sequence
-            {
-                if let answer = try Acknowledgement(frame) {
-                    if let error = answer.error(call: call, request: request, names: names) {
-                        throw error
-                    }
-                    return replies
+            guard let answer = try replies.take(try receive(call)) else { continue }
+            if let error = answer.error(call: call, request: request, names: names) { throw error }
+            return replies
+        }
+    }
+
+    /// Has the kernel send what it notifies a multicast group of a generic netlink family of.
+    func join(_ group: String, of family: String) throws(DevmemError) {
+        let call = "listen to netlink group \(group) of \(family)"
+        let number = genl_ctrl_resolve_grp(handle, family, group)
+        guard number >= 0 else {
+            throw DevmemError(
+                .unsupported, call: call, message: String(cString: nl_geterror(number)))
+        }
+        var group = number
+        try retrying(call) {
+            setsockopt(
+                nl_socket_get_fd(handle), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+                socklen_t(MemoryLayout<Int32>.size))
+        }
+    }
+
+    /// The datagrams that lie in the socket, without waiting for more.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with ENOBUFS if the kernel had to drop some.
+    func queued() throws(DevmemError) -> [[UInt8]] {
+        let call = "read netlink notifications"
+        let number = nl_socket_get_fd(handle)
+        var datagrams: [[UInt8]] = []
+        var buffer = [UInt8](repeating: 0, count: Self.bufferSize)
+        do throws(DevmemError) {
+            while true {
+                let count = try retrying(call) {
+                    recv(number, &buffer, buffer.count, cdm_MSG_DONTWAIT)
                 }
-                replies.append(frame.payload)
+                datagrams.append(Array(buffer.prefix(count)))
             }
+        } catch {
+            guard error.errno == .resourceTemporarilyUnavailable else { throw error }
+            return datagrams
         }
     }
 

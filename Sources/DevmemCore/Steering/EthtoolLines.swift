@@ -13,9 +13,10 @@ struct EthtoolLines {
 
     private mutating func add(_ change: SteeringChange) {
         switch change {
-        case .headerSplit(_, let after):
+        case .headerSplit(_, let after, _):
             lines.append("ethtool -G \(interface) tcp-data-split \(after)")
         case .splitThreshold(_, let after):
+            lines.append("# ethtool knows hds-thresh from version 6.15 on.")
             lines.append("ethtool -G \(interface) hds-thresh \(after)")
         case .feature(let feature, _):
             lines.append("ethtool -K \(interface) \(feature.ethtoolWord) on")

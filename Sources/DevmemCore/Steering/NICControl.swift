@@ -4,11 +4,18 @@
 protocol NICControl: ~Copyable {
     /// The interface's name, for messages.
     var name: String { get }
+    /// Its driver, if that is known.
+    var driver: String? { get }
 
     func rings() throws(DevmemError) -> RingSettings
     func channels() throws(DevmemError) -> ChannelCounts?
-    func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError)
-    func setSplitThreshold(_ bytes: UInt32) throws(DevmemError)
+    /// Sets split, the threshold or both, and returns whether that changed anything in the kernel's
+    /// eyes; nil if it cannot be told.
+    @discardableResult
+    func setRings(_ request: RingRequest) throws(DevmemError) -> Bool?
+    /// Whether it is a user who set split on, told without changing anything while the threshold is
+    /// not 0; nil if it cannot be told.
+    func isSplitUserSet(probing queue: UInt32) -> Bool?
 
     func contexts() throws(DevmemError) -> [RSSContext]
     /// Sets the main table; an empty one asks for the driver's default.
@@ -39,6 +46,8 @@ public enum RSSInterface: String, Sendable, CaseIterable {
 /// A NIC of this host, over ethtool netlink and, for what has no netlink form, the ioctl.
 struct EthtoolNIC: NICControl, ~Copyable {
     let name: String
+    let driver: String?
+    private let interface: NetworkInterface
     private let netlink: EthtoolNetlink
     private let ioctl: EthtoolIoctl
     private let changesRSSOverNetlink: Bool
@@ -48,6 +57,8 @@ struct EthtoolNIC: NICControl, ~Copyable {
         let ioctl = try EthtoolIoctl(interface)
         changesRSSOverNetlink = try Self.choose(rss, netlink)
         name = interface.name
+        driver = interface.driver
+        self.interface = interface
         self.ioctl = ioctl
         self.netlink = netlink
     }
@@ -70,12 +81,27 @@ struct EthtoolNIC: NICControl, ~Copyable {
 
     func channels() throws(DevmemError) -> ChannelCounts? { try netlink.channels() }
 
-    func setHeaderSplit(_ split: HeaderSplit) throws(DevmemError) {
-        try netlink.setHeaderSplit(split)
+    @discardableResult
+    func setRings(_ request: RingRequest) throws(DevmemError) -> Bool? {
+        // Whoever cannot listen can still set; it only is not known then what it changed.
+        guard let before = try? netlink.rings(), let watch = try? RingWatch(interface) else {
+            try netlink.setRings(request)
+            return nil
+        }
+        try netlink.setRings(request)
+        return watch.verdict(on: request, before: before)
     }
 
-    func setSplitThreshold(_ bytes: UInt32) throws(DevmemError) {
-        try netlink.setSplitThreshold(bytes)
+    func isSplitUserSet(probing queue: UInt32) -> Bool? {
+        guard let memory = try? DmabufMemory(size: UInt64(systemPageSize)) else { return nil }
+        do throws(DevmemError) {
+            let binding = try ReceiveBinding(
+                dmabuf: memory.descriptor, interface: interface, queues: [queue])
+            withExtendedLifetime(binding) {}
+            return true
+        } catch {
+            return RingWatch.isSplitUserSet(bindingRefusedWith: error)
+        }
     }
 
     func contexts() throws(DevmemError) -> [RSSContext] { try netlink.rssContexts() }

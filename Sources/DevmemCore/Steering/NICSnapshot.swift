@@ -8,6 +8,9 @@ public struct NICSnapshot: Equatable, Sendable {
     public var channels: ChannelCounts?
     /// The receive queues in use.
     public var receiveQueues: [QueueInfo]
+    /// The receive queues by their DMA device, which queues of one binding must share; empty where all do,
+    /// and where it is not known.
+    public var dmaGroups: [[UInt32]]
     /// The id of an XDP program on the interface, if there is one.
     public var xdpProgram: UInt32?
     /// The RSS contexts, the main one first; none if the NIC has no RSS.
@@ -26,7 +29,8 @@ public struct NICSnapshot: Equatable, Sendable {
     /// Makes a snapshot from its values.
     public init(
         driver: String? = nil, rings: RingSettings, channels: ChannelCounts? = nil,
-        receiveQueues: [QueueInfo], xdpProgram: UInt32? = nil, contexts: [RSSContext],
+        receiveQueues: [QueueInfo], dmaGroups: [[UInt32]] = [], xdpProgram: UInt32? = nil,
+        contexts: [RSSContext],
         ntuple: FeatureState?, neededGRO: FeatureState? = nil, ruleTable: FlowRuleTable?,
         rules: [InstalledRule] = []
     ) {
@@ -34,6 +38,7 @@ public struct NICSnapshot: Equatable, Sendable {
         self.rings = rings
         self.channels = channels
         self.receiveQueues = receiveQueues
+        self.dmaGroups = dmaGroups
         self.xdpProgram = xdpProgram
         self.contexts = contexts
         self.ntuple = ntuple
@@ -53,9 +58,11 @@ public struct NICSnapshot: Equatable, Sendable {
             location throws(DevmemError) in try nic.rule(at: location)
         }
         let driver = interface.driver
+        let receiveQueues = try queues(ofInterface: interface.index).filter { $0.type == .rx }
         self.init(
             driver: driver, rings: try nic.rings(), channels: try nic.channels(),
-            receiveQueues: try queues(ofInterface: interface.index).filter { $0.type == .rx },
+            receiveQueues: receiveQueues,
+            dmaGroups: DevmemCore.dmaGroups(of: receiveQueues.map(\.id).sorted(), on: interface),
             xdpProgram: try attachedXDPProgram(ofInterface: interface.index),
             contexts: try nic.contexts(),
             ntuple: table == nil ? nil : try nic.feature(.flowRules),

@@ -55,15 +55,35 @@ struct QueueChooser {
     private func choose(_ count: Int) throws(DevmemError) -> [UInt32] {
         if let applied { return try check(applied.queues) }
         let free = free
-        guard free.count >= count, ids.count > count else {
+        let candidates =
+            snapshot.dmaGroups.isEmpty
+            ? [free] : snapshot.dmaGroups.map { group in free.filter(group.contains) }
+        let fitting = candidates.filter { $0.count >= count }
+            .max { ($0.last ?? 0) < ($1.last ?? 0) }
+        guard let fitting, ids.count > count else {
             throw DevmemError(
                 .invalid, call: call, errno: .resourceBusy,
                 message: "\(count) are wanted, and of \(queueList(ids)) only "
                     + "\(free.isEmpty ? "none" : queueList(free)) is free"
+                    + (free.count >= count ? ", on different DMA devices" : "")
                     + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
                 advice: "name them with --queues, or ethtool -L \(interface) gives it more")
         }
-        return free.suffix(count)
+        return fitting.suffix(count)
+    }
+
+    /// What is wrong with queues on different DMA devices, which one binding cannot have, and which
+    /// would do; nil if nothing is.
+    func mixture(of chosen: [UInt32]) -> String? {
+        let groups = snapshot.dmaGroups.filter { !$0.filter(chosen.contains).isEmpty }
+        guard groups.count > 1 else { return nil }
+        let free = free + chosen
+        let better = snapshot.dmaGroups
+            .map { group in Array(Set(free.filter(group.contains)).sorted().suffix(chosen.count)) }
+            .filter { $0.count == chosen.count }.max { ($0.last ?? 0) < ($1.last ?? 0) }
+        return "queues \(queueList(chosen)) are on \(groups.count) DMA devices, and one binding "
+            + "cannot have them all"
+            + (better.map { "; --queues \(queueList($0)) would do" } ?? "")
     }
 
     /// The queues that nothing else uses, ascending; never queue 0.

@@ -24,88 +24,64 @@ extension SteeringJournal {
         changes.removeLast(changes.count - min(max(begun, 0), changes.count))
         phase = .restoring
         do throws(DevmemError) { try save(self) } catch { result.failure = error }
-        for index in changes.indices.reversed() {
+        var end = changes.count
+        while end > 0 {
+            let step = lastStep(before: end)
             do throws(DevmemError) {
-                switch try takeBack(changes[index], on: nic, isResumed: isResumed) {
-                case .restored(let what): result.restored.append(what)
-                case .leftAlone(let what): result.leftAlone.append(what)
-                case .nothingToDo: break
+                for outcome in try takeBack(step, on: nic, isResumed: isResumed) {
+                    switch outcome {
+                    case .restored(let what): result.restored.append(what)
+                    case .leftAlone(let what): result.leftAlone.append(what)
+                    }
                 }
-                changes.remove(at: index)
+                changes.removeSubrange(step)
                 begun = changes.count
                 if !changes.isEmpty { try save(self) }
             } catch {
                 logger.debug("\(nic.name): \(error)")
                 result.failure = result.failure ?? error
             }
+            end = step.lowerBound
         }
         if result.failure == nil { result.leftAlone += sideEffects(on: nic) }
         return result
     }
 
-    private enum Outcome {
+    /// What came of one change.
+    enum Outcome: Equatable {
         case restored(String)
         case leftAlone(String)
-        case nothingToDo
+    }
+
+    /// The changes that are taken back next: one, or two of the rings with one request.
+    private func lastStep(before end: Int) -> Range<Int> {
+        if end > 1, let both = ringChanges(from: end - 2), both.upperBound == end { return both }
+        return end - 1..<end
     }
 
     private func takeBack<NIC: NICControl & ~Copyable>(
-        _ change: SteeringChange, on nic: borrowing NIC, isResumed: Bool
-    ) throws(DevmemError) -> Outcome {
-        switch change {
-        case .headerSplit(let before, let after):
-            return try restoreHeaderSplit(before, after, nic, isResumed)
-        case .splitThreshold(let before, let after):
-            return try restoreThreshold(before, after, nic)
-        case .feature(let feature, let wasWanted): return try turnOff(feature, nic, wasWanted)
+        _ step: Range<Int>, on nic: borrowing NIC, isResumed: Bool
+    ) throws(DevmemError) -> [Outcome] {
+        let outcome: Outcome?
+        switch changes[step.lowerBound] {
+        case .headerSplit, .splitThreshold:
+            return try restoreRings(changes[step], nic, isResumed: isResumed)
+        case .feature(let feature, let wasWanted): outcome = try turnOff(feature, nic, wasWanted)
         case .indirection(let before, let after, let isDefault):
             return try restoreTable(before, after, isDefault, nic)
-        case .createContext(let table, let id):
-            return try deleteContext(table, id, nic)
+        case .createContext(let table, let id): outcome = try deleteContext(table, id, nic)
         case .addRule(let alternatives, let placed):
-            return try deleteRule(alternatives, placed, nic)
+            outcome = try deleteRule(alternatives, placed, nic)
         }
-    }
-
-    private func restoreHeaderSplit<NIC: NICControl & ~Copyable>(
-        _ before: HeaderSplit, _ after: HeaderSplit, _ nic: borrowing NIC, _ isResumed: Bool
-    ) throws(DevmemError) -> Outcome {
-        let now = try nic.rings().headerSplit
-        if now == before && before != after { return .nothingToDo }
-        guard now == after || after == .unknown || isResumed else {
-            return .leftAlone("tcp-data-split is \(now.text), neither \(before) nor \(after)")
-        }
-        // "As the driver likes" is what it was unless a user had set it; reading tells. Some
-        // drivers do not take it.
-        var refusal: DevmemError?
-        do throws(DevmemError) { try nic.setHeaderSplit(.unknown) } catch { refusal = error }
-        if try nic.rings().headerSplit != before {
-            if let refusal, before == .unknown { throw refusal }
-            try nic.setHeaderSplit(before)
-            try confirm(nic.rings().headerSplit == before, "tcp-data-split", nic)
-        }
-        return .restored("tcp-data-split \(before)")
-    }
-
-    private func restoreThreshold<NIC: NICControl & ~Copyable>(
-        _ before: UInt32, _ after: UInt32, _ nic: borrowing NIC
-    ) throws(DevmemError) -> Outcome {
-        let now = try nic.rings().splitThreshold
-        if now == before { return .nothingToDo }
-        guard now == after else {
-            return .leftAlone("hds-thresh is \(now.text), neither \(before) nor \(after)")
-        }
-        try nic.setSplitThreshold(before)
-        try confirm(nic.rings().splitThreshold == before, "hds-thresh", nic)
-        return .restored("hds-thresh \(before)")
+        return outcome.map { [$0] } ?? []
     }
 
     private func turnOff<NIC: NICControl & ~Copyable>(
         _ feature: SteeringFeature, _ nic: borrowing NIC, _ wasWanted: Bool
-    ) throws(DevmemError) -> Outcome {
+    ) throws(DevmemError) -> Outcome? {
         // A wish that the driver refused stays with the kernel, which would try again some time.
         let now = try nic.feature(feature)
-        guard now.isActive || now.isWanted && !wasWanted else { return .nothingToDo }
+        guard now.isActive || now.isWanted && !wasWanted else { return nil }
         if feature == .flowRules {
             let locations = Set(try nic.ruleTable()?.locations ?? [])
             // One of ours that could not be deleted is tried again, and this after it.
@@ -125,40 +101,37 @@ extension SteeringJournal {
         return .restored("\(feature.rawValue) off")
     }
 
-    /// Entry by entry, so that what others changed besides stays.
     private func restoreTable<NIC: NICControl & ~Copyable>(
         _ before: [UInt32], _ after: [UInt32], _ isDefault: Bool, _ nic: borrowing NIC
-    ) throws(DevmemError) -> Outcome {
+    ) throws(DevmemError) -> [Outcome] {
         let now = try nic.indirection()
-        if now == before { return .nothingToDo }
-        guard now.count == before.count else {
-            return .leftAlone("the RSS table has \(now.count) entries, not \(before.count)")
-        }
-        var goal = now
-        var foreign = 0
-        for slot in now.indices where now[slot] != before[slot] {
-            if now[slot] == after[slot] { goal[slot] = before[slot] } else { foreign += 1 }
-        }
-        let kept = foreign == 0 ? nil : "\(foreign) RSS table entries were changed meanwhile"
-        if let kept, goal == now { return .leftAlone(kept) }
-        if goal == before && isDefault {
+        guard now != before, !now.isEmpty else { return [] }
+        let count = try nic.channels()?.receiveQueues
+        let restoration = TableRestoration(
+            before: before, after: after, isDefault: isDefault, now: now, taken: queues,
+            queueCount: count)
+        if restoration.resets {
             try nic.setIndirection([])
-            if try nic.indirection() != before { try nic.setIndirection(before) }
-        } else {
-            try nic.setIndirection(goal)
+            let isAsLarge =
+                now.count == before.count && count == self.before.channels?.receiveQueues
+            if isAsLarge, try nic.indirection() != before { try nic.setIndirection(before) }
+        } else if restoration.goal != now {
+            try nic.setIndirection(restoration.goal)
         }
-        try confirm(nic.indirection() == goal, "the RSS table", nic)
-        return kept.map { .leftAlone($0) } ?? .restored("RSS table as before")
+        let reading = try nic.indirection()
+        let isDone = restoration.resets ? reading.count == now.count : reading == restoration.goal
+        try confirm(isDone, "the RSS table", nic)
+        return restoration.outcomes
     }
 
     private func deleteContext<NIC: NICControl & ~Copyable>(
         _ table: [UInt32], _ id: UInt32?, _ nic: borrowing NIC
-    ) throws(DevmemError) -> Outcome {
+    ) throws(DevmemError) -> Outcome? {
         let candidates = try nic.contexts().filter { context in
             id.map { $0 == context.id } ?? !before.contexts.contains(context.id)
         }
         guard let mine = candidates.first(where: { $0.indirection == table }) else {
-            guard id != nil, let changed = candidates.first else { return .nothingToDo }
+            guard id != nil, let changed = candidates.first else { return nil }
             return .leftAlone("RSS context \(changed.id) was changed meanwhile")
         }
         try nic.deleteContext(mine.id)
@@ -167,7 +140,7 @@ extension SteeringJournal {
 
     private func deleteRule<NIC: NICControl & ~Copyable>(
         _ alternatives: [FlowRule], _ placed: SteeringChange.PlacedRule?, _ nic: borrowing NIC
-    ) throws(DevmemError) -> Outcome {
+    ) throws(DevmemError) -> Outcome? {
         guard let placed else {
             // Where it got, if it did, was not written down any more: a new one like it is it.
             let known = Set(before.ruleLocations + mineByLocation)
@@ -178,9 +151,9 @@ extension SteeringJournal {
                 try nic.removeRule(at: location)
                 return .restored("flow rule \(location) deleted")
             }
-            return .nothingToDo
+            return nil
         }
-        guard let found = try nic.rule(at: placed.location) else { return .nothingToDo }
+        guard let found = try nic.rule(at: placed.location) else { return nil }
         guard found.isSame(as: placed.rule) else {
             return .leftAlone("flow rule \(placed.location) is another by now: \(found.text)")
         }
@@ -194,7 +167,7 @@ extension SteeringJournal {
         }
     }
 
-    private func confirm<NIC: NICControl & ~Copyable>(
+    func confirm<NIC: NICControl & ~Copyable>(
         _ isSo: Bool, _ setting: String, _ nic: borrowing NIC
     ) throws(DevmemError) {
         guard !isSo else { return }
@@ -221,5 +194,5 @@ extension SteeringJournal {
 
 extension Optional {
     /// The value in words.
-    fileprivate var text: String { map { "\($0)" } ?? "gone" }
+    var text: String { map { "\($0)" } ?? "gone" }
 }

@@ -1,7 +1,9 @@
 /// One change of a NIC's settings: what was and what becomes.
 public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertible {
-    /// Header split. Set even if it reads on: the kernel asks that a user has set it.
-    case headerSplit(before: HeaderSplit, after: HeaderSplit)
+    /// Header split. Set even if it reads on: the kernel asks that a user has set it. `wasUserSet` says
+    /// that what it was is what a user had set, not only the driver's state; nil until that is known,
+    /// and where it cannot be.
+    case headerSplit(before: HeaderSplit, after: HeaderSplit, wasUserSet: Bool? = nil)
     /// The packet size in bytes up to which headers are not split off.
     case splitThreshold(before: UInt32, after: UInt32)
     /// A feature is turned on; `wasWanted` says that a user had asked for that in vain.
@@ -30,7 +32,7 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
     /// The change in words.
     public var description: String {
         switch self {
-        case .headerSplit(let before, let after):
+        case .headerSplit(let before, let after, _):
             "set tcp-data-split \(after) (it is \(before))"
         case .splitThreshold(let before, let after):
             "set hds-thresh \(after) (it is \(before))"

@@ -10,31 +10,30 @@ extension SteeringJournal {
         to nic: borrowing NIC, logger: Logger,
         save: (SteeringJournal) throws(DevmemError) -> Void
     ) throws(DevmemError) {
-        for index in changes.indices {
-            logger.debug("\(nic.name): \(changes[index])")
-            begun = index + 1
+        var index = 0
+        while index < changes.count {
+            let step = ringChanges(from: index) ?? index..<index + 1
+            for change in changes[step] { logger.debug("\(nic.name): \(change)") }
+            begun = step.upperBound
             try save(self)
-            if try make(index, on: nic, logger: logger) { try save(self) }
+            if try make(step, on: nic, logger: logger, save: save) { try save(self) }
+            index = step.upperBound
         }
     }
 
-    /// Makes one change; returns whether the journal has learnt from it.
+    /// Makes one change, or two that take one request; returns whether the journal has learnt from it.
     mutating func make<NIC: NICControl & ~Copyable>(
-        _ index: Int, on nic: borrowing NIC, logger: Logger
+        _ step: Range<Int>, on nic: borrowing NIC, logger: Logger,
+        save: (SteeringJournal) throws(DevmemError) -> Void
     ) throws(DevmemError) -> Bool {
+        let index = step.lowerBound
         switch changes[index] {
-        case .headerSplit(_, let after):
+        case .headerSplit, .splitThreshold:
             do throws(DevmemError) {
-                try nic.setHeaderSplit(after)
+                return try setRings(step, on: nic, save: save)
             } catch {
                 throw explainHeaderSplit(error, nic.name)
             }
-            // "As the driver likes" reads as what it likes.
-            let now = try nic.rings().headerSplit
-            try prove(after == .unknown || now == after, "tcp-data-split", nic.name)
-        case .splitThreshold(_, let after):
-            try nic.setSplitThreshold(after)
-            try prove(nic.rings().splitThreshold == after, "hds-thresh", nic.name)
         case .feature(let feature, _):
             do throws(DevmemError) {
                 try nic.setFeature(feature, true)
@@ -60,7 +59,7 @@ extension SteeringJournal {
         return false
     }
 
-    private func prove(
+    func prove(
         _ isSo: Bool, _ setting: String, _ name: String
     ) throws(DevmemError) {
         guard !isSo else { return }

@@ -54,7 +54,7 @@ extension SteeringJournal {
 
     private func loss(of change: SteeringChange, in state: SteeringState) -> String? {
         switch change {
-        case .headerSplit(_, after: .on):
+        case .headerSplit(_, after: .on, _):
             guard state.rings.headerSplit != .on else { return nil }
             let now = state.rings.headerSplit.map { "\($0)" } ?? "gone"
             return "tcp-data-split is \(now), it was set on"

@@ -39,6 +39,7 @@ public struct SteeringPlan: Equatable, Sendable {
             snapshot: snapshot, interface: name, applied: applied,
             sharesContexts: wish.sharesContexts)
         queues = try choice.choose(wish.queues)
+        if let mixture = choice.mixture(of: queues) { notes.append(mixture) }
         try Self.refuseXDP(snapshot, name)
         try planHeaderSplit(
             snapshot, name, after: wish.splitsHeaders ? .on : .unknown, isSet: applied != nil)
@@ -96,6 +97,11 @@ public struct SteeringPlan: Equatable, Sendable {
     private mutating func planTable(_ snapshot: NICSnapshot, style: TableStyle) {
         let before = snapshot.indirection
         let taken = Set(queues)
+        if before.isEmpty {
+            notes.append(
+                "the driver has no RSS table: other traffic may arrive on queue "
+                    + "\(queueList(queues)) too, and what reads it must know device memory")
+        }
         guard !taken.isDisjoint(with: before) else { return }
         let count = snapshot.receiveQueues.count
         let after =

@@ -46,11 +46,13 @@ extension SteeringJournal {
         }
         do throws(DevmemError) {
             try save(self)
-            if try make(loss.change, on: nic, logger: logger) { try save(self) }
+            let step = loss.change..<loss.change + 1
+            if try make(step, on: nic, logger: logger, save: save) { try save(self) }
             // Rules that led to a context of another number.
             for index in changes.prefix(max(begun, 0)).indices {
                 guard case .addRule(_, installed: nil) = changes[index] else { continue }
-                if try make(index, on: nic, logger: logger) { try save(self) }
+                let step = index..<index + 1
+                if try make(step, on: nic, logger: logger, save: save) { try save(self) }
             }
         } catch {
             if isUnmade(loss.change) {

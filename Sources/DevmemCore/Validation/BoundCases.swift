@@ -52,8 +52,9 @@ extension ValidationCase {
                         text:
                             "can't disable tcp-data-split while device has memory provider enabled"
                     ), "turning header split off",
-                    change: { () throws(DevmemError) in try nic.setHeaderSplit(.off) },
-                    undo: { () throws(DevmemError) in try nic.setHeaderSplit(.on) })
+                    change: { () throws(DevmemError) in try nic.setRings(RingRequest(split: .off))
+                    },
+                    undo: { () throws(DevmemError) in try nic.setRings(RingRequest(split: .on)) })
             },
             ValidationCase(
                 "bound", "hds-thresh-up", "the split threshold cannot be raised",
@@ -67,8 +68,9 @@ extension ValidationCase {
                         text:
                             "can't set non-zero hds_thresh while device is memory provider enabled"
                     ), "raising hds-thresh",
-                    change: { () throws(DevmemError) in try nic.setSplitThreshold(1) },
-                    undo: { () throws(DevmemError) in try nic.setSplitThreshold(0) })
+                    change: { () throws(DevmemError) in try nic.setRings(RingRequest(threshold: 1))
+                    },
+                    undo: { () throws(DevmemError) in try nic.setRings(RingRequest(threshold: 0)) })
             },
             ValidationCase(
                 "bound", "fewer-channels", "channels cannot be reduced below a bound queue",

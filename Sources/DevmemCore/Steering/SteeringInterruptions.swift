@@ -1,0 +1,94 @@
+/// How often the changes of a plan stop all traffic of a NIC, as its driver closes and opens all
+/// queues for them. Other changes stop nothing.
+public struct SteeringInterruptions: Equatable, Sendable, Encodable {
+    private enum CodingKeys: String, CodingKey {
+        case applying, restoring
+        case losesLink = "loses_link"
+    }
+
+    /// How often at most while the changes are made; nil if it is not known of the driver.
+    public let applying: Int?
+    /// How often at most while they are restored; nil if it is not known of the driver.
+    public let restoring: Int?
+    /// Whether the link goes down each time; nil if it is not known of the driver.
+    public let losesLink: Bool?
+
+    /// Counts them, by what the drivers of Linux 7.3 do.
+    ///
+    /// - Parameters:
+    ///   - changes: the changes of a plan.
+    ///   - driver: the kernel driver's name, if it is known.
+    public init(of changes: [SteeringChange], driver: String?) {
+        guard let habits = driver.flatMap({ DriverHabits.known[$0] }) else {
+            applying = changes.isEmpty ? 0 : nil
+            restoring = changes.isEmpty ? 0 : nil
+            losesLink = nil
+            return
+        }
+        var applying = 0
+        var restoring = 0
+        var hasRings = false
+        for change in changes {
+            switch change {
+            case .headerSplit(let before, _, _) where habits.stoppedBy.contains(.rings):
+                // gve: looking for a user's "off" may be one, and what was none takes two to restore.
+                let count = before == .off && driver == "gve" ? 2 : 1
+                applying += count
+                restoring += count
+                hasRings = true
+            case .splitThreshold where habits.stoppedBy.contains(.rings) && !hasRings:
+                applying += 1
+                restoring += 1
+            case .indirection where habits.stoppedBy.contains(.table),
+                .feature(.flowRules, _) where habits.stoppedBy.contains(.flowRules),
+                .feature(.hardwareGRO, _) where habits.stoppedBy.contains(.hardwareGRO):
+                applying += 1
+                restoring += 1
+            default: break
+            }
+        }
+        self.applying = applying
+        self.restoring = restoring
+        losesLink = habits.losesLink
+    }
+
+    /// A sentence for people.
+    ///
+    /// - Parameter driver: the kernel driver's name, if it is known.
+    /// - Returns: the sentence, without a full stop.
+    public func text(driver: String?) -> String {
+        guard let applying, let restoring else {
+            return
+                "\(driver ?? "the driver") may stop all traffic for a moment, and the link may go "
+                + "down, while settings change"
+        }
+        if applying == 0 && restoring == 0 { return "no traffic is interrupted" }
+        return
+            "\(driver ?? "the driver") stops all traffic up to \(Self.times(applying)) for it, and "
+            + "up to \(Self.times(restoring)) to restore"
+            + (losesLink == true ? "; the link goes down each time" : "")
+    }
+
+    private static func times(_ count: Int) -> String { count == 1 ? "once" : "\(count) times" }
+}
+
+/// What a driver closes and opens all queues for.
+private struct DriverHabits {
+    enum Setting {
+        case rings, table, flowRules, hardwareGRO
+    }
+
+    let stoppedBy: Set<Setting>
+    let losesLink: Bool
+
+    /// - bnxt: `bnxt_set_ringparam`, `bnxt_set_rxfh` and `bnxt_set_features`.
+    /// - fbnic: `fbnic_set_ringparam`.
+    /// - gve: `gve_set_ringparam`; binding and unbinding stop all queues too (`gve_turndown`).
+    /// - mlx5: `set_feature_hw_gro` of en_main.c; a change of split alone stops nothing.
+    static let known: [String: DriverHabits] = [
+        "bnxt_en": DriverHabits(stoppedBy: [.rings, .table, .flowRules], losesLink: true),
+        "fbnic": DriverHabits(stoppedBy: [.rings], losesLink: false),
+        "gve": DriverHabits(stoppedBy: [.rings], losesLink: true),
+        "mlx5_core": DriverHabits(stoppedBy: [.hardwareGRO], losesLink: true),
+    ]
+}
