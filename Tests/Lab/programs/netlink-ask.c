@@ -8,7 +8,10 @@
  *
  * Of a reply each attribute is a line: its number, and its value as a number or in hexadecimal
  * digits. A refusal is one line: the error's name, and the kernel's text if there is one. With the
- * environment variable HOLD set, it keeps what it has got until its standard input ends.
+ * environment variable HOLD set, it keeps what it has got until its standard input ends. With NOTICE
+ * set it joins the family's group "monitor" first, and prints a line "notice COMMAND" for each
+ * notification that came before the answer: the kernel sends one of what a request changed, before
+ * it answers, and none if it changed nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -163,17 +166,21 @@ static struct request start(int family, int command, int flags)
 	return request;
 }
 
-static struct nlmsghdr *ask(int fd, const struct request *request)
+static struct nlmsghdr *receive(int fd)
 {
 	static char answer[1 << 16];
-	ssize_t length;
+	ssize_t length = recv(fd, answer, sizeof(answer), 0);
 
-	if (send(fd, request, request->head.nlmsg_len, 0) < 0)
-		die("send");
-	length = recv(fd, answer, sizeof(answer), 0);
-	if (length < (ssize_t)sizeof(struct nlmsghdr))
+	if (length < (ssize_t)(NLMSG_HDRLEN + GENL_HDRLEN))
 		die("recv");
 	return (void *)answer;
+}
+
+static struct nlmsghdr *ask(int fd, const struct request *request)
+{
+	if (send(fd, request, request->head.nlmsg_len, 0) < 0)
+		die("send");
+	return receive(fd);
 }
 
 #define for_each_attribute(attribute, from, to)						\
@@ -185,18 +192,55 @@ static struct nlmsghdr *ask(int fd, const struct request *request)
 #define first_attribute(head) ((char *)(head) + NLMSG_HDRLEN + GENL_HDRLEN)
 #define end_of(head) ((char *)(head) + (head)->nlmsg_len)
 
-static int find_family(int fd, const char *name)
+static struct nlmsghdr *ask_for_family(int fd, const char *name)
 {
 	struct request request = start(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
-	struct nlmsghdr *head;
 
 	put(&request, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
-	head = ask(fd, &request);
+	return ask(fd, &request);
+}
+
+static int find_family(int fd, const char *name)
+{
+	struct nlmsghdr *head = ask_for_family(fd, name);
+
 	for_each_attribute(attribute, first_attribute(head), end_of(head))
 		if (attribute->nla_type == CTRL_ATTR_FAMILY_ID)
 			return *(uint16_t *)(attribute + 1);
 	errno = ENOENT;
 	die(name);
+}
+
+#define end_of_attribute(attribute) ((char *)(attribute) + (attribute)->nla_len)
+
+/* The number of a group, from one entry of the family's list of groups, if it is the one. */
+static uint32_t group_of(const struct nlattr *entry, const char *wanted)
+{
+	const char *name = "";
+	uint32_t number = 0;
+
+	for_each_attribute(attribute, entry + 1, end_of_attribute(entry)) {
+		if (attribute->nla_type == CTRL_ATTR_MCAST_GRP_NAME)
+			name = (const char *)(attribute + 1);
+		if (attribute->nla_type == CTRL_ATTR_MCAST_GRP_ID)
+			memcpy(&number, attribute + 1, sizeof(number));
+	}
+	return strcmp(name, wanted) ? 0 : number;
+}
+
+static void join_group(int fd, const char *family, const char *wanted)
+{
+	struct nlmsghdr *head = ask_for_family(fd, family);
+	uint32_t number = 0;
+
+	for_each_attribute(list, first_attribute(head), end_of(head))
+		if ((list->nla_type & NLA_TYPE_MASK) == CTRL_ATTR_MCAST_GROUPS)
+			for_each_attribute(entry, list + 1, end_of_attribute(list))
+				number = number ? number : group_of(entry, wanted);
+	if (!number)
+		errno = ENOENT;
+	if (!number || setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof(number)))
+		die(wanted);
 }
 
 static void print_attribute(const struct nlattr *attribute)
@@ -254,8 +298,12 @@ int main(int argc, char **argv)
 	for (i = 3; i < argc; i++)
 		add(&request, argv[i]);
 	close_nests(&request, 0);
+	if (getenv("NOTICE"))
+		join_group(fd, argv[1], "monitor");
 
-	head = ask(fd, &request);
+	/* A notification is addressed to no port. */
+	for (head = ask(fd, &request); !head->nlmsg_pid; head = receive(fd))
+		printf("notice %d\n", ((struct genlmsghdr *)NLMSG_DATA(head))->cmd);
 	status = head->nlmsg_type == NLMSG_ERROR ? print_refusal(head) : 0;
 	if (head->nlmsg_type != NLMSG_ERROR)
 		for_each_attribute(attribute, first_attribute(head), end_of(head))
