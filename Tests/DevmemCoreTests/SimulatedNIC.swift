@@ -5,7 +5,6 @@ import SystemPackage
 /// A NIC in memory that does what kernel and driver do, and fails where a test wants it.
 final class SimulatedNIC: NICControl {
     let name = "sim0"
-    var driver: String?
 
     /// What a driver without a user's wish reports; drivers differ.
     var defaultSplit: HeaderSplit
