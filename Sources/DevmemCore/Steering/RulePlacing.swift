@@ -1,4 +1,3 @@
-import Logging
 import SystemPackage
 
 /// How often another place is tried for a rule when others add some at the same time.
@@ -8,13 +7,13 @@ extension NICControl where Self: ~Copyable {
     /// Inserts a rule where none is, and proves that it lies there.
     ///
     /// mlx5 replaces what lies at an occupied place without a word, so the place is looked at right
-    /// before. That leaves a moment in which another process may take the same one: whoever comes
-    /// last has it, which shows in the number of rules.
+    /// before; the kernel has no way to do both at once. Where another process comes later and puts a
+    /// rule of its own there, theirs stays, and ours goes elsewhere.
     ///
     /// - Returns: the location that it got.
     /// - Throws: `DevmemError` as the driver refuses it; of kind `unsupported` if it cannot be read
     ///   back.
-    func place(_ rule: FlowRule, logger: Logger) throws(DevmemError) -> UInt32 {
+    func place(_ rule: FlowRule) throws(DevmemError) -> UInt32 {
         var occupied: Set<UInt32> = []
         for _ in 0..<mostTries {
             guard let table = try ruleTable() else { break }
@@ -25,10 +24,7 @@ extension NICControl where Self: ~Copyable {
             }
             let location = try insert(rule, at: place)
             let found = try self.rule(at: location)
-            if found?.isSame(as: rule) == true {
-                if !table.choosesLocation { try warnOfReplacing(at: location, table, logger) }
-                return location
-            }
+            if found?.isSame(as: rule) == true { return location }
             if let found, found.matchesSame(as: rule) {
                 // gve forgets the context, and leads the flow to queue 0.
                 try removeRule(at: location)
@@ -62,21 +58,6 @@ extension NICControl where Self: ~Copyable {
             else { throw error }
         }
     }
-
-    /// Says so if there are not more rules than before: then two went to one place, or one was
-    /// deleted.
-    private func warnOfReplacing(
-        at location: UInt32, _ before: FlowRuleTable, _ logger: Logger
-    ) throws(DevmemError) {
-        guard let after = try ruleTable(), after.locations.count <= before.locations.count,
-            Set(before.locations).isSubset(of: after.locations)
-        else { return }
-        logger.warning(
-            """
-            \(name): flow rule \(location) may have replaced one that another process added at the \
-            same moment
-            """)
-    }
 }
 
 /// Explains why a NIC does not take a rule.
@@ -103,7 +84,9 @@ struct RuleRefusal {
         if error.errno == .notPermitted && isOff && isPrivileged
             || error.errno == .notSupportedOnSocket && isOff
         {
-            told.message = "\(SteeringFeature.flowRules.rawValue) is off"
+            told.message =
+                "\(SteeringFeature.flowRules.rawValue) is off, without which most drivers take no "
+                + "rule"
             told.advice = "ethtool -K \(name) ntuple on"
         } else if Self.isAboutFields(error) {
             if (try? nic.ruleTable())??.isFull == true {

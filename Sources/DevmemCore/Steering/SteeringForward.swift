@@ -88,7 +88,7 @@ extension SteeringJournal {
         for rule in alternatives {
             if mine.contains(where: { $0.match == rule.match }) { return nil }
             do throws(DevmemError) {
-                let location = try nic.place(rule, logger: logger)
+                let location = try nic.place(rule)
                 if rule != alternatives.first {
                     logger.notice("\(nic.name) does not take a narrower rule than \(rule)")
                 }
