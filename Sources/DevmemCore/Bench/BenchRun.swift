@@ -59,7 +59,13 @@ public func runBench(
 ) throws(DevmemError) -> BenchReport {
     try request.plan.check()
     // What is wrong at this end is told before the other hears of it.
-    if let name = request.interface { _ = try NetworkInterface(named: name) }
+    if let name = request.interface {
+        let role = BenchRole.near(of: request.plan)
+        let interface = try NetworkInterface(named: name)
+        if role.receives == .device || role.sends == .device {
+            try interface.requireNIC("measure through")
+        }
+    }
     let holder = StopHolder(stop)
     switch request.far {
     case .place(let place):

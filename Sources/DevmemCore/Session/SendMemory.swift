@@ -14,6 +14,7 @@ struct SendMemory: ~Copyable {
     init(
         binding memory: consuming DmabufMemory, to interface: NetworkInterface
     ) throws(DevmemError) {
+        try interface.requireNIC("send through")
         let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
         control = ControlBuffer(naming: binding.id)
         size = memory.mapping.count

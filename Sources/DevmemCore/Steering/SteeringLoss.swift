@@ -26,11 +26,13 @@ struct SteeringState: Equatable {
         of nic: borrowing NIC, for journal: SteeringJournal
     ) throws(DevmemError) {
         self.init(rings: try nic.rings(), contexts: try nic.contexts())
+        // After a reset gve still tells of a rule that its list no longer has.
+        let listed = Set(try nic.ruleTable()?.locations ?? [])
         for change in journal.changes {
             switch change {
             case .feature(let feature, _):
                 features[feature] = try nic.feature(feature).isActive
-            case .addRule(_, installed: let placed?):
+            case .addRule(_, installed: let placed?) where listed.contains(placed.location):
                 rules[placed.location] = try nic.rule(at: placed.location)
             default: break
             }
