@@ -95,6 +95,8 @@ enum SplitRestoration {
     /// - gve takes "unknown" and changes nothing (`gve_set_hsplit_config` of gve_main.c), but opens all
     ///   queues anew: split goes off first, and then the setting.
     /// - bnxt and fbnic refuse "off", which no user of theirs can have set.
+    ///
+    /// A user who sets split on meanwhile changes nothing that could be seen, and loses it in the end.
     static func requests(
         before: HeaderSplit, after: HeaderSplit, wasUserSet: Bool?, driver: String?
     ) -> [HeaderSplit] {
@@ -170,8 +172,7 @@ extension SteeringJournal {
             do throws(DevmemError) {
                 try nic.setRings(RingRequest(split: request, threshold: threshold))
             } catch {
-                // Some drivers do not take "unknown", some refuse "off".
-                guard before != .unknown else { throw error }
+                guard before != .unknown, isRefusedForGood(error) else { throw error }
                 try nic.setRings(
                     RingRequest(split: request == .off ? .unknown : before, threshold: threshold))
             }
@@ -182,6 +183,16 @@ extension SteeringJournal {
         }
         // A driver that keeps its state is told to leave it. One that refuses splits by its own will
         // by now, for example as hardware GRO came on; nobody asks for it any more.
-        _ = try? nic.setRings(RingRequest(split: .off))
+        do throws(DevmemError) {
+            try nic.setRings(RingRequest(split: .off))
+        } catch {
+            guard isRefusedForGood(error) else { throw error }
+        }
+    }
+
+    /// Some drivers do not take "unknown", some refuse "off"; asking again does not help. Other
+    /// refusals pass.
+    private func isRefusedForGood(_ error: DevmemError) -> Bool {
+        error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
     }
 }

@@ -85,7 +85,7 @@ extension NICSnapshot {
             compare("\(feature.rawValue) wanted", old?.isWanted, new?.isWanted)
         }
         let contexts = { (snapshot: NICSnapshot) in
-            Dictionary(uniqueKeysWithValues: snapshot.contexts.map { ($0.id, $0) })
+            Dictionary(snapshot.contexts.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         }
         let (oldContexts, newContexts) = (contexts(before), contexts(self))
         for id in Set(oldContexts.keys).union(newContexts.keys).sorted() {
@@ -98,7 +98,7 @@ extension NICSnapshot {
             }
         }
         let rules = { (snapshot: NICSnapshot) in
-            Dictionary(uniqueKeysWithValues: snapshot.rules.map { ($0.location, $0) })
+            Dictionary(snapshot.rules.map { ($0.location, $0) }, uniquingKeysWith: { $1 })
         }
         let (oldRules, newRules) = (rules(before), rules(self))
         for location in Set(oldRules.keys).union(newRules.keys).sorted() {

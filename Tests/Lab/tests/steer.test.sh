@@ -254,7 +254,7 @@ test_refusal_at_any_step_leaves_nothing() {
     if [[ $lab_nic == labnic ]]; then
         # For want of room no wider rule is tried.
         refuse_at_each_step rule 'flow rule' 2
-        refuse_at_each_step ring 'tcp-data-split|hds-thresh' 2
+        refuse_at_each_step ring 'tcp-data-split|hds-thresh' 1
         refuse_at_each_step feature 'rx-ntuple-filter' 1
         ethtool -K eth1 ntuple on
     else

@@ -1,0 +1,170 @@
+# shellcheck shell=bash
+# Settings are as they were, also in the eyes of the kernel: a user's are a user's, a driver's a driver's.
+# SPDX-License-Identifier: Apache-2.0
+
+# as_nic QUEUES OPTION...: labnic with other parameters, until the test ends.
+as_nic() {
+    needs_nic labnic 'only labnic behaves as drivers do that are not there'
+    /lab/guest/nic-remove
+    trap renew_nic EXIT
+    # The MTU is the most that all drivers take.
+    # shellcheck disable=SC2154
+    LABNIC_OPTIONS="${*:2}" /lab/guest/nic-setup "$lab_nic" "$lab_far" "$lab_wires" "$1" 8896
+}
+
+# set_threshold BYTES: if the NIC has one.
+set_threshold() { /lab/programs/hds-thresh eth1 "$1" >/dev/null 2>&1 || true; }
+
+# plain_binding: what the kernel says to a binding by someone who sets nothing.
+plain_binding() {
+    local index
+    index=$(</sys/class/net/eth1/ifindex)
+    /lab/programs/netlink-ask netdev 13 "1=u32:$index" 2.1=u32:7 2.3=u32:0 3=udmabuf:4194304 2>&1 || true
+}
+
+# split_is USERS|DRIVERS: whose setting header split is. The threshold is put back.
+split_is() {
+    local threshold answer
+    threshold=$(devmemtcp steer show eth1 --json | jq '.interfaces[0].settings.hds_thresh // 0')
+    set_threshold 0
+    answer=$(plain_binding)
+    set_threshold "$threshold"
+    if [[ $answer == *'tcp-data-split is disabled'* ]]; then answer=drivers; else answer=users; fi
+    expect_equal "whose setting split is (${manners:-})" "$1" "$answer"
+}
+
+receive_some() {
+    start_serve --listen "$near4:5201" --from "$far4" --json --discard
+    pattern 100000 | send "$near4" 5201
+    serve_ok
+}
+
+probe_nic() { devmemtcp doctor eth1 --probe --yes >doctor || true; }
+
+test_whose_split_it_is_is_not_changed() {
+    local manners heap before
+    for manners in labnic bnxt fbnic gve mlx5; do
+        as_nic 8 "manners=$manners"
+        split_is drivers
+        before=$(settings)
+        receive_some
+        probe_nic
+        expect_equal "settings ($manners)" "$before" "$(settings)"
+        split_is drivers
+        [[ $manners != mlx5 ]] || ethtool -K eth1 rx-gro-hw on
+        ethtool -G eth1 tcp-data-split on
+        split_is users
+        before=$(settings)
+        receive_some
+        probe_nic
+        split_is users
+        # The same where no binding can be asked.
+        mv /dev/udmabuf /dev/udmabuf.hidden
+        hide_heap
+        devmemtcp steer apply eth1 --queues 7 >out
+        show_heap
+        mv /dev/udmabuf.hidden /dev/udmabuf
+        devmemtcp steer restore eth1 >out
+        split_is users
+        # And after a death, at the next run or when asked.
+        start_serve --listen "$near4:5201" --discard
+        kill -KILL "$server"
+        end_serve
+        devmemtcp steer restore eth1 >out
+        split_is users
+        expect_equal "settings ($manners)" "$before" "$(settings)"
+    done
+}
+
+# A death between any two changes never loses a user's split.
+test_death_keeps_a_users_split() {
+    local number status
+    as_nic 8 manners=bnxt
+    ethtool -G eth1 tcp-data-split on
+    for ((number = 1; number < 200; number++)); do
+        status=0
+        # The journal is written before and after whatever is learnt or changed.
+        strace -f -o trace -e trace=fsync -e inject=fsync:signal=KILL:when="$number" \
+            devmemtcp steer apply eth1 --queues 7 >out 2>messages || status=$?
+        devmemtcp steer restore --all >out
+        split_is users
+        ((status == 137)) || break
+    done
+    expect_equal 'status at last' 0 "$status"
+    ((number > 6)) || fail "it died only $number times"
+}
+
+# carrier_losses COMMAND...: how often the link goes down meanwhile; twice a change.
+carrier_losses() {
+    local before
+    before=$(</sys/class/net/eth1/carrier_changes)
+    "$@" >out
+    echo $((($(</sys/class/net/eth1/carrier_changes) - before) / 2))
+}
+
+# What the plan says is the most that it takes.
+test_links_go_down_as_often_as_the_plan_says() {
+    local manners setting most found words
+    for words in 'bnxt auto' 'bnxt on' 'gve off' 'gve auto' 'gve on' 'fbnic auto' 'mlx5 auto'; do
+        read -r manners setting <<<"$words"
+        as_nic 8 "manners=$manners"
+        ethtool -G eth1 tcp-data-split "$setting" || true
+        devmemtcp steer plan eth1 --queues 7 --json >plan
+        for most in applying restoring; do
+            if [[ $most == applying ]]; then
+                found=$(carrier_losses devmemtcp steer apply eth1 --queues 7)
+            else
+                found=$(carrier_losses devmemtcp steer restore eth1)
+            fi
+            echo "# $words, $most: the link went down $found times, $(jq ".interruptions.$most" plan) at most"
+            # Without a loss of the link it cannot be seen here.
+            ((found <= $(jq ".interruptions.$most" plan))) || fail "more often than planned"
+        done
+    done
+}
+
+# A default RSS table is a default afterwards, so that it follows the channels.
+test_a_default_table_follows_the_channels() {
+    local manners
+    for manners in labnic bnxt fbnic mlx5; do
+        as_nic 8 "manners=$manners"
+        ethtool -L eth1 combined 4
+        devmemtcp steer apply eth1 --queues 3 >out
+        ethtool -L eth1 combined 8
+        devmemtcp steer restore eth1 >restored
+        expect_equal "queues of the table ($manners)" '0 1 2 3 4 5 6 7' \
+            "$(settings | jq -r '[.contexts[0].table | unique[] | tostring] | join(" ")')"
+        ethtool -L eth1 combined 6
+        expect_equal "queues of the table with fewer channels ($manners)" '0 1 2 3 4 5' \
+            "$(settings | jq -r '[.contexts[0].table | unique[] | tostring] | join(" ")')"
+    done
+}
+
+# Netlink messages beyond one page.
+test_a_large_nic_is_steered_and_bound() {
+    local before
+    as_nic 256 rss_entries=2048
+    before=$(settings)
+    expect_equal 'RSS entries' 2048 "$(jq '.contexts[0].table | length' <<<"$before")"
+    start_serve --listen "$near4:5201" --queues 250-255 --json --discard
+    pattern 100000 | send "$near4" 5201
+    serve_ok
+    expect_equal 'settings' "$before" "$(settings)"
+    devmemtcp bind eth1 --rx 16-255 --memory 256M --json -- true >out 2>messages || fail "$(cat messages)"
+    expect_equal 'settings' "$before" "$(settings)"
+    devmemtcp steer apply eth1 --queues 16-255 >out
+    expect_equal 'queues of RSS' 16 "$(settings | jq '.contexts[0].table | unique | length')"
+    devmemtcp steer restore eth1 >out
+    expect_equal 'settings' "$before" "$(settings)"
+}
+
+# Queues side by side that one binding cannot have, as with NICs of several PCI functions.
+test_queues_of_one_dma_device_are_chosen() {
+    as_nic 8 dma_devices=2
+    devmemtcp bind eth1 --rx 'auto 2' -- true >out 2>messages || fail "$(cat messages)"
+    expect_equal 'queues' '5,7' \
+        "$(devmemtcp steer plan eth1 --queues 'auto 2' --json | jq -r '.queues | join(",")')"
+    devmemtcp steer plan eth1 --queues 6-7 >plan
+    expect_line plan 'queues 6-7 are on 2 DMA devices, and one binding cannot have them all; --queues 5,7 would do'
+    expect_refusal 'DMA device mismatch' devmemtcp bind eth1 --rx 6-7 -- true
+}
