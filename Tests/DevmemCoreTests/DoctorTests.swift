@@ -71,6 +71,19 @@ extension NICFacts {
     }
 }
 
+@Suite struct UpperDeviceCheckTests {
+    /// Of what has no queues only that is said, and what to look at instead.
+    @Test func anUpperDeviceNamesItsNIC() throws {
+        var facts = try NICFacts.whole
+        facts.device.virtual = VirtualInterface(
+            name: "bond0", kind: "bond", nics: ["eth1", "eth2"])
+        let list = checks(of: facts)
+        #expect(list.map(\.verdict) == [.failed])
+        #expect(list[0].evidence.contains("a bond of eth1 and eth2"))
+        #expect(list[0].fix == "devmemtcp doctor eth1")
+    }
+}
+
 /// The checks that are not well.
 private func findings(_ checks: [DoctorCheck]) -> [String: DoctorCheck.Verdict] {
     checks.filter { $0.verdict != .ok }.reduce(into: [:]) { $0[$1.id] = $1.verdict }

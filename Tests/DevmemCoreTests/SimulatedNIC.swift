@@ -18,6 +18,8 @@ final class SimulatedNIC: NICControl {
     /// Hardware GRO, if header split needs it here as it does with mlx5.
     var neededGRO: FeatureState?
     var installed: [UInt32: InstalledRule]
+    /// Rules that it still tells of when asked, though its list has them no more, as gve after a reset.
+    var remembered: [UInt32: InstalledRule] = [:]
     var capacity: UInt32?
     var choosesLocation: Bool
     /// The kernel's own mark; a reset clears it.
@@ -234,7 +236,7 @@ final class SimulatedNIC: NICControl {
 
     func rule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
         if isDead { throw Self.death }
-        return installed[location]
+        return installed[location] ?? remembered[location]
     }
 
     func insert(_ rule: FlowRule, at place: UInt32) throws(DevmemError) -> UInt32 {

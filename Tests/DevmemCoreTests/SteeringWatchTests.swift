@@ -83,6 +83,14 @@ import Testing
             ])
     }
 
+    /// The list counts, not what the driver remembers.
+    @Test func aRuleThatIsOnlyRememberedIsGone() throws {
+        let (nic, journal) = try Self.scene()
+        nic.remembered = nic.installed
+        nic.installed = [:]
+        #expect(try losses(of: journal, on: nic).map(\.change) == [journal.changes.count - 1])
+    }
+
     @Test func saysThatAnotherRuleIsInItsPlace() throws {
         let (nic, journal) = try Self.scene()
         let other = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(2))
@@ -180,6 +188,24 @@ import Testing
                 _ = attempt.reverse(on: nic, logger: logger) { _ in }
                 #expect(nic.installed.isEmpty && nic.others.isEmpty, "\(spread) \(loss.text)")
             }
+        }
+    }
+
+    /// A place that another's rule has left becomes ours, and is ours to leave.
+    @Test func aPlaceThatAnotherHasLeftIsLeftAgain() throws {
+        for moment in 0..<40 {
+            var (nic, journal) = try Self.scene(isActive: true)
+            nic.installed = [:]
+            let loss = try #require(try losses(of: journal, on: nic).first)
+            var saved = journal
+            nic.deadly = 2 * nic.operations + moment
+            try? journal.renew(loss, on: nic, logger: logger) { entry throws(DevmemError) in
+                try nic.live()
+                saved = entry
+            }
+            nic.revive()
+            #expect(saved.reverse(on: nic, logger: logger) { _ in }.failure == nil)
+            #expect(nic.installed.isEmpty, "moment \(moment)")
         }
     }
 

@@ -252,7 +252,7 @@ test_bench_wrong_turns() {
     mkdir near
     cd near
     expect_refusal 'another process has the port' ip netns exec peer devmemtcp bench serve
-    expect_refusal 'through lo: the route leads through eth1' devmemtcp bench run "$far4" --interface lo
+    expect_refusal 'it is the loopback interface' devmemtcp bench run "$far4" --interface lo
     cd ..
     end_far_end
 }
