@@ -202,9 +202,9 @@ test_death_at_any_other_call_of_restore_is_mended() {
     kill_restore_at 'ioctl fsync rename unlink'
 }
 
-# Kills sessions at a random moment between start and end, as many as $kill_runs says.
+# Kills sessions at a random moment between start and end. "drivers --kills" does it on all drivers.
 test_sigkill_at_a_random_moment_is_mended() {
-    local runs=${kill_runs:-20} run before killed=0 mended=0 seconds
+    local runs=20 run before killed=0 mended=0 seconds
     # A process killed while it binds makes the kernel warn, as it cannot start the thread of the
     # new queue's NAPI (napi_restore_config of net/core/dev.c); that is not the matter here.
     echo 0 >/sys/class/net/eth1/threaded
