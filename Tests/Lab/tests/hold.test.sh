@@ -188,6 +188,32 @@ test_payload_that_comes_elsewhere_fails() {
     expect_line out '1000000 bytes, all right'
 }
 
+# A rule of someone else's that goes before ours is named, by the queue that the packets came through.
+test_the_rule_that_took_the_payload_is_named() {
+    allow_rules
+    # At the first place and narrower: whatever counts with the driver, it goes first.
+    ethtool -N eth1 flow-type tcp4 src-ip "$far4" dst-ip "$near4" dst-port 5201 action 1 loc 0
+    start_serve --listen "$near4:5201" --discard --queues 7
+    pattern 1000000 | send "$near4" 5201
+    end_serve
+    ethtool -N eth1 delete 0
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'no payload came in device memory: flow rule 0 leads it elsewhere: flow-type tcp4 src-ip'
+}
+
+# Both ends of a benchmark watch their NIC.
+test_a_benchmark_says_what_is_lost() {
+    launch devmemtcp bench run --remote netns:peer --interface eth1 --time 8 --json
+    await_message 'eth1 with'
+    ethtool -N eth1 delete "$(our_rules)"
+    await_message 'eth1: flow rule'
+    drain_messages
+    end_serve
+    expect_equal 'exit status' 0 "$status"
+    expect_equal 'verdict' mixed "$(report .near.placement.verdict)"
+    [[ $(report .near.placement.reason) == 'flow rule '*' is gone'* ]] || fail "$(report .near.placement)"
+}
+
 test_payload_that_comes_elsewhere_is_allowed() {
     start_serve --listen "$near4:5201" --validate 7 --allow-host-memory --json
     ethtool -N eth1 delete "$(our_rules)"
