@@ -358,7 +358,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
                 == (.failed, "devmemtcp steer restore lo --forget"))
     }
 
-    @Test func theEasiestQueueIsFreed() throws {
+    @Test func whatOthersAddedIsTheirsToDelete() throws {
         var facts = try NICFacts.whole
         facts.contexts = .success([
             RSSContext(id: 0, indirection: [0, 1]), RSSContext(id: 4, indirection: [2, 3]),
@@ -366,14 +366,16 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts)) == [:])
         try facts.addRule(5, context: 4)
         try facts.addRule(6, queue: 1)
-        try facts.addRule(7, queue: 1)
-        try facts.addRule(8, queue: 1)
         #expect(findings(checks(of: facts)) == ["free-queues": .failed])
-        #expect(
-            fix("free-queues", checks(of: facts))
-                == "ethtool -N lo delete 5 && ethtool -X lo context 4 delete")
-        facts.rules.removeAll { $0.location > 6 }
-        #expect(fix("free-queues", checks(of: facts)) == "ethtool -N lo delete 6")
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
+        facts.channelLimits = .success(ChannelCounts(combined: 4))
+        #expect(fix("free-queues", checks(of: facts)) == nil)
+        facts.channels = .success(ChannelCounts(rx: 4, combined: 0))
+        facts.channelLimits = .success(ChannelCounts(rx: 8, combined: 0))
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo rx 5")
+        facts.channels = .success(ChannelCounts(rx: .max, combined: .max))
+        facts.channelLimits = .success(ChannelCounts(rx: .max, combined: .max))
+        #expect(fix("free-queues", checks(of: facts)) == nil)
     }
 
     @Test func heldQueuesAreFreedByTheirHolderOnly() throws {
@@ -382,11 +384,11 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         for place in 1..<4 { queues[place].hasXSK = true }
         facts.queues = .success(queues)
         #expect(findings(checks(of: facts)) == ["free-queues": .failed])
-        #expect(fix("free-queues", checks(of: facts)) == nil)
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
         queues[2].hasXSK = false
         queues[2].dmabufID = 5
         facts.queues = .success(queues)
-        #expect(fix("free-queues", checks(of: facts)) == nil)
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
         facts.steering = .success(.inUse(holder: "devmemtcp, pid 9", pid: 9, queues: [2]))
         #expect(fix("free-queues", checks(of: facts)) == "kill 9")
         // What steering in place has set aside is free for who uses it.

@@ -76,8 +76,13 @@ import Testing
         snapshot.rules.append(other)
         bad = PlacementReason(
             snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], bindingID: 5)
-        let text = "flow rule 9 leads it elsewhere: flow-type tcp4 dst-port 5201 action 2"
+        let text =
+            "flow rule 9 matches the same but leads elsewhere: flow-type tcp4 dst-port 5201 action 2"
         #expect(bad.text(for: MisplacedStream()) == text)
+        // What came where it should was not led elsewhere.
+        #expect(
+            bad.text(for: MisplacedStream(napiID: 107)).hasPrefix(
+                "its packets came through queue 7, which is bound"))
         // One of another match is told by the queue.
         snapshot.rules[1] = try installed(
             FlowRule(isIPv6: false, destination: [192, 0, 2, 1], target: .queue(2)), at: 9)

@@ -116,38 +116,34 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
         return
     }
     let ways = queues.filter { $0.id != 0 }.map { QueueRelease(of: $0, contexts, facts) }
-    let possible = ways.filter(\.isPossible)
-    let easiest = possible.last { way in
-        possible.allSatisfy { $0.commands.count >= way.commands.count }
-    }
     let reasons = ways.flatMap(\.reasons).reduce(into: [String]()) { seen, reason in
         if !seen.contains(reason) { seen.append(reason) }
     }
     list.add(
         "free-queues", title, .failed,
         "none of \(queueList(queues.map(\.id))): " + reasons.joined(separator: ", "),
-        fix: easiest.map { $0.commands.joined(separator: " && ") })
+        fix: ways.lazy.reversed().compactMap(\.command).first ?? moreQueues(facts))
 }
 
-/// What keeps a queue from being chosen, and the commands that free it.
+/// One queue more than there are, where the NIC can have it.
+private func moreQueues(_ facts: NICFacts) -> String? {
+    guard case .success(let now?) = facts.channels, case .success(let limits?) = facts.channelLimits
+    else { return nil }
+    let name = facts.device.interface.name
+    if now.combined > 0 && now.combined < limits.combined {
+        return "ethtool -L \(name) combined \(now.combined + 1)"
+    }
+    if now.rx > 0 && now.rx < limits.rx { return "ethtool -L \(name) rx \(now.rx + 1)" }
+    return nil
+}
+
+/// What keeps a queue from being chosen. Rules and contexts are of others, and theirs to delete.
 private struct QueueRelease {
     var reasons: [String] = []
-    var commands: [String] = []
-    var isPossible = true
+    /// What frees it; nil if others must.
+    var command: String?
 
     init(of queue: QueueInfo, _ contexts: [RSSContext], _ facts: NICFacts) {
-        let name = facts.device.interface.name
-        if let holder = queue.holder {
-            reasons.append("queue \(queue.id) is \(holder)")
-            if queue.dmabufID != nil,
-                case .success(.inUse(_, let pid?, let queues)) = facts.steering,
-                queues.contains(queue.id)
-            {
-                commands.append("kill \(pid)")
-            } else {
-                isPossible = false
-            }
-        }
         let spreading = contexts.filter { $0.id != 0 && $0.indirection.contains(queue.id) }
         for context in spreading {
             reasons.append(
@@ -156,11 +152,13 @@ private struct QueueRelease {
         for rule in facts.rules where rule.queue == queue.id {
             reasons.append("flow rule \(rule.location) leads to queue \(queue.id)")
         }
-        // The kernel keeps a context for as long as a rule leads there.
-        let inTheWay = facts.rules.filter { rule in
-            rule.queue == queue.id || spreading.contains { $0.id == rule.context }
+        guard let holder = queue.holder else { return }
+        if reasons.isEmpty, queue.dmabufID != nil,
+            case .success(.inUse(_, let pid?, let queues)) = facts.steering,
+            queues.contains(queue.id)
+        {
+            command = "kill \(pid)"
         }
-        commands += inTheWay.map { "ethtool -N \(name) delete \($0.location)" }
-        commands += spreading.map { "ethtool -X \(name) context \($0.id) delete" }
+        reasons.insert("queue \(queue.id) is \(holder)", at: 0)
     }
 }

@@ -30,9 +30,7 @@ struct PlacementReason {
         if let text = settingText { return text }
         if stream.isLinear { return "the NIC put it behind packets' headers, not into the memory" }
         let arrival = arrivalQueue(stream.napiID)
-        if let rival = rival(to: arrival) {
-            return "flow rule \(rival.location) leads it elsewhere: \(rival.text)"
-        }
+        if let text = rivalText(arrival) { return text }
         guard let napi = stream.napiID else { return unknown }
         guard let arrival else {
             return "its packets came through NAPI instance \(napi), which serves no queue of this "
@@ -61,13 +59,14 @@ struct PlacementReason {
         if !snapshot.receiveQueues.isEmpty && !unbound.isEmpty {
             return "queue \(queueList(Array(unbound))) is no longer bound to the memory"
         }
-        if rules.isEmpty && !queues.isEmpty && snapshot.rules.allSatisfy({ !leadsToUs($0) }) {
+        if rules.isEmpty && !queues.isEmpty && !snapshot.rules.contains(where: { leads($0, to: queues) }) {
             return "no flow rule leads to queue \(queueList(queues))"
         }
         return nil
     }
 
-    private func leadsToUs(_ rule: InstalledRule) -> Bool {
+    /// Whether a rule leads to one of some queues, by itself or through a context.
+    private func leads(_ rule: InstalledRule, to queues: [UInt32]) -> Bool {
         if let queue = rule.queue { return queues.contains(queue) }
         guard let id = rule.context else { return false }
         return snapshot.contexts.first { $0.id == id }?.indirection.contains(where: queues.contains)
@@ -81,16 +80,17 @@ struct PlacementReason {
         return served.first(where: queues.contains) ?? served.first
     }
 
-    /// The rule of others that takes the stream, where it can be told.
-    private func rival(to arrival: UInt32?) -> InstalledRule? {
-        let mine = Set(rules.map(\.location))
-        let others = snapshot.rules.filter { !mine.contains($0.location) && !leadsToUs($0) }
-        if let same = others.first(where: { other in
-            rules.contains { other.matchesSame(as: $0.rule) }
-        }) {
-            return same
+    /// The rule of others that takes the stream: it leads where the packets came, or, where that is not
+    /// known, it matches them.
+    private func rivalText(_ arrival: UInt32?) -> String? {
+        guard let arrival else {
+            return RuleConflict.culprit(against: rules, in: snapshot, queues: Set(queues))?.text
         }
-        guard let arrival, !queues.contains(arrival) else { return nil }
-        return others.first { $0.queue == arrival }
+        guard !queues.contains(arrival) else { return nil }
+        let mine = Set(rules.map(\.location))
+        let rival = snapshot.rules.first { rule in
+            !mine.contains(rule.location) && leads(rule, to: [arrival])
+        }
+        return rival.map { "flow rule \($0.location) leads it elsewhere: \($0.text)" }
     }
 }
