@@ -59,7 +59,8 @@ struct PlacementReason {
         if !snapshot.receiveQueues.isEmpty && !unbound.isEmpty {
             return "queue \(queueList(Array(unbound))) is no longer bound to the memory"
         }
-        if rules.isEmpty && !queues.isEmpty && !snapshot.rules.contains(where: { leads($0, to: queues) }) {
+        let isFed = snapshot.rules.contains { leads($0, to: queues) }
+        if rules.isEmpty && !queues.isEmpty && !isFed {
             return "no flow rule leads to queue \(queueList(queues))"
         }
         return nil
