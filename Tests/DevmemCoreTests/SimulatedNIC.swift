@@ -134,8 +134,11 @@ final class SimulatedNIC: NICControl {
         ChannelCounts(combined: UInt32(channelCount))
     }
 
-    @discardableResult
-    func setRings(_ request: RingRequest) throws(DevmemError) -> Bool? {
+    func setRings(_ request: RingRequest) throws(DevmemError) {
+        _ = try setRingsWatching(request)
+    }
+
+    func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool? {
         if isDead { throw Self.death }
         if request.split == .on, let neededGRO, !neededGRO.isActive { throw Self.refusal }
         // The kernel does not ask the driver for what is set.

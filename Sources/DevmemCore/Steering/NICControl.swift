@@ -9,10 +9,10 @@ protocol NICControl: ~Copyable {
 
     func rings() throws(DevmemError) -> RingSettings
     func channels() throws(DevmemError) -> ChannelCounts?
-    /// Sets split, the threshold or both, and returns whether that changed anything in the kernel's
-    /// eyes; nil if it cannot be told.
-    @discardableResult
-    func setRings(_ request: RingRequest) throws(DevmemError) -> Bool?
+    /// Sets split, the threshold or both.
+    func setRings(_ request: RingRequest) throws(DevmemError)
+    /// The same; returns whether it changed anything in the kernel's eyes, nil if that cannot be told.
+    func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool?
     /// Whether it is a user who set split on, told without changing anything while the threshold is
     /// not 0; nil if it cannot be told.
     func isSplitUserSet(probing queue: UInt32) -> Bool?
@@ -81,8 +81,9 @@ struct EthtoolNIC: NICControl, ~Copyable {
 
     func channels() throws(DevmemError) -> ChannelCounts? { try netlink.channels() }
 
-    @discardableResult
-    func setRings(_ request: RingRequest) throws(DevmemError) -> Bool? {
+    func setRings(_ request: RingRequest) throws(DevmemError) { try netlink.setRings(request) }
+
+    func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool? {
         // Whoever cannot listen can still set; it only is not known then what it changed.
         guard let before = try? netlink.rings(), let watch = try? RingWatch(interface) else {
             try netlink.setRings(request)

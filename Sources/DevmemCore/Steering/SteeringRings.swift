@@ -62,7 +62,7 @@ extension SteeringJournal {
         case .unknown: return false
         // Asking for "as the driver likes" changes nothing unless a user had set off, and then it
         // changes nothing that anyone looks at but a driver's reply.
-        case .off: return (try? nic.setRings(RingRequest(split: .unknown))) ?? nil
+        case .off: return (try? nic.setRingsWatching(RingRequest(split: .unknown))) ?? nil
         case .on:
             guard request.split == .on, request.threshold != nil, let queue = queues.last else {
                 return nil
@@ -79,7 +79,7 @@ extension SteeringJournal {
         guard case .headerSplit(.on, let after, nil) = changes[index] else {
             return (false, request)
         }
-        let isChanged = try nic.setRings(RingRequest(split: after))
+        let isChanged = try nic.setRingsWatching(RingRequest(split: after))
         let wasUserSet = isChanged.map { after == .on ? !$0 : $0 }
         changes[index] = .headerSplit(before: .on, after: after, wasUserSet: wasUserSet)
         return (wasUserSet != nil, RingRequest(threshold: request.threshold))
