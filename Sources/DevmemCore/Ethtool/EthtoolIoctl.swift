@@ -15,24 +15,23 @@ struct EthtoolIoctl: ~Copyable {
         self.interface = interface
     }
 
+    /// Commands that change nothing (linux/ethtool.h).
+    private static let reading: Set<UInt32> = [
+        UInt32(ETHTOOL_GDRVINFO), UInt32(ETHTOOL_GRXCLSRLCNT), UInt32(ETHTOOL_GRXCLSRULE),
+        UInt32(ETHTOOL_GRXCLSRLALL),
+    ]
+
     /// Runs one command whose structure, command word first, lies in `bytes` and is written over.
+    ///
+    /// The kernel asks for a name, but a NIC may be renamed, and its name go to another: before
+    /// anything is changed it is looked up by the number.
     func run(_ bytes: inout [UInt8], call: String) throws(DevmemError) {
-        var request = ifreq()
-        // The kernel asks for a name, but a NIC may be renamed, and its name go to another.
-        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
-        guard if_indextoname(interface.index, &name) != nil else {
-            throw DevmemError(
-                .system, call: "\(call) \(interface.name)", errno: .operationNotSupportedByDevice)
-        }
-        withUnsafeMutableBytes(of: &request) { raw in
-            // The last byte stays zero, as the kernel's name field ends.
-            name.withUnsafeBytes { raw.copyBytes(from: $0.prefix(Int(IFNAMSIZ) - 1)) }
-        }
-        let code = bytes.withUnsafeMutableBytes { buffer -> Int32 in
-            request.ifr_ifru.ifru_data = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
-            while true {
-                if cdm_ioctl(socket.rawValue, cdm_SIOCETHTOOL, &request) != -1 { return 0 }
-                if errno != EINTR { return errno }
+        var code = ENODEV
+        if Self.reading.contains(bytes.word(at: 0)) { code = ask(interface.name, &bytes) }
+        if code == ENODEV {
+            var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+            if if_indextoname(interface.index, &name) != nil {
+                code = ask(terminated(name), &bytes)
             }
         }
         guard code != 0 else { return }
@@ -41,6 +40,22 @@ struct EthtoolIoctl: ~Copyable {
         // Some drivers too answer so, though the process may do it.
         let isDenied = error.errno == .notPermitted && (try? hasNetAdmin()) != true
         throw isDenied ? error.advising(needsNetAdmin) : error
+    }
+
+    /// Runs a command on the NIC of a name; returns the error number, zero for none.
+    private func ask(_ name: String, _ bytes: inout [UInt8]) -> Int32 {
+        var request = ifreq()
+        withUnsafeMutableBytes(of: &request) { raw in
+            // The last byte stays zero, as the kernel's name field ends.
+            raw.copyBytes(from: name.utf8.prefix(Int(IFNAMSIZ) - 1))
+        }
+        return bytes.withUnsafeMutableBytes { buffer -> Int32 in
+            request.ifr_ifru.ifru_data = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
+            while true {
+                if cdm_ioctl(socket.rawValue, cdm_SIOCETHTOOL, &request) != -1 { return 0 }
+                if errno != EINTR { return errno }
+            }
+        }
     }
 }
 

@@ -67,8 +67,7 @@ test_doctor_finds_the_lab_ready() {
 test_doctor_of_an_interface_without_a_driver() {
     expect_refusal 'find interface eth9: No such device' devmemtcp doctor eth9
     ! devmemtcp doctor lo >out || fail 'lo is ready'
-    expect_line out 'a virtual interface without a driver'
-    expect_line out 'the driver has no tcp-data-split setting'
+    expect_line out 'the loopback interface, with no NIC below it'
 }
 
 test_doctor_no_huge_pages() {
