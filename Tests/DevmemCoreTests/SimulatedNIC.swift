@@ -32,6 +32,16 @@ final class SimulatedNIC: NICControl {
     /// Whose setting it is cannot be learnt: neither by notifications nor by a binding.
     var isDeaf = false
     var canProbe = true
+    /// The interface is down.
+    var isDown = false
+    /// While it is down the table reads as zeros, as with bnxt.
+    var forgetsTableWhileDown = false
+    /// While it is down no rule can be read, as with fbnic.
+    var hidesRulesWhileDown = false
+    /// The longest receive ring while split is on, as with bnxt, whose ring stays cut afterwards.
+    var splitRingLimit: UInt32?
+    /// What the kernel answers to who turns split off while others have memory bound.
+    var boundByOthers: DevmemError?
     /// How often the driver was asked to change its rings.
     private(set) var ringSets = 0
 
@@ -124,6 +134,11 @@ final class SimulatedNIC: NICControl {
         try operate {}
     }
 
+    func isUp() throws(DevmemError) -> Bool {
+        if isDead { throw Self.death }
+        return !isDown
+    }
+
     func rings() throws(DevmemError) -> RingSettings {
         if isDead { throw Self.death }
         return RingSettings(
@@ -145,7 +160,9 @@ final class SimulatedNIC: NICControl {
         let isChange =
             request.split.map { $0 != (explicitSplit ?? .unknown) } == true
             || request.threshold.map { $0 != threshold } == true
+            || request.sizes.contains { sizes[$0.key] != $0.value }
         guard isChange else { return isDeaf ? nil : false }
+        if let boundByOthers, request.split.map({ $0 != .on }) == true { throw boundByOthers }
         if request.split == .off, refusesOff { throw Self.invalid }
         ringSets += 1
         try operate {
@@ -155,6 +172,10 @@ final class SimulatedNIC: NICControl {
                 explicitSplit = split == .unknown ? nil : split
             }
             if let threshold = request.threshold { self.threshold = threshold }
+            for (ring, size) in request.sizes { sizes[ring] = size }
+            if let splitRingLimit, explicitSplit == .on {
+                sizes["rx"] = min(sizes["rx"] ?? 0, splitRingLimit)
+            }
         }
         return isDeaf ? nil : true
     }
@@ -165,6 +186,10 @@ final class SimulatedNIC: NICControl {
 
     func contexts() throws(DevmemError) -> [RSSContext] {
         if isDead { throw Self.death }
+        if isDown, forgetsTableWhileDown, let main {
+            let zeros = [UInt32](repeating: 0, count: main.indirection.count)
+            return [RSSContext(id: 0, indirection: zeros, key: main.key)]
+        }
         return (main.map { [$0] } ?? []) + others.values.sorted { $0.id < $1.id }
     }
 
@@ -210,6 +235,12 @@ final class SimulatedNIC: NICControl {
     }
 
     func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
+        if isDead { throw Self.death }
+        // The kernel does not ask the driver for what is wanted already.
+        if let state = state(of: feature), state.isWanted == on {
+            guard state.isActive == on else { throw Self.refusal }
+            return
+        }
         // While split is on, mlx5 keeps it on.
         if feature == .hardwareGRO && !on && explicitSplit == .on {
             change(feature) { $0?.isWanted = on }
@@ -239,6 +270,7 @@ final class SimulatedNIC: NICControl {
 
     func rule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
         if isDead { throw Self.death }
+        if isDown && hidesRulesWhileDown { return nil }
         return installed[location] ?? remembered[location]
     }
 

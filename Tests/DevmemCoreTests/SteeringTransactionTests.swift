@@ -145,7 +145,7 @@ import Testing
                 }
                 scene.nic.failing = nil
                 let result = journal.reverse(on: scene.nic, logger: logger) { _ in }
-                #expect(result.failure == nil && result.leftAlone.isEmpty)
+                #expect(result.failure == nil && result.leftAlone == [])
                 #expect(try scene.nic.snapshot() == before, "seed \(seed), change \(number)")
             }
         }

@@ -38,12 +38,16 @@ public struct RingSettings: Equatable, Sendable, Codable {
 struct RingRequest: Equatable, Sendable, CustomStringConvertible {
     var split: HeaderSplit?
     var threshold: UInt32?
+    /// Lengths of rings, by ethtool's name of the ring.
+    var sizes: [String: UInt32] = [:]
 
-    var isEmpty: Bool { split == nil && threshold == nil }
+    var isEmpty: Bool { split == nil && threshold == nil && sizes.isEmpty }
 
     var description: String {
-        [split.map { "tcp-data-split \($0)" }, threshold.map { "hds-thresh \($0)" }]
-            .compactMap { $0 }.joined(separator: " and ")
+        let lengths = sizes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        return
+            ([split.map { "tcp-data-split \($0)" }, threshold.map { "hds-thresh \($0)" }]
+            .compactMap { $0 } + lengths).joined(separator: " and ")
     }
 }
 
@@ -108,6 +112,9 @@ extension EthtoolNetlink {
             }
             if let threshold = request.threshold {
                 try message.put(RingAttribute.splitThreshold, threshold)
+            }
+            for (attribute, name) in RingAttribute.sizes {
+                if let size = request.sizes[name] { try message.put(attribute, size) }
             }
         }
     }

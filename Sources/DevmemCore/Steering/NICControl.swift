@@ -7,6 +7,9 @@ protocol NICControl: ~Copyable {
     /// Its driver, if that is known.
     var driver: String? { get }
 
+    /// Whether the interface is up.
+    func isUp() throws(DevmemError) -> Bool
+
     func rings() throws(DevmemError) -> RingSettings
     func channels() throws(DevmemError) -> ChannelCounts?
     /// Sets split, the threshold or both.
@@ -31,6 +34,16 @@ protocol NICControl: ~Copyable {
     /// Inserts a rule at a place and returns the location that it got.
     func insert(_ rule: FlowRule, at place: UInt32) throws(DevmemError) -> UInt32
     func deleteRule(at location: UInt32) throws(DevmemError)
+}
+
+extension NICControl where Self: ~Copyable {
+    /// Turns a feature on or off, also one that was asked for in vain before: the kernel does not ask the
+    /// driver for what is wanted already (`ethnl_set_features` of net/ethtool/features.c).
+    func ask(for feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
+        let now = try self.feature(feature)
+        if now.isWanted == on && now.isActive != on { try setFeature(feature, !on) }
+        try setFeature(feature, on)
+    }
 }
 
 /// Which of the kernel's interfaces changes RSS.
@@ -75,6 +88,10 @@ struct EthtoolNIC: NICControl, ~Copyable {
                 advice: "Linux 6.17 can; the ioctl works on all")
         }
         return isThere
+    }
+
+    func isUp() throws(DevmemError) -> Bool {
+        try links(index: interface.index).first?.isUp ?? false
     }
 
     func rings() throws(DevmemError) -> RingSettings { try netlink.rings() }

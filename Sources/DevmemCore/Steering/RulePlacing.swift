@@ -80,7 +80,9 @@ struct RuleRefusal {
     /// The error with what the NIC's rules say about it.
     func explained<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> DevmemError {
         var told = error
-        let isOff = (try? nic.feature(.flowRules))?.isActive == false
+        let isOff =
+            RuleFeature.isNeeded(driver: nic.driver)
+            && (try? nic.feature(.flowRules))?.isActive == false
         if error.errno == .notPermitted && isOff && isPrivileged
             || error.errno == .notSupportedOnSocket && isOff
         {

@@ -97,7 +97,18 @@ extension SteeringJournal {
                         + "meanwhile")
             }
         }
-        try nic.setFeature(feature, false)
+        if feature == .hardwareGRO, try nic.rings().headerSplit == .on {
+            // mlx5 would keep it on (`mlx5e_fix_features` of en_main.c), and the kernel would not ask a
+            // second time for what was wanted once.
+            let isOurs = changes.contains { if case .headerSplit = $0 { true } else { false } }
+            guard isOurs else {
+                return .leftAlone("\(feature.rawValue) stays on: header split is on")
+            }
+            throw DevmemError(
+                .invalid, call: "turn \(feature.rawValue) off on \(nic.name)",
+                message: "header split is still on")
+        }
+        try nic.ask(for: feature, false)
         return .restored("\(feature.rawValue) off")
     }
 
@@ -105,16 +116,28 @@ extension SteeringJournal {
         _ before: [UInt32], _ after: [UInt32], _ isDefault: Bool, _ nic: borrowing NIC
     ) throws(DevmemError) -> [Outcome] {
         let now = try nic.indirection()
-        guard now != before, !now.isEmpty else { return [] }
+        guard !now.isEmpty else { return [] }
+        // bnxt has no table while it is down, and the kernel shows zeros (`bnxt_get_rxfh`).
+        if now != before, now.allSatisfy({ $0 == 0 }), after.contains(where: { $0 != 0 }),
+            try !nic.isUp()
+        {
+            throw isDown("restore the RSS table of \(nic.name)", nic.name)
+        }
         let count = try nic.channels()?.receiveQueues
+        if now == before {
+            // A driver that has reset its table left the kernel's mark that a user set one.
+            if isDefault && count == self.before.channels?.receiveQueues {
+                try resetTable(to: before, nic)
+            }
+            return []
+        }
         let restoration = TableRestoration(
             before: before, after: after, isDefault: isDefault, now: now, taken: queues,
             queueCount: count)
         if restoration.resets {
-            try nic.setIndirection([])
             let isAsLarge =
                 now.count == before.count && count == self.before.channels?.receiveQueues
-            if isAsLarge, try nic.indirection() != before { try nic.setIndirection(before) }
+            try resetTable(to: isAsLarge ? before : nil, nic)
         } else if restoration.goal != now {
             try nic.setIndirection(restoration.goal)
         }
@@ -122,6 +145,21 @@ extension SteeringJournal {
         let isDone = restoration.resets ? reading.count == now.count : reading == restoration.goal
         try confirm(isDone, "the RSS table", nic)
         return restoration.outcomes
+    }
+
+    /// Asks for the driver's table; the one that there was is written if that is another.
+    private func resetTable<NIC: NICControl & ~Copyable>(
+        to before: [UInt32]?, _ nic: borrowing NIC
+    ) throws(DevmemError) {
+        try nic.setIndirection([])
+        if let before, try nic.indirection() != before { try nic.setIndirection(before) }
+    }
+
+    /// What cannot be seen or put back before the interface is up.
+    private func isDown(_ call: String, _ name: String) -> DevmemError {
+        DevmemError(
+            .system, call: call, errno: .networkDown,
+            advice: "ip link set \(name) up, then devmemtcp steer restore \(name)")
     }
 
     private func deleteContext<NIC: NICControl & ~Copyable>(
@@ -151,9 +189,20 @@ extension SteeringJournal {
                 try nic.removeRule(at: location)
                 return .restored("flow rule \(location) deleted")
             }
+            guard try nic.isUp() else {
+                throw isDown("delete a flow rule of \(nic.name)", nic.name)
+            }
             return nil
         }
-        guard let found = try nic.rule(at: placed.location) else { return nil }
+        // gve remembers rules that a reset has deleted, and lists them no more. fbnic tells of none while it
+        // is down, and has them all again when it is up (`fbnic_clear_valid_act_tcam` of fbnic_rpc.c).
+        let isListed = try nic.ruleTable()?.locations.contains(placed.location) == true
+        guard isListed, let found = try nic.rule(at: placed.location) else {
+            guard try nic.isUp() else {
+                throw isDown("delete flow rule \(placed.location) of \(nic.name)", nic.name)
+            }
+            return nil
+        }
         guard found.isSame(as: placed.rule) else {
             return .leftAlone("flow rule \(placed.location) is another by now: \(found.text)")
         }

@@ -36,7 +36,7 @@ extension SteeringJournal {
             }
         case .feature(let feature, _):
             do throws(DevmemError) {
-                try nic.setFeature(feature, true)
+                try nic.ask(for: feature, true)
             } catch {
                 throw explainFeature(feature, error, nic.name)
             }
@@ -120,12 +120,17 @@ private func explainHeaderSplit(_ error: DevmemError, _ name: String) -> DevmemE
     return error
 }
 
-/// What keeps a feature off that the kernel says can be turned on. mlx5 tells that in its log only
-/// (`mlx5e_fix_features` of its en_main.c).
+/// What keeps a feature off that the kernel says can be turned on. Drivers tell that in their log only
+/// (`mlx5e_fix_features` of mlx5's en_main.c), or nowhere (`bnxt_fix_features` of bnxt.c).
 private func explainFeature(
     _ feature: SteeringFeature, _ error: DevmemError, _ name: String
 ) -> DevmemError {
-    guard feature == .hardwareGRO, error.kind == .unsupported else { return error }
+    guard error.kind == .unsupported else { return error }
+    if feature == .flowRules {
+        return error.advising(
+            "see dmesg; bnxt keeps it off for want of resources, and fewer channels may give it some "
+                + "(ethtool -L \(name))")
+    }
     return error.advising(
         "ethtool --set-priv-flags \(name) rx_striding_rq on rx_cqe_compress off; XDP and AF_XDP "
             + "keep it off too")

@@ -51,6 +51,8 @@ public struct SteeringJournal: Equatable, Sendable, Codable {
     public var changes: [SteeringChange]
     /// How many of them have been begun.
     public var begun = 0
+    /// The lengths of rings that the driver made shorter when header split came on, by ethtool's name.
+    var cutSizes: [String: UInt32]?
     /// What stood on the NIC before, beyond what the changes say.
     var before: Before
 

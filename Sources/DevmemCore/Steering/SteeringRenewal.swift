@@ -37,11 +37,20 @@ extension SteeringJournal {
             changes[loss.change] = .createContext(table: table, id: nil)
         case .indirection(let older, _, let isDefault):
             let now = try nic.indirection()
-            let queueCount = (now.max() ?? 0) + 1
+            let count = try nic.channels()?.receiveQueues ?? 0
             let after = SteeringPlan.indirection(
-                now, without: Set(queues), queueCount: queueCount)
+                now, without: Set(queues), queueCount: UInt32(clamping: count))
+            guard after != now else {
+                throw DevmemError(
+                    .invalid, call: "change the RSS table of \(nic.name)",
+                    message: "it leads to queue \(queueList(queues)) alone")
+            }
+            // A default of other channels than there were is one too.
+            let isAnotherDefault =
+                count > 0 && now == defaultIndirection(slots: now.count, queues: count)
             changes[loss.change] = .indirection(
-                before: now, after: after, isDefault: isDefault && now == older)
+                before: now, after: after,
+                isDefault: isAnotherDefault || isDefault && now == older)
         default: break
         }
         do throws(DevmemError) {

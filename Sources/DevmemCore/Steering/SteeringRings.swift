@@ -50,7 +50,12 @@ extension SteeringJournal {
         if let threshold = request.threshold {
             try prove(now.splitThreshold == threshold, "hds-thresh", nic.name)
         }
-        return isLearnt
+        let cut = now.sizes.filter { ring, size in
+            before.rings.sizes[ring].map { size < $0 } ?? false
+        }
+        guard request.split == .on, !cut.isEmpty else { return isLearnt }
+        cutSizes = cut
+        return true
     }
 
     /// Whether a user had set what split is before it is changed, as far as that can be learnt
@@ -123,8 +128,11 @@ extension SteeringJournal {
         for change in taken {
             switch change {
             case .headerSplit(let before, let after, let wasUserSet):
-                if now.headerSplit == before && before != after && after != .unknown { continue }
-                guard now.headerSplit == after || after == .unknown || isResumed else {
+                // Whoever died restoring may have left what reads so and is another's setting.
+                let isUntouched = now.headerSplit == before && before != after && after != .unknown
+                if isUntouched && !isResumed && wasUserSet != true { continue }
+                guard isUntouched || now.headerSplit == after || after == .unknown || isResumed
+                else {
                     outcomes.append(left("tcp-data-split", now.headerSplit.text, before, after))
                     continue
                 }
@@ -143,7 +151,8 @@ extension SteeringJournal {
         }
         if let split {
             try restore(split.before, split.requests, with: threshold, nic)
-            outcomes.append(.restored("tcp-data-split \(split.before)"))
+            outcomes.append(try splitOutcome(split.before, nic))
+            try restoreSizes(nic)
         } else if let threshold {
             try nic.setRings(RingRequest(threshold: threshold))
         }
@@ -152,6 +161,26 @@ extension SteeringJournal {
             outcomes.append(.restored("hds-thresh \(threshold)"))
         }
         return outcomes
+    }
+
+    private func splitOutcome<NIC: NICControl & ~Copyable>(
+        _ before: HeaderSplit, _ nic: borrowing NIC
+    ) throws(DevmemError) -> Outcome {
+        let now = try nic.rings().headerSplit
+        guard before == .off && now == .on else { return .restored("tcp-data-split \(before)") }
+        return .leftAlone("tcp-data-split is on by the driver's own will, it was off")
+    }
+
+    /// Rings that the driver made shorter for header split (`bnxt_set_ring_params` of bnxt.c) get their
+    /// length back, which takes a request after the one that turns split off. What is refused is told
+    /// with what else is other than it was.
+    private func restoreSizes<NIC: NICControl & ~Copyable>(
+        _ nic: borrowing NIC
+    ) throws(DevmemError) {
+        let now = try nic.rings().sizes
+        let cut = (cutSizes ?? [:]).filter { now[$0.key] == $0.value }
+        let sizes = before.rings.sizes.filter { cut[$0.key] != nil }
+        if !sizes.isEmpty { _ = try? nic.setRings(RingRequest(sizes: sizes)) }
     }
 
     private func left<Value: Equatable>(
@@ -193,6 +222,8 @@ extension SteeringJournal {
     /// Some drivers do not take "unknown", some refuse "off"; asking again does not help. Other
     /// refusals pass.
     private func isRefusedForGood(_ error: DevmemError) -> Bool {
-        error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
+        // While memory of others is bound the kernel refuses what the driver would take.
+        if error.message?.contains("memory provider") == true { return false }
+        return error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
     }
 }

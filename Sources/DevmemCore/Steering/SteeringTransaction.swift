@@ -78,7 +78,11 @@ public struct SteeringTransaction: ~Copyable {
         if let left = standing, left.phase != .kept {
             let result = takeBack(left, on: nic, store: store, logger: logger)
             report(result, of: left, to: logger)
-            if let failure = result.failure { throw failure }
+            if let failure = result.failure {
+                throw failure.advising(
+                    "\(left.maker) left it so; devmemtcp steer restore \(interface.name) tries "
+                        + "again, with --forget it stays so")
+            }
             standing = nil
         }
         let snapshot = try NICSnapshot(of: interface)
