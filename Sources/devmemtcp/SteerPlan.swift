@@ -17,6 +17,7 @@ extension Steer {
         func run() throws {
             try reporting {
                 let interface = try NetworkInterface(named: steering.interface)
+                try interface.requireNIC("take queues of")
                 let snapshot = try NICSnapshot(of: interface)
                 let plan = try SteeringPlan(
                     for: try steering.wish(), on: snapshot, interface: interface.name)

@@ -113,8 +113,9 @@ extension NetworkInterface {
 
     /// Refuses an interface that has no queues of a NIC.
     ///
+    /// - Parameter call: what needs them, to be followed by the interface's name.
     /// - Throws: `DevmemError` of kind `invalid` that names the NICs below it.
-    func requireNIC(_ call: String) throws(DevmemError) {
+    public func requireNIC(_ call: String) throws(DevmemError) {
         if let virtual = try asVirtual { throw virtual.error("\(call) \(name)") }
     }
 

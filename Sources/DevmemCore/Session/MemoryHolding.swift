@@ -175,6 +175,7 @@ public struct MemoryHolding: ~Copyable {
         switch steering {
         case .some(let transaction): return transaction.queues
         case .none:
+            try interface.requireNIC("take queues of")
             return try QueueChooser(
                 snapshot: NICSnapshot(of: interface), interface: interface.name, applied: nil
             ).choose(choice)

@@ -84,6 +84,7 @@ private func bindForAMoment(
 private func refuseTraffic(
     to queue: UInt32, of interface: NetworkInterface, force: Bool
 ) throws(DevmemError) {
+    try interface.requireNIC("restart queues of")
     guard !force else { return }
     let rule = try NICSnapshot(of: interface).rules.first { $0.queue == queue }
     guard let rule else { return }

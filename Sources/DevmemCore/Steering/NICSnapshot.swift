@@ -51,7 +51,6 @@ public struct NICSnapshot: Equatable, Sendable {
     ///
     /// - Throws: `DevmemError` as the kernel answers.
     public init(of interface: NetworkInterface) throws(DevmemError) {
-        try interface.requireNIC("take queues of")
         let nic = try EthtoolNIC(interface)
         let table = try nic.ruleTable()
         let rules = try DevmemCore.rules(at: table?.locations ?? []) {

@@ -70,6 +70,7 @@ public struct SteeringTransaction: ~Copyable {
         store: JournalStore, logger: Logger,
         planning makePlan: (NICSnapshot, SteeringPlan.Applied?) throws(DevmemError) -> SteeringPlan
     ) throws(DevmemError) {
+        try interface.requireNIC("take queues of")
         let identity = try SteeringJournal.Interface(interface)
         let lock = try Self.lock(identity, store)
         let nic = try EthtoolNIC(interface, rss: rss)

@@ -299,6 +299,7 @@ void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
 			u64 *cookie, u32 *context);
 void labnic_rules_destroy(struct labnic_end *end);
 void labnic_rules_up(struct labnic_end *end);
+void labnic_rules_down(struct labnic_end *end);
 int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
 		     u32 *locations);
 int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);

@@ -96,6 +96,8 @@ const struct labnic_manners labnic_manners_bnxt = {
 	.wrong_hash		= { -EOPNOTSUPP },
 	.wrong_hash_context	= { -EOPNOTSUPP,
 		"bnxt_en: RSS hash function not supported" },
+	/* bnxt_ethtool.c:bnxt_get_rxfh, without bp->vnic_info */
+	.table_hidden_down	= true,
 	.context_down		= { -EAGAIN,
 		"bnxt_en: Unable to set RSS contexts when interface is down" },
 	.rules = {

@@ -108,8 +108,9 @@ const struct labnic_manners labnic_manners_fbnic = {
 				  BIT_ULL(IPV6_USER_FLOW),
 		.wrong_type	= -EINVAL,
 		.mac_ext	= -EINVAL,
-		/* fbnic_rpc.c:fbnic_write_rules, which only runs while up, makes
-		 * FBNIC_TCAM_S_UPDATE valid; fbnic_get_cls_rule_all
+		/* fbnic_rpc.c:fbnic_clear_valid_act_tcam makes valid rules
+		 * FBNIC_TCAM_S_UPDATE, and fbnic_write_rules, which only runs
+		 * while up, the reverse; fbnic_get_cls_rule_all
 		 */
 		.down_pending	= true,
 		/* fbnic_ethtool.c:fbnic_get_cls_rule, fbnic_set_cls_rule_del */

@@ -113,7 +113,7 @@ struct labnic_rule_manners {
 	int			rss_main;	/* the action "main RSS context" */
 	bool			rss_ignored;	/* an RSS action becomes queue 0 */
 	int			down;		/* adding one while the interface is down */
-	bool			down_pending;	/* one added then is not listed before "up" */
+	bool			down_pending;	/* none is listed from "down" to "up" */
 	int			ntuple_off;	/* adding one with the feature off */
 	bool			ntuple_needed;	/* with the feature off, rules have no effect */
 	bool			ntuple_off_drops;	/* turning it off deletes them */
@@ -176,6 +176,7 @@ struct labnic_manners {
 	struct labnic_refusal		wrong_hash;
 	struct labnic_refusal		wrong_hash_context;
 	struct labnic_refusal		context_down;
+	bool				table_hidden_down;	/* the main one reads as zeros then */
 
 	struct labnic_rule_manners	rules;
 

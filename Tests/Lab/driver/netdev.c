@@ -41,6 +41,7 @@ static int labnic_stop(struct net_device *dev)
 
 	labnic_update_carrier(end);
 	labnic_close_queues(end);
+	labnic_rules_down(end);
 	return 0;
 }
 

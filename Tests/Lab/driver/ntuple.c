@@ -143,6 +143,18 @@ void labnic_rules_up(struct labnic_end *end)
 		rules->rule[i].pending = false;
 }
 
+/* Rules may leave the NIC with the interface, to come back with it. */
+void labnic_rules_down(struct labnic_end *end)
+{
+	struct labnic_rules *rules = labnic_rules_get(end);
+	unsigned int i;
+
+	if (!end->manners->rules.down_pending)
+		return;
+	for (i = 0; rules && i < rules->count; i++)
+		rules->rule[i].pending = true;
+}
+
 void labnic_rules_destroy(struct labnic_end *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);

@@ -306,6 +306,8 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 
 	rxfh->hfunc = rss->hfunc;
 	rxfh->input_xfrm = rss->input_xfrm;
+	if (end->manners->table_hidden_down && !netif_running(dev))
+		return 0;
 	if (rxfh->indir)
 		memcpy(rxfh->indir, rss->indir, array_size(rss->size, sizeof(u32)));
 	if (rxfh->key)

@@ -136,6 +136,25 @@ test_an_end_while_the_link_is_down_leaves_nothing() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
+# bnxt shows no RSS table while it is down, fbnic no rules: what is there is known once they are up again.
+test_what_is_hidden_while_down_is_restored_once_up() {
+    local manners before
+    for manners in bnxt fbnic; do
+        as_nic 8 "manners=$manners"
+        ethtool -X eth1 weight 1 1 1 1 1 1 1 3
+        before=$(nic_settings eth1)
+        hold eth1 --rx 7 --flow "$near4:5201"
+        ip link set eth1 down
+        await_text messages 'eth1 is down' 10
+        let_go
+        expect_line messages 'Network is down (ip link set eth1 up, then devmemtcp steer restore eth1)'
+        ip link set eth1 up
+        ip address add "$near6/64" dev eth1 nodad 2>/dev/null || true
+        devmemtcp steer restore eth1 >out
+        expect_equal "settings ($manners)" "$before" "$(nic_settings eth1)"
+    done
+}
+
 test_a_renamed_nic_is_restored() {
     local before
     before=$(nic_settings eth1)
