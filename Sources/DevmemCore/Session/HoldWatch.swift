@@ -13,6 +13,7 @@ struct HoldWatch: ~Copyable {
     private var link: LinkInfo?
     /// What has been said and is still so.
     private var told: Set<String> = []
+    private var absence = NICAbsence()
     /// What the driver has refused to set again.
     private var refused: Set<String> = []
 
@@ -61,8 +62,10 @@ struct HoldWatch: ~Copyable {
         case .none: return
         }
         guard news.isDue else { return }
+        absence.note(news)
         do throws(DevmemError) {
             guard let now = try links(index: interface.index).first else { return }
+            absence.isListed()
             noteLink(now)
             // While it is down drivers list neither queues nor, some of them, rules.
             guard now.isUp else { return }
@@ -77,8 +80,12 @@ struct HoldWatch: ~Copyable {
                 logger.debug("\(interface.name): \(error)")
                 return
             }
-            if !news.isMoved { steering?.forget() }
-            throw Self.absence(of: interface, isMoved: news.isMoved)
+            let verdict = absence.judge(at: .now)
+            // The kernel's word wakes us, or else the timer.
+            guard verdict != .undecided else { return }
+            let isMoved = verdict == .moved
+            if !isMoved { steering?.forget() }
+            throw Self.absence(of: interface, isMoved: isMoved)
         }
     }
 

@@ -173,6 +173,26 @@ test_a_reset_is_said() {
         expect_equal 'journals' '' "$(find /run/devmemtcp -name '*.journal')"
         # The interface comes back after some ten seconds, and the runner makes a new one.
         sleep 15
+# The settings of a NIC that moves to another namespace go with it, and so its journal must stay.
+test_a_nic_that_moves_keeps_its_journal() {
+    local before
+    before=$(nic_settings eth1)
+    trap renew_nic EXIT
+    hold eth1 --rx 7 --flow "$near4:5201"
+    ip netns add away
+    ip link set eth1 netns away
+    status=0
+    wait "$server" || status=$?
+    ip -netns away link set eth1 netns 1
+    ip netns delete away
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'it has moved to another network namespace'
+    expect_equal 'journals' 1 "$(find /run/devmemtcp -name '*.journal' | wc -l)"
+    ip link set eth1 up
+    devmemtcp steer restore eth1 >out
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
         renew_nic
     fi
 }
