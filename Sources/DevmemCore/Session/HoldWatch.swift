@@ -15,7 +15,7 @@ struct HoldWatch: ~Copyable {
     private var told: Set<String> = []
     private var absence = NICAbsence()
     /// What the driver has refused to set again.
-    private var refused: Set<String> = []
+    private var refusals = SteeringRefusals()
 
     /// Begins to watch. Where the kernel has no notifications nothing is watched.
     ///
@@ -147,27 +147,40 @@ struct HoldWatch: ~Copyable {
     ) throws(DevmemError) -> [String] {
         guard let losses = try steering?.losses() else { return [] }
         var left: [String] = []
+        let now = ContinuousClock.now
         for loss in losses {
             warn(loss.text)
             left.append(loss.text)
-            guard keepsSteered, !refused.contains(loss.text) else { continue }
+            guard keepsSteered else { continue }
+            guard refusals.isDue(loss.text, at: now) else {
+                if let sentence = refusals.sentence(of: loss.text) { left.append(sentence) }
+                continue
+            }
             do throws(DevmemError) {
                 guard let change = try steering?.renew(loss) else {
-                    refused.insert(loss.text)
-                    logger.warning(
-                        "\(interface.name): it stays so, as the steering is of another command")
+                    left.append(refuse(loss, "it stays so, as the steering is of another command"))
                     continue
                 }
                 left.removeLast()
                 logger.notice("\(interface.name): steered again: \(change)")
             } catch {
-                let passes = Self.passing.contains { $0 == error.errno }
-                if !passes { refused.insert(loss.text) }
-                warn("cannot be steered again\(passes ? " yet" : ""): \(error)")
-                left += passes ? ["cannot be steered again yet: \(error)"] : []
+                guard Self.passing.contains(where: { $0 == error.errno }) else {
+                    left.append(refuse(loss, "cannot be steered again: \(error)"))
+                    continue
+                }
+                let sentence = "cannot be steered again yet: \(error)"
+                warn(sentence)
+                left.append(sentence)
             }
         }
         return left
+    }
+
+    /// Says why a loss is not mended, for now.
+    private mutating func refuse(_ loss: SteeringLoss, _ sentence: String) -> String {
+        warn(sentence)
+        refusals.note(sentence, of: loss.text, at: .now)
+        return sentence
     }
 
     /// What drivers answer while they reset a device, or as long as it is down.
@@ -183,7 +196,7 @@ struct HoldWatch: ~Copyable {
     private mutating func forgetTold(_ lost: [String]) {
         let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
         told.formIntersection(lost)
-        refused.formIntersection(lost)
+        refusals.keep(lost)
         if isBack { logger.notice("\(interface.name): all is steered as it was") }
     }
 }

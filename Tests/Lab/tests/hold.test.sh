@@ -85,7 +85,7 @@ test_a_kill_after_steering_again_is_mended() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# A refusal is said once, and not tried for ever.
+# A refusal is said once, and what stood in the way may pass.
 test_a_refused_rule_is_said_once() {
     hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
     refuse rule 99
@@ -94,6 +94,8 @@ test_a_refused_rule_is_said_once() {
     sleep 7
     expect_equal 'refusals' 1 "$(grep -c 'cannot be steered again' messages)"
     refuse rule 0
+    await_text messages 'steered again: add flow rule' 45
+    expect_equal 'rules' 1 "$(our_rules | wc -l)"
     let_go
     expect_equal 'exit status' 143 "$status"
 }
