@@ -132,7 +132,9 @@ public func receive(
         do throws(DevmemError) {
             try steering.restore()
         } catch {
-            report.failure = report.failure ?? error.description
+            note(
+                restoring: error, in: &report.failure,
+                isShown: refusal == nil && report.stoppedBy == nil, logger: logger)
         }
         if let refusal { throw refusal }
         return report
