@@ -43,10 +43,13 @@ struct TakenQueues: ~Copyable {
         let isLocal = report.peerAddress.map { (try? NetworkInterface(holding: $0)) != nil }
         let stream = MisplacedStream(
             isLocal: isLocal ?? false, napiID: report.napiID,
-            isLinear: report.counts.ordinaryBytes == 0)
+            isLinear: report.counts.ordinaryBytes == 0, peerPort: report.peerPort,
+            began: .now - .seconds(report.seconds))
         return switch steering {
         case .some(let transaction):
-            try? transaction.reason(for: stream, on: interface, bindingID: bindingID)
+            PlacementReason.text { () throws(DevmemError) in
+                try transaction.reason(for: stream, on: interface, bindingID: bindingID)
+            }
         case .none: nil
         }
     }
