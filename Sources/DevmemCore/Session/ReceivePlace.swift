@@ -1,7 +1,7 @@
 import Logging
 
 /// The queues of a receive session, and what was changed on the NIC to take them.
-struct TakenQueues: ~Copyable {
+final class TakenQueues {
     let queues: [UInt32]
     private(set) var steering: SteeringTransaction?
 
@@ -11,7 +11,7 @@ struct TakenQueues: ~Copyable {
     }
 
     /// Has a watch look at the NIC.
-    mutating func look(_ watch: inout HoldWatch) throws(DevmemError) {
+    func look(_ watch: inout HoldWatch) throws(DevmemError) {
         try watch.look(&steering)
     }
 
@@ -55,7 +55,7 @@ struct TakenQueues: ~Copyable {
     }
 
     /// Puts the NIC's settings back.
-    mutating func restore() throws(DevmemError) {
+    func restore() throws(DevmemError) {
         try steering?.restore()
     }
 }

@@ -109,6 +109,24 @@ test_a_server_says_what_is_lost() {
     expect_equal 'exit status' 143 "$status"
 }
 
+# The thread that receives looks at the NIC too.
+test_a_connection_is_steered_again() {
+    local sender held
+    start_serve --listen "$near4:5201" --discard --keep-steered --json
+    mkfifo feed
+    send "$near4" 5201 <feed &
+    sender=$!
+    exec {held}>feed
+    pattern 1000 >&"$held"
+    await_text messages 'connection from' 10
+    ethtool -N eth1 delete "$(our_rules)"
+    await_text messages 'steered again: add flow rule' 10
+    expect_equal 'rules' 1 "$(our_rules | wc -l)"
+    exec {held}>&-
+    serve_ok
+    wait "$sender"
+}
+
 test_a_link_that_goes_down_is_said() {
     hold eth1 --rx 7 --flow "$near4:5201"
     ip link set eth1 down
@@ -155,26 +173,6 @@ test_a_renamed_nic_is_restored() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# gve's reset deletes flow rules and the RSS table, and keeps the binding; mlx5's makes a new interface.
-test_a_reset_is_said() {
-    [[ $lab_nic != labnic ]] || return 0
-    local rule
-    hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
-    set_knob reset 1
-    if [[ $lab_nic == gve ]]; then
-        await_text messages 'is gone: flow-type tcp4' 60
-        await_text messages 'steered again: add flow rule' 60
-        let_go
-        expect_equal 'exit status' 143 "$status"
-        expect_equal 'rules' '' "$(our_rules)"
-    else
-        status=0
-        wait "$server" || status=$?
-        expect_equal 'exit status' 1 "$status"
-        expect_line messages 'and with it the binding and all that was steered'
-        expect_equal 'journals' '' "$(find /run/devmemtcp -name '*.journal')"
-        # The interface comes back after some ten seconds, and the runner makes a new one.
-        sleep 15
 # The settings of a NIC that moves to another namespace go with it, and so its journal must stay.
 test_a_nic_that_moves_keeps_its_journal() {
     local before
@@ -195,6 +193,26 @@ test_a_nic_that_moves_keeps_its_journal() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
+# gve's reset deletes flow rules and the RSS table, and keeps the binding; mlx5's makes a new interface.
+test_a_reset_is_said() {
+    [[ $lab_nic != labnic ]] || return 0
+    local rule
+    hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
+    set_knob reset 1
+    if [[ $lab_nic == gve ]]; then
+        await_text messages 'is gone: flow-type tcp4' 60
+        await_text messages 'steered again: add flow rule' 60
+        let_go
+        expect_equal 'exit status' 143 "$status"
+        expect_equal 'rules' '' "$(our_rules)"
+    else
+        status=0
+        wait "$server" || status=$?
+        expect_equal 'exit status' 1 "$status"
+        expect_line messages 'and with it the binding and all that was steered'
+        expect_equal 'journals' '' "$(find /run/devmemtcp -name '*.journal')"
+        # The interface comes back after some ten seconds, and the runner makes a new one.
+        sleep 15
         renew_nic
     fi
 }
