@@ -169,3 +169,16 @@ import Testing
         #expect(fixed(12, 0) == "12")
     }
 }
+
+@Suite struct BindWordTests {
+    @Test func queuesHaveTheOptionOfBind() {
+        var error = DevmemError(
+            .invalid, call: "choose queues of eth1",
+            message: "queue 7 is bound; --queues 5 would do",
+            advice: "choose another with --queues")
+        error = Bind.inItsWords(error)
+        #expect(error.message == "queue 7 is bound; --rx 5 would do")
+        #expect(error.advice == "choose another with --rx")
+        #expect(Bind.inItsWords("--queues 5,7 would do") == "--rx 5,7 would do")
+    }
+}
