@@ -308,7 +308,7 @@ extension NetworkDevice {
 
 extension ReceiveReport {
     /// A report in which every optional part is there.
-    fileprivate static var full: ReceiveReport {
+    static var full: ReceiveReport {
         get throws {
             let json = """
                 {"version":1,"interface":"eth1","driver":"labnic","queues":[7],

@@ -187,8 +187,10 @@ private func receiveBound(
         report.failure = failure.description
     }
     let isFailure = request.steers && !request.allowsHostMemory
+    // After a signal nobody shows the report's failure.
     taken.judge(
-        &report, on: place.interface, bindingID: binding.id, isFailure: isFailure, logger: logger)
+        &report, on: place.interface, bindingID: binding.id,
+        isFailure: isFailure && report.stoppedBy == nil, logger: logger)
     if isFailure { report.failure = report.failure ?? report.placement?.failure }
 }
 
