@@ -78,25 +78,42 @@ struct Bind: ParsableCommand {
 
     func run() throws {
         try reporting {
-            let interface = try NetworkInterface(named: interface)
-            let user = try user.map { name throws(DevmemError) in try UserIdentity(named: name) }
-            let request = try request()
-            let stop = try StopSignal.ofUser()
-            var holding = try MemoryHolding(request, on: interface, logger: common.logger)
-            for note in holding.notes { common.logger.notice("\(interface.name): \(note)") }
-            let report = BindReport(interface: interface.name, request: request, holding: holding)
-            try show(report)
-            let readiness = Readiness(environment: ProcessInfo.processInfo.environment)
-            try announce { () throws(DevmemError) in
-                try readiness.ready(status: report.line)
-            }
-            let status = try hold(&holding, report, as: user, until: stop)
-            try announce { () throws(DevmemError) in
-                try readiness.stopping()
-            }
-            try holding.release()
-            if status != 0 { throw ExitCode(status) }
+            do { try bind() } catch let error as DevmemError { throw Self.inItsWords(error) }
         }
+    }
+
+    /// A text of the core with the option that this command has for queues.
+    static func inItsWords(_ text: String) -> String { text.replacing("--queues", with: "--rx") }
+
+    /// The error with advice that this command's user can follow.
+    static func inItsWords(_ error: DevmemError) -> DevmemError {
+        var error = error
+        error.message = error.message.map { inItsWords($0) }
+        error.advice = error.advice.map { inItsWords($0) }
+        return error
+    }
+
+    private func bind() throws {
+        let interface = try NetworkInterface(named: interface)
+        let user = try user.map { name throws(DevmemError) in try UserIdentity(named: name) }
+        let request = try request()
+        let stop = try StopSignal.ofUser()
+        var holding = try MemoryHolding(request, on: interface, logger: common.logger)
+        for note in holding.notes {
+            common.logger.notice("\(interface.name): \(Self.inItsWords(note))")
+        }
+        let report = BindReport(interface: interface.name, request: request, holding: holding)
+        try show(report)
+        let readiness = Readiness(environment: ProcessInfo.processInfo.environment)
+        try announce { () throws(DevmemError) in
+            try readiness.ready(status: report.line)
+        }
+        let status = try hold(&holding, report, as: user, until: stop)
+        try announce { () throws(DevmemError) in
+            try readiness.stopping()
+        }
+        try holding.release()
+        if status != 0 { throw ExitCode(status) }
     }
 
     private func request() throws(DevmemError) -> HoldingRequest {

@@ -180,6 +180,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         let stop = try prepareToStop()
         let logger = common.logger
         var total = ServeTotal()
+        var hasBegun = false
         let isQuiet = common.quiet
         let asJSON = common.json
         let toStandardOutput = outputPath == "-"
@@ -187,7 +188,10 @@ struct Serve: ParsableCommand, PayloadCommand {
             if toStandardOutput { writeError(text) } else { print(text, terminator: "") }
         }
         let observer = ReceiveManyObserver(
-            listening: { logger.notice("listening on \($0), \($1)") },
+            listening: {
+                hasBegun = true
+                logger.notice("listening on \($0), \($1)")
+            },
             connected: { logger.notice("connection \($0) from \($1)") },
             finished: { report in
                 total.add(report, failure: failure(in: report))
@@ -200,25 +204,27 @@ struct Serve: ParsableCommand, PayloadCommand {
         let outputName = outputPath.map { OutputName($0) }
         let pattern = expected?.pattern
         let direct = direct
-        total.stoppedBy = try receiveMany(
-            request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
-            makeConsumer: { number, peer throws(DevmemError) in
-                guard let outputName else { return PayloadConsumer(output: nil, pattern: pattern) }
-                let path = outputName.path(number: number, peer: peer)
-                return PayloadConsumer(
-                    output: try openFile(path, direct: direct, logger), pattern: pattern)
-            }, stop: stop, observer: observer, logger: logger)
-        if asJSON { show(try json(of: total)) }
+        var refusal: DevmemError?
+        do throws(DevmemError) {
+            total.stoppedBy = try receiveMany(
+                request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
+                makeConsumer: { number, peer throws(DevmemError) in
+                    guard let outputName else {
+                        return PayloadConsumer(output: nil, pattern: pattern)
+                    }
+                    let path = outputName.path(number: number, peer: peer)
+                    return PayloadConsumer(
+                        output: try openFile(path, direct: direct, logger), pattern: pattern)
+                }, stop: stop, observer: observer, logger: logger)
+        } catch {
+            refusal = error
+        }
+        // What came before the NIC went away counts too.
+        if asJSON && hasBegun { show(try json(of: total)) }
+        if let refusal { throw refusal }
+        let problem = total.problem(allowsHostMemory: allowHostMemory)
+        if let problem { writeError("devmemtcp: \(problem)\n") }
         if let signal = total.stoppedBy { throw ExitCode(128 + signal) }
-        if let failure = total.placementFailure, !allowHostMemory {
-            writeError("devmemtcp: \(failure)\n")
-            throw ExitCode.failure
-        }
-        if total.failed > 0 {
-            writeError(
-                "devmemtcp: \(total.failed) of \(total.connections) connections failed, the first: "
-                    + "\(total.firstFailure ?? "")\n")
-            throw ExitCode.failure
-        }
+        if problem != nil { throw ExitCode.failure }
     }
 }

@@ -60,8 +60,13 @@ struct ServeTotal: Encodable {
     private var counts = ReceiveReport.Counts()
     private var reason: String?
 
-    /// What is wrong if there was payload and none of it came in device memory.
-    var placementFailure: String? { placement?.failure }
+    /// What is wrong with all connections together: none of their payload came in device memory, or
+    /// some failed. Nil if nothing is; a signal is no failure of those that it ended.
+    func problem(allowsHostMemory: Bool) -> String? {
+        if let failure = placement?.failure, !allowsHostMemory { return failure }
+        guard failed > 0, stoppedBy == nil else { return nil }
+        return "\(failed) of \(connections) connections failed, the first: \(firstFailure ?? "")"
+    }
 
     mutating func add(_ report: ReceiveReport, failure: String?) {
         connections += 1

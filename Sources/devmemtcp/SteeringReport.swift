@@ -8,6 +8,7 @@ struct SteeringReport: Encodable {
             case driver, rings, channels, ntuple, contexts, rules, queues
             case headerSplit = "tcp_data_split"
             case splitThreshold = "hds_thresh"
+            case hardwareGRO = "rx_gro_hw"
             case xdpProgram = "xdp_program"
             case ruleCapacity = "rule_capacity"
         }
@@ -15,6 +16,8 @@ struct SteeringReport: Encodable {
         var driver: String?
         var headerSplit: String?
         var splitThreshold: UInt32?
+        /// Only where the driver needs it to split headers.
+        var hardwareGRO: Bool?
         var rings: [String: UInt32]
         var channels: ChannelCounts?
         var ntuple: Bool?
@@ -115,6 +118,7 @@ extension SteeringReport.Settings {
         driver = snapshot.driver
         headerSplit = snapshot.rings.headerSplit.map { "\($0)" }
         splitThreshold = snapshot.rings.splitThreshold
+        hardwareGRO = snapshot.neededGRO?.isActive
         rings = snapshot.rings.sizes
         channels = snapshot.channels
         ntuple = snapshot.ntuple?.isActive
@@ -135,7 +139,8 @@ extension SteeringReport.Settings {
     var lines: [String] {
         var lines = [
             "tcp-data-split: \(headerSplit ?? "not supported"), hds-thresh: "
-                + (splitThreshold.map { "\($0)" } ?? "not supported"),
+                + (splitThreshold.map { "\($0)" } ?? "not supported")
+                + (hardwareGRO.map { ", rx-gro-hw: \($0 ? "on" : "off")" } ?? ""),
             "ntuple: \(ntuple.map { $0 ? "on" : "off" } ?? "not supported"), \(rules.count) rules"
                 + (ruleCapacity.map { " of \($0)" } ?? ""),
         ]

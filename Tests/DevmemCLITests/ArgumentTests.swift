@@ -169,3 +169,51 @@ import Testing
         #expect(fixed(12, 0) == "12")
     }
 }
+
+@Suite struct BindWordTests {
+    @Test func queuesHaveTheOptionOfBind() {
+        var error = DevmemError(
+            .invalid, call: "choose queues of eth1",
+            message: "queue 7 is bound; --queues 5 would do",
+            advice: "choose another with --queues")
+        error = Bind.inItsWords(error)
+        #expect(error.message == "queue 7 is bound; --rx 5 would do")
+        #expect(error.advice == "choose another with --rx")
+        #expect(Bind.inItsWords("--queues 5,7 would do") == "--rx 5,7 would do")
+    }
+}
+
+@Suite struct ServeTotalTests {
+    private func total(device: UInt64, failure: String? = nil, stoppedBy: Int32? = nil) throws
+        -> ServeTotal
+    {
+        var report = try ReceiveReport.full
+        report.counts = ReceiveReport.Counts()
+        report.counts.deviceBytes = device
+        report.counts.ordinaryBytes = 9
+        report.placement = PayloadPlacement(report.counts, reason: "a rule")
+        var total = ServeTotal()
+        total.add(report, failure: failure)
+        total.stoppedBy = stoppedBy
+        return total
+    }
+
+    /// A server that is ended by a signal ends with that, and says all the same what is wrong.
+    @Test func aSignalDoesNotHideThatNothingCameInDeviceMemory() throws {
+        let text = "no payload came in device memory: a rule"
+        #expect(try total(device: 0).problem(allowsHostMemory: false) == text)
+        #expect(try total(device: 0, stoppedBy: 15).problem(allowsHostMemory: false) == text)
+        #expect(try total(device: 0, stoppedBy: 15).problem(allowsHostMemory: true) == nil)
+        #expect(try total(device: 1, stoppedBy: 15).problem(allowsHostMemory: false) == nil)
+    }
+
+    @Test func failedConnectionsAreCounted() throws {
+        #expect(
+            try total(device: 1, failure: "reset").problem(allowsHostMemory: false)
+                == "1 of 1 connections failed, the first: reset")
+        // Those that the signal ended are no failures.
+        #expect(
+            try total(device: 1, failure: "reset", stoppedBy: 2).problem(allowsHostMemory: true)
+                == nil)
+    }
+}

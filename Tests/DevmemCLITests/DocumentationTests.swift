@@ -162,8 +162,11 @@ private func sampleReport(of command: String) throws -> String {
             receiveQueues: [QueueInfo(id: 0, type: .rx)], xdpProgram: 4,
             contexts: [RSSContext(id: 0, indirection: [0])],
             ntuple: FeatureState(isActive: true, isChangeable: true),
+            neededGRO: FeatureState(isActive: false, isChangeable: true),
             ruleTable: FlowRuleTable(locations: [0], capacity: 64, choosesLocation: true),
             rules: [try #require(InstalledRule(specification: specification, context: 0))])
+        let shown = SteeringReport(interface: "eth1", settings: snapshot, entry: nil)
+        #expect(shown.lines.contains { $0.hasSuffix(", rx-gro-hw: off") })
         let changes: [SteeringChange] = [
             .headerSplit(before: .off, after: .on), .splitThreshold(before: 256, after: 0),
             .feature(.flowRules, wasWanted: false), .feature(.hardwareGRO, wasWanted: false),
@@ -182,9 +185,7 @@ private func sampleReport(of command: String) throws -> String {
                     ethtool: [])),
             try json(of: RestoreReports(interfaces: [restored])),
             try json(
-                of: SteeringReports(interfaces: [
-                    SteeringReport(interface: "eth1", settings: snapshot, entry: nil)
-                ])),
+                of: SteeringReports(interfaces: [shown])),
         ]
         let keys = Set(
             reports.joined().matches(of: /"([a-z_]+)":/).map { String($0.1) })
@@ -307,7 +308,7 @@ extension NetworkDevice {
 
 extension ReceiveReport {
     /// A report in which every optional part is there.
-    fileprivate static var full: ReceiveReport {
+    static var full: ReceiveReport {
         get throws {
             let json = """
                 {"version":1,"interface":"eth1","driver":"labnic","queues":[7],

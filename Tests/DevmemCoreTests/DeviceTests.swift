@@ -123,3 +123,13 @@ import Testing
         for memory in MemoryDevice.all() where memory.kind == .gpu { #expect(memory.path != nil) }
     }
 }
+
+@Suite struct AddressLabelTests {
+    @Test func aLabelIsOfTheInterfaceBeforeItsColon() {
+        #expect(NetworkInterface.name(ofLabel: "eth1") == "eth1")
+        #expect(NetworkInterface.name(ofLabel: "eth1:0") == "eth1")
+        #expect(NetworkInterface.name(ofLabel: "eth1.5:web:1") == "eth1.5")
+        #expect(NetworkInterface.name(ofLabel: ":").isEmpty)
+        #expect(NetworkInterface.name(ofLabel: "").isEmpty)
+    }
+}

@@ -272,6 +272,31 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fix("header-split", checks) == nil && fix("ntuple", checks) == nil)
     }
 
+    /// gve leaves the setting out as long as there is a program.
+    @Test func gveDoesNotTellOfSplitUnderXDP() throws {
+        var facts = try NICFacts.whole
+        facts.rings = .success(RingSettings(headerSplit: nil, splitThreshold: nil))
+        facts.xdpProgram = .success(XDPProgram(id: 7, mode: .native))
+        facts.device.driver = "gve"
+        #expect(findings(checks(of: facts))["header-split"] == .unknown)
+        #expect(findings(checks(of: facts))["xdp"] == .failed)
+        facts.xdpProgram = .success(nil)
+        #expect(findings(checks(of: facts))["header-split"] == .failed)
+        facts.device.driver = "bnxt_en"
+        facts.xdpProgram = .success(XDPProgram(id: 7, mode: .native))
+        #expect(findings(checks(of: facts))["header-split"] == .failed)
+    }
+
+    @Test func theProbeTellsWhatIsNotAsItWas() {
+        var list = CheckList(.probe, interface: "eth1")
+        judge(SteeringReversal(restored: ["hds-thresh 256"]), &list)
+        #expect(list.checks.last?.verdict == .ok)
+        #expect(list.checks.last?.evidence == "every setting is as it was")
+        judge(SteeringReversal(leftAlone: ["the RSS table was changed", "x"]), &list)
+        #expect(list.checks.last?.verdict == .warning)
+        #expect(list.checks.last?.evidence == "left alone: the RSS table was changed; x")
+    }
+
     @Test func ntupleThatCanBeTurnedOnIsAWarning() throws {
         var facts = try NICFacts.whole
         facts.ntuple = .success(FeatureState(isActive: false, isChangeable: true))

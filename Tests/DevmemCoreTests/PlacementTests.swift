@@ -108,6 +108,44 @@ import Testing
         #expect(bad.text(for: MisplacedStream(napiID: 102)) == "flow rule 3 is gone")
     }
 
+    @Test func saysWhatWasLostForAWhile() throws {
+        var bad = try reason()
+        let began = ContinuousClock.now
+        bad.renewals = [SteeringRenewal(loss: "flow rule 3 is gone", moment: began)]
+        let text = "steering was lost meanwhile and set again (flow rule 3 is gone)"
+        #expect(bad.text(for: MisplacedStream(napiID: 107, began: began)) == text)
+        #expect(bad.text(for: MisplacedStream(napiID: 107)) == text)
+        #expect(bad.text(for: MisplacedStream()) == text)
+        // What was lost before it began is no reason, nor is it one for what comes elsewhere now.
+        let later = MisplacedStream(napiID: 107, began: began + .seconds(1))
+        #expect(bad.text(for: later).contains("which is bound"))
+        #expect(bad.text(for: MisplacedStream(napiID: 103, began: began)).contains("not bound"))
+        bad.losses = [SteeringLoss(change: 0, text: "flow rule 9 is gone")]
+        #expect(bad.text(for: MisplacedStream(began: began)) == "flow rule 9 is gone")
+    }
+
+    @Test func saysThatThePeerCameFromAnotherPort() throws {
+        var bad = try reason()
+        #expect(bad.text(for: MisplacedStream(peerPort: 40000)).contains("no rule and no setting"))
+        var rule = Self.rule
+        rule.sourcePort = 5201
+        bad.rules = [SteeringChange.PlacedRule(rule: rule, location: 3)]
+        #expect(
+            bad.text(for: MisplacedStream(napiID: 102, peerPort: 40000))
+                == "the peer came from port 40000, and the rules name another")
+        #expect(bad.text(for: MisplacedStream(napiID: 102, peerPort: 5201)).contains("queue 2"))
+        #expect(bad.text(for: MisplacedStream(napiID: 102)).contains("queue 2"))
+    }
+
+    /// Payload that missed device memory is told of, also if the NIC does not answer.
+    @Test func aReasonThatCannotBeReadIsSaid() {
+        #expect(PlacementReason.text { () throws(DevmemError) in "a rule" } == "a rule")
+        let text = PlacementReason.text { () throws(DevmemError) in
+            throw DevmemError(.netlink, call: "read", errno: .resourceBusy)
+        }
+        #expect(text == "the NIC's settings cannot be read to tell why")
+    }
+
     @Test func benchFailsWithoutDeviceMemory() {
         var plan = BenchPlan()
         plan.inbound = BenchPlan.Direction(sender: .host, receiver: .device)

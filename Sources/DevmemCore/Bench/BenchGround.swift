@@ -95,7 +95,9 @@ final class BenchGround {
             reason =
                 switch steering {
                 case .some(let transaction):
-                    try? transaction.reason(for: stream, on: interface, bindingID: bound.id)
+                    PlacementReason.text { () throws(DevmemError) in
+                        try transaction.reason(for: stream, on: interface, bindingID: bound.id)
+                    }
                 case .none: nil
                 }
         }

@@ -50,7 +50,11 @@ struct BenchNearEnd {
         do throws(DevmemError) {
             try ground.release()
         } catch {
-            if report?.failure == nil { report?.failure = error.description }
+            var failure = report?.failure
+            note(
+                restoring: error, in: &failure,
+                isShown: report != nil && report?.stoppedBy == nil, logger: logger)
+            report?.failure = failure
         }
         guard let report else {
             throw refusal ?? DevmemError(.system, call: "run the benchmark")

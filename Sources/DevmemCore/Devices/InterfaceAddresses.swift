@@ -12,7 +12,8 @@ extension NetworkInterface {
             var addresses: [IPAddress] = []
             var entry = list
             while let current = entry?.pointee {
-                if String(cString: current.ifa_name) == name, let socketAddress = current.ifa_addr,
+                if Self.name(ofLabel: String(cString: current.ifa_name)) == name,
+                    let socketAddress = current.ifa_addr,
                     let address = IPAddress(socketAddress)
                 {
                     addresses.append(address)
@@ -21,5 +22,11 @@ extension NetworkInterface {
             }
             return addresses
         }
+    }
+
+    /// The interface that an address is of. getifaddrs(3) names an IPv4 address by its label, such as
+    /// `eth1:0`; no interface has a colon in its name (`dev_valid_name` of net/core/dev.c).
+    static func name(ofLabel label: String) -> String {
+        String(label.prefix { $0 != ":" })
     }
 }

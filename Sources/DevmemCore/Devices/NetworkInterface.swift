@@ -45,7 +45,7 @@ public struct NetworkInterface: Equatable, Sendable {
                 IPAddress(socketAddress) == address,
                 let name = current.pointee.ifa_name
             {
-                return String(cString: name)
+                return Self.name(ofLabel: String(cString: name))
             }
             entry = current.pointee.ifa_next
         }

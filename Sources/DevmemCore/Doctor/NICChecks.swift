@@ -70,6 +70,13 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Header split"
     guard let rings = list.value(of: facts.rings, "header-split", title) else { return }
     guard let split = rings.headerSplit else {
+        // gve_header_split_supported of the kernel's gve_main.c; judgeXDP says what to do about it.
+        if facts.device.driver == "gve", case .success(.some) = facts.xdpProgram {
+            list.add(
+                "header-split", title, .unknown,
+                "gve does not tell it while an XDP program is attached")
+            return
+        }
         list.add(
             "header-split", title, .failed,
             "the driver has no tcp-data-split setting; device memory needs a NIC with header split")

@@ -19,8 +19,7 @@ public func probe(
             applying: wish, to: interface, as: "devmemtcp doctor", store: store, logger: logger)
         bind(memory.descriptor, interface, steering.queues, &list)
         do throws(DevmemError) {
-            try steering.restore()
-            list.add("probe-restore", "Putting back", .ok, "every setting is as it was")
+            judge(try steering.restore(), &list)
         } catch {
             list.add(
                 "probe-restore", "Putting back", .failed, words(of: error),
@@ -31,6 +30,14 @@ public func probe(
         list.add("probe-steer", "Setting a queue up", .failed, words(of: error))
     }
     return list.checks
+}
+
+/// Says what is not as it was, as someone else changed it meanwhile. Pure.
+func judge(_ reversal: SteeringReversal, _ list: inout CheckList) {
+    let changed = reversal.leftAlone.joined(separator: "; ")
+    list.add(
+        "probe-restore", "Putting back", changed.isEmpty ? .ok : .warning,
+        changed.isEmpty ? "every setting is as it was" : "left alone: \(changed)")
 }
 
 /// The binding ends before this returns, so that header split can be turned off again.

@@ -10,6 +10,7 @@ func converse(
 ) {
     report.peer = connection.peer.description
     report.peerAddress = connection.peer.address.unmapped
+    report.peerPort = connection.peer.port
     let spent = SpentTime()
     var receiver = DeviceReceiver(bound, isDeviceOnly: request.isDeviceOnly)
     let idleLimit = request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1

@@ -13,8 +13,9 @@ struct HoldWatch: ~Copyable {
     private var link: LinkInfo?
     /// What has been said and is still so.
     private var told: Set<String> = []
+    private var absence = NICAbsence()
     /// What the driver has refused to set again.
-    private var refused: Set<String> = []
+    private var refusals = SteeringRefusals()
 
     /// Begins to watch. Where the kernel has no notifications nothing is watched.
     ///
@@ -61,8 +62,10 @@ struct HoldWatch: ~Copyable {
         case .none: return
         }
         guard news.isDue else { return }
+        absence.note(news)
         do throws(DevmemError) {
             guard let now = try links(index: interface.index).first else { return }
+            absence.isListed()
             noteLink(now)
             // While it is down drivers list neither queues nor, some of them, rules.
             guard now.isUp else { return }
@@ -77,8 +80,12 @@ struct HoldWatch: ~Copyable {
                 logger.debug("\(interface.name): \(error)")
                 return
             }
-            if !news.isMoved { steering?.forget() }
-            throw Self.absence(of: interface, isMoved: news.isMoved)
+            let verdict = absence.judge(at: .now)
+            // The kernel's word wakes us, or else the timer.
+            guard verdict != .undecided else { return }
+            let isMoved = verdict == .moved
+            if !isMoved { steering?.forget() }
+            throw Self.absence(of: interface, isMoved: isMoved)
         }
     }
 
@@ -140,27 +147,40 @@ struct HoldWatch: ~Copyable {
     ) throws(DevmemError) -> [String] {
         guard let losses = try steering?.losses() else { return [] }
         var left: [String] = []
+        let now = ContinuousClock.now
         for loss in losses {
             warn(loss.text)
             left.append(loss.text)
-            guard keepsSteered, !refused.contains(loss.text) else { continue }
+            guard keepsSteered else { continue }
+            guard refusals.isDue(loss.text, at: now) else {
+                if let sentence = refusals.sentence(of: loss.text) { left.append(sentence) }
+                continue
+            }
             do throws(DevmemError) {
                 guard let change = try steering?.renew(loss) else {
-                    refused.insert(loss.text)
-                    logger.warning(
-                        "\(interface.name): it stays so, as the steering is of another command")
+                    left.append(refuse(loss, "it stays so, as the steering is of another command"))
                     continue
                 }
                 left.removeLast()
                 logger.notice("\(interface.name): steered again: \(change)")
             } catch {
-                let passes = Self.passing.contains { $0 == error.errno }
-                if !passes { refused.insert(loss.text) }
-                warn("cannot be steered again\(passes ? " yet" : ""): \(error)")
-                left += passes ? ["cannot be steered again yet: \(error)"] : []
+                guard Self.passing.contains(where: { $0 == error.errno }) else {
+                    left.append(refuse(loss, "cannot be steered again: \(error)"))
+                    continue
+                }
+                let sentence = "cannot be steered again yet: \(error)"
+                warn(sentence)
+                left.append(sentence)
             }
         }
         return left
+    }
+
+    /// Says why a loss is not mended, for now.
+    private mutating func refuse(_ loss: SteeringLoss, _ sentence: String) -> String {
+        warn(sentence)
+        refusals.note(sentence, of: loss.text, at: .now)
+        return sentence
     }
 
     /// What drivers answer while they reset a device, or as long as it is down.
@@ -176,7 +196,7 @@ struct HoldWatch: ~Copyable {
     private mutating func forgetTold(_ lost: [String]) {
         let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
         told.formIntersection(lost)
-        refused.formIntersection(lost)
+        refusals.keep(lost)
         if isBack { logger.notice("\(interface.name): all is steered as it was") }
     }
 }

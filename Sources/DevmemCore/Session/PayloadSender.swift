@@ -283,9 +283,16 @@ struct PayloadSender: ~Copyable {
         } else if timeout >= 0 {
             time = UInt64(timeout) * 1_000_000
         }
-        let count = try retrying("wait") { wait(for: &watched, nanoseconds: time) }
-        if watched.0.revents != 0, let signal = stop.pending() { return .stopped(by: signal) }
-        if count == 0 { return .timeout }
+        let start = time.map { $0 > 0 } ?? false ? monotonicTime() : 0
+        var left = time
+        while true {
+            let count = try retrying("wait") { wait(for: &watched, nanoseconds: left) }
+            if watched.0.revents != 0, let signal = stop.pending() { return .stopped(by: signal) }
+            if count == 0 { return .timeout }
+            guard count == 1 && watched.0.revents != 0 else { break }
+            // What was looked at stops nothing, and the wait is no longer for it.
+            if let time, time > 0 { left = time - min(time, monotonicTime() - start) }
+        }
         if watched.1.fd != connection.rawValue && watched.1.revents != 0 {
             closing?.clear()
             return .ready(socket: Int16(POLLERR), input: false)

@@ -62,12 +62,12 @@ public func receiveMany(
     let share = request.memory / UInt64(2 * max(limits.atOnce, 1))
     let place = try ReceivePlace(request, receiveBuffer: share, logger: logger)
     let memory = try makeMemory(request)
-    var steering = try place.take(request, logger: logger)
+    let steering = try place.take(request, logger: logger)
     let template = place.report(queues: steering.queues, memory: memory.size)
     let signal: Int32?
     do throws(DevmemError) {
         signal = try serveBound(
-            request, limits, place, &steering, memory, template, makeConsumer, stop, observer,
+            request, limits, place, steering, memory, template, makeConsumer, stop, observer,
             logger)
     } catch {
         // What failed first is what the caller needs.
@@ -115,7 +115,7 @@ private final class Handover: Sendable {
 
 private func serveBound(
     _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: borrowing ReceivePlace,
-    _ taken: inout TakenQueues, _ memory: consuming DmabufMemory, _ template: ReceiveReport,
+    _ taken: TakenQueues, _ memory: consuming DmabufMemory, _ template: ReceiveReport,
     _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver, _ logger: Logger
 ) throws(DevmemError) -> Int32? {

@@ -1,7 +1,7 @@
 import Logging
 
 /// The queues of a receive session, and what was changed on the NIC to take them.
-struct TakenQueues: ~Copyable {
+final class TakenQueues {
     let queues: [UInt32]
     private(set) var steering: SteeringTransaction?
 
@@ -11,7 +11,7 @@ struct TakenQueues: ~Copyable {
     }
 
     /// Has a watch look at the NIC.
-    mutating func look(_ watch: inout HoldWatch) throws(DevmemError) {
+    func look(_ watch: inout HoldWatch) throws(DevmemError) {
         try watch.look(&steering)
     }
 
@@ -43,16 +43,19 @@ struct TakenQueues: ~Copyable {
         let isLocal = report.peerAddress.map { (try? NetworkInterface(holding: $0)) != nil }
         let stream = MisplacedStream(
             isLocal: isLocal ?? false, napiID: report.napiID,
-            isLinear: report.counts.ordinaryBytes == 0)
+            isLinear: report.counts.ordinaryBytes == 0, peerPort: report.peerPort,
+            began: .now - .seconds(report.seconds))
         return switch steering {
         case .some(let transaction):
-            try? transaction.reason(for: stream, on: interface, bindingID: bindingID)
+            PlacementReason.text { () throws(DevmemError) in
+                try transaction.reason(for: stream, on: interface, bindingID: bindingID)
+            }
         case .none: nil
         }
     }
 
     /// Puts the NIC's settings back.
-    mutating func restore() throws(DevmemError) {
+    func restore() throws(DevmemError) {
         try steering?.restore()
     }
 }

@@ -40,6 +40,8 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
     public var failure: String?
     /// The address that the connection came from.
     var peerAddress: IPAddress?
+    /// The port that it came from.
+    var peerPort: UInt16?
     /// The NAPI instance that the connection's last packet came through.
     var napiID: UInt32?
 

@@ -119,12 +119,12 @@ public func receive(
     do throws(DevmemError) {
         let place = try ReceivePlace(request, logger: logger)
         let memory = try makeMemory(request)
-        var steering = try place.take(request, logger: logger)
+        let steering = try place.take(request, logger: logger)
         var report = place.report(queues: steering.queues, memory: memory.size)
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, place, &steering, memory, &consumer, stop, observer, logger, &report)
+                request, place, steering, memory, &consumer, stop, observer, logger, &report)
         } catch {
             refusal = error
         }
@@ -132,7 +132,9 @@ public func receive(
         do throws(DevmemError) {
             try steering.restore()
         } catch {
-            report.failure = report.failure ?? error.description
+            note(
+                restoring: error, in: &report.failure,
+                isShown: refusal == nil && report.stoppedBy == nil, logger: logger)
         }
         if let refusal { throw refusal }
         return report
@@ -151,7 +153,7 @@ func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
-    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ taken: inout TakenQueues,
+    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ taken: TakenQueues,
     _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
     _ stop: borrowing StopSignal, _ observer: ReceiveObserver, _ logger: Logger,
     _ report: inout ReceiveReport
@@ -167,7 +169,7 @@ private func receiveBound(
     observer.listening(place.listener.endpoint, place.interface.name)
 
     let connection: Connection
-    switch try awaitPeer(request, place.listener, &watch, &taken, stop) {
+    switch try awaitPeer(request, place.listener, &watch, taken, stop) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
@@ -176,12 +178,19 @@ private func receiveBound(
     }
     observer.connected(connection.peer)
     try consumer.begin()
+    let cause = NICStopCause(taken, watch)
     converse(
-        with: connection, request, place.interface, bound, &consumer, stop,
-        progress: observer.progress, &report)
+        with: connection, request, place.interface, bound, &consumer,
+        try StopSignal(following: stop, or: cause), progress: observer.progress, &report)
+    if let failure = cause.failure {
+        report.stoppedBy = nil
+        report.failure = failure.description
+    }
     let isFailure = request.steers && !request.allowsHostMemory
+    // After a signal nobody shows the report's failure.
     taken.judge(
-        &report, on: place.interface, bindingID: binding.id, isFailure: isFailure, logger: logger)
+        &report, on: place.interface, bindingID: binding.id,
+        isFailure: isFailure && report.stoppedBy == nil, logger: logger)
     if isFailure { report.failure = report.failure ?? report.placement?.failure }
 }
 
@@ -193,7 +202,7 @@ private enum Arrival: ~Copyable {
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
     _ request: ReceiveRequest, _ listener: borrowing Listener, _ watch: inout HoldWatch,
-    _ taken: inout TakenQueues, _ stop: borrowing StopSignal
+    _ taken: TakenQueues, _ stop: borrowing StopSignal
 ) throws(DevmemError) -> Arrival {
     while true {
         switch try stop.wait(reading: listener.rawValue, or: watch.rawValue) {

@@ -6,17 +6,49 @@ import Glibc
 public struct StopSignal: ~Copyable {
     private let descriptor: Descriptor?
     private let broadcast: StopBroadcast?
+    private let other: Other?
+
+    /// A cause besides signals.
+    private struct Other: ~Copyable {
+        let cause: any StopCause
+        /// An epoll(7) of both.
+        let poller: Descriptor
+    }
 
     /// Never stops.
     public init() {
         descriptor = nil
         broadcast = nil
+        other = nil
+    }
+
+    /// Stops for the signals of another, or for a cause besides, which is looked at whenever
+    /// signals are and counts as SIGTERM.
+    init(following signals: borrowing StopSignal, or cause: any StopCause) throws(DevmemError) {
+        let call = "watch for signals"
+        let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
+        var numbers = [signals.broadcast?.rawValue ?? -1, cause.rawValue]
+        var copy: Descriptor?
+        if let number = signals.signalDescriptor {
+            let made = try retrying(call) { fcntl(number, F_DUPFD_CLOEXEC, 0) }
+            copy = Descriptor(owning: made)
+            numbers.append(made)
+        }
+        for number in numbers where number >= 0 {
+            var event = epoll_event()
+            event.events = UInt32(POLLIN)
+            try retrying(call) { epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, number, &event) }
+        }
+        descriptor = copy
+        broadcast = signals.broadcast
+        other = Other(cause: cause, poller: poller)
     }
 
     /// Stops when another thread announces it.
     init(following broadcast: StopBroadcast) {
         descriptor = nil
         self.broadcast = broadcast
+        other = nil
     }
 
     /// Blocks signals for this thread, and threads that it makes, and watches for them.
@@ -33,6 +65,7 @@ public struct StopSignal: ~Copyable {
         pthread_sigmask(SIG_BLOCK, &set, nil)
         descriptor = Descriptor(owning: number)
         broadcast = nil
+        other = nil
     }
 
     /// Watches for the signals with which a user or a system ends a program.
@@ -57,11 +90,25 @@ public struct StopSignal: ~Copyable {
     /// The signal that has arrived, if one has.
     public func pending() -> Int32? { arrival()?.signal }
 
-    private func arrival() -> Arrival? {
-        if let broadcast {
-            return broadcast.announced.map { Arrival(signal: $0, isFromTerminal: false) }
+    private func arrival() -> Arrival? { announced ?? signalled() ?? otherArrival() }
+
+    private var announced: Arrival? {
+        broadcast?.announced.map { Arrival(signal: $0, isFromTerminal: false) }
+    }
+
+    /// What the other cause says, if there is one and it has news.
+    private func otherArrival() -> Arrival? {
+        switch other {
+        case .none: return nil
+        case .some(let other):
+            var watched = pollfd(fd: other.cause.rawValue, events: Int16(POLLIN), revents: 0)
+            guard Glibc.poll(&watched, 1, 0) > 0, other.cause.look() else { return nil }
+            return Arrival(signal: SIGTERM, isFromTerminal: false)
         }
-        guard let number = rawValue else { return nil }
+    }
+
+    private func signalled() -> Arrival? {
+        guard let number = signalDescriptor else { return nil }
         var info = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size
         guard read(number, &info, size) == size else { return nil }
@@ -83,8 +130,14 @@ public struct StopSignal: ~Copyable {
 
     /// The descriptor to poll for signals; nil if none can come.
     var rawValue: Int32? {
-        if let broadcast { return broadcast.rawValue }
-        return switch descriptor {
+        switch other {
+        case .some(let other): other.poller.rawValue
+        case .none: broadcast?.rawValue ?? signalDescriptor
+        }
+    }
+
+    private var signalDescriptor: Int32? {
+        switch descriptor {
         case .some(let open): open.rawValue
         case .none: nil
         }
@@ -101,9 +154,17 @@ public struct StopSignal: ~Copyable {
     func wait(
         for number: Int32, events: Int32, milliseconds: Int32 = -1
     ) throws(DevmemError) -> Wait {
-        let polled = try poll(for: number, events: events, milliseconds: milliseconds)
-        if polled.isSignalled, let signal = pending() { return .stopped(by: signal) }
-        return polled.count == 0 ? .timeout : .ready
+        var left = milliseconds
+        let end = ContinuousClock.now + .milliseconds(max(0, milliseconds))
+        while true {
+            let polled = try poll(for: number, events: events, milliseconds: left)
+            if polled.isSignalled, let signal = pending() { return .stopped(by: signal) }
+            if polled.count == 0 { return .timeout }
+            guard polled.isSignalled && polled.count == 1 else { return .ready }
+            // What was looked at stops nothing, and the wait is no longer for it.
+            if milliseconds >= 0 { left = Int32(clamping: Int((end - .now) / .milliseconds(1))) }
+            left = milliseconds < 0 ? milliseconds : max(0, left)
+        }
     }
 
     /// Waits until a descriptor can be read, for as long as no signal arrives.

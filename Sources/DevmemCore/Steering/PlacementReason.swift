@@ -8,6 +8,10 @@ struct MisplacedStream: Equatable {
     var napiID: UInt32?
     /// Whether all of that payload came in packets' heads.
     var isLinear = false
+    /// The port that the peer sent from; nil if it is not known.
+    var peerPort: UInt16?
+    /// When it began; nil if that is not known.
+    var began: ContinuousClock.Instant?
 }
 
 /// Says why payload came outside device memory, as far as a NIC's present settings tell. Pure.
@@ -15,6 +19,8 @@ struct PlacementReason {
     let snapshot: NICSnapshot
     /// What the NIC has lost of its steering.
     var losses: [SteeringLoss] = []
+    /// What it had lost while the stream lasted, and has again.
+    var renewals: [SteeringRenewal] = []
     /// The rules that steer the stream.
     var rules: [SteeringChange.PlacedRule] = []
     /// The queues that memory is bound to, and the number of the binding.
@@ -29,7 +35,12 @@ struct PlacementReason {
         if let loss = losses.first { return loss.text }
         if let text = settingText { return text }
         if stream.isLinear { return "the NIC put it behind packets' headers, not into the memory" }
+        if let text = portText(stream.peerPort) { return text }
         let arrival = arrivalQueue(stream.napiID)
+        // One that comes elsewhere now does so whatever was lost before.
+        if arrival.map(queues.contains) ?? true, let text = renewalText(since: stream.began) {
+            return text
+        }
         if let text = rivalText(arrival) { return text }
         guard let napi = stream.napiID else { return unknown }
         guard let arrival else {
@@ -43,6 +54,28 @@ struct PlacementReason {
         }
         return "its packets came through queue \(arrival), which is bound, and the NIC did not "
             + "split them"
+    }
+
+    /// Reads the reason of a stream's payload, as a NIC may be gone or in a reset.
+    static func text(reading: () throws(DevmemError) -> String) -> String {
+        do throws(DevmemError) {
+            return try reading()
+        } catch {
+            return "the NIC's settings cannot be read to tell why"
+        }
+    }
+
+    /// No rule is for a peer that comes from another port than each of them names.
+    private func portText(_ port: UInt16?) -> String? {
+        guard let port, !rules.isEmpty,
+            rules.allSatisfy({ $0.rule.sourcePort.map { $0 != port } ?? false })
+        else { return nil }
+        return "the peer came from port \(port), and the rules name another"
+    }
+
+    private func renewalText(since began: ContinuousClock.Instant?) -> String? {
+        let during = renewals.last { renewal in began.map { renewal.moment >= $0 } ?? true }
+        return during.map { "steering was lost meanwhile and set again (\($0.loss))" }
     }
 
     private var unknown: String { "no rule and no setting of the NIC tells why" }

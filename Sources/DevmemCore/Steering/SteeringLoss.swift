@@ -8,6 +8,14 @@ struct SteeringLoss: Equatable {
     var text: String
 }
 
+/// A loss that was made good.
+struct SteeringRenewal: Equatable {
+    /// What was lost, in the loss's words.
+    var loss: String
+    /// When it was made again.
+    var moment: ContinuousClock.Instant
+}
+
 /// What a NIC has at the moment of what steering changed.
 struct SteeringState: Equatable {
     var rings: RingSettings

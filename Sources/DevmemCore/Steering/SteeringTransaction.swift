@@ -20,6 +20,8 @@ public struct SteeringTransaction: ~Copyable {
     private var journal: SteeringJournal?
     /// Steering in place that is used.
     private let used: SteeringJournal?
+    /// What was lost and made again, the latest last.
+    private var renewals: [SteeringRenewal] = []
 
     /// Steers a NIC. What a dead process has left on it is taken back first; steering that stays
     /// applied is used as it is if it does what is wished. If a change fails, those made before
@@ -223,6 +225,7 @@ extension SteeringTransaction {
         var reason = PlacementReason(
             snapshot: try NICSnapshot(of: interface), queues: queues, bindingID: bindingID)
         reason.losses = try losses()
+        reason.renewals = renewals
         reason.rules =
             (journal ?? used)?.changes.compactMap {
                 if case .addRule(_, let placed) = $0 { placed } else { nil }
@@ -241,6 +244,8 @@ extension SteeringTransaction {
         try renewed.renew(loss, on: nic, logger: logger) { saved throws(DevmemError) in
             try store.write(saved)
         }
+        // The latest are enough to explain a stream, however often it happens.
+        renewals = renewals.suffix(15) + [SteeringRenewal(loss: loss.text, moment: .now)]
         return renewed.changes.indices.contains(loss.change) ? renewed.changes[loss.change] : nil
     }
 

@@ -146,3 +146,18 @@ test_no_descriptor_or_binding_is_left() {
         expect_equal "bytes of round $round" 100000 "$(report .counts.device_bytes)"
     done
 }
+
+# A signal's exit status says nothing of a setting that could not be put back, so that a line does.
+test_a_signal_does_not_hide_a_setting_that_stays() {
+    local before
+    before=$(nic_settings eth1)
+    start_serve --listen "$near4:5201" --discard
+    refuse rule-delete 99
+    kill "$server"
+    end_serve
+    refuse rule-delete 0
+    expect_equal 'exit status' 143 "$status"
+    expect_line messages 'devmemtcp steer restore eth1 tries again'
+    devmemtcp steer restore eth1 >out
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}

@@ -85,7 +85,7 @@ test_a_kill_after_steering_again_is_mended() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# A refusal is said once, and not tried for ever.
+# A refusal is said once, and what stood in the way may pass.
 test_a_refused_rule_is_said_once() {
     hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
     refuse rule 99
@@ -94,6 +94,8 @@ test_a_refused_rule_is_said_once() {
     sleep 7
     expect_equal 'refusals' 1 "$(grep -c 'cannot be steered again' messages)"
     refuse rule 0
+    await_text messages 'steered again: add flow rule' 45
+    expect_equal 'rules' 1 "$(our_rules | wc -l)"
     let_go
     expect_equal 'exit status' 143 "$status"
 }
@@ -105,6 +107,24 @@ test_a_server_says_what_is_lost() {
     kill "$server"
     end_serve
     expect_equal 'exit status' 143 "$status"
+}
+
+# The thread that receives looks at the NIC too.
+test_a_connection_is_steered_again() {
+    local sender held
+    start_serve --listen "$near4:5201" --discard --keep-steered --json
+    mkfifo feed
+    send "$near4" 5201 <feed &
+    sender=$!
+    exec {held}>feed
+    pattern 1000 >&"$held"
+    await_text messages 'connection from' 10
+    ethtool -N eth1 delete "$(our_rules)"
+    await_text messages 'steered again: add flow rule' 10
+    expect_equal 'rules' 1 "$(our_rules | wc -l)"
+    exec {held}>&-
+    serve_ok
+    wait "$sender"
 }
 
 test_a_link_that_goes_down_is_said() {
@@ -169,6 +189,26 @@ test_a_renamed_nic_is_restored() {
     ip link set eth1 up
     ip address add "$near6/64" dev eth1 nodad 2>/dev/null || true
     expect_equal 'exit status' 143 "$status"
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
+# The settings of a NIC that moves to another namespace go with it, and so its journal must stay.
+test_a_nic_that_moves_keeps_its_journal() {
+    local before
+    before=$(nic_settings eth1)
+    trap renew_nic EXIT
+    hold eth1 --rx 7 --flow "$near4:5201"
+    ip netns add away
+    ip link set eth1 netns away
+    status=0
+    wait "$server" || status=$?
+    ip -netns away link set eth1 netns 1
+    ip netns delete away
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'it has moved to another network namespace'
+    expect_equal 'journals' 1 "$(find /run/devmemtcp -name '*.journal' | wc -l)"
+    ip link set eth1 up
+    devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 

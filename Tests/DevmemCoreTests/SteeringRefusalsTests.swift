@@ -1,0 +1,30 @@
+import Testing
+
+@testable import DevmemCore
+
+/// When a driver that refused is asked again.
+@Suite struct SteeringRefusalsTests {
+    private let start = ContinuousClock.now
+
+    @Test func aRefusalIsTriedAgainLater() {
+        var refusals = SteeringRefusals()
+        #expect(refusals.isDue("a", at: start) && refusals.sentence(of: "a") == nil)
+        refusals.note("no", of: "a", at: start)
+        #expect(!refusals.isDue("a", at: start + .seconds(29)))
+        #expect(refusals.sentence(of: "a") == "no")
+        #expect(refusals.isDue("b", at: start))
+        #expect(refusals.isDue("a", at: start + .seconds(30)))
+        // What is refused again waits as long again.
+        refusals.note("no", of: "a", at: start + .seconds(31))
+        #expect(!refusals.isDue("a", at: start + .seconds(60)))
+    }
+
+    @Test func whatIsMendedIsForgotten() {
+        var refusals = SteeringRefusals()
+        refusals.note("no", of: "a", at: start)
+        refusals.note("no", of: "b", at: start)
+        refusals.keep(["b"])
+        #expect(refusals.isDue("a", at: start))
+        #expect(!refusals.isDue("b", at: start))
+    }
+}
