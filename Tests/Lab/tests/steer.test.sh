@@ -2,7 +2,7 @@
 # Steering is undone exactly: when asked, when a change is refused, and after any death.
 # SPDX-License-Identifier: Apache-2.0
 
-readonly journals=/run/devmemtcp
+journals=/run/devmemtcp
 
 # settings: all that steering may touch, in our own words; the runner compares ethtool's.
 settings() { devmemtcp steer show eth1 --json | jq -S '.interfaces[0].settings'; }
