@@ -1,3 +1,5 @@
+import CNetlink
+import Glibc
 import Testing
 
 @testable import DevmemCore
@@ -83,5 +85,19 @@ import Testing
             _ = links(bytes)
             _ = settings(bytes)
         }
+    }
+
+    /// A socket without a number gets no notification at all.
+    @Test func theListeningSocketHasANumber() throws {
+        let socket = try NICMonitor.listen(
+            protocol: LinkNumber.netlinkRoute, groups: [LinkNumber.linkGroup])
+        var address = sockaddr_nl()
+        var length = socklen_t(MemoryLayout<sockaddr_nl>.size)
+        let status = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(socket.rawValue, $0, &length)
+            }
+        }
+        #expect(status == 0 && address.nl_pid != 0)
     }
 }

@@ -19,6 +19,14 @@ import Testing
         #expect(!refusals.isDue("a", at: start + .seconds(60)))
     }
 
+    /// As a device in a reset does, but not as often as an attempt wakes the watch.
+    @Test func whatPassesSoonIsTriedAgainSoon() {
+        var refusals = SteeringRefusals()
+        refusals.note("not yet", of: "a", passesSoon: true, at: start)
+        #expect(!refusals.isDue("a", at: start + .seconds(1)))
+        #expect(refusals.isDue("a", at: start + .seconds(3)))
+    }
+
     @Test func whatIsMendedIsForgotten() {
         var refusals = SteeringRefusals()
         refusals.note("no", of: "a", at: start)

@@ -164,22 +164,20 @@ struct HoldWatch: ~Copyable {
                 left.removeLast()
                 logger.notice("\(interface.name): steered again: \(change)")
             } catch {
-                guard Self.passing.contains(where: { $0 == error.errno }) else {
-                    left.append(refuse(loss, "cannot be steered again: \(error)"))
-                    continue
-                }
-                let sentence = "cannot be steered again yet: \(error)"
-                warn(sentence)
-                left.append(sentence)
+                let passes = Self.passing.contains { $0 == error.errno }
+                let sentence = "cannot be steered again\(passes ? " yet" : ""): \(error)"
+                left.append(refuse(loss, sentence, passesSoon: passes))
             }
         }
         return left
     }
 
     /// Says why a loss is not mended, for now.
-    private mutating func refuse(_ loss: SteeringLoss, _ sentence: String) -> String {
+    private mutating func refuse(
+        _ loss: SteeringLoss, _ sentence: String, passesSoon: Bool = false
+    ) -> String {
         warn(sentence)
-        refusals.note(sentence, of: loss.text, at: .now)
+        refusals.note(sentence, of: loss.text, passesSoon: passesSoon, at: .now)
         return sentence
     }
 

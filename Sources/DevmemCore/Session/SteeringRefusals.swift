@@ -4,6 +4,9 @@
 struct SteeringRefusals {
     /// Seldom enough for a firmware that answers slowly.
     static let interval = Duration.seconds(30)
+    /// For what passes soon. An attempt may itself be a change that the kernel tells of, and must
+    /// not bring on the next.
+    static let shortInterval = Duration.seconds(2)
 
     private struct Entry {
         var sentence: String
@@ -21,8 +24,12 @@ struct SteeringRefusals {
     func sentence(of loss: String) -> String? { entries[loss]?.sentence }
 
     /// Takes a refusal in, in a sentence.
-    mutating func note(_ sentence: String, of loss: String, at now: ContinuousClock.Instant) {
-        entries[loss] = Entry(sentence: sentence, retryAt: now + Self.interval)
+    mutating func note(
+        _ sentence: String, of loss: String, passesSoon: Bool = false,
+        at now: ContinuousClock.Instant
+    ) {
+        let wait = passesSoon ? Self.shortInterval : Self.interval
+        entries[loss] = Entry(sentence: sentence, retryAt: now + wait)
     }
 
     /// Forgets all but those of some losses.

@@ -117,13 +117,24 @@ struct NICMonitor: ~Copyable {
         }
     }
 
-    private static func listen(
+    static func listen(
         protocol number: Int32, groups: [UInt32]
     ) throws(DevmemError) -> Descriptor {
         let opened = Descriptor(
             owning: try retrying(call) {
                 socket(AF_NETLINK, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, number)
             })
+        // Without a number of its own the socket has the kernel's, 0, and the kernel leaves out of a
+        // broadcast whoever it is from (do_one_broadcast of net/netlink/af_netlink.c).
+        var address = sockaddr_nl()
+        address.nl_family = sa_family_t(AF_NETLINK)
+        try retrying(call) {
+            withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(opened.rawValue, $0, socklen_t(MemoryLayout<sockaddr_nl>.size))
+                }
+            }
+        }
         for group in groups {
             var group = group
             try retrying(call) {
