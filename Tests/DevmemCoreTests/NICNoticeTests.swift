@@ -89,8 +89,9 @@ import Testing
 
     /// A socket without a number gets no notification at all.
     @Test func theListeningSocketHasANumber() throws {
-        let socket = try NICMonitor.listen(
-            protocol: LinkNumber.netlinkRoute, groups: [LinkNumber.linkGroup])
+        let socket = try NetlinkSocket(
+            protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
+        try socket.join(LinkNumber.linkGroup)
         var address = sockaddr_nl()
         var length = socklen_t(MemoryLayout<sockaddr_nl>.size)
         let status = withUnsafeMutablePointer(to: &address) {

@@ -16,15 +16,15 @@ struct RingWatch: ~Copyable {
     /// (`ethnl_default_set_doit` of net/ethtool/netlink.c).
     init(_ interface: NetworkInterface) throws(DevmemError) {
         let socket = try NetlinkSocket()
-        try socket.join("monitor", of: EthtoolNumber.familyName)
+        try socket.join(try socket.group("monitor", of: EthtoolNumber.familyName))
         self.socket = socket
         self.interface = interface.index
     }
 
     /// Whether a request that was just acknowledged changed a setting; nil if it cannot be told.
     func verdict(on request: RingRequest, before: RingSettings) -> Bool? {
-        guard let datagrams = try? socket.queued(),
-            let seen = try? Self.notifications(in: datagrams, about: interface)
+        guard let queue = try? socket.queued(), queue.isWhole,
+            let seen = try? Self.notifications(in: queue.datagrams, about: interface)
         else { return nil }
         return Self.verdict(on: request, before: before, seen: seen)
     }

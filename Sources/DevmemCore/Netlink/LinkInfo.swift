@@ -6,7 +6,7 @@ enum LinkNumber {
     static let getLink: UInt16 = 18
     static let setLink: UInt16 = 19
     /// RTNLGRP_LINK.
-    static let linkGroup: UInt32 = 1
+    static let linkGroup: Int32 = 1
     /// struct ifinfomsg: family, padding, type, index, flags, change.
     static let headerLength = 16
     static let headerIndex = 4

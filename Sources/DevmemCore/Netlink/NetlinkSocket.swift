@@ -12,6 +12,8 @@ public struct NetlinkSocket: ~Copyable {
     /// What may lie in the socket, in bytes, either way. A request larger than the send buffer is
     /// refused; an attribute alone may be of 64 KiB.
     private static let socketBufferSize: Int32 = 1 << 18
+    /// How many datagrams are taken at once.
+    private static let mostQueued = 256
     /// How often a dump is asked for in all while the kernel says that it changed meanwhile.
     private static let dumpAttempts = 8
 
@@ -135,41 +137,77 @@ public struct NetlinkSocket: ~Copyable {
         }
     }
 
-    /// Has the kernel send what it notifies a multicast group of a generic netlink family of.
-    func join(_ group: String, of family: String) throws(DevmemError) {
-        let call = "listen to netlink group \(group) of \(family)"
-        let number = genl_ctrl_resolve_grp(handle, family, group)
+    /// The socket's descriptor, to wait on.
+    var rawValue: Int32 { nl_socket_get_fd(handle) }
+
+    /// The number of a multicast group of a generic netlink family.
+    func group(_ name: String, of family: String) throws(DevmemError) -> Int32 {
+        let number = genl_ctrl_resolve_grp(handle, family, name)
         guard number >= 0 else {
             throw DevmemError(
-                .unsupported, call: call, message: String(cString: nl_geterror(number)))
+                .unsupported, call: "listen to netlink group \(name) of \(family)",
+                message: String(cString: nl_geterror(number)))
         }
-        var group = number
-        try retrying(call) {
+        return number
+    }
+
+    /// Has the kernel send what it notifies a multicast group of.
+    func join(_ group: Int32) throws(DevmemError) {
+        var group = group
+        try retrying("listen to netlink group \(group)") {
             setsockopt(
-                nl_socket_get_fd(handle), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+                rawValue, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
                 socklen_t(MemoryLayout<Int32>.size))
         }
     }
 
-    /// The datagrams that lie in the socket, without waiting for more.
-    ///
-    /// - Throws: `DevmemError` of kind `system` with ENOBUFS if the kernel had to drop some.
-    func queued() throws(DevmemError) -> [[UInt8]] {
-        let call = "read netlink notifications"
-        let number = nl_socket_get_fd(handle)
+    /// What the kernel has sent.
+    struct Queue {
         var datagrams: [[UInt8]] = []
+        /// Whether that is all of it: the kernel had to drop none, and no more lies there.
+        var isWhole = true
+    }
+
+    /// Takes what lies in the socket, without waiting for more.
+    ///
+    /// - Throws: `DevmemError` of kind `system` as recvfrom(2) fails.
+    func queued() throws(DevmemError) -> Queue {
+        var queue = Queue()
         var buffer = [UInt8](repeating: 0, count: Self.bufferSize)
-        do throws(DevmemError) {
-            while true {
-                let count = try retrying(call) {
-                    recv(number, &buffer, buffer.count, cdm_MSG_DONTWAIT)
-                }
-                datagrams.append(Array(buffer.prefix(count)))
+        // A flood of messages must not keep the caller from its other work.
+        for _ in 0..<Self.mostQueued {
+            do throws(DevmemError) {
+                let (count, sender) = try receiveNow(into: &buffer)
+                // Only the kernel's own word counts.
+                if sender == 0 { queue.datagrams.append(Array(buffer.prefix(count))) }
+            } catch {
+                if error.errno == .resourceTemporarilyUnavailable { return queue }
+                guard error.errno == .noBufferSpace else { throw error }
+                queue.isWhole = false
             }
-        } catch {
-            guard error.errno == .resourceTemporarilyUnavailable else { throw error }
-            return datagrams
         }
+        queue.isWhole = false
+        return queue
+    }
+
+    /// One datagram's length, and the number of the socket that it came from.
+    private func receiveNow(
+        into buffer: inout [UInt8]
+    ) throws(DevmemError) -> (count: Int, sender: UInt32) {
+        var sender = sockaddr_nl()
+        var length = socklen_t(MemoryLayout<sockaddr_nl>.size)
+        let count = try retrying("read netlink notifications") {
+            buffer.withUnsafeMutableBytes { bytes in
+                withUnsafeMutablePointer(to: &sender) {
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        recvfrom(
+                            rawValue, bytes.baseAddress, bytes.count, cdm_MSG_DONTWAIT, $0,
+                            &length)
+                    }
+                }
+            }
+        }
+        return (count, sender.nl_pid)
     }
 
     private func receive(_ call: String) throws(DevmemError) -> [UInt8] {
@@ -193,12 +231,8 @@ enum ControlNumber {
     static let getFamily: UInt8 = 3
     static let getPolicy: UInt8 = 10
 
-    static let familyID: UInt16 = 1
     static let familyName: UInt16 = 2
     static let operations: UInt16 = 6
-    static let groups: UInt16 = 7
-    static let groupName: UInt16 = 1
-    static let groupID: UInt16 = 2
     static let operationID: UInt16 = 1
     static let policy: UInt16 = 8
     static let commandPolicy: UInt16 = 9

@@ -11,20 +11,10 @@ await_text() {
     done
 }
 
-# hold ARGUMENTS...: devmemtcp bind, which says in ./messages what it sees; $server is its pid.
-hold() {
-    rm -f held
-    mkfifo held
-    devmemtcp bind "$@" >held 2>messages &
-    server=$!
-    IFS= read -r holds <held || fail "it ended: $(cat messages)"
-}
-
 # let_go [SIGNAL]: ends it, and sets $status.
 let_go() {
-    status=0
     kill "-${1:-TERM}" "$server"
-    wait "$server" || status=$?
+    end_bind
 }
 
 # our_rules: the locations of the flow rules there are.
@@ -33,7 +23,7 @@ our_rules() { ethtool -n eth1 | sed -n 's/^Filter: //p'; }
 test_a_lost_rule_is_said_at_once() {
     local before rule
     before=$(nic_settings eth1)
-    hold eth1 --rx 7 --flow "$near4:5201"
+    start_bind eth1 --rx 7 --flow "$near4:5201"
     rule=$(our_rules)
     ethtool -N eth1 delete "$rule"
     await_text messages "eth1: flow rule $rule is gone: flow-type tcp4 dst-ip $near4 dst-port 5201 action 7" 10
@@ -48,7 +38,7 @@ test_a_lost_rule_is_said_at_once() {
 test_a_lost_table_is_said_at_once() {
     local before
     before=$(nic_settings eth1)
-    hold eth1 --rx 7
+    start_bind eth1 --rx 7
     ethtool -X eth1 default
     await_text messages 'eth1: the RSS table leads other traffic to queue 7 again' 10
     let_go
@@ -58,7 +48,7 @@ test_a_lost_table_is_said_at_once() {
 test_what_is_lost_is_steered_again() {
     local before rule found
     before=$(nic_settings eth1)
-    hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
+    start_bind eth1 --rx 7 --flow "$near4:5201" --keep-steered
     found=$(ethtool -x eth1)
     rule=$(our_rules)
     ethtool -N eth1 delete "$rule"
@@ -74,7 +64,7 @@ test_what_is_lost_is_steered_again() {
 test_a_kill_after_steering_again_is_mended() {
     local before
     before=$(nic_settings eth1)
-    hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
+    start_bind eth1 --rx 7 --flow "$near4:5201" --keep-steered
     ethtool -N eth1 delete "$(our_rules)"
     ethtool -X eth1 default
     await_text messages 'RSS table entries' 10
@@ -87,7 +77,7 @@ test_a_kill_after_steering_again_is_mended() {
 
 # A refusal is said once, and what stood in the way may pass.
 test_a_refused_rule_is_said_once() {
-    hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
+    start_bind eth1 --rx 7 --flow "$near4:5201" --keep-steered
     refuse rule 99
     ethtool -N eth1 delete "$(our_rules)"
     await_text messages 'cannot be steered again' 10
@@ -128,7 +118,7 @@ test_a_connection_is_steered_again() {
 }
 
 test_a_link_that_goes_down_is_said() {
-    hold eth1 --rx 7 --flow "$near4:5201"
+    start_bind eth1 --rx 7 --flow "$near4:5201"
     ip link set eth1 down
     await_text messages 'eth1 is down: nothing comes until it is up again' 10
     ip link set eth1 up
@@ -145,7 +135,7 @@ test_an_end_while_the_link_is_down_leaves_nothing() {
     # shellcheck disable=SC2154
     [[ $lab_nic == labnic && $lab_manners != mlx5 && $lab_manners != gve ]] || return 0
     before=$(nic_settings eth1)
-    hold eth1 --rx 7 --flow "$near4:5201"
+    start_bind eth1 --rx 7 --flow "$near4:5201"
     ip link set eth1 down
     await_text messages 'eth1 is down' 10
     let_go
@@ -163,7 +153,7 @@ test_what_is_hidden_while_down_is_restored_once_up() {
         as_nic 8 "manners=$manners"
         ethtool -X eth1 weight 1 1 1 1 1 1 1 3
         before=$(nic_settings eth1)
-        hold eth1 --rx 7 --flow "$near4:5201"
+        start_bind eth1 --rx 7 --flow "$near4:5201"
         ip link set eth1 down
         await_text messages 'eth1 is down' 10
         let_go
@@ -178,7 +168,7 @@ test_what_is_hidden_while_down_is_restored_once_up() {
 test_a_renamed_nic_is_restored() {
     local before
     before=$(nic_settings eth1)
-    hold eth1 --rx 7 --flow "$near4:5201"
+    start_bind eth1 --rx 7 --flow "$near4:5201"
     ip link set eth1 down
     ip link set eth1 name other1
     ip link set other1 up
@@ -197,7 +187,7 @@ test_a_nic_that_moves_keeps_its_journal() {
     local before
     before=$(nic_settings eth1)
     trap renew_nic EXIT
-    hold eth1 --rx 7 --flow "$near4:5201"
+    start_bind eth1 --rx 7 --flow "$near4:5201"
     ip netns add away
     ip link set eth1 netns away
     status=0
@@ -216,7 +206,7 @@ test_a_nic_that_moves_keeps_its_journal() {
 test_a_reset_is_said() {
     [[ $lab_nic != labnic ]] || return 0
     local rule
-    hold eth1 --rx 7 --flow "$near4:5201" --keep-steered
+    start_bind eth1 --rx 7 --flow "$near4:5201" --keep-steered
     set_knob reset 1
     if [[ $lab_nic == gve ]]; then
         await_text messages 'is gone: flow-type tcp4' 60
