@@ -18,7 +18,7 @@ extension Steer {
             try reporting {
                 let interface = try NetworkInterface(named: steering.interface)
                 try interface.requireNIC("take queues of")
-                let snapshot = try NICSnapshot(of: interface)
+                let snapshot = try NICSnapshot(choosingQueuesOf: interface)
                 let plan = try SteeringPlan(
                     for: try steering.wish(), on: snapshot, interface: interface.name)
                 let lines = plan.ethtoolLines(for: interface.name, on: snapshot)

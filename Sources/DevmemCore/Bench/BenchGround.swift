@@ -89,9 +89,7 @@ final class BenchGround {
         guard let bound else { return nil }
         var reason: String?
         if counts.deviceBytes < counts.bytes {
-            let isLocal = peer.map { (try? NetworkInterface(holding: $0.unmapped)) != nil }
-            let stream = MisplacedStream(
-                isLocal: isLocal ?? false, napiID: napiID, isLinear: counts.ordinaryBytes == 0)
+            let stream = MisplacedStream(counts, from: peer, through: napiID)
             reason =
                 switch steering {
                 case .some(let transaction):

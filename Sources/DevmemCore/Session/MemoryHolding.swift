@@ -177,7 +177,8 @@ public struct MemoryHolding: ~Copyable {
         case .none:
             try interface.requireNIC("take queues of")
             return try QueueChooser(
-                snapshot: NICSnapshot(of: interface), interface: interface.name, applied: nil
+                snapshot: NICSnapshot(choosingQueuesOf: interface), interface: interface.name,
+                applied: nil
             ).choose(choice)
         }
     }

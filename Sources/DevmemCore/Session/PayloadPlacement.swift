@@ -46,3 +46,12 @@ public struct PayloadPlacement: Codable, Equatable, Sendable {
         case deviceShare = "device_share"
     }
 }
+
+extension MisplacedStream {
+    /// What is known of a stream by its end.
+    init(_ counts: ReceiveReport.Counts, from peer: IPAddress?, through napiID: UInt32?) {
+        let isLocal = peer.map { (try? NetworkInterface(holding: $0.unmapped)) != nil }
+        self.init(
+            isLocal: isLocal ?? false, napiID: napiID, isLinear: counts.ordinaryBytes == 0)
+    }
+}

@@ -40,11 +40,10 @@ final class TakenQueues {
     private func reason(
         _ report: ReceiveReport, on interface: NetworkInterface, bindingID: UInt32
     ) -> String? {
-        let isLocal = report.peerAddress.map { (try? NetworkInterface(holding: $0)) != nil }
-        let stream = MisplacedStream(
-            isLocal: isLocal ?? false, napiID: report.napiID,
-            isLinear: report.counts.ordinaryBytes == 0, peerPort: report.peerPort,
-            began: .now - .seconds(report.seconds))
+        var stream = MisplacedStream(
+            report.counts, from: report.peerAddress, through: report.napiID)
+        stream.peerPort = report.peerPort
+        stream.began = .now - .seconds(report.seconds)
         return switch steering {
         case .some(let transaction):
             PlacementReason.text { () throws(DevmemError) in

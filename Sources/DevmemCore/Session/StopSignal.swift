@@ -162,8 +162,9 @@ public struct StopSignal: ~Copyable {
             if polled.count == 0 { return .timeout }
             guard polled.isSignalled && polled.count == 1 else { return .ready }
             // What was looked at stops nothing, and the wait is no longer for it.
-            if milliseconds >= 0 { left = Int32(clamping: Int((end - .now) / .milliseconds(1))) }
-            left = milliseconds < 0 ? milliseconds : max(0, left)
+            if milliseconds >= 0 {
+                left = max(0, Int32(clamping: Int((end - .now) / .milliseconds(1))))
+            }
         }
     }
 

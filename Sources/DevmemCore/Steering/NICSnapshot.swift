@@ -61,7 +61,6 @@ public struct NICSnapshot: Equatable, Sendable {
         self.init(
             driver: driver, rings: try nic.rings(), channels: try nic.channels(),
             receiveQueues: receiveQueues,
-            dmaGroups: DevmemCore.dmaGroups(of: receiveQueues.map(\.id).sorted(), on: interface),
             xdpProgram: try attachedXDPProgram(ofInterface: interface.index),
             contexts: try nic.contexts(),
             ntuple: table == nil ? nil : try nic.feature(.flowRules),
@@ -70,6 +69,15 @@ public struct NICSnapshot: Equatable, Sendable {
             ruleTable: table, rules: rules)
         acceleratedQueues = DevmemCore.acceleratedQueues(
             of: interface.name, driver: driver, among: receiveQueues.map(\.id))
+    }
+
+    /// Reads a NIC's settings, and which of its queues one binding can have together, for those who are
+    /// to choose queues. That takes requests to bind, which the kernel refuses.
+    ///
+    /// - Throws: `DevmemError` as the kernel answers.
+    public init(choosingQueuesOf interface: NetworkInterface) throws(DevmemError) {
+        try self.init(of: interface)
+        dmaGroups = DevmemCore.dmaGroups(of: receiveQueues.map(\.id).sorted(), on: interface)
     }
 
     /// What must be changed before the driver turns header split on.

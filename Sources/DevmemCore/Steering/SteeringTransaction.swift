@@ -88,7 +88,7 @@ public struct SteeringTransaction: ~Copyable {
             }
             standing = nil
         }
-        let snapshot = try NICSnapshot(of: interface)
+        let snapshot = try NICSnapshot(choosingQueuesOf: interface)
         let plan = try makePlan(snapshot, standing?.applied)
         var journal: SteeringJournal?
         if let standing {
