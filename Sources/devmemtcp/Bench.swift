@@ -61,7 +61,6 @@ struct BenchServe: ParsableCommand {
                     try Endpoint.address(of: name)
                 }, processors: cpus?.processors ?? [], keepsSteered: keepSteered)
             let logger = common.logger
-            signal(SIGPIPE, SIG_IGN)
             let arrived = try serveBench(
                 request, stop: try StopSignal.ofUser(),
                 listening: { logger.notice("listening on \($0)") }, logger: logger)

@@ -88,8 +88,6 @@ struct BenchRun: ParsableCommand {
                 far: far, interface: interface, plan: load.plan, queues: queues.choice,
                 provider: load.maker.provider, processors: cpus?.processors ?? [],
                 allowsHostMemory: allowHostMemory)
-            // Who reads the report and goes away must not leave the NIC steered.
-            signal(SIGPIPE, SIG_IGN)
             let logger = common.logger
             let isLive = interval && !common.quiet
             let report = try DevmemCore.runBench(

@@ -129,8 +129,6 @@ struct Connect: ParsableCommand, PayloadCommand {
             wait: wait)
         let source = try openSource()
         var consumer = try makeConsumer()
-        // A reader that goes away is an error to report.
-        signal(SIGPIPE, SIG_IGN)
         let stop = try StopSignal.ofUser()
         let logger = common.logger
         if direct && !source.isDirect {

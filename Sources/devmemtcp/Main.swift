@@ -1,4 +1,5 @@
 import ArgumentParser
+import DevmemCore
 import Glibc
 
 @main
@@ -19,6 +20,7 @@ struct Devmemtcp: ParsableCommand {
         ])
 
     static func main() {
+        resetInheritedSignals()
         if Ncdevmem.isCalled(by: CommandLine.arguments.first) {
             Glibc.exit(Ncdevmem().run(Array(CommandLine.arguments.dropFirst())))
         }

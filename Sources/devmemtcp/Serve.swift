@@ -168,9 +168,9 @@ struct Serve: ParsableCommand, PayloadCommand {
     }
 
     private func prepareToStop() throws(DevmemError) -> StopSignal {
-        // A reader that goes away is an error to report, not a reason to leave the NIC as it is.
-        signal(SIGPIPE, SIG_IGN)
-        let stop = try StopSignal.ofUser(andTimer: timeLimit != nil)
+        // The time limit counts also where SIGALRM was ignored when this program was started.
+        if timeLimit != nil { signal(SIGALRM, SIG_DFL) }
+        let stop = try StopSignal.ofUser()
         if let timeLimit { startTimer(seconds: timeLimit) }
         return stop
     }

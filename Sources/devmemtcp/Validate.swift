@@ -65,8 +65,6 @@ struct Validate: ParsableCommand {
         try reporting {
             let request = try request(cases)
             let stop = try StopSignal.ofUser()
-            // Who reads the results and goes away must not leave the NIC steered.
-            signal(SIGPIPE, SIG_IGN)
             var writer = KTAPWriter(families: cases.map(\.family))
             var isBegun = false
             let report = try DevmemCore.validate(

@@ -43,8 +43,8 @@ final class BenchCrew: Sendable {
                 }
             } catch {
                 // Those that wait at the gate must not wait for ever.
-                abort.announce(SIGTERM)
-                gate.announce(SIGTERM)
+                giveUp()
+                awaitEnd(of: index, milliseconds: 5000)
                 throw error
             }
         }
@@ -84,10 +84,12 @@ final class BenchCrew: Sendable {
     }
 
     /// Waits until all threads have ended, but no longer than a time.
-    func awaitEnd(milliseconds: Int32) {
+    func awaitEnd(milliseconds: Int32) { awaitEnd(of: threads, milliseconds: milliseconds) }
+
+    private func awaitEnd(of count: Int, milliseconds: Int32) {
         let end = ContinuousClock.now + .milliseconds(Int(milliseconds))
         let never = StopSignal()
-        while results() == nil, ContinuousClock.now < end {
+        while state.withLock({ $0.results.count < count }), ContinuousClock.now < end {
             _ = try? never.wait(for: event.rawValue, events: Int32(POLLIN), milliseconds: 100)
             clearEvent()
         }

@@ -85,8 +85,7 @@ public func runBenchFarEnd(
 ) throws(DevmemError) {
     // A terminal's Ctrl-C comes to both ends; the near end says what it means.
     signal(SIGINT, SIG_IGN)
-    signal(SIGPIPE, SIG_IGN)
-    let stop = StopHolder(try StopSignal([SIGTERM, SIGHUP, SIGQUIT]))
+    let stop = StopHolder(try StopSignal.ofUser())
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
     let channel = BenchChannel(
         input: input, output: output, to: "the near end", stop: stop)

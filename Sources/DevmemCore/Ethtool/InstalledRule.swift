@@ -53,6 +53,33 @@ public struct InstalledRule: Equatable, Sendable {
         }
     }
 
+    /// Whether it may be what a driver made of a rule: it matches the same, or leads to the same
+    /// place, which is this process's as long as it steers.
+    func isVariant(of rule: FlowRule) -> Bool {
+        let leadsThere =
+            switch rule.target {
+            case .queue(let wanted): queue == wanted
+            case .context(let wanted): context == wanted
+            case .newContext: false
+            }
+        return leadsThere || matchesSame(as: rule)
+    }
+
+    /// Whether no packet matches both it and a rule. Pure.
+    func contradicts(_ rule: FlowRule) -> Bool {
+        guard let wanted = try? FlowSpec.encode(rule.aimed(at: .queue(0)), location: 0) else {
+            return true
+        }
+        let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
+        guard type == wanted.word(at: FlowSpec.type) else { return true }
+        return (0..<FlowSpec.matchLength).contains { offset in
+            let both =
+                specification[FlowSpec.mask + offset] & wanted[FlowSpec.mask + offset]
+            return (specification[FlowSpec.value + offset] ^ wanted[FlowSpec.value + offset]) & both
+                != 0
+        }
+    }
+
     /// The mask, then the value where the mask is set: what stands elsewhere has no meaning.
     private var masked: [UInt8] { Self.masked(specification) }
 

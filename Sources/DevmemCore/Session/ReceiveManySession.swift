@@ -94,6 +94,14 @@ private final class Workers: Sendable {
         ring(event)
     }
 
+    /// Waits, without poll(2), until so many connections have ended.
+    func awaitFinished(_ count: Int) -> [ReceiveReport] {
+        var reports: [ReceiveReport] = []
+        cdm_fcntl(event.rawValue, F_SETFL, 0)
+        while reports.count < count { reports += takeFinished() }
+        return reports
+    }
+
     func takeFinished() -> [ReceiveReport] {
         var count: UInt64 = 0
         _ = read(event.rawValue, &count, MemoryLayout<UInt64>.size)
@@ -149,7 +157,14 @@ private func serveBound(
             pollfd(
                 fd: failure == nil ? watch.rawValue : -1, events: Int16(POLLIN), revents: 0),
         ]
-        try retrying("wait") { poll(&watched, 4, -1) }
+        do throws(DevmemError) {
+            try retrying("wait") { poll(&watched, 4, -1) }
+        } catch {
+            // The threads use the NIC and the memory: both stay until the last one has ended.
+            workers.stop.announce(SIGTERM)
+            workers.awaitFinished(running).forEach(observer.finished)
+            throw failure ?? error
+        }
         if watched[0].revents != 0, let arrived = stop.pending() {
             signal = arrived
             workers.stop.announce(arrived)

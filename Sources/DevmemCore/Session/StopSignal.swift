@@ -56,9 +56,7 @@ public struct StopSignal: ~Copyable {
     /// - Parameter signals: signal numbers, such as `SIGINT`.
     /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
     public init(_ signals: [Int32]) throws(DevmemError) {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for signal in signals { sigaddset(&set, signal) }
+        var set = signalSet(signals)
         let number = try retrying("watch for signals") {
             signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
         }
@@ -68,13 +66,17 @@ public struct StopSignal: ~Copyable {
         other = nil
     }
 
-    /// Watches for the signals with which a user or a system ends a program.
+    /// Watches for all signals that end a program by default, but for those of faults; those that are
+    /// ignored, as by nohup(1), stay so. A write that fails does not end the program either.
     ///
-    /// - Parameter timer: whether SIGALRM, with which setitimer(2) says that time is up, counts too.
     /// - Returns: what watches.
     /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
-    public static func ofUser(andTimer timer: Bool = false) throws(DevmemError) -> StopSignal {
-        try StopSignal([SIGINT, SIGTERM, SIGHUP, SIGQUIT] + (timer ? [SIGALRM] : []))
+    public static func ofUser() throws(DevmemError) -> StopSignal {
+        let stop = try StopSignal(SignalRole.signals(.stops).filter(hasDefaultAction))
+        // Blocked and not ignored, as programs that are started would inherit that.
+        var writes = signalSet(SignalRole.signals(.failsCall))
+        pthread_sigmask(SIG_BLOCK, &writes, nil)
+        return stop
     }
 
     /// A signal that has arrived.
@@ -222,4 +224,11 @@ public struct StopSignal: ~Copyable {
         let count = try retrying("wait") { Glibc.poll(&watched, 2, milliseconds) }
         return (count, watched[0].revents != 0)
     }
+}
+
+private func signalSet(_ signals: [Int32]) -> sigset_t {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    return set
 }

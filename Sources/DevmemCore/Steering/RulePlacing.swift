@@ -10,10 +10,16 @@ extension NICControl where Self: ~Copyable {
     /// before; the kernel has no way to do both at once. Where another process comes later and puts a
     /// rule of its own there, theirs stays, and ours goes elsewhere.
     ///
+    /// - Parameters:
+    ///   - rule: the rule.
+    ///   - stuck: set to what is left on the NIC if the driver made another rule of it, or one that
+    ///     cannot be read back, and does not delete that.
     /// - Returns: the location that it got.
     /// - Throws: `DevmemError` as the driver refuses it; of kind `unsupported` if it cannot be read
     ///   back.
-    func place(_ rule: FlowRule) throws(DevmemError) -> UInt32 {
+    func place(
+        _ rule: FlowRule, stuck: inout SteeringChange.PlacedRule?
+    ) throws(DevmemError) -> UInt32 {
         var occupied: Set<UInt32> = []
         for _ in 0..<mostTries {
             guard let table = try ruleTable() else { break }
@@ -23,28 +29,78 @@ extension NICControl where Self: ~Copyable {
                 continue
             }
             let location = try insert(rule, at: place)
-            let found = try self.rule(at: location)
-            if found?.isSame(as: rule) == true { return location }
-            if let found, found.matchesSame(as: rule) {
+            switch try readBack(rule, at: location, stuck: &stuck) {
+            case let found? where found.isSame(as: rule): return location
+            case let found? where table.choosesLocation || found.isVariant(of: rule):
                 // gve forgets the context, and leads the flow to queue 0.
-                try removeRule(at: location)
+                try discard(rule, at: location, as: found, stuck: &stuck)
                 throw DevmemError(
                     .unsupported, call: "add a flow rule to \(name)",
                     message: "the driver makes another one of it: \(found.text)",
-                    advice: "spread flows another way")
-            }
-            guard !table.choosesLocation, found != nil else {
+                    advice: "spread flows another way, or report it to the driver's maintainers")
+            case .some:
+                // Another process has put its own there since; ours is gone, and theirs stays.
+                occupied.insert(location)
+            case .none:
                 throw DevmemError(
-                    .unsupported, call: "change flow rule \(location) of \(name)",
+                    .unsupported, call: "add flow rule \(location) to \(name)",
                     message: "the driver says that it did, but reading it back shows otherwise",
                     advice: "report it to the driver's maintainers")
             }
-            // Another process has put its own there since; ours is gone, and theirs stays.
-            occupied.insert(location)
         }
         throw DevmemError(
             .system, call: "add a flow rule to \(name)", errno: .resourceTemporarilyUnavailable,
             message: "another process adds rules at the same time", advice: "try again")
+    }
+
+    /// What has become of a rule that was just inserted; where that cannot be read, the rule goes.
+    private func readBack(
+        _ rule: FlowRule, at location: UInt32, stuck: inout SteeringChange.PlacedRule?
+    ) throws(DevmemError) -> InstalledRule? {
+        do throws(DevmemError) {
+            return try self.rule(at: location)
+        } catch {
+            try discard(rule, at: location, as: nil, stuck: &stuck)
+            throw Self.unproven(error, "read flow rule \(location) of \(name) back")
+        }
+    }
+
+    /// Deletes what became of a rule that was inserted here.
+    private func discard(
+        _ rule: FlowRule, at location: UInt32, as found: InstalledRule?,
+        stuck: inout SteeringChange.PlacedRule?
+    ) throws(DevmemError) {
+        do throws(DevmemError) {
+            try removeRule(at: location)
+        } catch {
+            stuck = SteeringChange.PlacedRule(rule: rule, location: location)
+            stuck?.altered = found?.specification
+            throw Self.unproven(error, "delete flow rule \(location) of \(name)")
+        }
+    }
+
+    /// An error after a rule was taken. It says nothing of the rule's fields, whatever its number.
+    private static func unproven(_ error: DevmemError, _ call: String) -> DevmemError {
+        let words = [error.errno.map(describe), error.message].compactMap { $0 }
+        return DevmemError(
+            .unsupported, call: call, message: words.joined(separator: ", "), advice: error.advice)
+    }
+
+    /// The place of a rule that a process has added and not lived to note: a new one that is one of
+    /// these, or else what a driver may have made of it.
+    func leftover(
+        of alternatives: [FlowRule], besides known: Set<UInt32>
+    ) throws(DevmemError) -> UInt32? {
+        var variant: UInt32?
+        for location in try ruleTable()?.locations ?? [] where !known.contains(location) {
+            guard let found = try rule(at: location) else { continue }
+            if alternatives.contains(where: found.isSame) { return location }
+            let isLike = alternatives.contains {
+                found.isVariant(of: $0) && !found.contradicts($0)
+            }
+            if isLike { variant = variant ?? location }
+        }
+        return variant
     }
 
     /// Deletes the rule at a location; one that has gone meanwhile is no failure.

@@ -182,10 +182,7 @@ extension SteeringJournal {
         guard let placed else {
             // Where it got, if it did, was not written down any more: a new one like it is it.
             let known = Set(before.ruleLocations + mineByLocation)
-            for location in try nic.ruleTable()?.locations ?? [] where !known.contains(location) {
-                guard let found = try nic.rule(at: location),
-                    alternatives.contains(where: found.isSame)
-                else { continue }
+            if let location = try nic.leftover(of: alternatives, besides: known) {
                 try nic.removeRule(at: location)
                 return .restored("flow rule \(location) deleted")
             }
@@ -203,7 +200,7 @@ extension SteeringJournal {
             }
             return nil
         }
-        guard found.isSame(as: placed.rule) else {
+        guard found.isSame(as: placed.rule) || placed.altered == found.specification else {
             return .leftAlone("flow rule \(placed.location) is another by now: \(found.text)")
         }
         try nic.removeRule(at: placed.location)

@@ -21,6 +21,9 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
         public var rule: FlowRule
         /// Its place in the NIC's table.
         public var location: UInt32
+        /// What the driver made of it, if that is another rule and could not be deleted at once:
+        /// `struct ethtool_rx_flow_spec`.
+        var altered: [UInt8]?
 
         /// Makes it from its parts.
         public init(rule: FlowRule, location: UInt32) {

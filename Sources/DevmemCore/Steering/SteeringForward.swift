@@ -52,9 +52,19 @@ extension SteeringJournal {
             aimRules(at: id)
             return true
         case .addRule(let alternatives, _):
-            guard let placed = try add(firstOf: alternatives, to: nic, logger) else { return false }
-            changes[index] = .addRule(alternatives, installed: placed)
-            return true
+            var stuck: PlacedRule?
+            do throws(DevmemError) {
+                guard let placed = try add(firstOf: alternatives, to: nic, logger, stuck: &stuck)
+                else { return false }
+                changes[index] = .addRule(alternatives, installed: placed)
+                return true
+            } catch {
+                // One that the driver took and does not delete is not forgotten.
+                guard let stuck else { throw error }
+                changes[index] = .addRule(alternatives, installed: stuck)
+                try save(self)
+                throw error
+            }
         }
         return false
     }
@@ -81,14 +91,15 @@ extension SteeringJournal {
 
     /// Adds the first rule that the NIC takes; nil if a rule added for another flow does as well.
     private func add<NIC: NICControl & ~Copyable>(
-        firstOf alternatives: [FlowRule], to nic: borrowing NIC, _ logger: Logger
+        firstOf alternatives: [FlowRule], to nic: borrowing NIC, _ logger: Logger,
+        stuck: inout PlacedRule?
     ) throws(DevmemError) -> PlacedRule? {
         var refusal = DevmemError(
             .unsupported, call: "add a flow rule to \(nic.name)", message: "none is given")
         for rule in alternatives {
             if mine.contains(where: { $0.match == rule.match }) { return nil }
             do throws(DevmemError) {
-                let location = try nic.place(rule)
+                let location = try nic.place(rule, stuck: &stuck)
                 if rule != alternatives.first {
                     logger.notice("\(nic.name) does not take a narrower rule than \(rule)")
                 }

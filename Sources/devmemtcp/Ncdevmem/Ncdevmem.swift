@@ -32,8 +32,6 @@ struct Ncdevmem {
                 let letters = idle.map { "-\($0)" }.joined(separator: " ")
                 say("without -s this is the selftest, for which \(letters) means nothing")
             }
-            // A reader or a peer that goes away is an error to report.
-            signal(SIGPIPE, SIG_IGN)
             switch job {
             case .selfTest(let test): return try run(test)
             case .receive(let request): return try run(request)
