@@ -219,6 +219,85 @@ import Testing
                 == "the driver makes another one of it: flow-type tcp4 dst-port 80 action 0")
     }
 
+    /// What drivers may make of a rule: fewer fields, another field, another queue.
+    private var alterations: [(FlowRule) -> FlowRule] {
+        [
+            { FlowRule(isIPv6: $0.isIPv6, destinationPort: nil, target: $0.target) },
+            { FlowRule(isIPv6: $0.isIPv6, destinationPort: 81, target: $0.target) },
+            { $0.aimed(at: .queue(0)) },
+        ]
+    }
+
+    @Test func aRuleThatTheDriverAltersDoesNotStay() throws {
+        for alteration in alterations {
+            for choosesLocation in [false, true] {
+                let nic = try makeNIC(choosesLocation: choosesLocation, taken: [2])
+                nic.alteration = alteration
+                let error = try refusal(nic)
+                #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
+            }
+        }
+        // Where the driver chooses the place, nobody else's rule can lie there.
+        let nic = try makeNIC(choosesLocation: true)
+        nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
+        _ = try refusal(nic)
+    }
+
+    /// The errors are those that, from adding, would let a wider rule be tried.
+    @Test func aRuleThatCannotBeReadBackDoesNotStay() throws {
+        for errno in [.ioError, .invalidArgument, .notSupportedOnSocket] as [Errno] {
+            let nic = try makeNIC(choosesLocation: true)
+            nic.ruleReadRefusal = errno
+            let error = try refusal(nic)
+            #expect(error.call == "read flow rule 15 of sim0 back")
+            #expect(error.errno == nil && error.message?.isEmpty == false)
+        }
+    }
+
+    /// One that the driver alters and does not delete is in the journal until it is gone.
+    @Test func aRuleThatCannotBeDeletedIsNotForgotten() throws {
+        for alteration in alterations {
+            let nic = try makeNIC()
+            let before = try nic.snapshot()
+            nic.alteration = alteration
+            nic.deletionRefusal = .ioError
+            let plan = SteeringPlan(
+                queues: [3], changes: [.addRule(alternatives, installed: nil)])
+            var journal = SteeringJournal.sample(plan: plan, on: before)
+            var saved = journal
+            let error = #expect(throws: DevmemError.self) {
+                try journal.apply(to: nic, logger: logger) { saved = $0 }
+            }
+            #expect(error?.call == "delete flow rule 0 of sim0")
+            #expect(saved == journal)
+            #expect(journal.reverse(on: nic, logger: logger) { saved = $0 }.failure != nil)
+            // Another process, later, from what was written down.
+            saved = try JournalStore.decode(JournalStore.encode(saved), path: "test")
+            nic.deletionRefusal = nil
+            let result = saved.reverse(on: nic, logger: logger) { _ in }
+            #expect(result.restored == ["flow rule 0 deleted"] && result.failure == nil)
+            #expect(try nic.snapshot() == before)
+        }
+    }
+
+    /// A process that dies right after the driver took, and altered, a rule did not note where.
+    @Test func anAlteredRuleOfADeadProcessIsFound() throws {
+        let nic = try makeNIC()
+        let before = try nic.snapshot()
+        let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
+        var journal = SteeringJournal.sample(plan: plan, on: before)
+        journal.begun = 1
+        let altered = FlowRule(isIPv6: false, target: .queue(3))
+        try nic.put(foreign(4), at: 4)
+        // A user's own rule to the same queue, for other traffic.
+        let other = FlowRule(isIPv6: false, destinationPort: 4000, target: .queue(3))
+        try nic.put(other, at: 5)
+        try nic.put(altered, at: 6)
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.restored == ["flow rule 6 deleted"])
+        #expect(nic.installed.keys.sorted() == [4, 5])
+    }
+
     @Test func aRuleThatGoesWhileItIsDeletedIsNoFailure() throws {
         let nic = try makeNIC()
         #expect(throws: Never.self) { try nic.removeRule(at: 4) }

@@ -56,6 +56,12 @@ final class SimulatedNIC: NICControl {
     var refusesSameMatch = false
     /// Rules to an RSS context lead to queue 0 instead, as with gve.
     var forgetsContexts = false
+    /// What the driver makes of a rule.
+    var alteration: ((FlowRule) -> FlowRule)?
+    /// What reading a rule is refused with.
+    var ruleReadRefusal: Errno?
+    /// What deleting a rule is refused with.
+    var deletionRefusal: Errno?
     /// What every rule is refused with.
     var ruleRefusal: Errno?
     /// Which of overlapping rules is obeyed.
@@ -271,6 +277,7 @@ final class SimulatedNIC: NICControl {
     func rule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
         if isDead { throw Self.death }
         if isDown && hidesRulesWhileDown { return nil }
+        if let ruleReadRefusal, installed[location] != nil { throw Self.error(ruleReadRefusal) }
         return installed[location] ?? remembered[location]
     }
 
@@ -284,7 +291,9 @@ final class SimulatedNIC: NICControl {
         } else if location >= capacity ?? 1000 || !replacesRules && installed[location] != nil {
             throw Self.error(.invalidArgument)
         }
-        try operate { () throws(DevmemError) in try put(rule, at: location) }
+        try operate { () throws(DevmemError) in
+            try put(alteration?(rule) ?? rule, at: location)
+        }
         try afterInserting?(location)
         return location
     }
@@ -337,6 +346,7 @@ final class SimulatedNIC: NICControl {
 
     func deleteRule(at location: UInt32) throws(DevmemError) {
         if installed[location] == nil { throw Self.error(deletionOfNone) }
+        if let deletionRefusal { throw Self.error(deletionRefusal) }
         try operate { installed[location] = nil }
     }
 
