@@ -62,7 +62,7 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
         if let attribute { details.append("attribute \(attribute)") }
         if !details.isEmpty { line += ": " + details.joined(separator: ", ") }
         if let advice { line += " (\(advice))" }
-        return line
+        return printable(line)
     }
 }
 

@@ -100,7 +100,8 @@ struct BenchRun: ParsableCommand {
     }
 
     private func conclude(_ report: BenchReport) throws {
-        try writeOutput(common.json ? json(of: report) : summary(of: report))
+        try writeOutput(common.json ? json(of: report)
+                : printable(summary(of: report), keepsLines: true))
         if let csv { try writeFile(csv, benchCSV(of: report)) }
         if let plot { try writeFile(plot, benchPlot(of: report)) }
         let isCorrupt = report.wrongBytes > 0

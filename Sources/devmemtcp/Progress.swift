@@ -21,7 +21,7 @@ final class Progress {
         let now = ContinuousClock.now
         guard now - last >= Self.interval else { return }
         let rate = Double(bytes - lastBytes) / ((now - last) / .seconds(1))
-        writeError(
+        writeTerminal(
             "\r\u{1b}[K\(ByteCount.text(bytes))  \(ByteCount.text(UInt64(rate)))/s  "
                 + "\((now - begun).components.seconds) s")
         last = now
@@ -30,7 +30,7 @@ final class Progress {
     }
 
     func finish() {
-        if isLineOpen { writeError("\r\u{1b}[K") }
+        if isLineOpen { writeTerminal("\r\u{1b}[K") }
         isLineOpen = false
     }
 }

@@ -47,7 +47,7 @@ extension Steer {
         }
 
         private func targets() throws(DevmemError) -> [SteeringEntry] {
-            let entries = try steeringEntries()
+            let entries = try steeringEntries().filter(\.isWrittenDown)
             guard let target else { return entries }
             let wanted = entries.filter {
                 $0.interface?.name == target || $0.journal?.name == target

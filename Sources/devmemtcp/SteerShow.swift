@@ -17,7 +17,7 @@ extension Steer {
             try reporting {
                 var reports: [SteeringReport] = []
                 let entries = try steeringEntries().filter {
-                    $0.journal != nil || $0.problem != nil
+                    $0.journal != nil || $0.problem != nil || $0.holder != nil
                 }
                 if let interface {
                     let named = try NetworkInterface(named: interface)

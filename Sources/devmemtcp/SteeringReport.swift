@@ -63,6 +63,8 @@ struct SteeringReport: Encodable {
     var interface: String
     var settings: Settings?
     var steering: Steering?
+    /// Who steers it without a journal here.
+    var holder: String?
     /// Why it is not known what is steered.
     var problem: String?
 
@@ -71,6 +73,7 @@ struct SteeringReport: Encodable {
         settings = snapshot.map { Settings($0) }
         problem = entry?.problem?.description
         steering = Steering(entry)
+        holder = entry?.isWrittenDown == false ? entry?.holder : nil
     }
 
     /// The report for people.
@@ -86,6 +89,8 @@ struct SteeringReport: Encodable {
                 "steering\(name): \(steering.state); \(steering.owner), pid \(steering.pid), queues "
                     + queueList(steering.queues))
             lines += steering.changes.map { "  \($0.change)" }
+        } else if let holder {
+            lines.append("steering: in use by \(holder), with no journal here")
         } else if problem == nil {
             lines.append("steering: none")
         }

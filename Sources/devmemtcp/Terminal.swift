@@ -3,8 +3,13 @@ import Glibc
 import Logging
 import SystemPackage
 
-/// Writes a line, or any text, to standard error at once.
+/// Writes a line, or any text, to standard error at once; it may hold words of others.
 func writeError(_ text: String) {
+    writeTerminal(printable(text, keepsLines: true))
+}
+
+/// Writes text of this program's own, which may move the cursor, to standard error at once.
+func writeTerminal(_ text: String) {
     let bytes = Array(text.utf8)
     _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
@@ -48,7 +53,7 @@ struct ErrorLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        writeError("\(name): \(event.message)\n")
+        writeError("\(name): \(printable(event.message.description))\n")
     }
 }
 

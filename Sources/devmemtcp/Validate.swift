@@ -74,7 +74,7 @@ struct Validate: ParsableCommand {
                     // A reader that is gone shows at the end.
                     if !isBegun { try? writeOutput(writer.heading) }
                     isBegun = true
-                    try? writeOutput(writer.lines(for: result))
+                    try? writeOutput(printable(writer.lines(for: result), keepsLines: true))
                 }, logger: common.logger)
             try writeOutput(common.json ? json(of: report) : writer.totals)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }

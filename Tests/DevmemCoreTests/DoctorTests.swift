@@ -462,9 +462,20 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
     @Test func linksOfXDPAreToldFromOthers() {
         func lines(_ text: String) -> [Substring] { text.split(separator: "\n") }
         let link = "pos:\t0\nlink_type:\txdp\nlink_id:\t3\nprog_id:\t9\nifindex:\t4\n"
-        #expect(isLink(lines(link), of: 4))
-        #expect(!isLink(lines(link), of: 5))
-        #expect(!isLink(lines(link.replacing("xdp", with: "tcx")), of: 4))
-        #expect(!isLink([], of: 0))
+        #expect(isLink(lines(link), of: 4, program: 0))
+        #expect(!isLink(lines(link), of: 5, program: 0))
+        #expect(!isLink(lines(link.replacing("xdp", with: "tcx")), of: 4, program: 0))
+        #expect(!isLink([], of: 0, program: 0))
+        // An interface of another network namespace may have the same number.
+        #expect(isLink(lines(link), of: 4, program: 9))
+        #expect(!isLink(lines(link), of: 4, program: 8))
+    }
+
+    @Test func onlyAProcessThatMustBeItHoldsXDP() {
+        #expect(chooseHolder([]) { _ in true } == nil)
+        #expect(chooseHolder([7]) { _ in false } == 7)
+        #expect(chooseHolder([7, 8]) { $0 == 8 } == 8)
+        #expect(chooseHolder([7, 8]) { _ in true } == nil)
+        #expect(chooseHolder([7, 8]) { _ in false } == nil)
     }
 }

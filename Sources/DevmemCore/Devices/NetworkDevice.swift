@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 
-/// What sysfs, libudev and the driver tell of the device behind a network interface. What cannot be
+/// What netlink, libudev and the driver tell of the device behind a network interface. What cannot be
 /// read is nil.
 public struct NetworkDevice: Equatable, Sendable {
     /// The interface.
@@ -38,15 +38,12 @@ public struct NetworkDevice: Equatable, Sendable {
     /// (Documentation/ABI/testing/sysfs-kernel-iommu_groups of the kernel).
     public var iommuType: String?
 
-    /// IFF_UP of linux/if.h.
-    private static let flagUp: UInt32 = 1
-
     /// A device of which nothing is known.
     public init(_ interface: NetworkInterface) {
         self.interface = interface
     }
 
-    /// Asks libudev and the driver.
+    /// Asks netlink, libudev and the driver.
     public init(of interface: NetworkInterface) {
         self.init(interface)
         // An interface that is gone shows in what else is read of it.
@@ -56,26 +53,22 @@ public struct NetworkDevice: Equatable, Sendable {
             // Drivers without firmware write nothing or N/A.
             firmwareVersion = ["", "N/A"].contains(info.firmware) ? nil : info.firmware
         }
-        guard let udev = Udev(),
-            let device = udev.device(subsystem: "net", name: interface.name)
-        else { return }
-        readLink(device)
-        if let parent = device.parent {
-            driver = parent.driver
-            // Behind virtio and auxiliary devices stands the one that does DMA.
-            if let pci = device.pciParent { readBus(pci) } else { readBus(parent) }
+        speed = (try? EthtoolNetlink(interface).speed()).flatMap { $0 }.map { UInt64($0) }
+        driver = interface.driver
+        guard let link = interface.link else { return }
+        mtu = link.mtu
+        isUp = link.isUp
+        hasCarrier = link.isUp ? link.hasCarrier : nil
+        macAddress = link.addressText
+        guard let udev = Udev(), let parent = ParentDevice(of: link)?.device(in: udev) else {
+            return
         }
-    }
-
-    private mutating func readLink(_ device: borrowing UdevDevice) {
-        // The kernel says -1 where the driver does not know.
-        speed = device.attribute("speed").flatMap { UInt64($0) }
-        mtu = device.attribute("mtu").flatMap { UInt32($0) }
-        isUp = device.attribute("flags").flatMap { UInt32($0.dropFirst(2), radix: 16) }.map {
-            $0 & Self.flagUp != 0
+        // Behind virtio and auxiliary devices stands the one that does DMA.
+        if parent.subsystem != "pci", let pci = parent.pciParent {
+            readBus(pci)
+        } else {
+            readBus(parent)
         }
-        hasCarrier = device.attribute("carrier").map { $0 == "1" }
-        macAddress = device.attribute("address")
     }
 
     private mutating func readBus(_ device: borrowing UdevDevice) {

@@ -51,10 +51,4 @@ public struct NetworkInterface: Equatable, Sendable {
         }
         return nil
     }
-
-    /// The name of the kernel driver behind the interface; nil for a virtual interface or where
-    /// sysfs does not tell. Found by libudev.
-    public var driver: String? {
-        Udev()?.device(subsystem: "net", name: name)?.parent?.driver
-    }
 }

@@ -87,7 +87,9 @@ extension NICFacts {
         xdpProgram = Result { () throws(DevmemError) in
             try DevmemCore.xdpProgram(ofInterface: interface.index)
         }
-        if case .success(.some) = xdpProgram { xdpHolder = holderOfXDP(on: interface.index) }
+        if case .success(let program?) = xdpProgram {
+            xdpHolder = holderOfXDP(program: program.id, on: interface.index)
+        }
         rules = []
         do throws(DevmemError) {
             let ioctl = try EthtoolIoctl(interface)

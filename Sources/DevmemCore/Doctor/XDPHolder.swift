@@ -3,28 +3,55 @@ import Glibc
 /// The process that keeps an XDP program on an interface through a BPF link, which ip(8) cannot
 /// detach; nil if there is none, or this process may not see it. Found in proc_pid_fdinfo(5), as
 /// `bpf_link_show_fdinfo` of the kernel's kernel/bpf/syscall.c writes it.
-func holderOfXDP(on interface: UInt32) -> Int32? {
+///
+/// - Parameters:
+///   - program: the program's number, zero if there are several.
+///   - interface: the interface of this network namespace.
+func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
+    var holders: [Int32] = []
     for pid in names(in: "/proc").compactMap({ Int32($0) }) {
         let folder = "/proc/\(pid)/fdinfo"
-        for descriptor in names(in: folder)
-        where isLink(lines(of: "\(folder)/\(descriptor)"), of: interface) {
-            return pid
+        let holds = names(in: folder).contains {
+            isLink(lines(of: "\(folder)/\($0)"), of: interface, program: program)
         }
+        if holds { holders.append(pid) }
     }
-    return nil
+    return chooseHolder(holders) { namespace(of: $0) == namespace(of: getpid()) }
+}
+
+/// The one process that it can be. Another namespace may have an interface of the same number, and the
+/// same program there; if that leaves more than one, nobody is named.
+func chooseHolder(_ holders: [Int32], isHere: (Int32) -> Bool) -> Int32? {
+    if holders.count < 2 { return holders.first }
+    let here = holders.filter(isHere)
+    return here.count == 1 ? here[0] : nil
 }
 
 /// Whether a descriptor's lines are those of an XDP link of an interface.
-func isLink(_ lines: [Substring], of interface: UInt32) -> Bool {
+///
+/// - Parameters:
+///   - lines: the lines.
+///   - interface: its number, which interfaces of other network namespaces may have too.
+///   - program: the number of its program, which no other has; zero if that is not known.
+func isLink(_ lines: [Substring], of interface: UInt32, program: UInt32) -> Bool {
     var isXDP = false
     var isHere = false
+    var isThis = program == 0
     for line in lines {
         let fields = line.split { $0 == ":" || $0.isWhitespace }
         guard fields.count == 2 else { continue }
         if fields[0] == "link_type" { isXDP = fields[1] == "xdp" }
         if fields[0] == "ifindex" { isHere = UInt32(fields[1]) == interface }
+        if fields[0] == "prog_id", program != 0 { isThis = UInt32(fields[1]) == program }
     }
-    return isXDP && isHere
+    return isXDP && isHere && isThis
+}
+
+/// The network namespace of a process: its inode, and the device that this is on; nil if it is gone.
+private func namespace(of pid: Int32) -> [UInt64]? {
+    var status = stat()
+    guard stat("/proc/\(pid)/ns/net", &status) == 0 else { return nil }
+    return [UInt64(status.st_dev), UInt64(status.st_ino)]
 }
 
 /// The names in a folder; none if it cannot be read.

@@ -1,3 +1,4 @@
+import Glibc
 import SystemPackage
 
 /// What the kernel's test harness is told of a host's NIC and its far end, by its environment or a
@@ -94,18 +95,50 @@ extension HarnessSettings {
     /// - Parameters:
     ///   - environment: by name.
     ///   - path: the file.
-    ///   - isOptional: whether it may be missing.
-    /// - Throws: `DevmemError` of kind `system` if it cannot be read, `invalid` if it is malformed.
+    ///   - isOptional: whether it was not named but found: then it may be missing, and must be
+    ///     nobody else's, as it can lead root's ssh anywhere.
+    /// - Throws: `DevmemError` of kind `system` if it cannot be read, `invalid` if it is malformed or
+    ///   another user may have put it there.
     public init(
         environment: [String: String], path: String, isOptional: Bool
     ) throws(DevmemError) {
         let text: String?
         do throws(DevmemError) {
-            text = try textFile(path)
+            text = try isOptional ? Self.ownFile(path) : textFile(path)
         } catch {
             guard isOptional, error.errno == .noSuchFileOrDirectory else { throw error }
             text = nil
         }
         try self.init(environment: environment, file: text)
+    }
+
+    /// A file, and no link, that only root and this user can have put there.
+    private static func ownFile(_ path: String) throws(DevmemError) -> String {
+        let descriptor = try openNoLink(path)
+        var status = stat()
+        try retrying("look at \(path)") { fstat(descriptor.rawValue, &status) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw refused(path, "it is no file") }
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw refused(path, "it belongs to user \(status.st_uid)")
+        }
+        guard status.st_mode & 0o022 == 0 else { throw refused(path, "others may write to it") }
+        let bytes = try contents(of: descriptor, call: "read \(path)")
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func openNoLink(_ path: String) throws(DevmemError) -> Descriptor {
+        do throws(DevmemError) {
+            // Another user's pipe must not hold this up.
+            return try Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        } catch {
+            guard error.errno == .tooManySymbolicLinkLevels else { throw error }
+            throw refused(path, "it is a symbolic link")
+        }
+    }
+
+    private static func refused(_ path: String, _ why: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: "read \(path)", message: why,
+            advice: "name it, if it is to be trusted: --config \(path)")
     }
 }

@@ -28,6 +28,7 @@ enum LinkNumber {
     /// IFLA_LINK_NETNSID: the interface below is in another network namespace.
     static let lowerNamespace: UInt16 = 37
     static let parentDevice: UInt16 = 56
+    static let parentBus: UInt16 = 57
 
     enum XDP {
         static let descriptor: UInt16 = 1
@@ -65,6 +66,8 @@ public struct LinkInfo: Equatable, Sendable {
     /// The device behind it, such as a PCI address; nil for a virtual interface, and from kernels
     /// before 5.14.
     public var parentDevice: String?
+    /// The bus that this device is on, such as `pci`; nil if it is on none.
+    public var parentBus: String?
     /// Whether it is the loopback interface.
     public var isLoopback = false
     /// The interface that this one stands on, or of a veth its peer, if it is in this namespace.
@@ -106,6 +109,7 @@ public struct LinkInfo: Equatable, Sendable {
             address: attributes[LinkNumber.address].map { Array($0.payload) } ?? [],
             kind: try attributes[LinkNumber.linkInfo]?.nested()[LinkNumber.linkInfoKind]?.string,
             parentDevice: attributes[LinkNumber.parentDevice]?.string)
+        parentBus = attributes[LinkNumber.parentBus]?.string
         isLoopback = flags & LinkNumber.flagLoopback != 0
         let isHere = attributes[LinkNumber.lowerNamespace] == nil
         lower = isHere ? attributes.uint32(LinkNumber.lower) : nil

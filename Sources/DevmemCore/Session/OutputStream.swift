@@ -71,11 +71,16 @@ public struct OutputStream: ~Copyable {
     }
 
     private static func open(_ path: String, isNew: inout Bool) throws(DevmemError) -> Descriptor {
-        if let made = try? Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666) {
+        do throws(DevmemError) {
+            let made = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
             isNew = true
             return made
+        } catch {
+            guard error.errno == .fileExists else { throw error }
         }
-        let existing = try Descriptor.open(path, O_WRONLY)
+        // Only with O_CREAT does the kernel keep root from another's file in a sticky folder
+        // (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
+        let existing = try Descriptor.open(path, O_WRONLY | O_CREAT, mode: 0o666)
         if kind(of: existing.rawValue) != S_IFREG {
             try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
         }

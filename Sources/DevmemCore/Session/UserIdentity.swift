@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 import SystemPackage
 
@@ -27,7 +28,9 @@ public struct UserIdentity: Equatable, Sendable {
         group = entry.pw_gid
     }
 
-    /// Makes this process that user's for good: groups first, as later there is no right to.
+    /// Makes this process that user's for good: groups first, as later there is no right to. No
+    /// capability stays for a program that it is replaced with, neither an ambient one nor one kept
+    /// by secure bits (capabilities(7)).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses.
     public func assume() throws(DevmemError) {
@@ -35,6 +38,10 @@ public struct UserIdentity: Equatable, Sendable {
         try retrying(call) { initgroups(name, group) }
         try retrying(call) { setgid(group) }
         try retrying(call) { setuid(user) }
+        var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
+        // An ambient capability goes with the inheritable one.
+        var none = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
+        try retrying(call) { cdm_capset(&header, &none) }
     }
 }
 

@@ -36,12 +36,20 @@ public struct JournalStore: Sendable {
     /// Behind the suffix while a journal is being written.
     private static let unfinished = ".new"
     private static let magic = "devmemtcp-steering"
+    /// The environment variable that names the folder.
+    static let variable = "DEVMEMTCP_STATE_DIR"
 
     /// The folder's path.
     public let directory: String
 
+    /// Where journals lie: what the environment says, for containers that share one; else below /run.
+    public static var standardDirectory: String {
+        guard let value = getenv(variable), value.pointee != 0 else { return "/run/devmemtcp" }
+        return String(cString: value)
+    }
+
     /// A store in a folder, which is made when first written to.
-    public init(directory: String = "/run/devmemtcp") {
+    public init(directory: String = JournalStore.standardDirectory) {
         self.directory = directory
     }
 
@@ -49,8 +57,30 @@ public struct JournalStore: Sendable {
 
     func lockPath(of key: Key) -> String { "\(directory)/\(key.fileName).lock" }
 
-    /// Makes the folder if need be.
+    /// Makes the folder if need be. One in which others than root and this user may write is refused:
+    /// they could put any file in a journal's place.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if it is such a folder.
     func prepare() throws(DevmemError) {
+        guard directory.hasPrefix("/") else {
+            throw DevmemError(
+                .invalid, call: "use \(directory) for journals", message: "it is no absolute path",
+                advice: "set \(Self.variable) to one")
+        }
+        try make()
+        let folder = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
+        var status = stat()
+        try retrying("look at \(directory)") { fstat(folder.rawValue, &status) }
+        guard status.st_uid == 0 || status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
+            throw DevmemError(
+                .invalid, call: "use \(directory) for journals",
+                message: "others may write there (user \(status.st_uid), mode "
+                    + "\(String(status.st_mode & 0o7777, radix: 8)))",
+                advice: "chown root: \(directory); chmod 755 \(directory)")
+        }
+    }
+
+    private func make() throws(DevmemError) {
         let call = "create \(directory)"
         do throws(DevmemError) {
             try retrying(call) { mkdir(directory, 0o755) }
@@ -78,8 +108,31 @@ public struct JournalStore: Sendable {
 
     /// Reads a NIC's journal; nil if it has none.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` if it is damaged or not of this system.
+    /// - Throws: `DevmemError` of kind `malformed` if it is damaged or of an earlier boot.
     func read(_ key: Key) throws(DevmemError) -> SteeringJournal? {
+        guard let journal = try readOfAnyBoot(key) else { return nil }
+        guard journal.interface.boot == bootID() else {
+            throw DevmemError(
+                .malformed, call: "read the journal \(path(of: key))",
+                message: "it is of an earlier boot, which has left no settings",
+                advice: "the next command that steers \(journal.interface.name), or devmemtcp steer "
+                    + "restore \(journal.interface.name), drops it")
+        }
+        return journal
+    }
+
+    /// Removes a NIC's journal if it is of an earlier boot; to be called by the owner of the NIC's lock.
+    ///
+    /// - Returns: the journal; nil if there is none of an earlier boot.
+    func dropEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
+        guard let journal = try readOfAnyBoot(key), journal.interface.boot != bootID() else {
+            return nil
+        }
+        try strike(key)
+        return journal
+    }
+
+    private func readOfAnyBoot(_ key: Key) throws(DevmemError) -> SteeringJournal? {
         let path = path(of: key)
         let bytes: [UInt8]
         do throws(DevmemError) {
@@ -91,9 +144,6 @@ public struct JournalStore: Sendable {
         let journal = try Self.decode(bytes, path: path)
         guard Key(journal.interface) == key else {
             throw Self.refusal(path, "it is of another interface")
-        }
-        guard journal.interface.boot == bootID() else {
-            throw Self.refusal(path, "it is of another run of the system")
         }
         return journal
     }

@@ -68,7 +68,7 @@ public struct NICSnapshot: Equatable, Sendable {
                 ? try nic.feature(.hardwareGRO) : nil,
             ruleTable: table, rules: rules)
         acceleratedQueues = DevmemCore.acceleratedQueues(
-            of: interface.name, driver: driver, among: receiveQueues.map(\.id))
+            of: interface, driver: driver, among: receiveQueues.map(\.id))
     }
 
     /// Reads a NIC's settings, and which of its queues one binding can have together, for those who are

@@ -27,15 +27,18 @@ extension NICSnapshot {
 /// have one too (Documentation/networking/scaling.rst).
 ///
 /// - Parameters:
-///   - name: the interface.
+///   - interface: the interface.
 ///   - driver: its driver.
 ///   - queues: the queues to look at.
 /// - Returns: those of them; none if it cannot be read.
-func acceleratedQueues(of name: String, driver: String?, among queues: [UInt32]) -> Set<UInt32> {
+func acceleratedQueues(
+    of interface: NetworkInterface, driver: String?, among queues: [UInt32]
+) -> Set<UInt32> {
     guard let driver, RuleFeature.accelerators.contains(driver),
-        isSet("/proc/sys/net/core/rps_sock_flow_entries")
+        isSet("/proc/sys/net/core/rps_sock_flow_entries"),
+        let link = interface.link, let folder = ParentDevice(of: link)?.folder(of: link)
     else { return [] }
-    return Set(queues.filter { isSet("/sys/class/net/\(name)/queues/rx-\($0)/rps_flow_cnt") })
+    return Set(queues.filter { isSet("\(folder)/queues/rx-\($0)/rps_flow_cnt") })
 }
 
 private func isSet(_ path: String) -> Bool {

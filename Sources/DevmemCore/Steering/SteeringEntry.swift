@@ -11,6 +11,8 @@ public struct SteeringEntry: Sendable {
     public var journal: SteeringJournal?
     /// Why the journal cannot be read.
     public var problem: DevmemError?
+    /// Whether there is a journal; a process of another container may have its elsewhere.
+    public var isWrittenDown: Bool
     /// The process that steers it now, if one does: a name and a pid.
     public var holder: String?
     /// The pid of that process.
@@ -18,13 +20,15 @@ public struct SteeringEntry: Sendable {
 
     let key: JournalStore.Key
 
-    init(_ key: JournalStore.Key, in store: JournalStore) {
+    init(_ key: JournalStore.Key, in store: JournalStore, isWrittenDown: Bool) {
         self.key = key
+        self.isWrittenDown = isWrittenDown
         let known = interfaceName(key.index)
         interface = try? NetworkInterface(named: known)
         name = known
-        holder = SteeringLock.holder(ofLockAt: store.lockPath(of: key))
-        holderPID = SteeringLock.holderPID(ofLockAt: store.lockPath(of: key))
+        let owner = SteeringClaim.holder(of: key)
+        holder = owner?.text
+        holderPID = owner?.pid
         do throws(DevmemError) {
             journal = try store.read(key)
         } catch {
@@ -34,7 +38,7 @@ public struct SteeringEntry: Sendable {
     }
 }
 
-/// The NICs of this network namespace that have a steering journal.
+/// The NICs of this network namespace that have a steering journal, or that a process steers.
 ///
 /// - Parameter store: where journals lie.
 /// - Returns: an entry each, also where a journal cannot be read.
@@ -43,7 +47,11 @@ public func steeringEntries(
     in store: JournalStore = JournalStore()
 ) throws(DevmemError) -> [SteeringEntry] {
     let namespace = try namespaceCookie()
-    return store.keys().filter { $0.namespace == namespace }.map { SteeringEntry($0, in: store) }
+    let written = store.keys()
+    let all = Set(written).union(SteeringClaim.keys()).filter { $0.namespace == namespace }
+    return all.sorted { $0.index < $1.index }.map {
+        SteeringEntry($0, in: store, isWrittenDown: written.contains($0))
+    }
 }
 
 /// Takes back what is steered on a NIC: what stays applied, and what a dead process has left.
@@ -67,6 +75,9 @@ public func restoreSteering(
     if forget {
         try store.strike(entry.key)
         return (entry.journal, SteeringReversal())
+    }
+    if let earlier = try store.dropEarlier(entry.key) {
+        return (earlier, SteeringReversal(leftAlone: [earlier.dropped]))
     }
     guard let journal = try store.read(entry.key) else {
         try store.strike(entry.key)

@@ -86,4 +86,7 @@ public struct SteeringJournal: Equatable, Sendable, Codable {
 
     /// Who made the changes, in words: `devmemtcp serve (pid 812)`.
     public var maker: String { "\(owner.command) (pid \(owner.pid))" }
+
+    /// What is said when it is dropped as it is of an earlier boot.
+    var dropped: String { "the journal of \(maker) was of an earlier boot, and is dropped" }
 }

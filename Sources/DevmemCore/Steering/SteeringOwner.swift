@@ -49,7 +49,13 @@ func startTicks(ofProcess pid: String) -> UInt64? {
     return fields.count > 19 ? UInt64(fields[19]) : nil
 }
 
-/// The name of a process; nil if there is none.
+/// The name of a process, fit for a terminal: its owner may choose any; nil if there is none.
 func nameOfProcess(_ pid: Int32) -> String? {
-    lines(of: "/proc/\(pid)/comm").first.map(String.init)
+    lines(of: "/proc/\(pid)/comm").first.map { printable(String($0)) }
+}
+
+/// The user whose process it is; nil if there is none.
+func ownerOfProcess(_ pid: Int32) -> uid_t? {
+    var status = stat()
+    return stat("/proc/\(pid)", &status) == 0 ? status.st_uid : nil
 }

@@ -77,6 +77,9 @@ public struct SteeringTransaction: ~Copyable {
         let lock = try Self.lock(identity, store)
         let nic = try EthtoolNIC(interface, rss: rss)
         let key = JournalStore.Key(identity)
+        if let earlier = try store.dropEarlier(key) {
+            logger.notice("\(interface.name): \(earlier.dropped)")
+        }
         var standing = try store.read(key)
         if let left = standing, left.phase != .kept {
             let result = takeBack(left, on: nic, store: store, logger: logger)
@@ -114,10 +117,11 @@ public struct SteeringTransaction: ~Copyable {
         _ interface: SteeringJournal.Interface, _ store: JournalStore
     ) throws(DevmemError) -> SteeringLock {
         let key = JournalStore.Key(interface)
-        if try store.read(key)?.phase == .kept {
+        // What cannot be read is refused, or dropped, by who has the lock.
+        if (try? store.read(key))?.phase == .kept {
             let shared = try SteeringLock(key, name: interface.name, in: store, shared: true)
             // It may have been taken back before the lock was had.
-            if try store.read(key)?.phase == .kept { return shared }
+            if (try? store.read(key))?.phase == .kept { return shared }
         }
         return try SteeringLock(key, name: interface.name, in: store)
     }
