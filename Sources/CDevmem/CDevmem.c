@@ -8,8 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(struct cdm_ucred) == sizeof(struct ucred), "ucred");
-
 const int cdm_F_SETPIPE_SZ = F_SETPIPE_SZ;
 const int cdm_F_GETPIPE_SZ = F_GETPIPE_SZ;
 const int cdm_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
@@ -25,7 +23,6 @@ const unsigned int cdm_MFD_ALLOW_SEALING = MFD_ALLOW_SEALING;
 const unsigned int cdm_MFD_HUGETLB = MFD_HUGETLB;
 
 const int cdm_SOCK_STREAM = SOCK_STREAM;
-const int cdm_SOCK_SEQPACKET = SOCK_SEQPACKET;
 const int cdm_SOCK_DGRAM = SOCK_DGRAM;
 const int cdm_SOCK_CLOEXEC = SOCK_CLOEXEC;
 const int cdm_SOCK_NONBLOCK = SOCK_NONBLOCK;

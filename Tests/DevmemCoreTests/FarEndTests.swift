@@ -55,6 +55,37 @@ import Testing
         #expect(error?.kind == .invalid)
     }
 
+    /// One that is found where a command is run may lead root's ssh anywhere.
+    @Test func aFoundFileMustBeNobodyElses() throws {
+        let path = "/tmp/devmemtcp-config-\(UInt64.random(in: 0...(.max)))"
+        defer { for end in ["", ".link"] { unlink(path + end) } }
+        func refusal(_ path: String) -> String? {
+            do throws(DevmemError) {
+                _ = try HarnessSettings(environment: [:], path: path, isOptional: true)
+                return nil
+            } catch {
+                return error.message
+            }
+        }
+        #expect(refusal(path) == nil)
+        let file = try Descriptor.open(path, O_WRONLY | O_CREAT, mode: 0o644)
+        #expect(write(file.rawValue, "NETIF=eth7\n", 11) == 11)
+        #expect(refusal(path) == nil)
+        symlink(path, path + ".link")
+        #expect(refusal(path + ".link") == "it is a symbolic link")
+        chmod(path, 0o664)
+        #expect(refusal(path) == "others may write to it")
+        chmod(path, 0o644)
+        chown(path, 65534, 0)
+        #expect(refusal(path) == "it belongs to user 65534")
+        // Its user has named it.
+        let named = try HarnessSettings(environment: [:], path: path, isOptional: false)
+        #expect(named.interface == "eth7")
+        unlink(path)
+        mkfifo(path, 0o600)
+        #expect(refusal(path) == "it is no file")
+    }
+
     @Test func lineAtFaultIsNamed() {
         let error = #expect(throws: DevmemError.self) {
             try HarnessSettings(environment: [:], file: "NETIF=eth1\n\nwhat")

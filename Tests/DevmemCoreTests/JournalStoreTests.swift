@@ -94,11 +94,15 @@ import Testing
         let key = JournalStore.Key(namespace: 1, index: 9)
         try Data(JournalStore.encode(journal)).write(to: URL(filePath: store.path(of: key)))
         #expect(message(key) == "it is of another interface")
-        // Of another run of the system.
+        // Of an earlier boot: of no use, and whoever owns the NIC's lock drops it.
+        let own = JournalStore.Key(journal.interface)
+        try store.write(journal)
+        #expect(try store.dropEarlier(own) == nil && store.read(own) == journal)
         journal.interface.boot = "another"
         try store.write(journal)
-        #expect(
-            message(JournalStore.Key(journal.interface)) == "it is of another run of the system")
+        #expect(message(own) == "it is of an earlier boot, which has left no settings")
+        #expect(try store.dropEarlier(own) == journal)
+        #expect(try store.read(own) == nil && store.dropEarlier(own) == nil)
         // A link could lead anywhere, even to a good one.
         journal.interface.boot = bootID()
         let whole = folder.appending(path: "elsewhere")
@@ -133,7 +137,8 @@ import Testing
 
     @Test func theLockHasOneOwner() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
-        let key = JournalStore.Key(namespace: 1, index: 2)
+        // No other test's.
+        let key = JournalStore.Key(namespace: 1, index: 4_000_000_001)
         do {
             let held = try SteeringLock(key, name: "sim0", in: store)
             defer { withExtendedLifetime(held) {} }
@@ -143,7 +148,7 @@ import Testing
                 error?.message?.hasSuffix("pid \(ProcessInfo.processInfo.processIdentifier)")
                     == true)
             #expect(refusalOfLock(key, shared: true)?.errno == .resourceBusy)
-            #expect(refusalOfLock(JournalStore.Key(namespace: 1, index: 3), shared: false) == nil)
+            #expect(refusalOfLock(JournalStore.Key(namespace: 1, index: 4_000_000_002), shared: false) == nil)
         }
         // Users of steering in place get along, but keep others from taking it back.
         let first = try SteeringLock(key, name: "sim0", in: store, shared: true)

@@ -15,7 +15,10 @@ import Testing
             + attribute(1, [2, 0, 0xab, 0, 0, 1]) + attribute(16, [6])
             + attribute(18 | 0x8000, attribute(1, Array("veth".utf8) + [0]))
             + attribute(56, Array("0000:01:00.0".utf8) + [0])
-        let link = try #require(try LinkInfo(bytes[...]))
+            + attribute(57, Array("pci".utf8) + [0])
+        var link = try #require(try LinkInfo(bytes[...]))
+        #expect(link.parentBus == "pci")
+        link.parentBus = nil
         #expect(
             link
                 == LinkInfo(

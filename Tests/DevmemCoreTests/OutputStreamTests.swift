@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import SystemPackage
 import Synchronization
 import Testing
 
@@ -53,6 +54,19 @@ private func scattered(
 }
 
 @Suite(.serialized) struct OutputStreamTests {
+    /// The reason why a file could not be made, and not that it is not there.
+    @Test func theKernelsReasonIsTold() throws {
+        func errno(_ path: String) -> Errno? {
+            let error = #expect(throws: DevmemError.self) { _ = try OutputStream(path) }
+            return error?.errno
+        }
+        let inSysfs = errno("/sys/kernel/devmemtcp-test")
+        #expect(inSysfs == .notPermitted || inSysfs == .permissionDenied)
+        #expect(errno("/nowhere/devmemtcp-test") == .noSuchFileOrDirectory)
+        #expect(errno("/dev/null/devmemtcp-test") == .notDirectory)
+        #expect(errno("/tmp") == .isDirectory)
+    }
+
     @Test func writesManyPiecesInOrderToAFile() throws {
         try withFolder { folder in
             let parts = scattered(count: 2500, size: 37)

@@ -101,18 +101,10 @@ static const unsigned long cdm_DMA_BUF_IOCTL_SYNC = DMA_BUF_IOCTL_SYNC;
 static const unsigned long cdm_DMA_HEAP_IOCTL_ALLOC = DMA_HEAP_IOCTL_ALLOC;
 static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 
-/* struct ucred of sys/socket.h, which is a GNU extension: what SO_PEERCRED tells. */
-struct cdm_ucred {
-	int32_t pid;
-	uint32_t uid;
-	uint32_t gid;
-};
-
 /* linux/capability.h. */
 static const uint32_t cdm_CAPABILITY_VERSION = _LINUX_CAPABILITY_VERSION_3;
 
 static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;
-static const int cdm_SO_PEERCRED = SO_PEERCRED;
 static const int cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE;
 
 static const uint32_t cdm_RX_CLS_LOC_SPECIAL = RX_CLS_LOC_SPECIAL;
@@ -142,7 +134,6 @@ extern const unsigned int cdm_MFD_HUGETLB;
  * of them the importer finds them in depends on the order of loading.
  */
 extern const int cdm_SOCK_STREAM;
-extern const int cdm_SOCK_SEQPACKET;
 extern const int cdm_SOCK_DGRAM;
 extern const int cdm_SOCK_CLOEXEC;
 extern const int cdm_SOCK_NONBLOCK;

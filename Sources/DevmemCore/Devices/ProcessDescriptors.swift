@@ -21,11 +21,13 @@ struct ProcessDescriptors: Equatable, Sendable {
         }
     }
 
-    /// Every other process whose descriptors may be looked at, by pid; without CAP_SYS_PTRACE these
-    /// are the user's own.
-    static func all() -> [ProcessDescriptors] {
-        let others = names(in: "/proc").compactMap { Int32($0) }.filter { $0 != getpid() }
-        return others.sorted().compactMap { pid in
+    /// Every process whose descriptors may be looked at, by pid; without CAP_SYS_PTRACE these are the
+    /// user's own.
+    ///
+    /// - Parameter own: whether this process is among them.
+    static func all(withOwn own: Bool = false) -> [ProcessDescriptors] {
+        let all = names(in: "/proc").compactMap { Int32($0) }.filter { own || $0 != getpid() }
+        return all.sorted().compactMap { pid in
             let folder = "/proc/\(pid)/fd"
             let links = names(in: folder)
             guard !links.isEmpty else { return nil }

@@ -5,10 +5,10 @@ import SystemPackage
 /// Tells every process of this network namespace that this one uses the steering of a NIC, for as
 /// long as it lives.
 ///
-/// Containers may share a network namespace and see different files. So it is a listening socket
-/// of an abstract name (unix(7)), which the network namespace scopes and the kernel removes. Of a
-/// connection to it the kernel tells whose it is, and only root's and one's own count: a name
-/// that anyone else has taken neither keeps a NIC from being steered nor is told as its owner.
+/// Containers may share a network namespace and see different files. So it is a socket of an abstract
+/// name (unix(7)), which the network namespace scopes and the kernel removes. Whose it is the kernel
+/// tells, and only root's and one's own count: a name that anyone else has taken neither keeps a
+/// NIC from being steered nor is told as its owner.
 ///
 /// Names end at random, so that nobody can take one in advance. Whoever claims first publishes, then
 /// looks at what others have published; of two at the same time at least one withdraws.
@@ -57,20 +57,18 @@ struct SteeringClaim: ~Copyable {
         }
     }
 
+    /// Nobody writes to the socket: its name is all that it is for.
     private static func publish(_ name: ClaimName) throws(DevmemError) -> Descriptor {
         let call = "claim a NIC in this network namespace"
-        let socket = try open(call)
-        let number = socket.rawValue
+        let number = try retrying(call) {
+            Glibc.socket(AF_UNIX, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
+        }
+        let socket = Descriptor(owning: number)
+        shutdown(number, Int32(SHUT_RDWR))
         try name.withAddress { address, length throws(DevmemError) in
             try retrying(call) { bind(number, address, length) }
         }
-        try retrying(call) { listen(number, 8) }
         return socket
-    }
-
-    private static func open(_ call: String) throws(DevmemError) -> Descriptor {
-        let type = cdm_SOCK_SEQPACKET | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK
-        return Descriptor(owning: try retrying(call) { Glibc.socket(AF_UNIX, type, 0) })
     }
 
     /// Who uses the steering of a NIC; nil if nobody does.
@@ -111,26 +109,17 @@ struct SteeringClaim: ~Copyable {
 
     /// Who has published a name; nil if nobody has any more, or nobody to be believed.
     private static func holder(of claim: Published) -> Holder? {
-        let call = "look at a claim"
+        let process = ProcessDescriptors.all(withOwn: true).first {
+            $0.sockets.contains(claim.inode)
+        }
         do throws(DevmemError) {
-            let socket = try open(call)
-            let number = socket.rawValue
-            try claim.name.withAddress { address, length throws(DevmemError) in
-                try retrying(call) { connect(number, address, length) }
-            }
-            var owner = cdm_ucred()
-            var length = socklen_t(MemoryLayout<cdm_ucred>.size)
-            try retrying(call) {
-                getsockopt(number, SOL_SOCKET, cdm_SO_PEERCRED, &owner, &length)
-            }
-            guard isTrusted(owner.uid) else { return nil }
-            return Holder(pid: owner.pid > 0 ? owner.pid : nil)
+            guard let owner = try ownerOfUnixSocket(claim.inode) else { return nil }
+            return isTrusted(owner) ? Holder(pid: process?.pid) : nil
         } catch {
-            // Its backlog may be full of strangers' connections; then procfs tells whose it is.
-            guard error.errno != .connectionRefused else { return nil }
-            let open = ProcessDescriptors.all().first { $0.sockets.contains(claim.inode) }
-            guard let open else { return Holder(pid: nil) }
-            return ownerOfProcess(open.pid).map(isTrusted) == true ? Holder(pid: open.pid) : nil
+            // A kernel without unix_diag tells nothing; of a process that is seen procfs does.
+            guard let process else { return Holder(pid: nil) }
+            return effectiveUser(ofProcess: process.pid).map(isTrusted) == true
+                ? Holder(pid: process.pid) : nil
         }
     }
 

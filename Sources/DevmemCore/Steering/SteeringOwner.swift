@@ -54,8 +54,10 @@ func nameOfProcess(_ pid: Int32) -> String? {
     lines(of: "/proc/\(pid)/comm").first.map { printable(String($0)) }
 }
 
-/// The user whose process it is; nil if there is none.
-func ownerOfProcess(_ pid: Int32) -> uid_t? {
-    var status = stat()
-    return stat("/proc/\(pid)", &status) == 0 ? status.st_uid : nil
+/// The effective user of a process; nil if there is none. Whose its folder in procfs is says less:
+/// a process can have that be root's (`task_dump_owner` of the kernel's fs/proc/base.c).
+func effectiveUser(ofProcess pid: Int32) -> uid_t? {
+    let line = lines(of: "/proc/\(pid)/status").first { $0.hasPrefix("Uid:") }
+    let fields = line?.split(whereSeparator: \.isWhitespace) ?? []
+    return fields.count > 2 ? uid_t(fields[2]) : nil
 }

@@ -1,0 +1,33 @@
+import Glibc
+import Testing
+
+@testable import DevmemCore
+
+/// Words of others cannot do anything to a terminal.
+@Suite struct PrintableTests {
+    @Test func controlCharactersAreWrittenOut() {
+        #expect(printable("caf\u{e9} \u{1f600}") == "caf\u{e9} \u{1f600}")
+        #expect(printable("\u{1b}[2J\r\nok\u{7f}\0") == "\\x1b[2J\\x0d\\x0aok\\x7f\\x00")
+        #expect(printable("\u{9b}31m\u{202e}x") == "\\x9b31m\\u{202e}x")
+        #expect(printable("a\tb\n\u{1b}c\r\n", keepsLines: true) == "a\tb\n\\x1bc\\x0d\n")
+    }
+
+    @Test func anErrorIsOneLineWhateverIsInIt() {
+        let error = DevmemError(
+            .system, call: "talk", errno: .ioError, message: "no\ndevmemtcp: all is well\u{1b}[A",
+            attribute: "\r", advice: "\u{7}")
+        #expect(
+            error.description
+                == "talk: Input/output error, no\\x0adevmemtcp: all is well\\x1b[A, attribute \\x0d "
+                + "(\\x07)")
+    }
+
+    @Test func aProcessCannotChooseAnyName() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let comm = try Descriptor.open("/proc/self/comm", O_WRONLY)
+            guard write(comm.rawValue, "\u{1b}[31mx", 6) == 6 else { exit(1) }
+            guard nameOfProcess(getpid()) == "\\x1b[31mx" else { exit(2) }
+            exit(7)
+        }
+    }
+}
