@@ -11,7 +11,7 @@ struct BenchRun: ParsableCommand {
             Without further options the far end sends plain TCP for 10 seconds, which is received \
             into device memory. --tx, --rx and --duplex say which way payload goes and where it is \
             at this end, --peer-rx and --peer-tx where it is at the other. All connections come to \
-            this end, which therefore must be reachable.
+            this end, which therefore must be reachable; --port says at which port.
             """)
 
     @Argument(
@@ -39,6 +39,15 @@ struct BenchRun: ParsableCommand {
             "Receive queues for device memory: 6-7, 1,3, 'last 2', or auto for a free one.",
             valueName: "list"))
     var queues = QueueSelection(.automatic(1))
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            """
+            The port of this end that all connections come to, for firewalls; with several queues \
+            one port for each, from this one on. Default: ports of the kernel's choice.
+            """, valueName: "port"))
+    var port: UInt16?
 
     @Option(
         name: .long,
@@ -73,6 +82,7 @@ struct BenchRun: ParsableCommand {
         if remote != nil && interface == nil {
             throw ValidationError("--remote needs --interface.")
         }
+        guard port != 0 else { throw ValidationError("--port takes 1 to 65535.") }
     }
 
     func run() throws {
@@ -86,15 +96,17 @@ struct BenchRun: ParsableCommand {
             }
             let request = BenchRequest(
                 far: far, interface: interface, plan: load.plan, queues: queues.choice,
-                provider: load.maker.provider, processors: cpus?.processors ?? [],
+                provider: load.maker.provider, port: port, processors: cpus?.processors ?? [],
                 allowsHostMemory: allowHostMemory)
             let logger = common.logger
-            let isLive = interval && !common.quiet
+            let progress = BenchProgress(
+                load.plan, showsLines: interval, quiet: common.quiet)
+            defer { progress.finish() }
             let report = try DevmemCore.runBench(
                 request, stop: try StopSignal.ofUser(),
                 started: { logger.notice("\($0) with \($1)") },
-                seen: { sample in if isLive { writeError(liveLine(of: sample)) } },
-                logger: logger)
+                seen: { progress.update($0) }, logger: logger)
+            progress.finish()
             try conclude(report)
         }
     }

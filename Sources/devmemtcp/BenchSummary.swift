@@ -4,7 +4,9 @@ import SystemPackage
 
 extension BenchReport {
     /// Bytes that were not as they should be, in both directions.
-    var wrongBytes: UInt64 { (inbound?.wrongBytes ?? 0) + (outbound?.wrongBytes ?? 0) }
+    var wrongBytes: UInt64 {
+        (inbound?.wrongBytes ?? 0).saturatingAdding(outbound?.wrongBytes ?? 0)
+    }
 }
 
 /// A benchmark for people: one fact a line, and a table of flows if there are several.
@@ -16,13 +18,10 @@ func summary(of report: BenchReport) -> String {
     ]
     for (name, direction) in [("in", report.inbound), ("out", report.outbound)] {
         guard let direction else { continue }
+        let ends = name == "in" ? ("far", "near") : ("near", "far")
         lines.append(("payload \(name)", text(of: direction)))
-        lines.append(
-            (
-                "device memory \(name)",
-                "\(direction.deviceBytes) bytes, \(direction.elsewhereBytes) elsewhere, "
-                    + "\(fixed(direction.fragmentsPerCall, 1)) fragments a call"
-            ))
+        lines.append(("sent \(name)", sentText(of: direction, at: ends.0)))
+        lines.append(("received \(name)", receivedText(of: direction, at: ends.1)))
     }
     for (name, end) in [("near", report.near as BenchEndReport?), ("far", report.far)] {
         if let reason = end?.placement?.reason { lines.append(("elsewhere \(name)", reason)) }
@@ -46,15 +45,16 @@ func summary(of report: BenchReport) -> String {
     return aligned(lines) + flowTable(of: report)
 }
 
-/// What the near end saw in a second, on one line.
-func liveLine(of sample: BenchSample) -> String {
+/// What the near end saw in a second, on one line, and how many seconds are left, if that is known.
+func liveLine(of sample: BenchSample, left: Double?) -> String {
     func rate(_ bytes: [UInt64]) -> String {
-        fixed(Double(bytes.reduce(0, &+)) / max(sample.seconds, 1e-9) * 8 / 1e9, 3)
+        fixed(Double(bytes.saturatingSum) / max(sample.seconds, 1e-9) * 8 / 1e9, 3)
     }
     let processor = (sample.user + sample.system) / max(sample.seconds, 1e-9) * 100
     return
         "\(fixed(sample.time, 1)) s  in \(rate(sample.received))  out \(rate(sample.sent)) Gbit/s"
-        + "  processor \(fixed(processor, 0)) %\n"
+        + "  processor \(fixed(processor, 0)) %"
+        + (left.map { "  \(fixed($0.rounded(.up), 0)) s left" } ?? "")
 }
 
 /// Writes a text to a file.
@@ -95,6 +95,22 @@ private func text(of direction: BenchDirectionReport) -> String {
         + "\(direction.bytes) bytes in \(fixed(direction.seconds, 3)) s, "
         + "\(gigabits(direction.bytesPerSecond)) Gbit/s, "
         + "\(direction.retransmits) retransmits"
+}
+
+/// Which memory payload was sent from.
+private func sentText(of direction: BenchDirectionReport, at end: String) -> String {
+    let bytes = direction.sentBytes.map { "\($0) bytes" } ?? "an unknown number of bytes"
+    return "\(bytes) from \(direction.memory.sender.rawValue) memory at the \(end) end"
+}
+
+/// Which memory payload came to.
+private func receivedText(of direction: BenchDirectionReport, at end: String) -> String {
+    let place = "\(direction.memory.receiver.rawValue) memory at the \(end) end"
+    guard direction.memory.receiver == .device else {
+        return "\(direction.bytes) bytes in \(place)"
+    }
+    return "\(direction.deviceBytes) bytes in \(place), \(direction.elsewhereBytes) elsewhere, "
+        + "\(fixed(direction.fragmentsPerCall, 1)) fragments a call"
 }
 
 private func text(of end: BenchEndReport, _ cost: BenchCost) -> String {

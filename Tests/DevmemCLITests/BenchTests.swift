@@ -26,6 +26,7 @@ extension BenchReport {
             plan.source = BenchPlan.Source(address: "192.0.2.2", port: 40000)
             var flow = BenchFlowReport(flow: 1)
             flow.received.deviceBytes = 1 << 30
+            flow.sent.bytes = 4096
             flow.received.receiveCalls = 4
             flow.received.fragments = 10
             flow.retransmits = 3
@@ -129,6 +130,17 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         }
     }
 
+    @Test func portIsTaken() throws {
+        let run = try #require(
+            try Devmemtcp.parseAsRoot(["bench", "run", "host", "--port", "5301"]) as? BenchRun)
+        #expect(run.port == 5301)
+        for port in ["0", "65536", "-1", "http"] {
+            #expect(throws: (any Error).self) {
+                try Devmemtcp.parseAsRoot(["bench", "run", "host", "--port", port])
+            }
+        }
+    }
+
     @Test func theFarEndIsNeeded() {
         for arguments in [[], ["--remote", "netns:peer"], ["--interface", "eth1"]] {
             #expect(throws: (any Error).self) {
@@ -165,6 +177,50 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
             time: 3, seconds: 0.5, received: [62_500_000, 62_500_000], sent: [0, 0], user: 0.1,
             system: 0.15, softirq: 0)
         #expect(
-            liveLine(of: sample) == "3.0 s  in 2.000  out 0.000 Gbit/s  processor 50 %\n")
+            liveLine(of: sample, left: nil)
+                == "3.0 s  in 2.000  out 0.000 Gbit/s  processor 50 %")
+        #expect(
+            liveLine(of: sample, left: 6.2)
+                == "3.0 s  in 2.000  out 0.000 Gbit/s  processor 50 %  7 s left")
+    }
+
+    @Test func eachWaySaysWhichMemoryIsSentFromAndReceivedTo() throws {
+        let text = summary(of: try BenchReport.full)
+        // The near end received into device memory what the far end sent from host memory.
+        #expect(text.contains("4096 bytes from host memory at the far end"))
+        #expect(text.contains("1073741824 bytes in device memory at the near end, 0 elsewhere"))
+        // And sent from device memory, which is not where the far end received.
+        #expect(text.contains("4096 bytes from device memory at the near end"))
+        #expect(text.contains("1073741824 bytes in host memory at the far end"))
+        #expect(!text.contains("0 bytes, 1073741824 elsewhere"))
+    }
+}
+
+@Suite struct BenchRemainderTests {
+    private func sample(_ time: Double, _ received: UInt64, _ sent: UInt64) -> BenchSample {
+        BenchSample(
+            time: time, seconds: 1, received: [received], sent: [sent], user: 0, system: 0,
+            softirq: 0)
+    }
+
+    @Test func timeIsLeftOfATime() {
+        var plan = BenchPlan()
+        plan.inbound = BenchPlan.Direction(sender: .host, receiver: .host)
+        plan.seconds = 10
+        var remainder = BenchRemainder(plan)
+        #expect(remainder.left(after: sample(4, 5, 0)) == 6)
+        #expect(remainder.left(after: sample(11, 5, 0)) == 0)
+    }
+
+    @Test func timeIsLeftOfBytesAtTheRateSoFar() {
+        var plan = BenchPlan()
+        plan.inbound = BenchPlan.Direction(sender: .host, receiver: .host)
+        plan.outbound = plan.inbound
+        plan.bytes = 1000
+        var remainder = BenchRemainder(plan)
+        #expect(remainder.left(after: sample(1, 100, 0)) == nil)
+        // The slower way decides: 50 bytes in two seconds.
+        #expect(remainder.left(after: sample(2, 100, 50)) == 38)
+        #expect(remainder.left(after: sample(3, .max, .max)) == 0)
     }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import DevmemCore
 
 /// Whether the kernel tells of queues, which a benchmark asks for; containers may hide it.
-private let tellsOfQueues: Bool = {
+let tellsOfQueues: Bool = {
     guard let loopback = try? NetworkInterface(named: "lo") else { return false }
     return (try? queueStatistics(ofInterface: loopback.index)) != nil
         || (try? queues(ofInterface: loopback.index)) != nil

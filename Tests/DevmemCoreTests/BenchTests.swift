@@ -32,7 +32,7 @@ import Testing
 }
 
 /// A plan that is good.
-private func goodPlan() -> BenchPlan {
+func goodPlan() -> BenchPlan {
     var plan = BenchPlan()
     plan.inbound = BenchPlan.Direction(sender: .host, receiver: .device)
     plan.seconds = 1
@@ -106,7 +106,7 @@ private func goodPlan() -> BenchPlan {
 }
 
 /// Two ends of a conversation; what is written to `other` comes to the channel.
-private func withChannel(
+func withChannel(
     _ body: (BenchChannel, Int32) throws -> Void
 ) throws {
     let (ours, theirs) = try makeChannel()
@@ -119,7 +119,7 @@ private func withChannel(
     withExtendedLifetime(channel) {}
 }
 
-private func say(_ text: String, to number: Int32) {
+func say(_ text: String, to number: Int32) {
     let bytes = Array(text.utf8)
     _ = write(number, bytes, bytes.count)
 }
@@ -127,7 +127,10 @@ private func say(_ text: String, to number: Int32) {
 @Suite struct BenchChannelTests {
     static let messages: [BenchMessage] = [
         .hello(version: 1), .plan(goodPlan(), address: "192.0.2.1", ports: [1, 2]), .ready,
-        .connect, .connected(ports: [5]), .start, .stop(signal: 2),
+        .connect, .connected(from: [BenchPlan.Source(address: "192.0.2.2", port: 5)]), .start,
+        .stop(signal: 2),
+        .queue(BenchEndReport.Queue(type: "rx", id: 3, counters: ["rx-bytes": .max])),
+        .pool(BenchEndReport.Pool(id: 9, inFlight: .max, inFlightBytes: 4096)),
         .flow(BenchFlowReport(flow: 3)), .end(BenchEndReport()), .failure("no"),
         .interval(
             BenchSample(
@@ -152,12 +155,15 @@ private func say(_ text: String, to number: Int32) {
         }
     }
 
-    @Test func otherVersionIsRefused() throws {
+    @Test(arguments: [1, BenchMessage.version + 1]) func otherVersionIsRefused(version: Int) throws
+    {
         try withChannel { channel, other in
             // With what a later version may have added.
-            say("{\"hello\":{\"version\":2,\"more\":[1]}}\n", to: other)
+            say("{\"hello\":{\"version\":\(version),\"more\":[1]}}\n", to: other)
             let error = #expect(throws: DevmemError.self) { try channel.greet() }
-            #expect(error?.description.contains("it speaks version 2, this program 1") == true)
+            #expect(
+                error?.description.contains(
+                    "it speaks version \(version), this program \(BenchMessage.version)") == true)
         }
     }
 
@@ -185,7 +191,7 @@ private func say(_ text: String, to number: Int32) {
 
     @Test(arguments: [
         "nonsense\n", "{}\n", "[]\n", "{\"plan\":{}}\n", "{\"start\":1}\n", "\n",
-        "{\"hello\":{\"version\":\"x\"}}\n", "{\"connected\":{\"ports\":[70000]}}\n",
+        "{\"hello\":{\"version\":\"x\"}}\n", "{\"connected\":{\"from\":[70000]}}\n",
         "{\"ready\":{},\"start\":{}}\n", "\u{0}\u{1}\n",
         "{\"stop\":{\"signal\":99999999999}}\n",
         String(repeating: "[", count: 20000) + "\n",
@@ -206,7 +212,7 @@ private func say(_ text: String, to number: Int32) {
         try withChannel { channel, other in
             let junk = String(repeating: "x", count: 8192)
             #expect(throws: DevmemError.self) {
-                for _ in 0..<20 {
+                for _ in 0..<40 {
                     say(junk, to: other)
                     while try channel.fill() {
                         var watched = pollfd(

@@ -431,6 +431,14 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         pool.inFlightBytes = 8192
         facts.pagePools = .success([pool])
         #expect(findings(checks(of: facts)) == ["page-pools": .warning])
+        // Whatever the kernel counts.
+        var huge = pool
+        huge.inFlightBytes = .max
+        facts.pagePools = .success([pool, huge])
+        #expect(findings(checks(of: facts)) == ["page-pools": .warning])
+        pool.detachedAt = .max
+        facts.pagePools = .success([pool])
+        #expect(findings(checks(of: facts)) == [:])
     }
 
     @Test func farMemoryIsAWarning() throws {

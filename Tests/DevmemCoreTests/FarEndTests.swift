@@ -164,7 +164,7 @@ import Testing
         let chunk = [UInt8](repeating: 0x20, count: 4096)
         var reader = LineReader()
         #expect(throws: DevmemError.self) {
-            for _ in 0..<64 {
+            for _ in 0..<80 {
                 _ = chunk.withUnsafeBytes { write(other.rawValue, $0.baseAddress, $0.count) }
                 _ = try reader.fill(from: channel.rawValue)
             }

@@ -50,6 +50,13 @@ import Testing
         #expect(joined.queues[0].inFlightBytes == 8192)
     }
 
+    @Test func bytesInFlightMayBeAnyNumber() {
+        var huge = pool(1, napi: 16)
+        huge.inFlightBytes = .max
+        let joined = joinQueues([queue(6, napi: 16)], pools: [huge, pool(2, napi: 16)])
+        #expect(joined.queues[0].inFlightBytes == .max)
+    }
+
     @Test func oneNAPIMayServeTwoQueuesOfWhichOneIsBound() {
         let joined = joinQueues(
             [queue(0, napi: 10), queue(1, napi: 10, dmabuf: 2)],

@@ -370,6 +370,10 @@ import Testing
         #expect(EthtoolLines.tableWords([1, 1, 3, 3]) == "weight 0 1 0 1")
         #expect(EthtoolLines.tableWords([0, 1, 0, 0]) == nil)
         #expect(EthtoolLines.tableWords([]) == nil)
+        // What no driver should say.
+        #expect(EthtoolLines.tableWords([0, .max]) == nil)
+        #expect(EthtoolLines.tableWords([.max]) == nil)
+        #expect(defaultIndirection(slots: 4, queues: 0) == [])
     }
 
     @Test func evenTablesAreAsEthtoolMakesThem() {

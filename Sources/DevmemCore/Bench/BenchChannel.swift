@@ -13,6 +13,8 @@ final class BenchChannel {
     /// Whether the other end has said hello; before, there may be the greeting of a login.
     private var isGreeted = false
     private(set) var isOpen = true
+    /// Whether the other end has taken everything so far. One that did not in time is not told more.
+    private var isHeard = true
 
     /// - Parameters:
     ///   - input: the descriptor that the other end's words come from; must stay open.
@@ -36,18 +38,43 @@ final class BenchChannel {
 
     /// Tells the other end something.
     ///
-    /// - Throws: `DevmemError` of kind `system` if it is gone.
+    /// - Throws: `DevmemError` of kind `system` if it is gone, or does not read.
     func tell(_ message: BenchMessage) throws(DevmemError) {
-        try writeJSONLine(message, to: output)
+        try tell([message])
+    }
+
+    /// Tells the other end several things, which together take no longer than one.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if it is gone, or does not read.
+    func tell(_ messages: [BenchMessage]) throws(DevmemError) {
+        guard isHeard else {
+            throw DevmemError(.system, call: "talk to \(name)", message: "it reads nothing")
+        }
+        let deadline = Deadline.after(messageTime)
+        do throws(DevmemError) {
+            for message in messages { try writeJSONLine(message, to: output, until: deadline) }
+        } catch {
+            isHeard = false
+            throw error
+        }
     }
 
     /// What has been read and not yet taken; nil if there is none.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` for what is no message.
+    /// - Throws: `DevmemError` of kind `malformed` for what is no message, and for one with values that
+    ///   cannot be.
     func next() throws(DevmemError) -> BenchMessage? {
         while let line = reader.next() {
             if let message = LineReader.message(BenchMessage.self, in: line) {
                 isGreeted = true
+                do throws(DevmemError) {
+                    try message.check()
+                } catch {
+                    throw DevmemError(
+                        .malformed, call: "listen to \(name)",
+                        message: "it tells of \(error.message ?? "what cannot be")",
+                        advice: "run the same devmemtcp at both ends")
+                }
                 return message
             }
             guard !isGreeted else {
@@ -57,6 +84,9 @@ final class BenchChannel {
         }
         return nil
     }
+
+    /// Listens no more, as to one that says what it should not.
+    func close() { isOpen = false }
 
     /// Reads once; nothing more comes if it returns false.
     func fill() throws(DevmemError) -> Bool {
@@ -73,12 +103,13 @@ final class BenchChannel {
     /// Waits for the next message.
     ///
     /// - Parameters:
-    ///   - seconds: how long to wait.
+    ///   - seconds: how long to wait, for all of it.
     ///   - wanted: what is waited for, in words.
     /// - Returns: the message.
     /// - Throws: `DevmemError` if none comes, and with the other end's words if it failed.
     func receive(seconds: Int32, _ wanted: String) throws(DevmemError) -> BenchMessage {
         let call = "wait for \(name) to \(wanted)"
+        let deadline = Deadline.after(.seconds(Int(seconds)))
         while true {
             if let message = try next() {
                 if case .failure(let text) = message {
@@ -86,8 +117,7 @@ final class BenchChannel {
                 }
                 return message
             }
-            try stop.wait(
-                for: input, events: Int32(POLLIN), milliseconds: seconds * 1000, call)
+            try stop.wait(for: input, events: Int32(POLLIN), until: deadline, call)
             guard try fill() else {
                 throw DevmemError(.system, call: call, message: "it is gone")
             }

@@ -23,7 +23,7 @@ public struct BenchSendCounts: Codable, Equatable, Sendable {
     }
 
     static func + (a: BenchSendCounts, b: BenchSendCounts) -> BenchSendCounts {
-        a.combined(with: b, &+)
+        a.combined(with: b) { $0.saturatingAdding($1) }
     }
 
     static func - (a: BenchSendCounts, b: BenchSendCounts) -> BenchSendCounts {
@@ -44,7 +44,7 @@ public struct BenchSendCounts: Codable, Equatable, Sendable {
 }
 
 extension ReceiveReport.Counts {
-    static func + (a: Self, b: Self) -> Self { a.combined(with: b, &+) }
+    static func + (a: Self, b: Self) -> Self { a.combined(with: b) { $0.saturatingAdding($1) } }
 
     static func - (a: Self, b: Self) -> Self { a.combined(with: b, &-) }
 

@@ -23,7 +23,7 @@ public struct BenchDirectionReport: Codable, Equatable, Sendable {
         }
     }
 
-    /// Where the payload was, and where it came to.
+    /// Which memory the payload was sent from, and which it came to.
     public var memory: BenchPlan.Direction
     /// Seconds measured.
     public var seconds: Double
@@ -31,11 +31,13 @@ public struct BenchDirectionReport: Codable, Equatable, Sendable {
     public var bytes: UInt64
     /// Payload bytes a second, of all flows.
     public var bytesPerSecond: Double
+    /// Payload bytes that left the sender's memory while it measured; nil if it did not tell.
+    public var sentBytes: UInt64?
     /// Segments that the sender sent again, of all flows.
     public var retransmits: UInt64
-    /// Payload bytes that came to device memory.
+    /// Payload bytes that came to the receiver's device memory.
     public var deviceBytes: UInt64
-    /// Payload bytes that came elsewhere.
+    /// Payload bytes that came elsewhere at the receiver.
     public var elsewhereBytes: UInt64
     /// Fragments of device memory that a receive call brought on average; zero without any.
     public var fragmentsPerCall: Double
@@ -47,6 +49,7 @@ public struct BenchDirectionReport: Codable, Equatable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case memory, seconds, bytes, retransmits, flows
         case bytesPerSecond = "bytes_per_second"
+        case sentBytes = "sent_bytes"
         case deviceBytes = "device_bytes"
         case elsewhereBytes = "elsewhere_bytes"
         case fragmentsPerCall = "fragments_per_call"
@@ -57,6 +60,7 @@ public struct BenchDirectionReport: Codable, Equatable, Sendable {
     init(_ memory: BenchPlan.Direction, sender: BenchEndReport?, receiver: BenchEndReport?) {
         self.memory = memory
         let seconds = receiver?.seconds ?? sender?.seconds ?? 0
+        sentBytes = sender.map { $0.sent.bytes }
         let sent = Dictionary(
             (sender?.flows ?? []).map { ($0.flow, $0) }, uniquingKeysWith: { first, _ in first })
         let came = receiver?.flows ?? []
@@ -64,7 +68,7 @@ public struct BenchDirectionReport: Codable, Equatable, Sendable {
             let bytes = flow.received.bytes
             return Flow(
                 flow: flow.flow, bytes: bytes,
-                bytesPerSecond: seconds > 0 ? Double(bytes) / seconds : 0,
+                bytesPerSecond: Self.rate(bytes, seconds),
                 retransmits: sent[flow.flow]?.retransmits ?? 0,
                 roundTrip: sent[flow.flow]?.roundTrip ?? 0,
                 wrongBytes: flow.validation?.wrongBytes)
@@ -72,14 +76,19 @@ public struct BenchDirectionReport: Codable, Equatable, Sendable {
         let counts = receiver?.received ?? ReceiveReport.Counts()
         self.seconds = seconds
         bytes = counts.bytes
-        bytesPerSecond = seconds > 0 ? Double(counts.bytes) / seconds : 0
-        retransmits = flows.reduce(0) { $0 + $1.retransmits }
+        bytesPerSecond = Self.rate(counts.bytes, seconds)
+        retransmits = flows.lazy.map(\.retransmits).saturatingSum
         deviceBytes = counts.deviceBytes
-        elsewhereBytes = counts.linearBytes + counts.ordinaryBytes
+        elsewhereBytes = counts.linearBytes.saturatingAdding(counts.ordinaryBytes)
         fragmentsPerCall =
             counts.receiveCalls > 0
             ? Double(counts.fragments) / Double(counts.receiveCalls) : 0
         let wrong = flows.compactMap(\.wrongBytes)
-        wrongBytes = wrong.isEmpty ? nil : wrong.reduce(0, +)
+        wrongBytes = wrong.isEmpty ? nil : wrong.saturatingSum
+    }
+
+    /// Bytes a second; zero for a time too short to tell.
+    private static func rate(_ bytes: UInt64, _ seconds: Double) -> Double {
+        seconds >= 1e-9 ? Double(bytes) / seconds : 0
     }
 }

@@ -76,12 +76,10 @@ struct BenchFarEnd {
             logger.error("\(error)")
             if report?.failure == nil { report?.failure = error.description }
         }
-        guard var report else {
+        guard let report else {
             throw refusal ?? DevmemError(.system, call: "run the benchmark")
         }
-        for flow in report.flows { try channel.tell(.flow(flow)) }
-        report.flows = []
-        try channel.tell(.end(report))
+        try channel.tell(report.messages)
     }
 
     private func choose(
@@ -133,23 +131,26 @@ struct BenchFarEnd {
         let message = try channel.receive(seconds: 120, "be ready")
         guard message == .connect else { throw channel.unexpected(message) }
         var connections: [BenchConnection] = []
+        var notice: String?
         for flow in 0..<plan.flows {
             let peer = near[BenchSchedule.port(of: flow, ports: near.count)]
             let connection = try stop.connect(
                 to: peer, from: plan.source?.endpoint(of: flow), milliseconds: 20_000)
             try connection.tune(for: plan)
-            if role.receives == .device && plan.flows > 1 {
-                try connection.limitBuffers(to: plan.memory / UInt64(2 * plan.flows))
+            if role.receives != nil, let share = plan.receiveShare {
+                notice = try connection.limitBuffers(to: share).shortfall
             }
             connections.append(BenchConnection(connection))
         }
+        if let notice { logger.notice("\(notice)") }
         let crew = try BenchCrew(
             plan, role, connections, processors: processors, on: ground.interface,
             bound: ground.bound)
         do throws(DevmemError) {
             try awaitReady(crew, stop)
             try channel.tell(
-                .connected(ports: connections.map { $0.connection.local?.port ?? 0 }))
+                .connected(
+                    from: connections.map { BenchPlan.Source($0.connection.local ?? near[0]) }))
             let message = try channel.receive(seconds: 120, "begin")
             guard message == .start else { throw channel.unexpected(message) }
         } catch {

@@ -8,8 +8,9 @@ enum BenchMessage: Codable, Equatable, Sendable {
     case ready
     /// The far end may connect.
     case connect
-    /// It has, and its ports are these, flow by flow.
-    case connected(ports: [UInt16])
+    /// It has, and its connections come from these addresses and ports, flow by flow. As no two
+    /// connections have both ends in common, they tell its own from a stranger's.
+    case connected(from: [BenchPlan.Source])
     /// Payload may flow.
     case start
     /// What an end saw in a second.
@@ -18,13 +19,17 @@ enum BenchMessage: Codable, Equatable, Sendable {
     case stop(signal: Int32)
     /// What a flow did.
     case flow(BenchFlowReport)
-    /// What the end did; its flows have been told before.
+    /// What a queue of the end's NIC counted.
+    case queue(BenchEndReport.Queue)
+    /// A page pool that the end's dma-buf feeds.
+    case pool(BenchEndReport.Pool)
+    /// What the end did; its flows, queues and page pools have been told before.
     case end(BenchEndReport)
     /// The far end cannot go on.
     case failure(String)
 
     /// The version that this program speaks.
-    static let version = 1
+    static let version = 2
 }
 
 /// What an end saw between two looks at its flows.

@@ -25,17 +25,7 @@ struct BenchNearEnd {
         _ far: String, _ stop: StopHolder, started: (String, String) -> Void,
         seen: (BenchSample) -> Void, logger: Logger
     ) throws(DevmemError) -> BenchReport {
-        // As many ports as queues, so that each queue has flows of its own.
-        let wanted = role.receives == .device ? request.queues.count : 1
-        var listeners: [OpenListener] = []
-        for _ in 0..<min(wanted, plan.flows) {
-            let open = OpenListener(try Listener(binding: local))
-            if let segment = plan.segment { try open.listener.limitSegments(to: segment) }
-            if role.receives == .device && plan.flows > 1 {
-                try open.listener.limitBuffers(to: plan.memory / UInt64(2 * plan.flows))
-            }
-            listeners.append(open)
-        }
+        var listeners = try openListeners(logger)
         let ground = try BenchGround(
             plan, role, on: interface,
             BenchGround.Choice(queues: request.queues, provider: request.provider),
@@ -43,7 +33,8 @@ struct BenchNearEnd {
         var report: BenchReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
-            report = try measure(listeners, ground, far, stop, started: started, seen: seen)
+            report = try measure(
+                &listeners, ground, far, stop, started: started, seen: seen, logger: logger)
         } catch {
             refusal = error
         }
@@ -60,6 +51,23 @@ struct BenchNearEnd {
             throw refusal ?? DevmemError(.system, call: "run the benchmark")
         }
         return report
+    }
+
+    private func openListeners(_ logger: Logger) throws(DevmemError) -> [OpenListener] {
+        var listeners: [OpenListener] = []
+        var notice: String?
+        for index in 0..<request.portCount {
+            var place = local
+            place.port = request.port.map { $0 &+ UInt16(truncatingIfNeeded: index) } ?? 0
+            let open = OpenListener(try Listener(binding: place))
+            if let segment = plan.segment { try open.listener.limitSegments(to: segment) }
+            if role.receives != nil, let share = plan.receiveShare {
+                notice = try open.listener.limitBuffers(to: share).shortfall
+            }
+            listeners.append(open)
+        }
+        if let notice { logger.notice("\(notice)") }
+        return listeners
     }
 
     /// What comes to the ports, connection by connection where it is said whence each comes.
@@ -81,8 +89,9 @@ struct BenchNearEnd {
     }
 
     private func measure(
-        _ listeners: [OpenListener], _ ground: BenchGround, _ far: String, _ stop: StopHolder,
-        started: (String, String) -> Void, seen: (BenchSample) -> Void
+        _ listeners: inout [OpenListener], _ ground: BenchGround, _ far: String,
+        _ stop: StopHolder,
+        started: (String, String) -> Void, seen: (BenchSample) -> Void, logger: Logger
     ) throws(DevmemError) -> BenchReport {
         let ports = listeners.map { $0.listener.endpoint.port }
         try channel.tell(.plan(plan, address: local.address.description, ports: ports))
@@ -90,11 +99,20 @@ struct BenchNearEnd {
         guard ready == .ready else { throw channel.unexpected(ready) }
         for open in listeners { try open.listener.listen() }
         try channel.tell(.connect)
-        let message = try channel.receive(seconds: 120, "connect")
-        guard case .connected(let farPorts) = message, farPorts.count == plan.flows else {
+        let message: BenchMessage
+        do throws(DevmemError) {
+            message = try channel.receive(seconds: 120, "connect")
+        } catch {
+            let wanted = queueList(ports.map { UInt32($0) })
+            throw error.advising(
+                "it must reach \(local.address) at port \(wanted); --port chooses which")
+        }
+        guard case .connected(let ends) = message, ends.count == plan.flows else {
             throw channel.unexpected(message)
         }
-        let connections = try accept(farPorts, listeners, stop)
+        let connections = try accept(ends, listeners, stop, logger)
+        // What a stranger sent to them would hold the NIC's memory while it is measured.
+        listeners = []
         let crew = try BenchCrew(
             plan, role, connections, processors: request.processors, on: interface,
             bound: ground.bound)
@@ -114,28 +132,27 @@ struct BenchNearEnd {
             plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)
     }
 
-    /// Takes the far end's connections, by the ports that it says they come from; a stranger's is
-    /// closed.
+    /// Takes the far end's connections, by the addresses and ports that it says they come from; a
+    /// stranger's is closed.
     private func accept(
-        _ farPorts: [UInt16], _ listeners: [OpenListener], _ stop: StopHolder
+        _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: StopHolder,
+        _ logger: Logger
     ) throws(DevmemError) -> [BenchConnection] {
+        let peers = ends.compactMap(\.peer)
+        let all = Set(peers)
+        guard all.count == plan.flows else {
+            throw DevmemError(
+                .malformed, call: "accept the far end's connections",
+                message: "it names \(all.count) connections for \(plan.flows) flows")
+        }
         var connections: [BenchConnection] = []
-        for (flow, port) in farPorts.enumerated() {
-            let place = BenchSchedule.port(of: flow, ports: listeners.count)
-            let open = listeners[place]
-            while true {
-                if let waiting = open.waiting.removeValue(forKey: port) {
-                    try waiting.connection.tune(for: plan)
-                    connections.append(waiting)
-                    break
-                }
-                try stop.wait(
-                    for: open.listener.rawValue, events: Int32(POLLIN), milliseconds: 20_000,
-                    "wait for flow \(flow + 1) of the far end")
-                if let connection = try open.listener.accept() {
-                    open.waiting[connection.peer.port] = BenchConnection(connection)
-                }
-            }
+        let deadline = Deadline.after(.seconds(20))
+        for (flow, peer) in peers.enumerated() {
+            let open = listeners[BenchSchedule.port(of: flow, ports: listeners.count)]
+            let connection = try open.take(
+                peer, of: all, flow: flow + 1, stop, until: deadline, logger)
+            try connection.connection.tune(for: plan)
+            connections.append(connection)
         }
         return connections
     }
@@ -144,9 +161,52 @@ struct BenchNearEnd {
 /// A socket that flows come to, and those that have come and are not yet asked for.
 private final class OpenListener {
     let listener: Listener
-    var waiting: [UInt16: BenchConnection] = [:]
+    private var waiting: [Endpoint: BenchConnection] = [:]
+    private var strangers: [Endpoint] = []
 
     init(_ listener: consuming Listener) {
         self.listener = listener
+    }
+
+    /// Waits for the connection from one of the far end's sockets.
+    func take(
+        _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: StopHolder,
+        until deadline: Deadline, _ logger: Logger
+    ) throws(DevmemError) -> BenchConnection {
+        while true {
+            if let connection = waiting.removeValue(forKey: peer) { return connection }
+            do throws(DevmemError) {
+                try stop.wait(
+                    for: listener.rawValue, events: Int32(POLLIN), until: deadline,
+                    "wait for flow \(flow) of the far end from \(peer)")
+            } catch {
+                guard let stranger = strangers.first else { throw error }
+                throw error.advising("what came from \(stranger) instead was not the far end's")
+            }
+            guard let accepted = try listener.accept() else { continue }
+            let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
+            if all.contains(from) {
+                // The last one counts: an older one from there must have ended.
+                waiting[from] = BenchConnection(accepted)
+            } else {
+                note(stranger: from, logger)
+            }
+        }
+    }
+
+    private func note(stranger: Endpoint, _ logger: Logger) {
+        // Whoever connects again and again does not fill the log.
+        guard strangers.count < 16 else { return }
+        strangers.append(stranger)
+        logger.notice(
+            "a connection from \(stranger) to \(listener.endpoint) is closed: it is not the far end's"
+        )
+    }
+}
+
+extension BenchPlan.Source {
+    /// Where a connection comes from, without a scope; nil if that is no address.
+    fileprivate var peer: Endpoint? {
+        IPAddress(text: address).map { Endpoint(address: $0.unmapped, port: port) }
     }
 }

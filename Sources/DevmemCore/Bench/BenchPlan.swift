@@ -22,17 +22,21 @@ public struct BenchPlan: Codable, Equatable, Sendable {
         }
     }
 
-    /// Where the far end's flows come from, for NICs whose flow rules must name a connection whole.
+    /// Where flows of the far end come from.
     public struct Source: Codable, Equatable, Sendable {
         /// The far end's address.
         public var address: String
-        /// The port of the first flow; each further one has the next.
+        /// A flow's port; in a plan that of the first flow, and each further one has the next.
         public var port: UInt16
 
         /// Makes it from its parts.
         public init(address: String, port: UInt16) {
             self.address = address
             self.port = port
+        }
+
+        init(_ endpoint: Endpoint) {
+            self.init(address: endpoint.address.unmapped.description, port: endpoint.port)
         }
 
         /// Where a flow comes from; nil if the plan that it is of was not checked.
@@ -77,7 +81,8 @@ public struct BenchPlan: Codable, Equatable, Sendable {
     public var pageSize: UInt32?
     /// Microseconds that a thread with nothing to do polls the NIC for; nil to sleep at once.
     public var busyPoll: UInt32?
-    /// Where the far end's flows come from; nil for ports of the kernel's choice.
+    /// Where the far end's flows come from, for NICs whose flow rules must name a connection whole; nil
+    /// for ports of the kernel's choice.
     public var source: Source?
     /// The far end's processors to pin threads to, one after another; none to pin nothing.
     public var farProcessors: [Int] = []
@@ -99,6 +104,11 @@ public struct BenchPlan: Codable, Equatable, Sendable {
         case farProcessors = "far_cpus"
         case source = "from"
     }
+
+    /// Bytes that the unread payload of each flow may hold, so that all together leave the NIC half of
+    /// the dma-buf; nil for one flow alone. Flows to host memory have the same bound, so that the two
+    /// compare.
+    var receiveShare: UInt64? { flows > 1 ? memory / UInt64(2 * flows) : nil }
 
     /// The most flows, and threads, that a plan has.
     public static let limits = (flows: 1024, threads: 256)

@@ -5,7 +5,7 @@
 /// - Parameter report: the benchmark.
 /// - Returns: an SVG document.
 public func benchPlot(of report: BenchReport) -> String {
-    let end = max(report.intervals.last?.time ?? 0, 0.001)
+    let end = drawable(max(report.intervals.last?.time ?? 0, 0.001))
     var goodput: [PlotCurve] = []
     let ways: [(String, [[UInt64]], Bool)] = [
         ("in", report.intervals.map(\.inbound), report.inbound != nil),
@@ -16,10 +16,10 @@ public func benchPlot(of report: BenchReport) -> String {
             PlotCurve(
                 name: "\(way), sum", style: way == "in" ? "a" : "b",
                 points: report.intervals.indices.map { index in
-                    point(report.intervals[index], Double(rows[index].reduce(0, &+)) * 8 / 1e9)
+                    point(report.intervals[index], Double(rows[index].saturatingSum) * 8 / 1e9)
                 }))
         guard report.plan.flows > 1 else { continue }
-        for flow in 0..<report.plan.flows {
+        for flow in 0..<min(report.plan.flows, BenchPlan.limits.flows) {
             goodput.append(
                 PlotCurve(
                     name: flow == 0 ? "\(way), each flow" : nil,
@@ -50,7 +50,16 @@ public func benchPlot(of report: BenchReport) -> String {
 
 /// An interval's value for each second, at the interval's middle.
 private func point(_ interval: BenchInterval, _ value: Double) -> (x: Double, y: Double) {
-    (max(interval.time - interval.seconds / 2, 0), value / max(interval.seconds, 1e-9))
+    (
+        drawable(interval.time - interval.seconds / 2),
+        drawable(value / max(interval.seconds, 1e-9))
+    )
+}
+
+/// A number as it can be drawn: finite and not negative.
+private func drawable(_ number: Double) -> Double {
+    // No comparison holds for what is no number.
+    number > 0 ? min(number, 1e15) : 0
 }
 
 /// Curves differ in their dashes too, for print without colour.
@@ -150,7 +159,8 @@ private struct PlotPanel {
 
     /// A round number of which four to ten make up a range.
     static func step(for range: Double) -> Double {
-        guard range > 0 else { return 1 }
+        // What is outside of this is not drawn.
+        guard (1e-15...1e30).contains(range) else { return 1 }
         var unit = 1.0
         while unit > range { unit /= 10 }
         while unit * 10 <= range { unit *= 10 }

@@ -76,7 +76,7 @@ public struct BenchReport: Codable, Equatable, Sendable {
         outbound = plan.outbound.map {
             BenchDirectionReport($0, sender: near, receiver: far)
         }
-        let bytes = (inbound?.bytes ?? 0) + (outbound?.bytes ?? 0)
+        let bytes = (inbound?.bytes ?? 0).saturatingAdding(outbound?.bytes ?? 0)
         nearCost = BenchCost(of: near, bytes: bytes)
         farCost = far.map { BenchCost(of: $0, bytes: bytes) }
         failure =

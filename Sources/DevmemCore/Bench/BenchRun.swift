@@ -22,6 +22,9 @@ public struct BenchRequest: Sendable {
     public var queues: QueueChoice
     /// What makes this end's dma-buf.
     public var provider: MemoryProvider
+    /// This end's port that all connections come to, the first of several if several queues receive;
+    /// nil for ports of the kernel's choice.
+    public var port: UInt16?
     /// This end's processors to pin threads to, one after another; none to pin nothing.
     public var processors: [Int]
     /// Whether it is no failure if no payload comes in device memory where it should.
@@ -30,7 +33,7 @@ public struct BenchRequest: Sendable {
     /// Makes a request from its parts.
     public init(
         far: Far, interface: String?, plan: BenchPlan, queues: QueueChoice,
-        provider: MemoryProvider = .automatic, processors: [Int] = [],
+        provider: MemoryProvider = .automatic, port: UInt16? = nil, processors: [Int] = [],
         allowsHostMemory: Bool = false
     ) {
         self.far = far
@@ -38,8 +41,29 @@ public struct BenchRequest: Sendable {
         self.plan = plan
         self.queues = queues
         self.provider = provider
+        self.port = port
         self.processors = processors
         self.allowsHostMemory = allowsHostMemory
+    }
+}
+
+extension BenchRequest {
+    /// How many ports of this end connections come to: as many as queues that receive, so that each
+    /// queue has flows of its own.
+    var portCount: Int {
+        let receives = BenchRole.near(of: plan).receives
+        return min(receives == .device ? max(queues.count, 1) : 1, plan.flows)
+    }
+
+    /// Refuses what makes no sense.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` that says what is wrong.
+    func check() throws(DevmemError) {
+        try plan.check()
+        guard let port, port == 0 || Int(port) + portCount - 1 > 65535 else { return }
+        throw DevmemError(
+            .invalid, call: "listen on \(portCount) ports from \(port) on",
+            message: "ports are from 1 to 65535")
     }
 }
 
@@ -57,7 +81,7 @@ public func runBench(
     _ request: BenchRequest, stop: consuming StopSignal, started: (String, String) -> Void,
     seen: (BenchSample) -> Void, logger: Logger
 ) throws(DevmemError) -> BenchReport {
-    try request.plan.check()
+    try request.check()
     // What is wrong at this end is told before the other hears of it.
     if let name = request.interface {
         let role = BenchRole.near(of: request.plan)

@@ -53,13 +53,16 @@ public func serveBench(
         if case .stopped(let signal) = wait { return signal }
         guard let connection = try listener.accept() else { continue }
         let peer = connection.peer.address.unmapped
-        if let from = request.from, from.unmapped != peer { continue }
-        try makeBlocking(connection)
+        if let from = request.from, from.unmapped != peer {
+            logger.notice("\(connection.peer) may not come and is sent away")
+            continue
+        }
         logger.notice("benchmark with \(connection.peer)")
         let channel = BenchChannel(
             input: connection.rawValue, output: connection.rawValue, to: "\(connection.peer)",
             stop: holder)
         do throws(DevmemError) {
+            try makeBlocking(connection)
             try BenchFarEnd(channel, holder, logger).run(
                 interface: request.interface, nearAddress: peer, scope: connection.peer.scope,
                 processors: request.processors, keepsSteered: request.keepsSteered)

@@ -26,14 +26,15 @@ final class BenchSession {
     private var pools: [BenchEndReport.Pool] = []
     private var softirq = 0.0
 
-    /// What the other end's flows did.
-    private var otherFlows: [BenchFlowReport] = []
+    private let begun: ContinuousClock.Instant
+    private var told: BenchPeerReport
+
     /// What the other end did.
-    private(set) var other: BenchEndReport?
+    var other: BenchEndReport? { told.report }
     /// What this end saw, second by second.
     private(set) var samples: [BenchSample] = []
     /// What the other end saw.
-    private(set) var otherSamples: [BenchSample] = []
+    var otherSamples: [BenchSample] { told.samples }
     /// The signal that ended it early, at either end.
     private(set) var stoppedBy: Int32?
     /// Whether that was the other end's.
@@ -57,7 +58,9 @@ final class BenchSession {
         self.stop = stop
         self.ground = ground
         self.needsOther = needsOther
+        told = BenchPeerReport(flows: plan.flows)
         let now = ContinuousClock.now
+        begun = now
         times = BenchTimes(of: plan, from: now)
         lastMove = now
         giveUp = times.end.map { $0 + Self.grace }
@@ -93,11 +96,11 @@ final class BenchSession {
             giveUpIfDue()
             if isHopeless {
                 let message = "the other end does not come to its end"
-                guard var told = report else {
+                guard var unfinished = report else {
                     throw DevmemError(.system, call: "end the benchmark", message: message)
                 }
-                told.failure = told.failure ?? message
-                return told
+                unfinished.failure = unfinished.failure ?? message
+                return unfinished
             }
             try wait(isWorking: report == nil)
         }
@@ -157,7 +160,7 @@ final class BenchSession {
         try retrying("wait") { poll(&watched, 4, Int32(clamping: Int(milliseconds))) }
         if watched[1].revents != 0 { crew.clearEvent() }
         if watched[0].revents != 0, let signal = stop.signal.pending() { try end(by: signal) }
-        if watched[2].revents != 0 { try listen() }
+        if watched[2].revents != 0 { listen() }
         // One that is gone ends the benchmark: no payload comes any more.
         if watched[3].revents != 0 { try ground.look() }
     }
@@ -181,29 +184,32 @@ final class BenchSession {
         giveUp = min(giveUp ?? .now + Self.grace, .now + Self.grace)
     }
 
-    private func listen() throws(DevmemError) {
-        // One that was reset is as gone as one that was closed; what it said before still counts.
-        let isOpen = (try? channel.fill()) ?? false
-        while let message = try channel.next() {
-            switch message {
-            case .stop(let signal):
-                stoppedByOther = stoppedBy == nil
-                stoppedBy = stoppedBy ?? signal
-                finishEarly()
-            case .interval(let sample): otherSamples.append(sample)
-            case .flow(let flow): otherFlows.append(flow)
-            case .end(var report):
-                report.flows = otherFlows
-                other = report
-            case .failure(let text):
-                failure = failure ?? "the other end: \(text)"
-                finishEarly()
-            default: throw channel.unexpected(message)
-            }
-        }
-        if !isOpen && other == nil {
+    /// Hears what the other end says. If that makes no sense the flows are given up, but what this end
+    /// measured is still reported.
+    private func listen() {
+        do throws(DevmemError) {
+            let isOpen = try channel.fill()
+            while let message = try channel.next() { try heed(message) }
+            guard !isOpen && other == nil else { return }
             failure = failure ?? "the other end is gone"
-            abandon()
+        } catch {
+            failure = failure ?? error.description
+            channel.close()
+        }
+        abandon()
+    }
+
+    private func heed(_ message: BenchMessage) throws(DevmemError) {
+        if try told.take(message, after: .now - begun) { return }
+        switch message {
+        case .stop(let signal):
+            stoppedByOther = stoppedBy == nil
+            stoppedBy = stoppedBy ?? signal
+            finishEarly()
+        case .failure(let text):
+            failure = failure ?? "the other end: \(text)"
+            finishEarly()
+        default: throw channel.unexpected(message)
         }
     }
 

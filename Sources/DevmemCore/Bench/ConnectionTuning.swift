@@ -58,10 +58,8 @@ extension Connection {
     }
 
     /// Bounds the memory that unread payload may hold, as `Listener.limitBuffers` does.
-    func limitBuffers(to bytes: UInt64) throws(DevmemError) {
-        try setOption(
-            socket, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bytes / 2),
-            "bound the receive buffer of \(peer)")
+    func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
+        try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffer of \(peer)")
     }
 }
 

@@ -100,5 +100,5 @@ private func judgeHugePages(_ facts: HostFacts, _ list: inout CheckList) {
         "huge-pages", title, pages.free > 0 ? .ok : .warning,
         evidence + (pages.free > 0 ? "" : "; large receive pages need some"),
         fix: pages.free > 0 || wanted == 0
-            ? nil : "sysctl -w vm.nr_hugepages=\(pages.total + wanted)")
+            ? nil : "sysctl -w vm.nr_hugepages=\(pages.total.saturatingAdding(wanted))")
 }

@@ -194,9 +194,9 @@ private func judgePagePools(_ facts: NICFacts, _ list: inout CheckList) {
     guard let pools = list.value(of: facts.pagePools, "page-pools", title) else { return }
     // Shortly after a queue restarts, sockets still hold pages; the kernel too warns only later.
     let stalled = pools.filter { pool in
-        pool.detachedAt.map { facts.uptime >= $0 + stallSeconds } ?? false
+        pool.detachedAt.map { facts.uptime >= $0.saturatingAdding(stallSeconds) } ?? false
     }
-    let bytes = stalled.reduce(0) { $0 + ($1.inFlightBytes ?? 0) }
+    let bytes = stalled.compactMap(\.inFlightBytes).saturatingSum
     list.add(
         "page-pools", title, stalled.isEmpty ? .ok : .warning,
         stalled.isEmpty

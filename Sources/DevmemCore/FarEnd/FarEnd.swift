@@ -3,13 +3,10 @@ import SystemPackage
 
 /// The far end of a wire: this same program, started there and told what to do.
 final class FarEnd {
-    /// How long the far end may take to answer, in milliseconds.
-    private static let patience: Int32 = 25_000
-
     private let stop: StopHolder
     private let process: FarEndProcess
     private var reader = LineReader()
-    private var replies: [FarEndReply] = []
+    private var replies = FarEndReplies()
     private var lastID = 0
 
     /// Starts it and waits until it is ready.
@@ -56,16 +53,12 @@ final class FarEnd {
         where isWanted: (FarEndReply) -> Bool
     ) throws(DevmemError) -> FarEndReply {
         let call = "hear from the far end, \(process.place)"
+        let deadline = Deadline.after(messageTime)
         while true {
-            while let line = reader.next() {
-                if let reply = LineReader.message(FarEndReply.self, in: line) {
-                    replies.append(reply)
-                }
-            }
-            if let index = replies.firstIndex(where: isWanted) { return replies.remove(at: index) }
+            while let line = reader.next() { try replies.add(line) }
+            if let reply = replies.remove(where: isWanted) { return reply }
             try stop.wait(
-                for: process.channel.rawValue, events: Int32(POLLIN), milliseconds: Self.patience,
-                call)
+                for: process.channel.rawValue, events: Int32(POLLIN), until: deadline, call)
             guard try reader.fill(from: process.channel.rawValue) else {
                 throw DevmemError(
                     .system, call: call, message: "it ended",

@@ -3,8 +3,17 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// Lines of JSON, written to a descriptor.
-func writeJSONLine(_ value: some Encodable, to number: Int32) throws(DevmemError) {
+/// How long a message may take to be written or read as a whole, so that a peer that moves a byte now
+/// and then holds nobody up.
+let messageTime = Duration.seconds(25)
+
+/// Writes a line of JSON to a descriptor.
+///
+/// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if it is not taken by the deadline, `invalid`
+///   if the line is longer than the other end reads.
+func writeJSONLine(
+    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime)
+) throws(DevmemError) {
     let call = "talk to the other end"
     var line: [UInt8]
     do {
@@ -12,20 +21,38 @@ func writeJSONLine(_ value: some Encodable, to number: Int32) throws(DevmemError
     } catch {
         throw DevmemError(.invalid, call: call, message: "\(error)")
     }
+    guard line.count < LineReader.limit else {
+        throw DevmemError(
+            .invalid, call: call,
+            message: "a message of \(line.count) bytes is longer than the \(LineReader.limit) "
+                + "that it reads")
+    }
     line.append(0x0a)
     var rest = line[...]
     while !rest.isEmpty {
+        try awaitWritable(number, deadline, call)
+        // Where poll(2) says that there is room, this much fits without blocking (PIPE_BUF of pipe(7)).
         let count = try retrying(call) {
-            rest.withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
+            rest.prefix(4096).withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
         }
         rest = rest.dropFirst(count)
     }
 }
 
+private func awaitWritable(
+    _ number: Int32, _ deadline: Deadline, _ call: String
+) throws(DevmemError) {
+    var watched = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+    guard try retrying(call, { poll(&watched, 1, deadline.milliseconds) }) > 0 else {
+        throw DevmemError(.system, call: call, errno: .timedOut, message: "it reads nothing")
+    }
+}
+
 /// Lines read from a descriptor, as far as they have come.
 struct LineReader {
-    /// No message of ours is longer; a peer that goes on and on is no far end.
-    private static let limit = 1 << 16
+    /// Bytes of a line. No message of ours is longer: what grows with the NIC's queues is told queue by
+    /// queue. A peer that goes on and on is no far end.
+    static let limit = 1 << 18
 
     private var pending: [UInt8] = []
 
@@ -44,7 +71,10 @@ struct LineReader {
         let count = try retrying(call) { read(number, &chunk, chunk.count) }
         pending += chunk[..<count]
         guard pending.count <= Self.limit else {
-            throw DevmemError(.malformed, call: call, message: "it sends no lines")
+            throw DevmemError(
+                .malformed, call: call,
+                message: "it sends a line of more than \(Self.limit) bytes",
+                advice: "run the same devmemtcp at both ends")
         }
         return count > 0
     }

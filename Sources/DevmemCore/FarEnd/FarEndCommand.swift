@@ -90,10 +90,11 @@ struct FarEndCommand {
         shutdown(channel.rawValue, Int32(SHUT_WR))
         var output: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
+        let deadline = Deadline.after(.milliseconds(Int(patience)))
         while output.count < 1 << 16 {
             do throws(DevmemError) {
                 try stop.wait(
-                    for: channel.rawValue, events: Int32(POLLIN), milliseconds: patience, call)
+                    for: channel.rawValue, events: Int32(POLLIN), until: deadline, call)
             } catch {
                 child.send(SIGKILL)
                 _ = try child.wait(milliseconds: patience)

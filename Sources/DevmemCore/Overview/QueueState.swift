@@ -31,7 +31,7 @@ public struct QueueState: Equatable, Sendable {
 
     /// Bytes of its pools that are out; nil if it has no pool.
     public var inFlightBytes: UInt64? {
-        pools.isEmpty ? nil : pools.compactMap(\.inFlightBytes).reduce(0, +)
+        pools.isEmpty ? nil : pools.compactMap(\.inFlightBytes).saturatingSum
     }
 
     private var direction: String { info.type == .rx ? "rx" : "tx" }

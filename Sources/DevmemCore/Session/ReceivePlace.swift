@@ -72,7 +72,10 @@ struct ReceivePlace: ~Copyable {
         try Self.checkFamilies(request)
         let interface = try Self.chooseInterface(request)
         let listener = try Listener(binding: request.listen)
-        if let receiveBuffer { try listener.limitBuffers(to: receiveBuffer) }
+        if let receiveBuffer, let shortfall = try listener.limitBuffers(to: receiveBuffer).shortfall
+        {
+            logger.notice("\(shortfall)")
+        }
         self.interface = interface
         self.listener = listener
     }

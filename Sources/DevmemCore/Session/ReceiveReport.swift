@@ -63,7 +63,9 @@ public struct ReceiveReport: Codable, Equatable, Sendable {
         public var tokenRanges: UInt64 = 0
 
         /// Payload bytes in all.
-        public var bytes: UInt64 { deviceBytes + linearBytes + ordinaryBytes }
+        public var bytes: UInt64 {
+            deviceBytes.saturatingAdding(linearBytes).saturatingAdding(ordinaryBytes)
+        }
 
         /// No counts.
         public init() {}

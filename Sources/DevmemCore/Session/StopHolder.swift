@@ -36,6 +36,15 @@ final class StopHolder {
         return connection
     }
 
+    /// Waits until a descriptor is ready, but not past a deadline.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.
+    func wait(
+        for number: Int32, events: Int32, until deadline: Deadline, _ call: String
+    ) throws(DevmemError) {
+        try wait(for: number, events: events, milliseconds: deadline.milliseconds, call)
+    }
+
     /// Waits until a descriptor is ready.
     ///
     /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.

@@ -49,12 +49,10 @@ public struct Listener: ~Copyable {
     /// Bounds the memory that the unread payload of each connection may hold.
     ///
     /// - Parameter bytes: the bound; the kernel keeps to it but for what is in flight already.
+    /// - Returns: the bound that the kernel set.
     /// - Throws: `DevmemError` of kind `system` if the socket fails.
-    func limitBuffers(to bytes: UInt64) throws(DevmemError) {
-        // The kernel doubles the number, for what it keeps of each packet besides (socket(7)).
-        try setOption(
-            socket, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bytes / 2),
-            "bound the receive buffers of \(endpoint)")
+    func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
+        try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
     }
 
     /// Takes a waiting connection; nil if none waits or the one that did is gone.

@@ -55,7 +55,8 @@ struct EthtoolLines {
 
     /// What `ethtool -X` needs to make a table; nil if it cannot.
     static func tableWords(_ table: [UInt32]) -> String? {
-        guard let least = table.min(), let most = table.max() else { return nil }
+        // Of more queues than any NIC has the words would be longer than a command line.
+        guard let least = table.min(), let most = table.max(), most < 1 << 16 else { return nil }
         let count = most - least + 1
         let inTurn = table.indices.map { least + UInt32($0 % Int(count)) }
         if table == inTurn { return (least == 0 ? "" : "start \(least) ") + "equal \(count)" }

@@ -66,7 +66,7 @@ extension SteeringFeature {
 /// How the kernel spreads flows by default (`ethtool_rxfh_indir_default` of linux/ethtool.h in
 /// the kernel's own headers).
 func defaultIndirection(slots: Int, queues: Int) -> [UInt32] {
-    (0..<slots).map { UInt32($0 % queues) }
+    queues > 0 ? (0..<slots).map { UInt32($0 % queues) } : []
 }
 
 /// A table in which queues share all slots, made as `ethtool -X` makes it, so that one line of

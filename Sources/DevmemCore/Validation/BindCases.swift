@@ -30,7 +30,7 @@ extension ValidationCase {
                 ExpectedRefusal(.outOfRange)
             ) { message, run throws(DevmemError) in
                 try message.putQueue(
-                    id: run.facts.lastQueue + 1, type: QueueType.rx.rawValue)
+                    id: run.facts.lastQueue &+ 1, type: QueueType.rx.rawValue)
             },
             refused(
                 "queue-of-type-tx", "a transmit queue",

@@ -78,7 +78,7 @@ extension ValidationCase {
             ) { run throws(DevmemError) in
                 let queue = try run.stage(.quiet).queues[0]
                 let nic = try EthtoolNetlink(run.interface)
-                guard let before = try nic.channels(), before.combined + before.rx > queue else {
+                guard let before = try nic.channels(), before.receiveQueues > queue else {
                     return .skip("\(run.interface.name) does not tell its channels")
                 }
                 var fewer = before
@@ -96,7 +96,7 @@ extension ValidationCase {
                     ExpectedRefusal(
                         .invalidArgument,
                         text: "requested channel counts are too low for existing memory provider"
-                    ), "a count of \(asked.combined + asked.rx) channels",
+                    ), "a count of \(asked.receiveQueues) channels",
                     change: { () throws(DevmemError) in try nic.setChannels(asked) },
                     undo: { () throws(DevmemError) in try nic.setChannels(before) })
             },

@@ -1,0 +1,15 @@
+/// When the time for something is up, however many steps it takes.
+struct Deadline: Sendable {
+    let time: ContinuousClock.Instant
+
+    /// So long from now.
+    static func after(_ duration: Duration) -> Deadline {
+        Deadline(time: .now + duration)
+    }
+
+    /// Milliseconds left for one wait: zero once time is up, and never less than is left.
+    var milliseconds: Int32 {
+        let left = (time - .now) / .milliseconds(1)
+        return left > 0 ? Int32(min(left.rounded(.up), Double(Int32.max))) : 0
+    }
+}

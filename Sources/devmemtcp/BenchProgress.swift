@@ -1,0 +1,61 @@
+import DevmemCore
+import Glibc
+
+/// How much of a benchmark is left. Pure.
+struct BenchRemainder {
+    private let plan: BenchPlan
+    private var inbound: UInt64 = 0
+    private var outbound: UInt64 = 0
+
+    init(_ plan: BenchPlan) {
+        self.plan = plan
+    }
+
+    /// Seconds left after an interval; nil if that cannot be told yet.
+    mutating func left(after sample: BenchSample) -> Double? {
+        inbound = inbound.saturatingAdding(sample.received.saturatingSum)
+        outbound = outbound.saturatingAdding(sample.sent.saturatingSum)
+        if let seconds = plan.seconds { return max(0, seconds - sample.time) }
+        guard let bytes = plan.bytes, sample.time > 0 else { return nil }
+        // The direction that takes longer decides.
+        let ways = [(inbound, plan.inbound), (outbound, plan.outbound)].filter { $0.1 != nil }
+        guard let slowest = ways.map(\.0).min(), slowest > 0 else { return nil }
+        let rest = Double(bytes - min(bytes, slowest))
+        return rest / (Double(slowest) / sample.time)
+    }
+}
+
+/// Shows how a benchmark gets on: a line for each interval if the user wants that, else one line on a
+/// terminal that is written over.
+final class BenchProgress {
+    private enum Form {
+        case nothing, lines, oneLine
+    }
+
+    private let form: Form
+    private var remainder: BenchRemainder
+    private var isLineOpen = false
+
+    init(_ plan: BenchPlan, showsLines: Bool, quiet: Bool) {
+        form =
+            quiet
+            ? .nothing : showsLines ? .lines : isatty(STDERR_FILENO) == 1 ? .oneLine : .nothing
+        remainder = BenchRemainder(plan)
+    }
+
+    func update(_ sample: BenchSample) {
+        let line = liveLine(of: sample, left: remainder.left(after: sample))
+        switch form {
+        case .nothing: break
+        case .lines: writeError(line + "\n")
+        case .oneLine:
+            writeError("\r\u{1b}[K" + line)
+            isLineOpen = true
+        }
+    }
+
+    func finish() {
+        if isLineOpen { writeError("\r\u{1b}[K") }
+        isLineOpen = false
+    }
+}
