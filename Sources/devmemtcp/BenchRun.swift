@@ -112,7 +112,9 @@ struct BenchRun: ParsableCommand {
     }
 
     private func conclude(_ report: BenchReport) throws {
-        try writeOutput(common.json ? json(of: report)
+        try writeOutput(
+            common.json
+                ? json(of: report)
                 : printable(summary(of: report), keepsLines: true))
         if let csv { try writeFile(csv, benchCSV(of: report)) }
         if let plot { try writeFile(plot, benchPlot(of: report)) }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Synchronization
 import Testing
 
 @testable import DevmemCore
@@ -151,7 +152,12 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         let sent = report
         try withChannel { channel, other in
             let sending = try Thread {
-                for message in sent.messages { try? writeJSONLine(message, to: other) }
+                do throws(DevmemError) {
+                    for message in sent.messages { try writeJSONLine(message, to: other) }
+                } catch {
+                    Issue.record(error)
+                    shutdown(other, Int32(SHUT_RDWR))
+                }
             }
             var peer = BenchPeerReport(flows: 1024)
             while peer.report == nil {
@@ -194,11 +200,13 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
 @Suite struct BenchSlowPeerTests {
     @Test func messageThatComesByteByByteIsGivenUp() throws {
         try withChannel { channel, other in
+            let isOver = StopFlag()
             let sending = try Thread {
-                for byte in #"{"hello":{"ver"#.utf8 {
-                    var byte = byte
+                // For longer than the message may take, and never for long without a byte.
+                for _ in 0..<60 where !isOver.value.load(ordering: .relaxed) {
+                    var byte = UInt8(ascii: "{")
                     if write(other, &byte, 1) < 0 { return }
-                    usleep(150_000)
+                    usleep(100_000)
                 }
             }
             let begun = ContinuousClock.now
@@ -207,6 +215,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
             }
             #expect(error?.errno == .timedOut)
             #expect(ContinuousClock.now - begun < .seconds(4))
+            isOver.value.store(true, ordering: .relaxed)
             try sending.wait()
         }
     }
@@ -302,6 +311,11 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         counts.ordinaryBytes = 1
         #expect((counts + counts).bytes == .max)
     }
+}
+
+/// Ends what a thread does.
+private final class StopFlag: Sendable {
+    let value = Atomic(false)
 }
 
 /// A thread that is waited for.

@@ -148,7 +148,8 @@ import Testing
                 error?.message?.hasSuffix("pid \(ProcessInfo.processInfo.processIdentifier)")
                     == true)
             #expect(refusalOfLock(key, shared: true)?.errno == .resourceBusy)
-            #expect(refusalOfLock(JournalStore.Key(namespace: 1, index: 4_000_000_002), shared: false) == nil)
+            let other = JournalStore.Key(namespace: 1, index: 4_000_000_002)
+            #expect(refusalOfLock(other, shared: false) == nil)
         }
         // Users of steering in place get along, but keep others from taking it back.
         let first = try SteeringLock(key, name: "sim0", in: store, shared: true)

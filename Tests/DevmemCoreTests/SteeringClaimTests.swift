@@ -64,7 +64,9 @@ import Testing
         let stores = (1...2).map { number in
             JournalStore(directory: "/tmp/devmemtcp-claim-\(UUID().uuidString)-\(number)")
         }
-        defer { for store in stores { try? FileManager.default.removeItem(atPath: store.directory) } }
+        defer {
+            for store in stores { try? FileManager.default.removeItem(atPath: store.directory) }
+        }
         let held = try SteeringLock(key, name: "sim0", in: stores[0])
         defer { withExtendedLifetime(held) {} }
         let error = #expect(throws: DevmemError.self) {

@@ -134,8 +134,7 @@ struct BenchFarEnd {
         var notice: String?
         for flow in 0..<plan.flows {
             let peer = near[BenchSchedule.port(of: flow, ports: near.count)]
-            let connection = try stop.connect(
-                to: peer, from: plan.source?.endpoint(of: flow), milliseconds: 20_000)
+            let connection = try connect(to: peer, from: plan.source?.endpoint(of: flow))
             try connection.tune(for: plan)
             if role.receives != nil, let share = plan.receiveShare {
                 notice = try connection.limitBuffers(to: share).shortfall
@@ -163,6 +162,28 @@ struct BenchFarEnd {
         return try session.run { sample in
             // A near end that is gone shows in what comes from it.
             try? channel.tell(.interval(sample))
+        }
+    }
+}
+
+extension BenchFarEnd {
+    /// Connects to a port that the near end listens at; where that fails on the way, a firewall is the
+    /// likeliest cause.
+    private func connect(
+        to peer: Endpoint, from local: Endpoint?
+    ) throws(DevmemError) -> Connection {
+        do throws(DevmemError) {
+            return try stop.connect(to: peer, from: local, milliseconds: 20_000)
+        } catch {
+            var told = error
+            switch error.errno {
+            case .timedOut, .connectionRefused, .noRouteToHost:
+                told.advice =
+                    "the near end listens there: a firewall must let it in; --port of bench run "
+                    + "names the port"
+            default: break
+            }
+            throw told
         }
     }
 }

@@ -91,7 +91,11 @@ final class BenchSession {
             if report == nil, let results = crew.results() {
                 report = try conclude(results, seen)
             }
-            if let report, !needsOther || other != nil || !channel.isOpen { return report }
+            if var report, !needsOther || other != nil || !channel.isOpen {
+                // What went wrong since it was made.
+                report.failure = report.failure ?? failure
+                return report
+            }
             try look(seen)
             giveUpIfDue()
             if isHopeless {

@@ -26,6 +26,7 @@ struct ParentDevice: Equatable, Sendable {
     /// - Parameters:
     ///   - link: the interface.
     ///   - root: where sysfs is mounted.
+    /// - Returns: its path.
     func folder(of link: LinkInfo, root: String = "/sys") -> String? {
         // A card of several ports may have another one, of the same name, in sysfs's own namespace.
         let folder = "\(root)/bus/\(bus)/devices/\(name)/net/\(link.name)"

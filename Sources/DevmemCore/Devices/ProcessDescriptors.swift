@@ -25,6 +25,7 @@ struct ProcessDescriptors: Equatable, Sendable {
     /// user's own.
     ///
     /// - Parameter own: whether this process is among them.
+    /// - Returns: the processes.
     static func all(withOwn own: Bool = false) -> [ProcessDescriptors] {
         let all = names(in: "/proc").compactMap { Int32($0) }.filter { own || $0 != getpid() }
         return all.sorted().compactMap { pid in

@@ -7,6 +7,7 @@ import Glibc
 /// - Parameters:
 ///   - program: the program's number, zero if there are several.
 ///   - interface: the interface of this network namespace.
+/// - Returns: its process id.
 func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
     var holders: [Int32] = []
     for pid in names(in: "/proc").compactMap({ Int32($0) }) {
@@ -33,6 +34,7 @@ func chooseHolder(_ holders: [Int32], isHere: (Int32) -> Bool) -> Int32? {
 ///   - lines: the lines.
 ///   - interface: its number, which interfaces of other network namespaces may have too.
 ///   - program: the number of its program, which no other has; zero if that is not known.
+/// - Returns: whether they are.
 func isLink(_ lines: [Substring], of interface: UInt32, program: UInt32) -> Bool {
     var isXDP = false
     var isHere = false

@@ -21,6 +21,7 @@ private enum UnixDiagnosis {
 /// The user that has made a unix socket of this network namespace; nil if there is no such socket.
 ///
 /// - Parameter inode: its inode, as `/proc/net/unix` lists it.
+/// - Returns: the user's number.
 /// - Throws: `DevmemError` of kind `unsupported` if the kernel does not tell.
 func ownerOfUnixSocket(_ inode: UInt64) throws(DevmemError) -> uid_t? {
     if let user = try diagnosedUser(inode) { return user }

@@ -115,8 +115,8 @@ public struct JournalStore: Sendable {
             throw DevmemError(
                 .malformed, call: "read the journal \(path(of: key))",
                 message: "it is of an earlier boot, which has left no settings",
-                advice: "the next command that steers \(journal.interface.name), or devmemtcp steer "
-                    + "restore \(journal.interface.name), drops it")
+                advice: "the next command that steers \(journal.interface.name) drops it, or "
+                    + "devmemtcp steer restore \(journal.interface.name)")
         }
         return journal
     }

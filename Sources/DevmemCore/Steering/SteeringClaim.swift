@@ -15,12 +15,12 @@ import SystemPackage
 struct SteeringClaim: ~Copyable {
     /// Who has published a claim.
     struct Holder: Equatable, Sendable {
-        /// Its pid; nil if it cannot be seen from this pid namespace.
+        /// Its pid; nil if it is not visible from here: of another pid namespace, or to this user.
         var pid: Int32?
 
         /// Who it is, in words.
         var text: String {
-            guard let pid else { return "a process of another pid namespace" }
+            guard let pid else { return "a process not visible from here" }
             return "\(nameOfProcess(pid) ?? "a process"), pid \(pid)"
         }
     }

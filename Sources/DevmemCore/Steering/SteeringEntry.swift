@@ -26,14 +26,20 @@ public struct SteeringEntry: Sendable {
         let known = interfaceName(key.index)
         interface = try? NetworkInterface(named: known)
         name = known
-        let owner = SteeringClaim.holder(of: key)
-        holder = owner?.text
-        holderPID = owner?.pid
+        var owner = SteeringClaim.holder(of: key)
         do throws(DevmemError) {
             journal = try store.read(key)
         } catch {
             problem = error
         }
+        // Not everybody may see whose a claim is, but the journal says who wrote it.
+        if owner != nil, owner?.pid == nil, let writer = journal?.owner,
+            startTicks(ofProcess: "\(writer.pid)") == writer.startTime
+        {
+            owner?.pid = writer.pid
+        }
+        holder = owner?.text
+        holderPID = owner?.pid
         if interface == nil, let journal { name = journal.interface.name }
     }
 }

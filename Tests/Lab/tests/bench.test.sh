@@ -46,6 +46,38 @@ test_bench_sends_from_device_memory() {
     expect_true 'bytes' '.outbound.bytes == 30000001 and .inbound == null'
     expect_true 'sends' '.near.flows[0].sent | .sent_bytes == 30000001 and .completions > 0'
     expect_true 'compared' '.far.flows[0].validation.checked_bytes == 30000001'
+    expect_true 'from device memory' '.outbound | .sent_bytes == 30000001 and .memory.sender == "device"'
+    # For people it is not "device memory out 0 bytes".
+    devmemtcp bench run --remote netns:peer --interface eth1 --bytes 30000001 --tx device >text 2>messages ||
+        fail "$(cat messages)"
+    expect_line text '30000001 bytes from device memory at the near end'
+    expect_line text '30000001 bytes in host memory at the far end'
+}
+
+# One port for each queue, and nothing comes to any other.
+test_bench_comes_to_the_ports_that_are_named() {
+    launch_bench --queues 'auto 2' --flows 4 --port 5301 --json
+    local ports
+    ports=$(ss -Htn state established '( sport = :5301 or sport = :5302 )' |
+        awk '{ sub(/.*:/, "", $3); print $3 }' | sort | uniq -c | awk '{ print $1 "x" $2 }' | tr '\n' ' ')
+    expect_equal 'ports' '2x5301 2x5302 ' "$ports"
+    kill -INT "$server"
+    end_serve
+    expect_true 'report' '.inbound.device_bytes > 0 and .inbound.elsewhere_bytes == 0 and .failure == null'
+    await_no_far_end
+}
+
+# Somebody else connects to the port all the time, and sends something there.
+test_bench_strangers_are_closed() {
+    # shellcheck disable=SC2016
+    ip netns exec peer timeout 8 bash -c \
+        'while :; do echo junk 2>/dev/null >"/dev/tcp/$0/5301"; done' "$near4" 2>/dev/null &
+    local knocker=$!
+    bench_ok --bytes 20000000 --flows 3 --port 5301 --validate
+    expect_line messages 'closed a connection from'
+    expect_true 'bytes' '.inbound.device_bytes == 20000000 and .inbound.wrong_bytes == 0'
+    expect_true 'nothing of strangers' '.inbound.elsewhere_bytes == 0'
+    wait "$knocker" || true
 }
 
 test_bench_device_memory_at_both_ends_both_ways() {
@@ -264,7 +296,7 @@ test_bench_versions_differ() {
     in_peer socat TCP-LISTEN:5201,reuseaddr EXEC:./far-end &
     local peer=$!
     await_far_listener 5201
-    expect_refusal 'it speaks version 99, this program 1 (run the same devmemtcp at both ends)' \
+    expect_refusal 'it speaks version 99, this program 2 (run the same devmemtcp at both ends)' \
         devmemtcp bench run "$far4"
     wait "$peer" || true
 }

@@ -9,7 +9,10 @@ settings_now() { devmemtcp steer show eth1 --json | jq -S '.interfaces[0].settin
 start_bind() {
     rm -f held
     mkfifo held
-    devmemtcp bind "$@" >held 2>messages &
+    (
+        trap - INT QUIT
+        exec devmemtcp bind "$@"
+    ) >held 2>messages &
     server=$!
     IFS= read -r holds <held || fail "it ended: $(cat messages)"
 }
@@ -29,7 +32,6 @@ test_bind_holds_until_a_signal() {
             '[.queues[] | select(.holder == "bound to dma-buf id \($id)")] | length')"
         expect_equal 'rules' 2 "$(settings_now | jq '.rules | length')"
         ((10#$(jq .tx_id <<<"$holds") > 0)) || fail "no id for sending: $holds"
-        # A shell starts what runs beside it with SIGINT ignored, but bind waits for it all the same.
         kill "-${signal%:*}" "$server"
         end_bind
         expect_equal 'exit status' "${signal#*:}" "$status"

@@ -157,7 +157,12 @@ launch() {
     rm -f pipe
     mkfifo pipe
     : >messages
-    "$@" >out 2>pipe &
+    # A shell starts what runs beside it with SIGINT and SIGQUIT ignored, which programs leave so.
+    (
+        trap - INT QUIT
+        [[ $(type -t "$1") == function ]] || exec "$@"
+        "$@"
+    ) >out 2>pipe &
     server=$!
     exec {message_pipe}<pipe
 }

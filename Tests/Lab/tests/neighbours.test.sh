@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# Others on the host: containers that share the network namespace, strangers, other namespaces.
+# SPDX-License-Identifier: Apache-2.0
+
+# elsewhere COMMAND...: with another /run, as in a container that shares the network namespace only.
+elsewhere() { unshare --mount bash -c 'mount -t tmpfs none /run && exec "$@"' bash "$@"; }
+
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+
+# expect_in_use COMMAND...: is told who has the NIC.
+expect_in_use() {
+    local status=0
+    "$@" >out 2>&1 || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line out "take eth1: Device or resource busy, it is in use by devmemtcp, pid $server"
+}
+
+test_containers_of_one_network_namespace_see_each_other() {
+    start_bind eth1 --rx 7
+    expect_in_use elsewhere devmemtcp bind eth1 --rx 6
+    expect_in_use elsewhere devmemtcp steer apply eth1 --queues 6
+    elsewhere devmemtcp steer show >shown
+    expect_line shown "steering: in use by devmemtcp, pid $server, with no journal here"
+    # There is nothing to restore, and nothing to forget.
+    elsewhere devmemtcp steer restore --all >restored
+    expect_line restored 'nothing is steered'
+    kill "$server"
+    end_bind
+    elsewhere timeout 30 devmemtcp bind eth1 --rx 6 -- true 2>messages
+}
+
+# What a killed process has left, another container restores from a folder that both see.
+test_containers_share_a_journal_of_their_choice() {
+    local before
+    before=$(nic_settings eth1)
+    export DEVMEMTCP_STATE_DIR=$PWD/state
+    start_bind eth1 --rx 7
+    kill -KILL "$server"
+    end_bind
+    elsewhere devmemtcp steer restore --all >out
+    expect_line out 'RSS table'
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+    # A folder in which others may write is refused.
+    chmod 777 state
+    expect_refusal 'others may write there' devmemtcp bind eth1 --rx 7 -- true
+    DEVMEMTCP_STATE_DIR=state expect_refusal 'it is no absolute path' devmemtcp bind eth1 --rx 7 -- true
+}
+
+# before_boot COMMAND...: as it was before the system was started anew.
+before_boot() {
+    unshare --mount bash -c 'echo 00000000-0000-4000-8000-000000000000 >/tmp/earlier
+        mount --bind /tmp/earlier /proc/sys/kernel/random/boot_id && exec "$@"' bash "$@"
+}
+
+test_a_journal_of_an_earlier_boot_is_dropped() {
+    local before journal
+    before=$(nic_settings eth1)
+    before_boot devmemtcp steer apply eth1 --queues 7 >out
+    journal=$(ls /run/devmemtcp/*.journal)
+    cp "$journal" kept
+    devmemtcp steer show eth1 >out
+    expect_line out 'it is of an earlier boot, which has left no settings'
+    devmemtcp bind eth1 --rx 6 -- true 2>messages
+    expect_line messages 'eth1: the journal of devmemtcp steer apply'
+    expect_line messages 'was of an earlier boot, and is dropped'
+    [[ ! -e $journal ]] || fail 'it is still there'
+    cp kept "$journal"
+    devmemtcp steer restore --all >out
+    expect_line out 'was of an earlier boot, and is dropped'
+    [[ ! -e $journal ]] || fail 'it is still there'
+    # Here the settings are.
+    cp kept "$journal"
+    before_boot devmemtcp steer restore --all >out
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
+test_strangers_do_not_keep_root_from_a_nic() {
+    local lock name stranger
+    devmemtcp bind eth1 --rx 7 -- true 2>messages
+    lock=$(ls /run/devmemtcp/*.lock)
+    ! as_nobody flock --nonblock "$lock" true 2>refused || fail 'a stranger took the lock'
+    expect_line refused 'Permission denied'
+    name=$(basename "$lock" .lock)
+    as_nobody socat -u "ABSTRACT-RECV:devmemtcp/$name/exclusive/1f" - >/dev/null &
+    stranger=$!
+    until grep -q "@devmemtcp/$name/exclusive/1f" /proc/net/unix; do read -r -t 0.05 <> <(:) || true; done
+    devmemtcp bind eth1 --rx 7 -- true 2>messages
+    devmemtcp steer show >out
+    expect_line out 'nothing is steered'
+    kill "$stranger"
+    wait "$stranger" || true
+}
+
+# sysfs shows the interfaces of the namespace that it was mounted in, with one of the same name.
+test_facts_are_of_the_own_network_namespace() {
+    local seen
+    nsenter --net=/run/netns/peer devmemtcp doctor eth1 --json >facts || true
+    seen=$(jq -r '.interfaces[0] | "\(.driver) \(.mac)"' facts)
+    in_peer devmemtcp doctor eth1 --json >facts || true
+    expect_equal 'facts' "$(jq -r '.interfaces[0] | "\(.driver) \(.mac)"' facts)" "$seen"
+    [[ $seen == *" $(in_peer cat /sys/class/net/eth1/address)" ]] || fail "not its address: $seen"
+}
+
+test_a_strangers_file_in_a_sticky_folder_is_not_written_to() {
+    local before
+    before=$(sysctl -n fs.protected_regular)
+    mkdir --mode=1777 sticky
+    chmod 755 .
+    as_nobody bash -c 'umask 0; : >sticky/got'
+    sysctl -qw fs.protected_regular=1
+    expect_refusal 'open sticky/got: Permission denied' devmemtcp serve --listen "$near4:5201" --output sticky/got
+    sysctl -qw "fs.protected_regular=$before"
+}
+
+test_a_command_of_another_user_has_no_capability() {
+    setpriv --inh-caps +net_admin --ambient-caps +net_admin devmemtcp bind eth1 --rx 7 --user nobody -- \
+        grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status >sets 2>messages
+    expect_equal 'capability sets' 4 "$(grep -c '0000000000000000$' sets)"
+}

@@ -1,0 +1,146 @@
+# shellcheck shell=bash
+# No signal and no failing call leaves a NIC steered.
+# SPDX-License-Identifier: Apache-2.0
+
+# The signals whose default action ends a process (signal(7)), but for those of faults, those that only
+# repeat what a call returns, those that nothing can catch, and 32 and 33, which are the C library's.
+ending_signals() {
+    local number
+    for ((number = 1; number <= 64; number++)); do
+        case $(kill -l "$number" 2>/dev/null) in
+        ILL | TRAP | BUS | FPE | SEGV | KILL | STOP | PIPE | XFSZ) ;;
+        CHLD | CONT | TSTP | TTIN | TTOU | URG | WINCH | '') ;;
+        *) echo "$number" ;;
+        esac
+    done
+}
+
+test_every_signal_ends_bind_in_good_order() {
+    local before signal count=0
+    before=$(nic_settings eth1)
+    for signal in $(ending_signals); do
+        start_bind eth1 --rx 7 --flow "$near4:5201"
+        kill "-$signal" "$server"
+        end_bind
+        expect_equal "exit status of signal $signal" $((128 + signal)) "$status"
+        expect_equal "settings after signal $signal" "$before" "$(nic_settings eth1)"
+        count=$((count + 1))
+    done
+    ((count >= 45)) || fail "only $count signals"
+}
+
+# end_by SIGNAL COMMAND...: ends a command once it has begun to steer, and looks at what it leaves.
+end_by() {
+    local signal=$1 before line
+    shift
+    before=$(nic_settings eth1)
+    launch "$@"
+    while IFS= read -r line <&"$message_pipe"; do
+        printf '%s\n' "$line" >>messages
+        [[ $line != *'RSS table entries'* && $line != *'listening on'* ]] || break
+    done
+    kill "-$signal" "$server"
+    drain_messages
+    end_serve
+    expect_equal "exit status of $2 after $signal" $((128 + $(kill -l "$signal"))) "$status"
+    expect_equal "settings after $* and $signal" "$before" "$(nic_settings eth1)"
+}
+
+test_signals_end_whatever_steers_in_good_order() {
+    local signal
+    for signal in USR1 ALRM XCPU RTMIN+3; do
+        end_by "$signal" devmemtcp serve -v --listen "$near4:5201" --discard
+        end_by "$signal" devmemtcp serve -v --listen "$near4:5201" --discard --connections 3 --keep-open
+        end_by "$signal" devmemtcp steer apply -v eth1 --queues 7 --flow "$near4:5201"
+        end_by "$signal" devmemtcp bind -v eth1 --rx 7
+        end_by "$signal" devmemtcp doctor eth1 --probe --yes -v
+        end_by "$signal" devmemtcp bench run -v --remote netns:peer --interface eth1 --time 1000
+        end_by "$signal" devmemtcp validate -v eth1 --remote netns:peer
+    done
+}
+
+# What SIGKILL leaves, and a fault would, the journal mends.
+test_what_a_fault_leaves_is_restored() {
+    local before signal
+    before=$(nic_settings eth1)
+    for signal in SEGV ILL KILL; do
+        start_bind eth1 --rx 7 --flow "$near4:5201"
+        kill "-$signal" "$server"
+        end_bind
+        devmemtcp steer restore eth1 >out
+        expect_line out 'flow rule'
+        expect_equal "settings after $signal" "$before" "$(nic_settings eth1)"
+    done
+}
+
+test_what_nohup_ignores_stays_ignored() {
+    launch env --ignore-signal=HUP devmemtcp serve --listen "$near4:5201" --discard
+    await_message 'listening on'
+    drain_messages
+    kill -HUP "$server"
+    kill -TERM "$server"
+    end_serve
+    expect_equal 'exit status' 143 "$status"
+}
+
+test_a_limit_of_file_sizes_is_an_error() {
+    local before
+    before=$(nic_settings eth1)
+    start_command bash -c "ulimit -f 64; exec devmemtcp serve --listen $near4:5201 --output got"
+    keep_sending
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'File too large'
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+    wait "$sender" || true
+}
+
+# without_reader DESCRIPTOR COMMAND...: what it writes there nobody reads.
+without_reader() {
+    local descriptor=$1
+    shift
+    bash -c 'descriptor=$1; shift; mkfifo gone; exec {both}<>gone; eval "exec $descriptor>gone"
+        exec {both}>&-; rm gone; exec "$@"' bash "$descriptor" "$@"
+}
+
+test_a_reader_of_messages_that_goes_away_leaves_nothing() {
+    local before status=0
+    before=$(nic_settings eth1)
+    without_reader 2 devmemtcp doctor eth1 --probe --yes -v >out || status=$?
+    ((status < 128)) || fail "doctor ended with $status"
+    expect_equal 'settings after doctor' "$before" "$(nic_settings eth1)"
+    status=0
+    without_reader 2 devmemtcp steer apply eth1 --queues 7 -v >out || status=$?
+    expect_equal 'exit status of steer apply' 0 "$status"
+    devmemtcp steer restore eth1 >out
+    expect_equal 'settings after steer apply' "$before" "$(nic_settings eth1)"
+    status=0
+    without_reader 1 timeout 3 devmemtcp bind eth1 --rx 7 || status=$?
+    ((status == 1 || status == 124)) || fail "bind ended with $status"
+    expect_equal 'settings after bind' "$before" "$(nic_settings eth1)"
+}
+
+test_children_are_waited_for_though_sigchld_is_ignored() {
+    local status=0
+    env --ignore-signal=CHLD devmemtcp bind eth1 --rx 7 -- bash -c 'exit 5' 2>messages || status=$?
+    expect_equal 'exit status' 5 "$status"
+}
+
+# poll(2) fails once a process may have fewer descriptors than it asks about.
+test_a_session_whose_wait_fails_ends_its_connections_first() {
+    local before
+    before=$(nic_settings eth1)
+    start_serve --listen "$near4:5201" --discard --connections 2 --keep-open
+    keep_sending
+    await_text messages 'connection 1 from' 10
+    prlimit --pid "$server" --nofile=3:
+    # The watch of the NIC wakes it.
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'wait: Invalid argument'
+    expect_line out 'connection 1 from'
+    wait "$sender" || true
+    # It could not write its journal down any more.
+    devmemtcp steer restore --all >out || true
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
