@@ -58,8 +58,8 @@ struct BenchServe: ParsableCommand {
             let request = BenchServeRequest(
                 listen: try Endpoint(resolving: listen), interface: interface,
                 from: try from.map { name throws(DevmemError) in
-                    try Endpoint.address(of: name)
-                }, processors: cpus?.processors ?? [], keepsSteered: keepSteered)
+                    try Endpoint.addresses(of: name)
+                } ?? [], processors: cpus?.processors ?? [], keepsSteered: keepSteered)
             let logger = common.logger
             signal(SIGPIPE, SIG_IGN)
             let arrived = try serveBench(
