@@ -62,6 +62,7 @@ struct BenchServe: ParsableCommand {
                 } ?? [], processors: cpus?.processors ?? [], keepsSteered: keepSteered)
             let logger = common.logger
             signal(SIGPIPE, SIG_IGN)
+            raiseDescriptorLimit()
             let arrived = try serveBench(
                 request, stop: try StopSignal.ofUser(),
                 listening: { logger.notice("listening on \($0)") }, logger: logger)

@@ -90,6 +90,7 @@ struct BenchRun: ParsableCommand {
                 allowsHostMemory: allowHostMemory)
             // Who reads the report and goes away must not leave the NIC steered.
             signal(SIGPIPE, SIG_IGN)
+            raiseDescriptorLimit()
             let logger = common.logger
             let isLive = interval && !common.quiet
             let report = try DevmemCore.runBench(

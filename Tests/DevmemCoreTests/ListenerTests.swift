@@ -1,6 +1,7 @@
 import CDevmem
 import Glibc
 import Logging
+import SystemPackage
 import Testing
 
 @testable import DevmemCore
@@ -86,6 +87,19 @@ import Testing
                 == .ready)
         #expect(near.pendingError() == .connectionReset)
         #expect(throws: DevmemError.self) { _ = try connect(to: group.endpoints[0]) }
+    }
+
+    @Test func withoutIPv6EveryAddressIsEveryIPv4Address() throws {
+        func substitute(_ text: String, _ errno: Errno) throws -> String? {
+            Listener.substitute(
+                for: try endpoint(text), after: DevmemError(.system, call: "", errno: errno)
+            )?.description
+        }
+        #expect(try substitute(":80", .addressFamilyNotSupported) == "0.0.0.0:80")
+        #expect(try substitute(":80", .addressNotAvailable) == "0.0.0.0:80")
+        #expect(try substitute(":80", .addressInUse) == nil)
+        #expect(try substitute("[2001:db8::1]:80", .addressNotAvailable) == nil)
+        #expect(try substitute("0.0.0.0:80", .addressNotAvailable) == nil)
     }
 
     @Test func namesWithBothFamiliesMakeFlowsOfBoth() throws {

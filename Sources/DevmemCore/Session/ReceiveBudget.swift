@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import Logging
 
 /// How much of a dma-buf the connections of a session may hold, so that the NIC always has memory to
 /// go on with: a connection that waits to be accepted, or to be read, gives nothing back. Pure.
@@ -89,6 +90,11 @@ extension RingDemand {
             case .none: nil
             }
         self.init(rings?.sizes ?? [:], queues: queues, pageSize: pageSize)
+    }
+
+    /// Warns of a dma-buf that is too small for the rings.
+    func warn(of memory: UInt64, on interface: NetworkInterface, logger: Logger) {
+        if let shortage = shortage(of: memory) { logger.warning("\(interface.name): \(shortage)") }
     }
 }
 

@@ -103,9 +103,7 @@ struct ReceivePlace {
     /// What connections may hold of the memory; says so, and whether the NIC's rings leave any.
     func budget(for request: ReceiveRequest, queues: Int, logger: Logger) -> ReceiveBudget {
         let rings = RingDemand(of: interface, queues: queues, pageSize: request.pageSize)
-        if let shortage = rings.shortage(of: request.memory) {
-            logger.warning("\(interface.name): \(shortage)")
-        }
+        rings.warn(of: request.memory, on: interface, logger: logger)
         let budget = ReceiveBudget(
             memory: request.memory, rings: rings.bytes, connections: limits.atOnce,
             keepsListening: limits.keepsOpen || limits.atOnce > 1,

@@ -16,19 +16,21 @@ public struct Listener: ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `system` if the address is not this host's or is in use.
     public init(binding wanted: Endpoint) throws(DevmemError) {
-        guard wanted.address.isIPv6 && wanted.address.isWildcard else {
-            try self.init(bindingOnly: wanted)
-            return
-        }
         do throws(DevmemError) {
             try self.init(bindingOnly: wanted)
         } catch {
-            guard error.errno == .addressFamilyNotSupported || error.errno == .addressNotAvailable
-            else { throw error }
-            try self.init(
-                bindingOnly: Endpoint(
-                    address: IPAddress(four: (0, 0, 0, 0)), port: wanted.port))
+            guard let substitute = Self.substitute(for: wanted, after: error) else { throw error }
+            try self.init(bindingOnly: substitute)
         }
+    }
+
+    /// What stands for every address of a host that refused IPv6's; nil for any other address or
+    /// refusal. Pure.
+    static func substitute(for wanted: Endpoint, after refusal: DevmemError) -> Endpoint? {
+        guard wanted.address.isIPv6 && wanted.address.isWildcard,
+            refusal.errno == .addressFamilyNotSupported || refusal.errno == .addressNotAvailable
+        else { return nil }
+        return Endpoint(address: IPAddress(four: (0, 0, 0, 0)), port: wanted.port)
     }
 
     private init(bindingOnly wanted: Endpoint) throws(DevmemError) {
