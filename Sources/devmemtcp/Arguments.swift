@@ -73,18 +73,16 @@ struct FlowArgument: ExpressibleByArgument, Equatable {
         self.source = source
     }
 
-    /// Looks its hosts up.
-    func resolved() throws(DevmemError) -> SteeringFlow {
-        let listen = try Endpoint(resolving: destination)
-        guard let source else { return SteeringFlow(to: listen) }
-        let peer = try source.resolved()
-        guard listen.address.isWildcard || peer.unmapped.isIPv6 == listen.address.unmapped.isIPv6
-        else {
-            throw DevmemError(
-                .invalid, call: "steer from \(source.host) to \(destination)",
-                message: "one address is IPv4, the other IPv6")
-        }
-        return SteeringFlow(to: listen, from: peer, port: source.port)
+    /// Looks its hosts up: a flow for each two addresses of one family that their names stand for.
+    func resolved() throws(DevmemError) -> [SteeringFlow] {
+        let ends = try Endpoint.candidates(resolving: destination)
+        guard let source else { return ends.map { SteeringFlow(to: $0) } }
+        let flows = ReceiveRequest.flows(
+            to: ends, from: try source.resolved(), port: source.port)
+        guard flows.isEmpty else { return flows }
+        throw DevmemError(
+            .invalid, call: "steer from \(source.host) to \(destination)",
+            message: "one address is IPv4, the other IPv6")
     }
 }
 
@@ -99,7 +97,7 @@ struct SourceArgument: ExpressibleByArgument, Equatable {
         // One colon stands before a port, more make an IPv6 address.
         if argument.hasPrefix("[") || argument.count(where: { $0 == ":" }) == 1 {
             guard let end = try? EndpointText(argument), !end.host.isEmpty,
-                let port = UInt16(end.port), port != 0
+                let port = Endpoint.port(named: end.port), port != 0
             else { return nil }
             host = end.host
             self.port = port
@@ -109,8 +107,8 @@ struct SourceArgument: ExpressibleByArgument, Equatable {
         }
     }
 
-    /// Looks its host up.
-    func resolved() throws(DevmemError) -> IPAddress { try Endpoint.address(of: host) }
+    /// Looks its host up: all its addresses.
+    func resolved() throws(DevmemError) -> [IPAddress] { try Endpoint.addresses(of: host) }
 }
 
 extension MemoryProvider: ExpressibleByArgument {
@@ -148,9 +146,9 @@ struct LocalAddressArgument: ExpressibleByArgument, Equatable {
         }
     }
 
-    /// Looks it up.
-    func resolved() throws(DevmemError) -> Endpoint {
-        try Endpoint(
+    /// Looks it up: all its addresses.
+    func candidates() throws(DevmemError) -> [Endpoint] {
+        try Endpoint.candidates(
             resolving: EndpointText(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"))
     }
 }
@@ -180,7 +178,7 @@ struct PeerArgument: ExpressibleByArgument, Equatable {
     }
 
     /// Looks it up.
-    func resolved() throws(DevmemError) -> Endpoint { try address.resolved() }
+    func resolved() throws(DevmemError) -> Endpoint { try address.candidates()[0] }
 }
 
 /// What a peer gets back, on the command line: `echo`, or `file:` and a name.
@@ -196,6 +194,39 @@ struct AnswerArgument: ExpressibleByArgument, Equatable {
             return nil
         }
     }
+}
+
+/// How long a peer may be silent, on the command line: seconds, or `off`.
+struct PeerTimeoutArgument: ExpressibleByArgument, Equatable {
+    var timeout: PeerTimeout
+
+    init(_ timeout: PeerTimeout) {
+        self.timeout = timeout
+    }
+
+    init?(argument: String) {
+        if argument == "off" {
+            timeout = .off
+        } else {
+            guard let seconds = Int(argument), let timeout = PeerTimeout(seconds: seconds) else {
+                return nil
+            }
+            self.timeout = timeout
+        }
+    }
+
+    var defaultValueDescription: String { timeout.seconds.map { "\($0)" } ?? "off" }
+}
+
+/// The option that bounds a peer's silence.
+struct PeerTimeoutOption: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            """
+            Give a connection up when its peer has not answered for so long: 2 to 65534, or off.
+            """, valueName: "seconds"))
+    var peerTimeout = PeerTimeoutArgument(.standard)
 }
 
 /// A pattern on the command line, such as `7`.

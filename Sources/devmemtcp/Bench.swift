@@ -58,9 +58,10 @@ struct BenchServe: ParsableCommand {
             let request = BenchServeRequest(
                 listen: try Endpoint(resolving: listen), interface: interface,
                 from: try from.map { name throws(DevmemError) in
-                    try Endpoint.address(of: name)
-                }, processors: cpus?.processors ?? [], keepsSteered: keepSteered)
+                    try Endpoint.addresses(of: name)
+                } ?? [], processors: cpus?.processors ?? [], keepsSteered: keepSteered)
             let logger = common.logger
+            raiseDescriptorLimit()
             let arrived = try serveBench(
                 request, stop: try StopSignal.ofUser(),
                 listening: { logger.notice("listening on \($0)") }, logger: logger)

@@ -98,6 +98,7 @@ struct BenchRun: ParsableCommand {
                 far: far, interface: interface, plan: load.plan, queues: queues.choice,
                 provider: load.maker.provider, port: port, processors: cpus?.processors ?? [],
                 allowsHostMemory: allowHostMemory)
+            raiseDescriptorLimit()
             let logger = common.logger
             let progress = BenchProgress(
                 load.plan, showsLines: interval, quiet: common.quiet)

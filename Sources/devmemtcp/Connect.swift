@@ -93,6 +93,7 @@ struct Connect: ParsableCommand, PayloadCommand {
             """, valueName: "seconds"))
     var wait: Double?
 
+    @OptionGroup var silence: PeerTimeoutOption
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -123,10 +124,10 @@ struct Connect: ParsableCommand, PayloadCommand {
         // them.
         let peers = try Endpoint.candidates(resolving: peer.text)
         let request = TransmitRequest(
-            interface: interface, peers: peers, local: try bind?.resolved(),
+            interface: interface, peers: peers, local: try bind?.candidates() ?? [],
             memory: memory.bytes, provider: maker.provider(direct: direct), chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
-            wait: wait)
+            wait: wait, peerTimeout: silence.peerTimeout.timeout)
         let source = try openSource()
         var consumer = try makeConsumer()
         let stop = try StopSignal.ofUser()
@@ -134,7 +135,7 @@ struct Connect: ParsableCommand, PayloadCommand {
         if direct && !source.isDirect {
             logger.notice("\(input ?? "-") cannot be read past the page cache")
         }
-        let progress = Progress(quiet: common.quiet)
+        let progress = Progress(quiet: common.quiet, total: source.remaining)
         defer { progress.finish() }
         return try send(
             request, source: source, consumer: &consumer, stop: stop,

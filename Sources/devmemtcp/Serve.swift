@@ -104,6 +104,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             "End everything after so long, as SIGALRM would.", valueName: "seconds"))
     var timeLimit: Double?
 
+    @OptionGroup var silence: PeerTimeoutOption
     @OptionGroup var common: CommonOptions
 
     /// Whether there may be more than one connection.
@@ -146,7 +147,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         var consumer = try makeConsumer(direct: direct)
         let stop = try prepareToStop()
         let logger = common.logger
-        let progress = Progress(quiet: common.quiet)
+        let progress = Progress(quiet: common.quiet, limit: timeLimit)
         let observer = ReceiveObserver(
             listening: { logger.notice("listening on \($0), \($1)") },
             connected: { logger.notice("connection from \($0)") },
@@ -158,12 +159,13 @@ struct Serve: ParsableCommand, PayloadCommand {
 
     private func request() throws(DevmemError) -> ReceiveRequest {
         ReceiveRequest(
-            interface: interface, listen: try Endpoint(resolving: listen.text),
-            from: try from?.resolved(), fromPort: from?.port, queues: queues.choice,
+            interface: interface, listen: try Endpoint.candidates(resolving: listen.text),
+            from: try from?.resolved() ?? [], fromPort: from?.port, queues: queues.choice,
             keepsSteered: keepSteered,
             memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
             answer: duplex?.answer ?? .nothing, idleLimit: idle,
+            peerTimeout: silence.peerTimeout.timeout,
             allowsHostMemory: allowHostMemory)
     }
 
@@ -177,6 +179,7 @@ struct Serve: ParsableCommand, PayloadCommand {
 
     private func serveMany() throws {
         let request = try request()
+        raiseDescriptorLimit()
         let stop = try prepareToStop()
         let logger = common.logger
         var total = ServeTotal()
@@ -187,21 +190,27 @@ struct Serve: ParsableCommand, PayloadCommand {
         func show(_ text: String) {
             if toStandardOutput { writeError(text) } else { print(text, terminator: "") }
         }
+        let progress = Progress(quiet: isQuiet, limit: timeLimit)
+        defer { progress.finish() }
         let observer = ReceiveManyObserver(
             listening: {
                 hasBegun = true
                 logger.notice("listening on \($0), \($1)")
             },
-            connected: { logger.notice("connection \($0) from \($1)") },
+            connected: {
+                progress.finish()
+                logger.notice("connection \($0) from \($1)")
+            },
             finished: { report in
+                progress.finish()
                 total.add(report, failure: failure(in: report))
                 if asJSON, let line = try? json(of: report) {
                     show(line)
                 } else if !isQuiet {
                     show(line(of: report, failure: failure(in: report)))
                 }
-            })
-        let outputName = outputPath.map { OutputName($0) }
+            }, progress: progress.isShown ? { progress.update($0, connections: $1) } : nil)
+        let names = outputPath.map { OutputNames($0) }
         let pattern = expected?.pattern
         let direct = direct
         var refusal: DevmemError?
@@ -209,10 +218,15 @@ struct Serve: ParsableCommand, PayloadCommand {
             total.stoppedBy = try receiveMany(
                 request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
                 makeConsumer: { number, peer throws(DevmemError) in
-                    guard let outputName else {
+                    guard let names else {
                         return PayloadConsumer(output: nil, pattern: pattern)
                     }
-                    let path = outputName.path(number: number, peer: peer)
+                    let path = names.take(number: number, peer: peer)
+                    if path != names.pattern.path(number: number, peer: peer) {
+                        logger.notice(
+                            "connection \(number): an earlier one has that file, this one goes to \(path)"
+                        )
+                    }
                     return PayloadConsumer(
                         output: try openFile(path, direct: direct, logger), pattern: pattern)
                 }, stop: stop, observer: observer, logger: logger)

@@ -1,5 +1,6 @@
 import DevmemCore
 import Glibc
+import Synchronization
 
 /// The name of an output file, perhaps with places for what differs between connections.
 struct OutputName: Sendable {
@@ -38,6 +39,33 @@ struct OutputName: Sendable {
             }
         }
         return isEscaped ? result + "%" : result
+    }
+}
+
+/// Gives each connection of a run a file of its own. A name that an earlier one had gets a number
+/// behind it, as nobody wants one connection's payload written over another's.
+final class OutputNames: Sendable {
+    let pattern: OutputName
+    private let taken = Mutex<[String: Int]>([:])
+
+    init(_ text: String) {
+        pattern = OutputName(text)
+    }
+
+    /// The name for a connection, which no other gets. Standard output is for all.
+    func take(number: Int, peer: Endpoint) -> String {
+        let wanted = pattern.path(number: number, peer: peer)
+        guard wanted != "-" else { return wanted }
+        return taken.withLock { taken in
+            var name = wanted
+            while taken[name] != nil {
+                let next = (taken[wanted] ?? 1) + 1
+                taken[wanted] = next
+                name = "\(wanted).\(next)"
+            }
+            taken[name] = 1
+            return name
+        }
     }
 }
 

@@ -63,7 +63,7 @@ struct FlowOptions: ParsableArguments {
 
     func wish(queues: QueueChoice) throws(DevmemError) -> SteeringWish {
         var flows: [SteeringFlow] = []
-        for argument in flow { flows.append(try argument.resolved()) }
+        for argument in flow { flows += try argument.resolved() }
         return SteeringWish(queues: queues, flows: flows, spread: spread, table: table)
     }
 }

@@ -73,7 +73,12 @@ import Testing
         let six = try from("[2001:db8::2]:4000")
         #expect(six?.host == "2001:db8::2" && six?.port == 4000)
         #expect(try from("2001:db8::2")?.port == nil)
-        for text in ["", ":4000", "192.0.2.2:0", "192.0.2.2:70000", "[2001:db8::2]", "a:b"] {
+        #expect(try from("192.0.2.2:http")?.port == 80)
+        #expect(try from("[2001:db8::2]:https")?.port == 443)
+        for text in [
+            "", ":4000", "192.0.2.2:0", "192.0.2.2:-1", "192.0.2.2:65616", "192.0.2.2:70000",
+            "[2001:db8::2]", "a:b",
+        ] {
             #expect(throws: (any Error).self) { try from(text) }
         }
     }
@@ -113,12 +118,12 @@ import Testing
     }
 
     @Test func localAddressesAreRead() throws {
-        #expect(try LocalAddressArgument(argument: "192.0.2.1")?.resolved().port == 0)
-        #expect(try LocalAddressArgument(argument: "192.0.2.1:9")?.resolved().port == 9)
+        #expect(try LocalAddressArgument(argument: "192.0.2.1")?.candidates()[0].port == 0)
+        #expect(try LocalAddressArgument(argument: "192.0.2.1:9")?.candidates()[0].port == 9)
         #expect(
-            try LocalAddressArgument(argument: "2001:db8::1")?.resolved().description
+            try LocalAddressArgument(argument: "2001:db8::1")?.candidates()[0].description
                 == "[2001:db8::1]:0")
-        #expect(try LocalAddressArgument(argument: "[2001:db8::1]:9")?.resolved().port == 9)
+        #expect(try LocalAddressArgument(argument: "[2001:db8::1]:9")?.candidates()[0].port == 9)
         #expect(LocalAddressArgument(argument: "") == nil)
     }
 }
@@ -147,8 +152,8 @@ import Testing
         #expect(six.source?.host == "2001:db8::2" && six.source?.port == 9)
         let bare = try #require(FlowArgument(argument: "[2001:db8::1]:80,2001:db8::2"))
         #expect(bare.source?.host == "2001:db8::2" && bare.source?.port == nil)
-        #expect(try six.resolved().families[0][0].sourcePort == 9)
-        #expect(try FlowArgument(argument: ":80")?.resolved().families.count == 2)
+        #expect(try six.resolved()[0].families[0][0].sourcePort == 9)
+        #expect(try FlowArgument(argument: ":80")?.resolved().first?.families.count == 2)
         #expect(throws: DevmemError.self) {
             try FlowArgument(argument: "192.0.2.1:80,2001:db8::2")?.resolved()
         }
@@ -215,5 +220,66 @@ import Testing
         #expect(
             try total(device: 1, failure: "reset", stoppedBy: 2).problem(allowsHostMemory: true)
                 == nil)
+    }
+}
+
+@Suite struct OutputNamesTests {
+    private func peer(_ last: UInt8, _ port: UInt16) throws -> Endpoint {
+        Endpoint(address: try #require(IPAddress(bytes: [192, 0, 2, last])), port: port)
+    }
+
+    @Test func noTwoConnectionsOfARunHaveOneFile() throws {
+        let names = OutputNames("got.%a")
+        #expect(names.take(number: 1, peer: try peer(2, 1)) == "got.192.0.2.2")
+        #expect(names.take(number: 2, peer: try peer(2, 2)) == "got.192.0.2.2.2")
+        #expect(names.take(number: 3, peer: try peer(3, 2)) == "got.192.0.2.3")
+        #expect(names.take(number: 4, peer: try peer(2, 3)) == "got.192.0.2.2.3")
+        // What was made unique may be what another is called.
+        let close = OutputNames("got.%p")
+        var all: Set<String> = []
+        for (number, port) in ([1, 1, 2, 1, 2] as [UInt16]).enumerated() {
+            all.insert(close.take(number: number, peer: try peer(2, port)))
+        }
+        let tight = OutputNames("%n%p")
+        all.insert(tight.take(number: 1, peer: try peer(2, 11)))
+        all.insert(tight.take(number: 11, peer: try peer(2, 1)))
+        #expect(all.count == 7)
+        let everyone = OutputNames("-")
+        for number in 1...2 { #expect(everyone.take(number: number, peer: try peer(2, 1)) == "-") }
+    }
+}
+
+@Suite struct ProgressLineTests {
+    @Test func timeLeftIsSaidWhereTheEndIsKnown() {
+        var line = ProgressLine(bytes: 256 << 20, rate: 1_048_576, seconds: 64, total: 1 << 30)
+        #expect(line.text == "256.0 MiB of 1.0 GiB  1.0 MiB/s  64 s  3:12 left")
+        line.connections = 3
+        line.total = nil
+        #expect(line.text == "256.0 MiB  3 connections  1.0 MiB/s  64 s")
+        line.limit = 4000
+        #expect(line.text.hasSuffix("64 s  1:05:36 left"))
+    }
+
+    @Test func numbersThatCannotBeDoNotTrap() {
+        for bytes in [0, 1, .max] as [UInt64] {
+            for total in [nil, 0, 1, .max] as [UInt64?] {
+                for number in [-1, 0, 1e-300, 1e300, .infinity, .nan] as [Double] {
+                    let line = ProgressLine(
+                        bytes: bytes, rate: number, seconds: number, total: total,
+                        limit: bytes == 1 ? number : nil)
+                    #expect(!line.text.isEmpty)
+                }
+            }
+        }
+    }
+}
+
+@Suite struct PeerTimeoutArgumentTests {
+    @Test func secondsOrOff() {
+        #expect(PeerTimeoutArgument(argument: "off")?.timeout == .off)
+        #expect(PeerTimeoutArgument(argument: "60")?.timeout == PeerTimeout(seconds: 60))
+        for text in ["", "0", "1", "65535", "-5", "1.5", "99999999999999999999", "on"] {
+            #expect(PeerTimeoutArgument(argument: text) == nil)
+        }
     }
 }

@@ -335,7 +335,7 @@ extension TransmitReport {
                 {"version":1,"interface":"eth1","driver":"labnic","memory_bytes":67108864,
                  "local":"192.0.2.1:40000","peer":"192.0.2.2:5201","seconds":2,
                  "cpu_user_seconds":0.5,"cpu_system_seconds":1,
-                 "counts":{"sent_bytes":1000,"received_bytes":9,"input_calls":3,
+                 "counts":{"sent_bytes":1000,"acknowledged_bytes":900,"received_bytes":9,"input_calls":3,
                  "sendmsg_calls":2,"completions":1,"copied_sends":1,"buffer_waits":4},
                  "validation":{"checked_bytes":1000,"wrong_bytes":2,
                  "first_mismatch":{"offset":5,"expected":6,"found":7}},

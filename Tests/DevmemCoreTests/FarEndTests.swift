@@ -103,9 +103,21 @@ import Testing
 }
 
 @Suite struct FarEndPlaceTests {
+    @Test func sshGetsNoBrackets() {
+        #expect(FarEndPlace("ssh:root@[2001:db8::1]") == .host("root@2001:db8::1"))
+        #expect(FarEndPlace("ssh:[::1]") == .host("::1"))
+    }
+
+    @Test(arguments: [
+        ("host", "host:/f"), ("root@host", "root@host:/f"), ("2001:db8::2", "[2001:db8::2]:/f"),
+        ("root@2001:db8::2", "root@[2001:db8::2]:/f"), ("fe80::1%eth0", "[fe80::1%eth0]:/f"),
+    ]) func filesAreNamedAsScpTakesThem(host: String, file: String) {
+        #expect(FarEndPlace.remoteFile("/f", at: host) == file)
+    }
+
     @Test(arguments: [
         ("netns:peer", FarEndPlace.namespace("peer")), ("ssh:host", .host("host")),
-        ("ssh:root@[2001:db8::1]", .host("root@[2001:db8::1]")),
+        ("ssh:2001:db8::2", .host("2001:db8::2")), ("ssh:a@b@fe80::1%x", .host("a@b@fe80::1%x")),
     ]) func placesAreRead(text: String, place: FarEndPlace) {
         #expect(FarEndPlace(text) == place)
         #expect(place.description == text)
@@ -113,7 +125,8 @@ import Testing
 
     @Test(arguments: [
         "", "peer", "netns:", "ssh:", ":x", "netns:a/b", "ssh:-l", "netns:a b", "ssh:a\nb",
-        "telnet:x", "ssh:é", "netns:\u{7f}",
+        "telnet:x", "ssh:é", "netns:\u{7f}", "ssh:[::1", "ssh:::1]", "ssh:[]", "ssh:[host]",
+        "ssh:root@", "ssh:root@-l", "ssh:root@[]",
     ]) func othersAreRefused(text: String) {
         #expect(FarEndPlace(text) == nil)
     }

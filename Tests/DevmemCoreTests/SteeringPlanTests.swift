@@ -213,10 +213,10 @@ import Testing
         let mapped = try #require(
             IPAddress(bytes: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 2]))
         var request = ReceiveRequest(
-            interface: nil, listen: Endpoint(address: peer, port: 1), from: nil,
+            interface: nil, listen: [Endpoint(address: peer, port: 1)],
             queues: .automatic(1), memory: 1)
         #expect(request.admits(Endpoint(address: other, port: 9)))
-        request.from = peer
+        request.from = [peer]
         #expect(request.admits(Endpoint(address: mapped, port: 9)))
         #expect(!request.admits(Endpoint(address: other, port: 9)))
         request.fromPort = 9

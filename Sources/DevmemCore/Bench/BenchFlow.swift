@@ -60,7 +60,14 @@ final class BenchFlow {
     }
 
     /// Whether nothing is left to do.
-    var isDone: Bool { failure != nil || sendingEnded && peerClosed && outstanding == 0 }
+    var isDone: Bool {
+        failure != nil || sendingEnded && peerClosed && outstanding == 0 && isDelivered
+    }
+
+    /// Whether the peer has acknowledged everything that this end sent.
+    private var isDelivered: Bool {
+        sender == nil || (try? shared.connection.unacknowledged()) == 0
+    }
 
     private var outstanding: Int {
         switch sender {
@@ -80,8 +87,11 @@ final class BenchFlow {
         if events & (EPOLLOUT.rawValue | EPOLLERR.rawValue) != 0 { isWritable = true }
         guard events & EPOLLERR.rawValue != 0, failure == nil else { return }
         do throws(DevmemError) {
-            // An error that is of no send is found by the next call.
             _ = try sender?.collect(shared.connection)
+            // A reset completes every send, and a flow with nothing to send makes no further call.
+            if let error = shared.connection.pendingError() {
+                throw shared.connection.deliveryError(error)
+            }
         } catch {
             failure = error
         }

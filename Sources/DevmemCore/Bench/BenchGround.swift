@@ -43,6 +43,8 @@ final class BenchGround {
         let binding = try ReceiveBinding(
             dmabuf: memory.descriptor, interface: interface, queues: taken,
             pageSize: plan.pageSize)
+        RingDemand(of: interface, queues: taken.count, pageSize: plan.pageSize)
+            .warn(of: plan.memory, on: interface, logger: logger)
         queues = taken
         bound = BoundReceiveMemory(memory, id: binding.id)
         watch = HoldWatch(

@@ -97,7 +97,7 @@ struct BenchNearEnd {
         try channel.tell(.plan(plan, address: local.address.description, ports: ports))
         let ready = try channel.receive(seconds: 120, "set itself up")
         guard ready == .ready else { throw channel.unexpected(ready) }
-        for open in listeners { try open.listener.listen() }
+        for open in listeners { try open.listener.listen(backlog: Int32(clamping: plan.flows)) }
         try channel.tell(.connect)
         let message = try channel.receive(seconds: 120, "connect")
         guard case .connected(let ends) = message, ends.count == plan.flows else {

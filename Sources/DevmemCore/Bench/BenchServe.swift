@@ -9,8 +9,8 @@ public struct BenchServeRequest: Sendable {
     public var listen: Endpoint
     /// The only NIC to be used; nil for the one that leads to the near end.
     public var interface: String?
-    /// The only address that may come; nil for any.
-    public var from: IPAddress?
+    /// The only addresses that may come; none for any.
+    public var from: [IPAddress]
     /// Processors to pin threads to, one after another; none to do as the near end says.
     public var processors: [Int]
     /// Whether steering that the NIC loses during a benchmark is set again.
@@ -18,7 +18,7 @@ public struct BenchServeRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        listen: Endpoint, interface: String?, from: IPAddress?, processors: [Int],
+        listen: Endpoint, interface: String?, from: [IPAddress], processors: [Int],
         keepsSteered: Bool = false
     ) {
         self.listen = listen
@@ -47,13 +47,16 @@ public func serveBench(
     try listener.listen()
     listening(listener.endpoint)
     let holder = StopHolder(stop)
+    var shortage = ShortageNotice(logger)
     while true {
         if let signal = holder.pending() { return signal }
         let wait = try holder.signal.wait(for: listener.rawValue, events: Int32(POLLIN))
         if case .stopped(let signal) = wait { return signal }
-        guard let connection = try listener.accept() else { continue }
+        guard let connection = try listener.accept(short: { shortage.tell($0) }) else {
+            continue
+        }
         let peer = connection.peer.address.unmapped
-        if let from = request.from, from.unmapped != peer {
+        guard request.from.isEmpty || request.from.contains(where: { $0.unmapped == peer }) else {
             logger.notice("\(connection.peer) may not come and is sent away")
             continue
         }

@@ -137,6 +137,11 @@ private func sendPattern(
     }
     try connection.finishSending()
     try awaitEnd(of: connection)
+    guard try connection.hasDelivered() else {
+        throw DevmemError(
+            .system, call: "send to \(endpoint)", errno: .connectionReset,
+            message: "the peer closed before it had everything")
+    }
 }
 
 /// The near end closes once it has taken everything.

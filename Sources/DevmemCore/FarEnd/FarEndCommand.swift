@@ -44,7 +44,8 @@ struct FarEndCommand {
                 // The child's own /proc/self would lead to scp.
                 let source = "/proc/\(getpid())/exe"
                 try Self.run(
-                    ["scp", "-q"] + Self.options + ["--", source, "\(host):\(file)"], stop)
+                    ["scp", "-q"] + Self.options
+                        + ["--", source, FarEndPlace.remoteFile(file, at: host)], stop)
             } catch {
                 removeFile()
                 throw error

@@ -64,6 +64,8 @@ public struct MemoryHolding: ~Copyable {
         let queues = try Self.queues(request, steering, interface)
         let receive = try Self.bindReceive(memory, queues, request.pageSize, interface)
         let transmit = try Self.bindTransmit(memory, request.transmits, interface)
+        RingDemand(of: interface, queues: queues.count, pageSize: request.pageSize)
+            .warn(of: request.memory, on: interface, logger: logger)
         let id: UInt32? =
             switch receive {
             case .some(let binding): binding.id

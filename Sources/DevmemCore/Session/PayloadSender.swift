@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import SystemPackage
 
 /// Sends a stream from a ring of memory: fills ahead while sends are in flight, frees what the
 /// kernel no longer needs, and takes what comes back.
@@ -29,7 +30,9 @@ struct PayloadSender: ~Copyable {
     /// Whether what gathered has waited long enough.
     private var isDue = false
     private(set) var peerClosed = false
-    /// How completions are waited for once both directions are closed.
+    /// Whether the peer has acknowledged everything, the end of the stream included.
+    private var isDelivered = false
+    /// How completions and acknowledgements are waited for once nothing more is sent.
     private var closing: CompletionWatch?
 
     /// Sends that the kernel has not yet reported done.
@@ -45,7 +48,8 @@ struct PayloadSender: ~Copyable {
         self.piece = piece
     }
 
-    /// Sends until everything is acknowledged and the peer has closed, or a signal comes.
+    /// Sends until everything is acknowledged and the peer has closed, or a signal comes. A
+    /// connection that ends before is an error that says how much the peer acknowledged.
     ///
     /// Payload comes from the source or, without one, from what the consumer's echo holds. Once
     /// everything is acknowledged the peer has `wait` milliseconds for closing; `idleLimit`
@@ -55,6 +59,39 @@ struct PayloadSender: ~Copyable {
         source: inout PayloadSource?, receiver: inout Receiver, consumer: inout PayloadConsumer,
         wait: Int32, idleLimit: Int32 = -1, stop: borrowing StopSignal,
         progress: (UInt64) -> Void
+    ) throws(DevmemError) -> End {
+        do throws(DevmemError) {
+            let end = try carry(
+                connection, memory: memory, source: &source, receiver: &receiver,
+                consumer: &consumer, wait: wait, idleLimit: idleLimit, stop: stop,
+                progress: progress)
+            countAcknowledged(connection)
+            return end
+        } catch {
+            countAcknowledged(connection)
+            guard Self.endConnections.contains(error.errno) else { throw error }
+            throw error.explainingLoss().noting(
+                acknowledged: counts.acknowledgedBytes, of: counts.sentBytes)
+        }
+    }
+
+    /// The errors that a connection ends with, whatever call tells of them.
+    private static let endConnections: Set<Errno?> = [
+        .connectionReset, .brokenPipe, .timedOut, .noRouteToHost, .networkUnreachable,
+        .connectionAbort,
+    ]
+
+    private mutating func countAcknowledged(_ connection: borrowing Connection) {
+        guard let left = try? connection.unacknowledged() else { return }
+        // The end of the stream is acknowledged last.
+        let bytes = UInt64(max(0, sendingEnded ? left - 1 : left))
+        counts.acknowledgedBytes = counts.sentBytes - min(bytes, counts.sentBytes)
+    }
+
+    private mutating func carry<Receiver: StreamReceiver & ~Copyable>(
+        _ connection: borrowing Connection, memory: borrowing SendMemory,
+        source: inout PayloadSource?, receiver: inout Receiver, consumer: inout PayloadConsumer,
+        wait: Int32, idleLimit: Int32, stop: borrowing StopSignal, progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
         var hasInput = false
         if let target = worthGathering(source) {
@@ -68,22 +105,25 @@ struct PayloadSender: ~Copyable {
                 try connection.finishSending()
                 sendingEnded = true
             }
-            let isAcknowledged = sendingEnded && ring.freed == ring.filled
-            if isAcknowledged && peerClosed { return .finished }
-
-            if sendingEnded && peerClosed && number(of: closing) == nil {
+            if sendingEnded && number(of: closing) == nil {
                 closing = try CompletionWatch(connection)
             }
+            // That memory is free says nothing: a reset completes every send.
+            if sendingEnded && !isDelivered && ring.freed == ring.filled {
+                isDelivered = try connection.hasDelivered()
+            }
+            if isDelivered && peerClosed { return .finished }
+
             let ways = Ways(
                 input: inputDescriptor(source),
                 isInputAtHand: !inputEnded && ring.room > 0 && isAtHand(source, consumer),
                 receives: !peerClosed && (consumer.echo?.isEmpty ?? true), isFull: isFull)
             switch try poll(
-                connection, ways, stop, timeout: isAcknowledged ? wait : idleLimit)
+                connection, ways, stop, timeout: isDelivered ? wait : idleLimit)
             {
             case .stopped(let signal): return .stopped(by: signal)
             case .timeout:
-                if isAcknowledged { return .peerStillOpen }
+                if isDelivered { return .peerStillOpen }
                 let isGathered = !isFull && isGathering
                 if !isGathered && idleLimit >= 0 && !ways.isInputAtHand {
                     throw idleError(connection.peer, idleLimit)
@@ -208,20 +248,14 @@ struct PayloadSender: ~Copyable {
     private mutating func collect(
         _ connection: borrowing Connection, isDevice: Bool
     ) throws(DevmemError) {
-        var found = false
         while isDevice, let completion = try connection.completion(control: control.bytes) {
-            found = true
             counts.completions += 1
             if completion.isCopied { counts.copiedSends += UInt64(completion.count) }
             try ledger.complete(completion)
         }
         ring.free(upTo: max(ledger.freed, ring.freed))
-        // Otherwise it is the connection itself that failed.
-        if !found, let error = connection.pendingError() {
-            throw DevmemError(
-                .system, call: "send to \(connection.peer)", errno: error,
-                advice: "the peer gave up before the stream ended")
-        }
+        // Completions may come because the connection itself failed.
+        if let error = connection.pendingError() { throw connection.deliveryError(error) }
     }
 
     private func isReady(_ input: Int32?) throws(DevmemError) -> Bool {
@@ -270,7 +304,9 @@ struct PayloadSender: ~Copyable {
             watched.2.fd = ways.input ?? -1
         }
         if let watch = number(of: closing) {
-            watched.1 = pollfd(fd: watch, events: Int16(POLLIN), revents: 0)
+            // The input has ended by now. A connection that has too always has something to tell.
+            watched.2.fd = isDelivered ? -1 : watch
+            if peerClosed { watched.1.fd = -1 }
         }
         var time: UInt64?
         if isGathering {
@@ -293,11 +329,14 @@ struct PayloadSender: ~Copyable {
             // What was looked at stops nothing, and the wait is no longer for it.
             if let time, time > 0 { left = time - min(time, monotonicTime() - start) }
         }
-        if watched.1.fd != connection.rawValue && watched.1.revents != 0 {
-            closing?.clear()
-            return .ready(socket: Int16(POLLERR), input: false)
+        guard number(of: closing) != nil else {
+            return .ready(socket: watched.1.revents, input: watched.2.revents != 0)
         }
-        return .ready(socket: watched.1.revents, input: watched.2.revents != 0)
+        if watched.2.revents != 0 {
+            closing?.clear()
+            watched.1.revents |= Int16(POLLERR)
+        }
+        return .ready(socket: watched.1.revents, input: false)
     }
 }
 

@@ -73,6 +73,15 @@ public struct PayloadSource: ~Copyable {
         return try Descriptor.open(path, O_RDONLY)
     }
 
+    /// How many bytes there are still to come; nil if that is not known, as of a pipe.
+    public var remaining: UInt64? {
+        if case .pattern(_, let left) = kind { return left }
+        guard let number = rawValue else { return nil }
+        var status = stat()
+        guard fstat(number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        return UInt64(max(0, Int(status.st_size) - Int(lseek(number, 0, SEEK_CUR))))
+    }
+
     /// Whether it reads past the page cache.
     public var isDirect: Bool { readsDirectly }
 

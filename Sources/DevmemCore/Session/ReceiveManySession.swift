@@ -27,22 +27,27 @@ public struct ReceiveManyObserver {
     public var connected: (Int, Endpoint) -> Void
     /// Called for each connection that has ended.
     public var finished: (ReceiveReport) -> Void
+    /// Called every half second with the payload bytes of all connections so far, and how many there
+    /// are now; nil if nobody wants to know.
+    public var progress: ((UInt64, Int) -> Void)?
 
     /// Makes an observer from its parts.
     public init(
         listening: @escaping (Endpoint, String) -> Void,
-        connected: @escaping (Int, Endpoint) -> Void, finished: @escaping (ReceiveReport) -> Void
+        connected: @escaping (Int, Endpoint) -> Void, finished: @escaping (ReceiveReport) -> Void,
+        progress: ((UInt64, Int) -> Void)? = nil
     ) {
         self.listening = listening
         self.connected = connected
         self.finished = finished
+        self.progress = progress
     }
 }
 
 /// Receives many TCP connections into one dma-buf, each in a thread of its own.
 ///
-/// Unread payload of one connection may hold at most the dma-buf's size divided by twice the number
-/// of connections at once, so that a slow reader does not starve the queue for the others.
+/// What unread payload of each connection may hold of the dma-buf is bounded, accepted or not, so
+/// that a slow reader does not starve the queue for the others (see `ReceiveBudget`).
 ///
 /// - Parameters:
 ///   - request: what to do.
@@ -59,16 +64,17 @@ public func receiveMany(
     makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
     stop: borrowing StopSignal, observer: ReceiveManyObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
-    let share = request.memory / UInt64(2 * max(limits.atOnce, 1))
-    let place = try ReceivePlace(request, receiveBuffer: share, logger: logger)
+    try requireDescriptors(for: limits.atOnce, request)
+    let place = try ReceivePlace(request, limits: limits, logger: logger)
     let memory = try makeMemory(request)
     let steering = try place.take(request, logger: logger)
+    let budget = place.budget(for: request, queues: steering.queues.count, logger: logger)
     let template = place.report(queues: steering.queues, memory: memory.size)
     let signal: Int32?
     do throws(DevmemError) {
         signal = try serveBound(
-            request, limits, place, steering, memory, template, makeConsumer, stop, observer,
-            logger)
+            request, limits, place, budget, steering, memory, template, makeConsumer, stop,
+            observer, logger)
     } catch {
         // What failed first is what the caller needs.
         do throws(DevmemError) { try steering.restore() } catch { logger.error("\(error)") }
@@ -83,6 +89,8 @@ private final class Workers: Sendable {
     let stop: StopBroadcast
     let event: Descriptor
     private let finished = Mutex<[ReceiveReport]>([])
+    /// Payload bytes of all connections so far.
+    let received = Atomic<UInt64>(0)
 
     init() throws(DevmemError) {
         stop = try StopBroadcast()
@@ -122,8 +130,9 @@ private final class Handover: Sendable {
 }
 
 private func serveBound(
-    _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: borrowing ReceivePlace,
-    _ taken: TakenQueues, _ memory: consuming DmabufMemory, _ template: ReceiveReport,
+    _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: ReceivePlace,
+    _ budget: ReceiveBudget, _ taken: TakenQueues, _ memory: consuming DmabufMemory,
+    _ template: ReceiveReport,
     _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver, _ logger: Logger
 ) throws(DevmemError) -> Int32? {
@@ -137,9 +146,9 @@ private func serveBound(
     var watch = HoldWatch(
         on: interface, bindingID: binding.id, queues: taken.queues,
         keepsSteered: request.keepsSteered, logger: logger)
-    try place.listener.listen()
-    observer.listening(place.listener.endpoint, interface.name)
+    try place.listen(budget, observer.listening)
 
+    var shortage = ShortageNotice(logger)
     var accepted = 0
     var running = 0
     var signal: Int32?
@@ -151,20 +160,21 @@ private func serveBound(
         var watched = [
             pollfd(fd: signal == nil ? stop.rawValue ?? -1 : -1, events: Int16(POLLIN), revents: 0),
             pollfd(
-                fd: isOpen && running < limits.atOnce ? place.listener.rawValue : -1,
+                fd: isOpen && running < limits.atOnce ? place.listeners.rawValue : -1,
                 events: Int16(POLLIN), revents: 0),
             pollfd(fd: workers.event.rawValue, events: Int16(POLLIN), revents: 0),
             pollfd(
                 fd: failure == nil ? watch.rawValue : -1, events: Int16(POLLIN), revents: 0),
         ]
         do throws(DevmemError) {
-            try retrying("wait") { poll(&watched, 4, -1) }
+            try retrying("wait") { poll(&watched, 4, observer.progress == nil ? -1 : 500) }
         } catch {
             // The threads use the NIC and the memory: both stay until the last one has ended.
             workers.stop.announce(SIGTERM)
             workers.awaitFinished(running).forEach(observer.finished)
             throw failure ?? error
         }
+        observer.progress?(workers.received.load(ordering: .relaxed), running)
         if watched[0].revents != 0, let arrived = stop.pending() {
             signal = arrived
             workers.stop.announce(arrived)
@@ -192,13 +202,22 @@ private func serveBound(
         }
         guard watched[1].revents != 0 else { continue }
         do throws(DevmemError) {
-            guard let connection = try accept(place.listener, request) else { continue }
+            guard let connection = try place.listeners.accept(short: { shortage.tell($0) }),
+                request.admits(connection.peer)
+            else { continue }
+            // It is the same with each of them.
+            if let shortfall = try place.prepare(connection, request, budget)?.shortfall,
+                accepted == 0
+            {
+                logger.notice("\(shortfall)")
+            }
             accepted += 1
             running += 1
             observer.connected(accepted, connection.peer)
             var report = template
             report.connection = accepted
-            try start(
+            if accepted == limits.atOnce && !limits.keepsOpen { place.listeners.stopListening() }
+            start(
                 Handover(connection), request, interface, bound, workers, report, makeConsumer)
         } catch {
             // Those that run are let run to their end, with nothing lost.
@@ -209,30 +228,27 @@ private func serveBound(
     return signal
 }
 
-/// A waiting connection; nil if it is gone or not from the peer that may connect.
-private func accept(
-    _ listener: borrowing Listener, _ request: ReceiveRequest
-) throws(DevmemError) -> Connection? {
-    guard let connection = try listener.accept() else { return nil }
-    guard request.admits(connection.peer) else { return nil }
-    return connection
-}
-
-/// Receives a connection in a thread of its own.
+/// Receives a connection in a thread of its own. If there cannot be one more, it is this connection
+/// that fails.
 private func start(
     _ handover: Handover, _ request: ReceiveRequest, _ interface: NetworkInterface,
     _ bound: BoundReceiveMemory, _ workers: Workers, _ begun: ReceiveReport,
     _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer
-) throws(DevmemError) {
+) {
     do throws(DevmemError) {
         try runInThread {
             var report = begun
+            var counted: UInt64 = 0
             do throws(DevmemError) {
                 var consumer = try makeConsumer(begun.connection ?? 0, handover.connection.peer)
                 try consumer.begin()
                 converse(
                     with: handover.connection, request, interface, bound, &consumer,
-                    StopSignal(following: workers.stop), progress: { _ in }, &report)
+                    StopSignal(following: workers.stop),
+                    progress: {
+                        workers.received.wrappingAdd($0 &- counted, ordering: .relaxed)
+                        counted = $0
+                    }, &report)
             } catch {
                 report.peer = handover.connection.peer.description
                 report.failure = error.description
@@ -241,8 +257,8 @@ private func start(
         }
     } catch {
         var report = begun
+        report.peer = handover.connection.peer.description
         report.failure = error.description
         workers.finish(report)
-        throw error
     }
 }

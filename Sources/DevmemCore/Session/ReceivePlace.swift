@@ -59,25 +59,29 @@ final class TakenQueues {
     }
 }
 
-/// The NIC and the listening socket of a receive session.
-struct ReceivePlace: ~Copyable {
+/// The NIC and the listening sockets of a receive session.
+struct ReceivePlace {
     let interface: NetworkInterface
-    let listener: Listener
+    let listeners: ListenerGroup
+    private let limits: ReceiveLimits
 
-    /// Finds the NIC and binds the socket; nobody can connect yet. A connection's unread payload may
-    /// hold `receiveBuffer` bytes, or, if that is nil, what the system's settings give.
-    init(
-        _ request: ReceiveRequest, receiveBuffer: UInt64? = nil, logger: Logger
-    ) throws(DevmemError) {
-        try Self.checkFamilies(request)
-        let interface = try Self.chooseInterface(request)
-        let listener = try Listener(binding: request.listen)
-        if let receiveBuffer, let shortfall = try listener.limitBuffers(to: receiveBuffer).shortfall
-        {
-            logger.notice("\(shortfall)")
+    /// Finds the NIC and binds the sockets; nobody can connect yet.
+    ///
+    /// - Parameters:
+    ///   - request: what to do.
+    ///   - limits: how many connections there may be.
+    ///   - logger: is told of addresses that are left out.
+    /// - Throws: `DevmemError` if there is no such NIC or address.
+    init(_ request: ReceiveRequest, limits: ReceiveLimits, logger: Logger) throws(DevmemError) {
+        let wanted = try Self.reachable(request)
+        let interface = try Self.chooseInterface(request, wanted)
+        let here = wanted.filter { Self.leads($0, to: interface, request) }
+        for other in wanted where !here.contains(other) {
+            logger.notice("\(other) is not an address of \(interface.name): nobody is heard there")
         }
+        listeners = try ListenerGroup(binding: here) { logger.notice("\($0)") }
         self.interface = interface
-        self.listener = listener
+        self.limits = limits
     }
 
     /// Sets the NIC up for the session, if it shall, and tells the queues to bind.
@@ -85,14 +89,56 @@ struct ReceivePlace: ~Copyable {
         guard request.steers else {
             return TakenQueues(try named(request.queues), steering: nil)
         }
-        let flow = SteeringFlow(
-            to: listener.endpoint, from: request.from, port: request.fromPort)
         let steering = try SteeringTransaction(
-            applying: SteeringWish(queues: request.queues, flows: [flow]), to: interface,
-            as: request.command, logger: logger)
+            applying: SteeringWish(
+                queues: request.queues,
+                flows: ReceiveRequest.flows(
+                    to: listeners.endpoints, from: request.from, port: request.fromPort)),
+            to: interface, as: request.command, logger: logger)
         for note in steering.notes { logger.notice("\(interface.name): \(note)") }
         let queues = steering.queues
         return TakenQueues(queues, steering: consume steering)
+    }
+
+    /// What connections may hold of the memory; says so, and whether the NIC's rings leave any.
+    func budget(for request: ReceiveRequest, queues: Int, logger: Logger) -> ReceiveBudget {
+        let rings = RingDemand(of: interface, queues: queues, pageSize: request.pageSize)
+        rings.warn(of: request.memory, on: interface, logger: logger)
+        let budget = ReceiveBudget(
+            memory: request.memory, rings: rings.bytes, connections: limits.atOnce,
+            keepsListening: limits.keepsOpen || limits.atOnce > 1,
+            initial: listeners.initialReceiveBuffer)
+        logger.debug(
+            """
+            unread payload may hold \(ByteCount.text(budget.share)) of the dma-buf per connection; \
+            \(budget.backlog + 1) may wait to be accepted, and hold \(ByteCount.text(budget.waiting))
+            """)
+        return budget
+    }
+
+    /// Begins to take connections.
+    func listen(
+        _ budget: ReceiveBudget, _ listening: (Endpoint, String) -> Void
+    ) throws(DevmemError) {
+        try listeners.listen(backlog: budget.backlog)
+        for endpoint in listeners.endpoints { listening(endpoint, interface.name) }
+    }
+
+    /// Prepares an accepted connection.
+    ///
+    /// - Returns: what its receive buffer was bounded to; nil if the kernel chooses.
+    func prepare(
+        _ connection: borrowing Connection, _ request: ReceiveRequest, _ budget: ReceiveBudget
+    ) throws(DevmemError) -> BufferBound? {
+        if request.peerTimeout != .standard {
+            try connection.endWhenSilent(for: request.peerTimeout)
+        }
+        // The kernel finds a good size by itself; if it cannot find one that leaves no memory for a
+        // lost packet to come again, it is left to.
+        if limits.atOnce == 1, let most = largestReceiveBuffer(), most <= request.memory / 2 {
+            return nil
+        }
+        return try connection.bound(to: budget.share)
     }
 
     /// Queues as the user names them: who set the NIC up knows better than its settings tell.
@@ -107,32 +153,63 @@ struct ReceivePlace: ~Copyable {
     func report(queues: [UInt32], memory: UInt64) -> ReceiveReport {
         ReceiveReport(
             interface: interface.name, driver: interface.driver, queues: queues,
-            dmabufBytes: memory, listen: listener.endpoint.description)
+            dmabufBytes: memory,
+            listen: listeners.endpoints.map(\.description).joined(separator: ", "))
     }
 
-    private static func checkFamilies(_ request: ReceiveRequest) throws(DevmemError) {
-        guard let from = request.from, !request.listen.address.isWildcard,
-            from.unmapped.isIPv6 != request.listen.address.unmapped.isIPv6
-        else { return }
+    /// The addresses that one of those who may connect can come to.
+    private static func reachable(_ request: ReceiveRequest) throws(DevmemError) -> [Endpoint] {
+        guard !request.from.isEmpty else { return request.listen }
+        let reachable = request.listen.filter { endpoint in
+            request.from.contains { ReceiveRequest.fits($0, endpoint) }
+        }
+        guard reachable.isEmpty, let from = request.from.first, let listen = request.listen.first
+        else { return reachable }
         throw DevmemError(
-            .invalid, call: "receive from \(from) at \(request.listen)",
+            .invalid, call: "receive from \(from) at \(listen)",
             message: "one address is IPv4, the other IPv6")
     }
 
     private static func chooseInterface(
-        _ request: ReceiveRequest
+        _ request: ReceiveRequest, _ wanted: [Endpoint]
     ) throws(DevmemError) -> NetworkInterface {
         if let name = request.interface { return try NetworkInterface(named: name) }
-        if request.listen.scope != 0 {
-            return try NetworkInterface(named: interfaceName(request.listen.scope))
+        var refusal = DevmemError(
+            .invalid, call: "choose an interface", message: "no address is named",
+            advice: "name it with --interface")
+        for (index, endpoint) in wanted.enumerated() {
+            do throws(DevmemError) {
+                return try interface(of: endpoint, request)
+            } catch {
+                if index == 0 { refusal = error }
+            }
         }
-        guard !request.listen.address.isWildcard else {
+        throw refusal
+    }
+
+    private static func interface(
+        of endpoint: Endpoint, _ request: ReceiveRequest
+    ) throws(DevmemError) -> NetworkInterface {
+        if endpoint.scope != 0 {
+            return try NetworkInterface(named: interfaceName(endpoint.scope))
+        }
+        guard !endpoint.address.isWildcard else {
             throw DevmemError(
                 .invalid, call: "choose an interface",
                 message: "the address is not of one interface",
                 advice: "name it with --interface")
         }
         return try NetworkInterface(
-            receivingAt: request.listen.address.unmapped, from: request.from)
+            receivingAt: endpoint.address.unmapped,
+            from: request.from.first { ReceiveRequest.fits($0, endpoint) })
+    }
+
+    /// Whether what comes to an address comes through a NIC. Of a single address, or of a NIC that
+    /// its user names, that is taken for granted.
+    private static func leads(
+        _ endpoint: Endpoint, to interface: NetworkInterface, _ request: ReceiveRequest
+    ) -> Bool {
+        if request.interface != nil || request.listen.count == 1 { return true }
+        return (try? Self.interface(of: endpoint, request)) == interface
     }
 }

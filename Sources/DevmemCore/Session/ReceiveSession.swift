@@ -5,10 +5,10 @@ public import Logging
 public struct ReceiveRequest: Sendable {
     /// The NIC; nil to find it by the address listened on.
     public var interface: String?
-    /// Where to listen.
-    public var listen: Endpoint
-    /// The only address that may connect; nil for any.
-    public var from: IPAddress?
+    /// Where to listen: the addresses of one NIC that a name stands for, at one port.
+    public var listen: [Endpoint]
+    /// The only addresses that may connect; none for any.
+    public var from: [IPAddress]
     /// The only port of the peer's that is steered to the queues; nil for any.
     public var fromPort: UInt16?
     /// Whether the peer may connect from other ports all the same, and is not steered then.
@@ -30,6 +30,8 @@ public struct ReceiveRequest: Sendable {
     public var answer: Answer
     /// Seconds without payload after which a connection is given up; nil for any time.
     public var idleLimit: Double?
+    /// When a connection is given up whose peer does not even answer the kernel.
+    public var peerTimeout: PeerTimeout
     /// Whether payload that is not in device memory ends the connection as a failure.
     public var isDeviceOnly: Bool
     /// Whether it is no failure if the NIC was steered and yet no payload came in device memory.
@@ -49,11 +51,12 @@ public struct ReceiveRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        interface: String?, listen: Endpoint, from: IPAddress?, fromPort: UInt16? = nil,
+        interface: String?, listen: [Endpoint], from: [IPAddress] = [], fromPort: UInt16? = nil,
         admitsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
         keepsSteered: Bool = false,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
-        answer: Answer = .nothing, idleLimit: Double? = nil, isDeviceOnly: Bool = false,
+        answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
+        isDeviceOnly: Bool = false,
         allowsHostMemory: Bool = false, command: String = "devmemtcp serve"
     ) {
         self.interface = interface
@@ -69,6 +72,7 @@ public struct ReceiveRequest: Sendable {
         self.pageSize = pageSize
         self.answer = answer
         self.idleLimit = idleLimit
+        self.peerTimeout = peerTimeout
         self.isDeviceOnly = isDeviceOnly
         self.allowsHostMemory = allowsHostMemory
         self.command = command
@@ -76,14 +80,40 @@ public struct ReceiveRequest: Sendable {
 
     /// Whether a peer may connect.
     func admits(_ peer: Endpoint) -> Bool {
-        if let from, peer.address.unmapped != from.unmapped { return false }
+        let address = peer.address.unmapped
+        guard from.isEmpty || from.contains(where: { $0.unmapped == address }) else { return false }
         return admitsOtherPorts || fromPort == nil || fromPort == peer.port
+    }
+
+    /// The flows from peers to addresses, as far as their families fit. Pure.
+    ///
+    /// - Parameters:
+    ///   - endpoints: where they go to.
+    ///   - peers: the only addresses that they come from; none for any.
+    ///   - port: the only port that they come from; nil for any.
+    /// - Returns: a flow for each two that fit.
+    public static func flows(
+        to endpoints: [Endpoint], from peers: [IPAddress], port: UInt16?
+    ) -> [SteeringFlow] {
+        endpoints.flatMap { endpoint in
+            guard !peers.isEmpty else { return [SteeringFlow(to: endpoint, port: port)] }
+            return peers.filter { fits($0, endpoint) }.map {
+                SteeringFlow(to: endpoint, from: $0, port: port)
+            }
+        }
+    }
+
+    /// Whether a peer can come to an address. Pure.
+    static func fits(_ peer: IPAddress, _ endpoint: Endpoint) -> Bool {
+        let address = endpoint.address.unmapped
+        guard !(address.isWildcard && address.isIPv6) else { return true }
+        return peer.unmapped.isIPv6 == address.isIPv6
     }
 }
 
 /// Tells a caller of `receive` how it goes, so that it can show it.
 public struct ReceiveObserver {
-    /// Called once it listens, with the address and the NIC's name.
+    /// Called once it listens, with each address and the NIC's name.
     public var listening: (Endpoint, String) -> Void
     /// Called for the connection that is received from.
     public var connected: (Endpoint) -> Void
@@ -117,14 +147,17 @@ public func receive(
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
     do throws(DevmemError) {
-        let place = try ReceivePlace(request, logger: logger)
+        let place = try ReceivePlace(
+            request, limits: ReceiveLimits(atOnce: 1, keepsOpen: false), logger: logger)
         let memory = try makeMemory(request)
         let steering = try place.take(request, logger: logger)
+        let budget = place.budget(for: request, queues: steering.queues.count, logger: logger)
         var report = place.report(queues: steering.queues, memory: memory.size)
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, place, steering, memory, &consumer, stop, observer, logger, &report)
+                request, place, budget, steering, memory, &consumer, stop, observer, logger,
+                &report)
         } catch {
             refusal = error
         }
@@ -153,8 +186,8 @@ func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
-    _ request: ReceiveRequest, _ place: borrowing ReceivePlace, _ taken: TakenQueues,
-    _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
+    _ request: ReceiveRequest, _ place: ReceivePlace, _ budget: ReceiveBudget,
+    _ taken: TakenQueues, _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
     _ stop: borrowing StopSignal, _ observer: ReceiveObserver, _ logger: Logger,
     _ report: inout ReceiveReport
 ) throws(DevmemError) {
@@ -165,16 +198,20 @@ private func receiveBound(
     var watch = HoldWatch(
         on: place.interface, bindingID: binding.id, queues: taken.queues,
         keepsSteered: request.keepsSteered, logger: logger)
-    try place.listener.listen()
-    observer.listening(place.listener.endpoint, place.interface.name)
+    try place.listen(budget, observer.listening)
 
     let connection: Connection
-    switch try awaitPeer(request, place.listener, &watch, taken, stop) {
+    switch try awaitPeer(request, place.listeners, &watch, taken, stop, logger) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
         return
     case .connected(let accepted): connection = accepted
+    }
+    // Whoever else waits would hold memory that nobody takes payload out of.
+    place.listeners.stopListening()
+    if let shortfall = try place.prepare(connection, request, budget)?.shortfall {
+        logger.notice("\(shortfall)")
     }
     observer.connected(connection.peer)
     try consumer.begin()
@@ -201,18 +238,19 @@ private enum Arrival: ~Copyable {
 
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
-    _ request: ReceiveRequest, _ listener: borrowing Listener, _ watch: inout HoldWatch,
-    _ taken: TakenQueues, _ stop: borrowing StopSignal
+    _ request: ReceiveRequest, _ listeners: ListenerGroup, _ watch: inout HoldWatch,
+    _ taken: TakenQueues, _ stop: borrowing StopSignal, _ logger: Logger
 ) throws(DevmemError) -> Arrival {
+    var shortage = ShortageNotice(logger)
     while true {
-        switch try stop.wait(reading: listener.rawValue, or: watch.rawValue) {
+        switch try stop.wait(reading: listeners.rawValue, or: watch.rawValue) {
         case .signal(let arrival): return .stopped(by: arrival.signal)
         case .first: break
         case .second:
             try taken.look(&watch)
             continue
         }
-        guard let connection = try listener.accept() else { continue }
+        guard let connection = try listeners.accept(short: { shortage.tell($0) }) else { continue }
         guard request.admits(connection.peer) else { continue }
         return .connected(connection)
     }

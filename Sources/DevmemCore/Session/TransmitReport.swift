@@ -34,6 +34,8 @@ public struct TransmitReport: Codable, Equatable, Sendable {
     public struct Counts: Codable, Equatable, Sendable {
         /// Payload bytes that the kernel took.
         public var sentBytes: UInt64 = 0
+        /// How many of them the peer has acknowledged.
+        public var acknowledgedBytes: UInt64 = 0
         /// Payload bytes that came back.
         public var receivedBytes: UInt64 = 0
         /// Calls of read(2) for input.
@@ -52,6 +54,7 @@ public struct TransmitReport: Codable, Equatable, Sendable {
 
         private enum CodingKeys: String, CodingKey {
             case sentBytes = "sent_bytes"
+            case acknowledgedBytes = "acknowledged_bytes"
             case receivedBytes = "received_bytes"
             case inputCalls = "input_calls"
             case sendCalls = "sendmsg_calls"

@@ -8,8 +8,9 @@ public struct TransmitRequest: Sendable {
     public var interface: String?
     /// Where to connect to: the first of these that answers.
     public var peers: [Endpoint]
-    /// The address to come from; nil for the kernel's choice.
-    public var local: Endpoint?
+    /// The addresses to come from, of which one of the peer's family is taken; none for the kernel's
+    /// choice.
+    public var local: [Endpoint]
     /// Size of the dma-buf in bytes.
     public var memory: UInt64
     /// What makes the dma-buf.
@@ -24,12 +25,15 @@ public struct TransmitRequest: Sendable {
     public var isPinned: Bool
     /// Seconds that the peer has for closing once everything is acknowledged; nil for any time.
     public var wait: Double?
+    /// When the connection is given up if the peer does not even answer the kernel.
+    public var peerTimeout: PeerTimeout
 
     /// Makes a request from its parts.
     public init(
-        interface: String?, peers: [Endpoint], local: Endpoint?, memory: UInt64,
+        interface: String?, peers: [Endpoint], local: [Endpoint] = [], memory: UInt64,
         provider: MemoryProvider = .automatic, chunk: UInt64, piece: UInt64? = nil,
-        usesHostMemory: Bool, isPinned: Bool, wait: Double?
+        usesHostMemory: Bool, isPinned: Bool, wait: Double?,
+        peerTimeout: PeerTimeout = .standard
     ) {
         self.interface = interface
         self.peers = peers
@@ -41,6 +45,20 @@ public struct TransmitRequest: Sendable {
         self.usesHostMemory = usesHostMemory
         self.isPinned = isPinned
         self.wait = wait
+        self.peerTimeout = peerTimeout
+    }
+
+    /// The address to come from to a peer; nil for the kernel's choice.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if none is of the peer's family.
+    func local(for peer: Endpoint) throws(DevmemError) -> Endpoint? {
+        guard let first = local.first else { return nil }
+        guard let same = local.first(where: { $0.address.isIPv6 == peer.address.isIPv6 }) else {
+            throw DevmemError(
+                .invalid, call: "connect to \(peer) from \(first.address)",
+                message: "one address is IPv4, the other IPv6")
+        }
+        return same
     }
 }
 
@@ -104,7 +122,7 @@ private func connect(
     for peer in request.peers {
         do throws(DevmemError) {
             let connection = try Connection(
-                to: peer, from: request.local,
+                to: peer, from: try request.local(for: peer),
                 pinnedTo: request.isPinned ? try chooseInterface(request, leadingTo: peer) : nil)
             if case .stopped(let arrived) = try stop.wait(
                 for: connection.rawValue, events: Int32(POLLOUT))
@@ -113,6 +131,9 @@ private func connect(
                 return nil
             }
             try connection.finishConnecting()
+            if request.peerTimeout != .standard {
+                try connection.endWhenSilent(for: request.peerTimeout)
+            }
             return connection
         } catch {
             refusal = error
@@ -127,7 +148,7 @@ private func chooseInterface(
     if let name = request.interface { return try NetworkInterface(named: name) }
     if request.usesHostMemory && !request.isPinned { return nil }
     if peer.scope != 0 { return try NetworkInterface(named: interfaceName(peer.scope)) }
-    return try NetworkInterface(leadingTo: peer, from: request.local?.address)
+    return try NetworkInterface(leadingTo: peer, from: try request.local(for: peer)?.address)
 }
 
 /// A dma-buf to send from; nil if ordinary memory is sent.

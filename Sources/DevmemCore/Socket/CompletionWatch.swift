@@ -1,8 +1,9 @@
 import CDevmem
 import Glibc
 
-/// Tells when completions of sends come on a connection that is closed in both directions: poll(2)
-/// then has a hang-up to report at any time, an edge-triggered epoll only when something is new.
+/// Tells what is new on a connection on which nothing more is sent: completions of sends, and that
+/// the peer has acknowledged the end of the stream, which changes the state of the connection. poll(2)
+/// would have something to report at any time, an edge-triggered epoll only has what is new.
 struct CompletionWatch: ~Copyable {
     private let descriptor: Descriptor
 
@@ -13,7 +14,9 @@ struct CompletionWatch: ~Copyable {
         let number = try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) }
         let watch = Descriptor(owning: number)
         var event = epoll_event()
-        event.events = cdm_EPOLLET
+        // The state's changes wake whoever waits for any of these; once sending has ended the
+        // kernel always calls the socket writable (`tcp_poll` of net/ipv4/tcp.c).
+        event.events = EPOLLIN.rawValue | EPOLLOUT.rawValue | cdm_EPOLLET
         try retrying(call) {
             epoll_ctl(number, EPOLL_CTL_ADD, connection.rawValue, &event)
         }

@@ -57,6 +57,7 @@ public struct Connection: ~Copyable, Sendable {
         let error = Errno(rawValue: code)
         if error == .wouldBlock || error == .interrupted { return .wouldBlock }
         throw explained(DevmemError(.system, call: "receive from \(peer)", errno: error))
+            .explainingLoss()
     }
 
     /// Bytes that may wait in the kernel to be received (SO_RCVBUF of socket(7)).

@@ -48,13 +48,16 @@ extension Connection {
         }
     }
 
-    /// Whether connecting has succeeded, once the socket can be written to.
+    /// Whether connecting has succeeded, once the socket can be written to. The connection then
+    /// ends when its peer is silent for the standard time.
     ///
     /// - Throws: `DevmemError` of kind `system` with why it has not.
     func finishConnecting() throws(DevmemError) {
-        guard let error = pendingError() else { return }
-        throw explainConnect(
-            DevmemError(.system, call: "connect to \(peer)", errno: error))
+        if let error = pendingError() {
+            throw explainConnect(
+                DevmemError(.system, call: "connect to \(peer)", errno: error))
+        }
+        try endWhenSilent(for: .standard)
     }
 
     /// The connection's own error, which reading it clears; nil if there is none.
@@ -194,6 +197,7 @@ extension Connection {
         if error == .wouldBlock { return .wouldBlock }
         if error == .noBufferSpace { return .noBuffers }
         throw explained(DevmemError(.system, call: "send to \(peer)", errno: error))
+            .explainingLoss()
     }
 
     /// Reads the error queue once.
@@ -231,7 +235,7 @@ extension Connection {
         if count == 0 { return .end }
         let error = Errno(rawValue: errno)
         if error == .wouldBlock || error == .interrupted { return .wouldBlock }
-        throw DevmemError(.system, call: "receive from \(peer)", errno: error)
+        throw DevmemError(.system, call: "receive from \(peer)", errno: error).explainingLoss()
     }
 
     /// Lets small pieces leave as they are written, not gathered (TCP_NODELAY of tcp(7)).

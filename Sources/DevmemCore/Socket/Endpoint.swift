@@ -27,9 +27,7 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     ///
     /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
     public init(resolving text: EndpointText) throws(DevmemError) {
-        // A lone port means every address of both families.
-        let host = text.host.isEmpty ? "::" : text.host
-        self = try Self.look(up: host, port: text.port, text.description)
+        self = try Self.candidates(resolving: text)[0]
     }
 
     /// Looks an endpoint up: all addresses that the host's resolver gives, the best first.
@@ -38,24 +36,30 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// - Returns: at least one endpoint.
     /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
     public static func candidates(resolving text: EndpointText) throws(DevmemError) -> [Endpoint] {
+        // A lone port means every address of both families.
         try lookUpAll(text.host.isEmpty ? "::" : text.host, port: text.port, text.description)
     }
 
-    /// Looks up a host without a port.
+    /// Looks up a host without a port: all its addresses.
     ///
+    /// - Parameter host: a name or an address.
+    /// - Returns: at least one address.
     /// - Throws: `DevmemError` of kind `invalid` if the host is not known.
-    public static func address(of host: String) throws(DevmemError) -> IPAddress {
-        try look(up: host, port: "", host).address
+    public static func addresses(of host: String) throws(DevmemError) -> [IPAddress] {
+        try lookUpAll(host, port: "", host).map(\.address)
     }
 
-    private static func look(
-        up host: String, port: String, _ text: String
-    ) throws(DevmemError) -> Endpoint {
-        try lookUpAll(host, port: port, text)[0]
+    /// The port that a text stands for, a number or the name of a service of TCP; nil if there is no
+    /// such port.
+    public static func port(named text: String) -> UInt16? {
+        // The C library would cut a larger number.
+        if Int(text) != nil { return UInt16(text) }
+        guard !text.isEmpty, let list = try? lookUpAll(nil, port: text, text) else { return nil }
+        return list.first?.port
     }
 
     private static func lookUpAll(
-        _ host: String, port: String, _ text: String
+        _ host: String?, port: String, _ text: String
     ) throws(DevmemError) -> [Endpoint] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC

@@ -11,10 +11,29 @@ public struct Listener: ~Copyable {
     /// The descriptor to wait on for connections.
     public var rawValue: Int32 { socket.rawValue }
 
-    /// Binds a socket to an address; nobody can connect before `listen()`.
+    /// Binds a socket to an address; nobody can connect before `listen()`. On a host without IPv6
+    /// every address is every IPv4 address.
     ///
     /// - Throws: `DevmemError` of kind `system` if the address is not this host's or is in use.
     public init(binding wanted: Endpoint) throws(DevmemError) {
+        do throws(DevmemError) {
+            try self.init(bindingOnly: wanted)
+        } catch {
+            guard let substitute = Self.substitute(for: wanted, after: error) else { throw error }
+            try self.init(bindingOnly: substitute)
+        }
+    }
+
+    /// What stands for every address of a host that refused IPv6's; nil for any other address or
+    /// refusal. Pure.
+    static func substitute(for wanted: Endpoint, after refusal: DevmemError) -> Endpoint? {
+        guard wanted.address.isIPv6 && wanted.address.isWildcard,
+            refusal.errno == .addressFamilyNotSupported || refusal.errno == .addressNotAvailable
+        else { return nil }
+        return Endpoint(address: IPAddress(four: (0, 0, 0, 0)), port: wanted.port)
+    }
+
+    private init(bindingOnly wanted: Endpoint) throws(DevmemError) {
         let call = "listen on \(wanted)"
         let number = try retrying(call) {
             Glibc.socket(
@@ -37,13 +56,29 @@ public struct Listener: ~Copyable {
 
     /// Begins to take connections.
     ///
+    /// - Parameter backlog: how many more than one may wait to be accepted; the kernel lets further
+    ///   ones try again.
     /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
-    public func listen() throws(DevmemError) {
+    public func listen(backlog: Int32 = 4096) throws(DevmemError) {
         do throws(DevmemError) {
-            try retrying("listen on \(endpoint)") { Glibc.listen(rawValue, SOMAXCONN) }
+            try retrying("listen on \(endpoint)") { Glibc.listen(rawValue, backlog) }
         } catch {
             throw explain(error)
         }
+    }
+
+    /// Takes no more connections. Those that wait are reset, so that they hold no memory.
+    func stopListening() {
+        _ = shutdown(rawValue, Int32(SHUT_RD))
+    }
+
+    /// Bytes of memory that the kernel lets a connection's unread payload hold at first
+    /// (net.ipv4.tcp_rmem).
+    var initialReceiveBuffer: UInt64 {
+        var size: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let result = getsockopt(rawValue, SOL_SOCKET, SO_RCVBUF, &size, &length)
+        return result == 0 && size > 0 ? UInt64(size) : 128 << 10
     }
 
     /// Bounds the memory that the unread payload of each connection may hold.
@@ -55,10 +90,14 @@ public struct Listener: ~Copyable {
         try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
     }
 
-    /// Takes a waiting connection; nil if none waits or the one that did is gone.
+    /// Takes a waiting connection, which ends when its peer is silent for the standard time.
     ///
+    /// - Parameter short: is told what the host is short of, such as descriptors. The connection
+    ///   still waits then, and this returns after a while, so that asking again costs little.
+    /// - Returns: the connection; nil if none waits, the one that did is gone, or the host is short of
+    ///   something.
     /// - Throws: `DevmemError` of kind `system` if the socket fails.
-    public func accept() throws(DevmemError) -> Connection? {
+    public func accept(short: (DevmemError) -> Void = { _ in }) throws(DevmemError) -> Connection? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let number = withUnsafeMutablePointer(to: &storage) {
@@ -69,16 +108,59 @@ public struct Listener: ~Copyable {
             }
         }
         guard number >= 0 else {
-            let code = Errno(rawValue: errno)
-            switch code {
-            case .wouldBlock, .connectionAbort, .interrupted: return nil
-            default: throw DevmemError(.system, call: "accept on \(endpoint)", errno: code)
+            let error = DevmemError(
+                .system, call: "accept on \(endpoint)", errno: Errno(rawValue: errno))
+            switch AcceptRefusal(errno) {
+            case .connection: return nil
+            case .shortage:
+                short(error.explainingShortage())
+                // The socket stays readable, so waiting for it would be no wait.
+                _ = poll(nil, 0, Self.shortageWait)
+                return nil
+            case .socket: throw error
             }
         }
         let peer = withUnsafePointer(to: &storage) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Endpoint($0) }
         }
-        return Connection(owning: Descriptor(owning: number), peer: peer ?? endpoint)
+        let connection = Connection(owning: Descriptor(owning: number), peer: peer ?? endpoint)
+        try connection.endWhenSilent(for: .standard)
+        return connection
+    }
+
+    /// Milliseconds to wait for what the host is short of.
+    private static let shortageWait: Int32 = 100
+}
+
+/// What a failure of accept(2) is about. Pure.
+enum AcceptRefusal: Equatable {
+    /// There is no connection, or the one that waited is gone: the next call may bring another.
+    case connection
+    /// This process or the host is short of something, which may pass.
+    case shortage
+    /// The socket itself.
+    case socket
+
+    /// Sorts an error number as accept(2) tells to.
+    init(_ code: Int32) {
+        self =
+            switch code {
+            case EWOULDBLOCK, EINTR, ECONNABORTED, EPERM, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN,
+                ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, ETIMEDOUT, ECONNRESET:
+                .connection
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: .shortage
+            default: .socket
+            }
+    }
+}
+
+extension DevmemError {
+    fileprivate func explainingShortage() -> DevmemError {
+        switch errno {
+        case .tooManyOpenFiles: advising("ulimit -n, or LimitNOFILE= of the unit, bounds them")
+        case .tooManyOpenFilesInSystem: advising("sysctl fs.file-max bounds them")
+        default: self
+        }
     }
 }
 

@@ -93,12 +93,12 @@ struct Ncdevmem {
     // MARK: - Server
 
     private func run(_ job: NcdevmemJob.Receive) throws(DevmemError) -> Int32 {
-        let listen = try Endpoint(resolving: job.listen)
-        var from: IPAddress?
-        if let host = job.from { from = try Endpoint.address(of: host) }
+        let listen = try Endpoint.candidates(resolving: job.listen)
+        var from: [IPAddress] = []
+        if let host = job.from { from = try Endpoint.addresses(of: host) }
         let request = ReceiveRequest(
             interface: job.interface, listen: listen, from: from,
-            fromPort: from == nil ? nil : listen.port, admitsOtherPorts: true,
+            fromPort: from.isEmpty ? nil : listen[0].port, admitsOtherPorts: true,
             queues: job.queues, steers: job.steers, memory: job.memory, pageSize: job.pageSize,
             isDeviceOnly: job.isDeviceOnly, allowsHostMemory: true, command: Self.name)
         let output = job.pattern == nil ? try OutputStream("-") : nil
@@ -143,8 +143,8 @@ struct Ncdevmem {
 
     private func run(_ job: NcdevmemJob.Send) throws(DevmemError) -> Int32 {
         let peers = try Endpoint.candidates(resolving: job.peer)
-        var local: Endpoint?
-        if let text = job.local { local = try Endpoint(resolving: text) }
+        var local: [Endpoint] = []
+        if let text = job.local { local = try Endpoint.candidates(resolving: text) }
         let request = TransmitRequest(
             interface: job.interface, peers: peers, local: local, memory: job.memory,
             chunk: 1 << 20, piece: job.piece, usesHostMemory: false, isPinned: true, wait: 0)

@@ -1,0 +1,64 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+extension Connection {
+    /// What was given to the kernel and not yet acknowledged by the peer, in bytes; the end of the
+    /// stream counts as one (SIOCOUTQ of tcp(7)). A connection that was reset still tells it.
+    ///
+    /// - Throws: `DevmemError` of kind `system` as ioctl(2) fails.
+    func unacknowledged() throws(DevmemError) -> Int {
+        var count: Int32 = 0
+        let number = rawValue
+        try retrying("ask what \(peer) has acknowledged") {
+            cdm_ioctl(number, UInt(TIOCOUTQ), &count)
+        }
+        return Int(count)
+    }
+
+    /// Whether the peer has acknowledged everything, the end of the stream included.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the connection's error if it ended before.
+    func hasDelivered() throws(DevmemError) -> Bool {
+        if let error = pendingError() { throw deliveryError(error) }
+        if try unacknowledged() == 0 { return true }
+        // Whoever read the error before has taken it away; nothing will ever be acknowledged.
+        if isClosed { throw deliveryError(.connectionReset) }
+        return false
+    }
+
+    /// The error of a connection that ended before the peer had everything.
+    func deliveryError(_ error: Errno) -> DevmemError {
+        DevmemError(.system, call: "send to \(peer)", errno: error).explainingLoss()
+    }
+
+    /// Whether the kernel has given the connection up (`TCP_CLOSE` of net/tcp_states.h).
+    private var isClosed: Bool {
+        var info = tcp_info()
+        var length = socklen_t(MemoryLayout<tcp_info>.size)
+        let result = getsockopt(rawValue, cdm_IPPROTO_TCP, TCP_INFO, &info, &length)
+        return result == 0 && info.tcpi_state == 7
+    }
+}
+
+extension DevmemError {
+    /// The same error of an established connection, with what it means where that is known.
+    func explainingLoss() -> DevmemError {
+        switch errno {
+        case .connectionReset, .brokenPipe:
+            advising("the peer gave up before the stream ended")
+        case .timedOut: advising("the peer no longer answers: it or the network is down")
+        case .noRouteToHost, .networkUnreachable:
+            advising("the network says that the peer is no longer there")
+        default: self
+        }
+    }
+
+    /// The same error of a connection, with how much the peer had acknowledged by then.
+    func noting(acknowledged: UInt64, of sent: UInt64) -> DevmemError {
+        var copy = self
+        let text = "the peer acknowledged \(acknowledged) of \(sent) bytes"
+        copy.message = message.map { "\($0), \(text)" } ?? text
+        return copy
+    }
+}

@@ -1,0 +1,102 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// Sockets that listen at all addresses that a name stands for, at one port.
+final class ListenerGroup {
+    private final class Member {
+        let listener: Listener
+
+        init(_ listener: consuming Listener) {
+            self.listener = listener
+        }
+    }
+
+    private let members: [Member]
+    /// An epoll(7) of several; nil for one.
+    private let poller: Descriptor?
+
+    /// Binds a socket to each address; nobody can connect before `listen`.
+    ///
+    /// - Parameters:
+    ///   - wanted: the addresses. If the kernel shall choose the port, it does for the first.
+    ///   - leftOut: is told of an address that is not this host's, if another is.
+    /// - Throws: `DevmemError` of kind `system` if no address is this host's, or one is in use.
+    init(
+        binding wanted: [Endpoint], leftOut: (DevmemError) -> Void = { _ in }
+    ) throws(DevmemError) {
+        var members: [Member] = []
+        var refusals: [DevmemError] = []
+        for endpoint in wanted {
+            var endpoint = endpoint
+            if let first = members.first { endpoint.port = first.listener.endpoint.port }
+            do throws(DevmemError) {
+                members.append(Member(try Listener(binding: endpoint)))
+            } catch {
+                guard Self.isElsewhere(error), wanted.count > 1 else { throw error }
+                refusals.append(error)
+            }
+        }
+        guard !members.isEmpty else {
+            throw refusals.first
+                ?? DevmemError(.invalid, call: "listen", message: "no address is named")
+        }
+        for refusal in refusals { leftOut(refusal) }
+        poller = members.count > 1 ? try Self.makePoller(members) : nil
+        self.members = members
+    }
+
+    /// Whether an address is only not this host's, or of a family that it does not have.
+    private static func isElsewhere(_ error: DevmemError) -> Bool {
+        error.errno == .addressNotAvailable || error.errno == .addressFamilyNotSupported
+    }
+
+    private static func makePoller(_ members: [Member]) throws(DevmemError) -> Descriptor {
+        let call = "watch for connections"
+        let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
+        for member in members {
+            var event = epoll_event()
+            event.events = EPOLLIN.rawValue
+            try retrying(call) {
+                epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, member.listener.rawValue, &event)
+            }
+        }
+        return poller
+    }
+
+    /// Where they listen.
+    var endpoints: [Endpoint] { members.map { $0.listener.endpoint } }
+
+    /// The descriptor to wait on for connections at any of them.
+    var rawValue: Int32 {
+        switch poller {
+        case .some(let open): open.rawValue
+        case .none: members[0].listener.rawValue
+        }
+    }
+
+    /// Bytes of memory that the kernel lets a connection's unread payload hold at first.
+    var initialReceiveBuffer: UInt64 { members[0].listener.initialReceiveBuffer }
+
+    /// Begins to take connections.
+    ///
+    /// - Parameter backlog: how many more than one may wait to be accepted, at all of them together.
+    /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
+    func listen(backlog: Int32) throws(DevmemError) {
+        let share = (Int(backlog) + 1) / members.count - 1
+        for member in members { try member.listener.listen(backlog: Int32(max(0, share))) }
+    }
+
+    /// Takes no more connections; those that wait are reset.
+    func stopListening() {
+        for member in members { member.listener.stopListening() }
+    }
+
+    /// Takes a waiting connection, as `Listener.accept` does.
+    func accept(short: (DevmemError) -> Void) throws(DevmemError) -> Connection? {
+        for member in members {
+            if let connection = try member.listener.accept(short: short) { return connection }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,188 @@
+import CDevmem
+import Glibc
+import Logging
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+@Suite struct AcceptRefusalTests {
+    @Test(arguments: [
+        EAGAIN, EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH,
+        EOPNOTSUPP, ENETUNREACH, EPERM,
+    ])
+    func aConnectionThatIsGoneIsNoFailure(code: Int32) {
+        #expect(AcceptRefusal(code) == .connection)
+    }
+
+    @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM]) func shortagesPass(code: Int32) {
+        #expect(AcceptRefusal(code) == .shortage)
+    }
+
+    @Test(arguments: [EBADF, EINVAL, ENOTSOCK, EFAULT, 0, -1, .max]) func othersAreFailures(
+        code: Int32
+    ) {
+        #expect(AcceptRefusal(code) == .socket)
+    }
+}
+
+@Suite struct ListenerGroupTests {
+    private func endpoint(_ text: String) throws -> Endpoint {
+        try Endpoint(resolving: EndpointText(text))
+    }
+
+    /// Connects, and leaves the connection to the caller.
+    private func connect(to endpoint: Endpoint) throws -> Connection {
+        let connection = try Connection(to: endpoint, from: nil, pinnedTo: nil)
+        _ = try StopSignal().wait(for: connection.rawValue, events: Int32(POLLOUT))
+        try connection.finishConnecting()
+        return connection
+    }
+
+    private func accept(_ group: ListenerGroup) throws -> Endpoint? {
+        guard
+            try StopSignal().wait(for: group.rawValue, events: Int32(POLLIN), milliseconds: 5000)
+                == .ready
+        else { return nil }
+        return try group.accept(short: { _ in })?.peer
+    }
+
+    @Test func allAddressesOfANameAreListenedAt() throws {
+        let group = try ListenerGroup(binding: [
+            endpoint("127.0.0.1:0"), endpoint("127.0.0.2:0"),
+        ])
+        let ends = group.endpoints
+        #expect(ends.count == 2 && ends[0].port == ends[1].port && ends[0].port > 0)
+        try group.listen(backlog: 8)
+        for end in [ends[1], ends[0], ends[1]] {
+            let near = try connect(to: end)
+            #expect(try accept(group) == near.local)
+        }
+        #expect(try group.accept(short: { _ in })?.peer == nil)
+    }
+
+    @Test func anAddressOfAnotherHostIsLeftOutAndTold() throws {
+        var told: [DevmemError] = []
+        let group = try ListenerGroup(binding: [
+            endpoint("192.0.2.77:0"), endpoint("127.0.0.1:0"),
+        ]) { told.append($0) }
+        #expect(group.endpoints.map(\.address.description) == ["127.0.0.1"])
+        #expect(told.count == 1 && told.first?.errno == .addressNotAvailable)
+        #expect(throws: DevmemError.self) {
+            _ = try ListenerGroup(binding: [endpoint("192.0.2.77:0")])
+        }
+        #expect(throws: DevmemError.self) {
+            _ = try ListenerGroup(binding: [endpoint("192.0.2.77:0"), endpoint("192.0.2.78:0")])
+        }
+        #expect(throws: DevmemError.self) { _ = try ListenerGroup(binding: []) }
+    }
+
+    @Test func whoWaitsIsResetWhenNobodyListensAnyMore() throws {
+        let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
+        try group.listen(backlog: 4)
+        let near = try connect(to: group.endpoints[0])
+        group.stopListening()
+        #expect(
+            try StopSignal().wait(for: near.rawValue, events: Int32(POLLIN), milliseconds: 5000)
+                == .ready)
+        #expect(near.pendingError() == .connectionReset)
+        #expect(throws: DevmemError.self) { _ = try connect(to: group.endpoints[0]) }
+    }
+
+    @Test func withoutIPv6EveryAddressIsEveryIPv4Address() throws {
+        func substitute(_ text: String, _ errno: Errno) throws -> String? {
+            Listener.substitute(
+                for: try endpoint(text), after: DevmemError(.system, call: "", errno: errno)
+            )?.description
+        }
+        #expect(try substitute(":80", .addressFamilyNotSupported) == "0.0.0.0:80")
+        #expect(try substitute(":80", .addressNotAvailable) == "0.0.0.0:80")
+        #expect(try substitute(":80", .addressInUse) == nil)
+        #expect(try substitute("[2001:db8::1]:80", .addressNotAvailable) == nil)
+        #expect(try substitute("0.0.0.0:80", .addressNotAvailable) == nil)
+    }
+
+    @Test func namesWithBothFamiliesMakeFlowsOfBoth() throws {
+        let four = try endpoint("192.0.2.1:80")
+        let six = try endpoint("[2001:db8::1]:80")
+        let any = try endpoint("[::]:80")
+        let peers = try #require(
+            [
+                IPAddress(text: "192.0.2.2"), IPAddress(text: "2001:db8::2"),
+            ] as? [IPAddress])
+        func flows(_ ends: [Endpoint], _ peers: [IPAddress]) -> [SteeringFlow] {
+            ReceiveRequest.flows(to: ends, from: peers, port: 9)
+        }
+        #expect(
+            flows([four, six], peers) == [
+                SteeringFlow(to: four, from: peers[0], port: 9),
+                SteeringFlow(to: six, from: peers[1], port: 9),
+            ])
+        #expect(flows([any], peers).count == 2)
+        #expect(flows([four, six], []).count == 2)
+        #expect(flows([four], [peers[1]]).isEmpty)
+    }
+}
+
+@Suite struct ReceiveBudgetTests {
+    /// Whatever the numbers, the NIC keeps what its rings hold, or half of everything.
+    @Test func whatAllMayHoldLeavesTheNICItsShare() {
+        var random = SeededGenerator(seed: 11)
+        for _ in 0..<20_000 {
+            let memory = UInt64.random(
+                in: 1 << 23...1 << UInt64.random(in: 24...40, using: &random), using: &random)
+            let rings = UInt64.random(in: 0...memory * 2, using: &random)
+            let count = Int.random(in: 1...64, using: &random)
+            let budget = ReceiveBudget(
+                memory: memory, rings: rings, connections: count,
+                keepsListening: true, initial: UInt64.random(in: 0...1 << 22, using: &random))
+            let held = budget.waiting + budget.share * UInt64(count == 1 ? 1 : 2 * count)
+            #expect(held <= memory - min(rings, memory / 2))
+            #expect(budget.backlog >= 0 && budget.backlog < 4096)
+        }
+    }
+
+    @Test func sharesAreAsTheManualSays() {
+        let large = ReceiveBudget(
+            memory: 64 << 20, rings: 4 << 20, connections: 4, keepsListening: true,
+            initial: 128 << 10)
+        #expect(large.share == 5_898_240 && large.backlog == 59)
+        let small = ReceiveBudget(
+            memory: 4 << 20, rings: 1 << 20, connections: 1, keepsListening: true,
+            initial: 128 << 10)
+        #expect(small.backlog == 2 && small.waiting == 768 << 10 && small.share == 2304 << 10)
+    }
+
+    @Test func absurdNumbersDoNotTrap() {
+        for memory in [0, 1, .max] as [UInt64] {
+            for rings in [0, 1, .max] as [UInt64] {
+                for count in [.min, 0, 1, .max] as [Int] {
+                    for initial in [0, .max] as [UInt64] {
+                        for keeps in [true, false] {
+                            let budget = ReceiveBudget(
+                                memory: memory, rings: rings, connections: count,
+                                keepsListening: keeps, initial: initial)
+                            #expect(budget.share >= 4096)
+                        }
+                    }
+                }
+            }
+        }
+        #expect(descriptorsNeeded(connections: .max, answers: true) > 1_000_000)
+        #expect(descriptorsNeeded(connections: .min, answers: true) < 100)
+    }
+
+    @Test func ringsThatTakeAllMemoryAreTold() {
+        let rings = RingDemand(["rx": 1024, "rx-jumbo": 0], queues: 2, pageSize: nil)
+        #expect(rings.bytes == 8 << 20)
+        #expect(rings.shortage(of: 16 << 20) == nil)
+        let text = rings.shortage(of: 8 << 20)
+        #expect(text?.contains("2 queues of 1024 buffers of 4.0 KiB take 8.0 MiB") == true)
+        #expect(text?.hasSuffix("16M would do") == true)
+        let jumbo = RingDemand(["rx": 511, "rx-jumbo": 2047], queues: 1, pageSize: 32768)
+        #expect(jumbo.bytes == 2047 * 32768)
+        #expect(RingDemand([:], queues: 1, pageSize: nil).shortage(of: 1) == nil)
+        let absurd = RingDemand(["rx": .max], queues: .max, pageSize: .max)
+        #expect(absurd.bytes == .max && absurd.shortage(of: 1) == nil)
+    }
+}

@@ -1,0 +1,170 @@
+import CDevmem
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+/// Success of a sender means that the peer has everything.
+@Suite(.timeLimit(.minutes(1))) struct StreamEndTests {
+    /// What a peer does once it is connected; the value is its descriptor.
+    private typealias Peer = @Sendable (Int32) -> Void
+
+    /// Sends from host memory to a peer and tells how that ended.
+    private func send(
+        _ bytes: UInt64, wait: Int32 = -1, idleLimit: Int32 = 10_000, to peer: @escaping Peer
+    ) throws -> (end: PayloadSender.End?, error: DevmemError?, counts: TransmitReport.Counts) {
+        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
+        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
+        try listener.listen()
+        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
+        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
+        try near.finishConnecting()
+        let own = try Self.accept(from: listener)
+        try runInThread {
+            // Blocking, as it waits for nothing else.
+            _ = cdm_fcntl(own, F_SETFL, 0)
+            peer(own)
+        }
+        let memory = try SendMemory(host: 1 << 20)
+        var source: PayloadSource? = PayloadSource(pattern: try Pattern("7"), bytes: bytes)
+        var sender = PayloadSender(capacity: (1 << 20) / 7 * 7, chunk: 65536)
+        var receiver = HostReceiver()
+        var consumer = PayloadConsumer(output: nil, pattern: nil)
+        do throws(DevmemError) {
+            let end = try sender.run(
+                near, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
+                wait: wait, idleLimit: idleLimit, stop: StopSignal(), progress: { _ in })
+            return (end, nil, sender.counts)
+        } catch {
+            return (nil, error, sender.counts)
+        }
+    }
+
+    /// The descriptor of the connection that waits, whose owner is the caller.
+    private static func accept(from listener: borrowing Listener) throws -> Int32 {
+        guard let connection = try listener.accept() else {
+            Issue.record("nobody came")
+            return -1
+        }
+        return dup(connection.rawValue)
+    }
+
+    private static func drain(_ number: Int32) -> Int {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        var all = 0
+        while true {
+            let count = read(number, &buffer, buffer.count)
+            guard count > 0 else { return all }
+            all += count
+        }
+    }
+
+    @Test func aPeerThatReadsEverythingIsASuccess() throws {
+        let result = try send(3_000_000) { number in
+            _ = Self.drain(number)
+            close(number)
+        }
+        #expect(result.end == .finished && result.error == nil)
+        #expect(result.counts.acknowledgedBytes == 3_000_000)
+    }
+
+    @Test func aPeerThatEndsItsHalfFirstAndReadsEverythingIsASuccess() throws {
+        let result = try send(3_000_000) { number in
+            shutdown(number, Int32(SHUT_WR))
+            usleep(200_000)
+            _ = Self.drain(number)
+            close(number)
+        }
+        #expect(result.end == .finished && result.error == nil)
+        #expect(result.counts.acknowledgedBytes == 3_000_000)
+    }
+
+    /// It has ended its half, and still nothing says that it will take what was sent.
+    @Test func anEndedHalfIsNoAcknowledgement() throws {
+        let result = try send(8_000_000, idleLimit: 400) { number in
+            shutdown(number, Int32(SHUT_WR))
+            sleep(2)
+            close(number)
+        }
+        // On a busy machine its close may come first.
+        #expect(result.end == nil && result.error != nil)
+        #expect(result.counts.acknowledgedBytes < 8_000_000)
+    }
+
+    @Test(arguments: [true, false]) func aResetWithDataUnreadIsAFailure(endsHalf: Bool) throws {
+        let result = try send(300_000) { number in
+            if endsHalf { shutdown(number, Int32(SHUT_WR)) }
+            usleep(300_000)
+            // What it has not read makes this a reset.
+            close(number)
+        }
+        #expect(result.end == nil)
+        let error = try #require(result.error)
+        #expect(error.errno == .connectionReset || error.errno == .brokenPipe)
+        let text = "the peer acknowledged \(result.counts.acknowledgedBytes) of 300000 bytes"
+        #expect(error.message == text)
+    }
+
+    /// Nobody waits for the peer to close, but for its acknowledgement all the same.
+    @Test func withoutAWaitEverythingIsAcknowledgedToo() throws {
+        let result = try send(2_000_000, wait: 0) { number in
+            usleep(300_000)
+            _ = Self.drain(number)
+            sleep(1)
+            close(number)
+        }
+        #expect(result.end == .peerStillOpen || result.end == .finished)
+        #expect(result.counts.acknowledgedBytes == 2_000_000)
+    }
+}
+
+/// A peer that vanished is noticed.
+@Suite struct PeerTimeoutTests {
+    private func option(_ level: Int32, _ name: Int32, of number: Int32) -> Int32 {
+        var value: Int32 = -1
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(number, level, name, &value, &length) == 0 ? value : -1
+    }
+
+    @Test func allQuestionsFitTheTime() {
+        for seconds in [2, 3, 4, 5, 6, 7, 10, 11, 59, 60, 120, 3600, 65_533, 65_534] {
+            guard let timeout = PeerTimeout(seconds: seconds) else {
+                Issue.record("no timeout of \(seconds) s")
+                continue
+            }
+            let all = Int(timeout.idle) + Int(timeout.interval) * Int(timeout.probes)
+            #expect(all <= seconds && all >= seconds * 3 / 4, "\(seconds) s")
+            // The kernel takes no more (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT).
+            #expect(timeout.idle <= 32767 && timeout.interval <= 32767 && timeout.probes <= 127)
+            #expect((1000...120_000).contains(timeout.retransmission))
+        }
+        for seconds in [Int.min, -1, 0, 1, 65_535, .max] {
+            #expect(PeerTimeout(seconds: seconds) == nil)
+        }
+        #expect(PeerTimeout.standard.seconds == 120 && PeerTimeout.off.seconds == nil)
+    }
+
+    @Test func bothEndsHaveItByDefaultAndCanBeWithout() throws {
+        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
+        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
+        try listener.listen()
+        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
+        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
+        try near.finishConnecting()
+        guard let far = try listener.accept() else {
+            Issue.record("nobody came")
+            return
+        }
+        for number in [near.rawValue, far.rawValue] {
+            #expect(option(SOL_SOCKET, SO_KEEPALIVE, of: number) == 1)
+            #expect(option(cdm_IPPROTO_TCP, TCP_KEEPIDLE, of: number) == 60)
+            #expect(option(cdm_IPPROTO_TCP, TCP_KEEPINTVL, of: number) == 12)
+            #expect(option(cdm_IPPROTO_TCP, TCP_KEEPCNT, of: number) == 5)
+        }
+        try near.endWhenSilent(for: .off)
+        #expect(option(SOL_SOCKET, SO_KEEPALIVE, of: near.rawValue) == 0)
+        try near.endWhenSilent(for: try #require(PeerTimeout(seconds: 2)))
+        #expect(option(cdm_IPPROTO_TCP, TCP_KEEPIDLE, of: near.rawValue) == 1)
+    }
+}
