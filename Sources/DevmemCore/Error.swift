@@ -5,7 +5,7 @@ public import SystemPackage
 /// `description` is a single line fit for a terminal or a log.
 public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Where the failure comes from.
-    public enum Kind: Equatable, Sendable {
+    public enum Kind: String, Equatable, Sendable {
         /// A system call failed; `errno` says how.
         case system
         /// The kernel answered a netlink request with an error.

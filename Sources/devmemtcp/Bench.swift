@@ -53,7 +53,7 @@ struct BenchServe: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             let listen = try listen?.text ?? EndpointText(":\(PeerArgument.defaultPort)")
             let request = BenchServeRequest(
                 listen: try Endpoint(resolving: listen), interface: interface,

@@ -133,7 +133,7 @@ struct Serve: ParsableCommand, PayloadCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common, on: reportStream) {
             if isMany { return try serveMany() }
             let report = try serve()
             try conclude(report, summary: summary(of: report))
@@ -183,10 +183,8 @@ struct Serve: ParsableCommand, PayloadCommand {
         var hasBegun = false
         let isQuiet = common.quiet
         let asJSON = common.json
-        let toStandardOutput = outputPath == "-"
-        func show(_ text: String) {
-            if toStandardOutput { writeError(text) } else { print(text, terminator: "") }
-        }
+        // A report that cannot be written must not end connections that go well.
+        var reports = LenientReport(reportStream)
         let observer = ReceiveManyObserver(
             listening: {
                 hasBegun = true
@@ -196,9 +194,9 @@ struct Serve: ParsableCommand, PayloadCommand {
             finished: { report in
                 total.add(report, failure: failure(in: report))
                 if asJSON, let line = try? json(of: report) {
-                    show(line)
+                    reports.write(line)
                 } else if !isQuiet {
-                    show(line(of: report, failure: failure(in: report)))
+                    reports.write(line(of: report, failure: failure(in: report)))
                 }
             })
         let outputName = outputPath.map { OutputName($0) }
@@ -220,11 +218,12 @@ struct Serve: ParsableCommand, PayloadCommand {
             refusal = error
         }
         // What came before the NIC went away counts too.
-        if asJSON && hasBegun { show(try json(of: total)) }
+        if asJSON && hasBegun { reports.write(try json(of: total)) }
         if let refusal { throw refusal }
         let problem = total.problem(allowsHostMemory: allowHostMemory)
         if let problem { writeError("devmemtcp: \(problem)\n") }
         if let signal = total.stoppedBy { throw ExitCode(128 + signal) }
+        try reports.check()
         if problem != nil { throw ExitCode.failure }
     }
 }

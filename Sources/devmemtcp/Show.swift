@@ -43,7 +43,7 @@ struct Show: ParsableCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             guard let interface else { return try showAll() }
             let named = try NetworkInterface(named: interface)
             if watch {
@@ -56,7 +56,7 @@ struct Show: ParsableCommand {
                 if common.json {
                     try printJSON(ShowReport(interfaces: [InterfaceReport(state)]))
                 } else {
-                    print(text(of: state), terminator: "")
+                    try writeOutput(text(of: state))
                 }
             }
         }
@@ -67,7 +67,7 @@ struct Show: ParsableCommand {
         if common.json {
             try printJSON(ShowReport(list))
         } else {
-            print(text(of: list), terminator: "")
+            try writeOutput(text(of: list))
         }
         for problem in list.problems {
             writeError("devmemtcp: \(problem.name): \(problem.error)\n")

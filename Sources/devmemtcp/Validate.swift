@@ -61,12 +61,10 @@ struct Validate: ParsableCommand {
     func run() throws {
         let cases = ValidationCase.matching(filter.map(NamePattern.init))
         guard !cases.isEmpty else { throw ValidationError("No case matches --filter.") }
-        if list { return try show(cases) }
-        try reporting {
+        try reporting(common) {
+            if list { return try show(cases) }
             let request = try request(cases)
             let stop = try StopSignal.ofUser()
-            // Who reads the results and goes away must not leave the NIC steered.
-            signal(SIGPIPE, SIG_IGN)
             var writer = KTAPWriter(families: cases.map(\.family))
             var isBegun = false
             let report = try DevmemCore.validate(
@@ -106,7 +104,7 @@ struct Validate: ParsableCommand {
         if common.json {
             try printJSON(CaseList(cases: cases.map(CaseEntry.init)))
         } else {
-            for one in cases { print("\(one.id)\t\(one.title)") }
+            try writeOutput(cases.map { "\($0.id)\t\($0.title)\n" }.joined())
         }
     }
 }
