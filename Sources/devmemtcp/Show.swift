@@ -77,7 +77,10 @@ struct Show: ParsableCommand {
 }
 
 /// A time between two samples on the command line, in seconds with or without decimals.
-struct Interval: ExpressibleByArgument, Equatable {
+struct Interval: OptionValue, Equatable {
+    static let form =
+        "seconds from 0.1 to 86400, with decimals or without, such as 0.5"
+
     /// Shorter ones measure the sampling, longer ones do not fit poll(2)'s milliseconds.
     private static let limits = 0.1...86400.0
 

@@ -121,7 +121,7 @@ private func poolText(_ pool: PagePoolInfo) -> String {
 
 /// Detached pools in a line.
 func brief(_ pools: [DetachedPool]) -> String {
-    let bytes = inFlightBytes(of: pools.map(\.pool))
+    let bytes = pools.compactMap(\.pool.inFlightBytes).reduce(0, +)
     let oldest = pools.map(\.seconds).max() ?? 0
     return "\(pools.count) page pool\(pools.count == 1 ? "" : "s") that cannot be freed, "
         + "\(ByteCount.text(bytes)) in flight, detached up to \(oldest) s ago"

@@ -69,7 +69,7 @@ extension Steer {
                 report.isForgotten = forget
                 report.failure =
                     outcome?.result.failure?.advising(
-                        "devmemtcp steer restore \(entry.name) tries again"
+                        "\(AdvisedCommand(.restore, entry.name)) tries again"
                     ).description
             } catch {
                 report.failure = error.description

@@ -45,7 +45,8 @@ struct CommandProcess {
         let told = try messages.fileHandleForReading.readToEnd()
         process.waitUntilExit()
         return Result(
-            status: process.terminationStatus, output: String(decoding: text ?? Data(), as: UTF8.self),
+            status: process.terminationStatus,
+            output: String(decoding: text ?? Data(), as: UTF8.self),
             messages: String(decoding: told ?? Data(), as: UTF8.self))
     }
 }

@@ -75,7 +75,8 @@ import Testing
 
     @Test func aWrongCommandLineIsAnObjectToo() throws {
         for arguments in [
-            ["show", "--json", "--nope"], ["serve", "--json"], ["validate", "--filter", "x", "--json"],
+            ["show", "--json", "--nope"], ["serve", "--json"],
+            ["validate", "--filter", "x", "--json"],
         ] {
             #expect(try object(arguments)["kind"] as? String == "usage")
             #expect(try CommandProcess.run(arguments).status == 64)

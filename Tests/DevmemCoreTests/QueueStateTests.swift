@@ -147,15 +147,3 @@ import Testing
         #expect(rates.map(\.packets) == [nil])
     }
 }
-
-@Suite struct LargeCounterTests {
-    /// The kernel's numbers are not to be trusted to be small.
-    @Test func sumsOfLargeCountersDoNotTrap() {
-        var pool = PagePoolInfo(id: 1)
-        pool.inFlightBytes = .max
-        var state = QueueState(QueueInfo(id: 0, type: .rx))
-        state.pools = [pool, pool]
-        #expect(state.inFlightBytes == .max)
-        #expect(inFlightBytes(of: []) == 0)
-    }
-}

@@ -31,18 +31,10 @@ public struct QueueState: Equatable, Sendable {
 
     /// Bytes of its pools that are out; nil if it has no pool.
     public var inFlightBytes: UInt64? {
-        pools.isEmpty ? nil : DevmemCore.inFlightBytes(of: pools)
+        pools.isEmpty ? nil : pools.compactMap(\.inFlightBytes).reduce(0, +)
     }
 
     private var direction: String { info.type == .rx ? "rx" : "tx" }
-}
-
-/// Bytes of page pools that are out; what does not fit is told as the largest number.
-public func inFlightBytes(of pools: [PagePoolInfo]) -> UInt64 {
-    pools.compactMap(\.inFlightBytes).reduce(0) { sum, bytes in
-        let (total, isTooLarge) = sum.addingReportingOverflow(bytes)
-        return isTooLarge ? .max : total
-    }
 }
 
 /// Puts together what the kernel tells of queues in different places.

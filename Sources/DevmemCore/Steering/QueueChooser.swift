@@ -57,8 +57,9 @@ struct QueueChooser {
             guard applied.queues.count >= count else {
                 throw DevmemError(
                     .invalid, call: call, errno: .resourceBusy,
-                    message: "\(count) are wanted, and it is steered to \(queueList(applied.queues))",
-                    advice: "ask for as many, or devmemtcp steer restore \(interface)")
+                    message:
+                        "\(count) are wanted, and it is steered to \(queueList(applied.queues))",
+                    advice: "ask for as many, or \(AdvisedCommand(.restore, interface))")
             }
             return try check(applied.queues)
         }

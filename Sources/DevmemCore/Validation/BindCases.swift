@@ -29,7 +29,6 @@ extension ValidationCase {
                 // Before Linux 6.18.
                 ExpectedRefusal(.outOfRange)
             ) { message, run throws(DevmemError) in
-                // The kernel's number is not to be trusted to be less than the largest.
                 try message.putQueue(
                     id: run.facts.lastQueue &+ 1, type: QueueType.rx.rawValue)
             },

@@ -119,7 +119,7 @@ private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(Devmem
                 .invalid, call: "validate \(interface.name)", errno: .resourceBusy,
                 message: "it is steered by \"\(journal.name ?? journal.maker)\" to queues "
                     + "\(queueList(journal.queues)), and all of it is needed",
-                advice: "devmemtcp steer restore \(interface.name)")
+                advice: "\(AdvisedCommand(.restore, interface.name))")
         }
         _ = try restoreSteering(of: entry, forget: false, rss: .automatic, logger: logger)
     }

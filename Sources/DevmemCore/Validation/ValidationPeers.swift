@@ -80,10 +80,12 @@ final class ValidationPeers {
     ///   - reached: those that lead there and back.
     ///   - refusals: why others do not.
     ///   - given: those that somebody gave addresses of.
+    /// - Returns: the problem; nil if there is none.
     static func problem(
         reached: Set<Bool>, refusals: [Bool: String], given: Set<Bool>
     ) -> String? {
-        let missed = reached.isEmpty ? [false, true] : given.subtracting(reached).sorted { !$0 && $1 }
+        let missed =
+            reached.isEmpty ? [false, true] : given.subtracting(reached).sorted { !$0 && $1 }
         let words = missed.compactMap { refusals[$0] }
         return words.isEmpty ? nil : words.joined(separator: "; ")
     }
