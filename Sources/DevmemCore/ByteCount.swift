@@ -2,20 +2,40 @@
 public enum ByteCount {
     private static let units: [(letter: Character, factor: UInt64)] = [
         ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40),
+        ("P", 1 << 50), ("E", 1 << 60),
     ]
 
-    /// Reads `4096`, `64K`, `64M`, `1G`, with `B` or `iB` after the unit or not; nil for anything
-    /// else and for what does not fit 64 bits.
-    public static func parse(_ text: String) -> UInt64? {
+    /// Why a text is no size.
+    public enum Problem: Error, Equatable {
+        /// It does not begin with a number.
+        case noNumber
+        /// What stands behind the number is no unit.
+        case unknownUnit(String)
+        /// It does not fit 64 bits.
+        case tooLarge
+    }
+
+    /// Reads `4096`, `64K`, `64M`, `1G`, with `B` or `iB` after the unit or not.
+    ///
+    /// - Throws: `Problem` for anything else.
+    public static func read(_ text: String) throws(Problem) -> UInt64 {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
-        guard let number = UInt64(digits) else { return nil }
-        let suffix = text.dropFirst(digits.count).uppercased()
-        if suffix.isEmpty { return number }
-        guard let unit = units.first(where: { $0.letter == suffix.first }),
-            ["", "B", "IB"].contains(suffix.dropFirst())
-        else { return nil }
-        let (bytes, overflow) = number.multipliedReportingOverflow(by: unit.factor)
-        return overflow ? nil : bytes
+        guard !digits.isEmpty else { throw .noNumber }
+        let suffix = text.dropFirst(digits.count)
+        let factor = try factor(of: suffix)
+        guard let number = UInt64(digits) else { throw .tooLarge }
+        let (bytes, overflow) = number.multipliedReportingOverflow(by: factor)
+        if overflow { throw .tooLarge }
+        return bytes
+    }
+
+    private static func factor(of suffix: Substring) throws(Problem) -> UInt64 {
+        let upper = suffix.uppercased()
+        if upper.isEmpty { return 1 }
+        guard let unit = units.first(where: { $0.letter == upper.first }),
+            ["", "B", "IB"].contains(upper.dropFirst())
+        else { throw .unknownUnit(String(suffix)) }
+        return unit.factor
     }
 
     /// Writes a size with one decimal where it has a unit: `512 B`, `64.0 MiB`.

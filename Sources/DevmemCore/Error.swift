@@ -5,7 +5,7 @@ public import SystemPackage
 /// `description` is a single line fit for a terminal or a log.
 public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Where the failure comes from.
-    public enum Kind: Equatable, Sendable {
+    public enum Kind: String, Equatable, Sendable {
         /// A system call failed; `errno` says how.
         case system
         /// The kernel answered a netlink request with an error.
@@ -66,8 +66,12 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The C library's text for an error number, and for the kernel-private one that devmem TCP shows.
+/// The C library's text for an error number, and one for those of the kernel's own that it shows all the
+/// same (include/linux/errno.h).
 func describe(_ errno: Errno) -> String {
-    errno.rawValue == DevmemSocketNumber.errorTooSmall
-        ? "control buffer too small (errno 525)" : errno.description
+    switch errno.rawValue {
+    case DevmemSocketNumber.errorTooSmall: "control buffer too small (errno 525)"
+    case 524: "not supported (errno 524)"
+    default: errno.description
+    }
 }

@@ -2,7 +2,10 @@ public import ArgumentParser
 public import DevmemCore
 
 /// A size on the command line, such as `64M`.
-struct ByteSize: ExpressibleByArgument, Equatable {
+struct ByteSize: OptionValue, Equatable {
+    static let form =
+        "a number of bytes, or a number with K, M, G, T, P or E for powers of 1024, such as 64M"
+
     var bytes: UInt64
 
     init(bytes: UInt64) {
@@ -10,15 +13,31 @@ struct ByteSize: ExpressibleByArgument, Equatable {
     }
 
     init?(argument: String) {
-        guard let bytes = ByteCount.parse(argument) else { return nil }
+        guard let bytes = try? ByteCount.read(argument) else { return nil }
         self.bytes = bytes
+    }
+
+    static func problem(with text: String) -> String? {
+        do throws(ByteCount.Problem) {
+            _ = try ByteCount.read(text)
+            return nil
+        } catch {
+            return switch error {
+            case .noNumber: nil
+            case .unknownUnit(let unit): "\(unit) is no unit"
+            case .tooLarge: "it is more than \(UInt64.max) bytes, the largest size"
+            }
+        }
     }
 
     var defaultValueDescription: String { "\(bytes >> 20)M" }
 }
 
 /// Queues on the command line: `6-7`, `1,3,6-7`, `last 2` or `auto`.
-struct QueueSelection: ExpressibleByArgument, Equatable {
+struct QueueSelection: OptionValue, Equatable {
+    static let form =
+        "numbers of queues such as 6-7 or 1,3, or 'last N' or 'auto N' for N of them"
+
     /// More queues than any NIC has; keeps a slip of the finger from making a list of millions.
     private static let limit: UInt32 = 65536
 
@@ -57,7 +76,11 @@ struct QueueSelection: ExpressibleByArgument, Equatable {
 }
 
 /// A flow on the command line: `DST:PORT` or `DST:PORT,SRC[:PORT]`.
-struct FlowArgument: ExpressibleByArgument, Equatable {
+struct FlowArgument: OptionValue, Equatable {
+    static let form =
+        "DST:PORT, [IPV6]:PORT or :PORT, and behind a comma SRC or SRC:PORT, such as "
+        + "192.0.2.1:5201,192.0.2.2"
+
     var destination: EndpointText
     var source: SourceArgument?
 
@@ -88,7 +111,10 @@ struct FlowArgument: ExpressibleByArgument, Equatable {
 
 /// Where a connection comes from, on the command line: `192.0.2.2`, `192.0.2.2:4000` or
 /// `[2001:db8::2]:4000`.
-struct SourceArgument: ExpressibleByArgument, Equatable {
+struct SourceArgument: OptionValue, Equatable {
+    static let form =
+        "ADDR, ADDR:PORT or [IPV6]:PORT with a port from 1 to 65535, such as 192.0.2.2:4000"
+
     var host: String
     /// Nil for any.
     var port: UInt16?
@@ -111,9 +137,10 @@ struct SourceArgument: ExpressibleByArgument, Equatable {
     func resolved() throws(DevmemError) -> [IPAddress] { try Endpoint.addresses(of: host) }
 }
 
-extension MemoryProvider: ExpressibleByArgument {
-    /// Reads `auto`, `udmabuf` or `heap:NAME`.
-    public init?(argument: String) {
+extension MemoryProvider: OptionValue {
+    static let form = "auto, udmabuf, or heap: and the name of a dma-heap, such as heap:system"
+
+    init?(argument: String) {
         self.init(argument)
     }
 }
@@ -122,7 +149,10 @@ extension TableStyle: ExpressibleByArgument {}
 extension RSSInterface: ExpressibleByArgument {}
 
 /// An endpoint on the command line, such as `192.0.2.1:5201`.
-struct EndpointArgument: ExpressibleByArgument, Equatable {
+struct EndpointArgument: OptionValue, Equatable {
+    static let form =
+        "HOST:PORT, [IPV6]:PORT or :PORT, such as 192.0.2.1:5201"
+
     var text: EndpointText
 
     init?(argument: String) {
@@ -132,7 +162,10 @@ struct EndpointArgument: ExpressibleByArgument, Equatable {
 }
 
 /// A local address on the command line: `192.0.2.1`, `192.0.2.1:4000`, `[2001:db8::1]:4000`.
-struct LocalAddressArgument: ExpressibleByArgument, Equatable {
+struct LocalAddressArgument: OptionValue, Equatable {
+    static let form =
+        "ADDR, ADDR:PORT or [IPV6]:PORT, such as 192.0.2.1"
+
     var host: String
     var port: String
 
@@ -154,7 +187,10 @@ struct LocalAddressArgument: ExpressibleByArgument, Equatable {
 }
 
 /// Where a far end is to be started, on the command line: `netns:NAME` or `ssh:HOST`.
-struct RemoteArgument: ExpressibleByArgument, Equatable {
+struct RemoteArgument: OptionValue, Equatable {
+    static let form =
+        "netns: and the name of a network namespace, or ssh: and a host, such as ssh:farhost"
+
     var place: FarEndPlace
 
     init?(argument: String) {
@@ -165,7 +201,10 @@ struct RemoteArgument: ExpressibleByArgument, Equatable {
 
 /// A far end that answers already, on the command line: `192.0.2.2`, `192.0.2.2:5201` or
 /// `[2001:db8::2]:5201`.
-struct PeerArgument: ExpressibleByArgument, Equatable {
+struct PeerArgument: OptionValue, Equatable {
+    static let form =
+        "HOST, HOST:PORT, an IPv6 address or [IPV6]:PORT, such as 192.0.2.2:5201"
+
     /// The port where none is given.
     static let defaultPort = "5201"
 
@@ -182,7 +221,10 @@ struct PeerArgument: ExpressibleByArgument, Equatable {
 }
 
 /// What a peer gets back, on the command line: `echo`, or `file:` and a name.
-struct AnswerArgument: ExpressibleByArgument, Equatable {
+struct AnswerArgument: OptionValue, Equatable {
+    static let form =
+        "echo, or file: and the name of a file, such as file:answer.bin"
+
     var answer: ReceiveRequest.Answer
 
     init?(argument: String) {
@@ -230,7 +272,10 @@ struct PeerTimeoutOption: ParsableArguments {
 }
 
 /// A pattern on the command line, such as `7`.
-struct PatternArgument: ExpressibleByArgument, Equatable {
+struct PatternArgument: OptionValue, Equatable {
+    static let form =
+        "a period from 2 to 256, or hex: and pairs of digits, such as 7 or hex:00ff"
+
     var pattern: Pattern
 
     init?(argument: String) {

@@ -53,7 +53,7 @@ struct BenchServe: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             let listen = try listen?.text ?? EndpointText(":\(PeerArgument.defaultPort)")
             let request = BenchServeRequest(
                 listen: try Endpoint(resolving: listen), interface: interface,
@@ -71,7 +71,10 @@ struct BenchServe: ParsableCommand {
 }
 
 /// Processors on the command line: `0-3` or `1,3`.
-struct ProcessorList: ExpressibleByArgument, Equatable {
+struct ProcessorList: OptionValue, Equatable {
+    static let form =
+        "numbers of processors below 4096, such as 0-3 or 1,3"
+
     var processors: [Int]
 
     init?(argument: String) {
@@ -83,7 +86,10 @@ struct ProcessorList: ExpressibleByArgument, Equatable {
 }
 
 /// A rate on the command line, in bits a second: `500M`, `10G`, powers of 1000.
-struct BitRate: ExpressibleByArgument, Equatable {
+struct BitRate: OptionValue, Equatable {
+    static let form =
+        "bits a second from 8 on, with K, M, G or T for powers of 1000 or without, such as 10G"
+
     /// Bytes a second.
     var bytes: UInt64
 

@@ -169,7 +169,10 @@ struct BenchLoadOptions: ParsableArguments {
 
 /// Where flows come from, on the command line: `192.0.2.2:40000` or `[2001:db8::2]:40000`, with
 /// numbers only, as it is the far end that they mean something to.
-struct NumericSource: ExpressibleByArgument, Equatable {
+struct NumericSource: OptionValue, Equatable {
+    static let form =
+        "ADDR:PORT or [IPV6]:PORT in numbers, such as 192.0.2.2:40000"
+
     var source: BenchPlan.Source
 
     init?(argument: String) {

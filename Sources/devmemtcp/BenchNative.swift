@@ -10,12 +10,12 @@ struct BenchNative: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             let costs = try NativeCosts()
             guard !common.json else { return try printJSON(costs) }
             let validation = costs.validationBytesPerSecond
             let share = validation / costs.memcmpBytesPerSecond
-            print(
+            try writeOutput(
                 aligned([
                     ("control message", "\(fixed(costs.parseNanoseconds, 2)) ns"),
                     ("token", "\(fixed(costs.tokenNanoseconds, 2)) ns"),
@@ -23,7 +23,7 @@ struct BenchNative: ParsableCommand {
                         "validation",
                         "\(fixed(validation / 1e9, 2)) GB/s, \(fixed(share, 3)) of memcmp"
                     ),
-                ]), terminator: "")
+                ]))
         }
     }
 }

@@ -86,7 +86,7 @@ struct BenchRun: ParsableCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             let far: BenchRequest.Far
             if let remote {
                 far = .place(remote.place)

@@ -67,7 +67,12 @@ func writeFile(_ path: String, _ text: String) throws(DevmemError) {
             permissions: [
                 .ownerReadWrite, .groupRead, .otherRead,
             ])
-        _ = try file.closeAfter { try file.writeAll(Array(text.utf8)) }
+        try file.closeAfter {
+            try file.writeAll(text.utf8)
+            try makeDurable(file.rawValue, name: path)
+        }
+    } catch let error as DevmemError {
+        throw error
     } catch {
         throw DevmemError(.system, call: "write \(path)", errno: error as? Errno)
     }

@@ -77,7 +77,7 @@ struct Bind: ParsableCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common, on: reportStream) {
             do { try bind() } catch let error as DevmemError { throw Self.inItsWords(error) }
         }
     }
@@ -133,13 +133,11 @@ struct Bind: ParsableCommand {
     /// Standard output is the command's if there is one.
     private func show(_ report: BindReport) throws {
         let text = common.json ? try json(of: report) : report.line + "\n"
-        if command.isEmpty {
-            print(text, terminator: "")
-            fflush(nil)
-        } else if common.json || !common.quiet {
-            writeError(text)
-        }
+        guard command.isEmpty || common.json || !common.quiet else { return }
+        try reportStream.write(text)
     }
+
+    private var reportStream: ReportStream { command.isEmpty ? .output : .error }
 
     /// Waits for the end and returns the exit status that it means.
     private func hold(

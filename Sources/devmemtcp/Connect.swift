@@ -113,7 +113,7 @@ struct Connect: ParsableCommand, PayloadCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common, on: reportStream) {
             let report = try transmit()
             try conclude(report, summary: summary(of: report))
         }

@@ -33,7 +33,7 @@ struct Doctor: ParsableCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             let devices = try chosenDevices()
             let host = HostFacts()
             var checks = DevmemCore.checks(of: host)
@@ -52,7 +52,7 @@ struct Doctor: ParsableCommand {
             if common.json {
                 try printJSON(report)
             } else {
-                print(report.text(coloured: coloured), terminator: "")
+                try writeOutput(report.text(coloured: coloured))
             }
             if let endedBy { throw ExitCode(128 + endedBy) }
             if !report.isReady { throw ExitCode.failure }

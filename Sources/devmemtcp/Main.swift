@@ -20,10 +20,61 @@ struct Devmemtcp: ParsableCommand {
         ])
 
     static func main() {
+        occupyStandardStreams()
         resetInheritedSignals()
+        // A reader that goes away is an error to report, not a reason to leave a NIC as it is.
+        signal(SIGPIPE, SIG_IGN)
+        let arguments = Array(CommandLine.arguments.dropFirst())
         if Ncdevmem.isCalled(by: CommandLine.arguments.first) {
-            Glibc.exit(Ncdevmem().run(Array(CommandLine.arguments.dropFirst())))
+            Glibc.exit(closing(Ncdevmem().run(arguments), as: Ncdevmem.name))
         }
-        main(nil)
+        Glibc.exit(closing(run(arguments), as: "devmemtcp"))
+    }
+
+    /// Does what a command line asks for and returns the exit status.
+    private static func run(_ arguments: [String]) -> Int32 {
+        do {
+            var command = try parseAsRoot(arguments)
+            try command.run()
+            return 0
+        } catch {
+            let status = exitCode(for: error).rawValue
+            return conclude(fullMessage(for: error), status, json: asksForJSON(arguments))
+        }
+    }
+
+    /// Prints what the parser of arguments has to say: help, version and the like to standard output,
+    /// what is wrong to standard error.
+    private static func conclude(_ message: String, _ status: Int32, json isJSON: Bool) -> Int32 {
+        guard !message.isEmpty else { return status }
+        do {
+            if status == 0 {
+                try writeOutput(message + "\n")
+            } else {
+                writeError(message + "\n")
+                let line = message.prefix { $0 != "\n" }.trimmingPrefix("Error: ")
+                if isJSON { try writeOutput(json(of: ErrorReport(usage: String(line)))) }
+            }
+            return status
+        } catch {
+            writeError("devmemtcp: \(error)\n")
+            return 1
+        }
+    }
+
+    /// Whether a command line that could not be understood wants JSON.
+    private static func asksForJSON(_ arguments: [String]) -> Bool {
+        arguments.prefix { $0 != "--" }.contains("--json")
+    }
+
+    /// Closes standard output and returns the exit status, which tells of what could not be kept.
+    private static func closing(_ status: Int32, as name: String) -> Int32 {
+        do {
+            try ReportStream.output.close()
+            return status
+        } catch {
+            writeError("\(name): \(error)\n")
+            return status == 0 ? 1 : status
+        }
     }
 }

@@ -51,6 +51,9 @@ extension PayloadCommand {
         output ?? (discard || expected != nil ? nil : "-")
     }
 
+    /// Where reports go: to standard output, unless payload goes there.
+    var reportStream: ReportStream { outputPath == "-" ? .error : .output }
+
     func validateDestination() throws {
         if discard && (output != nil || expected != nil) {
             throw ValidationError("--discard goes with neither --output nor --validate.")
@@ -68,11 +71,8 @@ extension PayloadCommand {
 
     /// Shows a report where payload is not, and ends the command as the report has it.
     func conclude(_ report: some PayloadReport, summary: String) throws {
-        let text = common.json ? try json(of: report) : summary
-        if outputPath == "-" {
-            if common.json || !common.quiet { writeError(text) }
-        } else {
-            print(text, terminator: "")
+        if reportStream == .output || common.json || !common.quiet {
+            try reportStream.write(common.json ? json(of: report) : summary)
         }
         if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
         if let failure = failure(in: report) {

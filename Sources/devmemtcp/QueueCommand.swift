@@ -29,7 +29,7 @@ struct QueueCommand: ParsableCommand {
         @OptionGroup var common: CommonOptions
 
         func run() throws {
-            try reporting {
+            try reporting(common) {
                 let interface = try NetworkInterface(named: interface)
                 let stop = try StopSignal.ofUser()
                 var done: [QueueRestart] = []
@@ -37,7 +37,7 @@ struct QueueCommand: ParsableCommand {
                     let restarted = try restart(
                         queue: queue, of: interface, force: force, logger: common.logger)
                     done.append(restarted)
-                    if !common.json { print(text(of: restarted)) }
+                    if !common.json { try writeOutput(text(of: restarted) + "\n") }
                     if let signal = stop.pending() { throw ExitCode(128 + signal) }
                 }
                 if common.json {

@@ -82,5 +82,5 @@ func json(of report: some Encodable) throws -> String {
 }
 
 func printJSON(_ report: some Encodable) throws {
-    print(try json(of: report), terminator: "")
+    try writeOutput(json(of: report))
 }

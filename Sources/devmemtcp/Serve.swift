@@ -134,7 +134,7 @@ struct Serve: ParsableCommand, PayloadCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common, on: reportStream) {
             if isMany { return try serveMany() }
             let report = try serve()
             try conclude(report, summary: summary(of: report))
@@ -186,12 +186,10 @@ struct Serve: ParsableCommand, PayloadCommand {
         var hasBegun = false
         let isQuiet = common.quiet
         let asJSON = common.json
-        let toStandardOutput = outputPath == "-"
-        func show(_ text: String) {
-            if toStandardOutput { writeError(text) } else { print(text, terminator: "") }
-        }
         let progress = Progress(quiet: isQuiet, limit: timeLimit)
         defer { progress.finish() }
+        // A report that cannot be written must not end connections that go well.
+        var reports = LenientReport(reportStream)
         let observer = ReceiveManyObserver(
             listening: {
                 hasBegun = true
@@ -205,9 +203,9 @@ struct Serve: ParsableCommand, PayloadCommand {
                 progress.finish()
                 total.add(report, failure: failure(in: report))
                 if asJSON, let line = try? json(of: report) {
-                    show(line)
+                    reports.write(line)
                 } else if !isQuiet {
-                    show(line(of: report, failure: failure(in: report)))
+                    reports.write(line(of: report, failure: failure(in: report)))
                 }
             }, progress: progress.isShown ? { progress.update($0, connections: $1) } : nil)
         let names = outputPath.map { OutputNames($0) }
@@ -234,11 +232,12 @@ struct Serve: ParsableCommand, PayloadCommand {
             refusal = error
         }
         // What came before the NIC went away counts too.
-        if asJSON && hasBegun { show(try json(of: total)) }
+        if asJSON && hasBegun { reports.write(try json(of: total)) }
         if let refusal { throw refusal }
         let problem = total.problem(allowsHostMemory: allowHostMemory)
         if let problem { writeError("devmemtcp: \(problem)\n") }
         if let signal = total.stoppedBy { throw ExitCode(128 + signal) }
+        try reports.check()
         if problem != nil { throw ExitCode.failure }
     }
 }

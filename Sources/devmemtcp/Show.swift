@@ -43,7 +43,7 @@ struct Show: ParsableCommand {
     }
 
     func run() throws {
-        try reporting {
+        try reporting(common) {
             guard let interface else { return try showAll() }
             let named = try NetworkInterface(named: interface)
             if watch {
@@ -56,7 +56,7 @@ struct Show: ParsableCommand {
                 if common.json {
                     try printJSON(ShowReport(interfaces: [InterfaceReport(state)]))
                 } else {
-                    print(text(of: state), terminator: "")
+                    try writeOutput(text(of: state))
                 }
             }
         }
@@ -67,7 +67,7 @@ struct Show: ParsableCommand {
         if common.json {
             try printJSON(ShowReport(list))
         } else {
-            print(text(of: list), terminator: "")
+            try writeOutput(text(of: list))
         }
         for problem in list.problems {
             writeError("devmemtcp: \(problem.name): \(problem.error)\n")
@@ -77,7 +77,10 @@ struct Show: ParsableCommand {
 }
 
 /// A time between two samples on the command line, in seconds with or without decimals.
-struct Interval: ExpressibleByArgument, Equatable {
+struct Interval: OptionValue, Equatable {
+    static let form =
+        "seconds from 0.1 to 86400, with decimals or without, such as 0.5"
+
     /// Shorter ones measure the sampling, longer ones do not fit poll(2)'s milliseconds.
     private static let limits = 0.1...86400.0
 

@@ -79,13 +79,3 @@ struct RSSOptions: ParsableArguments {
             """, valueName: "api"))
     var interface = RSSInterface.automatic
 }
-
-/// Turns the core's errors into one line and exit status 1.
-func reporting(_ body: () throws -> Void) throws {
-    do {
-        try body()
-    } catch let error as DevmemError {
-        writeError("devmemtcp: \(error)\n")
-        throw ExitCode.failure
-    }
-}

@@ -15,7 +15,7 @@ extension Steer {
         @OptionGroup var common: CommonOptions
 
         func run() throws {
-            try reporting {
+            try reporting(common) {
                 let interface = try NetworkInterface(named: steering.interface)
                 try interface.requireNIC("take queues of")
                 let snapshot = try NICSnapshot(choosingQueuesOf: interface)
@@ -30,12 +30,12 @@ extension Steer {
                             interface: interface.name, queues: plan.queues, changes: plan.changes,
                             notes: plan.notes, interruptions: interruptions, ethtool: lines))
                 } else if asEthtool {
-                    print(lines.joined(separator: "\n"))
+                    try writeOutput(lines.map { $0 + "\n" }.joined())
                 } else {
-                    print("\(interface.name), queues \(queueList(plan.queues)):")
-                    printChanges(plan.changes)
-                    for note in plan.notes { print("note: \(note)") }
-                    print("interruptions: \(interruptions.text(driver: snapshot.driver))")
+                    try writeOutput(
+                        "\(interface.name), queues \(queueList(plan.queues)):\n"
+                            + text(of: plan.changes, notes: plan.notes)
+                            + "interruptions: \(interruptions.text(driver: snapshot.driver))\n")
                 }
             }
         }
@@ -65,7 +65,7 @@ extension Steer {
         }
 
         func run() throws {
-            try reporting {
+            try reporting(common) {
                 let interface = try NetworkInterface(named: steering.interface)
                 let wish = try steering.wish()
                 let stop = try StopSignal.ofUser()
@@ -84,18 +84,18 @@ extension Steer {
                             interface: interface.name, name: name, queues: transaction.queues,
                             changes: changes, notes: transaction.notes))
                 } else {
-                    print(
+                    try writeOutput(
                         "\(interface.name), queues \(queueList(transaction.queues)), "
-                            + "steered by \"\(name)\":")
-                    printChanges(changes)
-                    for note in transaction.notes { print("note: \(note)") }
+                            + "steered by \"\(name)\":\n"
+                            + text(of: changes, notes: transaction.notes))
                 }
             }
         }
     }
 }
 
-private func printChanges(_ changes: [SteeringChange]) {
-    for change in changes { print("  \(change)") }
-    if changes.isEmpty { print("  nothing to change") }
+/// Changes and notes, a line each.
+private func text(of changes: [SteeringChange], notes: [String]) -> String {
+    let lines = changes.isEmpty ? ["  nothing to change"] : changes.map { "  \($0)" }
+    return (lines + notes.map { "note: \($0)" }).map { $0 + "\n" }.joined()
 }

@@ -27,7 +27,7 @@ extension Steer {
         }
 
         func run() throws {
-            try reporting {
+            try reporting(common) {
                 // Half restored would be worse than a moment later; a signal waits.
                 let stop = try StopSignal.ofUser()
                 var reports: [RestoreReport] = []
@@ -35,8 +35,9 @@ extension Steer {
                 if common.json {
                     try printJSON(RestoreReports(interfaces: reports))
                 } else {
-                    for report in reports { print(report.text, terminator: "") }
-                    if reports.isEmpty { print("nothing is steered") }
+                    try writeOutput(
+                        reports.isEmpty
+                            ? "nothing is steered\n" : reports.map(\.text).joined())
                 }
                 for report in reports {
                     if let failure = report.failure { writeError("devmemtcp: \(failure)\n") }
@@ -68,7 +69,7 @@ extension Steer {
                 report.isForgotten = forget
                 report.failure =
                     outcome?.result.failure?.advising(
-                        "devmemtcp steer restore \(entry.name) tries again"
+                        "\(AdvisedCommand(.restore, entry.name)) tries again"
                     ).description
             } catch {
                 report.failure = error.description

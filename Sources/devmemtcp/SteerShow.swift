@@ -14,7 +14,7 @@ extension Steer {
         @OptionGroup var common: CommonOptions
 
         func run() throws {
-            try reporting {
+            try reporting(common) {
                 var reports: [SteeringReport] = []
                 let entries = try steeringEntries().filter {
                     $0.journal != nil || $0.problem != nil || $0.holder != nil
@@ -39,8 +39,9 @@ extension Steer {
                 if common.json {
                     try printJSON(SteeringReports(interfaces: reports))
                 } else {
-                    for report in reports { print(report.text, terminator: "") }
-                    if reports.isEmpty { print("nothing is steered") }
+                    try writeOutput(
+                        reports.isEmpty
+                            ? "nothing is steered\n" : reports.map(\.text).joined())
                 }
             }
         }

@@ -1,34 +1,6 @@
 import DevmemCore
 import Glibc
 import Logging
-import SystemPackage
-
-/// Writes a line, or any text, to standard error at once; it may hold words of others.
-func writeError(_ text: String) {
-    writeTerminal(printable(text, keepsLines: true))
-}
-
-/// Writes text of this program's own, which may move the cursor, to standard error at once.
-func writeTerminal(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-}
-
-/// Writes text to standard output at once, for results that come bit by bit.
-///
-/// - Throws: `DevmemError` of kind `system` if nobody takes it.
-func writeOutput(_ text: String) throws(DevmemError) {
-    var rest = Array(text.utf8)[...]
-    while !rest.isEmpty {
-        let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-        if count > 0 {
-            rest = rest.dropFirst(count)
-        } else if errno != EINTR {
-            throw DevmemError(
-                .system, call: "write standard output", errno: Errno(rawValue: errno))
-        }
-    }
-}
 
 /// How many lines and columns the terminal at standard output has; nil if there is none.
 func terminalSize() -> (rows: Int, columns: Int)? {

@@ -10,8 +10,8 @@ struct Validate: ParsableCommand {
         abstract: "Put a NIC, its driver and the kernel to the test of device memory TCP.",
         discussion: """
             Asks for what must be refused, receives and sends what must arrive, disturbs what must \
-            bear it, and puts every setting of the NIC back. The result is KTAP, as of the kernel's \
-            own tests; the exit status is 0 if nothing failed, 1 if something did, and 4 if \
+            bear it, and puts every setting of the NIC back. The result is TAP, as the kernel's own \
+            tests print it; the exit status is 0 if nothing failed, 1 if something did, and 4 if \
             everything was skipped. Needs a NIC that may be disturbed for a minute.
             """)
 
@@ -61,23 +61,26 @@ struct Validate: ParsableCommand {
     func run() throws {
         let cases = ValidationCase.matching(filter.map(NamePattern.init))
         guard !cases.isEmpty else { throw ValidationError("No case matches --filter.") }
-        if list { return try show(cases) }
-        try reporting {
+        try reporting(common) {
+            if list { return try show(cases) }
             let request = try request(cases)
             let stop = try StopSignal.ofUser()
-            var writer = KTAPWriter(families: cases.map(\.family))
+            var writer = TAPWriter(planned: cases.count)
             var isBegun = false
+            // Whatever becomes of the results, what has begun goes on to the last case, which is
+            // whether the NIC is as it was.
+            var output = LenientReport()
             let report = try DevmemCore.validate(
                 request, stop: stop,
                 finished: { result in
                     guard !common.json else { return }
-                    // A reader that is gone shows at the end.
-                    if !isBegun { try? writeOutput(writer.heading) }
+                    if !isBegun { output.write(writer.heading) }
                     isBegun = true
-                    try? writeOutput(printable(writer.lines(for: result), keepsLines: true))
+                    output.write(printable(writer.lines(for: result), keepsLines: true))
                 }, logger: common.logger)
-            try writeOutput(common.json ? json(of: report) : writer.totals)
+            output.write(common.json ? try json(of: report) : writer.totals)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
+            try output.check()
             if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
         }
     }
@@ -104,7 +107,7 @@ struct Validate: ParsableCommand {
         if common.json {
             try printJSON(CaseList(cases: cases.map(CaseEntry.init)))
         } else {
-            for one in cases { print("\(one.id)\t\(one.title)") }
+            try writeOutput(cases.map { "\($0.id)\t\($0.title)\n" }.joined())
         }
     }
 }

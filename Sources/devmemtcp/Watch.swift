@@ -111,7 +111,8 @@ func watchScreen(
         table.add([
             "\(queue.info.type) \(queue.info.id)", holderText(queue.info),
             queue.inFlightBytes.map(ByteCount.text), rate.packets.map { fixed($0, 0) },
-            rate.bytes.map { ByteCount.text(UInt64($0)) }, rate.drops.map { fixed($0, 0) },
+            rate.bytes.map { ByteCount.text(UInt64(exactly: $0.rounded()) ?? .max) },
+            rate.drops.map { fixed($0, 0) },
             rate.allocationFailures.map { fixed($0, 0) },
         ])
     }

@@ -147,6 +147,15 @@ enum ShowSamples {
         }
     }
 
+    @Test func rateBeyondAllNumbersIsShown() {
+        var rate = QueueRate(of: QueueState(QueueInfo(id: 0, type: .rx)))
+        for bytes in [1e30, .infinity, 0.4] {
+            rate.bytes = bytes
+            #expect(
+                watchScreen(title: "eth1", rates: [rate], detached: [], rows: 24).count == 3)
+        }
+    }
+
     @Test func allQueuesStandWhereThereIsRoom() {
         let screen = watchScreen(title: "eth1", rates: rates(8), detached: [], rows: 24)
         #expect(screen.count == 10 && screen[0] == "eth1" && screen[9].hasPrefix("rx 7"))

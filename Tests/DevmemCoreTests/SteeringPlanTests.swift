@@ -318,6 +318,18 @@ import Testing
         }
     }
 
+    /// Whoever needs more queues than are steered must not get fewer without a word.
+    @Test func moreQueuesThanAreSteeredAreRefused() throws {
+        let applied = SteeringPlan.Applied(queues: [7], contexts: [])
+        #expect {
+            try SteeringPlan(
+                for: SteeringWish(queues: .automatic(2), flows: []), on: snapshot,
+                interface: "eth1", applied: applied)
+        } throws: {
+            ($0 as? DevmemError)?.message == "2 are wanted, and it is steered to 7"
+        }
+    }
+
     @Test func changesAreTold() throws {
         #expect(
             try plan(wish, snapshot).changes.map(\.description) == [

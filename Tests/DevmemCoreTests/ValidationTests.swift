@@ -1,3 +1,5 @@
+import Logging
+import SystemPackage
 import Testing
 
 @testable import DevmemCore
@@ -6,41 +8,63 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
     CaseResult(family: family, name: name, title: "", verdict: verdict, seconds: 0)
 }
 
-@Suite struct KTAPTests {
-    @Test func familiesAreNestedTests() {
-        let results = [
-            result("bind", "good", .pass), result("bind", "bad", .fail("it broke")),
-            result("send", "all", .skip("no far end")),
-        ]
-        var writer = KTAPWriter(families: results.map(\.family))
-        var text = writer.heading
-        for one in results { text += writer.lines(for: one) }
-        text += writer.totals
+/// All that a validation prints.
+private func printed(_ results: [CaseResult]) -> String {
+    var writer = TAPWriter(planned: results.count)
+    return writer.heading + results.map { writer.lines(for: $0) }.joined() + writer.totals
+}
+
+/// What a test farm of the kernel's makes of a test's output, by the rules of its parser: the runner of
+/// selftests puts "# " before each line; results are read after a line `TAP version`, as long as lines
+/// begin so, by one expression; a comment that begins with "skip" makes a pass a skip.
+private func farmResults(of output: String) -> [String: String] {
+    let result = /(not )?ok (\d+)( -)? ([^#]*[^ ])( +# +)?([^ ].*)?$/
+    var results: [String: String] = [:]
+    var isInside = false
+    for line in output.split(separator: "\n").map({ "# " + $0 }) {
+        if line.hasPrefix("# TAP version ") {
+            isInside = true
+            continue
+        }
+        let text = line.dropFirst(2)
+        guard isInside, text.hasPrefix("ok ") || text.hasPrefix("not ok "),
+            let match = text.prefixMatch(of: result)
+        else { continue }
+        let isSkip = match.6?.lowercased().hasPrefix("skip") ?? false
+        results[String(match.4)] = isSkip ? "skip" : text.hasPrefix("ok ") ? "pass" : "fail"
+    }
+    return results
+}
+
+@Suite struct TAPTests {
+    private let results = [
+        result("bind", "good", .pass), result("bind", "bad", .fail("it broke")),
+        result("send", "all", .skip("no far end")),
+    ]
+
+    @Test func eachCaseIsALineOfItsOwn() {
         #expect(
-            text == """
-                KTAP version 1
-                1..2
-                  KTAP version 1
-                  # Subtest: bind
-                  1..2
-                  ok 1 good
-                  # bind.bad: it broke
-                  not ok 2 bad
-                not ok 1 bind
-                  KTAP version 1
-                  # Subtest: send
-                  1..1
-                  ok 1 all # SKIP no far end
-                ok 2 send # SKIP all of its cases were skipped
+            printed(results) == """
+                TAP version 13
+                1..3
+                ok 1 bind.good
+                # bind.bad: it broke
+                not ok 2 bind.bad
+                ok 3 send.all # SKIP no far end
                 # Totals: pass:1 fail:1 xfail:0 xpass:0 skip:1 error:0
 
                 """)
     }
 
-    @Test func familyWithOnePassPasses() {
-        var writer = KTAPWriter(families: ["bind", "bind"])
-        _ = writer.lines(for: result("bind", "one", .skip("no")))
-        #expect(writer.lines(for: result("bind", "two", .pass)).hasSuffix("\nok 1 bind\n"))
+    @Test func farmsFindEveryCase() {
+        #expect(
+            farmResults(of: printed(results)) == [
+                "bind.good": "pass", "bind.bad": "fail", "send.all": "skip",
+            ])
+        let all = ValidationCase.all.map { result($0.family, $0.name, .skip("a # b\nok 1 c")) }
+        let found = farmResults(of: printed(all))
+        #expect(Set(found.keys) == Set(ValidationCase.all.map(\.id)))
+        #expect(found.values.allSatisfy { $0 == "skip" })
     }
 
     @Test(arguments: [
@@ -48,22 +72,24 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
         ("not ok 1\nok 2 # SKIP", "not ok 1\\nok 2 \\# SKIP"), ("\u{2028}é\u{85}", " é "),
         ("a\r\nb", "a \\nb"), ("\u{1b}[31m", " [31m"),
     ]) func messagesStayOnTheirLine(text: String, expected: String) {
-        #expect(KTAPWriter.oneLine(text) == expected)
-        var writer = KTAPWriter(families: ["f"])
-        let lines = writer.lines(for: result("f", "n", .fail(text)))
-        #expect(lines.split(separator: "\n").count == 6)
+        #expect(TAPWriter.oneLine(text) == expected)
+        for verdict in [CaseVerdict.fail(text), .skip(text)] {
+            let lines = printed([result("f", "n", verdict)]).split(separator: "\n")
+            #expect(lines.count == (verdict.name == "fail" ? 5 : 4))
+            #expect(farmResults(of: lines.joined(separator: "\n")) == ["f.n": verdict.name])
+        }
     }
 
     @Test func namesHoldNoDirective() {
-        #expect(KTAPWriter.plain("a # SKIP\nb") == "a_\\__SKIP\\nb")
-        var writer = KTAPWriter(families: ["f"])
-        #expect(writer.lines(for: result("f", "x # TODO", .pass)).contains("ok 1 x_\\__TODO\n"))
+        #expect(TAPWriter.plain("a # SKIP\nb") == "a_\\__SKIP\\nb")
+        var writer = TAPWriter(planned: 1)
+        #expect(writer.lines(for: result("f", "x # TODO", .pass)) == "ok 1 f.x_\\__TODO\n")
     }
 
     @Test func resultsBeyondThePlanAreWrittenAllTheSame() {
-        var writer = KTAPWriter(families: [])
-        #expect(writer.heading == "KTAP version 1\n1..0\n")
-        #expect(writer.lines(for: result("f", "x", .pass)) == "  ok 1 x\n")
+        var writer = TAPWriter(planned: 0)
+        #expect(writer.heading == "TAP version 13\n1..0\n")
+        #expect(writer.lines(for: result("f", "x", .pass)) == "ok 1 f.x\n")
     }
 }
 
@@ -98,9 +124,9 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
         #expect(Set(all.map(\.id)).count == all.count)
         for one in all {
             #expect(one.id.wholeMatch(of: /[a-z0-9-]+\.[a-z0-9-]+/) != nil, "\(one.id)")
-            #expect(KTAPWriter.oneLine(one.title) == one.title)
+            #expect(TAPWriter.oneLine(one.title) == one.title)
         }
-        // Those of a family stand together, as each family is one test.
+        // Those of a family stand together, for who reads them.
         var seen: [String] = []
         for one in all where seen.last != one.family {
             #expect(!seen.contains(one.family), "\(one.family)")
@@ -129,15 +155,81 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
         #expect(mixed.passed == 2 && mixed.failed == 1 && mixed.skipped == 1)
     }
 
-    @Test func whatADriverDoesNotSupportIsSkipped() {
-        let refusal = DevmemError(.netlink, call: "bind-rx", errno: .notSupportedOnSocket)
-        #expect(ValidationRun.judge(refusal).name == "skip")
+    @Test(arguments: [95, 524]) func whatADriverDoesNotSupportIsSkipped(number: Int32) {
+        let errno = Errno(rawValue: number)
+        let refusal = DevmemError(.netlink, call: "bind-rx", errno: errno)
+        #expect(CaseVerdict(refusal).name == "skip")
         #expect(
-            ValidationRun.judge(DevmemError(.system, call: "bind-rx", errno: .noData)).name
-                == "fail")
-        #expect(ValidationRun.judge(DevmemError(.unsupported, call: "prove")).name == "fail")
-        let send = DevmemError(.system, call: "sendmsg", errno: .notSupportedOnSocket)
-        #expect(ValidationRun.judge(send).name == "fail")
+            CaseVerdict(DevmemError(.system, call: "add a flow rule to eth1", errno: errno)).name
+                == "skip")
+        #expect(CaseVerdict(DevmemError(.system, call: "bind-rx", errno: .noData)).name == "fail")
+        #expect(CaseVerdict(DevmemError(.unsupported, call: "prove")).name == "fail")
+        let send = DevmemError(.system, call: "sendmsg", errno: errno)
+        #expect(CaseVerdict(send).name == "fail")
+    }
+}
+
+@Suite struct QueueCountTests {
+    @Test func severalQueuesMustEachHaveReceived() {
+        func verdict(_ before: [UInt32: UInt64]?, _ after: [UInt32: UInt64]?) -> String {
+            ValidationCase.several([6, 7], before, after).name
+        }
+        #expect(verdict([6: 1, 7: 1], [6: 2, 7: 2]) == "pass")
+        #expect(verdict([6: 1, 7: 1], [6: 2, 7: 1]) == "fail")
+        // A driver that does not count proves nothing, nor does one that stops to.
+        #expect(verdict(nil, nil) == "skip")
+        #expect(verdict([6: 1, 7: 1], nil) == "skip")
+        #expect(verdict([6: 1, 7: 1], [6: 2]) == "fail")
+    }
+
+    @Test func channelsLeaveAQueueOutWhateverTheNumbers() {
+        func fewer(_ combined: UInt32, _ rx: UInt32, _ queue: UInt32) -> ChannelCounts? {
+            ChannelCounts(rx: rx, combined: combined).leavingOut(queue)
+        }
+        #expect(fewer(8, 0, 7)?.combined == 7)
+        #expect(fewer(0, 8, 7)?.rx == 7)
+        #expect(fewer(4, 4, 7)?.rx == 3)
+        #expect(fewer(8, 0, 8) == nil && fewer(8, 0, 0) == nil && fewer(4, 4, 4) == nil)
+        #expect(fewer(.max, .max, .max) == nil)
+        #expect(fewer(.max, 0, .max - 1)?.combined == UInt32.max - 1)
+    }
+}
+
+@Suite struct FarEndReachTests {
+    private let refusals = [false: "no way by IPv4", true: "no way by IPv6"]
+
+    private func problem(_ reached: Set<Bool>, given: Set<Bool> = []) -> String? {
+        ValidationPeers.problem(
+            reached: reached, refusals: refusals.filter { !reached.contains($0.key) }, given: given)
+    }
+
+    /// If all that needs it were skipped, a far end that sends nothing would look like a pass.
+    @Test func aFarEndThatGetsNowhereIsAnError() {
+        #expect(problem([]) == "no way by IPv4; no way by IPv6")
+        #expect(problem([false]) == nil && problem([true]) == nil && problem([false, true]) == nil)
+    }
+
+    @Test func aFamilyThatIsGivenMustLeadThere() {
+        #expect(problem([false], given: [true]) == "no way by IPv6")
+        #expect(problem([false, true], given: [false, true]) == nil)
+        #expect(problem([true], given: [true]) == nil)
+    }
+}
+
+@Suite(.serialized) struct ValidationOfNoNICTests {
+    /// Needs neither root nor a NIC: the loopback interface can do nothing of it.
+    @Test func everyCaseIsSkippedOnLoopback() throws {
+        var finished = 0
+        for farEnd in [nil, FarEndChoice.place(.namespace("nowhere"))] {
+            let report = try validate(
+                ValidationRequest(interface: "lo", farEnd: farEnd, cases: ValidationCase.all),
+                stop: StopSignal(), finished: { _ in finished += 1 },
+                logger: Logger(label: "test"))
+            #expect(report.exitStatus == 4)
+            #expect(report.skipped == ValidationCase.all.count)
+            #expect(report.cases.first?.verdict.message?.contains("the loopback interface") == true)
+        }
+        #expect(finished == 2 * ValidationCase.all.count)
     }
 }
 
@@ -169,6 +261,16 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
             verdict.message
                 == "refused as \"bind: Device or resource busy\", which must be: Invalid argument, "
                 + "\"is disabled\", attribute queues")
+    }
+
+    /// Refused before the kernel looked at what is wrong with it.
+    @Test(arguments: [95, 524]) func aRefusalOfAllIsSkipped(number: Int32) {
+        let all = DevmemError(.netlink, call: "bind-rx", errno: Errno(rawValue: number))
+        #expect(
+            expected.verdict(on: "it") { () throws(DevmemError) in throw all }.name == "skip")
+        // Unless that is what is expected.
+        let refusal = ExpectedRefusal(Errno(rawValue: number))
+        #expect(refusal.verdict(on: "it") { () throws(DevmemError) in throw all } == .pass)
     }
 
     @Test func acceptingIsAFailure() {

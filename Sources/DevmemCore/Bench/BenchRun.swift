@@ -133,7 +133,8 @@ public func runBench(
         let interface = try choose(request.interface, local, control.peer)
         let channel = BenchChannel(
             input: control.rawValue, output: control.rawValue, to: "\(control.peer)",
-            advice: "devmemtcp bench serve must run there, one benchmark at a time", stop: holder)
+            advice: "\(AdvisedCommand(.serveBench)) must run there, one benchmark at a time",
+            stop: holder)
         try channel.greet()
         let report = try BenchNearEnd(request, interface, local, channel).run(
             "\(control.peer)", holder, started: started, seen: seen, logger: logger)
@@ -152,7 +153,7 @@ private func connect(
             refusal = error
         }
     }
-    throw refusal.advising("devmemtcp bench serve must run there")
+    throw refusal.advising("\(AdvisedCommand(.serveBench)) must run there")
 }
 
 private func choose(

@@ -83,7 +83,7 @@ public struct VirtualInterface: Equatable, Sendable {
 
     private var advice: String {
         guard let nic = nics.first else {
-            return "name a NIC; devmemtcp show lists them"
+            return "name a NIC; \(AdvisedCommand(.showAll)) lists them"
         }
         let name = nics.count == 1 ? nic : "one of " + nics.joined(separator: ", ")
         let receiving =

@@ -113,7 +113,8 @@ private let texts: [TextRow] = [
         "designated queue already memory provider bound",
         KernelAnswer(
             "device memory or io_uring zero-copy receive has the queue",
-            "end its holder, or choose another queue; devmemtcp doctor tells which are free")
+            "end its holder, or choose another queue; \(AdvisedCommand(.checkHost)) tells which are free"
+        )
     ),
     (
         "designated queue already in use by AF_XDP",
@@ -148,7 +149,8 @@ private let texts: [TextRow] = [
         "Driver does not support netmem TX",
         KernelAnswer(
             "the driver cannot send from device memory, though it may receive into it",
-            "use another NIC for sending; devmemtcp doctor tells what is known of the driver")
+            "use another NIC for sending; \(AdvisedCommand(.checkHost)) tells what is known of the driver"
+        )
     ),
     (
         "No DMA-capable device found for netmem TX",

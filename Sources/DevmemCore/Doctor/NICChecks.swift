@@ -6,7 +6,7 @@ public func checks(of facts: NICFacts) -> [DoctorCheck] {
     var list = CheckList(.nic, interface: facts.device.interface.name)
     if let virtual = facts.device.virtual {
         // Nothing else is to be said of what has no queues.
-        let name = virtual.nics.first.map { "devmemtcp doctor \($0)" }
+        let name = virtual.nics.first.map { "\(AdvisedCommand(.checkNIC, $0))" }
         list.add(
             "driver", "Driver", .failed, "\(virtual.text), which has no queues of a NIC", fix: name)
         return list.checks
@@ -26,7 +26,7 @@ public func checks(of facts: NICFacts) -> [DoctorCheck] {
 
 private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Driver"
-    let ask = "; devmemtcp doctor \(facts.device.interface.name) --probe asks the kernel"
+    let ask = "; \(AdvisedCommand(.probe, facts.device.interface.name)) asks the kernel"
     guard let driver = facts.device.driver else {
         list.add("driver", title, .unknown, "a virtual interface without a driver\(ask)")
         return
@@ -181,11 +181,11 @@ private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
         list.add(
             "steering", title, .warning,
             "\(maker) died and left \(changes) changes; the next run takes them back",
-            fix: "devmemtcp steer restore \(name)")
+            fix: "\(AdvisedCommand(.restore, name))")
     case .damaged(let problem):
         list.add(
             "steering", title, .failed, problem,
-            fix: "devmemtcp steer restore \(name) --forget")
+            fix: "\(AdvisedCommand(.forget, name))")
     }
 }
 

@@ -23,7 +23,7 @@ public func probe(
         } catch {
             list.add(
                 "probe-restore", "Putting back", .failed, words(of: error),
-                fix: "devmemtcp steer restore \(interface.name)")
+                fix: "\(AdvisedCommand(.restore, interface.name))")
         }
         judgeSending(memory.descriptor, interface, &list)
     } catch {

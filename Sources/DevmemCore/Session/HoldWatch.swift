@@ -97,7 +97,7 @@ struct HoldWatch: ~Copyable {
             return DevmemError(
                 .system, call: call, errno: .operationNotSupportedByDevice,
                 message: "it has moved to another network namespace, and the binding is gone",
-                advice: "once it is back, devmemtcp steer restore \(name) restores its settings")
+                advice: "once it is back, \(AdvisedCommand(.restore, name)) restores its settings")
         }
         let successor = try? NetworkInterface(named: name)
         return DevmemError(

@@ -70,6 +70,15 @@ public struct OutputStream: ~Copyable {
         try direct?.finish()
     }
 
+    /// Has a file's contents put on the disk, once all is written; standard output is left to who
+    /// opened it.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2) or close(2).
+    func store() throws(DevmemError) {
+        guard name != "standard output" else { return }
+        try makeDurable(descriptor.rawValue, name: name)
+    }
+
     private static func open(_ path: String, isNew: inout Bool) throws(DevmemError) -> Descriptor {
         do throws(DevmemError) {
             let made = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)

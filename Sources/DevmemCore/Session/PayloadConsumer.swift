@@ -41,6 +41,11 @@ public struct PayloadConsumer: ~Copyable {
         try output?.finish()
     }
 
+    /// Has what was written put on the disk, which may take long.
+    func store() throws(DevmemError) {
+        try output?.store()
+    }
+
     /// Bytes that went straight from device memory to the file; nil if they were not to.
     var straightBytes: UInt64? {
         switch output {

@@ -243,7 +243,15 @@ public struct JournalStore: Sendable {
         DevmemError(
             .malformed, call: "read the journal \(path)", message: why,
             advice: "nothing was changed; see to the NIC by hand, then drop the journal with "
-                + "devmemtcp steer restore --forget")
+                + "\(forgetting(path))")
+    }
+
+    /// The command that drops a journal: of its NIC, if its name tells that.
+    private static func forgetting(_ path: String) -> AdvisedCommand {
+        guard let file = path.split(separator: "/").last, file.hasSuffix(suffix),
+            let key = Key(fileName: file.dropLast(suffix.count))
+        else { return AdvisedCommand(.forgetAll) }
+        return AdvisedCommand(.forget, interfaceName(key.index))
     }
 
     private static func needsRoot(_ error: DevmemError) -> DevmemError {

@@ -53,7 +53,16 @@ struct QueueChooser {
 
     /// The last queues that nothing else uses. Under steering in place, those that it took.
     private func choose(_ count: Int) throws(DevmemError) -> [UInt32] {
-        if let applied { return try check(applied.queues) }
+        if let applied {
+            guard applied.queues.count >= count else {
+                throw DevmemError(
+                    .invalid, call: call, errno: .resourceBusy,
+                    message:
+                        "\(count) are wanted, and it is steered to \(queueList(applied.queues))",
+                    advice: "ask for as many, or \(AdvisedCommand(.restore, interface))")
+            }
+            return try check(applied.queues)
+        }
         let free = free
         let candidates =
             snapshot.dmaGroups.isEmpty

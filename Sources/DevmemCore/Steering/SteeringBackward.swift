@@ -159,7 +159,7 @@ extension SteeringJournal {
     private func isDown(_ call: String, _ name: String) -> DevmemError {
         DevmemError(
             .system, call: call, errno: .networkDown,
-            advice: "ip link set \(name) up, then devmemtcp steer restore \(name)")
+            advice: "ip link set \(name) up, then \(AdvisedCommand(.restore, name))")
     }
 
     private func deleteContext<NIC: NICControl & ~Copyable>(

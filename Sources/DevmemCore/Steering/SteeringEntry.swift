@@ -94,7 +94,7 @@ public func restoreSteering(
             .invalid, call: "restore \(entry.name)", errno: .noSuchAddressOrDevice,
             message: "interface number \(entry.key.index) is gone, with its settings or to "
                 + "another network namespace",
-            advice: "devmemtcp steer restore --all --forget drops its journal")
+            advice: "\(AdvisedCommand(.forgetAll)) drops its journal")
     }
     let nic = try EthtoolNIC(interface, rss: rss)
     return (journal, takeBack(journal, on: nic, store: store, logger: logger))

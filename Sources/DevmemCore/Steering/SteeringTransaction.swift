@@ -86,8 +86,8 @@ public struct SteeringTransaction: ~Copyable {
             report(result, of: left, to: logger)
             if let failure = result.failure {
                 throw failure.advising(
-                    "\(left.maker) left it so; devmemtcp steer restore \(interface.name) tries "
-                        + "again, with --forget it stays so")
+                    "\(left.maker) left it so; \(AdvisedCommand(.restore, interface.name)) tries "
+                        + "again, \(AdvisedCommand(.forget, interface.name)) leaves it so")
             }
             standing = nil
         }
@@ -135,7 +135,7 @@ public struct SteeringTransaction: ~Copyable {
             .invalid, call: "steer \(name)", errno: .resourceBusy,
             message: "it is steered by \"\(standing.name ?? standing.maker)\" to queues "
                 + "\(queueList(standing.queues)), and more would be needed: \(missing)",
-            advice: "devmemtcp steer restore \(name), or ask for what is steered")
+            advice: "\(AdvisedCommand(.restore, name)), or ask for what is steered")
     }
 
     private static func apply(
@@ -159,7 +159,7 @@ public struct SteeringTransaction: ~Copyable {
             both.message =
                 (error.message.map { "\($0); " } ?? "") + "and then \(failure.call): "
                 + (failure.errno.map(describe) ?? failure.message ?? "failed")
-            both.advice = "devmemtcp steer restore \(nic.name) tries again to put settings back"
+            both.advice = "\(AdvisedCommand(.restore, nic.name)) tries again to put settings back"
             throw both
         }
     }
@@ -185,7 +185,7 @@ public struct SteeringTransaction: ~Copyable {
         let result = takeBack(journal, on: nic, store: store, logger: logger)
         for sentence in result.leftAlone { logger.notice("\(nic.name): left alone: \(sentence)") }
         if let failure = result.failure {
-            throw failure.advising("devmemtcp steer restore \(nic.name) tries again")
+            throw failure.advising("\(AdvisedCommand(.restore, nic.name)) tries again")
         }
         return result
     }
@@ -199,7 +199,7 @@ public struct SteeringTransaction: ~Copyable {
             throw DevmemError(
                 .invalid, call: "steer \(nic.name)", errno: .fileExists,
                 message: "it is steered so already",
-                advice: "devmemtcp steer show \(nic.name) tells by whom")
+                advice: "\(AdvisedCommand(.showSteering, nic.name)) tells by whom")
         }
         kept.name = name
         kept.phase = .kept

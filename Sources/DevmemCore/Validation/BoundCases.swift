@@ -9,7 +9,7 @@ extension ValidationCase {
             ValidationCase(
                 "bound", "bound-again", "a queue that is bound is not bound again", needs: .binding
             ) { run throws(DevmemError) in
-                let queue = try run.stage(.quiet).queues[0]
+                let queue = try run.stage(.quiet).queue
                 let memory = try DmabufMemory(size: smallMemory)
                 let number = memory.descriptor.rawValue
                 return ExpectedRefusal(
@@ -25,7 +25,7 @@ extension ValidationCase {
                 "bound", "queue-twice", "a queue named twice is bound once, or refused",
                 needs: .binding + [.freeQueues(2)]
             ) { run throws(DevmemError) in
-                let spare = try run.stage(.withSpare).spares[0]
+                let spare = try run.stage(.withSpare).spare
                 let memory = try DmabufMemory(size: smallMemory)
                 do throws(DevmemError) {
                     let binding = try ReceiveBinding(
@@ -38,7 +38,7 @@ extension ValidationCase {
                     // Before Linux 6.18.
                     return ExpectedRefusal(
                         .fileExists, text: "designated queue already memory provider bound"
-                    ).isMet(by: error) ? .pass : .fail("\(error)")
+                    ).isMet(by: error) ? .pass : CaseVerdict(error)
                 }
             },
             ValidationCase(
@@ -76,22 +76,14 @@ extension ValidationCase {
                 "bound", "fewer-channels", "channels cannot be reduced below a bound queue",
                 needs: .binding
             ) { run throws(DevmemError) in
-                let queue = try run.stage(.quiet).queues[0]
+                let queue = try run.stage(.quiet).queue
                 let nic = try EthtoolNetlink(run.interface)
-                guard let before = try nic.channels(), before.receiveQueues > queue else {
+                guard let before = try nic.channels() else {
                     return .skip("\(run.interface.name) does not tell its channels")
                 }
-                var fewer = before
-                // Receive queues are those of combined channels, and then the others.
-                if queue > before.combined {
-                    fewer.rx = queue - before.combined
-                } else {
-                    guard before.rx == 0, queue > 0 else {
-                        return .skip("no count of channels leaves queue \(queue) out alone")
-                    }
-                    fewer.combined = queue
+                guard let asked = before.leavingOut(queue) else {
+                    return .skip("no count of channels leaves queue \(queue) out alone")
                 }
-                let asked = fewer
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
@@ -145,6 +137,23 @@ extension ValidationCase {
 extension ReceiveStage.Kind {
     /// A bound queue, and one beside it that may be bound.
     static let withSpare = ReceiveStage.Kind(spareQueues: 1, listeners: 0, memory: 1 << 20)
+}
+
+extension ChannelCounts {
+    /// As many channels as leave a receive queue out, and those behind it; nil if no count does, or
+    /// the queue is not among them. Receive queues are those of combined channels, and then the others.
+    func leavingOut(_ queue: UInt32) -> ChannelCounts? {
+        guard queue > 0, UInt64(combined) + UInt64(rx) > UInt64(queue) else { return nil }
+        var fewer = self
+        if queue > combined {
+            fewer.rx = queue - combined
+        } else if rx == 0 {
+            fewer.combined = queue
+        } else {
+            return nil
+        }
+        return fewer
+    }
 }
 
 /// Attaches an XDP program that passes every packet, to see whether it is refused.

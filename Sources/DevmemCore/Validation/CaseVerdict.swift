@@ -1,3 +1,5 @@
+import SystemPackage
+
 /// What a case found.
 public enum CaseVerdict: Equatable, Sendable {
     /// All is as it must be.
@@ -6,6 +8,14 @@ public enum CaseVerdict: Equatable, Sendable {
     case skip(String)
     /// It should be so and is not: what is wrong.
     case fail(String)
+
+    /// What an error makes of a case. What kernel or driver do not support they cannot do, and so it
+    /// is skipped; all else they should. A socket is no driver: what it refuses is wrong.
+    init(_ error: DevmemError) {
+        let isOfDriver = error.kind == .netlink || error.call.hasPrefix("add a flow rule")
+        let isUnsupported = isOfDriver && error.errno.map(Errno.unsupported.contains) == true
+        self = isUnsupported ? .skip("\(error)") : .fail("\(error)")
+    }
 
     /// Its name: `pass`, `skip` or `fail`.
     public var name: String {
@@ -23,6 +33,12 @@ public enum CaseVerdict: Equatable, Sendable {
         case .skip(let message), .fail(let message): message
         }
     }
+}
+
+extension Errno {
+    /// What the kernel says where something is not supported: EOPNOTSUPP, and ENOTSUPP, which should
+    /// not leave the kernel and does (include/linux/errno.h).
+    static let unsupported: [Errno] = [.notSupportedOnSocket, Errno(rawValue: 524)]
 }
 
 /// What became of one case.

@@ -12,7 +12,7 @@ extension ValidationCase {
             ) { run throws(DevmemError) in
                 let stage = try run.stage(ReceiveStage.Kind(spareQueues: 1, memory: 8 << 20))
                 let scratch = try DmabufMemory(size: 8 << 20)
-                let spare = stage.spares[0]
+                let spare = try stage.spare
                 var restarts = 0
                 var refusal: DevmemError?
                 let (_, verdict) = try run.receive(on: stage, bytes: trafficBytes) { bytes in

@@ -13,6 +13,16 @@ struct RawReceived {
     var tokens: [UInt32] {
         pieces.compactMap { if case .device(_, _, let token) = $0 { token } else { nil } }
     }
+    /// The first of them.
+    var firstToken: UInt32 {
+        get throws(DevmemError) {
+            guard let token = tokens.first else {
+                throw DevmemError(
+                    .corrupt, call: "recvmsg", message: "nothing came in device memory")
+            }
+            return token
+        }
+    }
     /// Where in device memory payload lies.
     var places: [Range<UInt64>] {
         pieces.compactMap {

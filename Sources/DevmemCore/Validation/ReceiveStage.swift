@@ -75,6 +75,12 @@ final class ReceiveStage {
         let steering = try SteeringTransaction(
             applying: wish, to: interface, as: "devmemtcp validate", logger: logger)
         let taken = steering.queues
+        guard taken.count == kind.queues + kind.spareQueues else {
+            throw DevmemError(
+                .invalid, call: "take queues of \(interface.name)",
+                message: "\(kind.queues + kind.spareQueues) are needed, and it is steered to "
+                    + queueList(taken))
+        }
         let queues = Array(taken.prefix(kind.queues))
         let binding = try ReceiveBinding(
             dmabuf: memory.descriptor, interface: interface, queues: queues,
@@ -86,6 +92,24 @@ final class ReceiveStage {
         self.steering = consume steering
         self.binding = consume binding
         self.listeners = listeners
+    }
+
+    /// The first bound queue.
+    var queue: UInt32 {
+        get throws(DevmemError) { try Self.first(of: queues, "bound") }
+    }
+
+    /// The first of those that are kept free.
+    var spare: UInt32 {
+        get throws(DevmemError) { try Self.first(of: spares, "spare") }
+    }
+
+    private static func first(of queues: [UInt32], _ what: String) throws(DevmemError) -> UInt32 {
+        guard let queue = queues.first else {
+            throw DevmemError(
+                .invalid, call: "choose a queue", message: "the stage has no \(what) one")
+        }
+        return queue
     }
 
     /// Lets the queues go; connections keep what they have.

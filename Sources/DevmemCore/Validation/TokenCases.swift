@@ -35,7 +35,7 @@ extension ValidationCase {
             of("double", "a token given back twice counts once") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
-                let first = received.tokens[0]
+                let first = try received.firstToken
                 let once = try giveBackRaw([(first, 1)], on: number)
                 let again = try giveBackRaw([(first, 1)], on: number)
                 try stream.giveBack(Array(received.tokens.dropFirst()))
@@ -47,7 +47,7 @@ extension ValidationCase {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let ranges = [(start: UInt32, count: UInt32)](
-                    repeating: (received.tokens[0], 1), count: TokenBatch.maximumRanges + 1)
+                    repeating: (try received.firstToken, 1), count: TokenBatch.maximumRanges + 1)
                 let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list of 129") {
                     () throws(DevmemError) in _ = try giveBackRaw(ranges, on: number)
                 }
@@ -57,7 +57,7 @@ extension ValidationCase {
             of("part-of-a-range", "a length that is no multiple of a range is refused") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
-                let first = received.tokens[0]
+                let first = try received.firstToken
                 let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list cut off") {
                     () throws(DevmemError) in
                     _ = try giveBackRaw([(first, 1)], surplus: 4, on: number)
@@ -68,7 +68,7 @@ extension ValidationCase {
             of("too-many-fragments", "of more than 1024 fragments the rest is not taken") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
-                let first = received.tokens[0]
+                let first = try received.firstToken
                 let beyond = try giveBackRaw(
                     [(0x4000_0000, UInt32(TokenBatch.maximumFragments)), (first, 1)], on: number)
                 let alone = try giveBackRaw([(first, 1)], on: number)

@@ -35,32 +35,71 @@ public struct ValidationRequest: Sendable {
 ///   - finished: called with each result.
 ///   - logger: is told of each change of the NIC at level debug.
 /// - Returns: what it found.
-/// - Throws: `DevmemError` if it could not begin: there is no such NIC, or the far end cannot be
-///   had.
+/// - Throws: `DevmemError` if it could not begin: there is no such interface, it is steered to stay
+///   so, or the far end cannot be had or does not get to the NIC. An interface that is no NIC, and a
+///   kernel that knows nothing of all this, are no errors: every case is skipped.
 public func validate(
     _ request: ValidationRequest, stop: consuming StopSignal, finished: (CaseResult) -> Void,
     logger: Logger
 ) throws(DevmemError) -> ValidationReport {
     let begun = ContinuousClock.now
     let interface = try NetworkInterface(named: request.interface)
-    try interface.requireNIC("validate")
-    // What a process that died has left is no state to begin with, nor to end with.
-    try mend(interface, logger)
-    let facts = try ValidationFacts(of: interface)
-    let holder = StopHolder(stop)
-    let peers = try ValidationPeers(request, interface, stop: holder)
-    let run = ValidationRun(facts, peers, stop: holder, logger: logger)
     var report = ValidationReport(
         interface: interface.name, driver: interface.driver,
         kernel: lines(of: "/proc/sys/kernel/osrelease").first.map(String.init) ?? "unknown",
         farEnd: request.farEnd?.description)
-    for one in request.cases {
+    let holder = StopHolder(stop)
+    switch try prepare(request, interface, holder, logger) {
+    case .skip(let why):
+        runAll(request.cases, holder, &report, finished) { _ in .skip(why) }
+    case .run(let run):
+        runAll(request.cases, holder, &report, finished) { run.run($0) }
+        try run.releaseStage()
+    }
+    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
+    return report
+}
+
+/// What can be done with an interface.
+private enum Preparation {
+    case run(ValidationRun)
+    /// It is nothing that could be put to this test: why.
+    case skip(String)
+}
+
+private func prepare(
+    _ request: ValidationRequest, _ interface: NetworkInterface, _ stop: StopHolder,
+    _ logger: Logger
+) throws(DevmemError) -> Preparation {
+    if let virtual = try interface.asVirtual {
+        return .skip("\(interface.name) is \(virtual.text): no NIC")
+    }
+    try mend(interface, logger)
+    let facts: ValidationFacts
+    do throws(DevmemError) {
+        facts = try ValidationFacts(of: interface)
+    } catch {
+        // A kernel without a netlink family, or a driver that does not answer at all.
+        if error.kind == .unsupported { return .skip("\(error)") }
+        guard case .skip(let why) = CaseVerdict(error) else { throw error }
+        return .skip(why)
+    }
+    let peers = try ValidationPeers(request, interface, stop: stop)
+    return .run(ValidationRun(facts, peers, stop: stop, logger: logger))
+}
+
+/// Runs cases until a signal comes, and puts what becomes of them in the report.
+private func runAll(
+    _ cases: [ValidationCase], _ stop: StopHolder, _ report: inout ValidationReport,
+    _ finished: (CaseResult) -> Void, run: (ValidationCase) -> CaseVerdict
+) {
+    for one in cases {
         let start = ContinuousClock.now
-        let verdict = run.run(one)
+        let verdict = run(one)
         // What a signal has cut short has found nothing.
-        if let signal = holder.pending() {
+        if let signal = stop.pending() {
             report.stoppedBy = signal
-            break
+            return
         }
         let result = CaseResult(
             family: one.family, name: one.name, title: one.title, verdict: verdict,
@@ -68,15 +107,20 @@ public func validate(
         report.cases.append(result)
         finished(result)
     }
-    try run.releaseStage()
-    report.seconds = (ContinuousClock.now - begun) / .seconds(1)
-    return report
 }
 
-/// Takes back what a process that is gone has changed on a NIC.
+/// Takes back what a process that is gone has changed on a NIC, which is no state to begin with, nor to
+/// end with; refuses a NIC that someone has steered to stay so.
 private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(DevmemError) {
     for entry in try steeringEntries() where entry.interface == interface {
-        guard entry.journal.map({ $0.phase != .kept }) ?? false else { continue }
+        guard let journal = entry.journal else { continue }
+        guard journal.phase != .kept else {
+            throw DevmemError(
+                .invalid, call: "validate \(interface.name)", errno: .resourceBusy,
+                message: "it is steered by \"\(journal.name ?? journal.maker)\" to queues "
+                    + "\(queueList(journal.queues)), and all of it is needed",
+                advice: "\(AdvisedCommand(.restore, interface.name))")
+        }
         _ = try restoreSteering(of: entry, forget: false, rss: .automatic, logger: logger)
     }
 }

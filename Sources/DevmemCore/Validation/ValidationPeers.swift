@@ -62,6 +62,32 @@ final class ValidationPeers {
                 try tryAddress(address, from: source, farEnd, stop)
             }
         }
+        let given = Set((request.local + request.remote).map(\.isIPv6))
+        let problem = Self.problem(
+            reached: Set(local.map(\.isIPv6)), refusals: refusals, given: given)
+        if let problem, let farEnd = request.farEnd {
+            throw DevmemError(
+                .system, call: "validate \(interface.name) with \(farEnd)", message: problem,
+                advice: "see to addresses, routes and firewalls of both ends, or leave the far end "
+                    + "out")
+        }
+    }
+
+    /// What is wrong with a far end that somebody named: if all that needs it were skipped, that would
+    /// look as if it had passed. The families are told by whether they are IPv6.
+    ///
+    /// - Parameters:
+    ///   - reached: those that lead there and back.
+    ///   - refusals: why others do not.
+    ///   - given: those that somebody gave addresses of.
+    /// - Returns: the problem; nil if there is none.
+    static func problem(
+        reached: Set<Bool>, refusals: [Bool: String], given: Set<Bool>
+    ) -> String? {
+        let missed =
+            reached.isEmpty ? [false, true] : given.subtracting(reached).sorted { !$0 && $1 }
+        let words = missed.compactMap { refusals[$0] }
+        return words.isEmpty ? nil : words.joined(separator: "; ")
     }
 
     /// An address of the NIC: the given one, else its first that means something without its name.

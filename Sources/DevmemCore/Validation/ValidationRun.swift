@@ -60,14 +60,7 @@ final class ValidationRun {
         do throws(DevmemError) {
             return try one.body(self)
         } catch {
-            return Self.judge(error)
+            return CaseVerdict(error)
         }
-    }
-
-    /// What kernel or driver refuse to set up as not supported they cannot do; all else they should.
-    static func judge(_ error: DevmemError) -> CaseVerdict {
-        let isSetUp = error.kind == .netlink || error.call.hasPrefix("add a flow rule")
-        return isSetUp && error.errno == .notSupportedOnSocket
-            ? .skip("\(error)") : .fail("\(error)")
     }
 }

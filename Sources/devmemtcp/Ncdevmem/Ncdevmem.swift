@@ -116,7 +116,7 @@ struct Ncdevmem {
             return 1
         }
         if let validation = report.validation {
-            print("Validated buffer: \(validation.checkedBytes) bytes")
+            try writeOutput("Validated buffer: \(validation.checkedBytes) bytes\n")
         }
         return 0
     }

@@ -1,0 +1,90 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+/// The standard stream that a report goes to. Everything a command prints goes through here, so that
+/// a full disk or a closed pipe is a failure and not a report that nobody got.
+enum ReportStream: Sendable {
+    case output, error
+
+    private var number: Int32 { self == .output ? STDOUT_FILENO : STDERR_FILENO }
+    private var name: String { self == .output ? "standard output" : "standard error" }
+
+    /// Writes all of a text.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    func write(_ text: String) throws(DevmemError) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(number, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+                continue
+            }
+            switch Errno(rawValue: errno) {
+            case .interrupted: continue
+            case .wouldBlock:
+                // Someone who shares the stream has made it non-blocking.
+                var waiting = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&waiting, 1, -1)
+            case let code: throw failure(code)
+            }
+        }
+    }
+
+    /// Closes the stream for good: some file systems tell only then that they could not keep what
+    /// was written (NFS, quotas).
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of close(2).
+    func close() throws(DevmemError) {
+        guard Glibc.close(number) != 0 else { return }
+        let code = Errno(rawValue: errno)
+        // Linux has closed it even if a signal came.
+        if code != .interrupted { throw failure(code) }
+    }
+
+    private func failure(_ code: Errno) -> DevmemError {
+        DevmemError(.system, call: "write to \(name)", errno: code)
+    }
+}
+
+/// A report for those who must go on where it cannot be written: the first failure is kept until
+/// they can stop.
+struct LenientReport {
+    var stream = ReportStream.output
+    private(set) var failure: DevmemError?
+
+    init(_ stream: ReportStream = .output) {
+        self.stream = stream
+    }
+
+    /// Writes a text, unless a write has failed before.
+    mutating func write(_ text: String) {
+        guard failure == nil else { return }
+        do throws(DevmemError) { try stream.write(text) } catch { failure = error }
+    }
+
+    /// - Throws: `DevmemError`, the first failure.
+    func check() throws(DevmemError) {
+        if let failure { throw failure }
+    }
+}
+
+/// Writes text to standard output.
+///
+/// - Throws: `DevmemError` of kind `system` if it cannot be written.
+func writeOutput(_ text: String) throws(DevmemError) { try ReportStream.output.write(text) }
+
+/// Writes text to standard error, where nothing can be told of a failure; it may hold words of others.
+func writeError(_ text: String) { writeTerminal(printable(text, keepsLines: true)) }
+
+/// Writes text of this program's own, which may move the cursor, to standard error.
+func writeTerminal(_ text: String) { try? ReportStream.error.write(text) }
+
+/// Fills standard streams that whoever started the program has closed. A file opened later would get
+/// their number, and be written to in their place; on what is put there reading or writing fails.
+func occupyStandardStreams() {
+    for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(number, F_GETFD) < 0 {
+        _ = Glibc.open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
+}

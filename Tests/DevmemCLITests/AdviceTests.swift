@@ -1,0 +1,163 @@
+import ArgumentParser
+import DevmemCore
+import Foundation
+import Testing
+
+@testable import devmemtcp
+
+/// The program's source files: their names, and their lines without comments.
+private func sources() throws -> [(name: String, lines: [Substring])] {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Sources")
+    let files = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
+    var found: [(String, [Substring])] = []
+    while let file = files?.nextObject() as? URL {
+        guard file.pathExtension == "swift" else { continue }
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let lines = text.split(separator: "\n").filter { !$0.contains(/^\s*\/\//) }
+        found.append((file.lastPathComponent, lines))
+    }
+    return found
+}
+
+@Suite struct AdviceTests {
+    @Test(arguments: AdvisedCommand.Action.allCases, ["eth1", "enp65s0f0np0", "a-b.100"])
+    func everyAdvisedCommandParses(action: AdvisedCommand.Action, interface: String) throws {
+        var arguments = AdvisedCommand(action, interface).arguments
+        // A terminal is asked there, which tests do not have.
+        if action == .probe { arguments.append("--yes") }
+        let command = try Devmemtcp.parseAsRoot(arguments)
+        #expect(!(command is Devmemtcp))
+        // Not one that only lists its subcommands.
+        #expect(type(of: command).configuration.subcommands.isEmpty)
+    }
+
+    /// Advice is made of that type, so that none is left out above.
+    @Test func noOtherTextNamesACommandToRun() throws {
+        let names = Set(Devmemtcp.configuration.subcommands.map { $0._commandName })
+        var seen = 0
+        for (name, lines) in try sources() {
+            if name == "AdvisedCommand.swift" { continue }
+            for line in lines {
+                let called = line.matches(of: /devmemtcp ([a-z]+)/).map { String($0.output.1) }
+                guard called.contains(where: { names.contains($0) }) else { continue }
+                seen += 1
+                // Whole texts are names of those who steer, and a title; one is of the help.
+                let isWhole = line.firstMatch(of: /[">]devmemtcp [a-z ]+["<]/) != nil
+                let isHelp = line.contains("Where devmemtcp bench serve runs")
+                #expect(isWhole || isHelp, "\(name): \(line)")
+            }
+        }
+        #expect(seen > 4)
+    }
+
+    /// Options that texts of the library name are options of some command, or of another program.
+    @Test func optionsInAdviceExist() throws {
+        func all(_ type: any ParsableCommand.Type) -> String {
+            Devmemtcp.helpMessage(for: type, columns: 1000)
+                + type.configuration.subcommands.map { all($0) }.joined()
+        }
+        let help = all(Devmemtcp.self)
+        var seen = 0
+        let known = Set(help.matches(of: /--[a-z][a-z-]+/).map { String($0.output) })
+        // Of the program itself as far end.
+        let hidden: Set = ["--netns", "--remove-self", "--bench"]
+        for (name, lines) in try sources() {
+            for line in lines where line.contains("\"") && !line.contains("ethtool ") {
+                for match in line.matches(of: /[ "\[(](--[a-z][a-z-]+)/) {
+                    let option = String(match.output.1)
+                    seen += 1
+                    #expect(known.contains(option) || hidden.contains(option), "\(name): \(option)")
+                }
+            }
+        }
+        #expect(seen > 50)
+    }
+}
+
+/// An option of a command, as the parser of arguments tells it.
+private struct OptionInfo: Decodable {
+    struct Name: Decodable {
+        var kind: String
+        var name: String
+    }
+    var kind: String
+    var names: [Name]?
+}
+
+private struct CommandInfo: Decodable {
+    var commandName: String
+    var subcommands: [CommandInfo]?
+    var arguments: [OptionInfo]?
+
+    /// The options that take a value, each with the words of its command before it.
+    func options(behind words: [String]) -> [[String]] {
+        let own = (arguments ?? []).filter { $0.kind == "option" }.compactMap { option in
+            option.names?.first { $0.kind == "long" }.map { words + ["--\($0.name)"] }
+        }
+        return own + (subcommands ?? []).flatMap { $0.options(behind: words + [$0.commandName]) }
+    }
+}
+
+private struct ToolInfo: Decodable {
+    var command: CommandInfo
+}
+
+@Suite struct OptionValueTests {
+    private func message(_ arguments: [String]) -> String {
+        do {
+            _ = try Devmemtcp.parseAsRoot(arguments)
+            return ""
+        } catch {
+            return Devmemtcp.fullMessage(for: error)
+        }
+    }
+
+    /// Every option of every command that can have a wrong value says what it takes.
+    @Test func wrongValuesAreToldWhatIsAllowed() throws {
+        let tool = try JSONDecoder().decode(
+            ToolInfo.self, from: Data(message(["--experimental-dump-help"]).utf8))
+        var seen = 0
+        for option in tool.command.options(behind: []) {
+            for value in ["?", "16E", "99999999999999999999999", "nan", ""] {
+                let message = message(option + [value])
+                guard message.contains("is invalid for") else { continue }
+                seen += 1
+                #expect(
+                    message.contains("it takes") || message.contains("Please provide one of"),
+                    "\(message)")
+            }
+        }
+        #expect(seen > 100)
+    }
+
+    @Test(arguments: [
+        ("16E", "it is more than 18446744073709551615 bytes, the largest size; it takes a number"),
+        ("18446744073709551616", "it is more than"), ("4Q", "Q is no unit; it takes"),
+        ("64X", "X is no unit"), ("lots", "it takes a number of bytes"),
+    ])
+    func sizesSayWhatIsWrong(text: String, words: String) {
+        #expect(
+            message(["connect", "host:1", "--pattern", "7", "--bytes", text]).contains(
+                "'--bytes <size>': \(words)"))
+    }
+
+    @Test func sizesGoToTheLargest() {
+        #expect(ByteSize(argument: "15E")?.bytes == 15 << 60)
+        #expect(ByteSize(argument: "16383P")?.bytes == 16383 << 50)
+        #expect(ByteSize(argument: "16384P") == nil)
+    }
+
+    @Test func numbersSayWhatIsTooLarge() {
+        #expect(
+            message(["queue", "restart", "eth1", "4294967296"])
+                .contains("it is more than 4294967295; it takes a whole number, such as 4"))
+        #expect(message(["serve", "--listen", ":1", "--idle", "inf"]).contains("such as 2.5"))
+    }
+
+    @Test func defaultsAreShownAsBefore() {
+        let help = Devmemtcp.helpMessage(for: Serve.self, columns: 200)
+        #expect(help.contains("Size of the dma-buf. (default: 64M)"))
+        #expect(help.contains("(default: auto)") && help.contains("(default: 1)"))
+    }
+}

@@ -1,0 +1,52 @@
+import Foundation
+import Glibc
+
+/// The command as a process of its own, for what only a whole process shows.
+struct CommandProcess {
+    /// What came of it.
+    struct Result {
+        var status: Int32
+        var output: String
+        var messages: String
+    }
+
+    /// Where standard output goes.
+    enum Output: CaseIterable {
+        case pipe, fullDisk, closedPipe, nothing
+    }
+
+    /// The program that was built with the tests.
+    private static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+        .deletingLastPathComponent().appending(path: "devmemtcp").path
+
+    /// Runs it to its end, called by a name.
+    static func run(
+        _ arguments: [String], output: Output = .pipe, calledAs name: String = "devmemtcp"
+    ) throws -> Result {
+        let process = Process()
+        let pipe = Pipe()
+        let messages = Pipe()
+        // A shell closes what Foundation cannot, and gives the name.
+        let closing = output == .nothing ? " >&-" : ""
+        process.executableURL = URL(filePath: "/bin/bash")
+        process.arguments = ["-c", "exec -a \"$0\" \"$@\"\(closing)", name, program] + arguments
+        process.standardError = messages
+        process.standardInput = FileHandle.nullDevice
+        switch output {
+        case .pipe, .nothing: process.standardOutput = pipe
+        case .fullDisk: process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+        case .closedPipe:
+            process.standardOutput = pipe
+            try pipe.fileHandleForReading.close()
+        }
+        try process.run()
+        try pipe.fileHandleForWriting.close()
+        let text = output == .pipe ? try pipe.fileHandleForReading.readToEnd() : nil
+        let told = try messages.fileHandleForReading.readToEnd()
+        process.waitUntilExit()
+        return Result(
+            status: process.terminationStatus,
+            output: String(decoding: text ?? Data(), as: UTF8.self),
+            messages: String(decoding: told ?? Data(), as: UTF8.self))
+    }
+}

@@ -1,0 +1,102 @@
+import DevmemCore
+import Foundation
+import Testing
+
+@testable import devmemtcp
+
+@Suite struct ReportStreamTests {
+    /// What prints without root and without a NIC.
+    private static let commands: [[String]] = [
+        ["--help"], ["--version"], ["serve", "--help"], ["--generate-completion-script", "bash"],
+        ["show", "--all"], ["show", "--all", "--json"], ["doctor"], ["doctor", "--json"],
+        ["validate", "--list"], ["validate", "--list", "--json"], ["validate", "lo"],
+        ["validate", "lo", "--json"],
+    ]
+
+    private static let words: [CommandProcess.Output: String] = [
+        .fullDisk: "No space left on device", .closedPipe: "Broken pipe",
+        .nothing: "Bad file descriptor",
+    ]
+
+    @Test(arguments: commands, [CommandProcess.Output.fullDisk, .closedPipe, .nothing])
+    func whatCannotBeWrittenIsAFailureInOneLine(
+        arguments: [String], output: CommandProcess.Output
+    ) throws {
+        let result = try CommandProcess.run(arguments, output: output)
+        #expect(result.status == 1)
+        #expect(
+            result.messages
+                == "devmemtcp: write to standard output: \(Self.words[output] ?? "")\n")
+    }
+
+    /// Only one place writes to standard output, where every byte is checked.
+    @Test func nothingIsPrintedPastTheWriter() throws {
+        let sources = URL(filePath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Sources")
+        let files = FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil)
+        var seen = 0
+        while let file = files?.nextObject() as? URL {
+            guard file.pathExtension == "swift" else { continue }
+            seen += 1
+            let text = try String(contentsOf: file, encoding: .utf8)
+            let calls = text.matches(
+                of: /(^|[^.\w])(print|debugPrint|puts|fputs|printf|dump|putchar)\(/)
+            #expect(calls.isEmpty, "\(file.lastPathComponent): \(calls.map(\.0))")
+        }
+        #expect(seen > 100)
+    }
+}
+
+@Suite struct ErrorReportTests {
+    private func object(_ arguments: [String]) throws -> [String: Any] {
+        let result = try CommandProcess.run(arguments)
+        let lines = result.output.split(separator: "\n")
+        try #require(lines.count == 1)
+        let value = try JSONSerialization.jsonObject(with: Data(lines[0].utf8))
+        let whole = try #require(value as? [String: Any])
+        #expect(whole["version"] as? Int == 1)
+        return try #require(whole["error"] as? [String: Any])
+    }
+
+    @Test(arguments: [
+        ["show", "nope"], ["steer", "show", "nope"], ["steer", "plan", "nope"],
+        ["steer", "apply", "nope"], ["doctor", "nope"], ["bind", "nope", "--rx", "auto"],
+        ["queue", "restart", "nope", "1"], ["validate", "nope"],
+        ["serve", "--listen", ":1", "--discard", "--interface", "nope"],
+        ["connect", "127.0.0.1:1", "--interface", "nope", "--discard"],
+    ])
+    func whatFailsEarlyPrintsAnObject(arguments: [String]) throws {
+        let error = try object(arguments + ["--json"])
+        #expect(error["kind"] as? String == "invalid")
+        #expect((error["call"] as? String)?.contains("nope") == true)
+        #expect(error["errno"] as? Int == 19)
+        #expect(error["text"] as? String != nil && error["advice"] as? String != nil)
+    }
+
+    @Test func aWrongCommandLineIsAnObjectToo() throws {
+        for arguments in [
+            ["show", "--json", "--nope"], ["serve", "--json"],
+            ["validate", "--filter", "x", "--json"],
+        ] {
+            #expect(try object(arguments)["kind"] as? String == "usage")
+            #expect(try CommandProcess.run(arguments).status == 64)
+        }
+        // What belongs to the command that is run is not an option of this one.
+        #expect(try CommandProcess.run(["bind", "--nope", "--", "x", "--json"]).output.isEmpty)
+    }
+
+    @Test func keysAreThoseOfTheManual() throws {
+        let page = try String(
+            contentsOf: URL(filePath: #filePath).deletingLastPathComponent()
+                .deletingLastPathComponent().deletingLastPathComponent()
+                .appending(path: "man/devmemtcp.8"), encoding: .utf8)
+        var error = DevmemError(.netlink, call: "bind-rx", errno: .invalidArgument)
+        error.message = "m"
+        error.attribute = "a"
+        error.advice = "b"
+        let keys = Set(
+            try json(of: ErrorReport(error)).matches(of: /"([a-z_]+)":/).map { String($0.1) })
+        #expect(keys.count == 9)
+        for key in keys { #expect(page.contains(".B \(key)\n"), "key \(key)") }
+    }
+}
