@@ -100,12 +100,14 @@ struct BenchRun: ParsableCommand {
                 allowsHostMemory: allowHostMemory)
             raiseDescriptorLimit()
             let logger = common.logger
+            let warmUp = load.warmUp
+            let warmUpNotice = warmUp > 0 ? ", first \(fixed(warmUp, 1)) s of warm-up" : ""
             let progress = BenchProgress(
                 load.plan, showsLines: interval, quiet: common.quiet)
             defer { progress.finish() }
             let report = try DevmemCore.runBench(
                 request, stop: try StopSignal.ofUser(),
-                started: { logger.notice("\($0) with \($1)") },
+                started: { logger.notice("\($0) with \($1)\(warmUpNotice)") },
                 seen: { progress.update($0) }, logger: logger)
             progress.finish()
             try conclude(report)
