@@ -239,7 +239,9 @@ struct AnswerArgument: OptionValue, Equatable {
 }
 
 /// How long a peer may be silent, on the command line: seconds, or `off`.
-struct PeerTimeoutArgument: ExpressibleByArgument, Equatable {
+struct PeerTimeoutArgument: OptionValue, Equatable {
+    static let form = "seconds from 2 to 65534, or off"
+
     var timeout: PeerTimeout
 
     init(_ timeout: PeerTimeout) {

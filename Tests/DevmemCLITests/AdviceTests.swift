@@ -14,7 +14,9 @@ private func sources() throws -> [(name: String, lines: [Substring])] {
     while let file = files?.nextObject() as? URL {
         guard file.pathExtension == "swift" else { continue }
         let text = try String(contentsOf: file, encoding: .utf8)
-        let lines = text.split(separator: "\n").filter { !$0.contains(/^\s*\/\//) }
+        let lines = text.split(separator: "\n").filter {
+            !$0.drop { $0 == " " }.hasPrefix("//")
+        }
         found.append((file.lastPathComponent, lines))
     }
     return found
@@ -38,7 +40,7 @@ private func sources() throws -> [(name: String, lines: [Substring])] {
         var seen = 0
         for (name, lines) in try sources() {
             if name == "AdvisedCommand.swift" { continue }
-            for line in lines {
+            for line in lines where line.contains("devmemtcp ") {
                 let called = line.matches(of: /devmemtcp ([a-z]+)/).map { String($0.output.1) }
                 guard called.contains(where: { names.contains($0) }) else { continue }
                 seen += 1
@@ -63,7 +65,8 @@ private func sources() throws -> [(name: String, lines: [Substring])] {
         // Of the program itself as far end.
         let hidden: Set = ["--netns", "--remove-self", "--bench"]
         for (name, lines) in try sources() {
-            for line in lines where line.contains("\"") && !line.contains("ethtool ") {
+            for line in lines
+            where line.contains("--") && line.contains("\"") && !line.contains("ethtool ") {
                 for match in line.matches(of: /[ "\[(](--[a-z][a-z-]+)/) {
                     let option = String(match.output.1)
                     seen += 1
@@ -119,16 +122,15 @@ private struct ToolInfo: Decodable {
             ToolInfo.self, from: Data(message(["--experimental-dump-help"]).utf8))
         var seen = 0
         for option in tool.command.options(behind: []) {
-            for value in ["?", "16E", "99999999999999999999999", "nan", ""] {
-                let message = message(option + [value])
-                guard message.contains("is invalid for") else { continue }
-                seen += 1
-                #expect(
-                    message.contains("it takes") || message.contains("Please provide one of"),
-                    "\(message)")
-            }
+            // No type of value takes it but those that take any text.
+            let message = message(option + ["?"])
+            guard message.contains("is invalid for") else { continue }
+            seen += 1
+            #expect(
+                message.contains("it takes") || message.contains("Please provide one of"),
+                "\(message)")
         }
-        #expect(seen > 100)
+        #expect(seen > 40)
     }
 
     @Test(arguments: [

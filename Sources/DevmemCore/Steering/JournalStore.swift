@@ -116,7 +116,7 @@ public struct JournalStore: Sendable {
                 .malformed, call: "read the journal \(path(of: key))",
                 message: "it is of an earlier boot, which has left no settings",
                 advice: "the next command that steers \(journal.interface.name) drops it, or "
-                    + "devmemtcp steer restore \(journal.interface.name)")
+                    + "\(AdvisedCommand(.restore, journal.interface.name))")
         }
         return journal
     }
