@@ -77,6 +77,42 @@ import Testing
         #expect(throws: DevmemError.self) { _ = try ListenerGroup(binding: []) }
     }
 
+    /// A connection that waits holds little, and can have a large window when it is served.
+    @Test func whoWaitsHoldsLittle() throws {
+        let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
+        try group.beginWith(receiveBuffer: 16 << 10)
+        try group.listen(backlog: 4)
+        let near = try connect(to: group.endpoints[0])
+        let zeros = [UInt8](repeating: 0, count: 4 << 20)
+        var sent = 0
+        while true {
+            let count = Glibc.send(near.rawValue, zeros, zeros.count, cdm_MSG_DONTWAIT)
+            if count > 0 {
+                sent += count
+                continue
+            }
+            let wait = try StopSignal().wait(
+                for: near.rawValue, events: Int32(POLLOUT), milliseconds: 300)
+            if wait == .timeout { break }
+        }
+        let held = sent - (try near.unacknowledged())
+        #expect(held > 0 && held <= 32 << 10)
+        guard let far = try group.accept(short: { _ in }) else {
+            Issue.record("nobody came")
+            return
+        }
+        try far.bound(to: 8 << 20)
+        var taken = 0
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while taken < held { taken += max(1, read(far.rawValue, &buffer, buffer.count)) }
+        // Now the rest comes, as far as the new buffer goes.
+        for _ in 0..<100 {
+            if try near.unacknowledged() == 0 { break }
+            usleep(50_000)
+        }
+        #expect(sent - (try near.unacknowledged()) > 10 * held)
+    }
+
     @Test func whoWaitsIsResetWhenNobodyListensAnyMore() throws {
         let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
         try group.listen(backlog: 4)
@@ -146,11 +182,13 @@ import Testing
         let large = ReceiveBudget(
             memory: 64 << 20, rings: 4 << 20, connections: 4, keepsListening: true,
             initial: 128 << 10)
-        #expect(large.share == 5_898_240 && large.backlog == 59)
+        #expect(large.share == 5_898_240 && large.backlog == 255)
+        #expect(large.initial == 30 << 10)
         let small = ReceiveBudget(
             memory: 4 << 20, rings: 1 << 20, connections: 1, keepsListening: true,
             initial: 128 << 10)
-        #expect(small.backlog == 2 && small.waiting == 768 << 10 && small.share == 2304 << 10)
+        #expect(small.backlog == 84 && small.waiting == 85 * 9216 && small.initial == 4608)
+        #expect(small.share == (3 << 20) - small.waiting)
     }
 
     @Test func absurdNumbersDoNotTrap() {

@@ -82,14 +82,14 @@ import Testing
 
     /// It has ended its half, and still nothing says that it will take what was sent.
     @Test func anEndedHalfIsNoAcknowledgement() throws {
-        let result = try send(8_000_000, idleLimit: 400) { number in
+        let result = try send(300_000, idleLimit: 400) { number in
             shutdown(number, Int32(SHUT_WR))
             sleep(2)
             close(number)
         }
         // On a busy machine its close may come first.
         #expect(result.end == nil && result.error != nil)
-        #expect(result.counts.acknowledgedBytes < 8_000_000)
+        #expect(result.counts.acknowledgedBytes < 300_000)
     }
 
     @Test(arguments: [true, false]) func aResetWithDataUnreadIsAFailure(endsHalf: Bool) throws {

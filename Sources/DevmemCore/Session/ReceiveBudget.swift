@@ -9,11 +9,18 @@ struct ReceiveBudget: Equatable, Sendable {
     let share: UInt64
     /// How many more than one may wait to be accepted.
     let backlog: Int32
+    /// Bytes of the receive buffer that a connection has before it is accepted.
+    let initial: UInt64
     /// Bytes that those who wait may hold together.
     let waiting: UInt64
 
+    /// So many connections shall be able to wait. One that finds no place may be reset by the kernel
+    /// when it has waited for long.
+    private static let wantedPlaces: UInt64 = 256
     /// The longest queue of connections that is worth having.
-    private static let longestQueue: UInt64 = 4096
+    private static let mostPlaces: UInt64 = 4096
+    /// The smallest receive buffer (SOCK_MIN_RCVBUF of net/sock.h), more or less.
+    private static let leastBuffer: UInt64 = 4608
 
     /// Shares memory out: the NIC's rings are served first, connections that wait have a quarter of
     /// the rest, those that are accepted what is left. Of several, each may hold as much again in the
@@ -24,14 +31,19 @@ struct ReceiveBudget: Equatable, Sendable {
     ///   - rings: bytes that the NIC's rings hold.
     ///   - connections: connections at once.
     ///   - keepsListening: whether more may wait while they are served.
-    ///   - initial: bytes of the receive buffer that a connection has before it is accepted. The
-    ///     kernel lets packets that are already on their way exceed it.
+    ///   - initial: bytes of the receive buffer that the kernel gives a connection at first.
     init(
         memory: UInt64, rings: UInt64, connections: Int, keepsListening: Bool, initial: UInt64
     ) {
         let free = memory - min(rings, memory / 2)
-        let one = max(1, min(initial, memory, 1 << 30) * 2)
-        let places = min(max(1, free / 4 / one), Self.longestQueue)
+        let pool = free / 4
+        // The kernel lets packets that are already on their way exceed the buffer.
+        self.initial =
+            keepsListening
+            ? max(Self.leastBuffer, min(initial, pool / Self.wantedPlaces / 2))
+            : max(Self.leastBuffer, min(initial, 1 << 30))
+        let one = self.initial * 2
+        let places = min(max(1, pool / one), Self.mostPlaces)
         backlog = Int32(clamping: places - 1)
         waiting = min(places * one, free / 2)
         let many = UInt64(clamping: max(1, min(connections, 1 << 20)))

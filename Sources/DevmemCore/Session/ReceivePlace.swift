@@ -64,6 +64,8 @@ struct ReceivePlace {
     let interface: NetworkInterface
     let listeners: ListenerGroup
     private let limits: ReceiveLimits
+    /// Whether connections may wait while others are served.
+    private var isKeptOpen: Bool { limits.keepsOpen || limits.atOnce > 1 }
 
     /// Finds the NIC and binds the sockets; nobody can connect yet.
     ///
@@ -106,8 +108,7 @@ struct ReceivePlace {
         rings.warn(of: request.memory, on: interface, logger: logger)
         let budget = ReceiveBudget(
             memory: request.memory, rings: rings.bytes, connections: limits.atOnce,
-            keepsListening: limits.keepsOpen || limits.atOnce > 1,
-            initial: listeners.initialReceiveBuffer)
+            keepsListening: isKeptOpen, initial: listeners.initialReceiveBuffer)
         logger.debug(
             """
             unread payload may hold \(ByteCount.text(budget.share)) of the dma-buf per connection; \
@@ -120,6 +121,7 @@ struct ReceivePlace {
     func listen(
         _ budget: ReceiveBudget, _ listening: (Endpoint, String) -> Void
     ) throws(DevmemError) {
+        if isKeptOpen { try listeners.beginWith(receiveBuffer: budget.initial) }
         try listeners.listen(backlog: budget.backlog)
         for endpoint in listeners.endpoints { listening(endpoint, interface.name) }
     }
@@ -135,7 +137,7 @@ struct ReceivePlace {
         }
         // The kernel finds a good size by itself; if it cannot find one that leaves no memory for a
         // lost packet to come again, it is left to.
-        if limits.atOnce == 1, let most = largestReceiveBuffer(), most <= request.memory / 2 {
+        if !isKeptOpen, let most = largestReceiveBuffer(), most <= request.memory / 2 {
             return nil
         }
         return try connection.bound(to: budget.share)

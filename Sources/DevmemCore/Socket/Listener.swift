@@ -67,6 +67,18 @@ public struct Listener: ~Copyable {
         }
     }
 
+    /// Has connections begin with so many bytes of receive buffer. Unlike one that is bounded so, it
+    /// can grow later: the scale of the window is chosen for the largest buffer that the system allows
+    /// (`tcp_openreq_init_rwin` of net/ipv4/tcp_minisocks.c).
+    ///
+    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    func beginWith(receiveBuffer bytes: UInt64) throws(DevmemError) {
+        let call = "make the first receive buffers of \(endpoint) small"
+        // The kernel doubles the number, for what it keeps of each packet besides (socket(7)).
+        try setOption(socket, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bytes / 2), call)
+        try setOption(socket, SOL_SOCKET, SO_BUF_LOCK, 0, call)
+    }
+
     /// Takes no more connections. Those that wait are reset, so that they hold no memory.
     func stopListening() {
         _ = shutdown(rawValue, Int32(SHUT_RD))

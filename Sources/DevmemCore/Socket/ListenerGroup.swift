@@ -78,6 +78,13 @@ final class ListenerGroup {
     /// Bytes of memory that the kernel lets a connection's unread payload hold at first.
     var initialReceiveBuffer: UInt64 { members[0].listener.initialReceiveBuffer }
 
+    /// Has connections begin with so many bytes of receive buffer, as long as they wait.
+    ///
+    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    func beginWith(receiveBuffer bytes: UInt64) throws(DevmemError) {
+        for member in members { try member.listener.beginWith(receiveBuffer: bytes) }
+    }
+
     /// Begins to take connections.
     ///
     /// - Parameter backlog: how many more than one may wait to be accepted, at all of them together.
