@@ -188,7 +188,10 @@ struct Serve: ParsableCommand, PayloadCommand {
         let asJSON = common.json
         let toStandardOutput = outputPath == "-"
         func show(_ text: String) {
-            if toStandardOutput { writeError(text) } else { print(text, terminator: "") }
+            guard !toStandardOutput else { return writeError(text) }
+            print(text, terminator: "")
+            // Who reads this wants to know of a connection when it has ended.
+            fflush(nil)
         }
         let progress = Progress(quiet: isQuiet, limit: timeLimit)
         defer { progress.finish() }
