@@ -80,12 +80,12 @@ struct RSSOptions: ParsableArguments {
     var interface = RSSInterface.automatic
 }
 
-/// Turns the core's errors into one line and exit status 1.
+/// Turns the core's errors into one line and exit status 1, or that of the signal behind them.
 func reporting(_ body: () throws -> Void) throws {
     do {
         try body()
     } catch let error as DevmemError {
         writeError("devmemtcp: \(error)\n")
-        throw ExitCode.failure
+        throw error.signal.map { ExitCode(128 + $0) } ?? ExitCode.failure
     }
 }
