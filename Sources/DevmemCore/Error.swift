@@ -32,6 +32,8 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
     public var attribute: String?
     /// What the user can do about it.
     public var advice: String?
+    /// The signal that broke it off, if one did.
+    public var signal: Int32?
 
     /// Makes an error from its parts.
     public init(

@@ -50,6 +50,6 @@ func reporting(
         writeError("devmemtcp: \(error)\n")
         // Where even this cannot be written, the line above has most likely said why.
         if options.json { try? stream.write(json(of: ErrorReport(error))) }
-        throw ExitCode.failure
+        throw error.signal.map { ExitCode(128 + $0) } ?? ExitCode.failure
     }
 }

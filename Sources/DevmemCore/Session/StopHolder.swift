@@ -51,13 +51,19 @@ final class StopHolder {
     func wait(
         for number: Int32, events: Int32, milliseconds: Int32, _ call: String
     ) throws(DevmemError) {
-        if arrived != nil { throw DevmemError(.system, call: call, errno: .interrupted) }
+        if let arrived { throw Self.interrupted(call, by: arrived) }
         switch try signal.wait(for: number, events: events, milliseconds: milliseconds) {
         case .ready: return
         case .timeout: throw DevmemError(.system, call: call, errno: .timedOut)
         case .stopped(let came):
             note(came)
-            throw DevmemError(.system, call: call, errno: .interrupted)
+            throw Self.interrupted(call, by: came)
         }
+    }
+
+    private static func interrupted(_ call: String, by signal: Int32) -> DevmemError {
+        var error = DevmemError(.system, call: call, errno: .interrupted)
+        error.signal = signal
+        return error
     }
 }
