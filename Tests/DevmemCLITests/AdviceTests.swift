@@ -119,16 +119,15 @@ private struct ToolInfo: Decodable {
             ToolInfo.self, from: Data(message(["--experimental-dump-help"]).utf8))
         var seen = 0
         for option in tool.command.options(behind: []) {
-            for value in ["?", "16E", "99999999999999999999999", "nan", ""] {
-                let message = message(option + [value])
-                guard message.contains("is invalid for") else { continue }
-                seen += 1
-                #expect(
-                    message.contains("it takes") || message.contains("Please provide one of"),
-                    "\(message)")
-            }
+            let message = message(option + ["?"])
+            // Names and paths may be anything.
+            guard message.contains("is invalid for") else { continue }
+            seen += 1
+            #expect(
+                message.contains("it takes") || message.contains("Please provide one of"),
+                "\(message)")
         }
-        #expect(seen > 100)
+        #expect(seen > 40)
     }
 
     @Test(arguments: [
