@@ -101,7 +101,7 @@ import Testing
             Issue.record("nobody came")
             return
         }
-        try far.bound(to: 8 << 20)
+        _ = try far.bound(to: 8 << 20)
         var taken = 0
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while taken < held { taken += max(1, read(far.rawValue, &buffer, buffer.count)) }

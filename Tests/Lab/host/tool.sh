@@ -2,11 +2,13 @@
 # The command under test: built with this machine's Swift, run in the guest.
 # SPDX-License-Identifier: Apache-2.0
 
+# How it is built; scripts/test builds it ahead.
+readonly tool_options=(-c release --static-swift-stdlib -Xlinker -s --product devmemtcp)
+
 # Sets `tool` to the binary, or to nothing when there is none to take along.
 # find_tool BUILD(0|1) GIVEN
 find_tool() {
     local build=$1 given=$2 log=$work/swift-build.log
-    local options=(-c release --static-swift-stdlib -Xlinker -s --product devmemtcp)
     tool=
     if [[ -n $given ]]; then
         [[ -x $given && -f $given ]] || die "--binary $given is not an executable file"
@@ -14,7 +16,7 @@ find_tool() {
     elif [[ -e $repository/Package.swift ]] && ((build)); then
         command -v swift >/dev/null ||
             die "swift is not in PATH; add it, or use --no-build or --binary PATH"
-        quietly "swift build" "$log" swift build --package-path "$repository" "${options[@]}"
+        quietly "swift build" "$log" swift build --package-path "$repository" "${tool_options[@]}"
         tool=$repository/.build/release/devmemtcp
     elif [[ -x $repository/.build/release/devmemtcp ]]; then
         tool=$repository/.build/release/devmemtcp

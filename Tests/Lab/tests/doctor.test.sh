@@ -229,7 +229,7 @@ test_doctor_xdp_program() {
 test_doctor_leftovers_of_a_killed_process() {
     local status=0
     make_ready
-    strace -f -o trace -e trace=fsync -e inject=fsync:signal=KILL:when=7 \
+    /lab/programs/signal-at-call fsync 9 7 \
         devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out 2>messages || status=$?
     expect_equal 'exit status' 137 "$status"
     expect_broken steering warning
@@ -370,11 +370,16 @@ test_doctor_probe_asks_first() {
     devmemtcp doctor --probe --yes >out 2>messages || status=$?
     expect_equal 'exit status' 64 "$status"
     # script(1) is not there; socat gives it a terminal, on which the answer is no, then yes.
-    local answer
+    local answer asked hand
+    mkfifo answers
     for answer in n y; do
-        { sleep 2; echo "$answer"; sleep 6; } |
-            socat - "EXEC:devmemtcp doctor eth1 --probe,pty,stderr,setsid,ctty" >"said.$answer"
-        expect_line "said.$answer" "bind a queue of eth1 for a moment? its traffic moves to others"
+        socat - "EXEC:devmemtcp doctor eth1 --probe,pty,stderr,setsid,ctty" <answers >"said.$answer" &
+        asked=$!
+        exec {hand}>answers
+        await_text "said.$answer" "bind a queue of eth1 for a moment? its traffic moves to others"
+        echo "$answer" >&"$hand"
+        wait "$asked"
+        exec {hand}>&-
     done
     ! grep -q 'the kernel bound queue' said.n || fail 'it bound after a no'
     expect_line said.y 'the kernel bound queue 7'

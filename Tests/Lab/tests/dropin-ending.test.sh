@@ -90,7 +90,7 @@ test_dropin_killed_selftest() {
     before=$(nic_settings eth1)
     for moment in 3 7 11 15 19 23; do
         status=0
-        strace -f -o trace -e trace=fsync -e inject="fsync:signal=KILL:when=$moment" \
+        /lab/programs/signal-at-call fsync 9 "$moment" \
             "$dropin" -f eth1 >out 2>messages || status=$?
         devmemtcp steer restore --all >restored
         expect_equal "settings after call $moment" "$before" "$(nic_settings eth1)"

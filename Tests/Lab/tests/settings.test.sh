@@ -91,7 +91,7 @@ test_death_keeps_a_users_split() {
     for ((number = 1; number < 200; number++)); do
         status=0
         # The journal is written before and after whatever is learnt or changed.
-        strace -f -o trace -e trace=fsync -e inject=fsync:signal=KILL:when="$number" \
+        /lab/programs/signal-at-call fsync 9 "$number" \
             devmemtcp steer apply eth1 --queues 7 >out 2>messages || status=$?
         devmemtcp steer restore --all >out
         split_is users

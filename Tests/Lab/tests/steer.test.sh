@@ -164,8 +164,7 @@ kill_at_calls() {
         for ((number = 1; number < 200; number++)); do
             status=0
             "$prepare"
-            strace -f -o trace -e trace="$call" -e inject="$call:signal=KILL:when=$number" \
-                "$@" >out 2>messages || status=$?
+            /lab/programs/signal-at-call "$call" 9 "$number" "$@" >out 2>messages || status=$?
             devmemtcp steer restore --all >restored
             expect_nothing_left "$before" || fail "after call $number of $call"
             ((status == 137)) || break
@@ -508,7 +507,7 @@ test_signal_while_it_applies() {
     before=$(settings)
     for number in 1 4 7 10; do
         status=0
-        strace -f -o trace -e trace=fsync -e inject="fsync:signal=TERM:when=$number" \
+        /lab/programs/signal-at-call fsync 15 "$number" \
             devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out 2>messages || status=$?
         expect_equal "exit status" 143 "$status"
         expect_nothing_left "$before"

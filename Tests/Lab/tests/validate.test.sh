@@ -2,7 +2,7 @@
 # validate: a NIC that does everything passes, and one that does not is found out.
 # SPDX-License-Identifier: Apache-2.0
 
-# validate ARGUMENTS...: runs it on eth1; KTAP goes to ./out, $status is its exit status.
+# validate ARGUMENTS...: runs it on eth1; TAP goes to ./out, $status is its exit status.
 validate() {
     status=0
     timeout $((limit - 10)) devmemtcp validate eth1 "$@" >out 2>messages || status=$?
@@ -18,10 +18,8 @@ what_it_skips() {
 # all_but_small_sends: cases for gve, whose driver drops what many small sends make of a packet.
 all_but_small_sends() { devmemtcp validate --list | cut -f1 | grep -Ev '^send-ipv[46]\.segments-of-(1|8|100)$'; }
 
-# skipped_cases: of ./out, with their groups.
-skipped_cases() {
-    awk '/^ *# Subtest: / { group = $3 "." } /^  ok .* # SKIP/ { print group $3 }' out
-}
+# skipped_cases: of ./out, each with its family.
+skipped_cases() { awk '/^ok .* # SKIP / { print $3 }' out; }
 
 # All cases, and how long they take.
 test_validate_passes_and_skips_only_what_there_is_not() {
@@ -40,7 +38,8 @@ test_validate_passes_and_skips_only_what_there_is_not() {
     seconds=$(jq -n "$EPOCHREALTIME - $begun")
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
     expect_equal 'messages' '' "$(cat messages)"
-    expect_equal 'first line' 'KTAP version 1' "$(head -n 1 out)"
+    expect_equal 'first lines' "TAP version 13 1..$cases" "$(head -n 2 out | paste -s -d ' ')"
+    expect_equal 'cases' "$cases" "$(grep -Ec '^ok [0-9]+ [a-z0-9-]+\.[a-z0-9-]+( # SKIP .*)?$' out)"
     ! grep -q 'not ok' out || fail "$(grep 'not ok' out)"
     expect_equal 'skipped cases' "$(what_it_skips)" "$(skipped_cases)"
     expect_line out "# Totals: pass:$((cases - skips)) fail:0 xfail:0 xpass:0 skip:$skips"
@@ -53,7 +52,7 @@ test_validate_passes_and_skips_only_what_there_is_not() {
 test_validate_without_far_end_or_privilege() {
     validate
     expect_equal "exit status ($(cat out messages))" 0 "$status"
-    expect_line out 'ok 1 segments-of-1 # SKIP no far end: --remote or --peer names one'
+    expect_line out ' receive-ipv4.segments-of-1 # SKIP no far end: --remote or --peer names one'
     ! grep -q 'not ok' out || fail "$(grep 'not ok' out)"
     validate --filter 'receive-*' bind
     expect_equal 'exit status' 0 "$status"
@@ -174,7 +173,7 @@ test_validate_with_an_echoing_peer() {
     kill "$echoing"
     wait "$echoing" || true
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
-    expect_line out 'ok 1 segments-of-1 # SKIP'
+    expect_line out ' # SKIP the far end'
     [[ -z $(compgen -G '/run/devmemtcp/*.journal') ]] || fail 'a journal is left'
     ip netns exec peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
     echoing=$!
@@ -186,6 +185,99 @@ test_validate_with_an_echoing_peer() {
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
 }
 
+# What is no NIC can do none of it, whoever asks.
+test_validate_skips_what_is_no_nic() {
+    local name
+    ip link add d0 type dummy
+    for name in lo d0; do
+        status=0
+        devmemtcp validate "$name" --remote netns:peer >out 2>messages || status=$?
+        expect_equal "exit status of $name ($(cat messages))" 4 "$status"
+        expect_equal 'skipped cases' "$(devmemtcp validate --list | wc -l)" "$(skipped_cases | wc -l)"
+    done
+    ip link delete d0
+    expect_line out '# SKIP d0 is a dummy, with no NIC below it: no NIC'
+}
+
+# A NIC that someone has steered to stay so is left alone.
+test_validate_refuses_a_nic_that_is_steered() {
+    local before
+    before=$(nic_settings eth1)
+    devmemtcp steer apply eth1 --queues 7 --name training >out
+    validate --remote netns:peer
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'validate eth1: Device or resource busy, it is steered by "training" to queues 7'
+    expect_line messages '(devmemtcp steer restore eth1)'
+    # Nor does anyone get fewer queues than he asks for.
+    (expect_refusal '2 are wanted, and it is steered to 7' \
+        devmemtcp bind eth1 --rx 'auto 2' -- true)
+    devmemtcp steer restore eth1 >out
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
+# far_end_that COMMAND: an ssh and an scp whose far end is ours, behind a filter of what it is asked.
+far_end_that() {
+    mkdir -p bin
+    cat >bin/scp <<'END'
+#!/bin/bash
+while [[ $1 != -- ]]; do shift; done
+exec cat "$2" >"${3#*:}"
+END
+    cat >bin/ssh <<END
+#!/bin/bash
+while [[ \$1 != -- ]]; do shift; done
+$1 | ip netns exec peer sh -c "\$3"
+END
+    chmod +x bin/ssh bin/scp
+    PATH=$PWD/bin:$PATH
+}
+
+# Nothing passes unless the far end really sent it.
+test_validate_needs_a_far_end_that_sends() {
+    # It connects, sends nothing and closes.
+    far_end_that "sed -u 's/\"bytes\":[0-9]*/\"bytes\":0/g'"
+    validate --remote ssh:mute --filter 'receive-ipv4.*' receive-calls tokens flows traffic
+    expect_equal 'exit status' 1 "$status"
+    expect_equal 'cases that pass' 'tokens.no-tcp' "$(awk '/^ok / && !/ # SKIP / { print $3 }' out)"
+    expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes came'
+    # It hears, and never connects: what needs it is not skipped, as that would look like a pass.
+    far_end_that "sed -u 's/\"action\":\"send\"/\"action\":\"none\"/'"
+    validate --remote ssh:deaf
+    expect_equal 'exit status' 1 "$status"
+    [[ ! -s out ]] || fail "it printed $(cat out)"
+    expect_line messages "the far end does not get to $near4"
+}
+
+# A report that cannot be written is a failure, and the NIC is as it was.
+test_reports_that_cannot_be_written() {
+    local before words
+    before=$(nic_settings eth1)
+    for words in 'show eth1' 'show eth1 --json' 'steer plan eth1' 'queue restart eth1 7' \
+        'validate eth1 --filter bind.good' 'doctor eth1 --probe --yes'; do
+        read -ra words <<<"$words"
+        status=0
+        devmemtcp "${words[@]}" >/dev/full 2>messages || status=$?
+        expect_equal "exit status of ${words[*]}" 1 "$status"
+        expect_line messages 'devmemtcp: write to standard output: No space left on device'
+        expect_equal 'settings' "$before" "$(nic_settings eth1)"
+    done
+    # A file system that is full keeps no payload.
+    mkdir small
+    mount -t tmpfs -o size=64k tmpfs small
+    start_serve --listen "$near4:5201" --output small/got --json
+    pattern 1000000 | send "$near4" 5201 || true
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'write to small/got: No space left on device'
+    status=0
+    devmemtcp bench run --remote netns:peer --interface eth1 --time 1 --csv small/csv --plot small/plot \
+        --json >out 2>messages || status=$?
+    umount small
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'No space left on device'
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
 # Killed where it stands, and mended.
 test_validate_killed_is_mended() {
     local before number killed=0
@@ -194,7 +286,7 @@ test_validate_killed_is_mended() {
     for number in 3 40 75 90; do
         devmemtcp validate eth1 --remote netns:peer >out 2>messages &
         local pid=$!
-        until (($(grep -c '^  \(not \)\?ok' out) >= number)); do
+        until (($(grep -c '^\(not \)\?ok' out) >= number)); do
             kill -0 "$pid" || fail "it ended: $(tail -n 3 out) $(cat messages)"
             read -r -t 0.02 <> <(:) || true
         done
@@ -235,7 +327,7 @@ mutate() {
     devmemtcp steer restore eth1 >restored
     line=$(grep -F -m 1 -- "$text" out) || fail "$knob: no '$text' in: $(cat out messages)"
     expect_equal "exit status with $knob" 1 "$status"
-    line=${line#  \# }
+    line=${line#\# }
     printf '# | %s %s=%s | %s |\n' "$end" "$knob" "$value" "${line/: / | }"
 }
 
