@@ -56,7 +56,7 @@ struct BenchServe: ParsableCommand {
         try reporting(common) {
             let listen = try listen?.text ?? EndpointText(":\(PeerArgument.defaultPort)")
             let request = BenchServeRequest(
-                listen: try Endpoint(resolving: listen), interface: interface,
+                listen: try Endpoint.candidates(resolving: listen), interface: interface,
                 from: try from.map { name throws(DevmemError) in
                     try Endpoint.addresses(of: name)
                 } ?? [], processors: cpus?.processors ?? [], keepsSteered: keepSteered)

@@ -5,8 +5,8 @@ import SystemPackage
 
 /// What the far end of a benchmark is told by its own user.
 public struct BenchServeRequest: Sendable {
-    /// Where the near end comes to.
-    public var listen: Endpoint
+    /// Where the near end comes to: the addresses that a name stands for, at one port.
+    public var listen: [Endpoint]
     /// The only NIC to be used; nil for the one that leads to the near end.
     public var interface: String?
     /// The only addresses that may come; none for any.
@@ -18,7 +18,7 @@ public struct BenchServeRequest: Sendable {
 
     /// Makes a request from its parts.
     public init(
-        listen: Endpoint, interface: String?, from: [IPAddress], processors: [Int],
+        listen: [Endpoint], interface: String?, from: [IPAddress], processors: [Int],
         keepsSteered: Bool = false
     ) {
         self.listen = listen
@@ -34,7 +34,7 @@ public struct BenchServeRequest: Sendable {
 /// - Parameters:
 ///   - request: what to do.
 ///   - stop: signals that end it in good order.
-///   - listening: called once it listens, with the address.
+///   - listening: called once it listens, with each address.
 ///   - logger: is told of each benchmark, and of what went wrong in it.
 /// - Returns: the signal.
 /// - Throws: `DevmemError` if it cannot listen.
@@ -43,16 +43,16 @@ public func serveBench(
     logger: Logger
 ) throws(DevmemError) -> Int32 {
     if let name = request.interface { _ = try NetworkInterface(named: name) }
-    let listener = try Listener(binding: request.listen)
-    try listener.listen()
-    listening(listener.endpoint)
+    let listeners = try ListenerGroup(binding: request.listen) { logger.notice("\($0)") }
+    try listeners.listen(backlog: 64)
+    for endpoint in listeners.endpoints { listening(endpoint) }
     let holder = StopHolder(stop)
     var shortage = ShortageNotice(logger)
     while true {
         if let signal = holder.pending() { return signal }
-        let wait = try holder.signal.wait(for: listener.rawValue, events: Int32(POLLIN))
+        let wait = try holder.signal.wait(for: listeners.rawValue, events: Int32(POLLIN))
         if case .stopped(let signal) = wait { return signal }
-        guard let connection = try listener.accept(short: { shortage.tell($0) }) else {
+        guard let connection = try listeners.accept(short: { shortage.tell($0) }) else {
             continue
         }
         let peer = connection.peer.address.unmapped
