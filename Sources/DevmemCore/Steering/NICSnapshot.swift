@@ -56,7 +56,7 @@ public struct NICSnapshot: Equatable, Sendable {
         let rules = try DevmemCore.rules(at: table?.locations ?? []) {
             location throws(DevmemError) in try nic.rule(at: location)
         }
-        let driver = interface.driver
+        let driver = nic.driver
         let receiveQueues = try queues(ofInterface: interface.index).filter { $0.type == .rx }
         self.init(
             driver: driver, rings: try nic.rings(), channels: try nic.channels(),

@@ -295,7 +295,7 @@ test_changes_that_only_seem_done_are_undone() {
     set_knob ignore_rss_set 0
     expect_nothing_left "$before"
     set_knob ignore_rule_insert 1
-    expect_refusal 'change flow rule 0 of eth1' devmemtcp steer apply eth1 --queues 7 --flow :5201
+    expect_refusal 'add flow rule 0 to eth1' devmemtcp steer apply eth1 --queues 7 --flow :5201
     expect_nothing_left "$before"
 }
 
