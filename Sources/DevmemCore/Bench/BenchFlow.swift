@@ -24,6 +24,8 @@ final class BenchFlow {
     private var isWritable = true
     private var sendingEnded = false
     private var peerClosed = false
+    /// Whether the peer has acknowledged everything that this end sent.
+    private var isDelivered = false
     /// When the request that is under way was sent.
     private var asked: ContinuousClock.Instant?
     private(set) var failure: DevmemError?
@@ -64,11 +66,6 @@ final class BenchFlow {
         failure != nil || sendingEnded && peerClosed && outstanding == 0 && isDelivered
     }
 
-    /// Whether the peer has acknowledged everything that this end sent.
-    private var isDelivered: Bool {
-        sender == nil || (try? shared.connection.unacknowledged()) == 0
-    }
-
     private var outstanding: Int {
         switch sender {
         case .some(let made): made.outstanding
@@ -87,11 +84,8 @@ final class BenchFlow {
         if events & (EPOLLOUT.rawValue | EPOLLERR.rawValue) != 0 { isWritable = true }
         guard events & EPOLLERR.rawValue != 0, failure == nil else { return }
         do throws(DevmemError) {
+            // An error that is of no send is found by the next call.
             _ = try sender?.collect(shared.connection)
-            // A reset completes every send, and a flow with nothing to send makes no further call.
-            if let error = shared.connection.pendingError() {
-                throw shared.connection.deliveryError(error)
-            }
         } catch {
             failure = error
         }
@@ -125,6 +119,11 @@ final class BenchFlow {
             try receive()
             if requestSize != nil { exchange(isOver: isOver, answered) }
             try send(memory, isOver: isOver)
+            // A reset completes every send, so that nothing is outstanding says little.
+            if sendingEnded && peerClosed && outstanding == 0 && !isDelivered {
+                let sends = sender != nil
+                isDelivered = sends ? try shared.connection.hasDelivered(peerHasEnded: true) : true
+            }
         } catch {
             failure = error
         }

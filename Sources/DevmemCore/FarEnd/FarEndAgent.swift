@@ -137,7 +137,7 @@ private func sendPattern(
     }
     try connection.finishSending()
     try awaitEnd(of: connection)
-    guard try connection.hasDelivered() else {
+    guard try connection.hasDelivered(peerHasEnded: true) else {
         throw DevmemError(
             .system, call: "send to \(endpoint)", errno: .connectionReset,
             message: "the peer closed before it had everything")

@@ -110,7 +110,7 @@ struct PayloadSender: ~Copyable {
             }
             // That memory is free says nothing: a reset completes every send.
             if sendingEnded && !isDelivered && ring.freed == ring.filled {
-                isDelivered = try connection.hasDelivered()
+                isDelivered = try connection.hasDelivered(peerHasEnded: peerClosed)
             }
             if isDelivered && peerClosed { return .finished }
 
@@ -132,15 +132,17 @@ struct PayloadSender: ~Copyable {
                 hasInput = try isReady(inputDescriptor(source))
             case .ready(let socket, let input):
                 hasInput = input
+                // First what came: the end of the peer's direction may stand before a reset.
+                if socket & Int16(POLLIN | POLLHUP) != 0, ways.receives {
+                    switch try receiver.take(from: connection, consumer: &consumer, stop: stop) {
+                    case .bytes(let count): counts.receivedBytes += UInt64(count)
+                    case .nothing: break
+                    case .end: peerClosed = true
+                    case .stopped(let signal): return .stopped(by: signal)
+                    }
+                }
                 if socket & Int16(POLLERR) != 0 {
                     try collect(connection, isDevice: memory.isDevice)
-                }
-                guard socket & Int16(POLLIN | POLLHUP) != 0, ways.receives else { continue }
-                switch try receiver.take(from: connection, consumer: &consumer, stop: stop) {
-                case .bytes(let count): counts.receivedBytes += UInt64(count)
-                case .nothing: break
-                case .end: peerClosed = true
-                case .stopped(let signal): return .stopped(by: signal)
                 }
             }
         }
@@ -254,8 +256,11 @@ struct PayloadSender: ~Copyable {
             try ledger.complete(completion)
         }
         ring.free(upTo: max(ledger.freed, ring.freed))
-        // Completions may come because the connection itself failed.
-        if let error = connection.pendingError() { throw connection.deliveryError(error) }
+        // Completions may come because the connection itself failed. Once sending has ended it takes
+        // more to tell whether that matters.
+        if !sendingEnded, let error = connection.pendingError() {
+            throw connection.deliveryError(error)
+        }
     }
 
     private func isReady(_ input: Int32?) throws(DevmemError) -> Bool {

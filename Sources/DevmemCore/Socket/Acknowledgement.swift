@@ -16,15 +16,20 @@ extension Connection {
         return Int(count)
     }
 
-    /// Whether the peer has acknowledged everything, the end of the stream included.
+    /// Whether the peer has acknowledged everything, the end of the stream included. A peer that has
+    /// every byte and has closed may answer that end with a reset, which takes nothing back.
     ///
+    /// - Parameter peerHasEnded: whether the end of the peer's own direction has come.
+    /// - Returns: whether it has; false as long as it may yet do so.
     /// - Throws: `DevmemError` of kind `system` with the connection's error if it ended before.
-    func hasDelivered() throws(DevmemError) -> Bool {
-        if let error = pendingError() { throw deliveryError(error) }
-        if try unacknowledged() == 0 { return true }
-        // Whoever read the error before has taken it away; nothing will ever be acknowledged.
-        if isClosed { throw deliveryError(.connectionReset) }
-        return false
+    func hasDelivered(peerHasEnded: Bool) throws(DevmemError) -> Bool {
+        let left = try unacknowledged()
+        // Whoever read the error before has taken it away; nothing more will be acknowledged then.
+        guard let error = pendingError() ?? (left > 0 && isClosed ? .connectionReset : nil) else {
+            return left == 0
+        }
+        guard peerHasEnded && left <= 1 else { throw deliveryError(error) }
+        return true
     }
 
     /// The error of a connection that ended before the peer had everything.
