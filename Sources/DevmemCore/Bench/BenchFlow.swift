@@ -24,6 +24,7 @@ final class BenchFlow {
     private var isWritable = true
     private var sendingEnded = false
     private var peerClosed = false
+    private var hasEnded = false
     /// When the request that is under way was sent.
     private var asked: ContinuousClock.Instant?
     private(set) var failure: DevmemError?
@@ -61,7 +62,12 @@ final class BenchFlow {
 
     /// Whether nothing is left to do.
     var isDone: Bool {
-        failure != nil || sendingEnded && peerClosed && outstanding == 0 && isDelivered
+        // Once it is so it stays so, and asking the kernel again for each other flow's turn is dear.
+        if !hasEnded {
+            hasEnded =
+                failure != nil || sendingEnded && peerClosed && outstanding == 0 && isDelivered
+        }
+        return hasEnded
     }
 
     /// Whether the peer has acknowledged everything that this end sent.
@@ -90,7 +96,9 @@ final class BenchFlow {
             _ = try sender?.collect(shared.connection)
             // A reset completes every send, and a flow with nothing to send makes no further call.
             if let error = shared.connection.pendingError() {
-                throw shared.connection.deliveryError(error)
+                throw sender == nil
+                    ? shared.connection.arrivalError(error)
+                    : shared.connection.deliveryError(error)
             }
         } catch {
             failure = error

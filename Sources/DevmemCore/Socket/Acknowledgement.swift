@@ -32,6 +32,11 @@ extension Connection {
         DevmemError(.system, call: "send to \(peer)", errno: error).explainingLoss()
     }
 
+    /// The error of a connection that ended before the peer had sent everything.
+    func arrivalError(_ error: Errno) -> DevmemError {
+        DevmemError(.system, call: "receive from \(peer)", errno: error).explainingLoss()
+    }
+
     /// Whether the kernel has given the connection up (`TCP_CLOSE` of net/tcp_states.h).
     private var isClosed: Bool {
         var info = tcp_info()
