@@ -16,6 +16,18 @@ public struct Descriptor: ~Copyable, Sendable {
         _ = Glibc.close(rawValue)
     }
 
+    /// Closes the descriptor, where it matters what the kernel says to that.
+    ///
+    /// - Parameter name: what errors call it.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of close(2).
+    consuming func close(_ name: String) throws(DevmemError) {
+        let number = rawValue
+        discard self
+        // Linux has closed it even if a signal came.
+        guard Glibc.close(number) != 0, errno != EINTR else { return }
+        throw DevmemError(.system, call: "close \(name)", errno: Errno(rawValue: errno))
+    }
+
     /// Opens `path` with `O_CLOEXEC` added to `flags`.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).

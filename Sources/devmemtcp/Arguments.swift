@@ -216,8 +216,8 @@ struct PeerArgument: OptionValue, Equatable {
         if address.port == "0" { self.address.port = Self.defaultPort }
     }
 
-    /// Looks it up.
-    func resolved() throws(DevmemError) -> Endpoint { try address.candidates()[0] }
+    /// Looks it up: all its addresses.
+    func resolved() throws(DevmemError) -> [Endpoint] { try address.candidates() }
 }
 
 /// What a peer gets back, on the command line: `echo`, or `file:` and a name.

@@ -33,13 +33,21 @@ final class BenchProgress {
     }
 
     private let form: Form
+    private let live: LiveLine
     private var remainder: BenchRemainder
-    private var isLineOpen = false
 
-    init(_ plan: BenchPlan, showsLines: Bool, quiet: Bool) {
-        form =
-            quiet
-            ? .nothing : showsLines ? .lines : isatty(STDERR_FILENO) == 1 ? .oneLine : .nothing
+    /// - Parameters:
+    ///   - plan: what is done.
+    ///   - showsLines: whether the user wants a line for each interval.
+    ///   - quiet: whether nothing is to be shown.
+    ///   - isTerminal: whether standard error is one.
+    ///   - live: the line that is written over.
+    init(
+        _ plan: BenchPlan, showsLines: Bool, quiet: Bool,
+        isTerminal: Bool = isatty(STDERR_FILENO) == 1, live: LiveLine = .standard
+    ) {
+        form = quiet ? .nothing : showsLines ? .lines : isTerminal ? .oneLine : .nothing
+        self.live = live
         remainder = BenchRemainder(plan)
     }
 
@@ -48,14 +56,10 @@ final class BenchProgress {
         switch form {
         case .nothing: break
         case .lines: writeError(line + "\n")
-        case .oneLine:
-            writeError("\r\u{1b}[K" + line)
-            isLineOpen = true
+        case .oneLine: live.show(line)
         }
     }
 
-    func finish() {
-        if isLineOpen { writeError("\r\u{1b}[K") }
-        isLineOpen = false
-    }
+    /// Removes the line, so that something else can be written there.
+    func finish() { live.interrupt() }
 }

@@ -97,8 +97,23 @@ func openFile(
     _ path: String, direct: Bool, _ logger: Logger
 ) throws(DevmemError) -> OutputStream {
     let stream = try OutputStream(path, direct: direct)
+    note(stream, path, direct: direct, logger)
+    return stream
+}
+
+/// The same in a thread that signals do not reach, until the session ends.
+func openFile(
+    _ path: String, direct: Bool, until stop: borrowing StopSignal, _ logger: Logger
+) throws(DevmemError) -> OutputStream {
+    let stream = try OutputStream(path, direct: direct, until: stop)
+    note(stream, path, direct: direct, logger)
+    return stream
+}
+
+private func note(
+    _ stream: borrowing OutputStream, _ path: String, direct: Bool, _ logger: Logger
+) {
     if direct && !stream.isDirect {
         logger.notice("\(path) cannot be written past the page cache")
     }
-    return stream
 }

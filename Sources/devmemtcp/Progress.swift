@@ -25,7 +25,9 @@ struct ProgressLine: Equatable {
 
     var text: String {
         var parts = [ByteCount.text(bytes) + (total.map { " of \(ByteCount.text($0))" } ?? "")]
-        if let connections { parts.append("\(connections) connections") }
+        if let connections {
+            parts.append(connections == 1 ? "1 connection" : "\(connections) connections")
+        }
         parts.append("\(ByteCount.text(UInt64(clamping: whole(rate))))/s")
         parts.append("\(Int64(clamping: whole(seconds))) s")
         if let left { parts.append("\(Self.time(left)) left") }
@@ -57,7 +59,7 @@ final class Progress {
     private let begun = ContinuousClock.now
     private var last: ContinuousClock.Instant
     private var lastBytes: UInt64 = 0
-    private var isLineOpen = false
+    private let live = LiveLine.standard
 
     /// - Parameters:
     ///   - quiet: whether nothing is to be shown.
@@ -78,15 +80,11 @@ final class Progress {
             bytes: bytes, rate: Double(bytes &- lastBytes) / ((now - last) / .seconds(1)),
             seconds: (now - begun) / .seconds(1), total: total, limit: limit,
             connections: connections)
-        writeTerminal("\r\u{1b}[K" + line.text)
+        live.show(line.text)
         last = now
         lastBytes = bytes
-        isLineOpen = true
     }
 
     /// Removes the line, so that something else can be written there.
-    func finish() {
-        if isLineOpen { writeTerminal("\r\u{1b}[K") }
-        isLineOpen = false
-    }
+    func finish() { live.interrupt() }
 }

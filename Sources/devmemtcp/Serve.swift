@@ -215,7 +215,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         do throws(DevmemError) {
             total.stoppedBy = try receiveMany(
                 request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
-                makeConsumer: { number, peer throws(DevmemError) in
+                makeConsumer: { number, peer, ending throws(DevmemError) in
                     guard let names else {
                         return PayloadConsumer(output: nil, pattern: pattern)
                     }
@@ -226,7 +226,8 @@ struct Serve: ParsableCommand, PayloadCommand {
                         )
                     }
                     return PayloadConsumer(
-                        output: try openFile(path, direct: direct, logger), pattern: pattern)
+                        output: try openFile(path, direct: direct, until: ending, logger),
+                        pattern: pattern)
                 }, stop: stop, observer: observer, logger: logger)
         } catch {
             refusal = error

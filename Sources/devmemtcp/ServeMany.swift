@@ -19,6 +19,24 @@ struct OutputName: Sendable {
         return path(number: 1, peer: first) != path(number: 2, peer: second)
     }
 
+    /// Whether no two connections can have one name, as each number stands between what is no digit and
+    /// behind what is the same in all. Of others it cannot be told: with `%n%p` the connections 1 and
+    /// 11 from ports 11 and 1 have the same.
+    var isUnique: Bool {
+        var rest = text[...]
+        while let percent = rest.firstIndex(of: "%") {
+            let behind = rest[rest.index(after: percent)...]
+            guard let kind = behind.first, !"ap".contains(kind) else { return false }
+            rest = behind.dropFirst()
+            guard kind == "n" else { continue }
+            guard let next = rest.first else { return true }
+            // Two percent signs stand for one.
+            let isPlace = next == "%" && rest.dropFirst().first.map { "nap".contains($0) } ?? false
+            return !isPlace && !next.isNumber
+        }
+        return false
+    }
+
     /// The name for one connection: %n is its number, %a the peer's address, %p the peer's port, %%
     /// a percent sign. Any other stays as it is.
     func path(number: Int, peer: Endpoint) -> String {
@@ -46,16 +64,22 @@ struct OutputName: Sendable {
 /// behind it, as nobody wants one connection's payload written over another's.
 final class OutputNames: Sendable {
     let pattern: OutputName
+    /// Whether names must be kept to tell those that were given away.
+    private let keeps: Bool
     private let taken = Mutex<[String: Int]>([:])
 
     init(_ text: String) {
         pattern = OutputName(text)
+        keeps = !pattern.isUnique
     }
+
+    /// How many names it keeps.
+    var kept: Int { taken.withLock { $0.count } }
 
     /// The name for a connection, which no other gets. Standard output is for all.
     func take(number: Int, peer: Endpoint) -> String {
         let wanted = pattern.path(number: number, peer: peer)
-        guard wanted != "-" else { return wanted }
+        guard wanted != "-", keeps else { return wanted }
         return taken.withLock { taken in
             var name = wanted
             while taken[name] != nil {

@@ -25,7 +25,9 @@ struct ErrorLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        writeError("\(name): \(printable(event.message.description))\n")
+        LiveLine.standard.interrupt {
+            writeError("\(name): \(printable(event.message.description))\n")
+        }
     }
 }
 

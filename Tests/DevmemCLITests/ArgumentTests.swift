@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import Synchronization
 import Testing
 
 @testable import devmemtcp
@@ -12,7 +13,7 @@ import Testing
             ("192.0.2.2", "192.0.2.2:5201"), ("192.0.2.2:7", "192.0.2.2:7"),
             ("2001:db8::2", "[2001:db8::2]:5201"), ("[2001:db8::2]:80", "[2001:db8::2]:80"),
         ] {
-            #expect(try PeerArgument(argument: text)?.resolved().description == endpoint)
+            #expect(try PeerArgument(argument: text)?.resolved()[0].description == endpoint)
         }
         #expect(PeerArgument(argument: "") == nil)
         #expect(PeerArgument(argument: "[2001:db8::2]") == nil)
@@ -244,8 +245,79 @@ import Testing
         all.insert(tight.take(number: 1, peer: try peer(2, 11)))
         all.insert(tight.take(number: 11, peer: try peer(2, 1)))
         #expect(all.count == 7)
+        #expect(close.kept == 5 && tight.kept == 2)
         let everyone = OutputNames("-")
         for number in 1...2 { #expect(everyone.take(number: number, peer: try peer(2, 1)) == "-") }
+    }
+}
+
+@Suite struct UniqueNameTests {
+    /// A server that runs for years keeps no list of what cannot come again.
+    @Test func namesThatCannotComeAgainAreNotKept() throws {
+        let address = try #require(IPAddress(bytes: [192, 0, 2, 2]))
+        for pattern in ["%n", "in/%n.bin", "7%n-%a-%p", "100%%-%n", "%n%%", "%x%n%x"] {
+            let names = OutputNames(pattern)
+            #expect(names.pattern.isUnique, "\(pattern)")
+            let all = Set(
+                (1...1000).map {
+                    names.take(
+                        number: $0, peer: Endpoint(address: address, port: UInt16(2000 - $0)))
+                })
+            #expect(all.count == 1000 && names.kept == 0)
+        }
+        for pattern in ["%a", "%n%p", "%p%n", "%a.%n", "%n0", "%n%a", "plain", "%", "%%n", "100%%"]
+        {
+            #expect(!OutputName(pattern).isUnique, "\(pattern)")
+        }
+    }
+}
+
+/// What is written to a terminal, in order.
+private final class Screen: Sendable {
+    private let texts = Mutex<[String]>([])
+
+    var all: [String] { texts.withLock { $0 } }
+    func write(_ text: String) { texts.withLock { $0.append(text) } }
+}
+
+@Suite struct LiveLineTests {
+    private let clear = "\r\u{1b}[K"
+
+    @Test func whatIsSaidStandsInPlaceOfTheLine() {
+        let screen = Screen()
+        let live = LiveLine { screen.write($0) }
+        live.interrupt { screen.write("before") }
+        live.show("1 s")
+        live.show("2 s")
+        live.interrupt { screen.write("a warning") }
+        live.interrupt { screen.write("another") }
+        live.show("3 s")
+        live.interrupt()
+        #expect(
+            screen.all == [
+                "before", clear + "1 s", clear + "2 s", clear, "a warning", "another",
+                clear + "3 s",
+                clear,
+            ])
+    }
+
+    /// Control characters reach the terminal as they are.
+    @Test func aBenchmarkWritesOverItsLine() {
+        let screen = Screen()
+        let progress = BenchProgress(
+            BenchPlan(), showsLines: false, quiet: false, isTerminal: true,
+            live: LiveLine { screen.write($0) })
+        let sample = BenchSample(
+            time: 1, seconds: 1, received: [0], sent: [0], user: 0, system: 0, softirq: 0)
+        progress.update(sample)
+        progress.finish()
+        #expect(screen.all == [clear + liveLine(of: sample, left: nil), clear])
+        let quiet = BenchProgress(
+            BenchPlan(), showsLines: false, quiet: true, isTerminal: true,
+            live: LiveLine { screen.write($0) })
+        quiet.update(sample)
+        quiet.finish()
+        #expect(screen.all.count == 2)
     }
 }
 
@@ -256,6 +328,9 @@ import Testing
         line.connections = 3
         line.total = nil
         #expect(line.text == "256.0 MiB  3 connections  1.0 MiB/s  64 s")
+        line.connections = 1
+        #expect(line.text == "256.0 MiB  1 connection  1.0 MiB/s  64 s")
+        line.connections = 3
         line.limit = 4000
         #expect(line.text.hasSuffix("64 s  1:05:36 left"))
     }

@@ -159,6 +159,19 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
     }
 }
 
+@Suite struct BenchDescriptorTests {
+    /// Before anything is set up, and not in the midst of accepting.
+    @Test func moreFlowsThanDescriptorsAreRefused() throws {
+        let result = try CommandProcess.run(
+            ["bench", "run", "192.0.2.1", "--flows", "200"], descriptors: 100)
+        #expect(result.status == 1)
+        #expect(
+            result.messages.hasPrefix(
+                "devmemtcp: measure 200 flows at once: Too many open files, they may need 245 "),
+            "\(result.messages)")
+    }
+}
+
 @Suite struct BenchSummaryTests {
     @Test func summaryHoldsTheFigures() throws {
         let text = summary(of: try BenchReport.full)

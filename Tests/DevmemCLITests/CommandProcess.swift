@@ -19,9 +19,10 @@ struct CommandProcess {
     private static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appending(path: "devmemtcp").path
 
-    /// Runs it to its end, called by a name.
+    /// Runs it to its end, called by a name and with so many descriptors at most.
     static func run(
-        _ arguments: [String], output: Output = .pipe, calledAs name: String = "devmemtcp"
+        _ arguments: [String], output: Output = .pipe, calledAs name: String = "devmemtcp",
+        descriptors: Int? = nil
     ) throws -> Result {
         let process = Process()
         let pipe = Pipe()
@@ -29,7 +30,9 @@ struct CommandProcess {
         // A shell closes what Foundation cannot, and gives the name.
         let closing = output == .nothing ? " >&-" : ""
         process.executableURL = URL(filePath: "/bin/bash")
-        process.arguments = ["-c", "exec -a \"$0\" \"$@\"\(closing)", name, program] + arguments
+        let limit = descriptors.map { "ulimit -n \($0); " } ?? ""
+        process.arguments =
+            ["-c", limit + "exec -a \"$0\" \"$@\"\(closing)", name, program] + arguments
         process.standardError = messages
         process.standardInput = FileHandle.nullDevice
         switch output {

@@ -1,9 +1,53 @@
+import CDevmem
 import FoundationEssentials
 import Glibc
 import Histogram
+import Synchronization
+import SystemPackage
 import Testing
 
 @testable import DevmemCore
+
+@Suite struct BenchArrivalsTests {
+    private func from(_ address: String, _ port: UInt16) -> BenchPlan.Source {
+        BenchPlan.Source(address: address, port: port)
+    }
+
+    /// The kernel gives connections to different ports one source port if it likes.
+    @Test func connectionsToDifferentPortsMayComeFromOne() throws {
+        let ends = [
+            from("192.0.2.2", 40000), from("192.0.2.2", 40000), from("192.0.2.2", 40001),
+            from("::ffff:192.0.2.2", 40002),
+        ]
+        let arrivals = try BenchArrivals(ends, ports: 2)
+        #expect(arrivals.peers.count == 4)
+        #expect(arrivals.peersOfPorts.map(\.count) == [2, 2])
+        #expect(arrivals.peersOfPorts[0].contains(arrivals.peers[2]))
+        #expect(!arrivals.peersOfPorts[1].contains(arrivals.peers[2]))
+        let error = #expect(throws: DevmemError.self) { _ = try BenchArrivals(ends, ports: 1) }
+        #expect(error?.message == "it names 3 connections for 4 flows")
+    }
+
+    @Test func connectionsFromNowhereAreRefused() {
+        #expect(throws: DevmemError.self) {
+            _ = try BenchArrivals([from("anywhere", 1), from("192.0.2.2", 2)], ports: 2)
+        }
+        for ports in [.min, 0, 1, 5] {
+            #expect(throws: Never.self) { _ = try BenchArrivals([], ports: ports) }
+        }
+    }
+
+    @Test func aConnectionThatIsNoneIsNotTakenForAnother() throws {
+        let none = try Descriptor.open("/dev/null", O_RDONLY)
+        let address = try #require(IPAddress(text: "192.0.2.1"))
+        let shared = BenchConnection(
+            Connection(owning: none, peer: Endpoint(address: address, port: 5)))
+        let error = #expect(throws: DevmemError.self) {
+            _ = try BenchFarEnd.sources(of: [shared])
+        }
+        #expect(error?.call == "ask where the connection to 192.0.2.1:5 comes from")
+    }
+}
 
 @Suite struct BenchScheduleTests {
     @Test func flowsAreDealtToThreads() {
@@ -204,6 +248,98 @@ func say(_ text: String, to number: Int32) {
             #expect(try channel.next() == .hello(version: 1))
             #expect(throws: DevmemError.self) {
                 while try channel.next() == nil { _ = try channel.fill() }
+            }
+        }
+    }
+
+    /// A peer that never stops keeps nobody longer than one that says nothing.
+    @Test(.timeLimit(.minutes(1))) func endlessLinesEndAtTheDeadline() throws {
+        try withChannel { channel, other in
+            let lines = Array(String(repeating: "{}\n", count: 1000).utf8)
+            let ended = Mutex(false)
+            let talking = try Thread {
+                while !ended.withLock({ $0 }) {
+                    _ = send(other, lines, lines.count, cdm_MSG_NOSIGNAL | cdm_MSG_DONTWAIT)
+                }
+            }
+            let begun = ContinuousClock.now
+            let error = #expect(throws: DevmemError.self) {
+                _ = try channel.receive(seconds: 1, "answer")
+            }
+            ended.withLock { $0 = true }
+            try talking.wait()
+            #expect(error?.errno == .timedOut && ContinuousClock.now - begun < .seconds(20))
+        }
+    }
+
+    @Test func readyIsTooLateAfterTheDeadline() throws {
+        let zeros = try Descriptor.open("/dev/zero", O_RDONLY)
+        let stop = StopHolder(StopSignal())
+        try stop.wait(
+            for: zeros.rawValue, events: Int32(POLLIN), until: .after(.seconds(60)), "read")
+        let error = #expect(throws: DevmemError.self) {
+            try stop.wait(for: zeros.rawValue, events: Int32(POLLIN), until: .after(.zero), "read")
+        }
+        #expect(error?.errno == .timedOut)
+    }
+
+    /// Whoever ends this program does not wait for a peer that reads nothing.
+    @Test(.timeLimit(.minutes(1))) func aSignalShortensTellingOneThatReadsNothing() throws {
+        let (ours, theirs) = try makeChannel()
+        let near = Descriptor(owning: ours)
+        let far = Descriptor(owning: theirs)
+        let broadcast = try StopBroadcast()
+        let stop = StopHolder(StopSignal(following: broadcast))
+        let channel = BenchChannel(
+            input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
+        try runInThread {
+            usleep(300_000)
+            broadcast.announce(SIGTERM)
+        }
+        let long = BenchMessage.failure(String(repeating: "x", count: 10_000))
+        let begun = ContinuousClock.now
+        let error = #expect(throws: DevmemError.self) {
+            for _ in 0..<1000 { try channel.tell(long) }
+        }
+        #expect(error?.message == "it reads nothing")
+        #expect(ContinuousClock.now - begun < .seconds(15))
+        #expect(stop.pending() == SIGTERM)
+        withExtendedLifetime(far) {}
+    }
+
+    /// A text with a line end would be a row of its own in a summary.
+    @Test func textsOfAPeerStandOnOneLine() throws {
+        var flow = BenchFlowReport(flow: 1)
+        flow.failure = "a\nb"
+        var end = BenchEndReport()
+        (end.interface, end.driver, end.failure) = ("eth1\nfar end  fine", "x\r", "f\u{1b}[2J")
+        var counts = ReceiveReport.Counts()
+        counts.ordinaryBytes = 1
+        end.placement = PayloadPlacement(counts, reason: "r\n")
+        let queue = BenchEndReport.Queue(type: "rx\n", id: 0, counters: ["c\n": 1])
+        try withChannel { channel, other in
+            for message in [.flow(flow), .end(end), .queue(queue), .failure("g\n")]
+                as [BenchMessage]
+            {
+                try writeJSONLine(message, to: other)
+            }
+            var told = ""
+            for _ in 0..<4 {
+                var message = try channel.next()
+                while message == nil {
+                    #expect(try channel.fill())
+                    message = try channel.next()
+                }
+                dump(message, to: &told)
+            }
+            let texts = [
+                #"a\x0ab"#, #"eth1\x0afar end"#, #"x\x0d"#, #"f\x1b[2J"#, #"r\x0a"#, #"rx\x0a"#,
+                #"c\x0a"#,
+                #"g\x0a"#,
+            ]
+            for text in texts {
+                // As dump(_:) writes it.
+                #expect(told.contains(text.replacing(#"\"#, with: #"\\"#)), "\(text)")
             }
         }
     }

@@ -159,6 +159,50 @@ private func scattered(
         }
     }
 
+    /// Threads that signals do not reach wait for a pipe's reader all the same.
+    @Test func aPipeWithoutAReaderIsWaitedForUntilTheEnd() throws {
+        try withFolder { folder in
+            let path = "\(folder)/pipe"
+            try #require(mkfifo(path, 0o600) == 0)
+            let broadcast = try StopBroadcast()
+            try runInThread {
+                usleep(200_000)
+                broadcast.announce(SIGTERM)
+            }
+            let error = #expect(throws: DevmemError.self) {
+                _ = try OutputStream(path, until: StopSignal(following: broadcast))
+            }
+            #expect(error?.signal == SIGTERM && error?.errno == .interrupted)
+            let opened = Mutex<Int32>(-1)
+            try runInThread {
+                usleep(200_000)
+                let reader = open(path, O_RDONLY | O_NONBLOCK)
+                opened.withLock { $0 = reader }
+            }
+            var stream = try OutputStream(path, until: StopSignal())
+            let parts = scattered(count: 3, size: 5)
+            _ = try parts.device.withUnsafeBytes { device in
+                try parts.host.withUnsafeBytes { host in
+                    try stream.write(
+                        parts.extents, device: device, host: host, stop: StopSignal())
+                }
+            }
+            try stream.store()
+            var reader: Int32 = -1
+            while reader < 0 {
+                usleep(1000)
+                reader = opened.withLock { $0 }
+            }
+            #expect(readAll(reader) == parts.stream)
+            close(reader)
+            // What does not pass is told at once.
+            let other = #expect(throws: DevmemError.self) {
+                _ = try OutputStream("\(folder)/none/out", until: StopSignal())
+            }
+            #expect(other?.errno == .noSuchFileOrDirectory)
+        }
+    }
+
     private func finish(_ stream: consuming OutputStream) {}
 }
 

@@ -106,6 +106,24 @@ import Testing
         #expect(error.message == text)
     }
 
+    /// A reset that no call has told of yet.
+    @Test func endingAStreamThatWasResetTellsOfTheReset() throws {
+        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
+        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
+        try listener.listen()
+        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
+        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
+        try near.finishConnecting()
+        let far = try Self.accept(from: listener)
+        var hard = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(
+            far, SOL_SOCKET, SO_LINGER, &hard, socklen_t(MemoryLayout<linger>.size))
+        close(far)
+        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLIN), milliseconds: 5000)
+        let error = #expect(throws: DevmemError.self) { try near.finishSending() }
+        #expect(error?.errno == .connectionReset && error?.call == "send to \(near.peer)")
+    }
+
     /// Nobody waits for the peer to close, but for its acknowledgement all the same.
     @Test func withoutAWaitEverythingIsAcknowledgedToo() throws {
         let result = try send(2_000_000, wait: 0) { number in
@@ -162,9 +180,43 @@ import Testing
             #expect(option(cdm_IPPROTO_TCP, TCP_KEEPINTVL, of: number) == 12)
             #expect(option(cdm_IPPROTO_TCP, TCP_KEEPCNT, of: number) == 5)
         }
-        try near.endWhenSilent(for: .off)
-        #expect(option(SOL_SOCKET, SO_KEEPALIVE, of: near.rawValue) == 0)
-        try near.endWhenSilent(for: try #require(PeerTimeout(seconds: 2)))
-        #expect(option(cdm_IPPROTO_TCP, TCP_KEEPIDLE, of: near.rawValue) == 1)
+    }
+
+    /// Without a timeout all is as the system has it; with one, attempts follow each other no slower
+    /// than there.
+    @Test func theSystemsSettingsAreLeftWhereNothingIsAskedFor() throws {
+        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
+        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
+        try listener.listen()
+        func pair(_ timeout: PeerTimeout) throws -> [(keepalive: Int32, idle: Int32, retry: Int32?)]
+        {
+            let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
+            _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
+            try near.finishConnecting(endingWhenSilent: timeout)
+            guard let far = try listener.accept(endingWhenSilent: timeout) else {
+                Issue.record("nobody came")
+                return []
+            }
+            return [
+                (near.rawValue, near.longestRetransmission),
+                (far.rawValue, far.longestRetransmission),
+            ]
+            .map {
+                (
+                    option(SOL_SOCKET, SO_KEEPALIVE, of: $0.0),
+                    option(cdm_IPPROTO_TCP, TCP_KEEPIDLE, of: $0.0), $0.1
+                )
+            }
+        }
+        let system = (try? numbers(in: "/proc/sys/net/ipv4/tcp_rto_max_ms"))?.first.map {
+            Int32(clamping: $0)
+        }
+        for end in try pair(.off) {
+            #expect(end.keepalive == 0 && end.retry == system)
+        }
+        for end in try pair(try #require(PeerTimeout(seconds: 240))) {
+            #expect(end.keepalive == 1 && end.idle == 120)
+            #expect(end.retry == system.map { min($0, 20_000) })
+        }
     }
 }

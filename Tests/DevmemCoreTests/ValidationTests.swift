@@ -4,6 +4,22 @@ import Testing
 
 @testable import DevmemCore
 
+@Suite struct EchoServiceTests {
+    /// A name may stand for addresses of which only some are served.
+    @Test func theFirstAddressThatAnswersIsTaken() throws {
+        let address = try #require(IPAddress(text: "127.0.0.1"))
+        let idle = try Listener(binding: Endpoint(address: address, port: 0))
+        let serving = try Listener(binding: Endpoint(address: address, port: 0))
+        try serving.listen()
+        let stop = StopHolder(StopSignal())
+        let both = [idle.endpoint, serving.endpoint]
+        let found = try ValidationPeers.answering(both, stop)
+        #expect(found == both[1])
+        #expect(try ValidationPeers.answering([both[0]], stop) == nil)
+        #expect(FarEndChoice.echo(both).description == "\(both[0]) or \(both[1])")
+    }
+}
+
 private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) -> CaseResult {
     CaseResult(family: family, name: name, title: "", verdict: verdict, seconds: 0)
 }

@@ -52,7 +52,9 @@ final class BenchChannel {
         }
         let deadline = Deadline.after(messageTime)
         do throws(DevmemError) {
-            for message in messages { try writeJSONLine(message, to: output, until: deadline) }
+            for message in messages {
+                try writeJSONLine(message, to: output, until: deadline, stop: stop)
+            }
         } catch {
             isHeard = false
             throw error
@@ -75,7 +77,7 @@ final class BenchChannel {
                         message: "it tells of \(error.message ?? "what cannot be")",
                         advice: "run the same devmemtcp at both ends")
                 }
-                return message
+                return message.printed
             }
             guard !isGreeted else {
                 throw DevmemError(

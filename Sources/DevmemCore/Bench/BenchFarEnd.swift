@@ -34,6 +34,7 @@ struct BenchFarEnd {
                 throw channel.unexpected(message)
             }
             try plan.check()
+            try requireDescriptors(for: plan, ports: 0)
             // An address that is only said might be anybody's.
             guard let address = nearAddress ?? IPAddress(text: text), !ports.isEmpty,
                 ports.count <= plan.flows, !ports.contains(0)
@@ -147,9 +148,7 @@ struct BenchFarEnd {
             bound: ground.bound)
         do throws(DevmemError) {
             try awaitReady(crew, stop)
-            try channel.tell(
-                .connected(
-                    from: connections.map { BenchPlan.Source($0.connection.local ?? near[0]) }))
+            try channel.tell(.connected(from: try Self.sources(of: connections)))
             let message = try channel.receive(seconds: 120, "begin")
             guard message == .start else { throw channel.unexpected(message) }
         } catch {
@@ -167,6 +166,23 @@ struct BenchFarEnd {
 }
 
 extension BenchFarEnd {
+    /// Where connections come from, as the near end shall know them.
+    static func sources(
+        of connections: [BenchConnection]
+    ) throws(DevmemError) -> [BenchPlan.Source] {
+        var sources: [BenchPlan.Source] = []
+        for shared in connections {
+            guard let local = shared.connection.local else {
+                throw DevmemError(
+                    .system,
+                    call: "ask where the connection to \(shared.connection.peer) comes from",
+                    errno: shared.connection.pendingError(), message: "the kernel does not tell")
+            }
+            sources.append(BenchPlan.Source(local))
+        }
+        return sources
+    }
+
     /// Connects to a port that the near end listens at; where that fails on the way, a firewall is the
     /// likeliest cause.
     private func connect(
@@ -190,10 +206,10 @@ extension BenchFarEnd {
 
 /// Waits until all threads of a crew are set up.
 func awaitReady(_ crew: BenchCrew, _ stop: StopHolder) throws(DevmemError) {
+    let deadline = Deadline.after(.seconds(60))
     while try !crew.isReady() {
         try stop.wait(
-            for: crew.event.rawValue, events: Int32(POLLIN), milliseconds: 60_000,
-            "set up threads")
+            for: crew.event.rawValue, events: Int32(POLLIN), until: deadline, "set up threads")
         crew.clearEvent()
     }
 }

@@ -9,7 +9,8 @@ enum BenchMessage: Codable, Equatable, Sendable {
     /// The far end may connect.
     case connect
     /// It has, and its connections come from these addresses and ports, flow by flow. As no two
-    /// connections have both ends in common, they tell its own from a stranger's.
+    /// connections to one of the near end's ports come from the same, they tell its own from a
+    /// stranger's; those to different ports may.
     case connected(from: [BenchPlan.Source])
     /// Payload may flow.
     case start

@@ -24,6 +24,31 @@ extension BenchMessage {
         throw DevmemError(.malformed, call: "read a message", message: wrong)
     }
 
+    /// The message with each of its texts on one line: what a peer says stands in tables and summaries,
+    /// and must not look like a line of this end's.
+    var printed: BenchMessage {
+        switch self {
+        case .flow(var flow):
+            flow.failure = flow.failure.map { printable($0) }
+            return .flow(flow)
+        case .queue(var queue):
+            queue.type = printable(queue.type)
+            queue.counters = Dictionary(
+                queue.counters.map { (printable($0.key), $0.value) }, uniquingKeysWith: max)
+            return .queue(queue)
+        case .end(var report):
+            report.interface = report.interface.map { printable($0) }
+            report.driver = report.driver.map { printable($0) }
+            let reason = report.placement?.reason.map { printable($0) }
+            report.placement?.reason = reason
+            report.failure = report.failure.map { printable($0) }
+            return .end(report)
+        case .failure(let text): return .failure(printable(text))
+        case .hello, .plan, .ready, .connect, .connected, .start, .interval, .stop, .pool:
+            return self
+        }
+    }
+
     /// What cannot be; nil if everything can.
     private var wrong: String? {
         switch self {

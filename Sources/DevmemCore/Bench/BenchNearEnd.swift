@@ -131,23 +131,47 @@ struct BenchNearEnd {
         _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: StopHolder,
         _ logger: Logger
     ) throws(DevmemError) -> [BenchConnection] {
-        let peers = ends.compactMap(\.peer)
-        let all = Set(peers)
-        guard all.count == plan.flows else {
-            throw DevmemError(
-                .malformed, call: "accept the far end's connections",
-                message: "it names \(all.count) connections for \(plan.flows) flows")
-        }
+        let arrivals = try BenchArrivals(ends, ports: listeners.count)
         var connections: [BenchConnection] = []
         let deadline = Deadline.after(.seconds(20))
-        for (flow, peer) in peers.enumerated() {
-            let open = listeners[BenchSchedule.port(of: flow, ports: listeners.count)]
-            let connection = try open.take(
-                peer, of: all, flow: flow + 1, stop, until: deadline, logger)
+        for (flow, peer) in arrivals.peers.enumerated() {
+            let port = BenchSchedule.port(of: flow, ports: listeners.count)
+            let connection = try listeners[port].take(
+                peer, of: arrivals.peersOfPorts[port], flow: flow + 1, stop, until: deadline, logger
+            )
             try connection.connection.tune(for: plan)
             connections.append(connection)
         }
         return connections
+    }
+}
+
+/// Where the far end's connections come from, as it says. Pure.
+struct BenchArrivals: Equatable {
+    /// Flow by flow.
+    let peers: [Endpoint]
+    /// Those that come to each of the near end's ports. The kernel may give connections to different
+    /// ports one source port.
+    let peersOfPorts: [Set<Endpoint>]
+
+    /// - Parameters:
+    ///   - ends: what the far end says, flow by flow.
+    ///   - ports: how many ports the flows are dealt out to.
+    /// - Throws: `DevmemError` of kind `malformed` if two connections to one port come from the same
+    ///   place, or one from nowhere.
+    init(_ ends: [BenchPlan.Source], ports: Int) throws(DevmemError) {
+        peers = ends.compactMap(\.peer)
+        var own = [Set<Endpoint>](repeating: [], count: max(1, ports))
+        for (flow, peer) in peers.enumerated() {
+            own[BenchSchedule.port(of: flow, ports: own.count)].insert(peer)
+        }
+        peersOfPorts = own
+        let count = own.reduce(0) { $0 + $1.count }
+        guard count == ends.count else {
+            throw DevmemError(
+                .malformed, call: "accept the far end's connections",
+                message: "it names \(count) connections for \(ends.count) flows")
+        }
     }
 }
 
@@ -168,15 +192,17 @@ private final class OpenListener {
     ) throws(DevmemError) -> BenchConnection {
         while true {
             if let connection = waiting.removeValue(forKey: peer) { return connection }
+            let accepted: Connection
             do throws(DevmemError) {
-                try stop.wait(
-                    for: listener.rawValue, events: Int32(POLLIN), until: deadline,
+                accepted = try stop.accept(
+                    on: listener, until: deadline,
                     "wait for flow \(flow) of the far end from \(peer)")
             } catch {
                 guard let stranger = strangers.first else { throw error }
-                throw error.advising("what came from \(stranger) instead was not the far end's")
+                throw error.advising(
+                    "what came from \(stranger) instead is not what the far end said: a stranger, "
+                        + "or its address was translated on the way")
             }
-            guard let accepted = try listener.accept() else { continue }
             let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
             if all.contains(from) {
                 // The last one counts: an older one from there must have ended.

@@ -82,6 +82,7 @@ public func runBench(
     seen: (BenchSample) -> Void, logger: Logger
 ) throws(DevmemError) -> BenchReport {
     try request.check()
+    try requireDescriptors(for: request.plan, ports: request.portCount)
     // What is wrong at this end is told before the other hears of it.
     if let name = request.interface {
         let role = BenchRole.near(of: request.plan)

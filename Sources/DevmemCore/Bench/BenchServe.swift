@@ -52,9 +52,9 @@ public func serveBench(
         if let signal = holder.pending() { return signal }
         let wait = try holder.signal.wait(for: listeners.rawValue, events: Int32(POLLIN))
         if case .stopped(let signal) = wait { return signal }
-        guard let connection = try listeners.accept(short: { shortage.tell($0) }) else {
-            continue
-        }
+        let arrived = try listeners.accept(
+            short: { shortage.tell($0) }, lost: { logger.warning("\($0)") })
+        guard let connection = arrived else { continue }
         let peer = connection.peer.address.unmapped
         guard request.from.isEmpty || request.from.contains(where: { $0.unmapped == peer }) else {
             logger.notice("\(connection.peer) may not come and is sent away")
@@ -89,6 +89,7 @@ public func serveBench(
 public func runBenchFarEnd(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool, logger: Logger
 ) throws(DevmemError) {
+    raiseDescriptorLimit()
     // A terminal's Ctrl-C comes to both ends; the near end says what it means.
     signal(SIGINT, SIG_IGN)
     let stop = StopHolder(try StopSignal.ofUser())

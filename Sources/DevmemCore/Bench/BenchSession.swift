@@ -152,6 +152,8 @@ final class BenchSession {
     }
 
     private func wait(isWorking: Bool) throws(DevmemError) {
+        // One that came while the other end was told something.
+        if stoppedBy == nil, let signal = stop.pending() { try end(by: signal) }
         var watched = [
             pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
             pollfd(

@@ -31,7 +31,7 @@ final class FarEnd {
         lastID += 1
         var numbered = request
         numbered.id = lastID
-        try writeJSONLine(numbered, to: process.channel.rawValue)
+        try writeJSONLine(numbered, to: process.channel.rawValue, stop: stop)
         return lastID
     }
 

@@ -160,13 +160,8 @@ private func awaitEnd(of connection: borrowing Connection) throws(DevmemError) {
 private func receivePattern(
     _ listener: borrowing Listener, _ reply: inout FarEndReply
 ) throws(DevmemError) {
-    let connection: Connection
-    while true {
-        try waitUntilReady(listener.rawValue, Int32(POLLIN), "wait for a connection")
-        guard let accepted = try listener.accept() else { continue }
-        connection = accepted
-        break
-    }
+    let connection = try StopHolder(StopSignal()).accept(
+        on: listener, until: .after(.milliseconds(Int(patience))), "wait for a connection")
     var checker = PatternChecker(try Pattern("\(FarEndRequest.period)"))
     let buffers = ReceiveBuffers()
     reply.bytes = 0

@@ -7,12 +7,21 @@ import SystemPackage
 /// and then holds nobody up.
 let messageTime = Duration.seconds(25)
 
+/// How long each part of a message may take once a signal has come.
+private let timeAfterSignal = Duration.seconds(2)
+
 /// Writes a line of JSON to a descriptor.
 ///
+/// - Parameters:
+///   - value: what the line tells.
+///   - number: the descriptor.
+///   - deadline: when the other end must have taken it.
+///   - stop: signals, after which the other end has little time; nil for none.
 /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if it is not taken by the deadline, `invalid`
 ///   if the line is longer than the other end reads.
 func writeJSONLine(
-    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime)
+    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime),
+    stop: StopHolder? = nil
 ) throws(DevmemError) {
     let call = "talk to the other end"
     var line: [UInt8]
@@ -30,7 +39,7 @@ func writeJSONLine(
     line.append(0x0a)
     var rest = line[...]
     while !rest.isEmpty {
-        try awaitWritable(number, deadline, call)
+        try awaitWritable(number, deadline, stop, call)
         // Where poll(2) says that there is room, this much fits without blocking (PIPE_BUF of pipe(7)).
         let count = try retrying(call) {
             rest.prefix(4096).withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
@@ -40,8 +49,19 @@ func writeJSONLine(
 }
 
 private func awaitWritable(
-    _ number: Int32, _ deadline: Deadline, _ call: String
+    _ number: Int32, _ deadline: Deadline, _ stop: StopHolder?, _ call: String
 ) throws(DevmemError) {
+    var deadline = deadline
+    if let stop {
+        do throws(DevmemError) {
+            return try stop.wait(
+                for: number, events: Int32(POLLOUT), until: deadline, call)
+        } catch {
+            guard error.errno == .timedOut || error.errno == .interrupted else { throw error }
+        }
+        // Whoever ends this program waits; one that reads is still told what is left to say.
+        if stop.pending() != nil { deadline = min(deadline, .after(timeAfterSignal)) }
+    }
     var watched = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
     guard try retrying(call, { poll(&watched, 1, deadline.milliseconds) }) > 0 else {
         throw DevmemError(.system, call: call, errno: .timedOut, message: "it reads nothing")

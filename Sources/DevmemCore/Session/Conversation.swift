@@ -1,7 +1,8 @@
 import Glibc
 
 /// Receives one connection to its end, and answers it if that is asked for. What goes wrong is put
-/// in the report; `progress` is called after each receive call with the payload bytes so far.
+/// in the report; `progress` is called after each receive call with the payload bytes so far. What was
+/// written is still to be stored.
 func converse(
     with connection: borrowing Connection, _ request: ReceiveRequest,
     _ interface: NetworkInterface, _ bound: BoundReceiveMemory,
@@ -36,14 +37,19 @@ func converse(
     report.napiID = connection.incomingNAPI
     report.straightBytes = consumer.straightBytes
     (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
-    // After the time is taken: how fast the disk is says nothing of the connection.
+    report.counts = receiver.counts
+    report.validation = consumer.validation
+}
+
+/// Has the payload of a connection put on the disk, after its time is taken: how fast the disk is says
+/// nothing of the connection. Also after a signal: what came until then is the user's, who shall learn
+/// if it could not be kept.
+func store(_ consumer: inout PayloadConsumer, failure: inout String?) {
     do throws(DevmemError) {
         try consumer.store()
     } catch {
-        report.failure = report.failure ?? error.description
+        failure = failure ?? error.description
     }
-    report.counts = receiver.counts
-    report.validation = consumer.validation
 }
 
 /// Memory in bytes that answers are sent from, for each connection.

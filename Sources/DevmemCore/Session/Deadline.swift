@@ -1,6 +1,8 @@
 /// When the time for something is up, however many steps it takes.
-struct Deadline: Sendable {
+struct Deadline: Sendable, Comparable {
     let time: ContinuousClock.Instant
+
+    static func < (first: Deadline, second: Deadline) -> Bool { first.time < second.time }
 
     /// So long from now.
     static func after(_ duration: Duration) -> Deadline {

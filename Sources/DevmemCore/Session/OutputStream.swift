@@ -25,8 +25,13 @@ public struct OutputStream: ~Copyable {
     /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).
     public init(_ path: String, direct: Bool = false) throws(DevmemError) {
         var isNew = false
-        let descriptor =
-            path == "-" ? try Self.standardOutput() : try Self.open(path, isNew: &isNew)
+        let descriptor = try Self.open(path, waits: true, isNew: &isNew)
+        try self.init(path, direct: direct, descriptor, isNew: isNew)
+    }
+
+    private init(
+        _ path: String, direct: Bool, _ descriptor: consuming Descriptor, isNew: Bool
+    ) throws(DevmemError) {
         let kind = Self.kind(of: descriptor.rawValue)
         let writesDirectly = direct && (kind == S_IFREG || kind == S_IFBLK)
         let writer = try Self.directWriter(writesDirectly, to: descriptor.rawValue, name: path)
@@ -70,16 +75,64 @@ public struct OutputStream: ~Copyable {
         try direct?.finish()
     }
 
-    /// Has a file's contents put on the disk, once all is written; standard output is left to who
-    /// opened it.
+    /// Has a file's contents put on the disk, once all is written, and closes it; standard output is left
+    /// to who opened it.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2) or close(2).
-    func store() throws(DevmemError) {
+    consuming func store() throws(DevmemError) {
+        let name = name
+        let descriptor = descriptor
         guard name != "standard output" else { return }
         try makeDurable(descriptor.rawValue, name: name)
+        try descriptor.close(name)
     }
 
-    private static func open(_ path: String, isNew: inout Bool) throws(DevmemError) -> Descriptor {
+    /// What keeps a destination from being opened and may pass: a pipe that nobody reads yet, and
+    /// descriptors that others have just now.
+    private static let passing: [Errno] = [
+        .noSuchAddressOrDevice, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
+    ]
+
+    /// Milliseconds between two tries.
+    private static let pause: Int32 = 50
+
+    /// Opens the destination as `init(_:direct:)` does, but for threads that signals do not reach: waits
+    /// until a pipe has a reader, or descriptors are there, and looks for the end of the session.
+    ///
+    /// - Parameters:
+    ///   - path: the destination.
+    ///   - direct: whether to write past the page cache where the file system can.
+    ///   - stop: what ends the wait.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2); EINTR and the signal if that
+    ///   ended the wait.
+    public init(
+        _ path: String, direct: Bool = false, until stop: borrowing StopSignal
+    ) throws(DevmemError) {
+        var isNew = false
+        let descriptor = try Self.open(path, isNew: &isNew, until: stop)
+        try self.init(path, direct: direct, descriptor, isNew: isNew)
+    }
+
+    private static func open(
+        _ path: String, isNew: inout Bool, until stop: borrowing StopSignal
+    ) throws(DevmemError) -> Descriptor {
+        while true {
+            do throws(DevmemError) {
+                return try open(path, waits: false, isNew: &isNew)
+            } catch {
+                guard passing.contains(where: { $0 == error.errno }) else { throw error }
+            }
+            guard let signal = try stop.wait(milliseconds: pause) else { continue }
+            var error = DevmemError(.system, call: "open \(path)", errno: .interrupted)
+            error.signal = signal
+            throw error
+        }
+    }
+
+    private static func open(
+        _ path: String, waits: Bool, isNew: inout Bool
+    ) throws(DevmemError) -> Descriptor {
+        guard path != "-" else { return try standardOutput() }
         do throws(DevmemError) {
             let made = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
             isNew = true
@@ -89,7 +142,11 @@ public struct OutputStream: ~Copyable {
         }
         // Only with O_CREAT does the kernel keep root from another's file in a sticky folder
         // (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
-        let existing = try Descriptor.open(path, O_WRONLY | O_CREAT, mode: 0o666)
+        // A pipe has open(2) wait for its reader, some terminals for their carrier.
+        var status = stat()
+        let isFile = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        let flags = waits || isFile ? 0 : O_NONBLOCK
+        let existing = try Descriptor.open(path, O_WRONLY | O_CREAT | flags, mode: 0o666)
         if kind(of: existing.rawValue) != S_IFREG {
             try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
         }

@@ -41,9 +41,11 @@ public struct PayloadConsumer: ~Copyable {
         try output?.finish()
     }
 
-    /// Has what was written put on the disk, which may take long.
-    func store() throws(DevmemError) {
-        try output?.store()
+    /// Has what was written put on the disk, which may take long, and closes the destination; nothing
+    /// may follow.
+    mutating func store() throws(DevmemError) {
+        guard let stream = output.take() else { return }
+        try stream.store()
     }
 
     /// Bytes that went straight from device memory to the file; nil if they were not to.

@@ -22,20 +22,23 @@ struct ReceiveBudget: Equatable, Sendable {
     /// The smallest receive buffer (SOCK_MIN_RCVBUF of net/sock.h), more or less.
     private static let leastBuffer: UInt64 = 4608
 
-    /// Shares memory out: the NIC's rings are served first, connections that wait have a quarter of
+    /// Shares memory out: the NIC's rings are served first, and have an eighth in any case, as not every
+    /// NIC tells of them. Connections that wait have a quarter of
     /// the rest, those that are accepted what is left. Of several, each may hold as much again in the
     /// call that waits for its output; a single one keeps nobody waiting.
     ///
     /// - Parameters:
     ///   - memory: bytes of the dma-buf.
-    ///   - rings: bytes that the NIC's rings hold.
+    ///   - rings: bytes that the NIC's rings hold; zero if that is not known.
+    ///   - listeners: sockets that listen, at each of which one can wait.
     ///   - connections: connections at once.
     ///   - keepsListening: whether more may wait while they are served.
     ///   - initial: bytes of the receive buffer that the kernel gives a connection at first.
     init(
-        memory: UInt64, rings: UInt64, connections: Int, keepsListening: Bool, initial: UInt64
+        memory: UInt64, rings: UInt64, listeners: Int = 1, connections: Int, keepsListening: Bool,
+        initial: UInt64
     ) {
-        let free = memory - min(rings, memory / 2)
+        let free = memory - max(min(rings, memory / 2), memory / 8)
         let pool = free / 4
         // The kernel lets packets that are already on their way exceed the buffer.
         self.initial =
@@ -43,7 +46,8 @@ struct ReceiveBudget: Equatable, Sendable {
             ? max(Self.leastBuffer, min(initial, pool / Self.wantedPlaces / 2))
             : max(Self.leastBuffer, min(initial, 1 << 30))
         let one = self.initial * 2
-        let places = min(max(1, pool / one), Self.mostPlaces)
+        let least = UInt64(clamping: max(1, min(listeners, 64)))
+        let places = min(max(least, pool / one), Self.mostPlaces)
         backlog = Int32(clamping: places - 1)
         waiting = min(places * one, free / 2)
         let many = UInt64(clamping: max(1, min(connections, 1 << 20)))

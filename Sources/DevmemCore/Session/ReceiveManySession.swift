@@ -44,6 +44,10 @@ public struct ReceiveManyObserver {
     }
 }
 
+/// Makes what takes a connection's payload, by its number and peer, until the session ends.
+public typealias ConsumerMaker =
+    @Sendable (Int, Endpoint, borrowing StopSignal) throws(DevmemError) -> PayloadConsumer
+
 /// Receives many TCP connections into one dma-buf, each in a thread of its own.
 ///
 /// What unread payload of each connection may hold of the dma-buf is bounded, accepted or not, so
@@ -53,7 +57,7 @@ public struct ReceiveManyObserver {
 ///   - request: what to do.
 ///   - limits: how many connections.
 ///   - makeConsumer: makes what takes a connection's payload, by its number and peer; called by
-///     the connection's thread.
+///     the connection's thread. If it waits for something, what it is given ends the wait.
 ///   - stop: signals that end the session, and all connections, in good order.
 ///   - observer: is told how it goes.
 ///   - logger: is told of each change of the NIC at level debug.
@@ -61,7 +65,7 @@ public struct ReceiveManyObserver {
 /// - Throws: `DevmemError` if it could not begin, or settings could not be put back.
 public func receiveMany(
     _ request: ReceiveRequest, limits: ReceiveLimits,
-    makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
+    makeConsumer: @escaping ConsumerMaker,
     stop: borrowing StopSignal, observer: ReceiveManyObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
     try requireDescriptors(for: limits.atOnce, request)
@@ -133,7 +137,7 @@ private func serveBound(
     _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: ReceivePlace,
     _ budget: ReceiveBudget, _ taken: TakenQueues, _ memory: consuming DmabufMemory,
     _ template: ReceiveReport,
-    _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer,
+    _ makeConsumer: @escaping ConsumerMaker,
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver, _ logger: Logger
 ) throws(DevmemError) -> Int32? {
     let binding = try ReceiveBinding(
@@ -156,6 +160,8 @@ private func serveBound(
     while true {
         let isOpen =
             signal == nil && failure == nil && (limits.keepsOpen || accepted < limits.atOnce)
+        // Whoever waits is told at once that nobody takes him, and holds no memory.
+        if !isOpen { place.listeners.stopListening() }
         if !isOpen && running == 0 { break }
         var watched = [
             pollfd(fd: signal == nil ? stop.rawValue ?? -1 : -1, events: Int16(POLLIN), revents: 0),
@@ -202,21 +208,26 @@ private func serveBound(
         }
         guard watched[1].revents != 0 else { continue }
         do throws(DevmemError) {
-            guard let connection = try place.listeners.accept(short: { shortage.tell($0) }),
-                request.admits(connection.peer)
-            else { continue }
-            // It is the same with each of them.
-            if let shortfall = try place.prepare(connection, request, budget)?.shortfall,
-                accepted == 0
-            {
-                logger.notice("\(shortfall)")
+            let arrived = try place.listeners.accept(
+                endingWhenSilent: request.peerTimeout, short: { shortage.tell($0) },
+                lost: { logger.warning("\($0)") })
+            guard let connection = arrived, request.admits(connection.peer) else { continue }
+            do throws(DevmemError) {
+                // It is the same with each of them.
+                let bound = try place.prepare(connection, request, budget)
+                if accepted == 0, let shortfall = bound?.shortfall {
+                    logger.notice("\(shortfall)")
+                }
+            } catch {
+                // Without its bound it could starve the others.
+                logger.warning("\(connection.peer) is sent away: \(error)")
+                continue
             }
             accepted += 1
             running += 1
             observer.connected(accepted, connection.peer)
             var report = template
             report.connection = accepted
-            if accepted == limits.atOnce && !limits.keepsOpen { place.listeners.stopListening() }
             start(
                 Handover(connection), request, interface, bound, workers, report, makeConsumer)
         } catch {
@@ -233,25 +244,28 @@ private func serveBound(
 private func start(
     _ handover: Handover, _ request: ReceiveRequest, _ interface: NetworkInterface,
     _ bound: BoundReceiveMemory, _ workers: Workers, _ begun: ReceiveReport,
-    _ makeConsumer: @escaping @Sendable (Int, Endpoint) throws(DevmemError) -> PayloadConsumer
+    _ makeConsumer: @escaping ConsumerMaker
 ) {
     do throws(DevmemError) {
         try runInThread {
             var report = begun
             var counted: UInt64 = 0
+            let stop = StopSignal(following: workers.stop)
             do throws(DevmemError) {
-                var consumer = try makeConsumer(begun.connection ?? 0, handover.connection.peer)
+                var consumer = try makeConsumer(
+                    begun.connection ?? 0, handover.connection.peer, stop)
                 try consumer.begin()
                 converse(
-                    with: handover.connection, request, interface, bound, &consumer,
-                    StopSignal(following: workers.stop),
+                    with: handover.connection, request, interface, bound, &consumer, stop,
                     progress: {
                         workers.received.wrappingAdd($0 &- counted, ordering: .relaxed)
                         counted = $0
                     }, &report)
+                store(&consumer, failure: &report.failure)
             } catch {
                 report.peer = handover.connection.peer.description
-                report.failure = error.description
+                report.stoppedBy = error.signal
+                if error.signal == nil { report.failure = error.description }
             }
             workers.finish(report)
         }

@@ -107,8 +107,9 @@ struct ReceivePlace {
         let rings = RingDemand(of: interface, queues: queues, pageSize: request.pageSize)
         rings.warn(of: request.memory, on: interface, logger: logger)
         let budget = ReceiveBudget(
-            memory: request.memory, rings: rings.bytes, connections: limits.atOnce,
-            keepsListening: isKeptOpen, initial: listeners.initialReceiveBuffer)
+            memory: request.memory, rings: rings.bytes, listeners: listeners.count,
+            connections: limits.atOnce, keepsListening: isKeptOpen,
+            initial: listeners.initialReceiveBuffer)
         logger.debug(
             """
             unread payload may hold \(ByteCount.text(budget.share)) of the dma-buf per connection; \
@@ -132,11 +133,8 @@ struct ReceivePlace {
     func prepare(
         _ connection: borrowing Connection, _ request: ReceiveRequest, _ budget: ReceiveBudget
     ) throws(DevmemError) -> BufferBound? {
-        if request.peerTimeout != .standard {
-            try connection.endWhenSilent(for: request.peerTimeout)
-        }
-        // The kernel finds a good size by itself; if it cannot find one that leaves no memory for a
-        // lost packet to come again, it is left to.
+        // For a single connection the kernel itself finds the best size. It is left to, unless it may
+        // find one with which unread payload takes all memory, so that a lost packet cannot come again.
         if !isKeptOpen, let most = largestReceiveBuffer(), most <= request.memory / 2 {
             return nil
         }

@@ -170,6 +170,8 @@ public func receive(
                 isShown: refusal == nil && report.stoppedBy == nil, logger: logger)
         }
         if let refusal { throw refusal }
+        // It may take long, and no signal ends it; the NIC need not wait.
+        store(&consumer, failure: &report.failure)
         return report
     } catch {
         consumer.abandon()
@@ -250,7 +252,10 @@ private func awaitPeer(
             try taken.look(&watch)
             continue
         }
-        guard let connection = try listeners.accept(short: { shortage.tell($0) }) else { continue }
+        let arrived = try listeners.accept(
+            endingWhenSilent: request.peerTimeout, short: { shortage.tell($0) },
+            lost: { logger.warning("\($0)") })
+        guard let connection = arrived else { continue }
         guard request.admits(connection.peer) else { continue }
         return .connected(connection)
     }

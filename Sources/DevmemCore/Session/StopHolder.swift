@@ -36,13 +36,40 @@ final class StopHolder {
         return connection
     }
 
-    /// Waits until a descriptor is ready, but not past a deadline.
+    /// Waits for a connection, but not past a deadline.
+    ///
+    /// - Throws: `DevmemError` as `wait` does; if the host was short of something until the deadline, it
+    ///   says of what.
+    func accept(
+        on listener: borrowing Listener, until deadline: Deadline, _ call: String
+    ) throws(DevmemError) -> Connection {
+        var shortage: DevmemError?
+        while true {
+            do throws(DevmemError) {
+                try wait(
+                    for: listener.rawValue, events: Int32(POLLIN), until: deadline, call)
+            } catch {
+                guard error.errno == .timedOut, let shortage else { throw error }
+                throw shortage
+            }
+            shortage = nil
+            if let connection = try listener.accept(short: { shortage = $0 }) { return connection }
+        }
+    }
+
+    /// Waits until a descriptor is ready, but not past a deadline. Once it has passed it is too late,
+    /// also if the descriptor is ready: a peer that sends without end must not keep anyone.
     ///
     /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.
     func wait(
         for number: Int32, events: Int32, until deadline: Deadline, _ call: String
     ) throws(DevmemError) {
-        try wait(for: number, events: events, milliseconds: deadline.milliseconds, call)
+        let left = deadline.milliseconds
+        guard left > 0 else {
+            if let arrived = pending() { throw Self.interrupted(call, by: arrived) }
+            throw DevmemError(.system, call: call, errno: .timedOut)
+        }
+        try wait(for: number, events: events, milliseconds: left, call)
     }
 
     /// Waits until a descriptor is ready.

@@ -79,6 +79,18 @@ public func send(
     stop: borrowing StopSignal, connected: (Endpoint, String?) -> Void,
     progress: (UInt64) -> Void, logger: Logger
 ) throws(DevmemError) -> TransmitReport {
+    var report = try carryOut(request, source, &consumer, stop, connected, progress, logger)
+    // It may take long, and no signal ends it; nothing is bound any more.
+    store(&consumer, failure: &report.failure)
+    return report
+}
+
+/// Everything but storing what came back.
+private func carryOut(
+    _ request: TransmitRequest, _ source: consuming PayloadSource,
+    _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
+    _ connected: (Endpoint, String?) -> Void, _ progress: (UInt64) -> Void, _ logger: Logger
+) throws(DevmemError) -> TransmitReport {
     do throws(DevmemError) {
         // What is wrong at this end is told before the peer hears of it.
         if let name = request.interface {
@@ -130,10 +142,7 @@ private func connect(
                 signal = arrived
                 return nil
             }
-            try connection.finishConnecting()
-            if request.peerTimeout != .standard {
-                try connection.endWhenSilent(for: request.peerTimeout)
-            }
+            try connection.finishConnecting(endingWhenSilent: request.peerTimeout)
             return connection
         } catch {
             refusal = error
@@ -206,12 +215,6 @@ private func transmit(
         report.failure = error.description
     }
     (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
-    // After the time is taken: how fast the disk is says nothing of the connection.
-    do throws(DevmemError) {
-        try consumer.store()
-    } catch {
-        report.failure = report.failure ?? error.description
-    }
     report.counts = sender.counts
     report.peerClosed = sender.peerClosed
     report.validation = consumer.validation

@@ -49,15 +49,15 @@ extension Connection {
     }
 
     /// Whether connecting has succeeded, once the socket can be written to. The connection then
-    /// ends when its peer is silent for the standard time.
+    /// ends when its peer is silent for so long.
     ///
     /// - Throws: `DevmemError` of kind `system` with why it has not.
-    func finishConnecting() throws(DevmemError) {
+    func finishConnecting(endingWhenSilent timeout: PeerTimeout = .standard) throws(DevmemError) {
         if let error = pendingError() {
             throw explainConnect(
                 DevmemError(.system, call: "connect to \(peer)", errno: error))
         }
-        try endWhenSilent(for: .standard)
+        try endWhenSilent(for: timeout)
     }
 
     /// The connection's own error, which reading it clears; nil if there is none.
@@ -247,9 +247,15 @@ extension Connection {
 
     /// Says that nothing more will be sent; the other direction stays open.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the connection is gone.
+    /// - Throws: `DevmemError` of kind `system` if the connection is gone, with why it is.
     func finishSending() throws(DevmemError) {
-        try retrying("end the stream to \(peer)") { shutdown(rawValue, cdm_SHUT_WR) }
+        do throws(DevmemError) {
+            try retrying("end the stream to \(peer)") { shutdown(rawValue, cdm_SHUT_WR) }
+        } catch {
+            // A reset that nobody has asked for yet.
+            guard error.errno == .socketNotConnected else { throw error }
+            throw deliveryError(pendingError() ?? .connectionReset)
+        }
     }
 }
 

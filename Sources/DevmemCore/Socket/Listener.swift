@@ -102,14 +102,20 @@ public struct Listener: ~Copyable {
         try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
     }
 
-    /// Takes a waiting connection, which ends when its peer is silent for the standard time.
+    /// Takes a waiting connection, which ends when its peer is silent for a while.
     ///
-    /// - Parameter short: is told what the host is short of, such as descriptors. The connection
-    ///   still waits then, and this returns after a while, so that asking again costs little.
+    /// - Parameters:
+    ///   - timeout: for how long.
+    ///   - short: is told what the host is short of, such as descriptors. The connection
+    ///     still waits then, and this returns after a while, so that asking again costs little.
+    ///   - lost: is told why a connection was closed that could not be set up so.
     /// - Returns: the connection; nil if none waits, the one that did is gone, or the host is short of
     ///   something.
     /// - Throws: `DevmemError` of kind `system` if the socket fails.
-    public func accept(short: (DevmemError) -> Void = { _ in }) throws(DevmemError) -> Connection? {
+    public func accept(
+        endingWhenSilent timeout: PeerTimeout = .standard,
+        short: (DevmemError) -> Void = { _ in }, lost: (DevmemError) -> Void = { _ in }
+    ) throws(DevmemError) -> Connection? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let number = withUnsafeMutablePointer(to: &storage) {
@@ -136,7 +142,13 @@ public struct Listener: ~Copyable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Endpoint($0) }
         }
         let connection = Connection(owning: Descriptor(owning: number), peer: peer ?? endpoint)
-        try connection.endWhenSilent(for: .standard)
+        do throws(DevmemError) {
+            try connection.endWhenSilent(for: timeout)
+        } catch {
+            // One connection's trouble is not the socket's.
+            lost(error)
+            return nil
+        }
         return connection
     }
 

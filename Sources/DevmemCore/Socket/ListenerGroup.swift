@@ -15,6 +15,8 @@ final class ListenerGroup {
     private let members: [Member]
     /// An epoll(7) of several; nil for one.
     private let poller: Descriptor?
+    /// The one that is asked first for the next connection.
+    private var turn = 0
 
     /// Binds a socket to each address; nobody can connect before `listen`.
     ///
@@ -99,10 +101,28 @@ final class ListenerGroup {
         for member in members { member.listener.stopListening() }
     }
 
-    /// Takes a waiting connection, as `Listener.accept` does.
-    func accept(short: (DevmemError) -> Void) throws(DevmemError) -> Connection? {
-        for member in members {
-            if let connection = try member.listener.accept(short: short) { return connection }
+    /// How many there are.
+    var count: Int { members.count }
+
+    /// Takes a waiting connection, as `Listener.accept` does, from each of them in turn, so that
+    /// many at one keep nobody from another.
+    func accept(
+        endingWhenSilent timeout: PeerTimeout = .standard, short: (DevmemError) -> Void,
+        lost: (DevmemError) -> Void = { _ in }
+    ) throws(DevmemError) -> Connection? {
+        var isShort = false
+        for _ in members {
+            let member = members[turn]
+            turn = (turn + 1) % members.count
+            let connection = try member.listener.accept(
+                endingWhenSilent: timeout,
+                short: {
+                    isShort = true
+                    short($0)
+                }, lost: lost)
+            if let connection { return connection }
+            // The others would find the same, each after a wait.
+            if isShort { return nil }
         }
         return nil
     }

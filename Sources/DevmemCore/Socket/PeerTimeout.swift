@@ -9,7 +9,7 @@ import Glibc
 public struct PeerTimeout: Equatable, Sendable {
     /// What a connection has unless its user says otherwise: two minutes.
     public static let standard = PeerTimeout(limit: 120)
-    /// A peer may stay silent for any time while nothing is sent to it.
+    /// The kernel's own: a peer may stay silent for any time while nothing is sent to it.
     public static let off = PeerTimeout(limit: nil)
 
     /// The numbers of seconds that can be had (`MAX_TCP_KEEPIDLE` of net/tcp.h bounds each half).
@@ -47,20 +47,31 @@ extension Connection {
     /// `TCP_RTO_MAX_MS` of linux/tcp.h.
     private static let longestRetransmission: Int32 = 44
 
-    /// Has the kernel end the connection with ETIMEDOUT when the peer has been silent for so long.
+    /// Has the kernel end the connection with ETIMEDOUT when the peer has been silent for so long. To be
+    /// said once, as a longer time does not take the place of a shorter one.
     ///
     /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
-    public func endWhenSilent(for timeout: PeerTimeout) throws(DevmemError) {
+    func endWhenSilent(for timeout: PeerTimeout) throws(DevmemError) {
         let call = "watch whether \(peer) is there"
-        guard timeout.seconds != nil else {
-            return try setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 0, call)
-        }
+        // The system's settings stay for data in flight (net.ipv4.tcp_retries2, tcp_rto_max_ms).
+        guard timeout.seconds != nil else { return }
         try setOption(socket, cdm_IPPROTO_TCP, TCP_KEEPIDLE, timeout.idle, call)
         try setOption(socket, cdm_IPPROTO_TCP, TCP_KEEPINTVL, timeout.interval, call)
         try setOption(socket, cdm_IPPROTO_TCP, TCP_KEEPCNT, timeout.probes, call)
         try setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1, call)
-        // An older kernel gives data in flight the time that it always does.
+        // An older kernel gives data in flight the time that it always does. An administrator who
+        // wants attempts to follow each other faster has his way (net.ipv4.tcp_rto_max_ms).
+        guard let present = longestRetransmission, present > timeout.retransmission else { return }
         try? setOption(
             socket, cdm_IPPROTO_TCP, Self.longestRetransmission, timeout.retransmission, call)
+    }
+
+    /// Milliseconds at most between two attempts to get data across; nil if the kernel does not tell.
+    var longestRetransmission: Int32? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let result = getsockopt(
+            rawValue, cdm_IPPROTO_TCP, Self.longestRetransmission, &value, &length)
+        return result == 0 ? value : nil
     }
 }

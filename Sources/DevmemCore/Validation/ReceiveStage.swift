@@ -139,11 +139,10 @@ final class ReceiveStage {
         let peer = run.peers.remote(ipv6: ipv6)
         let open = try listener(ipv6, number)
         let endpoint = open.listener.endpoint
+        let deadline = Deadline.after(.milliseconds(Int(casePatience)))
         while true {
-            try run.stop.wait(
-                for: open.listener.rawValue, events: Int32(POLLIN), milliseconds: casePatience,
-                "wait for a connection at \(endpoint)")
-            guard let connection = try open.listener.accept() else { continue }
+            let connection = try run.stop.accept(
+                on: open.listener, until: deadline, "wait for a connection at \(endpoint)")
             if connection.peer.address.unmapped == peer { return connection }
         }
     }

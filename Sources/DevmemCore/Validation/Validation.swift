@@ -72,6 +72,8 @@ private func prepare(
     _ logger: Logger
 ) throws(DevmemError) -> Preparation {
     if let virtual = try interface.asVirtual {
+        // Who names a bond means its NIC.
+        guard virtual.nics.isEmpty else { throw virtual.error("validate \(interface.name)") }
         return .skip("\(interface.name) is \(virtual.text): no NIC")
     }
     try mend(interface, logger)

@@ -5,14 +5,15 @@ import SystemPackage
 public enum FarEndChoice: Equatable, Sendable, CustomStringConvertible {
     /// This program, started there.
     case place(FarEndPlace)
-    /// A service that sends back what it gets, such as `devmemtcp serve` that answers with an echo.
-    case echo(Endpoint)
+    /// A service that sends back what it gets, such as `devmemtcp serve` that answers with an echo, at the
+    /// first of these that answers.
+    case echo([Endpoint])
 
     /// The far end in words.
     public var description: String {
         switch self {
         case .place(let place): "\(place)"
-        case .echo(let endpoint): "\(endpoint)"
+        case .echo(let endpoints): endpoints.map(\.description).joined(separator: " or ")
         }
     }
 }
@@ -37,9 +38,10 @@ final class ValidationPeers {
         case .none:
             farEnd = nil
             echo = nil
-        case .echo(let endpoint):
+        case .echo(let endpoints):
             farEnd = nil
-            echo = endpoint
+            echo = try Self.answering(endpoints, request, interface, stop)
+            guard let endpoint = echo else { break }
             let address = try Self.choose(
                 request.local, interface, ipv6: endpoint.address.isIPv6)
             if let address {
@@ -71,6 +73,36 @@ final class ValidationPeers {
                 advice: "see to addresses, routes and firewalls of both ends, or leave the far end "
                     + "out")
         }
+    }
+
+    /// The first of a service's addresses that answers, of those whose family the NIC has; if none does,
+    /// the first, as the cases then tell why.
+    private static func answering(
+        _ endpoints: [Endpoint], _ request: ValidationRequest, _ interface: NetworkInterface,
+        _ stop: StopHolder
+    ) throws(DevmemError) -> Endpoint? {
+        guard endpoints.count > 1 else { return endpoints.first }
+        var own: [Endpoint] = []
+        for endpoint in endpoints
+        where try choose(request.local, interface, ipv6: endpoint.address.isIPv6) != nil {
+            own.append(endpoint)
+        }
+        return try answering(own, stop) ?? own.first ?? endpoints.first
+    }
+
+    /// The first of some addresses that takes a connection; nil if none does.
+    static func answering(
+        _ endpoints: [Endpoint], _ stop: StopHolder
+    ) throws(DevmemError) -> Endpoint? {
+        for endpoint in endpoints {
+            do throws(DevmemError) {
+                _ = try stop.connect(to: endpoint, milliseconds: casePatience)
+                return endpoint
+            } catch {
+                if error.errno == .interrupted { throw error }
+            }
+        }
+        return nil
     }
 
     /// What is wrong with a far end that somebody named: if all that needs it were skipped, that would
@@ -110,14 +142,12 @@ final class ValidationPeers {
                 id: 0, action: .send, address: address.description, port: listener.endpoint.port,
                 from: source?.description))
         do throws(DevmemError) {
-            try stop.wait(
-                for: listener.rawValue, events: Int32(POLLIN), milliseconds: casePatience,
+            let connection = try stop.accept(
+                on: listener, until: .after(.milliseconds(Int(casePatience))),
                 "wait for the far end at \(address)")
-            if let connection = try listener.accept() {
-                local.append(address)
-                remote.append(connection.peer.address.unmapped)
-                return
-            }
+            local.append(address)
+            remote.append(connection.peer.address.unmapped)
+            return
         } catch {
             guard error.errno == .timedOut else { throw error }
         }

@@ -1,0 +1,35 @@
+import CDevmem
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+
+@Suite struct BenchFlowTests {
+    /// What a reset is called depends on what the flow was for.
+    @Test(arguments: [true, false]) func aResetIsToldInTheFlowsWords(sends: Bool) throws {
+        let loopback = try #require(IPAddress(text: "127.0.0.1"))
+        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
+        try listener.listen()
+        let stop = StopHolder(StopSignal())
+        let near = BenchConnection(try stop.connect(to: listener.endpoint, milliseconds: 5000))
+        do {
+            let far = try stop.accept(on: listener, until: .after(.seconds(5)), "accept")
+            var hard = linger(l_onoff: 1, l_linger: 0)
+            setsockopt(
+                far.rawValue, SOL_SOCKET, SO_LINGER, &hard, socklen_t(MemoryLayout<linger>.size))
+        }
+        try stop.wait(
+            for: near.connection.rawValue, events: Int32(POLLIN), milliseconds: 5000, "be reset")
+        let flow = try BenchFlow(
+            0, near, goodPlan(),
+            BenchRole(receives: sends ? nil : .host, sends: sends ? .host : nil, asks: false),
+            bound: nil)
+        #expect(!flow.isDone)
+        flow.note(EPOLLERR.rawValue)
+        #expect(flow.failure?.errno == .connectionReset && flow.isDone)
+        #expect(
+            flow.failure?.call
+                == (sends ? "send to " : "receive from ") + "\(near.connection.peer)")
+    }
+}
