@@ -98,22 +98,33 @@ final class ValidationPeers {
         return try interface.addresses.first { $0.isIPv6 == ipv6 && !$0.isLinkLocal }
     }
 
-    /// A connection from the far end tells whether it gets here, and its address.
+    /// A connection from the far end tells whether it gets here, and its address. Others may connect
+    /// too; the far end tells which is its own.
     private func tryAddress(
         _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: StopHolder
     ) throws(DevmemError) {
         let listener = try Listener(binding: Endpoint(address: address, port: 0))
         try listener.listen()
-        // It answers by itself once it is done or has given up; nobody waits for that.
-        _ = try farEnd.ask(
+        // It answers once more when it is done or has given up; nobody waits for that.
+        let id = try farEnd.ask(
             FarEndRequest(
                 id: 0, action: .send, address: address.description, port: listener.endpoint.port,
-                from: source?.description))
+                from: source?.description, tellsSource: true))
+        var why = ""
         do throws(DevmemError) {
-            try stop.wait(
-                for: listener.rawValue, events: Int32(POLLIN), milliseconds: casePatience,
-                "wait for the far end at \(address)")
-            if let connection = try listener.accept() {
+            let deadline = Deadline.after(.milliseconds(casePatience))
+            let told = try farEnd.source(of: id, until: deadline)
+            why = told.failure.map { ": \($0)" } ?? ""
+            while let own = told.source {
+                try stop.wait(
+                    for: listener.rawValue, events: Int32(POLLIN), until: deadline,
+                    "wait for the far end at \(address)")
+                guard let connection = try listener.accept() else { continue }
+                guard FarEndReply.Source(connection.peer) == own else {
+                    why = ": it connects from \(own.address), but what came was from "
+                        + "\(connection.peer)"
+                    continue
+                }
                 local.append(address)
                 remote.append(connection.peer.address.unmapped)
                 return
@@ -121,7 +132,7 @@ final class ValidationPeers {
         } catch {
             guard error.errno == .timedOut else { throw error }
         }
-        refusals[address.isIPv6] = "the far end does not get to \(address)"
+        refusals[address.isIPv6] = "the far end does not get to \(address)\(why)"
     }
 
     /// Whether an address family leads to the far end and back.
