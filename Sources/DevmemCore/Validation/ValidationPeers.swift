@@ -121,7 +121,8 @@ final class ValidationPeers {
                     "wait for the far end at \(address)")
                 guard let connection = try listener.accept() else { continue }
                 guard FarEndReply.Source(connection.peer) == own else {
-                    why = ": it connects from \(own.address), but what came was from "
+                    why =
+                        ": it connects from \(own.address), but what came was from "
                         + "\(connection.peer)"
                     continue
                 }
