@@ -110,6 +110,23 @@ test_a_reader_of_messages_that_goes_away_leaves_nothing() {
     expect_equal 'settings after bind' "$before" "$(nic_settings eth1)"
 }
 
+test_a_courtesy_that_nobody_hears_keeps_no_command_from_running() {
+    local status=0
+    devmemtcp bind eth1 --rx 7 -- bash -c ': >ran; exit 5' 2>&- || status=$?
+    expect_equal 'exit status' 5 "$status"
+    [[ -e ran ]] || fail 'the command did not run'
+}
+
+test_a_nic_that_stays_steered_is_told_though_the_report_is_not() {
+    local before status=0
+    before=$(nic_settings eth1)
+    devmemtcp steer apply eth1 --queues 7 >/dev/full 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'eth1 is steered; devmemtcp steer restore eth1 puts it back'
+    devmemtcp steer restore eth1 >out
+    expect_equal 'settings' "$before" "$(nic_settings eth1)"
+}
+
 test_children_are_waited_for_though_sigchld_is_ignored() {
     local status=0
     env --ignore-signal=CHLD devmemtcp bind eth1 --rx 7 -- bash -c 'exit 5' 2>messages || status=$?
