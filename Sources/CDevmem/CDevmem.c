@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,6 +46,16 @@ int cdm_ioctl(int fd, unsigned long request, void *argument)
 int cdm_open(const char *path, int flags, mode_t mode)
 {
 	return open(path, flags, mode);
+}
+
+int cdm_openat(int folder, const char *path, int flags, mode_t mode)
+{
+	return openat(folder, path, flags, mode);
+}
+
+const char *cdm_secure_getenv(const char *name)
+{
+	return secure_getenv(name);
 }
 
 int cdm_pidfd_open(pid_t pid)

@@ -37,6 +37,18 @@ public struct Descriptor: ~Copyable, Sendable {
         let number = try retrying("open \(path)") { cdm_open(path, flags | O_CLOEXEC, mode) }
         return Descriptor(owning: number)
     }
+
+    /// Opens a file of the folder that this is, and follows no link there.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of openat(2); it names the file's path.
+    func open(
+        _ name: String, _ flags: Int32, mode: mode_t = 0, path: String
+    ) throws(DevmemError) -> Descriptor {
+        let number = try retrying("open \(path)") {
+            cdm_openat(rawValue, name, flags | O_CLOEXEC | O_NOFOLLOW, mode)
+        }
+        return Descriptor(owning: number)
+    }
 }
 
 /// Calls until it is not interrupted by a signal; a result of -1 becomes an error.

@@ -134,7 +134,12 @@ struct Bind: ParsableCommand {
     private func show(_ report: BindReport) throws {
         let text = common.json ? try json(of: report) : report.line + "\n"
         guard command.isEmpty || common.json || !common.quiet else { return }
-        try reportStream.write(text)
+        do throws(DevmemError) {
+            try reportStream.write(text)
+        } catch {
+            // Beside a command the line is a courtesy; whoever closed standard error wants none.
+            if command.isEmpty || common.json { throw error }
+        }
     }
 
     private var reportStream: ReportStream { command.isEmpty ? .output : .error }

@@ -52,7 +52,7 @@ struct Doctor: ParsableCommand {
             if common.json {
                 try printJSON(report)
             } else {
-                try writeOutput(report.text(coloured: coloured))
+                try ReportStream.output.writeForTerminal(report.text(coloured: coloured))
             }
             if let endedBy { throw ExitCode(128 + endedBy) }
             if !report.isReady { throw ExitCode.failure }

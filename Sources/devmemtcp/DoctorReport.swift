@@ -88,14 +88,14 @@ struct DoctorReport: Encodable {
     ) -> [String] {
         guard !checks.isEmpty else { return [] }
         let width = DoctorCheck.Verdict.allCases.map(\.rawValue.count).max() ?? 0
-        return [heading]
+        return [printable(heading)]
             + checks.flatMap { check in
                 let word = check.verdict.rawValue
                 let gap = String(repeating: " ", count: width - word.count)
                 let shown = coloured ? "\u{1b}[\(check.verdict.colour)m\(word)\u{1b}[0m" : word
-                let line = "  \(shown)\(gap)  \(check.title): \(check.evidence)"
+                let line = "  \(shown)\(gap)  " + printable("\(check.title): \(check.evidence)")
                 let margin = String(repeating: " ", count: width + 4)
-                return [line] + (check.fix.map { ["\(margin)fix: \($0)"] } ?? [])
+                return [line] + (check.fix.map { ["\(margin)fix: " + printable($0)] } ?? [])
             }
     }
 }

@@ -9,7 +9,8 @@ struct ErrorReport: Encodable {
     struct Failure: Encodable {
         /// All of it in one line, as it stands on standard error.
         var text: String
-        /// Where it comes from: `system`, `netlink` and so on; `usage` for a wrong command line.
+        /// Where it comes from: `system`, `netlink` and so on; `usage` for a wrong command line, `other`
+        /// for what is none of these.
         var kind: String
         /// What was being done.
         var call: String?
@@ -33,9 +34,19 @@ struct ErrorReport: Encodable {
             advice: error.advice)
     }
 
-    /// Of a command line that cannot be understood.
-    init(usage text: String) {
-        error = Failure(text: text, kind: "usage")
+    /// Of an error that no command has reported, and the exit status that it leads to.
+    init(_ error: any Error, status: Int32) {
+        if let known = error as? DevmemError {
+            self.init(known)
+            return
+        }
+        let isUsage = status == ExitCode.validationFailure.rawValue
+        let line = Devmemtcp.message(for: error).prefix { $0 != "\n" }
+        self.init(Failure(text: String(line), kind: isUsage ? "usage" : "other"))
+    }
+
+    private init(_ failure: Failure) {
+        error = failure
     }
 }
 
@@ -48,8 +59,9 @@ func reporting(
         try body()
     } catch let error as DevmemError {
         writeError("devmemtcp: \(error)\n")
+        // Behind a part of a report another object could not be read.
         // Where even this cannot be written, the line above has most likely said why.
-        if options.json { try? stream.write(json(of: ErrorReport(error))) }
+        if options.json && !stream.isCutShort { try? stream.write(json(of: ErrorReport(error))) }
         throw error.signal.map { ExitCode(128 + $0) } ?? ExitCode.failure
     }
 }

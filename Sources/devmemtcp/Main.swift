@@ -22,10 +22,13 @@ struct Devmemtcp: ParsableCommand {
     static func main() {
         occupyStandardStreams()
         resetInheritedSignals()
-        // A reader that goes away is an error to report, not a reason to leave a NIC as it is.
-        signal(SIGPIPE, SIG_IGN)
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        if Ncdevmem.isCalled(by: CommandLine.arguments.first) {
+        ignoreFailingWrites()
+        guard let words = startingArguments() else {
+            writeError("devmemtcp: what was asked for cannot be read (mount /proc)\n")
+            Glibc.exit(1)
+        }
+        let arguments = Array(words.dropFirst())
+        if Ncdevmem.isCalled(by: words.first) {
             Glibc.exit(closing(Ncdevmem().run(arguments), as: Ncdevmem.name))
         }
         Glibc.exit(closing(run(arguments), as: "devmemtcp"))
@@ -39,27 +42,37 @@ struct Devmemtcp: ParsableCommand {
             return 0
         } catch {
             let status = exitCode(for: error).rawValue
-            return conclude(fullMessage(for: error), status, json: asksForJSON(arguments))
+            return conclude(
+                fullMessage(for: error), status,
+                json: asksForJSON(arguments) ? ErrorReport(error, status: status) : nil)
         }
     }
 
     /// Prints what the parser of arguments has to say: help, version and the like to standard output,
     /// what is wrong to standard error.
-    private static func conclude(_ message: String, _ status: Int32, json isJSON: Bool) -> Int32 {
+    private static func conclude(
+        _ message: String, _ status: Int32, json report: ErrorReport?
+    ) -> Int32 {
         guard !message.isEmpty else { return status }
         do {
             if status == 0 {
                 try writeOutput(message + "\n")
             } else {
                 writeError(message + "\n")
-                let line = message.prefix { $0 != "\n" }.trimmingPrefix("Error: ")
-                if isJSON { try writeOutput(json(of: ErrorReport(usage: String(line)))) }
+                if let report { try writeOutput(json(of: report)) }
             }
             return status
         } catch {
             writeError("devmemtcp: \(error)\n")
             return 1
         }
+    }
+
+    /// The words that this program was started with, its name first; nil if they cannot be had, and the
+    /// empty ones would be taken for a call for help.
+    private static func startingArguments() -> [String]? {
+        let words = CommandLine.arguments
+        return words.isEmpty ? nil : words
     }
 
     /// Whether a command line that could not be understood wants JSON.

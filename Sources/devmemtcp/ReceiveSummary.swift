@@ -78,7 +78,7 @@ func fixed(_ number: Double, _ decimals: Int) -> String {
 func json(of report: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(report), as: UTF8.self) + "\n"
+    return printableJSON(String(decoding: try encoder.encode(report), as: UTF8.self)) + "\n"
 }
 
 func printJSON(_ report: some Encodable) throws {

@@ -1,6 +1,10 @@
 import DevmemCore
 import Glibc
+import Synchronization
 import SystemPackage
+
+/// The descriptors on which a text was written in part only.
+private let cutShort = Mutex<Set<Int32>>([])
 
 /// The standard stream that a report goes to. Everything a command prints goes through here, so that
 /// a full disk or a closed pipe is a failure and not a report that nobody got.
@@ -10,10 +14,17 @@ enum ReportStream: Sendable {
     private var number: Int32 { self == .output ? STDOUT_FILENO : STDERR_FILENO }
     private var name: String { self == .output ? "standard output" : "standard error" }
 
-    /// Writes all of a text.
+    /// Writes all of a text, which may hold words of others, such as a NIC's name.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
     func write(_ text: String) throws(DevmemError) {
+        try writeForTerminal(printable(text, keepsLines: true))
+    }
+
+    /// Writes text that moves the cursor or has colours; what is of others in it is printable already.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    func writeForTerminal(_ text: String) throws(DevmemError) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(number, $0.baseAddress, $0.count) }
@@ -27,10 +38,15 @@ enum ReportStream: Sendable {
                 // Someone who shares the stream has made it non-blocking.
                 var waiting = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
                 _ = poll(&waiting, 1, -1)
-            case let code: throw failure(code)
+            case let code:
+                if rest.count < text.utf8.count { cutShort.withLock { _ = $0.insert(number) } }
+                throw failure(code)
             }
         }
     }
+
+    /// Whether a text was written in part only, so that whatever follows cannot be read.
+    var isCutShort: Bool { cutShort.withLock { $0.contains(number) } }
 
     /// Closes the stream for good: some file systems tell only then that they could not keep what
     /// was written (NFS, quotas).
@@ -76,10 +92,10 @@ struct LenientReport {
 func writeOutput(_ text: String) throws(DevmemError) { try ReportStream.output.write(text) }
 
 /// Writes text to standard error, where nothing can be told of a failure; it may hold words of others.
-func writeError(_ text: String) { writeTerminal(printable(text, keepsLines: true)) }
+func writeError(_ text: String) { try? ReportStream.error.write(text) }
 
 /// Writes text of this program's own, which may move the cursor, to standard error.
-func writeTerminal(_ text: String) { try? ReportStream.error.write(text) }
+func writeTerminal(_ text: String) { try? ReportStream.error.writeForTerminal(text) }
 
 /// Fills standard streams that whoever started the program has closed. A file opened later would get
 /// their number, and be written to in their place; on what is put there reading or writing fails.

@@ -78,16 +78,19 @@ extension Steer {
                 }
                 let changes = transaction.changes
                 try transaction.keep(as: name)
-                if common.json {
-                    try printJSON(
-                        PlanReport(
-                            interface: interface.name, name: name, queues: transaction.queues,
-                            changes: changes, notes: transaction.notes))
-                } else {
-                    try writeOutput(
-                        "\(interface.name), queues \(queueList(transaction.queues)), "
-                            + "steered by \"\(name)\":\n"
-                            + text(of: changes, notes: transaction.notes))
+                let report = PlanReport(
+                    interface: interface.name, name: name, queues: transaction.queues,
+                    changes: changes, notes: transaction.notes)
+                let text =
+                    "\(interface.name), queues \(queueList(transaction.queues)), "
+                    + "steered by \"\(name)\":\n" + text(of: changes, notes: transaction.notes)
+                let output = common.json ? try json(of: report) : text
+                do throws(DevmemError) {
+                    try writeOutput(output)
+                } catch {
+                    throw error.advising(
+                        "\(interface.name) is steered; "
+                            + "\(AdvisedCommand(.restore, interface.name)) puts it back")
                 }
             }
         }

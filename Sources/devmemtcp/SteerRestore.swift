@@ -50,9 +50,7 @@ extension Steer {
         private func targets() throws(DevmemError) -> [SteeringEntry] {
             let entries = try steeringEntries().filter(\.isWrittenDown)
             guard let target else { return entries }
-            let wanted = entries.filter {
-                $0.interface?.name == target || $0.journal?.name == target
-            }
+            let wanted = entries.filter { $0.answers(to: target) }
             // An interface without steering is fine, one that does not exist is not.
             if wanted.isEmpty { _ = try NetworkInterface(named: target) }
             return wanted

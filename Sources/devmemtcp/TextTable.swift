@@ -1,3 +1,5 @@
+import DevmemCore
+
 /// Rows of text in aligned columns; those that hold numbers are aligned to the right.
 struct TextTable {
     private static let gap = "  "
@@ -11,9 +13,9 @@ struct TextTable {
         rows = [headings.map { $0.hasSuffix("#") ? String($0.dropLast()) : $0 }]
     }
 
-    /// Adds a row; what is nil is shown as a dash.
+    /// Adds a row; what is nil is shown as a dash. Cells are as wide as what is shown of them.
     mutating func add(_ cells: [String?]) {
-        rows.append(cells.map { $0 ?? "-" })
+        rows.append(cells.map { $0.map { printable($0) } ?? "-" })
     }
 
     /// The lines, headings first, without blanks at their ends.

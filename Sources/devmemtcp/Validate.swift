@@ -76,8 +76,9 @@ struct Validate: ParsableCommand {
                     guard !common.json else { return }
                     if !isBegun { output.write(writer.heading) }
                     isBegun = true
-                    output.write(printable(writer.lines(for: result), keepsLines: true))
+                    output.write(writer.lines(for: result))
                 }, logger: common.logger)
+            if !common.json && !isBegun { output.write(writer.heading) }
             output.write(common.json ? try json(of: report) : writer.totals)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
             try output.check()

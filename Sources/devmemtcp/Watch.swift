@@ -82,8 +82,8 @@ struct Watch {
         let screen = watchScreen(
             title: "\(interface.name)\(sample.isUp ? "" : ", down")  \(timeStamp())",
             rates: rates, detached: sample.detachedPools, rows: size.rows)
-        let lines = screen.map { "\($0.prefix(size.columns))\u{1b}[K\r\n" }.joined()
-        try writeOutput("\u{1b}[H\(lines)\u{1b}[J")
+        let lines = screen.map { "\(printable($0).prefix(size.columns))\u{1b}[K\r\n" }.joined()
+        try ReportStream.output.writeForTerminal("\u{1b}[H\(lines)\u{1b}[J")
     }
 }
 

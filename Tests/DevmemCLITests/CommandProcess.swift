@@ -19,6 +19,26 @@ struct CommandProcess {
     private static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appending(path: "devmemtcp").path
 
+    /// Runs a script of bash's to its end, in which the program is `$0`.
+    static func run(script: String) throws -> Result {
+        let process = Process()
+        let pipe = Pipe()
+        let messages = Pipe()
+        process.executableURL = URL(filePath: "/bin/bash")
+        process.arguments = ["-c", script, program]
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = pipe
+        process.standardError = messages
+        try process.run()
+        let text = try pipe.fileHandleForReading.readToEnd()
+        let told = try messages.fileHandleForReading.readToEnd()
+        process.waitUntilExit()
+        return Result(
+            status: process.terminationStatus,
+            output: String(decoding: text ?? Data(), as: UTF8.self),
+            messages: String(decoding: told ?? Data(), as: UTF8.self))
+    }
+
     /// Runs it to its end, called by a name and with so many descriptors at most.
     static func run(
         _ arguments: [String], output: Output = .pipe, calledAs name: String = "devmemtcp",

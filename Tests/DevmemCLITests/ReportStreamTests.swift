@@ -1,5 +1,6 @@
 import DevmemCore
 import Foundation
+import Glibc
 import Testing
 
 @testable import devmemtcp
@@ -27,6 +28,56 @@ import Testing
         #expect(
             result.messages
                 == "devmemtcp: write to standard output: \(Self.words[output] ?? "")\n")
+    }
+
+    /// A signal would end a command before it has put anything back.
+    @Test func aLimitOfFileSizesIsAFailureToo() throws {
+        let result = try CommandProcess.run(
+            script: """
+                file=$(mktemp)
+                (ulimit -f 0; "$0" doctor >"$file"); s=$?
+                rm "$file"; exit $s
+                """)
+        #expect(result.status == 1)
+        #expect(result.messages == "devmemtcp: write to standard output: File too large\n")
+    }
+
+    /// Whoever may name a NIC can do nothing to a terminal.
+    @Test(.enabled(if: geteuid() == 0, "needs a network namespace"))
+    func namesOfInterfacesArePrintable() throws {
+        for json in ["", " --json"] {
+            let result = try CommandProcess.run(
+                script: """
+                    export NAME=$'e\\e[31m\\xc2\\x9bX'
+                    unshare --net bash -c 'ip link set lo name "$NAME" && exec "$0" show --all\(json)' "$0"
+                    """)
+            try #require(result.status == 0, "\(result.messages)")
+            #expect(!result.output.contains("\u{1b}") && !result.output.contains("\u{9b}"))
+            let shown = json.isEmpty ? #"e\x1b[31m\x9bX"# : #"e\u001b[31m\u009bX"#
+            #expect(result.output.contains(shown), "\(result.output)")
+        }
+    }
+
+    /// Of an object of which a part is written already, a second one makes nothing readable.
+    @Test func nothingFollowsAPartOfAReport() throws {
+        let result = try CommandProcess.run(
+            script: """
+                file=$(mktemp); head -c 1000 /dev/zero >"$file"
+                (ulimit -f 1; "$0" show --all --json >>"$file"); s=$?
+                tail -c 24 "$file" | grep -c '"error"'; rm "$file"; exit $s
+                """)
+        #expect(result.status == 1 && result.output == "0\n")
+    }
+
+    /// Where procfs does not tell the words, none are not a call for help.
+    @Test(.enabled(if: geteuid() == 0, "needs a mount namespace"))
+    func aCommandLineThatCannotBeReadIsAFailure() throws {
+        let result = try CommandProcess.run(
+            script: """
+                unshare --mount bash -c 'umount --lazy /proc; exec "$0" --version' "$0"
+                """)
+        #expect(result.status == 1 && result.output.isEmpty)
+        #expect(result.messages.hasSuffix("cannot be read (mount /proc)\n"), "\(result)")
     }
 
     /// Only one place writes to standard output, where every byte is checked.

@@ -482,6 +482,9 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
     @Test func onlyAProcessThatMustBeItHoldsXDP() {
         #expect(chooseHolder([]) { _ in true } == nil)
         #expect(chooseHolder([7]) { _ in false } == 7)
+        // Without the program's number an interface's may be of another namespace.
+        #expect(chooseHolder([7], isProgramKnown: false) { _ in false } == nil)
+        #expect(chooseHolder([7], isProgramKnown: false) { _ in true } == 7)
         #expect(chooseHolder([7, 8]) { $0 == 8 } == 8)
         #expect(chooseHolder([7, 8]) { _ in true } == nil)
         #expect(chooseHolder([7, 8]) { _ in false } == nil)

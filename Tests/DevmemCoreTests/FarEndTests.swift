@@ -215,6 +215,19 @@ import Testing
             replies == [
                 FarEndReply(id: 1, bytes: 100_003, wrong: 0), FarEndReply(id: 2, bytes: 100_003),
             ])
+        // By what it tells first, its connection is told from a stranger's.
+        let listener = try Listener(
+            binding: Endpoint(address: try #require(IPAddress(text: "127.0.0.1")), port: 0))
+        try listener.listen()
+        try writeJSONLine(
+            FarEndRequest(
+                id: 4, action: .send, address: "127.0.0.1", port: listener.endpoint.port,
+                tellsSource: true), to: channel.rawValue)
+        let source = try #require(try reply().source)
+        var peer = listener.endpoint
+        if let accepted = try listener.accept() { peer = accepted.peer }
+        #expect(source == FarEndReply.Source(peer) && source.port == peer.port)
+        #expect(try reply() == FarEndReply(id: 4))
         try writeJSONLine(
             FarEndRequest(id: 3, action: .send, address: "nowhere", port: 1), to: channel.rawValue)
         #expect(try reply().failure == "do as asked: no address")

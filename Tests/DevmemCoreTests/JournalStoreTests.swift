@@ -47,10 +47,10 @@ import Testing
         let journal = try journal
         let key = JournalStore.Key(journal.interface)
         #expect(try store.read(key) == nil)
-        #expect(store.keys().isEmpty)
+        #expect(try store.keys().isEmpty)
         try store.write(journal)
         #expect(try store.read(key) == journal)
-        #expect(store.keys() == [key])
+        #expect(try store.keys() == [key])
         // Only the journal is there: no half of a new one.
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1)
         try store.strike(key)
@@ -100,11 +100,26 @@ import Testing
         #expect(try store.dropEarlier(own) == nil && store.read(own) == journal)
         journal.interface.boot = "another"
         try store.write(journal)
+        // Containers may see boot ids of their own: it is new, and what it tells of is on the NIC.
+        #expect(message(own)?.hasPrefix("its boot id is not this system's, and yet") == true)
+        #expect(throws: DevmemError.self) { try store.dropEarlier(own) }
+        let old = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
+        #expect(utimes(store.path(of: own), old) == 0)
         #expect(message(own) == "it is of an earlier boot, which has left no settings")
+        // Nor is anything dropped by who does not know which boot this is.
+        var blind = store
+        blind.boot = nil
+        #expect(throws: DevmemError.self) { try blind.dropEarlier(own) }
+        #expect(throws: DevmemError.self) { try blind.read(own) }
+        let entry = SteeringEntry(own, in: store, isWrittenDown: true, claimedBy: nil)
+        #expect(entry.isOfEarlierBoot && entry.journal == nil)
+        #expect(
+            NICFacts.SteeringState(entry)
+                == .earlier("it is of an earlier boot, which has left no settings"))
         #expect(try store.dropEarlier(own) == journal)
         #expect(try store.read(own) == nil && store.dropEarlier(own) == nil)
         // A link could lead anywhere, even to a good one.
-        journal.interface.boot = bootID()
+        journal.interface.boot = try #require(bootID())
         let whole = folder.appending(path: "elsewhere")
         try Data(JournalStore.encode(journal)).write(to: whole)
         let linked = JournalStore.Key(journal.interface)
@@ -122,17 +137,40 @@ import Testing
         ] {
             try Data().write(to: folder.appending(path: name))
         }
-        #expect(store.keys().isEmpty)
+        #expect(try store.keys().isEmpty)
+    }
+
+    /// What the errors of a NIC that is gone advise must find it.
+    @Test func aNICThatIsGoneIsFoundByItsNumber() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let key = JournalStore.Key(namespace: 1, index: 4_000_000_003)
+        try Data("damaged".utf8).write(to: URL(filePath: store.path(of: key)))
+        let damaged = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
+        let advice = try #require(damaged.problem?.advice)
+        #expect(advice.hasSuffix("devmemtcp steer restore 4000000003 --forget"))
+        #expect(damaged.answers(to: "4000000003") && !damaged.answers(to: "4"))
+        var journal = try journal
+        journal.interface.namespace = 1
+        journal.interface.index = key.index
+        journal.interface.name = "gone0"
+        try store.write(journal)
+        let gone = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
+        #expect(gone.answers(to: "gone0") && gone.answers(to: "4000000003"))
+        // The name may be another NIC's by now.
+        journal.interface.name = "lo"
+        try store.write(journal)
+        let renamed = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
+        #expect(!renamed.answers(to: "lo") && renamed.answers(to: "4000000003"))
     }
 
     @Test func whatWasNotFinishedIsFoundAndStruck() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let key = JournalStore.Key(namespace: 1, index: 2)
         try Data("half".utf8).write(to: URL(filePath: store.path(of: key) + ".new"))
-        #expect(store.keys() == [key])
+        #expect(try store.keys() == [key])
         #expect(try store.read(key) == nil)
         try store.strike(key)
-        #expect(store.keys().isEmpty)
+        #expect(try store.keys().isEmpty)
     }
 
     @Test func theLockHasOneOwner() throws {

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Testing
 
@@ -10,6 +11,16 @@ import Testing
         #expect(printable("\u{1b}[2J\r\nok\u{7f}\0") == "\\x1b[2J\\x0d\\x0aok\\x7f\\x00")
         #expect(printable("\u{9b}31m\u{202e}x") == "\\x9b31m\\u{202e}x")
         #expect(printable("a\tb\n\u{1b}c\r\n", keepsLines: true) == "a\tb\n\\x1bc\\x0d\n")
+    }
+
+    /// JSON stays the same value, and shows nothing of what a terminal would obey.
+    @Test func controlCharactersInJSONAreEscaped() throws {
+        let value = ["\u{9b}31m\u{202e}\u{7f}\u{2028}\u{200f}x\u{e9}\u{1f600}", "\u{1b}\n\t\"\\"]
+        let text = String(decoding: try JSONEncoder().encode(value), as: UTF8.self) + "\n"
+        let shown = printableJSON(text)
+        #expect(shown.hasPrefix(#"["\u009b31m\u202e\u007f\u2028\u200fx\#u{e9}\#u{1f600}","#))
+        #expect(printable(shown, keepsLines: true) == shown)
+        #expect(try JSONDecoder().decode([String].self, from: Data(shown.utf8)) == value)
     }
 
     @Test func anErrorIsOneLineWhateverIsInIt() {

@@ -78,7 +78,9 @@ import Testing
         nic.afterInserting = { location throws(DevmemError) in
             guard thefts > 0 else { return }
             thefts -= 1
-            try nic.put(FlowRule(isIPv6: true, destinationPort: 7, target: .queue(1)), at: location)
+            let port = UInt16(7 + location)
+            try nic.put(
+                FlowRule(isIPv6: true, destinationPort: port, target: .queue(1)), at: location)
         }
         let placed = try #require(try apply(alternatives, to: nic))
         #expect(placed.location == 2 && nic.installed.count == 3)
@@ -238,9 +240,13 @@ import Testing
             }
         }
         // Where the driver chooses the place, nobody else's rule can lie there.
-        let nic = try makeNIC(choosesLocation: true)
-        nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
-        _ = try refusal(nic)
+        // Elsewhere it may be another process's at first, and is none's if it comes again.
+        for choosesLocation in [true, false] {
+            let nic = try makeNIC(choosesLocation: choosesLocation)
+            nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
+            let error = try refusal(nic)
+            #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
+        }
     }
 
     /// The errors are those that, from adding, would let a wider rule be tried.
@@ -280,22 +286,74 @@ import Testing
         }
     }
 
-    /// A process that dies right after the driver took, and altered, a rule did not note where.
+    /// A process dies right after the driver took a rule, and before it saw what became of it: where it
+    /// got is written down by then.
     @Test func anAlteredRuleOfADeadProcessIsFound() throws {
         let nic = try makeNIC()
         let before = try nic.snapshot()
         let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
         var journal = SteeringJournal.sample(plan: plan, on: before)
+        nic.alteration = { FlowRule(isIPv6: $0.isIPv6, target: $0.target) }
+        var written: SteeringJournal?
+        #expect(throws: DevmemError.self) {
+            try journal.apply(to: nic, logger: logger) { saved throws(DevmemError) in
+                written = saved
+                if nic.installed.count > 0 { nic.isDead = true }
+            }
+        }
+        nic.isDead = false
+        #expect(nic.installed.count == 1)
+        var left = try JournalStore.decode(
+            JournalStore.encode(try #require(written)), path: "test")
+        let result = left.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.restored == ["flow rule 0 deleted"])
+        #expect(try nic.snapshot() == before)
+    }
+
+    /// Before it was noted that the driver took a rule, only the very same is taken for it: another to
+    /// the same queue may be anybody's.
+    @Test func onlyTheSameRuleIsTakenForOneThatWasNotNoted() throws {
+        let nic = try makeNIC()
+        let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
+        var journal = SteeringJournal.sample(plan: plan, on: try nic.snapshot())
         journal.begun = 1
-        let altered = FlowRule(isIPv6: false, target: .queue(3))
-        try nic.put(foreign(4), at: 4)
-        // A user's own rule to the same queue, for other traffic.
-        let other = FlowRule(isIPv6: false, destinationPort: 4000, target: .queue(3))
-        try nic.put(other, at: 5)
-        try nic.put(altered, at: 6)
+        try nic.put(FlowRule(isIPv6: false, target: .queue(3)), at: 4)
+        try nic.put(alternatives[0].aimed(at: .queue(1)), at: 5)
+        var other = journal
+        #expect(other.reverse(on: nic, logger: logger) { _ in }.restored.isEmpty)
+        #expect(nic.installed.count == 2)
+        try nic.put(alternatives[1], at: 6)
         let result = journal.reverse(on: nic, logger: logger) { _ in }
         #expect(result.restored == ["flow rule 6 deleted"])
         #expect(nic.installed.keys.sorted() == [4, 5])
+    }
+
+    /// A rule that was refused is not there, so that the same one is another's.
+    @Test func nothingIsDeletedForARuleThatWasRefused() throws {
+        let nic = try makeNIC(choosesLocation: true)
+        nic.refusesSameMatch = true
+        let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
+        var journal = SteeringJournal.sample(plan: plan, on: try nic.snapshot())
+        // Another process, after the plan was made.
+        try nic.put(alternatives[0], at: 2)
+        #expect(throws: DevmemError.self) { try journal.apply(to: nic, logger: logger) { _ in } }
+        #expect(journal.reverse(on: nic, logger: logger) { _ in }.failure == nil)
+        #expect(nic.installed.keys.sorted() == [2])
+    }
+
+    /// Where it cannot be written down that the driver took a rule, the rule goes.
+    @Test func aRuleThatCannotBeNotedDoesNotStay() throws {
+        let nic = try makeNIC()
+        let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
+        var journal = SteeringJournal.sample(plan: plan, on: try nic.snapshot())
+        let error = #expect(throws: DevmemError.self) {
+            try journal.apply(to: nic, logger: logger) { _ throws(DevmemError) in
+                guard nic.installed.isEmpty else {
+                    throw DevmemError(.system, call: "write", errno: .noSpace)
+                }
+            }
+        }
+        #expect(error?.errno == .noSpace && nic.installed.isEmpty)
     }
 
     @Test func aRuleThatGoesWhileItIsDeletedIsNoFailure() throws {

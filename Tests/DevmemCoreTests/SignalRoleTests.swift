@@ -56,6 +56,21 @@ import Testing
         }
     }
 
+    /// What this program ignores, one that it starts does not.
+    @Test func whatIsStartedIsEndedByFailingWrites() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            ignoreFailingWrites()
+            for signal in [SIGPIPE, SIGXFSZ] {
+                guard !hasDefaultAction(signal) else { exit(1) }
+                let child = try ChildProcess(
+                    ["bash", "-c", "kill -\(signal) $$"], environment: [:],
+                    inheriting: STDIN_FILENO)
+                guard try child.wait(milliseconds: 5000) == .killed(by: signal) else { exit(2) }
+            }
+            exit(7)
+        }
+    }
+
     /// As nohup(1) has it, or a library that handles a signal itself.
     @Test func whatIsIgnoredOrHandledStaysSo() async {
         await #expect(processExitsWith: .exitCode(7)) {

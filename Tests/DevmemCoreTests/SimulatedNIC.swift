@@ -83,7 +83,7 @@ final class SimulatedNIC: NICControl {
     /// The operation that is claimed to be done and is not.
     var ignored: Int?
     private(set) var operations = 0
-    private(set) var isDead = false
+    var isDead = false
 
     static let death = DevmemError(.system, call: "die", errno: .interrupted)
     static let refusal = DevmemError(.system, call: "refuse", errno: .ioError)

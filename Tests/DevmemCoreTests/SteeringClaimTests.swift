@@ -16,17 +16,21 @@ import Testing
         for name in [
             ClaimName(key, isShared: true, tag: 0), ClaimName(key, isShared: false, tag: .max),
         ] {
-            #expect(ClaimName(listed: "@\(name.text)") == name)
+            #expect(ClaimName(bytes: name.bytes) == name)
         }
+        #expect(ClaimName(bytes: []) == nil)
+        #expect(ClaimName(bytes: Array("devmemtcp/netns-1-interface-4/shared/1".utf8)) == nil)
+        #expect(ClaimName(bytes: [0] + ClaimName(key, isShared: true, tag: 1).bytes) == nil)
         for text in [
-            "", "@", "devmemtcp/netns-1-interface-4/shared/1",
+            "", "@", "devmemtcp/netns-1-interface-4/shared/1\n",
+            "devmemtcp/netns-1-interface-4/shared/1\0", "@devmemtcp/netns-1-interface-4/shared/1",
             "@devmemtcp/netns-1-interface-4/other/1", "@devmemtcp/netns-1-interface-4/shared/",
             "@devmemtcp/netns-1-interface-4/shared/0x1", "@devmemtcp/netns-1-interface-4/shared/01",
             "@devmemtcp/netns-1-interface-4/shared/1/", "@devmemtcp/netns--1-interface-4/shared/1",
             "@devmemtcp/netns-1-interface-99999999999/shared/1",
             "@devmemtcp/netns-1-interface-4/shared/1ffffffffffffffff",
         ] {
-            #expect(ClaimName(listed: Substring(text)) == nil, "\(text)")
+            #expect(ClaimName(bytes: [0] + Array(text.utf8)) == nil, "\(text)")
         }
     }
 
@@ -39,14 +43,18 @@ import Testing
         }
     }
 
+    private func holder(of key: JournalStore.Key) throws -> SteeringClaim.Holder? {
+        try #require(try PublishedClaims.all()).holders()[key]
+    }
+
     /// Two containers that share the network namespace, and no files.
     @Test func whoSharesOnlyTheNamespaceIsSeen() throws {
-        #expect(SteeringClaim.holder(of: key) == nil)
+        #expect(try holder(of: key) == nil)
         do {
             let held = try SteeringClaim(key, shared: false, name: "sim0")
             defer { withExtendedLifetime(held) {} }
-            #expect(SteeringClaim.holder(of: key)?.pid == getpid())
-            #expect(SteeringClaim.keys().contains(key))
+            #expect(try holder(of: key)?.pid == getpid())
+            #expect(try PublishedClaims.all()?.keys.contains(key) == true)
             for shared in [false, true] {
                 let error = refusal(shared: shared)
                 #expect(error?.errno == .resourceBusy)
@@ -79,23 +87,137 @@ import Testing
         _ = try SteeringLock(key, name: "sim0", in: store)
     }
 
-    /// Whoever else takes a name neither has the NIC nor keeps root from it.
-    @Test func aStrangersClaimDoesNotCount() async {
-        await #expect(processExitsWith: .exitCode(7)) {
-            let key = JournalStore.Key(namespace: 1, index: 77)
+    /// Whoever else takes a name neither has the NIC nor keeps root from it: with a datagram socket, one
+    /// that listens and has a connection that nobody accepts, or a name that looks like a line of
+    /// /proc/net/unix about a socket of root's.
+    @Test(arguments: Squat.allCases)
+    func aStrangersClaimDoesNotCount(squat: Squat) async {
+        await #expect(processExitsWith: .exitCode(7)) { [squat] in
+            // No other test's, nor that of this one's other cases.
+            let key = JournalStore.Key(namespace: UInt64(getpid()), index: 77)
+            let name = ClaimName(key, isShared: false, tag: 1)
             guard seteuid(65534) == 0 else { exit(1) }
-            let number = socket(AF_UNIX, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
-            try ClaimName(key, isShared: false, tag: 1).withAddress {
-                address, length throws(DevmemError) in
-                guard bind(number, address, length) == 0 else { exit(1) }
-            }
+            squat.take(name)
             guard seteuid(0) == 0 else { exit(2) }
-            guard SteeringClaim.holder(of: key) == nil, !SteeringClaim.keys().contains(key) else {
-                exit(3)
-            }
+            guard try PublishedClaims.all()?.keys.contains(key) == false else { exit(3) }
             let claim = try SteeringClaim(key, shared: false, name: "sim0")
-            guard SteeringClaim.holder(of: key)?.pid == getpid() else { exit(4) }
+            guard try PublishedClaims.all()?.holders()[key]?.pid == getpid() else { exit(4) }
             withExtendedLifetime(claim) {}
+            exit(7)
+        }
+    }
+
+    /// Ways to take a name.
+    enum Squat: String, CaseIterable, Codable {
+        case datagram, listener, forgery
+
+        func take(_ name: ClaimName) {
+            let isStream = self == .listener
+            let number = socket(AF_UNIX, isStream ? cdm_SOCK_STREAM : cdm_SOCK_DGRAM, 0)
+            var bytes = name.bytes
+            if self == .forgery {
+                // Of root, and open in this process.
+                var status = stat()
+                let root = socket(AF_UNIX, cdm_SOCK_DGRAM, 0)
+                guard root >= 0, fstat(root, &status) == 0 else { exit(10) }
+                let line = "0: 2 0 10000 5 1 \(status.st_ino) @\(name.text)"
+                bytes = [0] + Array("x\n\(line)\n".utf8)
+            }
+            guard bindName(number, bytes) == 0 else { exit(11) }
+            guard isStream else { return }
+            guard listen(number, 1) == 0 else { exit(12) }
+            let caller = socket(AF_UNIX, cdm_SOCK_STREAM, 0)
+            guard withName(bytes, { connect(caller, $0, $1) }) == 0 else { exit(13) }
+        }
+
+        private func bindName(_ number: Int32, _ bytes: [UInt8]) -> Int32 {
+            withName(bytes) { bind(number, $0, $1) }
+        }
+
+        private func withName(
+            _ bytes: [UInt8], _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+        ) -> Int32 {
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) {
+                $0.copyBytes(from: bytes.prefix($0.count))
+            }
+            return withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    body($0, socklen_t(2 + bytes.count))
+                }
+            }
+        }
+    }
+
+    /// The processes of the system are looked through once at most, and not for what strangers publish.
+    @Test func manyNamesTakeNoMoreLooks() {
+        func sockets(_ count: UInt32, user: uid_t) -> [UnixSocket] {
+            (0..<count).map { number in
+                let key = JournalStore.Key(namespace: 1, index: number)
+                let name = ClaimName(key, isShared: false, tag: UInt64(number))
+                return UnixSocket(name: name.bytes, user: user, inode: UInt64(number) + 1)
+            }
+        }
+        var looks = 0
+        let processes = { () -> [ProcessDescriptors] in
+            looks += 1
+            return [ProcessDescriptors(pid: 9, name: "p", sockets: [1, 3])]
+        }
+        let strangers = PublishedClaims(sockets(600, user: 65534), user: 0)
+        #expect(strangers.isEmpty && strangers.holders(among: processes).isEmpty && looks == 0)
+        let own = PublishedClaims(sockets(600, user: 0), user: 1000)
+        let holders = own.holders(among: processes)
+        #expect(looks == 1 && holders.count == 600)
+        #expect(holders[JournalStore.Key(namespace: 1, index: 2)]?.pid == 9)
+        #expect(holders[JournalStore.Key(namespace: 1, index: 3)] == .init(pid: nil))
+        // What is found free is not searched for.
+        let other = ClaimName(
+            JournalStore.Key(namespace: 2, index: 1), isShared: false, tag: 1)
+        #expect(own.rivals(of: other).holders(among: processes).isEmpty && looks == 1)
+    }
+
+    /// What the kernel says of a socket is read as it is, and not believed if it does not say whose.
+    @Test func answersAboutSocketsAreRead() throws {
+        func answer(type: UInt8, _ attributes: [(UInt16, [UInt8])]) -> [UInt8] {
+            var bytes: [UInt8] = [1, type, 7, 0, 9, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
+            for (number, payload) in attributes {
+                withUnsafeBytes(of: UInt16(4 + payload.count)) { bytes += $0 }
+                withUnsafeBytes(of: number) { bytes += $0 }
+                bytes += payload + [UInt8](repeating: 0, count: (4 - payload.count % 4) % 4)
+            }
+            return bytes
+        }
+        let name: (UInt16, [UInt8]) = (0, [0, 0x61, 0x0a])
+        let user = (UInt16(7), withUnsafeBytes(of: UInt32(5)) { Array($0) })
+        let known = try UnixSocket(answer(type: 2, [name, user])[...])
+        #expect(known == UnixSocket(name: [0, 0x61, 0x0a], user: 5, inode: 9))
+        #expect(try UnixSocket(answer(type: 1, [name, user])[...]) == nil)
+        #expect(try UnixSocket(answer(type: 2, [user])[...]) == nil)
+        #expect(throws: DevmemError.self) { try UnixSocket(answer(type: 2, [name])[...]) }
+        for length in 0..<28 {
+            _ = try? UnixSocket(answer(type: 2, [name, user]).prefix(length))
+        }
+    }
+
+    /// Not to know whether another steers the NIC is not to know that none does.
+    @Test func whatCannotBeKnownIsAnError() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            var last: Int32 = 0
+            while last >= 0 { last = dup(0) }
+            // Room for the socket of the claim, but for none to ask over.
+            close(63)
+            let key = JournalStore.Key(namespace: 1, index: 78)
+            do throws(DevmemError) {
+                _ = try SteeringClaim(key, shared: false, name: "sim0")
+                exit(1)
+            } catch {
+                guard error.errno == .tooManyOpenFiles,
+                    error.call.hasPrefix("find out whether another process steers sim0")
+                else { exit(2) }
+            }
             exit(7)
         }
     }
@@ -140,7 +262,27 @@ import Testing
             guard JournalStore().directory == "/run/devmemtcp" else { exit(2) }
             setenv("DEVMEMTCP_STATE_DIR", "/var/lib/devmemtcp", 1)
             guard JournalStore().directory == "/var/lib/devmemtcp" else { exit(3) }
+            // One that is not there is a wrong one; nothing is known of what is steered.
+            for wrong in ["/nonexistent/state", "state"] {
+                setenv("DEVMEMTCP_STATE_DIR", wrong, 1)
+                guard (try? JournalStore().keys()) == nil else { exit(4) }
+                guard (try? steeringEntries()) == nil else { exit(5) }
+            }
             exit(7)
         }
+    }
+
+    /// A link in its place, or a file, is no folder of ours.
+    @Test func theFolderIsNoLink() throws {
+        let path = "/tmp/devmemtcp-claim-\(UUID().uuidString)"
+        defer {
+            unlink(path)
+            rmdir(path + "-real")
+        }
+        #expect(mkdir(path + "-real", 0o755) == 0 && symlink(path + "-real", path) == 0)
+        #expect(throws: DevmemError.self) { try JournalStore(directory: path).prepare() }
+        #expect(throws: DevmemError.self) { try JournalStore(directory: path).keys() }
+        // Not to be read is not to be empty.
+        #expect(throws: DevmemError.self) { try JournalStore(directory: "/dev/null").keys() }
     }
 }

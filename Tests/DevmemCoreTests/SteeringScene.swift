@@ -113,7 +113,7 @@ struct SteeringScene {
 extension SteeringJournal {
     static func sample(plan: SteeringPlan, on snapshot: NICSnapshot) -> SteeringJournal {
         SteeringJournal(
-            interface: Interface(name: "sim0", index: 4, namespace: 1, boot: bootID()),
+            interface: Interface(name: "sim0", index: 4, namespace: 1, boot: bootID() ?? ""),
             owner: Owner(pid: 812, startTime: 5, command: "devmemtcp test"), plan: plan,
             on: snapshot)
     }

@@ -182,6 +182,11 @@ private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
             "steering", title, .warning,
             "\(maker) died and left \(changes) changes; the next run takes them back",
             fix: "\(AdvisedCommand(.restore, name))")
+    case .earlier(let words):
+        list.add(
+            "steering", title, .warning,
+            "there is a journal, but \(words); the next run drops it",
+            fix: "\(AdvisedCommand(.restore, name))")
     case .damaged(let problem):
         list.add(
             "steering", title, .failed, problem,

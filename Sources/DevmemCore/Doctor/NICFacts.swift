@@ -45,6 +45,8 @@ public struct NICFacts: Sendable {
         case kept(name: String, queues: [UInt32], contexts: [UInt32])
         /// Who made it is gone, and did not take it back.
         case left(maker: String, changes: Int)
+        /// The journal is of an earlier boot, in these words, and of no use.
+        case earlier(String)
         /// The journal cannot be read, for this reason.
         case damaged(String)
     }
@@ -122,7 +124,9 @@ extension NICFacts {
 extension NICFacts.SteeringState {
     init(_ entry: SteeringEntry) {
         if let problem = entry.problem {
-            self = .damaged(problem.description)
+            self =
+                entry.isOfEarlierBoot
+                ? .earlier(problem.message ?? "") : .damaged(problem.description)
         } else if let journal = entry.journal, journal.phase == .kept {
             let applied = journal.applied
             self = .kept(

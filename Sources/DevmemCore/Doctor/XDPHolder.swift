@@ -17,13 +17,18 @@ func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
         }
         if holds { holders.append(pid) }
     }
-    return chooseHolder(holders) { namespace(of: $0) == namespace(of: getpid()) }
+    return chooseHolder(holders, isProgramKnown: program != 0) {
+        namespace(of: $0) == namespace(of: getpid())
+    }
 }
 
 /// The one process that it can be. Another namespace may have an interface of the same number, and the
-/// same program there; if that leaves more than one, nobody is named.
-func chooseHolder(_ holders: [Int32], isHere: (Int32) -> Bool) -> Int32? {
-    if holders.count < 2 { return holders.first }
+/// same program there; if that leaves more than one, nobody is named. Nor is a process of another
+/// namespace where only the interface's number speaks for it, and not the program's.
+func chooseHolder(
+    _ holders: [Int32], isProgramKnown: Bool = true, isHere: (Int32) -> Bool
+) -> Int32? {
+    if holders.count < 2 && isProgramKnown { return holders.first }
     let here = holders.filter(isHere)
     return here.count == 1 ? here[0] : nil
 }

@@ -53,6 +53,15 @@ public struct InstalledRule: Equatable, Sendable {
         }
     }
 
+    /// Whether it is the same as another but for its place.
+    func isAlike(_ other: InstalledRule) -> Bool {
+        var bytes = specification
+        bytes.replaceSubrange(
+            FlowSpec.location..<FlowSpec.location + 4,
+            with: other.specification[FlowSpec.location..<FlowSpec.location + 4])
+        return context == other.context && bytes == other.specification
+    }
+
     /// Whether it may be what a driver made of a rule: it matches the same, or leads to the same
     /// place, which is this process's as long as it steers.
     func isVariant(of rule: FlowRule) -> Bool {

@@ -46,14 +46,19 @@ final class FarEnd {
 
     /// What came of a request, once it is done.
     func result(of id: Int) throws(DevmemError) -> FarEndReply {
-        try reply { $0.id == id && $0.listening == nil }
+        try reply { $0.id == id && $0.listening == nil && $0.source == nil }
+    }
+
+    /// Where the connection of a request to send comes from, which must have asked for that; or why
+    /// there is none.
+    func source(of id: Int, until deadline: Deadline) throws(DevmemError) -> FarEndReply {
+        try reply(until: deadline) { $0.id == id }
     }
 
     private func reply(
-        where isWanted: (FarEndReply) -> Bool
+        until deadline: Deadline = .after(messageTime), where isWanted: (FarEndReply) -> Bool
     ) throws(DevmemError) -> FarEndReply {
         let call = "hear from the far end, \(process.place)"
-        let deadline = Deadline.after(messageTime)
         while true {
             while let line = reader.next() { try replies.add(line) }
             if let reply = replies.remove(where: isWanted) { return reply }

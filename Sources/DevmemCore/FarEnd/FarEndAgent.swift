@@ -20,7 +20,7 @@ public func runFarEnd(
 ) throws(DevmemError) {
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
     // A near end that is gone shows in what a call returns.
-    signal(SIGPIPE, SIG_IGN)
+    ignoreFailingWrites()
     let writer = ReplyWriter(output)
     try writer.write(.greeting)
     var reader = LineReader()
@@ -81,7 +81,7 @@ private func answer(_ request: FarEndRequest, _ writer: ReplyWriter) {
         }
         let endpoint = Endpoint(address: address, port: request.port)
         switch request.action {
-        case .send: try sendPattern(request, to: endpoint, &reply)
+        case .send: try sendPattern(request, to: endpoint, &reply, writer)
         case .receive:
             let listener = try Listener(binding: endpoint)
             try listener.listen()
@@ -104,12 +104,16 @@ private func waitUntilReady(
 }
 
 private func sendPattern(
-    _ request: FarEndRequest, to endpoint: Endpoint, _ reply: inout FarEndReply
+    _ request: FarEndRequest, to endpoint: Endpoint, _ reply: inout FarEndReply,
+    _ writer: ReplyWriter
 ) throws(DevmemError) {
     let from = request.from.flatMap(IPAddress.init(text:)).map { Endpoint(address: $0, port: 0) }
     let connection = try Connection(to: endpoint, from: from, pinnedTo: nil)
     try waitUntilReady(connection.rawValue, Int32(POLLOUT), "connect to \(endpoint)")
     try connection.finishConnecting()
+    if request.tellsSource == true, let local = connection.local {
+        try writer.write(FarEndReply(id: request.id, source: FarEndReply.Source(local)))
+    }
     try connection.sendAtOnce()
     var pattern = PayloadSource(
         pattern: try Pattern("\(FarEndRequest.period)"), bytes: request.bytes)

@@ -25,6 +25,8 @@ struct FarEndRequest: Codable, Equatable, Sendable {
     var bytes: UInt64 = 0
     /// How many bytes each call of send(2) takes.
     var segment: Int = 0
+    /// Whether to tell where the connection comes from before anything is sent.
+    var tellsSource: Bool?
 }
 
 /// What the far end answers.
@@ -33,6 +35,9 @@ struct FarEndReply: Codable, Equatable, Sendable {
     var id: Int
     /// The port that it listens on; what it did follows in another reply.
     var listening: UInt16?
+    /// The address and port that its connection comes from, if it was asked; what it did follows in
+    /// another reply.
+    var source: Source?
     /// Payload bytes sent or received.
     var bytes: UInt64?
     /// Bytes that differ from the pattern.
@@ -41,6 +46,17 @@ struct FarEndReply: Codable, Equatable, Sendable {
     var mismatch: PatternChecker.Mismatch?
     /// What went wrong.
     var failure: String?
+
+    /// The far end's end of a connection.
+    struct Source: Codable, Equatable, Sendable {
+        var address: String
+        var port: UInt16
+
+        init(_ endpoint: Endpoint) {
+            address = endpoint.address.unmapped.description
+            port = endpoint.port
+        }
+    }
 
     /// What the far end says first.
     static let greeting = FarEndReply(id: 0)

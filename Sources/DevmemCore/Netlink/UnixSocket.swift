@@ -2,61 +2,87 @@ import CDevmem
 import Glibc
 import SystemPackage
 
+/// A unix datagram socket of this network namespace that has a name and is connected to none, as
+/// `unix_diag` tells of it: unlike in `/proc/net/unix`, names are exact bytes, and the user is known.
+struct UnixSocket: Equatable, Sendable {
+    /// Its name; abstract ones begin with a zero.
+    var name: [UInt8]
+    /// The user who made it, as this user namespace numbers users.
+    var user: uid_t
+    /// Its inode, as links of `/proc/PID/fd` tell it.
+    var inode: UInt64
+}
+
 /// Numbers of linux/sock_diag.h and linux/unix_diag.h.
 private enum UnixDiagnosis {
     static let netlinkSocketDiagnosis: Int32 = 4
     static let byFamily: UInt16 = 20
     /// struct unix_diag_req: family, protocol, padding, states, inode, what to show, cookie.
     static let requestLength = 24
-    static let requestInode = 8
+    static let requestStates = 4
     static let requestShow = 12
-    static let requestCookie = 16
-    /// struct unix_diag_msg before the attributes.
+    /// struct unix_diag_msg before the attributes: family, type, state, padding, inode, cookie.
     static let replyLength = 16
+    static let replyType = 1
+    static let replyInode = 4
+    /// `TCP_CLOSE` of the kernel's net/tcp_states.h: what is neither connected nor listens.
+    static let unconnected: UInt32 = 1 << 7
+    static let showName: UInt32 = 1 << 0
     /// UDIAG_SHOW_UID, from Linux 5.3 on.
     static let showUser: UInt32 = 1 << 6
+    static let name: UInt16 = 0
     static let user: UInt16 = 7
+    /// `SOCK_DGRAM`, which Linux numbers so on all but MIPS.
+    static let datagram = UInt8(truncatingIfNeeded: cdm_SOCK_DGRAM)
 }
 
-/// The user that has made a unix socket of this network namespace; nil if there is no such socket.
-///
-/// - Parameter inode: its inode, as `/proc/net/unix` lists it.
-/// - Returns: the user's number.
-/// - Throws: `DevmemError` of kind `unsupported` if the kernel does not tell.
-func ownerOfUnixSocket(_ inode: UInt64) throws(DevmemError) -> uid_t? {
-    if let user = try diagnosedUser(inode) { return user }
-    // A kernel without unix_diag answers ENOENT, too; so it is asked of a socket that there is.
-    let call = "look up unix socket \(inode)"
-    let number = try retrying(call) {
-        socket(AF_UNIX, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
+extension UnixSocket {
+    /// Reads an answer; nil if the socket is of another type or has no name.
+    ///
+    /// - Throws: `DevmemError` of kind `unsupported` if the kernel does not tell whose it is.
+    init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
+        let start = payload.startIndex
+        guard payload.count >= UnixDiagnosis.replyLength,
+            payload[start + UnixDiagnosis.replyType] == UnixDiagnosis.datagram
+        else { return nil }
+        let attributes = try NetlinkAttributes(payload.dropFirst(UnixDiagnosis.replyLength))
+        guard let name = attributes[UnixDiagnosis.name]?.payload, !name.isEmpty else { return nil }
+        guard let user = attributes.uint32(UnixDiagnosis.user) else {
+            throw DevmemError(
+                .unsupported, call: "list unix sockets",
+                message: "the kernel does not tell whose they are; Linux 5.3 and newer do")
+        }
+        self.init(
+            name: Array(name), user: user,
+            inode: UInt64(payload.number32(at: start + UnixDiagnosis.replyInode)))
     }
-    let known = Descriptor(owning: number)
-    var status = stat()
-    try retrying(call) { fstat(known.rawValue, &status) }
-    guard try diagnosedUser(UInt64(status.st_ino)) != nil else {
-        throw DevmemError(.unsupported, call: call, message: "the kernel has no unix_diag")
-    }
-    return nil
-}
 
-/// The user of a socket; nil if there is no such socket, or the kernel does not tell.
-private func diagnosedUser(_ inode: UInt64) throws(DevmemError) -> uid_t? {
-    guard let number = UInt32(exactly: inode) else { return nil }
-    let socket = try NetlinkSocket(
-        protocol: UnixDiagnosis.netlinkSocketDiagnosis,
-        familyHeaderLength: UnixDiagnosis.replyLength)
-    var header = [UInt8](repeating: 0, count: UnixDiagnosis.requestLength)
-    header[0] = UInt8(AF_UNIX)
-    header.store(number, at: UnixDiagnosis.requestInode)
-    header.store(UnixDiagnosis.showUser, at: UnixDiagnosis.requestShow)
-    // Any cookie.
-    header.store(UInt64.max, at: UnixDiagnosis.requestCookie)
-    let message = try NetlinkMessage(type: UnixDiagnosis.byFamily, header: header)
-    do throws(DevmemError) {
-        let reply = try socket.request(message, call: "look up unix socket \(inode)").first
-        return reply?.uint32(UnixDiagnosis.user)
-    } catch {
-        guard error.errno == .noSuchFileOrDirectory else { throw error }
-        return nil
+    /// All of them.
+    ///
+    /// - Returns: the sockets; nil if the kernel has no unix_diag.
+    /// - Throws: `DevmemError` as the kernel answers.
+    static func all() throws(DevmemError) -> [UnixSocket]? {
+        let socket = try NetlinkSocket(
+            protocol: UnixDiagnosis.netlinkSocketDiagnosis,
+            familyHeaderLength: UnixDiagnosis.replyLength)
+        var header = [UInt8](repeating: 0, count: UnixDiagnosis.requestLength)
+        header[0] = UInt8(AF_UNIX)
+        header.store(UnixDiagnosis.unconnected, at: UnixDiagnosis.requestStates)
+        header.store(
+            UnixDiagnosis.showName | UnixDiagnosis.showUser, at: UnixDiagnosis.requestShow)
+        let message = try NetlinkMessage(type: UnixDiagnosis.byFamily, header: header, dump: true)
+        let replies: [ArraySlice<UInt8>]
+        do throws(DevmemError) {
+            replies = try socket.payloads(message, call: "list unix sockets")
+        } catch {
+            // A list cannot lack what it lists; so it is what lists that there is not.
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+            return nil
+        }
+        var sockets: [UnixSocket] = []
+        for payload in replies {
+            if let socket = try UnixSocket(payload) { sockets.append(socket) }
+        }
+        return sockets
     }
 }

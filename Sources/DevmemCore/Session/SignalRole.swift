@@ -51,6 +51,12 @@ func hasDefaultAction(_ signal: Int32) -> Bool {
     return action.__sigaction_handler.sa_handler == nil
 }
 
+/// Has a write that fails say so by what it returns, EPIPE or EFBIG, and by no signal: it is an error to
+/// report, not a reason to leave a NIC as it is.
+public func ignoreFailingWrites() {
+    for number in SignalRole.signals(.failsCall) { signal(number, SIG_IGN) }
+}
+
 /// Undoes what a parent process may have left that a program of this kind cannot work with: signals
 /// that are blocked, and children's ends that go untold (SIGCHLD ignored; waitpid(2) would fail).
 ///

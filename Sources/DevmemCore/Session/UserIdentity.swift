@@ -51,8 +51,8 @@ public struct UserIdentity: Equatable, Sendable {
 /// - Returns: why it could not; it does not return otherwise.
 public func execute(_ arguments: [String]) -> DevmemError {
     let name = arguments.first ?? ""
-    // This program ignores it, and the one that it becomes expects to be ended by it.
-    signal(SIGPIPE, SIG_DFL)
+    // This program ignores them, and the one that it becomes expects to be ended by them.
+    for number in SignalRole.signals(.failsCall) { signal(number, SIG_DFL) }
     let code = withCStrings(arguments) { argv in
         execvp(name, argv)
         return errno

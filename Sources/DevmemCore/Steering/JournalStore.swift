@@ -1,3 +1,4 @@
+import CDevmem
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -38,37 +39,87 @@ public struct JournalStore: Sendable {
     private static let magic = "devmemtcp-steering"
     /// The environment variable that names the folder.
     static let variable = "DEVMEMTCP_STATE_DIR"
+    /// How many seconds the clock may have been set by since boot, for a file to count as of that boot.
+    private static let clockSlack: Int64 = 60
 
     /// The folder's path.
     public let directory: String
+    /// Whether there need be no such folder, as nothing may have been written down yet.
+    private let mayBeMissing: Bool
+    /// The running system's random id; nil if that cannot be read.
+    var boot = bootID()
 
-    /// Where journals lie: what the environment says, for containers that share one; else below /run.
-    public static var standardDirectory: String {
-        guard let value = getenv(variable), value.pointee != 0 else { return "/run/devmemtcp" }
-        return String(cString: value)
+    /// A store where journals lie: in the folder that the environment names, for containers that share
+    /// one, which must be there to be read; else below /run.
+    public init() {
+        // Whoever may run this program with more rights than they have does not choose it.
+        if let value = cdm_secure_getenv(Self.variable), value.pointee != 0 {
+            directory = String(cString: value)
+            mayBeMissing = false
+        } else {
+            directory = "/run/devmemtcp"
+            mayBeMissing = true
+        }
     }
 
     /// A store in a folder, which is made when first written to.
-    public init(directory: String = JournalStore.standardDirectory) {
+    public init(directory: String) {
         self.directory = directory
+        mayBeMissing = true
     }
 
-    func path(of key: Key) -> String { "\(directory)/\(key.fileName)\(Self.suffix)" }
+    private func path(_ name: String) -> String { "\(directory)/\(name)" }
 
-    func lockPath(of key: Key) -> String { "\(directory)/\(key.fileName).lock" }
+    private static func name(of key: Key) -> String { key.fileName + suffix }
+
+    func path(of key: Key) -> String { path(Self.name(of: key)) }
+
+    func lockPath(of key: Key) -> String { path(key.fileName + ".lock") }
+
+    /// Opens the file that is locked by who steers a NIC, made if need be. Whoever may open it may lock
+    /// it, so nobody else may.
+    func openLock(of key: Key) throws(DevmemError) -> Descriptor {
+        let folder = try prepare()
+        let path = lockPath(of: key)
+        do throws(DevmemError) {
+            let descriptor = try folder.open(
+                key.fileName + ".lock", O_RDWR | O_CREAT, mode: 0o600, path: path)
+            try retrying("close \(path) to others") { fchmod(descriptor.rawValue, 0o600) }
+            return descriptor
+        } catch {
+            throw Self.needsRoot(error)
+        }
+    }
 
     /// Makes the folder if need be. One in which others than root and this user may write is refused:
     /// they could put any file in a journal's place.
     ///
+    /// - Returns: the folder. What is done to journals is done through it, as its path could lead
+    ///   elsewhere a moment later.
     /// - Throws: `DevmemError` of kind `invalid` if it is such a folder.
-    func prepare() throws(DevmemError) {
+    @discardableResult
+    func prepare() throws(DevmemError) -> Descriptor {
+        try checkPath()
+        do throws(DevmemError) {
+            try retrying("create \(directory)") { mkdir(directory, 0o755) }
+        } catch {
+            guard error.errno == .fileExists else { throw Self.needsRoot(error) }
+        }
+        return try openFolder()
+    }
+
+    private func checkPath() throws(DevmemError) {
         guard directory.hasPrefix("/") else {
             throw DevmemError(
                 .invalid, call: "use \(directory) for journals", message: "it is no absolute path",
                 advice: "set \(Self.variable) to one")
         }
-        try make()
-        let folder = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
+    }
+
+    private func openFolder() throws(DevmemError) -> Descriptor {
+        let folder = try Self.advisingRoot { () throws(DevmemError) in
+            try Descriptor.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        }
         var status = stat()
         try retrying("look at \(directory)") { fstat(folder.rawValue, &status) }
         guard status.st_uid == 0 || status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
@@ -78,21 +129,37 @@ public struct JournalStore: Sendable {
                     + "\(String(status.st_mode & 0o7777, radix: 8)))",
                 advice: "chown root: \(directory); chmod 755 \(directory)")
         }
+        return folder
     }
 
-    private func make() throws(DevmemError) {
-        let call = "create \(directory)"
+    /// The folder; nil if there is none, and need not be.
+    private func existingFolder() throws(DevmemError) -> Descriptor? {
+        try checkPath()
         do throws(DevmemError) {
-            try retrying(call) { mkdir(directory, 0o755) }
+            return try openFolder()
         } catch {
-            guard error.errno == .fileExists else { throw Self.needsRoot(error) }
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+            if mayBeMissing { return nil }
+            throw error.advising(
+                "\(Self.variable) names it: create it, or name the folder that is in use")
         }
     }
 
     /// The NICs that have a journal, or one that its writer did not live to finish; none if there is
-    /// no folder.
-    func keys() -> [Key] {
-        guard let stream = opendir(directory) else { return [] }
+    /// no folder yet.
+    ///
+    /// - Throws: `DevmemError` if that cannot be known, as the folder cannot be read or is missing
+    ///   though the environment names it.
+    func keys() throws(DevmemError) -> [Key] {
+        guard let folder = try existingFolder() else { return [] }
+        let call = "list \(directory)"
+        // What lists it closes its descriptor.
+        let copy = try retrying(call) { fcntl(folder.rawValue, F_DUPFD_CLOEXEC, 0) }
+        guard let stream = fdopendir(copy) else {
+            let code = Errno(rawValue: errno)
+            Glibc.close(copy)
+            throw DevmemError(.system, call: call, errno: code)
+        }
         defer { closedir(stream) }
         var keys: Set<Key> = []
         while let entry = readdir(stream) {
@@ -110,74 +177,90 @@ public struct JournalStore: Sendable {
     ///
     /// - Throws: `DevmemError` of kind `malformed` if it is damaged or of an earlier boot.
     func read(_ key: Key) throws(DevmemError) -> SteeringJournal? {
-        guard let journal = try readOfAnyBoot(key) else { return nil }
-        guard journal.interface.boot == bootID() else {
-            throw DevmemError(
-                .malformed, call: "read the journal \(path(of: key))",
-                message: "it is of an earlier boot, which has left no settings",
-                advice: "the next command that steers \(journal.interface.name) drops it, or "
-                    + "\(AdvisedCommand(.restore, journal.interface.name))")
-        }
-        return journal
+        guard let file = try readOfAnyBoot(key) else { return nil }
+        guard try isEarlier(file, key) else { return file.journal }
+        throw DevmemError(
+            .malformed, call: "read the journal \(path(of: key))",
+            message: "it is of an earlier boot, which has left no settings",
+            advice: "the next command that steers the NIC drops it, or "
+                + "\(AdvisedCommand(.restore, interfaceName(key.index)))")
+    }
+
+    /// A NIC's journal if it is of an earlier boot; nil if there is none such.
+    func readEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
+        guard let file = try readOfAnyBoot(key), try isEarlier(file, key) else { return nil }
+        return file.journal
     }
 
     /// Removes a NIC's journal if it is of an earlier boot; to be called by the owner of the NIC's lock.
     ///
     /// - Returns: the journal; nil if there is none of an earlier boot.
     func dropEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
-        guard let journal = try readOfAnyBoot(key), journal.interface.boot != bootID() else {
-            return nil
-        }
+        guard let journal = try readEarlier(key) else { return nil }
         try strike(key)
         return journal
     }
 
-    private func readOfAnyBoot(_ key: Key) throws(DevmemError) -> SteeringJournal? {
-        let path = path(of: key)
-        let bytes: [UInt8]
-        do throws(DevmemError) {
-            bytes = try Self.load(path)
-        } catch {
-            if error.errno == .noSuchFileOrDirectory { return nil }
-            throw error
-        }
-        let journal = try Self.decode(bytes, path: path)
-        guard Key(journal.interface) == key else {
-            throw Self.refusal(path, "it is of another interface")
-        }
-        return journal
+    /// Whether the system has been started anew since a journal was written. Containers may each see a
+    /// boot id of their own, so that another one alone says nothing.
+    private func isEarlier(_ file: File, _ key: Key) throws(DevmemError) -> Bool {
+        guard let boot else { throw unknownBoot("read the journal \(path(of: key))") }
+        if file.journal.interface.boot == boot { return false }
+        if file.written < secondsAtBoot() - Self.clockSlack { return true }
+        throw DevmemError(
+            .malformed, call: "read the journal \(path(of: key))",
+            message: "its boot id is not this system's, and yet it was written since boot: perhaps "
+                + "by a container that sees another id",
+            advice: "restore it there; if that is not so, drop it with \(Self.forgetting(key))")
     }
 
-    private static func load(_ path: String) throws(DevmemError) -> [UInt8] {
-        let descriptor = try Descriptor.open(path, O_RDONLY | O_NOFOLLOW)
+    private struct File {
+        var journal: SteeringJournal
+        /// When it was written, in seconds since 1970.
+        var written: Int64
+    }
+
+    private func readOfAnyBoot(_ key: Key) throws(DevmemError) -> File? {
+        guard let folder = try existingFolder() else { return nil }
+        let path = path(of: key)
+        guard let descriptor = try Self.openJournal(Self.name(of: key), in: folder, path: path)
+        else { return nil }
         var status = stat()
         try retrying("look at \(path)") { fstat(descriptor.rawValue, &status) }
         guard status.st_uid == 0 || status.st_uid == geteuid() else {
-            throw refusal(path, "it belongs to user \(status.st_uid)")
+            throw Self.refusal(path, "it belongs to user \(status.st_uid)")
         }
-        return try contents(of: descriptor, call: "read \(path)")
+        let journal = try Self.decode(
+            try contents(of: descriptor, call: "read \(path)"), path: path)
+        guard Key(journal.interface) == key else {
+            throw Self.refusal(path, "it is of another interface")
+        }
+        return File(journal: journal, written: Int64(status.st_mtim.tv_sec))
     }
 
     /// Puts a journal where the next run finds it.
     func write(_ journal: SteeringJournal) throws(DevmemError) {
-        let path = path(of: Key(journal.interface))
-        let fresh = path + Self.unfinished
+        let name = Self.name(of: Key(journal.interface))
+        let fresh = name + Self.unfinished
         let bytes = try Self.encode(journal)
         do throws(DevmemError) {
-            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
-            let descriptor = try Descriptor.open(fresh, flags, mode: 0o644)
+            let folder = try openFolder()
+            let descriptor = try folder.open(
+                fresh, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644, path: path(fresh))
             var rest = bytes[...]
             while !rest.isEmpty {
-                let count = try retrying("write \(fresh)") {
+                let count = try retrying("write \(path(fresh))") {
                     rest.withUnsafeBytes {
                         Glibc.write(descriptor.rawValue, $0.baseAddress, $0.count)
                     }
                 }
                 rest = rest.dropFirst(count)
             }
-            try retrying("sync \(fresh)") { fsync(descriptor.rawValue) }
-            try retrying("rename \(fresh)") { rename(fresh, path) }
-            try sync()
+            try retrying("sync \(path(fresh))") { fsync(descriptor.rawValue) }
+            try retrying("rename \(path(fresh))") {
+                renameat(folder.rawValue, fresh, folder.rawValue, name)
+            }
+            try retrying("sync \(directory)") { fsync(folder.rawValue) }
         } catch {
             throw Self.needsRoot(error)
         }
@@ -185,19 +268,15 @@ public struct JournalStore: Sendable {
 
     /// Removes a NIC's journal, whatever is in it; nothing happens if there is none.
     func strike(_ key: Key) throws(DevmemError) {
-        for path in [path(of: key), path(of: key) + Self.unfinished] {
+        guard let folder = try existingFolder() else { return }
+        for name in [Self.name(of: key), Self.name(of: key) + Self.unfinished] {
             do throws(DevmemError) {
-                try retrying("remove \(path)") { unlink(path) }
-                try sync()
+                try retrying("remove \(path(name))") { unlinkat(folder.rawValue, name, 0) }
+                try retrying("sync \(directory)") { fsync(folder.rawValue) }
             } catch {
                 guard error.errno == .noSuchFileOrDirectory else { throw Self.needsRoot(error) }
             }
         }
-    }
-
-    private func sync() throws(DevmemError) {
-        let folder = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
-        try retrying("sync \(directory)") { fsync(folder.rawValue) }
     }
 
     static func encode(_ journal: SteeringJournal) throws(DevmemError) -> [UInt8] {
@@ -251,7 +330,30 @@ public struct JournalStore: Sendable {
         guard let file = path.split(separator: "/").last, file.hasSuffix(suffix),
             let key = Key(fileName: file.dropLast(suffix.count))
         else { return AdvisedCommand(.forgetAll) }
-        return AdvisedCommand(.forget, interfaceName(key.index))
+        return forgetting(key)
+    }
+
+    /// The same by its NIC, or the number that this had.
+    private static func forgetting(_ key: Key) -> AdvisedCommand {
+        AdvisedCommand(.forget, interfaceName(key.index))
+    }
+
+    /// A file of the folder; nil if there is none.
+    private static func openJournal(
+        _ name: String, in folder: borrowing Descriptor, path: String
+    ) throws(DevmemError) -> Descriptor? {
+        do throws(DevmemError) {
+            return try folder.open(name, O_RDONLY, path: path)
+        } catch {
+            if error.errno == .noSuchFileOrDirectory { return nil }
+            throw needsRoot(error)
+        }
+    }
+
+    private static func advisingRoot(
+        _ body: () throws(DevmemError) -> Descriptor
+    ) throws(DevmemError) -> Descriptor {
+        do throws(DevmemError) { return try body() } catch { throw needsRoot(error) }
     }
 
     private static func needsRoot(_ error: DevmemError) -> DevmemError {

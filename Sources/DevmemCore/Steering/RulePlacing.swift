@@ -14,13 +14,17 @@ extension NICControl where Self: ~Copyable {
     ///   - rule: the rule.
     ///   - stuck: set to what is left on the NIC if the driver made another rule of it, or one that
     ///     cannot be read back, and does not delete that.
+    ///   - note: puts in safety that the driver took the rule at a place; whether it is the same is not
+    ///     proved by then.
     /// - Returns: the location that it got.
     /// - Throws: `DevmemError` as the driver refuses it; of kind `unsupported` if it cannot be read
     ///   back.
     func place(
-        _ rule: FlowRule, stuck: inout SteeringChange.PlacedRule?
+        _ rule: FlowRule, stuck: inout SteeringChange.PlacedRule?,
+        note: (SteeringChange.PlacedRule) throws(DevmemError) -> Void
     ) throws(DevmemError) -> UInt32 {
         var occupied: Set<UInt32> = []
+        var strange: InstalledRule?
         for _ in 0..<mostTries {
             guard let table = try ruleTable() else { break }
             let place = try table.place(besides: occupied)
@@ -29,17 +33,28 @@ extension NICControl where Self: ~Copyable {
                 continue
             }
             let location = try insert(rule, at: place)
+            do throws(DevmemError) {
+                try note(SteeringChange.PlacedRule(unproven: rule, location: location))
+            } catch {
+                try discard(rule, at: location, as: nil, stuck: &stuck)
+                throw error
+            }
             switch try readBack(rule, at: location, stuck: &stuck) {
             case let found? where found.isSame(as: rule): return location
             case let found? where table.choosesLocation || found.isVariant(of: rule):
                 // gve forgets the context, and leads the flow to queue 0.
                 try discard(rule, at: location, as: found, stuck: &stuck)
-                throw DevmemError(
-                    .unsupported, call: "add a flow rule to \(name)",
-                    message: "the driver makes another one of it: \(found.text)",
-                    advice: "spread flows another way, or report it to the driver's maintainers")
-            case .some:
-                // Another process has put its own there since; ours is gone, and theirs stays.
+                throw madeAnother(found)
+            case let found?:
+                // Another process has put its own there since; ours is gone, and theirs stays. Two
+                // processes would not both put the same, so that is the driver's work.
+                if let earlier = strange, earlier.isAlike(found) {
+                    for one in [found, earlier] where try self.rule(at: one.location) == one {
+                        try discard(rule, at: one.location, as: one, stuck: &stuck)
+                    }
+                    throw madeAnother(found)
+                }
+                strange = found
                 occupied.insert(location)
             case .none:
                 throw DevmemError(
@@ -51,6 +66,13 @@ extension NICControl where Self: ~Copyable {
         throw DevmemError(
             .system, call: "add a flow rule to \(name)", errno: .resourceTemporarilyUnavailable,
             message: "another process adds rules at the same time", advice: "try again")
+    }
+
+    private func madeAnother(_ found: InstalledRule) -> DevmemError {
+        DevmemError(
+            .unsupported, call: "add a flow rule to \(name)",
+            message: "the driver makes another one of it: \(found.text)",
+            advice: "spread flows another way, or report it to the driver's maintainers")
     }
 
     /// What has become of a rule that was just inserted; where that cannot be read, the rule goes.
@@ -73,8 +95,11 @@ extension NICControl where Self: ~Copyable {
         do throws(DevmemError) {
             try removeRule(at: location)
         } catch {
-            stuck = SteeringChange.PlacedRule(rule: rule, location: location)
-            stuck?.altered = found?.specification
+            stuck = SteeringChange.PlacedRule(unproven: rule, location: location)
+            if let found {
+                stuck?.isUnproven = nil
+                stuck?.altered = found.specification
+            }
             throw Self.unproven(error, "delete flow rule \(location) of \(name)")
         }
     }
@@ -86,21 +111,16 @@ extension NICControl where Self: ~Copyable {
             .unsupported, call: call, message: words.joined(separator: ", "), advice: error.advice)
     }
 
-    /// The place of a rule that a process has added and not lived to note: a new one that is one of
-    /// these, or else what a driver may have made of it.
+    /// The place of a rule that a process may have added and not lived to note: a new one that is one of
+    /// these. One that only resembles them may be anybody's.
     func leftover(
         of alternatives: [FlowRule], besides known: Set<UInt32>
     ) throws(DevmemError) -> UInt32? {
-        var variant: UInt32?
         for location in try ruleTable()?.locations ?? [] where !known.contains(location) {
             guard let found = try rule(at: location) else { continue }
             if alternatives.contains(where: found.isSame) { return location }
-            let isLike = alternatives.contains {
-                found.isVariant(of: $0) && !found.contradicts($0)
-            }
-            if isLike { variant = variant ?? location }
         }
-        return variant
+        return nil
     }
 
     /// Deletes the rule at a location; one that has gone meanwhile is no failure.

@@ -180,7 +180,7 @@ extension SteeringJournal {
         _ alternatives: [FlowRule], _ placed: SteeringChange.PlacedRule?, _ nic: borrowing NIC
     ) throws(DevmemError) -> Outcome? {
         guard let placed else {
-            // Where it got, if it did, was not written down any more: a new one like it is it.
+            // Where it got, if it did, was not written down any more: a new one that is the same is it.
             let known = Set(before.ruleLocations + mineByLocation)
             if let location = try nic.leftover(of: alternatives, besides: known) {
                 try nic.removeRule(at: location)
@@ -200,7 +200,7 @@ extension SteeringJournal {
             }
             return nil
         }
-        guard found.isSame(as: placed.rule) || placed.altered == found.specification else {
+        guard placed.hasBecome(found) else {
             return .leftAlone("flow rule \(placed.location) is another by now: \(found.text)")
         }
         try nic.removeRule(at: placed.location)

@@ -24,11 +24,26 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
         /// What the driver made of it, if that is another rule and could not be deleted at once:
         /// `struct ethtool_rx_flow_spec`.
         var altered: [UInt8]?
+        /// True while it is only known that the driver took it, and not yet what it made of it; nil
+        /// else.
+        var isUnproven: Bool?
 
         /// Makes it from its parts.
         public init(rule: FlowRule, location: UInt32) {
             self.rule = rule
             self.location = location
+        }
+
+        /// One that the driver just took.
+        init(unproven rule: FlowRule, location: UInt32) {
+            self.init(rule: rule, location: location)
+            isUnproven = true
+        }
+
+        /// Whether a rule at its place is what became of it.
+        func hasBecome(_ found: InstalledRule) -> Bool {
+            found.isSame(as: rule) || altered == found.specification
+                || isUnproven == true && found.isVariant(of: rule) && !found.contradicts(rule)
         }
     }
 

@@ -29,6 +29,8 @@ struct SteeringClaim: ~Copyable {
     private static let attempts = 4
 
     private let socket: Descriptor
+    /// Whether claims of others could be seen; a kernel without unix_diag does not show them.
+    let seesOthers: Bool
 
     /// Publishes a claim that goes with those of others.
     ///
@@ -37,23 +39,35 @@ struct SteeringClaim: ~Copyable {
     ///   - shared: whether it goes with other shared ones.
     ///   - name: the NIC's name, for messages.
     /// - Throws: `DevmemError` of kind `invalid` with EBUSY and the holder's pid if another process has
-    ///   claimed it.
+    ///   claimed it; as the kernel answers if it cannot be known.
     init(_ key: JournalStore.Key, shared: Bool, name: String) throws(DevmemError) {
         var attempt = 1
         while true {
             let own = ClaimName(key, isShared: shared, tag: .random(in: 0...(.max)))
             let socket = try Self.publish(own)
-            let rivals = Self.published(for: key).filter {
-                $0.name != own && !(shared && $0.name.isShared)
-            }
-            guard let holder = rivals.lazy.compactMap(Self.holder).first else {
+            let published = try Self.look(for: name)
+            let rivals = (published ?? PublishedClaims()).rivals(of: own)
+            guard !rivals.isEmpty else {
                 self.socket = socket
+                seesOthers = published != nil
                 return
             }
-            guard attempt < Self.attempts else { throw SteeringLock.inUse(name, by: holder) }
+            guard attempt < Self.attempts else {
+                throw SteeringLock.inUse(name, by: rivals.holders()[key])
+            }
             attempt += 1
             _ = consume socket
             usleep(.random(in: 5_000...40_000))
+        }
+    }
+
+    private static func look(for name: String) throws(DevmemError) -> PublishedClaims? {
+        do throws(DevmemError) {
+            return try PublishedClaims.all()
+        } catch {
+            var unknown = error
+            unknown.call = "find out whether another process steers \(name): \(error.call)"
+            throw unknown.advising("nothing was changed; try again")
         }
     }
 
@@ -70,61 +84,82 @@ struct SteeringClaim: ~Copyable {
         }
         return socket
     }
+}
 
-    /// Who uses the steering of a NIC; nil if nobody does.
-    static func holder(of key: JournalStore.Key) -> Holder? {
-        published(for: key).lazy.compactMap(holder).first
-    }
-
-    /// The NICs of this network namespace that are claimed, by whomever.
-    static func keys() -> Set<JournalStore.Key> {
-        Set(published().filter { holder(of: $0) != nil }.map(\.name.key))
-    }
-
-    /// A name that some process has bound, and its socket's inode.
-    private struct Published {
+/// The claims of this network namespace that count, as of one look.
+struct PublishedClaims: Sendable {
+    private struct Claim: Sendable {
         var name: ClaimName
+        /// The inode of its socket.
         var inode: UInt64
     }
 
-    private static func published(for key: JournalStore.Key? = nil) -> [Published] {
-        unixSocketLines().compactMap { line in
-            // 0000000000000000: 00000002 00000000 00010000 0005 01 25613 @devmemtcp/...
-            let fields = line.split(separator: " ")
-            guard fields.count == 8, let inode = UInt64(fields[6]),
-                let name = ClaimName(listed: fields[7]), key == nil || name.key == key
-            else { return nil }
-            return Published(name: name, inode: inode)
+    private var claims: [Claim] = []
+
+    /// None.
+    init() {}
+
+    /// Those among sockets that are believed: root's and a user's own. Pure.
+    init(_ sockets: [UnixSocket], user: uid_t) {
+        for socket in sockets where socket.user == 0 || socket.user == user {
+            guard let name = ClaimName(bytes: socket.name) else { continue }
+            claims.append(Claim(name: name, inode: socket.inode))
         }
     }
 
-    private static func unixSocketLines() -> [Substring] {
-        let path = "/proc/net/unix"
-        // Whoever opens many sockets must not push others' out of sight.
-        guard let descriptor = try? Descriptor.open(path, O_RDONLY),
-            let bytes = try? contents(of: descriptor, limit: 1 << 28, call: "read \(path)")
-        else { return [] }
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+    /// Looks.
+    ///
+    /// - Returns: the claims; nil if the kernel has no unix_diag, and does not tell.
+    /// - Throws: `DevmemError` as the kernel answers.
+    static func all() throws(DevmemError) -> PublishedClaims? {
+        try UnixSocket.all().map { PublishedClaims($0, user: geteuid()) }
     }
 
-    /// Who has published a name; nil if nobody has any more, or nobody to be believed.
-    private static func holder(of claim: Published) -> Holder? {
-        let process = ProcessDescriptors.all(withOwn: true).first {
-            $0.sockets.contains(claim.inode)
-        }
-        do throws(DevmemError) {
-            guard let owner = try ownerOfUnixSocket(claim.inode) else { return nil }
-            return isTrusted(owner) ? Holder(pid: process?.pid) : nil
-        } catch {
-            // A kernel without unix_diag tells nothing; of a process that is seen procfs does.
-            guard let process else { return Holder(pid: nil) }
-            return effectiveUser(ofProcess: process.pid).map(isTrusted) == true
-                ? Holder(pid: process.pid) : nil
-        }
+    var isEmpty: Bool { claims.isEmpty }
+
+    /// The NICs that are claimed.
+    var keys: Set<JournalStore.Key> { Set(claims.map(\.name.key)) }
+
+    /// Those of NICs of a network namespace; names may hold any number.
+    func of(_ namespace: UInt64) -> PublishedClaims {
+        var some = self
+        some.claims.removeAll { $0.name.key.namespace != namespace }
+        return some
     }
 
-    /// Whether a user's word on what is steered counts: root's, or one's own.
-    private static func isTrusted(_ user: uid_t) -> Bool { user == 0 || user == geteuid() }
+    /// Those that keep a claim from being had.
+    func rivals(of own: ClaimName) -> PublishedClaims {
+        var rivals = self
+        rivals.claims.removeAll {
+            $0.name.key != own.key || $0.name == own || own.isShared && $0.name.isShared
+        }
+        return rivals
+    }
+
+    /// Who has published them. Looking through procfs takes long where there are many processes; it is
+    /// done once for all, and only if there are any.
+    ///
+    /// - Parameter processes: lists the processes whose descriptors can be seen.
+    /// - Returns: a holder for each NIC that is claimed.
+    func holders(
+        among processes: () -> [ProcessDescriptors] = { ProcessDescriptors.all(withOwn: true) }
+    ) -> [JournalStore.Key: SteeringClaim.Holder] {
+        guard !isEmpty else { return [:] }
+        var pids: [UInt64: Int32] = [:]
+        let wanted = Set(claims.map(\.inode))
+        for process in processes() {
+            for inode in process.sockets.intersection(wanted) where pids[inode] == nil {
+                pids[inode] = process.pid
+            }
+        }
+        return claims.reduce(into: [:]) { holders, claim in
+            let pid = pids[claim.inode]
+            // Of several one that can be named.
+            if holders[claim.name.key]?.pid == nil {
+                holders[claim.name.key] = SteeringClaim.Holder(pid: pid)
+            }
+        }
+    }
 }
 
 /// The abstract name of a claim: `devmemtcp/netns-1-interface-4/exclusive/1f4a...`.
@@ -141,17 +176,23 @@ struct ClaimName: Equatable, Sendable {
         self.tag = tag
     }
 
-    /// Reads a name as `/proc/net/unix` lists it, with `@` for the zero that abstract ones begin with.
-    init?(listed text: Substring) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 4, parts[0] == "@" + Self.prefix,
+    /// Reads the name of a socket, the zero that abstract ones begin with among it; nil if it is not
+    /// exactly the name of a claim.
+    init?(bytes: [UInt8]) {
+        guard bytes.first == 0 else { return nil }
+        let rest = Substring(decoding: bytes.dropFirst(), as: UTF8.self)
+        let parts = rest.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 4, parts[0] == Self.prefix,
             let key = JournalStore.Key(fileName: parts[1]),
             parts[2] == "shared" || parts[2] == "exclusive", let tag = UInt64(parts[3], radix: 16)
         else { return nil }
         self.init(key, isShared: parts[2] == "shared", tag: tag)
         // One that is written otherwise is another name.
-        guard "@" + self.text == text else { return nil }
+        guard self.bytes == bytes else { return nil }
     }
+
+    /// The name as the kernel has it.
+    var bytes: [UInt8] { [0] + Array(text.utf8) }
 
     var text: String {
         "\(Self.prefix)/\(key.fileName)/\(isShared ? "shared" : "exclusive")/"
@@ -164,7 +205,7 @@ struct ClaimName: Equatable, Sendable {
     ) throws(DevmemError) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = [0] + Array(text.utf8)
+        let bytes = bytes
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes.prefix($0.count)) }
         let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
         let length = socklen_t(start + bytes.count)

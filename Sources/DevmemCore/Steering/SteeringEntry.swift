@@ -1,3 +1,4 @@
+import Glibc
 public import Logging
 import SystemPackage
 
@@ -11,6 +12,8 @@ public struct SteeringEntry: Sendable {
     public var journal: SteeringJournal?
     /// Why the journal cannot be read.
     public var problem: DevmemError?
+    /// Whether that is as it is of an earlier boot; the next command that steers the NIC drops it.
+    public var isOfEarlierBoot = false
     /// Whether there is a journal; a process of another container may have its elsewhere.
     public var isWrittenDown: Bool
     /// The process that steers it now, if one does: a name and a pid.
@@ -20,17 +23,21 @@ public struct SteeringEntry: Sendable {
 
     let key: JournalStore.Key
 
-    init(_ key: JournalStore.Key, in store: JournalStore, isWrittenDown: Bool) {
+    init(
+        _ key: JournalStore.Key, in store: JournalStore, isWrittenDown: Bool,
+        claimedBy claimant: SteeringClaim.Holder?
+    ) {
         self.key = key
         self.isWrittenDown = isWrittenDown
         let known = interfaceName(key.index)
         interface = try? NetworkInterface(named: known)
         name = known
-        var owner = SteeringClaim.holder(of: key)
+        var owner = claimant
         do throws(DevmemError) {
             journal = try store.read(key)
         } catch {
             problem = error
+            isOfEarlierBoot = ((try? store.readEarlier(key)) ?? nil) != nil
         }
         // Not everybody may see whose a claim is, but the journal says who wrote it.
         if owner != nil, owner?.pid == nil, let writer = journal?.owner,
@@ -44,19 +51,36 @@ public struct SteeringEntry: Sendable {
     }
 }
 
+extension SteeringEntry {
+    /// Whether it is what a user calls so: by the NIC, by the name of what was applied, or, of a NIC that
+    /// is gone, by the number or the name that it had.
+    ///
+    /// - Parameter word: what the user wrote.
+    /// - Returns: whether it is.
+    public func answers(to word: String) -> Bool {
+        if journal?.name == word { return true }
+        if let interface { return interface.name == word }
+        // The name may be another NIC's by now.
+        return word == "\(key.index)" || word == name && if_nametoindex(word) == 0
+    }
+}
+
 /// The NICs of this network namespace that have a steering journal, or that a process steers.
 ///
 /// - Parameter store: where journals lie.
 /// - Returns: an entry each, also where a journal cannot be read.
-/// - Throws: `DevmemError` of kind `system` if the kernel does not tell the namespace.
+/// - Throws: `DevmemError` if the kernel does not tell the namespace or what is claimed in it, or the
+///   store's folder cannot be read.
 public func steeringEntries(
     in store: JournalStore = JournalStore()
 ) throws(DevmemError) -> [SteeringEntry] {
     let namespace = try namespaceCookie()
-    let written = store.keys()
-    let all = Set(written).union(SteeringClaim.keys()).filter { $0.namespace == namespace }
-    return all.sorted { $0.index < $1.index }.map {
-        SteeringEntry($0, in: store, isWrittenDown: written.contains($0))
+    let written = Set(try store.keys()).filter { $0.namespace == namespace }
+    let claims = (try PublishedClaims.all() ?? PublishedClaims()).of(namespace)
+    let holders = claims.holders()
+    return written.union(claims.keys).sorted { $0.index < $1.index }.map {
+        SteeringEntry(
+            $0, in: store, isWrittenDown: written.contains($0), claimedBy: holders[$0])
     }
 }
 
@@ -94,7 +118,7 @@ public func restoreSteering(
             .invalid, call: "restore \(entry.name)", errno: .noSuchAddressOrDevice,
             message: "interface number \(entry.key.index) is gone, with its settings or to "
                 + "another network namespace",
-            advice: "\(AdvisedCommand(.forgetAll)) drops its journal")
+            advice: "\(AdvisedCommand(.forget, "\(entry.key.index)")) drops its journal")
     }
     let nic = try EthtoolNIC(interface, rss: rss)
     return (journal, takeBack(journal, on: nic, store: store, logger: logger))

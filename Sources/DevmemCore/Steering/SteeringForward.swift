@@ -16,7 +16,13 @@ extension SteeringJournal {
             for change in changes[step] { logger.debug("\(nic.name): \(change)") }
             begun = step.upperBound
             try save(self)
-            if try make(step, on: nic, logger: logger, save: save) { try save(self) }
+            do throws(DevmemError) {
+                if try make(step, on: nic, logger: logger, save: save) { try save(self) }
+            } catch {
+                // A rule that was refused is not there; one like it that comes now is another's.
+                if case .addRule(_, installed: nil) = changes[index] { begun = index }
+                throw error
+            }
             index = step.upperBound
         }
     }
@@ -53,8 +59,16 @@ extension SteeringJournal {
             return true
         case .addRule(let alternatives, _):
             var stuck: PlacedRule?
+            let known = self
+            func note(_ placed: PlacedRule) throws(DevmemError) {
+                var noted = known
+                noted.changes[index] = .addRule(alternatives, installed: placed)
+                try save(noted)
+            }
             do throws(DevmemError) {
-                guard let placed = try add(firstOf: alternatives, to: nic, logger, stuck: &stuck)
+                guard
+                    let placed = try add(
+                        firstOf: alternatives, to: nic, logger, stuck: &stuck, note: note)
                 else { return false }
                 changes[index] = .addRule(alternatives, installed: placed)
                 return true
@@ -92,14 +106,14 @@ extension SteeringJournal {
     /// Adds the first rule that the NIC takes; nil if a rule added for another flow does as well.
     private func add<NIC: NICControl & ~Copyable>(
         firstOf alternatives: [FlowRule], to nic: borrowing NIC, _ logger: Logger,
-        stuck: inout PlacedRule?
+        stuck: inout PlacedRule?, note: (PlacedRule) throws(DevmemError) -> Void
     ) throws(DevmemError) -> PlacedRule? {
         var refusal = DevmemError(
             .unsupported, call: "add a flow rule to \(nic.name)", message: "none is given")
         for rule in alternatives {
             if mine.contains(where: { $0.match == rule.match }) { return nil }
             do throws(DevmemError) {
-                let location = try nic.place(rule, stuck: &stuck)
+                let location = try nic.place(rule, stuck: &stuck, note: note)
                 if rule != alternatives.first {
                     logger.notice("\(nic.name) does not take a narrower rule than \(rule)")
                 }

@@ -17,30 +17,26 @@ struct SteeringLock: ~Copyable {
     init(
         _ key: JournalStore.Key, name: String, in store: JournalStore, shared: Bool = false
     ) throws(DevmemError) {
-        try store.prepare()
-        let descriptor = try Self.open(store.lockPath(of: key))
+        let descriptor = try store.openLock(of: key)
         do throws(DevmemError) {
             try retrying("lock \(name)") {
                 cdm_flock(descriptor.rawValue, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB)
             }
         } catch {
             guard error.errno == .resourceTemporarilyUnavailable else { throw error }
-            throw Self.inUse(name, by: SteeringClaim.holder(of: key))
+            // It is in use; by whom may stay unknown.
+            throw Self.inUse(name, by: (try? PublishedClaims.all())?.holders()[key])
         }
         claim = try SteeringClaim(key, shared: shared, name: name)
         self.descriptor = descriptor
     }
 
-    /// Whoever may open the file may lock it, so nobody else may.
-    private static func open(_ path: String) throws(DevmemError) -> Descriptor {
-        do throws(DevmemError) {
-            let flags = O_RDWR | O_CREAT | O_NOFOLLOW
-            let descriptor = try Descriptor.open(path, flags, mode: 0o600)
-            try retrying("close \(path) to others") { fchmod(descriptor.rawValue, 0o600) }
-            return descriptor
-        } catch {
-            throw error.errno == .permissionDenied ? error.advising("run as root") : error
-        }
+    /// What is not known of others that steer the NIC, in words; nil if all is.
+    var doubt: String? {
+        claim.seesOthers
+            ? nil
+            : "the kernel has no unix_diag (CONFIG_UNIX_DIAG), so that processes of other containers "
+                + "that steer the same NIC are not seen"
     }
 
     /// The error of a NIC that another process has.

@@ -11,11 +11,13 @@ extension SteeringJournal.Owner {
 extension SteeringJournal.Interface {
     /// An interface of this process's network namespace.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel does not tell the namespace.
+    /// - Throws: `DevmemError` of kind `system` if the kernel does not tell the namespace, or which of
+    ///   its runs this is.
     init(_ interface: NetworkInterface) throws(DevmemError) {
+        guard let boot = bootID() else { throw unknownBoot("steer \(interface.name)") }
         self.init(
             name: interface.name, index: interface.index, namespace: try namespaceCookie(),
-            boot: bootID())
+            boot: boot)
     }
 }
 
@@ -33,9 +35,30 @@ func namespaceCookie() throws(DevmemError) -> UInt64 {
     return cookie
 }
 
-/// The running system's random id (Documentation/admin-guide/sysctl/kernel.rst).
-func bootID() -> String {
-    lines(of: "/proc/sys/kernel/random/boot_id").first.map(String.init) ?? ""
+private let bootIDPath = "/proc/sys/kernel/random/boot_id"
+
+/// The running system's random id (Documentation/admin-guide/sysctl/kernel.rst); nil if it cannot be
+/// read.
+func bootID() -> String? {
+    lines(of: bootIDPath).first.map(String.init)
+}
+
+/// The error of a system whose id cannot be read: what an earlier one has left would look like this
+/// one's.
+func unknownBoot(_ call: String) -> DevmemError {
+    DevmemError(
+        .unsupported, call: call,
+        message: "\(bootIDPath) cannot be read, so that it is not known what is of this boot",
+        advice: "mount /proc")
+}
+
+/// When the running system was started, in seconds since 1970, as its clock now tells.
+func secondsAtBoot() -> Int64 {
+    var now = timespec()
+    var uptime = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    clock_gettime(CLOCK_BOOTTIME, &uptime)
+    return Int64(now.tv_sec) - Int64(uptime.tv_sec)
 }
 
 /// When a process was started, in clock ticks since boot; nil if there is none.
@@ -52,12 +75,4 @@ func startTicks(ofProcess pid: String) -> UInt64? {
 /// The name of a process, fit for a terminal: its owner may choose any; nil if there is none.
 func nameOfProcess(_ pid: Int32) -> String? {
     lines(of: "/proc/\(pid)/comm").first.map { printable(String($0)) }
-}
-
-/// The effective user of a process; nil if there is none. Whose its folder in procfs is says less:
-/// a process can have that be root's (`task_dump_owner` of the kernel's fs/proc/base.c).
-func effectiveUser(ofProcess pid: Int32) -> uid_t? {
-    let line = lines(of: "/proc/\(pid)/status").first { $0.hasPrefix("Uid:") }
-    let fields = line?.split(whereSeparator: \.isWhitespace) ?? []
-    return fields.count > 2 ? uid_t(fields[2]) : nil
 }

@@ -75,6 +75,7 @@ public struct SteeringTransaction: ~Copyable {
         try interface.requireNIC("take queues of")
         let identity = try SteeringJournal.Interface(interface)
         let lock = try Self.lock(identity, store)
+        if let doubt = lock.doubt { logger.warning("\(interface.name): \(doubt)") }
         let nic = try EthtoolNIC(interface, rss: rss)
         let key = JournalStore.Key(identity)
         if let earlier = try store.dropEarlier(key) {

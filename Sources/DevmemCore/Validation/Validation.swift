@@ -114,7 +114,10 @@ private func runAll(
 /// Takes back what a process that is gone has changed on a NIC, which is no state to begin with, nor to
 /// end with; refuses a NIC that someone has steered to stay so.
 private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(DevmemError) {
-    for entry in try steeringEntries() where entry.interface == interface {
+    let store = JournalStore()
+    // A folder that is not there yet is made as by all that steer; what else is wrong shows next.
+    _ = try? store.prepare()
+    for entry in try steeringEntries(in: store) where entry.interface == interface {
         guard let journal = entry.journal else { continue }
         guard journal.phase != .kept else {
             throw DevmemError(
@@ -123,6 +126,7 @@ private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(Devmem
                     + "\(queueList(journal.queues)), and all of it is needed",
                 advice: "\(AdvisedCommand(.restore, interface.name))")
         }
-        _ = try restoreSteering(of: entry, forget: false, rss: .automatic, logger: logger)
+        _ = try restoreSteering(
+            of: entry, forget: false, rss: .automatic, store: store, logger: logger)
     }
 }

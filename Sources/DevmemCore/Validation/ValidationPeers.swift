@@ -130,28 +130,40 @@ final class ValidationPeers {
         return try interface.addresses.first { $0.isIPv6 == ipv6 && !$0.isLinkLocal }
     }
 
-    /// A connection from the far end tells whether it gets here, and its address.
+    /// A connection from the far end tells whether it gets here, and its address. Others may connect
+    /// too; the far end tells which is its own.
     private func tryAddress(
         _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: StopHolder
     ) throws(DevmemError) {
         let listener = try Listener(binding: Endpoint(address: address, port: 0))
         try listener.listen()
-        // It answers by itself once it is done or has given up; nobody waits for that.
-        _ = try farEnd.ask(
+        // It answers once more when it is done or has given up; nobody waits for that.
+        let id = try farEnd.ask(
             FarEndRequest(
                 id: 0, action: .send, address: address.description, port: listener.endpoint.port,
-                from: source?.description))
+                from: source?.description, tellsSource: true))
+        var why = ""
         do throws(DevmemError) {
-            let connection = try stop.accept(
-                on: listener, until: .after(.milliseconds(Int(casePatience))),
-                "wait for the far end at \(address)")
-            local.append(address)
-            remote.append(connection.peer.address.unmapped)
-            return
+            let deadline = Deadline.after(.milliseconds(Int(casePatience)))
+            let told = try farEnd.source(of: id, until: deadline)
+            why = told.failure.map { ": \($0)" } ?? ""
+            while let own = told.source {
+                let connection = try stop.accept(
+                    on: listener, until: deadline, "wait for the far end at \(address)")
+                guard FarEndReply.Source(connection.peer) == own else {
+                    why =
+                        ": it connects from \(own.address), but what came was from "
+                        + "\(connection.peer)"
+                    continue
+                }
+                local.append(address)
+                remote.append(connection.peer.address.unmapped)
+                return
+            }
         } catch {
             guard error.errno == .timedOut else { throw error }
         }
-        refusals[address.isIPv6] = "the far end does not get to \(address)"
+        refusals[address.isIPv6] = "the far end does not get to \(address)\(why)"
     }
 
     /// Whether an address family leads to the far end and back.
