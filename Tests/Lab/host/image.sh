@@ -13,7 +13,7 @@ readonly guest_packages=(
 # that labdevices plays.
 readonly guest_modules=(
     8021q act_mirred bonding bridge cls_flower cls_u32 dummy ifb ipvlan loop macvlan nf_tables sch_fq
-    sch_htb sch_ingress sch_netem sch_tbf tcp_bbr tls tun veth
+    sch_htb sch_ingress sch_netem sch_tbf tcp_bbr tls tun unix_diag veth
     gve mlx5_core
 )
 
