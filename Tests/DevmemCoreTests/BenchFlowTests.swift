@@ -27,6 +27,7 @@ import Testing
             bound: nil)
         #expect(!flow.isDone)
         flow.note(EPOLLERR.rawValue)
+        _ = flow.step(nil, isOver: false, answered: { _ in })
         #expect(flow.failure?.errno == .connectionReset && flow.isDone)
         #expect(
             flow.failure?.call

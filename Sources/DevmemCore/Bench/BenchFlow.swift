@@ -13,6 +13,7 @@ final class BenchFlow {
     let shared: BenchConnection
     private let requestSize: Int?
     private let asks: Bool
+    private let receives: Bool
     private var sender: BenchSender?
     private var device: DeviceReceiver?
     private var host = HostReceiver()
@@ -49,7 +50,8 @@ final class BenchFlow {
         self.shared = shared
         requestSize = plan.requestSize
         asks = role.asks
-        let checks = plan.validates && role.receives != nil
+        receives = role.receives != nil
+        let checks = plan.validates && receives
         consumer = PayloadConsumer(
             output: nil, pattern: checks ? try Pattern("\(FarEndRequest.period)") : nil)
         if role.receives == .device, let bound { device = DeviceReceiver(bound) }
@@ -125,7 +127,10 @@ final class BenchFlow {
                 isDelivered = sends ? try shared.connection.hasDelivered(peerHasEnded: true) : true
             }
         } catch {
-            failure = error
+            // Receiving finds a reset first, also where there is nothing to receive.
+            failure =
+                error.errno == .connectionReset && !receives
+                ? shared.connection.deliveryError(.connectionReset) : error
         }
         return !isDone && (isReadable && !peerClosed || isWritable && wantsToSend)
     }
