@@ -136,6 +136,15 @@ import Testing
         #expect(try CommandProcess.run(["bind", "--nope", "--", "x", "--json"]).output.isEmpty)
     }
 
+    /// Only what the parser of command lines refuses is wrong usage.
+    @Test func whatIsNobodysErrorIsNoWrongUsage() {
+        struct Odd: Error {}
+        #expect(ErrorReport(Odd(), status: 1).error.kind == "other")
+        #expect(ErrorReport(Odd(), status: 64).error.kind == "usage")
+        let known = DevmemError(.system, call: "write", errno: .noSpace)
+        #expect(ErrorReport(known, status: 1).error.kind == "system")
+    }
+
     @Test func keysAreThoseOfTheManual() throws {
         let page = try String(
             contentsOf: URL(filePath: #filePath).deletingLastPathComponent()
