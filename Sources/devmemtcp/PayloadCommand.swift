@@ -105,7 +105,9 @@ func openFile(
 func openFile(
     _ path: String, direct: Bool, until stop: borrowing StopSignal, _ logger: Logger
 ) throws(DevmemError) -> OutputStream {
-    let stream = try OutputStream(path, direct: direct, until: stop)
+    let stream = try OutputStream(path, direct: direct, until: stop) {
+        logger.warning("\($0); its connection waits")
+    }
     note(stream, path, direct: direct, logger)
     return stream
 }

@@ -169,9 +169,14 @@ private func scattered(
                 usleep(200_000)
                 broadcast.announce(SIGTERM)
             }
+            var told: [String] = []
             let error = #expect(throws: DevmemError.self) {
-                _ = try OutputStream(path, until: StopSignal(following: broadcast))
+                _ = try OutputStream(path, until: StopSignal(following: broadcast)) {
+                    told.append($0.description)
+                }
             }
+            #expect(
+                told == ["open \(path): No such device or address, nobody reads the pipe"])
             #expect(error?.signal == SIGTERM && error?.errno == .interrupted)
             let opened = Mutex<Int32>(-1)
             try runInThread {
@@ -200,6 +205,19 @@ private func scattered(
                 _ = try OutputStream("\(folder)/none/out", until: StopSignal())
             }
             #expect(other?.errno == .noSuchFileOrDirectory)
+            let socket = "\(folder)/out"
+            var address = try #require(Readiness.address(of: socket)).storage
+            let number = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+            let result = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(number, $0, size) }
+            }
+            try #require(result == 0)
+            let none = #expect(throws: DevmemError.self) {
+                _ = try OutputStream(socket, until: StopSignal())
+            }
+            #expect(none?.errno == .noSuchAddressOrDevice)
+            close(number)
         }
     }
 

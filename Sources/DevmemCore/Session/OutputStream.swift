@@ -87,11 +87,18 @@ public struct OutputStream: ~Copyable {
         try descriptor.close(name)
     }
 
-    /// What keeps a destination from being opened and may pass: a pipe that nobody reads yet, and
-    /// descriptors that others have just now.
-    private static let passing: [Errno] = [
-        .noSuchAddressOrDevice, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
-    ]
+    /// Why a destination cannot be opened now, if that may pass: nobody reads the pipe yet, or others
+    /// have all descriptors.
+    private static func passing(_ error: DevmemError, at path: String) -> DevmemError? {
+        switch error.errno {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem: return error
+        case .noSuchAddressOrDevice where kind(at: path) == S_IFIFO:
+            var told = error
+            told.message = "nobody reads the pipe"
+            return told
+        default: return nil
+        }
+    }
 
     /// Milliseconds between two tries.
     private static let pause: Int32 = 50
@@ -103,24 +110,30 @@ public struct OutputStream: ~Copyable {
     ///   - path: the destination.
     ///   - direct: whether to write past the page cache where the file system can.
     ///   - stop: what ends the wait.
+    ///   - waiting: is told once what it waits for.
     /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2); EINTR and the signal if that
     ///   ended the wait.
     public init(
-        _ path: String, direct: Bool = false, until stop: borrowing StopSignal
+        _ path: String, direct: Bool = false, until stop: borrowing StopSignal,
+        waiting: (DevmemError) -> Void = { _ in }
     ) throws(DevmemError) {
         var isNew = false
-        let descriptor = try Self.open(path, isNew: &isNew, until: stop)
+        let descriptor = try Self.open(path, isNew: &isNew, until: stop, waiting)
         try self.init(path, direct: direct, descriptor, isNew: isNew)
     }
 
     private static func open(
-        _ path: String, isNew: inout Bool, until stop: borrowing StopSignal
+        _ path: String, isNew: inout Bool, until stop: borrowing StopSignal,
+        _ waiting: (DevmemError) -> Void
     ) throws(DevmemError) -> Descriptor {
+        var isTold = false
         while true {
             do throws(DevmemError) {
                 return try open(path, waits: false, isNew: &isNew)
             } catch {
-                guard passing.contains(where: { $0 == error.errno }) else { throw error }
+                guard let reason = passing(error, at: path) else { throw error }
+                if !isTold { waiting(reason) }
+                isTold = true
             }
             guard let signal = try stop.wait(milliseconds: pause) else { continue }
             var error = DevmemError(.system, call: "open \(path)", errno: .interrupted)
@@ -143,9 +156,7 @@ public struct OutputStream: ~Copyable {
         // Only with O_CREAT does the kernel keep root from another's file in a sticky folder
         // (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
         // A pipe has open(2) wait for its reader, some terminals for their carrier.
-        var status = stat()
-        let isFile = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-        let flags = waits || isFile ? 0 : O_NONBLOCK
+        let flags = waits || kind(at: path) == S_IFREG ? 0 : O_NONBLOCK
         let existing = try Descriptor.open(path, O_WRONLY | O_CREAT | flags, mode: 0o666)
         if kind(of: existing.rawValue) != S_IFREG {
             try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
@@ -173,6 +184,11 @@ public struct OutputStream: ~Copyable {
             fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
         }
         return Descriptor(owning: copy)
+    }
+
+    private static func kind(at path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & S_IFMT : 0
     }
 
     private static func kind(of number: Int32) -> mode_t {

@@ -22,10 +22,10 @@ struct ReceiveBudget: Equatable, Sendable {
     /// The smallest receive buffer (SOCK_MIN_RCVBUF of net/sock.h), more or less.
     private static let leastBuffer: UInt64 = 4608
 
-    /// Shares memory out: the NIC's rings are served first, and have an eighth in any case, as not every
-    /// NIC tells of them. Connections that wait have a quarter of
-    /// the rest, those that are accepted what is left. Of several, each may hold as much again in the
-    /// call that waits for its output; a single one keeps nobody waiting.
+    /// Shares memory out: the NIC's rings are served first, with an eighth at least, as not every NIC
+    /// tells of them. Connections that wait have a quarter of the rest, those that are accepted what is
+    /// left. Of several, each may hold as much again in the call that waits for its output; a single one
+    /// keeps nobody waiting.
     ///
     /// - Parameters:
     ///   - memory: bytes of the dma-buf.

@@ -121,6 +121,28 @@ test_too_few_descriptors_pass() {
     expect_line messages 'Too many open files'
 }
 
+# A worker that waits for a pipe's reader is not waited for when the server is ended.
+test_a_pipe_that_nobody_reads_does_not_keep_the_server() {
+    local begun=$SECONDS
+    mkfifo got-1 got-2
+    start_serve --listen "$near4:5201" --connections 2 --keep-open --output 'got-%n'
+    echo one | send "$near4" 5201 &
+    peers=("$!")
+    until grep -q 'connection 1 from' messages; do read -r -t 0.05 <> <(:) || true; done
+    echo two | send "$near4" 5201 &
+    peers+=("$!")
+    until grep -q 'connection 2 from' messages; do read -r -t 0.05 <> <(:) || true; done
+    # One that comes late gets everything.
+    expect_equal 'payload' two "$(cat got-2)"
+    kill "$server"
+    end_serve
+    wait "${peers[@]}" || true
+    rm got-1 got-2
+    expect_equal 'exit status' 143 "$status"
+    expect_line messages 'open got-1: No such device or address, nobody reads the pipe; its connection waits'
+    ((SECONDS - begun < 30)) || fail "it took $((SECONDS - begun)) s"
+}
+
 test_more_connections_than_descriptors_are_refused() {
     local refused=0
     (ulimit -n 64 && exec devmemtcp serve --listen "$near4:5201" --connections 100 --output 'got-%n') \
