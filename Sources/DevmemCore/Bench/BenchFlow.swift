@@ -124,7 +124,7 @@ final class BenchFlow {
             // A reset completes every send, so that nothing is outstanding says little.
             if sendingEnded && peerClosed && outstanding == 0 && !isDelivered {
                 let sends = sender != nil
-                isDelivered = sends ? try shared.connection.hasDelivered(peerHasEnded: true) : true
+                isDelivered = sends ? try shared.connection.hasDelivered() : true
             }
         } catch {
             // Receiving finds a reset first, also where there is nothing to receive.

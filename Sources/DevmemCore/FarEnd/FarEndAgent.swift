@@ -141,7 +141,7 @@ private func sendPattern(
     }
     try connection.finishSending()
     try awaitEnd(of: connection)
-    guard try connection.hasDelivered(peerHasEnded: true) else {
+    guard try connection.hasDelivered() else {
         throw DevmemError(
             .system, call: "send to \(endpoint)", errno: .connectionReset,
             message: "the peer closed before it had everything")

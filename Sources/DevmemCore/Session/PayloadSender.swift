@@ -110,7 +110,7 @@ struct PayloadSender: ~Copyable {
             }
             // That memory is free says nothing: a reset completes every send.
             if sendingEnded && !isDelivered && ring.freed == ring.filled {
-                isDelivered = try connection.hasDelivered(peerHasEnded: peerClosed)
+                isDelivered = try connection.hasDelivered()
             }
             if isDelivered && peerClosed { return .finished }
 

@@ -16,20 +16,20 @@ extension Connection {
         return Int(count)
     }
 
-    /// Whether the peer has acknowledged everything, the end of the stream included. A peer that has
-    /// every byte and has closed may answer that end with a reset, which takes nothing back.
+    /// Whether the peer has acknowledged everything, the end of the stream included.
     ///
-    /// - Parameter peerHasEnded: whether the end of the peer's own direction has come.
     /// - Returns: whether it has; false as long as it may yet do so.
     /// - Throws: `DevmemError` of kind `system` with the connection's error if it ended before.
-    func hasDelivered(peerHasEnded: Bool) throws(DevmemError) -> Bool {
+    func hasDelivered() throws(DevmemError) -> Bool {
+        // Asked first: what is unacknowledged after the end stays so, but between the two questions
+        // the last acknowledgement may come and end the connection.
+        let hasEnded = isClosed
         let left = try unacknowledged()
-        // Whoever read the error before has taken it away; nothing more will be acknowledged then.
-        guard let error = pendingError() ?? (left > 0 && isClosed ? .connectionReset : nil) else {
-            return left == 0
-        }
-        guard peerHasEnded && left <= 1 else { throw deliveryError(error) }
-        return true
+        if let error = pendingError() { throw deliveryError(error) }
+        if left == 0 { return true }
+        // Whoever read the error before has taken it away.
+        if hasEnded { throw deliveryError(.connectionReset) }
+        return false
     }
 
     /// The error of a connection that ended before the peer had everything.
