@@ -49,6 +49,15 @@ private struct ScriptedFarEnd {
     }
 }
 
+/// A connection that stays open.
+private final class Kept {
+    private let connection: Connection
+
+    init(_ connection: consuming Connection) {
+        self.connection = connection
+    }
+}
+
 /// A port that nobody has just now.
 private func freePort() throws -> UInt16 {
     let address = try #require(IPAddress(text: "127.0.0.1"))
@@ -121,6 +130,20 @@ struct BenchStrangerTests {
         #expect(report.failure == nil && report.inbound?.bytes == 1000)
         // Closed or reset.
         #expect(ended.withLock { $0 }.map { $0 <= 0 } == true)
+    }
+
+    /// They come while the far end has not said yet where its own connections come from.
+    @Test func strangersDoNotFillThePort() throws {
+        let report = try receive { far in
+            let near = try #require(try far.begin().first)
+            let strangers = try (0..<20).map { _ in
+                Kept(try far.connect(to: near, from: "127.0.0.2"))
+            }
+            let own = try far.connect(to: near, from: "127.0.0.1")
+            try far.measure(own, bytes: 1000, good)
+            withExtendedLifetime(strangers) {}
+        }
+        #expect(report.failure == nil && report.inbound?.bytes == 1000)
     }
 
     @Test(arguments: ["127.0.0.1", "anywhere"])

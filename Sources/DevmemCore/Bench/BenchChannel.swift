@@ -107,9 +107,20 @@ final class BenchChannel {
     /// - Parameters:
     ///   - seconds: how long to wait, for all of it.
     ///   - wanted: what is waited for, in words.
+    ///   - others: descriptors that may become readable meanwhile.
+    ///   - meanwhile: called when one of them may be.
     /// - Returns: the message.
     /// - Throws: `DevmemError` if none comes, and with the other end's words if it failed.
-    func receive(seconds: Int32, _ wanted: String) throws(DevmemError) -> BenchMessage {
+    func receive(
+        seconds: Int32, _ wanted: String, watching others: [Int32] = [],
+        meanwhile: () throws(DevmemError) -> Void = {}
+    ) throws(DevmemError) -> BenchMessage {
+        let all = others.isEmpty ? nil : try makePoller([input] + others)
+        let watched: Int32 =
+            switch all {
+            case .some(let poller): poller.rawValue
+            case .none: input
+            }
         let call = "wait for \(name) to \(wanted)"
         let deadline = Deadline.after(.seconds(Int(seconds)))
         while true {
@@ -119,7 +130,10 @@ final class BenchChannel {
                 }
                 return message
             }
-            try stop.wait(for: input, events: Int32(POLLIN), until: deadline, call)
+            try stop.wait(for: watched, events: Int32(POLLIN), until: deadline, call)
+            try meanwhile()
+            var own = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
+            guard try retrying(call, { poll(&own, 1, 0) }) > 0 else { continue }
             guard try fill() else {
                 throw DevmemError(.system, call: call, message: "it is gone")
             }

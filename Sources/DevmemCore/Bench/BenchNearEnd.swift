@@ -99,7 +99,14 @@ struct BenchNearEnd {
         guard ready == .ready else { throw channel.unexpected(ready) }
         for open in listeners { try open.listener.listen(backlog: Int32(clamping: plan.flows)) }
         try channel.tell(.connect)
-        let message = try channel.receive(seconds: 120, "connect")
+        // Strangers' connections must not fill the queues before the far end's can come.
+        let open = listeners
+        let message = try channel.receive(
+            seconds: 120, "connect", watching: open.map { $0.listener.rawValue }
+        ) { () throws(DevmemError) in
+            let most = plan.flows + OpenListener.mostStrangers
+            for one in open { try one.gather(most: most, logger) }
+        }
         guard case .connected(let ends) = message, ends.count == plan.flows else {
             throw channel.unexpected(message)
         }
@@ -181,8 +188,24 @@ private final class OpenListener {
     private var waiting: [Endpoint: BenchConnection] = [:]
     private var strangers: [Endpoint] = []
 
+    /// How many strangers' connections are kept while it is not known yet whose they are.
+    static let mostStrangers = 256
+
     init(_ listener: consuming Listener) {
         self.listener = listener
+    }
+
+    /// Takes what has come, as far as so many connections at most wait to be asked for.
+    func gather(most: Int, _ logger: Logger) throws(DevmemError) {
+        for _ in 0..<most {
+            guard let accepted = try listener.accept() else { return }
+            let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
+            if waiting.count < most {
+                waiting[from] = BenchConnection(accepted)
+            } else {
+                note(stranger: from, logger)
+            }
+        }
     }
 
     /// Waits for the connection from one of the far end's sockets.
@@ -190,6 +213,10 @@ private final class OpenListener {
         _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: StopHolder,
         until deadline: Deadline, _ logger: Logger
     ) throws(DevmemError) -> BenchConnection {
+        for from in waiting.keys where !all.contains(from) {
+            waiting[from] = nil
+            note(stranger: from, logger)
+        }
         while true {
             if let connection = waiting.removeValue(forKey: peer) { return connection }
             let accepted: Connection

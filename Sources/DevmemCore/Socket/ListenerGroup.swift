@@ -44,26 +44,14 @@ final class ListenerGroup {
                 ?? DevmemError(.invalid, call: "listen", message: "no address is named")
         }
         for refusal in refusals { leftOut(refusal) }
-        poller = members.count > 1 ? try Self.makePoller(members) : nil
+        poller =
+            members.count > 1 ? try makePoller(members.map { $0.listener.rawValue }) : nil
         self.members = members
     }
 
     /// Whether an address is only not this host's, or of a family that it does not have.
     private static func isElsewhere(_ error: DevmemError) -> Bool {
         error.errno == .addressNotAvailable || error.errno == .addressFamilyNotSupported
-    }
-
-    private static func makePoller(_ members: [Member]) throws(DevmemError) -> Descriptor {
-        let call = "watch for connections"
-        let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
-        for member in members {
-            var event = epoll_event()
-            event.events = EPOLLIN.rawValue
-            try retrying(call) {
-                epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, member.listener.rawValue, &event)
-            }
-        }
-        return poller
     }
 
     /// Where they listen.
@@ -126,4 +114,16 @@ final class ListenerGroup {
         }
         return nil
     }
+}
+
+/// An epoll(7) that is readable when one of some descriptors is.
+func makePoller(_ numbers: [Int32]) throws(DevmemError) -> Descriptor {
+    let call = "watch descriptors"
+    let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
+    for number in numbers {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue
+        try retrying(call) { epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, number, &event) }
+    }
+    return poller
 }
