@@ -36,8 +36,7 @@ enum ReportStream: Sendable {
             case .interrupted: continue
             case .wouldBlock:
                 // Someone who shares the stream has made it non-blocking.
-                var waiting = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-                _ = poll(&waiting, 1, -1)
+                awaitWritable(number)
             case let code:
                 if rest.count < text.utf8.count { cutShort.withLock { _ = $0.insert(number) } }
                 throw failure(code)
