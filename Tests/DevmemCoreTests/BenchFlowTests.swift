@@ -8,11 +8,9 @@ import Testing
 @Suite struct BenchFlowTests {
     /// What a reset is called depends on what the flow was for.
     @Test(arguments: [true, false]) func aResetIsToldInTheFlowsWords(sends: Bool) throws {
-        let loopback = try #require(IPAddress(text: "127.0.0.1"))
-        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
-        try listener.listen()
+        let listener = try listenOnLoopback()
         let stop = StopHolder(StopSignal())
-        let near = BenchConnection(try stop.connect(to: listener.endpoint, milliseconds: 5000))
+        let near = BenchConnection(try connected(to: listener.endpoint))
         do {
             let far = try stop.accept(on: listener, until: .after(.seconds(5)), "accept")
             var hard = linger(l_onoff: 1, l_linger: 0)

@@ -206,7 +206,7 @@ private func scattered(
             }
             #expect(other?.errno == .noSuchFileOrDirectory)
             let socket = "\(folder)/out"
-            var address = try #require(Readiness.address(of: socket)).storage
+            var address = try #require(UnixAddress(socket)).storage
             let number = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
             let size = socklen_t(MemoryLayout<sockaddr_un>.size)
             let result = withUnsafePointer(to: &address) {

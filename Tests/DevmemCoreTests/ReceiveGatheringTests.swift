@@ -8,12 +8,8 @@ import Testing
 private func withConnection(
     _ body: (borrowing Connection) throws -> Void
 ) throws {
-    let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
-    let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
-    try listener.listen()
-    let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
-    _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
-    try near.finishConnecting()
+    let listener = try listenOnLoopback()
+    let near = try connected(to: listener.endpoint)
     try body(near)
 }
 

@@ -77,12 +77,8 @@ import Testing
 
     /// Looks do not keep an idle connection alive.
     @Test func aSenderGivesAnIdleConnectionUp() throws {
-        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
-        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
-        try listener.listen()
-        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
-        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
-        try near.finishConnecting()
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
         let cause = Ticking()
         var sender = PayloadSender(capacity: 4096, chunk: 4096)
         var source: PayloadSource?

@@ -14,12 +14,8 @@ import Testing
     private func send(
         _ bytes: UInt64, wait: Int32 = -1, idleLimit: Int32 = 10_000, to peer: @escaping Peer
     ) throws -> (end: PayloadSender.End?, error: DevmemError?, counts: TransmitReport.Counts) {
-        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
-        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
-        try listener.listen()
-        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
-        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
-        try near.finishConnecting()
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
         let own = try Self.accept(from: listener)
         try runInThread {
             // Blocking, as it waits for nothing else.
@@ -108,12 +104,8 @@ import Testing
 
     /// A reset that no call has told of yet.
     @Test func endingAStreamThatWasResetTellsOfTheReset() throws {
-        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
-        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
-        try listener.listen()
-        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
-        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
-        try near.finishConnecting()
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
         let far = try Self.accept(from: listener)
         var hard = linger(l_onoff: 1, l_linger: 0)
         setsockopt(
@@ -164,12 +156,8 @@ import Testing
     }
 
     @Test func bothEndsHaveItByDefaultAndCanBeWithout() throws {
-        let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
-        let listener = try Listener(binding: Endpoint(address: loopback, port: 0))
-        try listener.listen()
-        let near = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
-        _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLOUT))
-        try near.finishConnecting()
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
         guard let far = try listener.accept() else {
             Issue.record("nobody came")
             return

@@ -79,9 +79,10 @@ struct SteeringClaim: ~Copyable {
         }
         let socket = Descriptor(owning: number)
         shutdown(number, Int32(SHUT_RDWR))
-        try name.withAddress { address, length throws(DevmemError) in
-            try retrying(call) { bind(number, address, length) }
+        guard let address = UnixAddress("@" + name.text) else {
+            throw DevmemError(.invalid, call: call, message: "\(name.text) is too long a name")
         }
+        try retrying(call) { address.withSocketAddress { bind(number, $0, $1) } }
         return socket
     }
 }
@@ -197,22 +198,5 @@ struct ClaimName: Equatable, Sendable {
     var text: String {
         "\(Self.prefix)/\(key.fileName)/\(isShared ? "shared" : "exclusive")/"
             + String(tag, radix: 16)
-    }
-
-    /// Lends it as the kernel takes it.
-    func withAddress(
-        _ body: (UnsafePointer<sockaddr>, socklen_t) throws(DevmemError) -> Void
-    ) throws(DevmemError) {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = bytes
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes.prefix($0.count)) }
-        let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-        let length = socklen_t(start + bytes.count)
-        try withUnsafePointer(to: &address) { pointer throws(DevmemError) in
-            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                address throws(DevmemError) in try body(address, length)
-            }
-        }
     }
 }
