@@ -40,6 +40,14 @@ let package = Package(
             name: "DevmemCore",
             dependencies: [
                 "CDevmem", "CNetlink", "CUdev",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "DevmemTools",
+            dependencies: [
+                "DevmemCore", "CDevmem",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -48,16 +56,27 @@ let package = Package(
         .executableTarget(
             name: "devmemtcp",
             dependencies: [
-                "DevmemCore",
+                "DevmemCore", "DevmemTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strictImports),
+        .target(
+            name: "TestSupport", dependencies: ["DevmemCore"], path: "Tests/TestSupport",
+            swiftSettings: swiftSettings),
         .testTarget(
             name: "DevmemCoreTests",
             dependencies: [
-                "DevmemCore", "CDevmem",
+                "DevmemCore", "CDevmem", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "DevmemToolsTests",
+            dependencies: [
+                "DevmemTools", "DevmemCore", "CDevmem", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -65,7 +84,7 @@ let package = Package(
         .testTarget(
             name: "DevmemCLITests",
             dependencies: [
-                "devmemtcp", "DevmemCore",
+                "devmemtcp", "DevmemCore", "DevmemTools",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),

@@ -1,5 +1,6 @@
-public import ArgumentParser
-public import DevmemCore
+import ArgumentParser
+import DevmemCore
+import DevmemTools
 
 /// A size on the command line, such as `64M`.
 struct ByteSize: OptionValue, Equatable {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 
 /// What payload flows in a benchmark, and how.
 struct BenchLoadOptions: ParsableArguments {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 
 /// Measures what needs neither NIC nor privilege.
 struct BenchNative: ParsableCommand {

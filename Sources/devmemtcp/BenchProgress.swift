@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import Glibc
 
 /// How much of a benchmark is left. Pure.

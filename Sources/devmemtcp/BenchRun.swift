@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Glibc
 import Logging
 
@@ -105,7 +106,7 @@ struct BenchRun: ParsableCommand {
             let progress = BenchProgress(
                 load.plan, showsLines: interval, quiet: common.quiet)
             defer { progress.finish() }
-            let report = try DevmemCore.runBench(
+            let report = try DevmemTools.runBench(
                 request, stop: try StopSignal.ofUser(),
                 started: { logger.notice("\($0) with \($1)\(warmUpNotice)") },
                 seen: { progress.update($0) }, logger: logger)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import FoundationEssentials
 import Glibc
 import Logging
@@ -116,9 +117,9 @@ struct Bind: ParsableCommand {
         if status != 0 { throw ExitCode(status) }
     }
 
-    private func request() throws(DevmemError) -> HoldingRequest {
+    private func request() throws(DevmemError) -> BindRequest {
         let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
-        return HoldingRequest(
+        return BindRequest(
             queues: rx?.choice, transmits: tx, memory: buffer.memory.bytes,
             provider: buffer.maker.provider,
             pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering,

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import Glibc
 
 /// What `bind` holds.
@@ -46,7 +47,7 @@ struct BindReport: Encodable {
 }
 
 extension BindReport {
-    init(interface: String, request: HoldingRequest, holding: borrowing MemoryHolding) {
+    init(interface: String, request: BindRequest, holding: borrowing MemoryHolding) {
         self.init(
             interface: interface, queues: holding.queues, receiveID: holding.receiveID,
             transmitID: holding.transmitID, size: holding.memory.size, pageSize: request.pageSize,

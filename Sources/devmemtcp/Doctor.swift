@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Glibc
 
 struct Doctor: ParsableCommand {
@@ -36,15 +37,15 @@ struct Doctor: ParsableCommand {
         try reporting(common) {
             let devices = try chosenDevices()
             let host = HostFacts()
-            var checks = DevmemCore.checks(of: host)
+            var checks = DevmemTools.checks(of: host)
             for device in devices {
-                checks += DevmemCore.checks(of: NICFacts(of: device, memory: host.memoryDevices))
+                checks += DevmemTools.checks(of: NICFacts(of: device, memory: host.memoryDevices))
             }
             if devices.isEmpty { checks.append(.noNIC) }
             var endedBy: Int32?
             if probe, let device = devices.first, agrees(to: device.interface) {
                 let stop = try StopSignal.ofUser()
-                checks += DevmemCore.probe(device.interface, logger: common.logger)
+                checks += DevmemTools.probe(device.interface, logger: common.logger)
                 // Half put back would be worse than a moment later; a signal has waited.
                 endedBy = stop.pending()
             }

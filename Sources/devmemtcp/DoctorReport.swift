@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// What `doctor` reports.
 struct DoctorReport: Encodable {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import SystemPackage
 
 /// What a command prints with `--json` when it fails before it has a report. The keys are stable;

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Logging
 
 /// The memory that payload lies in.
@@ -28,7 +29,7 @@ struct ProviderOption: ParsableArguments {
 
 /// What reports of payload have in common.
 protocol PayloadReport: Encodable {
-    var validation: ReceiveReport.Validation? { get }
+    var validation: PatternComparison? { get }
     var stoppedBy: Int32? { get }
     var failure: String? { get }
 }

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// A page pool, as `show` reports it.
 struct PoolReport: Encodable {

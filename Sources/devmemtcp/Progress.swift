@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import Glibc
 
 /// What a line of progress says. Pure.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 
 struct QueueCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import FoundationEssentials
 
 /// A receive report for people: one fact a line.
@@ -37,7 +38,7 @@ func summary(of report: ReceiveReport) -> String {
             "processor",
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))
-    if let straight = report.straightBytes {
+    if let straight = report.directBytes {
         lines.append(("written", "\(straight) bytes straight from device memory"))
     }
     if let validation = report.validation { lines.append(("validation", text(of: validation))) }
@@ -53,7 +54,7 @@ func aligned(_ lines: [(String, String)]) -> String {
 }
 
 /// A comparison's result in words.
-func text(of validation: ReceiveReport.Validation) -> String {
+func text(of validation: PatternComparison) -> String {
     guard let first = validation.firstMismatch else {
         return "\(validation.checkedBytes) bytes, all right"
     }

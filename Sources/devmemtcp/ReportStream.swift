@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import Glibc
 import Synchronization
 import SystemPackage

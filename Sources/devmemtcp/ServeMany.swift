@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import Glibc
 import Synchronization
 
@@ -109,7 +110,7 @@ struct ServeTotal: Encodable {
     var stoppedBy: Int32?
     var firstFailure: String?
     var placement: PayloadPlacement?
-    private var counts = ReceiveReport.Counts()
+    private var counts = ReceiveCounts()
     private var reason: String?
 
     /// What is wrong with all connections together: none of their payload came in device memory, or

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(

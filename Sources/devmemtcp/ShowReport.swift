@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// What `show` reports. Keys of things that are not known, or not there, are left out.
 struct ShowReport: Encodable {

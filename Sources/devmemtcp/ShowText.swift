@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 private let unseenProcess = "a process not visible from here"
 

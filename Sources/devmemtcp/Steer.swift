@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 
 struct Steer: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,7 +28,7 @@ struct SteeringOptions: ParsableArguments {
 
     @OptionGroup var flows: FlowOptions
 
-    func wish() throws(DevmemError) -> SteeringWish {
+    func wish() throws(DevmemError) -> SteeringRequest {
         try flows.wish(queues: queues.choice)
     }
 }
@@ -61,10 +62,10 @@ struct FlowOptions: ParsableArguments {
             """, valueName: "style"))
     var table = TableStyle.minimal
 
-    func wish(queues: QueueChoice) throws(DevmemError) -> SteeringWish {
+    func wish(queues: QueueChoice) throws(DevmemError) -> SteeringRequest {
         var flows: [SteeringFlow] = []
         for argument in flow { flows += try argument.resolved() }
-        return SteeringWish(queues: queues, flows: flows, spread: spread, table: table)
+        return SteeringRequest(queues: queues, flows: flows, spread: spread, table: table)
     }
 }
 

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// A change as JSON: the setting, what it is before and after.
 struct ChangeReport: Encodable {

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// What `steer show` reports of one NIC.
 struct SteeringReport: Encodable {

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// Rows of text in aligned columns; those that hold numbers are aligned to the right.
 struct TextTable {

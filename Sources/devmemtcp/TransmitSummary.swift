@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// A transmit report for people: one fact a line.
 func summary(of report: TransmitReport) -> String {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import FoundationEssentials
 import Glibc
 import Logging
@@ -70,7 +71,7 @@ struct Validate: ParsableCommand {
             // Whatever becomes of the results, what has begun goes on to the last case, which is
             // whether the NIC is as it was.
             var output = LenientReport()
-            let report = try DevmemCore.validate(
+            let report = try DevmemTools.validate(
                 request, stop: stop,
                 finished: { result in
                     guard !common.json else { return }

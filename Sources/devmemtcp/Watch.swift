@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import FoundationEssentials
 
 /// Shows what an interface's queues do, interval by interval: in place on a terminal, elsewhere as

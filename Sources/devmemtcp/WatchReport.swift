@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// What `show --watch --json` reports of each interval.
 struct WatchReport: Encodable {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Synchronization
 import Testing
 
@@ -194,7 +195,7 @@ import Testing
         -> ServeTotal
     {
         var report = try ReceiveReport.full
-        report.counts = ReceiveReport.Counts()
+        report.counts = ReceiveCounts()
         report.counts.deviceBytes = device
         report.counts.ordinaryBytes = 9
         report.placement = PayloadPlacement(report.counts, reason: "a rule")

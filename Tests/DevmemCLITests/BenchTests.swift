@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Foundation
 import Testing
 
@@ -31,7 +32,7 @@ extension BenchReport {
             flow.received.fragments = 10
             flow.retransmits = 3
             flow.validation = try JSONDecoder().decode(
-                ReceiveReport.Validation.self,
+                PatternComparison.self,
                 from: Data(
                     """
                     {"checked_bytes":1000,"wrong_bytes":2,
@@ -46,7 +47,7 @@ extension BenchReport {
             end.userSeconds = 0.5
             end.flows = [flow, BenchFlowReport(flow: 2)]
             end.failure = "it broke"
-            var counts = ReceiveReport.Counts()
+            var counts = ReceiveCounts()
             counts.ordinaryBytes = 7
             end.placement = PayloadPlacement(counts, reason: "a rule")
             end.queues = try JSONDecoder().decode(

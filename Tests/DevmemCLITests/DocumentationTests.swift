@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Foundation
 import Testing
 
@@ -210,7 +211,7 @@ private func sampleReport(of command: String) throws -> String {
         let host = HostFacts()
         let device = try NetworkDevice.full
         let facts = NICFacts(of: device, memory: host.memoryDevices)
-        var checks = DevmemCore.checks(of: host) + DevmemCore.checks(of: facts) + [.noNIC]
+        var checks = DevmemTools.checks(of: host) + DevmemTools.checks(of: facts) + [.noNIC]
         checks[0].fix = "modprobe udmabuf"
         var report = DoctorReport(host: host, devices: [device], checks: checks)
         report.interfaces[0].memory = [

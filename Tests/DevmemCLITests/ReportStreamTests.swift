@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 import Foundation
 import Glibc
 import Testing

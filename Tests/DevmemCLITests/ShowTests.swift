@@ -1,5 +1,6 @@
 import ArgumentParser
 import DevmemCore
+import DevmemTools
 import Testing
 
 @testable import devmemtcp

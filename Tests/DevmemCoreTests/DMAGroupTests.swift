@@ -17,7 +17,7 @@ import Testing
 
     private func plan(_ choice: QueueChoice, _ snapshot: NICSnapshot) throws -> SteeringPlan {
         try SteeringPlan(
-            for: SteeringWish(queues: choice, flows: []), on: snapshot, interface: "eth1")
+            for: SteeringRequest(queues: choice, flows: []), on: snapshot, interface: "eth1")
     }
 
     @Test func queuesAreGrouped() {

@@ -56,7 +56,7 @@ private struct Piece {
         }
         try writer.finish()
         #expect(contents(file.rawValue) == stream)
-        return isDirect ? writer.straightBytes : nil
+        return isDirect ? writer.directBytes : nil
     }
 
     @Test func wholeBlocksGoStraight() throws {

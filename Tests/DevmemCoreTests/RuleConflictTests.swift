@@ -27,7 +27,7 @@ import Testing
 
     private func notes(_ driver: String?, _ rules: [(UInt32, FlowRule)]) throws -> [String] {
         try SteeringPlan(
-            for: SteeringWish(
+            for: SteeringRequest(
                 queues: .list([7]), flows: [SteeringFlow(families: [[wide]])],
                 sharesContexts: true),
             on: try snapshot(driver, rules), interface: "eth1"
@@ -196,7 +196,7 @@ import Testing
             snapshot.ntuple = FeatureState(isActive: isActive, isChangeable: true)
             snapshot.acceleratedQueues = [3, 7]
             return try SteeringPlan(
-                for: SteeringWish(queues: .list([7]), flows: [], sharesContexts: true),
+                for: SteeringRequest(queues: .list([7]), flows: [], sharesContexts: true),
                 on: snapshot, interface: "eth1"
             ).notes
         }
@@ -215,7 +215,7 @@ import Testing
         snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
         func changes(_ wish: SteeringFlow) throws -> [SteeringChange] {
             try SteeringPlan(
-                for: SteeringWish(queues: .list([7]), flows: [wish], sharesContexts: true),
+                for: SteeringRequest(queues: .list([7]), flows: [wish], sharesContexts: true),
                 on: snapshot,
                 interface: "eth1"
             ).changes.filter {

@@ -174,7 +174,7 @@ import Testing
             FlowRule(isIPv6: false, source: [192, 0, 2, 9], target: .queue(1)), at: 0)
         let before = try nic.snapshot()
         let plan = try SteeringPlan(
-            for: SteeringWish(
+            for: SteeringRequest(
                 queues: .list([3]), flows: [SteeringFlow(families: [alternatives])]),
             on: before, interface: nic.name)
         #expect(plan.notes.isEmpty)

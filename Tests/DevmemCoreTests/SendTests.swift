@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test func memoryIsFreedInOrderOfTheStream() throws {
-        var ledger = SendLedger()
+        var ledger = ZerocopyTracker()
         for end in [10, 30, 35, 100] as [UInt64] { ledger.sent(upTo: end) }
         try ledger.complete(range(1, 2))
         #expect(ledger.freed == 0)
@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test func numbersWrap() throws {
-        var ledger = SendLedger(firstNumber: .max - 1)
+        var ledger = ZerocopyTracker(firstNumber: .max - 1)
         for end in 1...5 as ClosedRange<UInt64> { ledger.sent(upTo: end) }
         try ledger.complete(range(.max, 1))
         #expect(ledger.freed == 0)
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func whatWasNotSentIsRefused() throws {
-        var ledger = SendLedger()
+        var ledger = ZerocopyTracker()
         #expect(throws: DevmemError.self) { try ledger.complete(range(0, 0)) }
         ledger.sent(upTo: 1)
         ledger.sent(upTo: 2)
@@ -114,9 +114,10 @@ import Testing
     @Test func anyOrderFreesEverythingOnce() throws {
         var random = SeededGenerator(seed: 3)
         for _ in 0..<200 {
-            var ledger = SendLedger(firstNumber: UInt32.random(in: 0...UInt32.max, using: &random))
+            var ledger = ZerocopyTracker(
+                firstNumber: UInt32.random(in: 0...UInt32.max, using: &random))
             var number = UInt32.random(in: 0...UInt32.max, using: &random)
-            ledger = SendLedger(firstNumber: number)
+            ledger = ZerocopyTracker(firstNumber: number)
             var end: UInt64 = 0
             var waiting: [UInt32] = []
             for _ in 0..<3_000 {

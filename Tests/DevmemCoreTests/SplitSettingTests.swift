@@ -27,7 +27,7 @@ import Testing
 
     private func journal(for nic: borrowing SimulatedNIC) throws -> SteeringJournal {
         let before = try nic.snapshot()
-        let wish = SteeringWish(queues: .list([7]), flows: [])
+        let wish = SteeringRequest(queues: .list([7]), flows: [])
         let plan = try SteeringPlan(for: wish, on: before, interface: nic.name)
         return .sample(plan: plan, on: before)
     }

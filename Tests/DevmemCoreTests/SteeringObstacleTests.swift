@@ -37,7 +37,7 @@ import Testing
     private func planned(_ nic: SimulatedNIC) throws -> SteeringJournal {
         let before = try nic.snapshot()
         let listen = Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 5201)
-        let wish = SteeringWish(queues: .list([7]), flows: [SteeringFlow(to: listen)])
+        let wish = SteeringRequest(queues: .list([7]), flows: [SteeringFlow(to: listen)])
         let plan = try SteeringPlan(for: wish, on: before, interface: nic.name)
         return .sample(plan: plan, on: before)
     }

@@ -16,11 +16,11 @@ import Testing
         SteeringFlow(families: [[FlowRule(isIPv6: false, destinationPort: port)]])
     }
 
-    private var wish: SteeringWish {
-        SteeringWish(queues: .list([6, 7]), flows: [flow(port: 5201)])
+    private var wish: SteeringRequest {
+        SteeringRequest(queues: .list([6, 7]), flows: [flow(port: 5201)])
     }
 
-    private func plan(_ wish: SteeringWish, _ snapshot: NICSnapshot) throws -> SteeringPlan {
+    private func plan(_ wish: SteeringRequest, _ snapshot: NICSnapshot) throws -> SteeringPlan {
         try SteeringPlan(for: wish, on: snapshot, interface: "eth1")
     }
 
@@ -57,7 +57,7 @@ import Testing
         ) throws -> [UInt32] {
             var snapshot = snapshot
             try change(&snapshot)
-            return try plan(SteeringWish(queues: choice, flows: []), snapshot).queues
+            return try plan(SteeringRequest(queues: choice, flows: []), snapshot).queues
         }
         #expect(try queues(.last(2)) == [6, 7])
         #expect(try queues(.automatic(1)) == [7])
@@ -305,7 +305,7 @@ import Testing
                 FlowRule(isIPv6: false, destinationPort: 5201, target: .context(1)), at: 0)
         ]
         let applied = SteeringPlan.Applied(queues: [6, 7], contexts: [1])
-        let wish = SteeringWish(queues: .automatic(1), flows: [flow(port: 5201)])
+        let wish = SteeringRequest(queues: .automatic(1), flows: [flow(port: 5201)])
         let plan = try SteeringPlan(
             for: wish, on: snapshot, interface: "eth1", applied: applied)
         #expect(plan.queues == [6, 7])
@@ -313,7 +313,7 @@ import Testing
         // Without it the same context is in the way.
         #expect(throws: DevmemError.self) {
             try SteeringPlan(
-                for: SteeringWish(queues: .list([6, 7]), flows: []), on: snapshot,
+                for: SteeringRequest(queues: .list([6, 7]), flows: []), on: snapshot,
                 interface: "eth1")
         }
     }
@@ -323,7 +323,7 @@ import Testing
         let applied = SteeringPlan.Applied(queues: [7], contexts: [])
         #expect {
             try SteeringPlan(
-                for: SteeringWish(queues: .automatic(2), flows: []), on: snapshot,
+                for: SteeringRequest(queues: .automatic(2), flows: []), on: snapshot,
                 interface: "eth1", applied: applied)
         } throws: {
             ($0 as? DevmemError)?.message == "2 are wanted, and it is steered to 7"

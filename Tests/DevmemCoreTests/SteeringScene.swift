@@ -5,7 +5,7 @@ struct SteeringScene {
     private static let sources: [[UInt8]?] = [nil, [192, 0, 2, 7], [192, 0, 2, 8]]
 
     let nic: SimulatedNIC
-    let wish: SteeringWish
+    let wish: SteeringRequest
 
     init(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -78,7 +78,7 @@ struct SteeringScene {
             destinationPort: UInt16.random(in: 1...6, using: &random), target: target)
     }
 
-    private static func wish(queues: UInt32, _ random: inout SeededGenerator) -> SteeringWish {
+    private static func wish(queues: UInt32, _ random: inout SeededGenerator) -> SteeringRequest {
         let choices: [QueueChoice] = [
             .list(Array(UInt32.random(in: queues / 2..<queues, using: &random)..<queues)),
             .list([UInt32.random(in: 0..<queues, using: &random)]),
@@ -94,7 +94,7 @@ struct SteeringScene {
                     return narrow == wide ? [narrow] : [narrow, wide]
                 })
         }
-        return SteeringWish(
+        return SteeringRequest(
             queues: choices.randomElement(using: &random) ?? .automatic(1), flows: flows,
             spread: FlowSpread.allCases.randomElement(using: &random) ?? .roundRobin,
             table: TableStyle.allCases.randomElement(using: &random) ?? .minimal)

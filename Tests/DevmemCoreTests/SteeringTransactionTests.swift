@@ -41,7 +41,7 @@ import Testing
 
     private func check(
         _ steered: NICSnapshot, against before: NICSnapshot, taken: [UInt32], seed: UInt64,
-        _ wish: SteeringWish
+        _ wish: SteeringRequest
     ) {
         let queues = Set(taken)
         #expect(steered.rings.headerSplit == .on && (steered.rings.splitThreshold ?? 0) == 0)
@@ -198,7 +198,7 @@ import Testing
         let before = try nic.snapshot()
         let flow = SteeringFlow(families: [[FlowRule(isIPv6: false, destinationPort: 80)]])
         let plan = try SteeringPlan(
-            for: SteeringWish(queues: .list([6, 7]), flows: [flow], spread: spread), on: before,
+            for: SteeringRequest(queues: .list([6, 7]), flows: [flow], spread: spread), on: before,
             interface: nic.name)
         var journal = SteeringJournal.sample(plan: plan, on: before)
         try journal.apply(to: nic, logger: logger) { _ in }
@@ -323,7 +323,7 @@ import Testing
         }
         let before = try nic.snapshot()
         let plan = try SteeringPlan(
-            for: SteeringWish(queues: .last(1), flows: flows), on: before, interface: nic.name)
+            for: SteeringRequest(queues: .last(1), flows: flows), on: before, interface: nic.name)
         var journal = SteeringJournal.sample(plan: plan, on: before)
         try journal.apply(to: nic, logger: logger) { _ in }
         #expect(nic.installed.values.map(\.rule) == [wide.aimed(at: .queue(3))])

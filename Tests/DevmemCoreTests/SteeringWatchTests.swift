@@ -25,7 +25,7 @@ import Testing
         let nic = SimulatedNIC(snapshot, defaultSplit: .off, isSplitExplicit: false)
         let listen = Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 5201)
         let plan = try SteeringPlan(
-            for: SteeringWish(
+            for: SteeringRequest(
                 queues: .last(2), flows: [SteeringFlow(to: listen)], spread: spread),
             on: snapshot, interface: nic.name)
         var journal = SteeringJournal.sample(plan: plan, on: snapshot)

@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import TestSupport
 import Testing
 
 @testable import DevmemCore

@@ -1,6 +1,7 @@
 import CDevmem
 import Glibc
 import SystemPackage
+import TestSupport
 import Testing
 
 @testable import DevmemCore
@@ -13,7 +14,7 @@ import Testing
     /// Sends from host memory to a peer and tells how that ended.
     private func send(
         _ bytes: UInt64, wait: Int32 = -1, idleLimit: Int32 = 10_000, to peer: @escaping Peer
-    ) throws -> (end: PayloadSender.End?, error: DevmemError?, counts: TransmitReport.Counts) {
+    ) throws -> (end: PayloadSender.End?, error: DevmemError?, counts: SendCounts) {
         let listener = try listenOnLoopback()
         let near = try connected(to: listener.endpoint)
         let own = try Self.accept(from: listener)

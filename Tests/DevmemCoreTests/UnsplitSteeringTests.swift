@@ -22,7 +22,7 @@ import Testing
 
     private func journal(for nic: borrowing SimulatedNIC) throws -> SteeringJournal {
         let before = try nic.snapshot()
-        let wish = SteeringWish(queues: .list([6, 7]), flows: [], splitsHeaders: false)
+        let wish = SteeringRequest(queues: .list([6, 7]), flows: [], splitsHeaders: false)
         let plan = try SteeringPlan(for: wish, on: before, interface: nic.name)
         return .sample(plan: plan, on: before)
     }

@@ -51,7 +51,8 @@ _Static_assert(SO_DEVMEM_DONTNEED == CDM_SO_DEVMEM_DONTNEED, "SO_DEVMEM_DONTNEED
 /* include/linux/socket.h of the kernel; not exported to uapi. */
 #define CDM_MSG_SOCK_DEVMEM 0x2000000
 
-/* include/linux/errno.h: no room for even one control message. Not exported to uapi. */
+/* include/linux/errno.h; not exported to uapi. */
+#define CDM_ENOTSUPP 524
 #define CDM_ETOOSMALL 525
 
 /* struct dmabuf_cmsg of linux/uio.h (6.12). */

@@ -1,7 +1,7 @@
 /// How far apart two devices are, the nearest first: what a NIC's DMA to the other one's memory has
 /// to cross. The steps are those of `pci_p2pdma_distance_many` of the kernel's drivers/pci/p2pdma.c
 /// and of `nvidia-smi topo`, whose letters are given.
-public enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable {
+package enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable {
     /// Functions of one card.
     case sameDevice = "same-device"
     /// PCIe bridges only, not the host bridge (PIX, PXB): peer-to-peer DMA always works.
@@ -16,13 +16,13 @@ public enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable 
     case unknown
 
     /// Whether it is nearer than another one; an unknown one is the farthest.
-    public static func < (left: DeviceDistance, right: DeviceDistance) -> Bool {
+    package static func < (left: DeviceDistance, right: DeviceDistance) -> Bool {
         let order = allCases
         return order.firstIndex(of: left) ?? 0 < order.firstIndex(of: right) ?? 0
     }
 
     /// In words: `behind the same PCIe switch`.
-    public var text: String {
+    package var text: String {
         switch self {
         case .sameDevice: "on the same device"
         case .sameSwitch: "behind the same PCIe switch"
@@ -40,7 +40,7 @@ public enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable 
     ///   - firstNode: its NUMA node; nil if it has none.
     ///   - second: the other device's folder.
     ///   - secondNode: its NUMA node.
-    public init(from first: String, node firstNode: Int?, to second: String, node secondNode: Int?)
+    package init(from first: String, node firstNode: Int?, to second: String, node secondNode: Int?)
     {
         let one = Self.bridges(in: first)
         let other = Self.bridges(in: second)

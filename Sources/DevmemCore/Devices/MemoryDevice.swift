@@ -1,9 +1,9 @@
 import Glibc
 
 /// A device whose memory can be had as a dma-buf, or one that makes dma-bufs of host memory.
-public struct MemoryDevice: Equatable, Sendable {
+package struct MemoryDevice: Equatable, Sendable {
     /// What kind of device.
-    public enum Kind: String, Sendable, Codable {
+    package enum Kind: String, Sendable, Codable {
         /// Of PCI class 0x03 (display), or another device with a DRM render node.
         case gpu
         /// Of PCI class 0x12 (processing accelerator).
@@ -15,41 +15,41 @@ public struct MemoryDevice: Equatable, Sendable {
     }
 
     /// What kind of device.
-    public var kind: Kind
+    package var kind: Kind
     /// Its address on its bus, or its name: `0000:41:00.0`, `system`.
-    public var name: String
+    package var name: String
     /// PCI vendor, such as 0x10de for NVIDIA and 0x1002 for AMD.
-    public var vendor: UInt16?
+    package var vendor: UInt16?
     /// The kernel driver's name.
-    public var driver: String?
+    package var driver: String?
     /// Its file below /dev: a render node, heap or udmabuf.
-    public var node: String?
+    package var node: String?
     /// Its folder below /sys/devices; nil for host memory.
-    public var path: String?
+    package var path: String?
     /// The NUMA node that it is nearest to.
-    public var numaNode: Int?
+    package var numaNode: Int?
 
     /// Makes a device of which only kind and name are known.
-    public init(kind: Kind, name: String) {
+    package init(kind: Kind, name: String) {
         self.kind = kind
         self.name = name
     }
 
     /// NVIDIA's number among PCI vendors.
-    static let nvidia: UInt16 = 0x10de
+    package static let nvidia: UInt16 = 0x10de
 
     /// How far it is from a NIC; nil for host memory.
     ///
     /// - Parameter device: the NIC's device.
     /// - Returns: the distance, `unknown` if the NIC is on no bus.
-    public func distance(to device: NetworkDevice) -> DeviceDistance? {
+    package func distance(to device: NetworkDevice) -> DeviceDistance? {
         guard let path else { return nil }
         guard let other = device.path else { return .unknown }
         return DeviceDistance(from: path, node: numaNode, to: other, node: device.numaNode)
     }
 
     /// The devices of this host, those of PCI first. Found by libudev.
-    public static func all() -> [MemoryDevice] {
+    package static func all() -> [MemoryDevice] {
         guard let udev = Udev() else { return [] }
         var devices: [MemoryDevice] = []
         udev.forEach(in: "pci") { pci in
@@ -79,7 +79,7 @@ public struct MemoryDevice: Equatable, Sendable {
         }
         if udev.device(subsystem: "misc", name: "udmabuf") != nil {
             var device = MemoryDevice(kind: .udmabuf, name: "udmabuf")
-            device.node = Udmabuf.devicePath
+            device.node = udmabufPath
             devices.append(device)
         }
         return devices
@@ -93,3 +93,6 @@ public struct MemoryDevice: Equatable, Sendable {
         numaNode = nodeOfDevice(device)
     }
 }
+
+/// The device that makes dma-bufs of host memory (drivers/dma-buf/udmabuf.c).
+package let udmabufPath = "/dev/udmabuf"

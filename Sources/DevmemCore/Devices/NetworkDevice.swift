@@ -3,48 +3,48 @@ import SystemPackage
 
 /// What netlink, libudev and the driver tell of the device behind a network interface. What cannot be
 /// read is nil.
-public struct NetworkDevice: Equatable, Sendable {
+package struct NetworkDevice: Equatable, Sendable {
     /// The interface.
-    public var interface: NetworkInterface
+    package var interface: NetworkInterface
     /// What the interface is if it is no NIC.
-    public var virtual: VirtualInterface?
+    package var virtual: VirtualInterface?
     /// The kernel driver's name; nil for a virtual interface.
-    public var driver: String?
+    package var driver: String?
     /// The driver's version, for drivers of the kernel's tree the kernel's.
-    public var driverVersion: String?
+    package var driverVersion: String?
     /// The firmware's version.
-    public var firmwareVersion: String?
+    package var firmwareVersion: String?
     /// The bus that the device is on: `pci`, `platform`.
-    public var bus: String?
+    package var bus: String?
     /// The device's address there: `0000:03:00.0`.
-    public var address: String?
+    package var address: String?
     /// The device's folder below /sys/devices.
-    public var path: String?
+    package var path: String?
     /// The NUMA node that it is nearest to.
-    public var numaNode: Int?
+    package var numaNode: Int?
     /// The link's speed in Mbit/s.
-    public var speed: UInt64?
+    package var speed: UInt64?
     /// The largest packet, without the Ethernet header, in bytes.
-    public var mtu: UInt32?
+    package var mtu: UInt32?
     /// Whether the interface was set up (`ip link set up`).
-    public var isUp: Bool?
+    package var isUp: Bool?
     /// Whether there is a link; known only of one that is up.
-    public var hasCarrier: Bool?
+    package var hasCarrier: Bool?
     /// The hardware address.
-    public var macAddress: String?
+    package var macAddress: String?
     /// The number of its IOMMU group; nil without an IOMMU.
-    public var iommuGroup: String?
+    package var iommuGroup: String?
     /// How the IOMMU treats it: `DMA`, `DMA-FQ` or `identity`
     /// (Documentation/ABI/testing/sysfs-kernel-iommu_groups of the kernel).
-    public var iommuType: String?
+    package var iommuType: String?
 
     /// A device of which nothing is known.
-    public init(_ interface: NetworkInterface) {
+    package init(_ interface: NetworkInterface) {
         self.interface = interface
     }
 
     /// Asks netlink, libudev and the driver.
-    public init(of interface: NetworkInterface) {
+    package init(of interface: NetworkInterface) {
         self.init(interface)
         // An interface that is gone shows in what else is read of it.
         virtual = (try? interface.asVirtual) ?? nil
@@ -90,7 +90,7 @@ public struct NetworkDevice: Equatable, Sendable {
     ///
     /// - Returns: them in the order of the kernel's numbers.
     /// - Throws: `DevmemError` of kind `system` if the kernel does not list interfaces.
-    public static func all() throws(DevmemError) -> [NetworkDevice] {
+    package static func all() throws(DevmemError) -> [NetworkDevice] {
         guard let list = if_nameindex() else {
             throw DevmemError(
                 .system, call: "list the interfaces", errno: Errno(rawValue: errno))

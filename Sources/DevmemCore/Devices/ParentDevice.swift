@@ -42,7 +42,7 @@ extension NetworkInterface {
     var link: LinkInfo? { (try? links(index: index))?.first }
 
     /// The name of the kernel driver behind the interface; nil for a virtual interface.
-    public var driver: String? {
+    package var driver: String? {
         guard let link, link.parentDevice != nil else { return nil }
         if let udev = Udev(), let device = ParentDevice(of: link)?.device(in: udev),
             let driver = device.driver

@@ -2,11 +2,11 @@ import CUdev
 import Glibc
 
 /// What libudev knows of this host's devices, with one owner.
-struct Udev: ~Copyable {
+package struct Udev: ~Copyable {
     private let context: OpaquePointer
 
     /// Opens libudev; nil if it has no memory.
-    init?() {
+    package init?() {
         guard let context = udev_new() else { return nil }
         self.context = context
     }
@@ -16,7 +16,7 @@ struct Udev: ~Copyable {
     }
 
     /// A device by its name in a subsystem; nil if there is none.
-    func device(subsystem: String, name: String) -> UdevDevice? {
+    package func device(subsystem: String, name: String) -> UdevDevice? {
         udev_device_new_from_subsystem_sysname(context, subsystem, name).map {
             UdevDevice(owning: $0)
         }
@@ -43,7 +43,7 @@ struct Udev: ~Copyable {
 }
 
 /// A device of sysfs as libudev shows it, with one owner.
-struct UdevDevice: ~Copyable {
+package struct UdevDevice: ~Copyable {
     private let handle: OpaquePointer
 
     fileprivate init(owning handle: OpaquePointer) {
@@ -65,7 +65,7 @@ struct UdevDevice: ~Copyable {
     /// Its file below /dev.
     var node: String? { udev_device_get_devnode(handle).map { String(cString: $0) } }
     /// Major and minor number of its file, joined as in /sys: `10:123`.
-    var number: (major: UInt32, minor: UInt32)? {
+    package var number: (major: UInt32, minor: UInt32)? {
         guard let text = attribute("dev") else { return nil }
         let parts = text.split(separator: ":")
         guard parts.count == 2, let major = UInt32(parts[0]), let minor = UInt32(parts[1]) else {

@@ -4,16 +4,16 @@ import SystemPackage
 ///
 /// Memory is bound to queues, and these are a NIC's. The kernel sends from a dma-buf only through
 /// the very interface that it is bound to (`net_devmem_get_binding` of net/core/devmem.c).
-public struct VirtualInterface: Equatable, Sendable {
+package struct VirtualInterface: Equatable, Sendable {
     /// Its name.
-    public var name: String
+    package var name: String
     /// What it is, in the words of ip-link(8), such as `vlan`; `loopback` for lo.
-    public var kind: String
+    package var kind: String
     /// The names of the NICs below it, by the kernel's numbers; none for one without.
-    public var nics: [String]
+    package var nics: [String]
 
     /// Makes it from its values.
-    public init(name: String, kind: String, nics: [String]) {
+    package init(name: String, kind: String, nics: [String]) {
         self.name = name
         self.kind = kind
         self.nics = nics
@@ -61,7 +61,7 @@ public struct VirtualInterface: Equatable, Sendable {
     }
 
     /// What it is, in words: `a VLAN on eth1`.
-    public var text: String {
+    package var text: String {
         let below = nics.joined(separator: nics.count == 2 ? " and " : ", ")
         let what =
             switch kind {
@@ -75,7 +75,7 @@ public struct VirtualInterface: Equatable, Sendable {
     }
 
     /// The error of taking it for a NIC.
-    func error(_ call: String) -> DevmemError {
+    package func error(_ call: String) -> DevmemError {
         DevmemError(
             .invalid, call: call, message: "it is \(text), and has no queues of a NIC",
             advice: advice)
@@ -103,7 +103,7 @@ extension NetworkInterface {
     /// What it is if it is no NIC; nil if it is or may be one.
     ///
     /// - Throws: `DevmemError` as the kernel answers.
-    public var asVirtual: VirtualInterface? {
+    package var asVirtual: VirtualInterface? {
         get throws(DevmemError) {
             let all = try links()
             guard let link = all.first(where: { $0.index == index }) else { return nil }
@@ -115,7 +115,7 @@ extension NetworkInterface {
     ///
     /// - Parameter call: what needs them, to be followed by the interface's name.
     /// - Throws: `DevmemError` of kind `invalid` that names the NICs below it.
-    public func requireNIC(_ call: String) throws(DevmemError) {
+    package func requireNIC(_ call: String) throws(DevmemError) {
         if let virtual = try asVirtual { throw virtual.error("\(call) \(name)") }
     }
 
@@ -125,7 +125,7 @@ extension NetworkInterface {
     ///   - peer: where to.
     ///   - local: the address that packets come from; nil for the kernel's choice.
     /// - Throws: `DevmemError` of kind `netlink` if there is no route.
-    init(leadingTo peer: Endpoint, from local: IPAddress? = nil) throws(DevmemError) {
+    package init(leadingTo peer: Endpoint, from local: IPAddress? = nil) throws(DevmemError) {
         let route = try Route(to: peer.address, from: local, scope: peer.scope)
         try self.init(named: interfaceName(route.interface))
     }

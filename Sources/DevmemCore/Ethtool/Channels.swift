@@ -1,18 +1,18 @@
 import SystemPackage
 
 /// How many queues a NIC has in use.
-public struct ChannelCounts: Equatable, Sendable, Codable {
+package struct ChannelCounts: Equatable, Sendable, Codable {
     /// Receive-only channels.
-    public var rx: UInt32
+    package var rx: UInt32
     /// Transmit-only channels.
-    public var tx: UInt32
+    package var tx: UInt32
     /// Channels for other things, such as link events.
-    public var other: UInt32
+    package var other: UInt32
     /// Channels that receive and transmit.
-    public var combined: UInt32
+    package var combined: UInt32
 
     /// Makes counts from their values.
-    public init(rx: UInt32 = 0, tx: UInt32 = 0, other: UInt32 = 0, combined: UInt32) {
+    package init(rx: UInt32 = 0, tx: UInt32 = 0, other: UInt32 = 0, combined: UInt32) {
         self.rx = rx
         self.tx = tx
         self.other = other
@@ -22,7 +22,7 @@ public struct ChannelCounts: Equatable, Sendable, Codable {
 
 extension ChannelCounts {
     /// How many receive queues they make.
-    var receiveQueues: Int { Int(rx) + Int(combined) }
+    package var receiveQueues: Int { Int(rx) + Int(combined) }
 }
 
 /// The counts of a reply to channels-get (`ETHTOOL_A_CHANNELS_*` of linux/ethtool_netlink.h).
@@ -41,17 +41,17 @@ private enum ChannelAttribute {
 
 extension EthtoolNetlink {
     /// Reads the channel counts; nil if the driver does not tell.
-    func channels() throws(DevmemError) -> ChannelCounts? {
+    package func channels() throws(DevmemError) -> ChannelCounts? {
         try channelCounts(from: ChannelAttribute.firstCount)
     }
 
     /// Reads how many channels the NIC can have at most; nil if the driver does not tell.
-    func channelLimits() throws(DevmemError) -> ChannelCounts? {
+    package func channelLimits() throws(DevmemError) -> ChannelCounts? {
         try channelCounts(from: ChannelAttribute.firstLimit)
     }
 
     /// Changes the channel counts; those that the NIC has none of are left out.
-    func setChannels(_ counts: ChannelCounts) throws(DevmemError) {
+    package func setChannels(_ counts: ChannelCounts) throws(DevmemError) {
         let values = [counts.rx, counts.tx, counts.other, counts.combined]
         let present = try channelLimits().map { [$0.rx, $0.tx, $0.other, $0.combined] } ?? []
         _ = try request(

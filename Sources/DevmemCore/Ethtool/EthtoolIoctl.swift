@@ -3,11 +3,11 @@ import Glibc
 import SystemPackage
 
 /// Asks and changes one NIC's settings over the SIOCETHTOOL ioctl, for what has no netlink form.
-struct EthtoolIoctl: ~Copyable {
+package struct EthtoolIoctl: ~Copyable {
     let interface: NetworkInterface
     private let socket: Descriptor
 
-    init(_ interface: NetworkInterface) throws(DevmemError) {
+    package init(_ interface: NetworkInterface) throws(DevmemError) {
         let number = try retrying("open a socket for ethtool") {
             Glibc.socket(AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
         }
@@ -64,7 +64,7 @@ extension [UInt8] {
         withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
     }
 
-    mutating func store<Value: FixedWidthInteger>(_ value: Value, at offset: Int) {
+    package mutating func store<Value: FixedWidthInteger>(_ value: Value, at offset: Int) {
         withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: Value.self) }
     }
 }

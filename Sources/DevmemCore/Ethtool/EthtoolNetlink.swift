@@ -1,8 +1,8 @@
 import SystemPackage
 
 /// The generic netlink family "ethtool" (linux/ethtool_netlink.h).
-enum EthtoolNumber {
-    static let familyName = "ethtool"
+package enum EthtoolNumber {
+    package static let familyName = "ethtool"
     static let version: UInt8 = 1
 
     /// Attribute 1 of every message names the device.
@@ -14,18 +14,18 @@ enum EthtoolNumber {
         static let compactBitsets: UInt32 = 1
     }
 
-    enum Command {
+    package enum Command {
         static let linkModesGet: UInt8 = 4
         static let featuresGet: UInt8 = 11
         static let featuresSet: UInt8 = 12
         static let ringsGet: UInt8 = 15
-        static let ringsSet: UInt8 = 16
+        package static let ringsSet: UInt8 = 16
         static let channelsGet: UInt8 = 17
         static let channelsSet: UInt8 = 18
         static let rssGet: UInt8 = 38
-        static let rssSet: UInt8 = 48
-        static let rssCreate: UInt8 = 49
-        static let rssDelete: UInt8 = 50
+        package static let rssSet: UInt8 = 48
+        package static let rssCreate: UInt8 = 49
+        package static let rssDelete: UInt8 = 50
     }
 
     /// Numbers of what the kernel sends, which are others than those of requests.
@@ -35,12 +35,12 @@ enum EthtoolNumber {
 }
 
 /// Asks and changes one NIC's settings over ethtool netlink.
-struct EthtoolNetlink: ~Copyable {
+package struct EthtoolNetlink: ~Copyable {
     let interface: NetworkInterface
     private let socket: NetlinkSocket
     private let family: Int32
 
-    init(_ interface: NetworkInterface) throws(DevmemError) {
+    package init(_ interface: NetworkInterface) throws(DevmemError) {
         let socket = try NetlinkSocket()
         family = try socket.family(EthtoolNumber.familyName)
         self.socket = socket

@@ -1,6 +1,6 @@
 /// A NIC feature that steering turns on, by its name in the kernel's table
 /// (`netdev_features_strings` of net/ethtool/common.c).
-public enum SteeringFeature: String, Sendable, Codable, CaseIterable {
+package enum SteeringFeature: String, Sendable, Codable, CaseIterable {
     /// Flow rules need it.
     case flowRules = "rx-ntuple-filter"
     /// Header split needs it with some drivers.
@@ -25,16 +25,16 @@ private enum FeatureAttribute {
 }
 
 /// What a NIC says of one feature.
-public struct FeatureState: Equatable, Sendable, Codable {
+package struct FeatureState: Equatable, Sendable, Codable {
     /// Whether it works now.
-    public var isActive: Bool
+    package var isActive: Bool
     /// Whether it can be turned on and off.
-    public var isChangeable: Bool
+    package var isChangeable: Bool
     /// Whether a user asked for it. It may be refused and yet be turned on by a later change.
-    public var isWanted: Bool
+    package var isWanted: Bool
 
     /// Makes a state from its values; `isWanted` is as `isActive` if not given.
-    public init(isActive: Bool, isChangeable: Bool, isWanted: Bool? = nil) {
+    package init(isActive: Bool, isChangeable: Bool, isWanted: Bool? = nil) {
         self.isActive = isActive
         self.isChangeable = isChangeable
         self.isWanted = isWanted ?? isActive
@@ -42,7 +42,7 @@ public struct FeatureState: Equatable, Sendable, Codable {
 }
 
 extension EthtoolNetlink {
-    func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState {
+    package func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState {
         let name = feature.rawValue
         let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
         return FeatureState(
@@ -52,7 +52,7 @@ extension EthtoolNetlink {
     }
 
     /// The features that work now, by name.
-    func activeFeatures() throws(DevmemError) -> Set<String> {
+    package func activeFeatures() throws(DevmemError) -> Set<String> {
         let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
         return Set(try featureNames(reply?[FeatureAttribute.active]))
     }

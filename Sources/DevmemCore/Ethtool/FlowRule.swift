@@ -1,5 +1,5 @@
 /// Where a flow rule sends packets.
-public enum RuleTarget: Hashable, Sendable, Codable {
+package enum RuleTarget: Hashable, Sendable, Codable {
     /// A receive queue.
     case queue(UInt32)
     /// An RSS context, which spreads flows over queues of its own.
@@ -9,22 +9,22 @@ public enum RuleTarget: Hashable, Sendable, Codable {
 }
 
 /// A rule that steers TCP packets. Fields that are nil match anything.
-public struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
+package struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
     /// Source address, 4 or 16 bytes in network order.
-    public var source: [UInt8]?
+    package var source: [UInt8]?
     /// Destination address, 4 or 16 bytes in network order.
-    public var destination: [UInt8]?
+    package var destination: [UInt8]?
     /// Source port.
-    public var sourcePort: UInt16?
+    package var sourcePort: UInt16?
     /// Destination port.
-    public var destinationPort: UInt16?
+    package var destinationPort: UInt16?
     /// Whether it matches IPv6 packets rather than IPv4.
-    public var isIPv6: Bool
+    package var isIPv6: Bool
     /// Where matching packets go.
-    public var target: RuleTarget
+    package var target: RuleTarget
 
     /// Makes a rule from its fields.
-    public init(
+    package init(
         isIPv6: Bool, source: [UInt8]? = nil, destination: [UInt8]? = nil,
         sourcePort: UInt16? = nil, destinationPort: UInt16? = nil, target: RuleTarget = .queue(0)
     ) {
@@ -37,14 +37,14 @@ public struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
     }
 
     /// The same rule with another target.
-    public func aimed(at target: RuleTarget) -> FlowRule {
+    package func aimed(at target: RuleTarget) -> FlowRule {
         var copy = self
         copy.target = target
         return copy
     }
 
     /// The rule in the words of ethtool(8): `flow-type tcp4 dst-port 5201 action 7`.
-    public var description: String {
+    package var description: String {
         let action =
             switch target {
             case .queue(let queue): "action \(queue)"

@@ -20,7 +20,7 @@ private let mostTries = 16
 
 extension EthtoolIoctl {
     /// Reads which rules there are; nil if the NIC has no flow rules.
-    func flowRules() throws(DevmemError) -> FlowRuleTable? {
+    package func flowRules() throws(DevmemError) -> FlowRuleTable? {
         try readStableList(tries: mostTries) { () throws(DevmemError) in try listFlowRules() }
     }
 
@@ -49,7 +49,7 @@ extension EthtoolIoctl {
     }
 
     /// The rule at a location; nil if there is none.
-    func flowRule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
+    package func flowRule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
         var bytes = rxnfc(ETHTOOL_GRXCLSRULE)
         bytes.store(location, at: Layout.spec + FlowSpec.location)
         do throws(DevmemError) {
@@ -107,7 +107,7 @@ func readStableList<List>(
 }
 
 /// The rules at locations; one that has gone since they were listed is left out.
-func rules(
+package func rules(
     at locations: [UInt32], _ read: (UInt32) throws(DevmemError) -> InstalledRule?
 ) throws(DevmemError) -> [InstalledRule] {
     var rules: [InstalledRule] = []

@@ -2,18 +2,18 @@ import CDevmem
 import SystemPackage
 
 /// What a NIC says of its table of flow rules.
-public struct FlowRuleTable: Equatable, Sendable {
+package struct FlowRuleTable: Equatable, Sendable {
     /// The locations in use, ascending.
-    public var locations: [UInt32]
+    package var locations: [UInt32]
     /// How many locations there are; nil if it is not known.
-    public var capacity: UInt32?
+    package var capacity: UInt32?
     /// Whether the driver picks a free location when asked to.
-    public var choosesLocation: Bool
+    package var choosesLocation: Bool
     /// Whether the driver says that as many rules are there as there can be.
-    public var isFull = false
+    package var isFull = false
 
     /// Makes a table from its values.
-    public init(locations: [UInt32], capacity: UInt32?, choosesLocation: Bool) {
+    package init(locations: [UInt32], capacity: UInt32?, choosesLocation: Bool) {
         self.locations = locations
         self.capacity = capacity
         self.choosesLocation = choosesLocation

@@ -1,18 +1,18 @@
 /// A flow rule as a NIC reports it, of whatever type.
-public struct InstalledRule: Equatable, Sendable {
+package struct InstalledRule: Equatable, Sendable {
     /// Its place in the NIC's table.
-    public var location: UInt32
+    package var location: UInt32
     /// `struct ethtool_rx_flow_spec` of the kernel's linux/ethtool.h, byte for byte.
-    public let specification: [UInt8]
+    package let specification: [UInt8]
     /// The RSS context that it leads to, if it leads to one.
-    public var context: UInt32?
+    package var context: UInt32?
 
     /// Takes over what the kernel reports; nil if it is not of that structure's size.
     ///
     /// - Parameters:
     ///   - specification: the structure's bytes.
     ///   - number: the RSS context that stands beside it, used if the rule's type asks for one.
-    public init?(specification: [UInt8], context number: UInt32) {
+    package init?(specification: [UInt8], context number: UInt32) {
         guard specification.count == FlowSpec.size else { return nil }
         self.specification = specification
         location = specification.word(at: FlowSpec.location)
@@ -21,7 +21,7 @@ public struct InstalledRule: Equatable, Sendable {
     }
 
     /// The queue that it leads to; nil if it drops packets or leaves the choice to a context.
-    public var queue: UInt32? {
+    package var queue: UInt32? {
         guard context == nil else { return nil }
         // Above the queue's 32 bits stands the virtual function whose queue it is.
         let cookie = specification.longWord(at: FlowSpec.ringCookie)
@@ -99,7 +99,7 @@ public struct InstalledRule: Equatable, Sendable {
     }
 
     /// The rule, if it is one of TCP whose fields match wholly or not at all.
-    public var rule: FlowRule? {
+    package var rule: FlowRule? {
         let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
         guard type == FlowSpec.tcp4 || type == FlowSpec.tcp6 else { return nil }
         let target: RuleTarget
@@ -131,7 +131,7 @@ public struct InstalledRule: Equatable, Sendable {
     }
 
     /// The rule in the words of ethtool(8).
-    public var text: String { FlowRuleText(self).text }
+    package var text: String { FlowRuleText(self).text }
 }
 
 extension [UInt8] {

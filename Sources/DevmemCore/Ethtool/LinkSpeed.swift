@@ -8,7 +8,7 @@ private enum LinkModes {
 
 extension EthtoolNetlink {
     /// The link's speed in megabits a second; nil if the driver does not tell or there is no link.
-    func speed() throws(DevmemError) -> UInt32? {
+    package func speed() throws(DevmemError) -> UInt32? {
         do throws(DevmemError) {
             let reply = try request(
                 EthtoolNumber.Command.linkModesGet, call: "read the link modes of"

@@ -3,20 +3,20 @@ import SystemPackage
 
 /// An RSS context: how a NIC spreads flows over its queues. Context 0 is the one for flows that
 /// no rule concerns.
-public struct RSSContext: Equatable, Sendable {
+package struct RSSContext: Equatable, Sendable {
     /// The context's number.
-    public var id: UInt32
+    package var id: UInt32
     /// For each slot of the indirection table, a receive queue.
-    public var indirection: [UInt32]
+    package var indirection: [UInt32]
     /// The hash function's key.
-    public var key: [UInt8]
+    package var key: [UInt8]
     /// The hash function, a bit of `ETH_RSS_HASH_*` of the kernel's linux/ethtool.h.
-    public var hashFunction: UInt32
+    package var hashFunction: UInt32
     /// `RXH_XFRM_*` of linux/ethtool.h: what is done to a packet's fields before hashing.
-    public var inputTransform: UInt32
+    package var inputTransform: UInt32
 
     /// Makes a context from its values.
-    public init(
+    package init(
         id: UInt32, indirection: [UInt32], key: [UInt8] = [], hashFunction: UInt32 = 0,
         inputTransform: UInt32 = 0
     ) {
@@ -53,7 +53,7 @@ extension EthtoolNetlink {
     }
 
     /// Reads all RSS contexts, the main one first; none if the NIC has no RSS.
-    func rssContexts() throws(DevmemError) -> [RSSContext] {
+    package func rssContexts() throws(DevmemError) -> [RSSContext] {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
             replies = try request(EthtoolNumber.Command.rssGet, call: "read RSS of", dump: true)

@@ -2,7 +2,7 @@ import SystemPackage
 
 /// Whether the NIC puts TCP headers and payload in different buffers
 /// (`ETHTOOL_TCP_DATA_SPLIT_*` of linux/ethtool_netlink.h).
-public enum HeaderSplit: UInt8, Sendable, Codable {
+package enum HeaderSplit: UInt8, Sendable, Codable {
     /// No user has set it and the driver does not tell its state; as a setting, "as the driver likes".
     case unknown = 0
     /// Off.
@@ -12,18 +12,18 @@ public enum HeaderSplit: UInt8, Sendable, Codable {
 }
 
 /// The ring settings that device memory depends on, and the ring sizes.
-public struct RingSettings: Equatable, Sendable, Codable {
+package struct RingSettings: Equatable, Sendable, Codable {
     /// Header split; nil if the driver has no such setting.
-    public var headerSplit: HeaderSplit?
+    package var headerSplit: HeaderSplit?
     /// Bytes of a packet up to which it is not split; nil if the driver has no such setting.
-    public var splitThreshold: UInt32?
+    package var splitThreshold: UInt32?
     /// The largest threshold in bytes that the driver takes; nil if it has no such setting.
-    public var splitThresholdLimit: UInt32?
+    package var splitThresholdLimit: UInt32?
     /// How many descriptors the rings have, by ethtool's name of the ring.
-    public var sizes: [String: UInt32]
+    package var sizes: [String: UInt32]
 
     /// Makes settings from their values.
-    public init(
+    package init(
         headerSplit: HeaderSplit?, splitThreshold: UInt32?, splitThresholdLimit: UInt32? = nil,
         sizes: [String: UInt32] = [:]
     ) {
@@ -35,15 +35,23 @@ public struct RingSettings: Equatable, Sendable, Codable {
 }
 
 /// What one rings-set asks for; nil leaves a setting as it is.
-struct RingRequest: Equatable, Sendable, CustomStringConvertible {
+package struct RingRequest: Equatable, Sendable, CustomStringConvertible {
     var split: HeaderSplit?
     var threshold: UInt32?
     /// Lengths of rings, by ethtool's name of the ring.
     var sizes: [String: UInt32] = [:]
 
+    package init(
+        split: HeaderSplit? = nil, threshold: UInt32? = nil, sizes: [String: UInt32] = [:]
+    ) {
+        self.split = split
+        self.threshold = threshold
+        self.sizes = sizes
+    }
+
     var isEmpty: Bool { split == nil && threshold == nil && sizes.isEmpty }
 
-    var description: String {
+    package var description: String {
         let lengths = sizes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         return
             ([split.map { "tcp-data-split \($0)" }, threshold.map { "hds-thresh \($0)" }]
@@ -52,9 +60,9 @@ struct RingRequest: Equatable, Sendable, CustomStringConvertible {
 }
 
 /// Attributes of rings-get and rings-set (`ETHTOOL_A_RINGS_*` of linux/ethtool_netlink.h).
-enum RingAttribute {
-    static let headerSplit: UInt16 = 11
-    static let splitThreshold: UInt16 = 17
+package enum RingAttribute {
+    package static let headerSplit: UInt16 = 11
+    package static let splitThreshold: UInt16 = 17
     static let splitThresholdLimit: UInt16 = 18
 
     static let sizes: KeyValuePairs<UInt16, String> = [
@@ -90,7 +98,7 @@ extension RingSettings {
 
 extension EthtoolNetlink {
     /// Reads the ring settings; a NIC without ring settings has none of them.
-    func rings() throws(DevmemError) -> RingSettings {
+    package func rings() throws(DevmemError) -> RingSettings {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
             replies = try request(EthtoolNumber.Command.ringsGet, call: "read rings of")
@@ -103,7 +111,7 @@ extension EthtoolNetlink {
 
     /// Sets split, the threshold, or both in one request: some drivers close and open the whole NIC
     /// for each.
-    func setRings(_ request: RingRequest) throws(DevmemError) {
+    package func setRings(_ request: RingRequest) throws(DevmemError) {
         _ = try self.request(
             EthtoolNumber.Command.ringsSet, call: "set \(request) on", names: RingAttribute.names
         ) { message throws(DevmemError) in

@@ -1,5 +1,5 @@
 /// Which of two flow rules that match the same packet a driver's NIC obeys (Linux 7.3).
-public enum RulePrecedence: String, Sendable, Codable {
+package enum RulePrecedence: String, Sendable, Codable {
     /// That with more fields, wherever it lies (`get_flow_table` of mlx5's en_fs_ethtool.c).
     case mostFields = "most fields"
     /// That at the lower location (gve's device; fbnic's table, `fbnic_rpc.c`).
@@ -8,7 +8,7 @@ public enum RulePrecedence: String, Sendable, Codable {
     case unknown
 
     /// Finds it by the driver's name.
-    public init(driver: String?) {
+    package init(driver: String?) {
         self =
             switch driver {
             case "mlx5_core": .mostFields
@@ -18,7 +18,7 @@ public enum RulePrecedence: String, Sendable, Codable {
     }
 
     /// In words.
-    public var text: String {
+    package var text: String {
         switch self {
         case .mostFields: "of overlapping rules the one with more fields goes first"
         case .lowestLocation: "of overlapping rules the one at the lower location goes first"

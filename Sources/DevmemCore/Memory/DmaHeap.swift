@@ -3,13 +3,13 @@ import Glibc
 import SystemPackage
 
 /// Dma-bufs of the kernel's dma-heaps (drivers/dma-buf/dma-heap.c).
-enum DmaHeap {
+package enum DmaHeap {
     static let folder = "/dev/dma_heap"
     /// The heap of ordinary memory (drivers/dma-buf/heaps/system_heap.c).
-    static let system = "system"
+    package static let system = "system"
 
     /// Whether this process may take memory of a heap.
-    static func isUsable(_ heap: String) -> Bool {
+    package static func isUsable(_ heap: String) -> Bool {
         faccessat(AT_FDCWD, "\(folder)/\(heap)", R_OK | W_OK, AT_EACCESS) == 0
     }
 

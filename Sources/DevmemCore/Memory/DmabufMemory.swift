@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// What makes the dma-bufs that a NIC receives into and sends from.
-public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
+package enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     /// The dma-heap `system` if it can be used and no huge pages are wanted, else udmabuf. The heap
     /// makes few large pieces where udmabuf makes many of a page: the kernel looks through a
     /// binding's pieces for each fragment that goes back to it (`gen_pool_free_owner` of
@@ -16,7 +16,7 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     case heap(String)
 
     /// Reads `auto`, `udmabuf` or `heap:NAME`; nil for anything else.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         if text == "auto" {
             self = .automatic
         } else if text == "udmabuf" {
@@ -29,7 +29,7 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `auto`, `udmabuf` or `heap:NAME`.
-    public var description: String {
+    package var description: String {
         switch self {
         case .automatic: "auto"
         case .udmabuf: "udmabuf"
@@ -39,14 +39,14 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A dma-buf of host memory, and this process's view of the same pages.
-public struct DmabufMemory: ~Copyable, Sendable {
+package struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf.
-    public let descriptor: Descriptor
+    package let descriptor: Descriptor
     /// The same pages as memory of this process.
-    public let mapping: Mapping
+    package let mapping: Mapping
 
     /// Bytes in it, a multiple of the page size.
-    public var size: UInt64 { UInt64(mapping.count) }
+    package var size: UInt64 { UInt64(mapping.count) }
 
     /// Makes a dma-buf.
     ///
@@ -57,7 +57,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
     ///     heap decides that by itself.
     /// - Throws: `DevmemError` of kind `invalid` for a size that cannot be, `system` if there is
     ///   no such provider or no memory; the limits of the running kernel are in the message.
-    public init(
+    package init(
         size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false
     ) throws(DevmemError) {
         switch provider {
@@ -70,7 +70,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
 
     /// Makes a dma-buf that a NIC fills in pieces of a size, in bytes; larger ones than a page take
     /// huge pages. Nil is one page.
-    init(
+    package init(
         size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?
     ) throws(DevmemError) {
         try self.init(
@@ -78,7 +78,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
             hugePages: pageSize.map { $0 > systemPageSize } ?? false)
     }
 
-    init(descriptor: consuming Descriptor, mapping: consuming Mapping) {
+    package init(descriptor: consuming Descriptor, mapping: consuming Mapping) {
         self.descriptor = descriptor
         self.mapping = mapping
     }
@@ -105,7 +105,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
     /// DMA_BUF_IOCTL_SYNC, else the kernel refuses (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
-    public borrowing func withDeviceBytes<Result>(
+    package borrowing func withDeviceBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
         try synchronize(UInt64(DMA_BUF_SYNC_START))

@@ -2,17 +2,17 @@ import Glibc
 import SystemPackage
 
 /// A stretch of shared memory in this process, with one owner; unmapped when it goes away.
-public struct Mapping: ~Copyable, Sendable {
+package struct Mapping: ~Copyable, Sendable {
     // What lies there is the users' matter: the NIC writes to it at any time as well.
     nonisolated(unsafe) private let base: UnsafeMutableRawPointer
     /// Bytes mapped.
-    public let count: Int
+    package let count: Int
 
     /// Maps the first `count` bytes of a descriptor for reading and writing, and makes the pages
     /// present.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
-    public init(_ descriptor: borrowing Descriptor, count: Int) throws(DevmemError) {
+    package init(_ descriptor: borrowing Descriptor, count: Int) throws(DevmemError) {
         let base = mmap(
             nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.rawValue, 0)
         guard let base, base != MAP_FAILED else {
@@ -28,14 +28,14 @@ public struct Mapping: ~Copyable, Sendable {
     }
 
     /// Lends the memory; the pointer must not outlive the closure.
-    public borrowing func withUnsafeBytes<Result, Failure: Error>(
+    package borrowing func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeRawBufferPointer(start: base, count: count))
     }
 
     /// Lends the memory for writing; the pointer must not outlive the closure.
-    borrowing func withUnsafeMutableBytes<Result, Failure: Error>(
+    package borrowing func withUnsafeMutableBytes<Result, Failure: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeMutableRawBufferPointer(start: base, count: count))
@@ -44,7 +44,7 @@ public struct Mapping: ~Copyable, Sendable {
     /// Maps fresh memory that no descriptor stands for.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
-    init(anonymous count: Int) throws(DevmemError) {
+    package init(anonymous count: Int) throws(DevmemError) {
         let base = mmap(
             nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)
         guard let base, base != MAP_FAILED else {

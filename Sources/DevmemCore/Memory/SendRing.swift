@@ -1,10 +1,15 @@
 /// Where in a ring of memory a stream is filled, sent and freed; positions count bytes of the stream
 /// from its start. Pure.
-struct SendRing: Equatable, Sendable {
+package struct SendRing: Equatable, Sendable {
     /// A stretch of the ring.
-    struct Stretch: Equatable, Sendable {
+    package struct Stretch: Equatable, Sendable {
         var offset: Int
         var count: Int
+
+        package init(offset: Int, count: Int) {
+            self.offset = offset
+            self.count = count
+        }
 
         /// The first pieces of it, of at most so many bytes each.
         func pieces(of size: Int, atMost limit: Int) -> [Stretch] {

@@ -3,17 +3,15 @@ import Glibc
 import SystemPackage
 
 /// Bytes of a page of memory.
-var systemPageSize: UInt32 { UInt32(getpagesize()) }
+package var systemPageSize: UInt32 { UInt32(getpagesize()) }
 
 /// Dma-bufs of host memory made by the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c).
-public enum Udmabuf {
-    /// The device node that makes dma-bufs.
-    public static let devicePath = "/dev/udmabuf"
+package enum Udmabuf {
     /// Where the running kernel says how large one may be, in MiB.
-    public static let limitPath = "/sys/module/udmabuf/parameters/size_limit_mb"
+    package static let limitPath = "/sys/module/udmabuf/parameters/size_limit_mb"
 
     /// Bytes of a huge page of the kind that memfd_create(2) gives by default.
-    public static let hugePageSize: UInt64 = 2 << 20
+    package static let hugePageSize: UInt64 = 2 << 20
 
     /// Makes a dma-buf; its size must be a multiple of the page size, or of the huge page size.
     static func make(size: UInt64, hugePages: Bool) throws(DevmemError) -> DmabufMemory {
@@ -77,7 +75,7 @@ public enum Udmabuf {
 
     private static func openDevice() throws(DevmemError) -> Descriptor {
         do throws(DevmemError) {
-            return try Descriptor.open(devicePath, O_RDWR)
+            return try Descriptor.open(udmabufPath, O_RDWR)
         } catch {
             throw error.advising(
                 error.errno == .permissionDenied
@@ -87,7 +85,7 @@ public enum Udmabuf {
     }
 
     /// The largest dma-buf that the running kernel makes, in bytes; nil if it does not say.
-    public static func limit() -> UInt64? {
+    package static func limit() -> UInt64? {
         lines(of: limitPath).first.flatMap { UInt64($0) }.map { $0 << 20 }
     }
 }

@@ -1,5 +1,5 @@
 /// The names of a request's attributes, to tell a user which one the kernel objects to.
-struct AttributeNames: Sendable {
+package struct AttributeNames: Sendable {
     var name: String
     var children: [UInt16: AttributeNames]
 

@@ -3,9 +3,9 @@ import SystemPackage
 
 /// A dma-buf bound to receive queues. The kernel unbinds, and restarts the queues, when this
 /// value goes away and its netlink socket with it.
-public struct ReceiveBinding: ~Copyable {
+package struct ReceiveBinding: ~Copyable {
     /// The kernel's id of the binding; control messages name it.
-    public let id: UInt32
+    package let id: UInt32
     private let socket: NetlinkSocket
 
     /// Binds a dma-buf to receive queues of an interface.
@@ -17,7 +17,7 @@ public struct ReceiveBinding: ~Copyable {
     ///   - pageSize: bytes of the pieces that the NIC fills, a power of two; nil for one page.
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
     ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c).
-    public init(
+    package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface, queues: [UInt32],
         pageSize: UInt32? = nil
     ) throws(DevmemError) {
@@ -32,7 +32,7 @@ public struct ReceiveBinding: ~Copyable {
     }
 
     /// Asks to bind queues without saying which, what the kernel must refuse.
-    init(
+    package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface, unnamedQueues count: Int,
         pageSize: UInt32?
     ) throws(DevmemError) {
@@ -87,9 +87,9 @@ private func bind(
 
 /// A dma-buf that may be sent from through an interface. The kernel unbinds when this value goes
 /// away and its netlink socket with it.
-public struct TransmitBinding: ~Copyable {
+package struct TransmitBinding: ~Copyable {
     /// The kernel's id of the binding; control messages of sendmsg(2) name it.
-    public let id: UInt32
+    package let id: UInt32
     private let socket: NetlinkSocket
 
     /// Binds a dma-buf for sending.
@@ -99,7 +99,7 @@ public struct TransmitBinding: ~Copyable {
     ///   - interface: the NIC.
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
     ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c).
-    public init(
+    package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface
     ) throws(DevmemError) {
         let socket = try NetlinkSocket()

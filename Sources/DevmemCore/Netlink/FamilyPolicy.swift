@@ -1,10 +1,10 @@
 /// What a generic netlink family of the running kernel takes: its commands, and the attributes of
 /// each. So a feature is known by itself and not by the kernel's version, as vendors port them back.
-public struct FamilyPolicy: Equatable, Sendable {
+package struct FamilyPolicy: Equatable, Sendable {
     /// The commands, by number.
-    public var commands: Set<UInt8>
+    package var commands: Set<UInt8>
     /// For each command the numbers of the attributes that a request may have.
-    public var attributes: [UInt8: Set<UInt16>]
+    package var attributes: [UInt8: Set<UInt16>]
     /// For each command and nest the numbers of the attributes inside.
     var nested: [UInt8: [UInt16: Set<UInt16>]]
 
@@ -22,7 +22,7 @@ public struct FamilyPolicy: Equatable, Sendable {
     /// - Parameter family: the family's name, such as `netdev`.
     /// - Throws: `DevmemError` of kind `unsupported` if there is no such family, `netlink` if the
     ///   kernel does not tell.
-    public init(of family: String) throws(DevmemError) {
+    package init(of family: String) throws(DevmemError) {
         let socket = try NetlinkSocket()
         _ = try socket.family(family)
         commands = try socket.commands(of: family)

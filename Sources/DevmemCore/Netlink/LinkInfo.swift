@@ -1,15 +1,15 @@
 import SystemPackage
 
 /// Numbers of the routing netlink (linux/rtnetlink.h, linux/if_link.h and linux/if.h).
-enum LinkNumber {
-    static let netlinkRoute: Int32 = 0
+package enum LinkNumber {
+    package static let netlinkRoute: Int32 = 0
     static let getLink: UInt16 = 18
-    static let setLink: UInt16 = 19
+    package static let setLink: UInt16 = 19
     /// RTNLGRP_LINK.
     static let linkGroup: Int32 = 1
     /// struct ifinfomsg: family, padding, type, index, flags, change.
-    static let headerLength = 16
-    static let headerIndex = 4
+    package static let headerLength = 16
+    package static let headerIndex = 4
     static let headerFlags = 8
 
     static let flagUp: UInt32 = 1
@@ -24,19 +24,19 @@ enum LinkNumber {
     static let operationalState: UInt16 = 16
     static let linkInfo: UInt16 = 18
     static let linkInfoKind: UInt16 = 1
-    static let xdp: UInt16 = 43
+    package static let xdp: UInt16 = 43
     /// IFLA_LINK_NETNSID: the interface below is in another network namespace.
     static let lowerNamespace: UInt16 = 37
     static let parentDevice: UInt16 = 56
     static let parentBus: UInt16 = 57
 
-    enum XDP {
-        static let descriptor: UInt16 = 1
+    package enum XDP {
+        package static let descriptor: UInt16 = 1
         static let attached: UInt16 = 2
-        static let flags: UInt16 = 3
+        package static let flags: UInt16 = 3
         static let programID: UInt16 = 4
         /// A value of the flags: in the kernel's stack, whatever the driver can.
-        static let genericMode: UInt32 = 1 << 1
+        package static let genericMode: UInt32 = 1 << 1
     }
 
     /// RFC 2863's states in the order of linux/if.h, in the words of ip-link(8).
@@ -46,37 +46,37 @@ enum LinkNumber {
 }
 
 /// An interface as the routing netlink reports it.
-public struct LinkInfo: Equatable, Sendable {
+package struct LinkInfo: Equatable, Sendable {
     /// Its number in the kernel.
-    public var index: UInt32
+    package var index: UInt32
     /// Its name.
-    public var name: String
+    package var name: String
     /// Whether a user has brought it up.
-    public var isUp: Bool
+    package var isUp: Bool
     /// Whether the driver reports that the link below works.
-    public var hasCarrier: Bool
+    package var hasCarrier: Bool
     /// RFC 2863's state in the words of ip-link(8), in lower case.
-    public var operationalState: String?
+    package var operationalState: String?
     /// The largest packet, in bytes, without the link's header.
-    public var mtu: UInt32?
+    package var mtu: UInt32?
     /// The link's address, six bytes for Ethernet.
-    public var address: [UInt8]
+    package var address: [UInt8]
     /// What kind of virtual interface it is, such as `veth`.
-    public var kind: String?
+    package var kind: String?
     /// The device behind it, such as a PCI address; nil for a virtual interface, and from kernels
     /// before 5.14.
-    public var parentDevice: String?
+    package var parentDevice: String?
     /// The bus that this device is on, such as `pci`; nil if it is on none.
-    public var parentBus: String?
+    package var parentBus: String?
     /// Whether it is the loopback interface.
-    public var isLoopback = false
+    package var isLoopback = false
     /// The interface that this one stands on, or of a veth its peer, if it is in this namespace.
-    public var lower: UInt32?
+    package var lower: UInt32?
     /// The bridge, bond or the like that this one is part of.
-    public var master: UInt32?
+    package var master: UInt32?
 
     /// Makes a link from its values.
-    public init(
+    package init(
         index: UInt32, name: String, isUp: Bool = true, hasCarrier: Bool = true,
         operationalState: String? = nil, mtu: UInt32? = nil, address: [UInt8] = [],
         kind: String? = nil, parentDevice: String? = nil
@@ -117,7 +117,7 @@ public struct LinkInfo: Equatable, Sendable {
     }
 
     /// The link's address as ip-link(8) writes it; nil if it has none.
-    public var addressText: String? {
+    package var addressText: String? {
         guard !address.isEmpty else { return nil }
         return address.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     }
@@ -129,7 +129,7 @@ public struct LinkInfo: Equatable, Sendable {
 /// - Returns: the interfaces, one if a number is given.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses, as it does with `ENODEV` for a
 ///   number that no interface has (`rtnl_getlink` of net/core/rtnetlink.c).
-public func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
+package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
     let socket = try NetlinkSocket(
         protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
     var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)

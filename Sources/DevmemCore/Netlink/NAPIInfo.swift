@@ -1,14 +1,14 @@
 /// A NAPI instance: what polls a NIC's queues.
-public struct NAPIInfo: Equatable, Sendable {
+package struct NAPIInfo: Equatable, Sendable {
     /// The kernel's number of it; `SO_INCOMING_NAPI_ID` of socket(7) gives the same.
-    public var id: UInt32
+    package var id: UInt32
     /// Its interrupt, if it has one.
-    public var irq: UInt32?
+    package var irq: UInt32?
     /// The thread that polls it, where NAPI is threaded.
-    public var pid: UInt32?
+    package var pid: UInt32?
 
     /// Makes an instance with only a number.
-    public init(id: UInt32) {
+    package init(id: UInt32) {
         self.id = id
     }
 
@@ -33,7 +33,7 @@ public struct NAPIInfo: Equatable, Sendable {
 /// - Returns: the instances, in the kernel's order.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
 ///   net/core/netdev-genl.c).
-public func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {
+package func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {
     try netdevDump(NetdevNumber.Command.napiGet, call: "napi-get") { message throws(DevmemError) in
         try message.put(NAPIInfo.Attribute.interface, index)
     }.compactMap(NAPIInfo.init)

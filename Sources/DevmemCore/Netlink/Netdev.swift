@@ -2,42 +2,42 @@ import CNetlink
 import SystemPackage
 
 /// The numbers of the generic netlink family "netdev" (linux/netdev.h, Linux 6.12 to 7.3).
-enum NetdevNumber {
-    static let familyName = "netdev"
-    static let version: UInt8 = 1
+package enum NetdevNumber {
+    package static let familyName = "netdev"
+    package static let version: UInt8 = 1
     /// Of a message about a device: its interface's number.
     static let deviceIndex: UInt16 = 1
 
-    enum Command {
-        static let pagePoolGet: UInt8 = 5
-        static let queueGet: UInt8 = 10
+    package enum Command {
+        package static let pagePoolGet: UInt8 = 5
+        package static let queueGet: UInt8 = 10
         static let napiGet: UInt8 = 11
-        static let queueStatisticsGet: UInt8 = 12
-        static let bindRx: UInt8 = 13
-        static let bindTx: UInt8 = 15
-        static let queueCreate: UInt8 = 16
+        package static let queueStatisticsGet: UInt8 = 12
+        package static let bindRx: UInt8 = 13
+        package static let bindTx: UInt8 = 15
+        package static let queueCreate: UInt8 = 16
     }
 
-    enum Dmabuf {
-        static let ifindex: UInt16 = 1
-        static let queues: UInt16 = 2
-        static let fd: UInt16 = 3
+    package enum Dmabuf {
+        package static let ifindex: UInt16 = 1
+        package static let queues: UInt16 = 2
+        package static let fd: UInt16 = 3
         static let id: UInt16 = 4
-        static let rxPageSize: UInt16 = 5
+        package static let rxPageSize: UInt16 = 5
     }
 
-    enum Queue {
-        static let id: UInt16 = 1
+    package enum Queue {
+        package static let id: UInt16 = 1
         static let ifindex: UInt16 = 2
-        static let type: UInt16 = 3
+        package static let type: UInt16 = 3
         static let napiId: UInt16 = 4
         static let dmabuf: UInt16 = 5
         static let ioUring: UInt16 = 6
         static let xsk: UInt16 = 7
-        static let lease: UInt16 = 8
+        package static let lease: UInt16 = 8
     }
 
-    static let bindNames = AttributeNames(
+    package static let bindNames = AttributeNames(
         "",
         [
             Dmabuf.ifindex: AttributeNames("ifindex"),
@@ -51,7 +51,7 @@ enum NetdevNumber {
 }
 
 /// Which way a NIC queue moves packets (`enum netdev_queue_type` of linux/netdev.h).
-public enum QueueType: UInt32, Sendable, Codable {
+package enum QueueType: UInt32, Sendable, Codable {
     /// Receive.
     case rx = 0
     /// Transmit.
@@ -59,24 +59,24 @@ public enum QueueType: UInt32, Sendable, Codable {
 }
 
 /// A NIC queue as the netdev family's queue-get reports it.
-public struct QueueInfo: Equatable, Sendable {
+package struct QueueInfo: Equatable, Sendable {
     /// The queue's index among its type.
-    public var id: UInt32
+    package var id: UInt32
     /// Receive or transmit.
-    public var type: QueueType
+    package var type: QueueType
     /// The NAPI instance that serves it, if the driver tells.
-    public var napiID: UInt32?
+    package var napiID: UInt32?
     /// The dma-buf binding that feeds it, if one does.
-    public var dmabufID: UInt32?
+    package var dmabufID: UInt32?
     /// Whether io_uring zero-copy receive feeds it.
-    public var hasIOUring: Bool
+    package var hasIOUring: Bool
     /// Whether an AF_XDP socket has it.
-    public var hasXSK: Bool
+    package var hasXSK: Bool
     /// To whom it is leased, if it is.
-    public var lease: QueueLease?
+    package var lease: QueueLease?
 
     /// What keeps the queue from being bound, in words; nil if nothing does.
-    public var holder: String? {
+    package var holder: String? {
         if let dmabufID { return "bound to dma-buf id \(dmabufID)" }
         if hasIOUring { return "used by io_uring zero-copy receive" }
         if hasXSK { return "used by an AF_XDP socket" }
@@ -84,7 +84,7 @@ public struct QueueInfo: Equatable, Sendable {
     }
 
     /// Makes a free queue.
-    public init(id: UInt32, type: QueueType) {
+    package init(id: UInt32, type: QueueType) {
         self.id = id
         self.type = type
         hasIOUring = false
@@ -111,7 +111,7 @@ public struct QueueInfo: Equatable, Sendable {
 ///
 /// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the
 ///   kernel refuses (queue-get of net/core/netdev-genl.c).
-public func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
+package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
     let replies = try netdevDump(NetdevNumber.Command.queueGet, call: "queue-get") {
         message throws(DevmemError) in
         try message.put(NetdevNumber.Queue.ifindex, index)
@@ -126,7 +126,7 @@ public func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo]
 /// The numbers of an interface's receive queues, ascending.
 ///
 /// - Throws: `DevmemError` as the kernel answers.
-public func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
+package func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
     try queues(ofInterface: interface.index).filter { $0.type == .rx }.map(\.id).sorted()
 }
 
@@ -146,7 +146,7 @@ func netdevDump(
 let needsNetAdmin = "run as root or with CAP_NET_ADMIN"
 
 /// Queue indices for people: runs as `6-7`, otherwise separated by commas.
-public func queueList(_ queues: [UInt32]) -> String {
+package func queueList(_ queues: [UInt32]) -> String {
     var runs: [ClosedRange<UInt32>] = []
     for queue in queues.sorted() {
         if let last = runs.last, last.upperBound != .max, queue == last.upperBound + 1 {

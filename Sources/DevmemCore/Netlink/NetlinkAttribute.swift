@@ -5,7 +5,7 @@ enum AttributeFlag {
 }
 
 /// The attributes of a netlink message or of a nest, copied out so that they outlive it.
-struct NetlinkAttributes: Sendable {
+package struct NetlinkAttributes: Sendable {
     /// One attribute's payload.
     struct Value: Sendable, Equatable {
         let type: UInt16

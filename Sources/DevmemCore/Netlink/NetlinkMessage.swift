@@ -2,11 +2,13 @@ import CNetlink
 import SystemPackage
 
 /// A generic netlink request under construction, with one owner; libnl does the encoding.
-struct NetlinkMessage: ~Copyable {
+package struct NetlinkMessage: ~Copyable {
     let handle: OpaquePointer
 
     /// Starts a request of `command` for a generic netlink family.
-    init(family: Int32, command: UInt8, version: UInt8, dump: Bool = false) throws(DevmemError) {
+    package init(family: Int32, command: UInt8, version: UInt8, dump: Bool = false)
+        throws(DevmemError)
+    {
         let flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : NLM_F_ACK)
         guard let handle = nlmsg_alloc() else {
             throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
@@ -23,7 +25,7 @@ struct NetlinkMessage: ~Copyable {
     }
 
     /// Starts a request of another netlink protocol, `header` being what it puts before attributes.
-    init(type: UInt16, header: [UInt8], dump: Bool = false) throws(DevmemError) {
+    package init(type: UInt16, header: [UInt8], dump: Bool = false) throws(DevmemError) {
         guard let handle = nlmsg_alloc() else {
             throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
         }
@@ -42,7 +44,7 @@ struct NetlinkMessage: ~Copyable {
         nlmsg_free(handle)
     }
 
-    func put<Value: FixedWidthInteger>(_ type: UInt16, _ value: Value) throws(DevmemError) {
+    package func put<Value: FixedWidthInteger>(_ type: UInt16, _ value: Value) throws(DevmemError) {
         try prepare(for: MemoryLayout<Value>.size)
         try check(withUnsafeBytes(of: value) { nla_put(handle, Int32(type), $0) })
     }
@@ -72,7 +74,7 @@ struct NetlinkMessage: ~Copyable {
     }
 
     /// Puts attributes inside an attribute; NLA_F_NESTED is set, as strict families demand.
-    func nest(
+    package func nest(
         _ type: UInt16, _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void
     ) throws(DevmemError) {
         try makeRoom(for: 0)

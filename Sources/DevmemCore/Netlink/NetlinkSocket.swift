@@ -5,7 +5,7 @@ import SystemPackage
 
 /// A generic netlink socket with one owner. A device memory binding lives as long as the socket
 /// that made it (`netdev_nl_sock_priv_destroy` of net/core/netdev-genl.c).
-public struct NetlinkSocket: ~Copyable {
+package struct NetlinkSocket: ~Copyable {
     /// Room to start with for what comes: the kernel makes the parts of a dump as large as the room it
     /// has seen, up to 32 KiB, and an RSS context must fit into one part.
     private static let bufferSize = 1 << 16
@@ -24,12 +24,12 @@ public struct NetlinkSocket: ~Copyable {
     /// Opens a generic netlink socket with extended acknowledgements on.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel gives no socket.
-    public init() throws(DevmemError) {
+    package init() throws(DevmemError) {
         try self.init(protocol: NETLINK_GENERIC, familyHeaderLength: 4)
     }
 
     /// Opens a socket of any netlink protocol.
-    init(protocol number: Int32, familyHeaderLength: Int) throws(DevmemError) {
+    package init(protocol number: Int32, familyHeaderLength: Int) throws(DevmemError) {
         guard let handle = nl_socket_alloc() else {
             throw DevmemError(.system, call: "open a netlink socket", errno: .noMemory)
         }
@@ -61,7 +61,7 @@ public struct NetlinkSocket: ~Copyable {
     /// The number of a generic netlink family.
     ///
     /// - Throws: `DevmemError` of kind `unsupported` if the running kernel has no such family.
-    func family(_ name: String) throws(DevmemError) -> Int32 {
+    package func family(_ name: String) throws(DevmemError) -> Int32 {
         let number = genl_ctrl_resolve(handle, name)
         guard number >= 0 else {
             throw DevmemError(
@@ -91,7 +91,7 @@ public struct NetlinkSocket: ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's text and attribute if it
     ///   refuses; `system` if the socket fails; `malformed` if the answer cannot be read.
-    func request(
+    package func request(
         _ message: borrowing NetlinkMessage, call: String, names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [NetlinkAttributes] {
         var replies: [NetlinkAttributes] = []

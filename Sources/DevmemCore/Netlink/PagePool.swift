@@ -1,27 +1,27 @@
 import SystemPackage
 
 /// A page pool: the memory from which a NIC's receive queue is fed.
-public struct PagePoolInfo: Equatable, Sendable {
+package struct PagePoolInfo: Equatable, Sendable {
     /// The kernel's number of the pool.
-    public var id: UInt64
+    package var id: UInt64
     /// The interface that it belongs to; nil if that is gone or elsewhere.
-    public var interface: UInt32?
+    package var interface: UInt32?
     /// The NAPI instance that uses it, if one does.
-    public var napiID: UInt32?
+    package var napiID: UInt32?
     /// Pages, or pieces of device memory, that are out: in the NIC, in sockets, or with users.
-    public var inFlight: UInt64?
+    package var inFlight: UInt64?
     /// The same in bytes.
-    public var inFlightBytes: UInt64?
+    package var inFlightBytes: UInt64?
     /// Seconds after boot at which the driver let go of it, if it has: it then waits for what is in
     /// flight to come back.
-    public var detachedAt: UInt64?
+    package var detachedAt: UInt64?
     /// The dma-buf binding that feeds it, if one does.
-    public var dmabufID: UInt32?
+    package var dmabufID: UInt32?
     /// Whether io_uring zero-copy receive feeds it.
-    public var hasIOUring: Bool
+    package var hasIOUring: Bool
 
     /// Makes a pool with only a number.
-    public init(id: UInt64) {
+    package init(id: UInt64) {
         self.id = id
         hasIOUring = false
     }
@@ -54,7 +54,7 @@ public struct PagePoolInfo: Equatable, Sendable {
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (page-pool-get of
 ///   net/core/page_pool_user.c).
-public func pagePools() throws(DevmemError) -> [PagePoolInfo] {
+package func pagePools() throws(DevmemError) -> [PagePoolInfo] {
     try netdevDump(NetdevNumber.Command.pagePoolGet, call: "page-pool-get").compactMap(
         PagePoolInfo.init)
 }

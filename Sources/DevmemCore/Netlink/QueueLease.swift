@@ -1,23 +1,23 @@
 /// To whom a physical receive queue is leased: a queue of a virtual interface, such as netkit's, in
 /// this or another network namespace (queue-create of net/core/netdev-genl.c, Linux 7.1).
-public struct QueueLease: Equatable, Sendable {
+package struct QueueLease: Equatable, Sendable {
     /// The virtual interface's number, in its own namespace.
-    public var interface: UInt32
+    package var interface: UInt32
     /// The virtual interface's queue.
-    public var queue: UInt32
+    package var queue: UInt32
     /// The number that this network namespace gives to the other (ip-netns(8)); nil if they are
     /// the same, -1 if it has none.
-    public var namespace: Int32?
+    package var namespace: Int32?
 
     /// Makes a lease from its values.
-    public init(interface: UInt32, queue: UInt32, namespace: Int32? = nil) {
+    package init(interface: UInt32, queue: UInt32, namespace: Int32? = nil) {
         self.interface = interface
         self.queue = queue
         self.namespace = namespace
     }
 
     /// The virtual interface's name, if it is in this network namespace and still there.
-    public var interfaceName: String? {
+    package var interfaceName: String? {
         namespace == nil ? (try? links(index: interface).first)?.name : nil
     }
 

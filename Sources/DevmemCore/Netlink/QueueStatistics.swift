@@ -1,15 +1,15 @@
 /// What a NIC's driver counts for one queue.
-public struct QueueStatistics: Equatable, Sendable {
+package struct QueueStatistics: Equatable, Sendable {
     /// Receive or transmit.
-    public var type: QueueType
+    package var type: QueueType
     /// The queue's index among its type.
-    public var id: UInt32
+    package var id: UInt32
     /// Counters by the names of the kernel's Documentation/netlink/specs/netdev.yaml, such as
     /// `rx-packets`.
-    public var counters: [String: UInt64]
+    package var counters: [String: UInt64]
 
     /// Makes statistics from their values.
-    public init(type: QueueType, id: UInt32, counters: [String: UInt64]) {
+    package init(type: QueueType, id: UInt32, counters: [String: UInt64]) {
         self.type = type
         self.id = id
         self.counters = counters
@@ -62,7 +62,7 @@ public struct QueueStatistics: Equatable, Sendable {
 ///   down; nil if the driver does not count by queue.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (qstats-get of
 ///   net/core/netdev-genl.c).
-public func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics]? {
+package func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics]? {
     do throws(DevmemError) {
         return try netdevDump(NetdevNumber.Command.queueStatisticsGet, call: "qstats-get") {
             message throws(DevmemError) in

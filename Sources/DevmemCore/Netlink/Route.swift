@@ -44,7 +44,7 @@ struct Route: Equatable, Sendable {
     ///   - local: the address that packets come from; nil for the kernel's choice.
     ///   - scope: the interface that gives a link-local address its meaning; 0 for none.
     /// - Throws: `DevmemError` of kind `netlink` with `ENETUNREACH` or the like if there is none.
-    init(
+    package init(
         to peer: IPAddress, from local: IPAddress? = nil, scope: UInt32 = 0
     ) throws(DevmemError) {
         let peer = peer.unmapped

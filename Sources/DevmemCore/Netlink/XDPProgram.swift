@@ -1,7 +1,7 @@
 /// An XDP program on an interface.
-public struct XDPProgram: Equatable, Sendable {
+package struct XDPProgram: Equatable, Sendable {
     /// Where it runs (`XDP_ATTACHED_*` of linux/if_link.h).
-    public enum Mode: UInt32, Sendable {
+    package enum Mode: UInt32, Sendable {
         /// In the driver.
         case native = 1
         /// In the kernel's stack, for drivers without XDP.
@@ -13,15 +13,15 @@ public struct XDPProgram: Equatable, Sendable {
     }
 
     /// The program's number; zero if there are several.
-    public var id: UInt32
+    package var id: UInt32
     /// Where it runs; nil if the kernel says something new.
-    public var mode: Mode?
+    package var mode: Mode?
 }
 
 /// The XDP program on an interface; nil if it has none.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
-func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPProgram? {
+package func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPProgram? {
     let socket = try NetlinkSocket(
         protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
     var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)

@@ -3,7 +3,7 @@ import Glibc
 /// Receives one connection to its end, and answers it if that is asked for. What goes wrong is put
 /// in the report; `progress` is called after each receive call with the payload bytes so far. What was
 /// written is still to be stored.
-func converse(
+func runConnection(
     with connection: borrowing Connection, _ request: ReceiveRequest,
     _ interface: NetworkInterface, _ bound: BoundReceiveMemory,
     _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
@@ -35,7 +35,7 @@ func converse(
         report.failure = report.failure ?? error.description
     }
     report.napiID = connection.incomingNAPI
-    report.straightBytes = consumer.straightBytes
+    report.directBytes = consumer.directBytes
     (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
     report.counts = receiver.counts
     report.validation = consumer.validation

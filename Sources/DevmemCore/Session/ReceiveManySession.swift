@@ -1,18 +1,18 @@
 import CDevmem
 import Glibc
-public import Logging
+package import Logging
 import Synchronization
 import SystemPackage
 
 /// How many connections a session takes.
-public struct ReceiveLimits: Equatable, Sendable {
+package struct ReceiveLimits: Equatable, Sendable {
     /// Connections at once.
-    public var atOnce: Int
+    package var atOnce: Int
     /// Whether it goes on when that many have ended; otherwise it takes no more than that.
-    public var keepsOpen: Bool
+    package var keepsOpen: Bool
 
     /// Makes limits from their values.
-    public init(atOnce: Int, keepsOpen: Bool) {
+    package init(atOnce: Int, keepsOpen: Bool) {
         self.atOnce = atOnce
         self.keepsOpen = keepsOpen
     }
@@ -20,19 +20,19 @@ public struct ReceiveLimits: Equatable, Sendable {
 
 /// Tells a caller of `receiveMany` how it goes, so that it can show it. All are called by the
 /// thread that called `receiveMany`.
-public struct ReceiveManyObserver {
+package struct ReceiveManyObserver {
     /// Called once it listens, with the address and the NIC's name.
-    public var listening: (Endpoint, String) -> Void
+    package var listening: (Endpoint, String) -> Void
     /// Called for each connection, with its number.
-    public var connected: (Int, Endpoint) -> Void
+    package var connected: (Int, Endpoint) -> Void
     /// Called for each connection that has ended.
-    public var finished: (ReceiveReport) -> Void
+    package var finished: (ReceiveReport) -> Void
     /// Called every half second with the payload bytes of all connections so far, and how many there
     /// are now; nil if nobody wants to know.
-    public var progress: ((UInt64, Int) -> Void)?
+    package var progress: ((UInt64, Int) -> Void)?
 
     /// Makes an observer from its parts.
-    public init(
+    package init(
         listening: @escaping (Endpoint, String) -> Void,
         connected: @escaping (Int, Endpoint) -> Void, finished: @escaping (ReceiveReport) -> Void,
         progress: ((UInt64, Int) -> Void)? = nil
@@ -45,7 +45,7 @@ public struct ReceiveManyObserver {
 }
 
 /// Makes what takes a connection's payload, by its number and peer, until the session ends.
-public typealias ConsumerMaker =
+package typealias ConsumerMaker =
     @Sendable (Int, Endpoint, borrowing StopSignal) throws(DevmemError) -> PayloadConsumer
 
 /// Receives many TCP connections into one dma-buf, each in a thread of its own.
@@ -63,7 +63,7 @@ public typealias ConsumerMaker =
 ///   - logger: is told of each change of the NIC at level debug.
 /// - Returns: the signal that ended it; nil if it came to its end.
 /// - Throws: `DevmemError` if it could not begin, or settings could not be put back.
-public func receiveMany(
+package func receiveMany(
     _ request: ReceiveRequest, limits: ReceiveLimits,
     makeConsumer: @escaping ConsumerMaker,
     stop: borrowing StopSignal, observer: ReceiveManyObserver, logger: Logger
@@ -147,7 +147,7 @@ private func serveBound(
     let bound = BoundReceiveMemory(memory, id: binding.id)
     let workers = try Workers()
     let interface = place.interface
-    var watch = HoldWatch(
+    var watch = BindingWatch(
         on: interface, bindingID: binding.id, queues: taken.queues,
         keepsSteered: request.keepsSteered, logger: logger)
     try place.listen(budget, observer.listening)
@@ -255,7 +255,7 @@ private func start(
                 var consumer = try makeConsumer(
                     begun.connection ?? 0, handover.connection.peer, stop)
                 try consumer.begin()
-                converse(
+                runConnection(
                     with: handover.connection, request, interface, bound, &consumer, stop,
                     progress: {
                         workers.received.wrappingAdd($0 &- counted, ordering: .relaxed)

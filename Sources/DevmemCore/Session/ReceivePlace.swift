@@ -11,7 +11,7 @@ final class TakenQueues {
     }
 
     /// Has a watch look at the NIC.
-    func look(_ watch: inout HoldWatch) throws(DevmemError) {
+    func look(_ watch: inout BindingWatch) throws(DevmemError) {
         try watch.look(&steering)
     }
 
@@ -92,7 +92,7 @@ struct ReceivePlace {
             return TakenQueues(try named(request.queues), steering: nil)
         }
         let steering = try SteeringTransaction(
-            applying: SteeringWish(
+            applying: SteeringRequest(
                 queues: request.queues,
                 flows: ReceiveRequest.flows(
                     to: listeners.endpoints, from: request.from, port: request.fromPort)),

@@ -1,46 +1,46 @@
 import Glibc
-public import Logging
+package import Logging
 
 /// What a receive session shall do.
-public struct ReceiveRequest: Sendable {
+package struct ReceiveRequest: Sendable {
     /// The NIC; nil to find it by the address listened on.
-    public var interface: String?
+    package var interface: String?
     /// Where to listen: the addresses of one NIC that a name stands for, at one port.
-    public var listen: [Endpoint]
+    package var listen: [Endpoint]
     /// The only addresses that may connect; none for any.
-    public var from: [IPAddress]
+    package var from: [IPAddress]
     /// The only port of the peer's that is steered to the queues; nil for any.
-    public var fromPort: UInt16?
+    package var fromPort: UInt16?
     /// Whether the peer may connect from other ports all the same, and is not steered then.
-    public var admitsOtherPorts: Bool
+    package var admitsOtherPorts: Bool
     /// Receive queues to bind.
-    public var queues: QueueChoice
+    package var queues: QueueChoice
     /// Whether the NIC is set up for it, and put back. Otherwise its settings are neither changed
     /// nor looked at.
-    public var steers: Bool
+    package var steers: Bool
     /// Whether steering that the NIC loses meanwhile is set again.
-    public var keepsSteered: Bool
+    package var keepsSteered: Bool
     /// Size of the dma-buf in bytes.
-    public var memory: UInt64
+    package var memory: UInt64
     /// What makes the dma-buf.
-    public var provider: MemoryProvider
+    package var provider: MemoryProvider
     /// Bytes of the pieces that the NIC fills; nil for one page. Larger ones take huge pages.
-    public var pageSize: UInt32?
+    package var pageSize: UInt32?
     /// What the peer gets back.
-    public var answer: Answer
+    package var answer: Answer
     /// Seconds without payload after which a connection is given up; nil for any time.
-    public var idleLimit: Double?
+    package var idleLimit: Double?
     /// When a connection is given up whose peer does not even answer the kernel.
-    public var peerTimeout: PeerTimeout
+    package var peerTimeout: PeerTimeout
     /// Whether payload that is not in device memory ends the connection as a failure.
-    public var isDeviceOnly: Bool
+    package var isDeviceOnly: Bool
     /// Whether it is no failure if the NIC was steered and yet no payload came in device memory.
-    public var allowsHostMemory: Bool
+    package var allowsHostMemory: Bool
     /// What others are told of this process while it steers the NIC.
-    public var command: String
+    package var command: String
 
     /// What a peer gets back, from device memory.
-    public enum Answer: Equatable, Sendable {
+    package enum Answer: Equatable, Sendable {
         /// Nothing.
         case nothing
         /// What it sent.
@@ -50,7 +50,7 @@ public struct ReceiveRequest: Sendable {
     }
 
     /// Makes a request from its parts.
-    public init(
+    package init(
         interface: String?, listen: [Endpoint], from: [IPAddress] = [], fromPort: UInt16? = nil,
         admitsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
         keepsSteered: Bool = false,
@@ -92,7 +92,7 @@ public struct ReceiveRequest: Sendable {
     ///   - peers: the only addresses that they come from; none for any.
     ///   - port: the only port that they come from; nil for any.
     /// - Returns: a flow for each two that fit.
-    public static func flows(
+    package static func flows(
         to endpoints: [Endpoint], from peers: [IPAddress], port: UInt16?
     ) -> [SteeringFlow] {
         endpoints.flatMap { endpoint in
@@ -112,16 +112,16 @@ public struct ReceiveRequest: Sendable {
 }
 
 /// Tells a caller of `receive` how it goes, so that it can show it.
-public struct ReceiveObserver {
+package struct ReceiveObserver {
     /// Called once it listens, with each address and the NIC's name.
-    public var listening: (Endpoint, String) -> Void
+    package var listening: (Endpoint, String) -> Void
     /// Called for the connection that is received from.
-    public var connected: (Endpoint) -> Void
+    package var connected: (Endpoint) -> Void
     /// Called after each receive call, with the payload bytes so far; must be quick.
-    public var progress: (UInt64) -> Void
+    package var progress: (UInt64) -> Void
 
     /// Makes an observer from its parts.
-    public init(
+    package init(
         listening: @escaping (Endpoint, String) -> Void, connected: @escaping (Endpoint) -> Void,
         progress: @escaping (UInt64) -> Void
     ) {
@@ -142,7 +142,7 @@ public struct ReceiveObserver {
 /// - Returns: what was received, also if a signal or a failure cut it short; `failure` tells.
 /// - Throws: `DevmemError` if it could not begin; whatever was changed on the NIC is reversed
 ///   first.
-public func receive(
+package func receive(
     _ request: ReceiveRequest, consumer: inout PayloadConsumer, stop: borrowing StopSignal,
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
@@ -197,7 +197,7 @@ private func receiveBound(
         dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
         pageSize: request.pageSize)
     let bound = BoundReceiveMemory(memory, id: binding.id)
-    var watch = HoldWatch(
+    var watch = BindingWatch(
         on: place.interface, bindingID: binding.id, queues: taken.queues,
         keepsSteered: request.keepsSteered, logger: logger)
     try place.listen(budget, observer.listening)
@@ -218,7 +218,7 @@ private func receiveBound(
     observer.connected(connection.peer)
     try consumer.begin()
     let cause = NICStopCause(taken, watch)
-    converse(
+    runConnection(
         with: connection, request, place.interface, bound, &consumer,
         try StopSignal(following: stop, or: cause), progress: observer.progress, &report)
     if let failure = cause.failure {
@@ -240,7 +240,7 @@ private enum Arrival: ~Copyable {
 
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
-    _ request: ReceiveRequest, _ listeners: ListenerGroup, _ watch: inout HoldWatch,
+    _ request: ReceiveRequest, _ listeners: ListenerGroup, _ watch: inout BindingWatch,
     _ taken: TakenQueues, _ stop: borrowing StopSignal, _ logger: Logger
 ) throws(DevmemError) -> Arrival {
     var shortage = ShortageNotice(logger)

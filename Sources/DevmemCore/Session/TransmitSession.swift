@@ -1,35 +1,35 @@
 import Glibc
-public import Logging
+package import Logging
 import SystemPackage
 
 /// What a transmit session shall do.
-public struct TransmitRequest: Sendable {
+package struct TransmitRequest: Sendable {
     /// The NIC; nil to find it by the route to the peer.
-    public var interface: String?
+    package var interface: String?
     /// Where to connect to: the first of these that answers.
-    public var peers: [Endpoint]
+    package var peers: [Endpoint]
     /// The addresses to come from, of which one of the peer's family is taken; none for the kernel's
     /// choice.
-    public var local: [Endpoint]
+    package var local: [Endpoint]
     /// Size of the dma-buf in bytes.
-    public var memory: UInt64
+    package var memory: UInt64
     /// What makes the dma-buf.
-    public var provider: MemoryProvider
+    package var provider: MemoryProvider
     /// The most bytes that one send takes.
-    public var chunk: UInt64
+    package var chunk: UInt64
     /// The most bytes that a send names in one piece, so that it has several; nil for no bound.
-    public var piece: UInt64?
+    package var piece: UInt64?
     /// Whether to send ordinary memory, as any program does.
-    public var usesHostMemory: Bool
+    package var usesHostMemory: Bool
     /// Whether the connection is pinned to the NIC, whatever the routes say.
-    public var isPinned: Bool
+    package var isPinned: Bool
     /// Seconds that the peer has for closing once everything is acknowledged; nil for any time.
-    public var wait: Double?
+    package var wait: Double?
     /// When the connection is given up if the peer does not even answer the kernel.
-    public var peerTimeout: PeerTimeout
+    package var peerTimeout: PeerTimeout
 
     /// Makes a request from its parts.
-    public init(
+    package init(
         interface: String?, peers: [Endpoint], local: [Endpoint] = [], memory: UInt64,
         provider: MemoryProvider = .automatic, chunk: UInt64, piece: UInt64? = nil,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?,
@@ -74,7 +74,7 @@ public struct TransmitRequest: Sendable {
 ///   - logger: is told what is done at level debug.
 /// - Returns: what was sent, also if a signal or a failure cut it short; `failure` tells.
 /// - Throws: `DevmemError` if it could not begin.
-public func send(
+package func send(
     _ request: TransmitRequest, source: consuming PayloadSource, consumer: inout PayloadConsumer,
     stop: borrowing StopSignal, connected: (Endpoint, String?) -> Void,
     progress: (UInt64) -> Void, logger: Logger

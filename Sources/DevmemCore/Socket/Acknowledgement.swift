@@ -1,6 +1,6 @@
 import CDevmem
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 extension Connection {
     /// What was given to the kernel and not yet acknowledged by the peer, in bytes; the end of the
@@ -20,7 +20,7 @@ extension Connection {
     ///
     /// - Returns: whether it has; false as long as it may yet do so.
     /// - Throws: `DevmemError` of kind `system` with the connection's error if it ended before.
-    func hasDelivered() throws(DevmemError) -> Bool {
+    package func hasDelivered() throws(DevmemError) -> Bool {
         // Asked first: what is unacknowledged after the end stays so, but between the two questions
         // the last acknowledgement may come and end the connection.
         let hasEnded = isClosed
@@ -33,7 +33,7 @@ extension Connection {
     }
 
     /// The error of a connection that ended before the peer had everything.
-    func deliveryError(_ error: Errno) -> DevmemError {
+    package func deliveryError(_ error: Errno) -> DevmemError {
         DevmemError(.system, call: "send to \(peer)", errno: error).explainingLoss()
     }
 

@@ -3,14 +3,14 @@ import Glibc
 import SystemPackage
 
 /// How much unread payload a socket may hold: what was asked for, and what the kernel set.
-struct BufferBound: Equatable, Sendable {
+package struct BufferBound: Equatable, Sendable {
     /// Bytes asked for.
     var wanted: UInt64
     /// Bytes set.
     var actual: UInt64
 
     /// A sentence if it is less than was asked for; nil if it is not.
-    var shortfall: String? {
+    package var shortfall: String? {
         guard actual < wanted else { return nil }
         return "a connection's receive buffer holds \(ByteCount.text(actual)), not "
             + "\(ByteCount.text(wanted)), as net.core.rmem_max bounds it without CAP_NET_ADMIN; "
@@ -23,7 +23,7 @@ struct BufferBound: Equatable, Sendable {
 ///
 /// - Returns: the bound that the kernel set, which it never tells by an error.
 /// - Throws: `DevmemError` of kind `system` if the socket fails.
-func boundReceiveBuffer(
+package func boundReceiveBuffer(
     of socket: borrowing Descriptor, to bytes: UInt64, _ call: String
 ) throws(DevmemError) -> BufferBound {
     // The kernel doubles the number, for what it keeps of each packet besides (socket(7)).

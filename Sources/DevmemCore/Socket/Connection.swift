@@ -3,10 +3,10 @@ import Glibc
 import SystemPackage
 
 /// An accepted TCP connection whose payload may arrive in device memory.
-public struct Connection: ~Copyable, Sendable {
-    let socket: Descriptor
+package struct Connection: ~Copyable, Sendable {
+    package let socket: Descriptor
     /// The other end.
-    public let peer: Endpoint
+    package let peer: Endpoint
 
     init(owning socket: consuming Descriptor, peer: Endpoint) {
         self.socket = socket
@@ -14,10 +14,10 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     /// The descriptor to wait on.
-    public var rawValue: Int32 { socket.rawValue }
+    package var rawValue: Int32 { socket.rawValue }
 
     /// What one receive call brought.
-    enum Received: Equatable {
+    package enum Received: Equatable {
         /// Payload: so many bytes of the stream, with so many bytes of control messages.
         case bytes(Int, controlLength: Int)
         /// Nothing now.
@@ -70,7 +70,7 @@ public struct Connection: ~Copyable, Sendable {
 
     /// The NAPI instance that its last packet came through; nil if the kernel does not tell
     /// (SO_INCOMING_NAPI_ID of asm-generic/socket.h).
-    var incomingNAPI: UInt32? {
+    package var incomingNAPI: UInt32? {
         var id: UInt32 = 0
         var length = socklen_t(MemoryLayout<UInt32>.size)
         guard getsockopt(rawValue, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &length) == 0, id > 0
@@ -91,7 +91,7 @@ public struct Connection: ~Copyable, Sendable {
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
     ///   fewer fragments than it was given.
-    func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
+    package func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
         guard !batch.isEmpty else { return }
         let call = "give \(batch.fragmentCount) fragments back to the NIC"
         let number = socket.rawValue

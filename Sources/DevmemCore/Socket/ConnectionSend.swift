@@ -1,6 +1,6 @@
 import CDevmem
 import Glibc
-import SystemPackage
+package import SystemPackage
 
 extension Connection {
     /// Begins to connect to a peer; `finishConnecting()` tells how that ended.
@@ -10,7 +10,7 @@ extension Connection {
     ///   - local: the address to come from; nil for the kernel's choice.
     ///   - device: the interface that the connection is pinned to; nil to follow the routes.
     /// - Throws: `DevmemError` of kind `system` if the address cannot be used or there is no route.
-    init(
+    package init(
         to peer: Endpoint, from local: Endpoint?, pinnedTo device: NetworkInterface?
     ) throws(DevmemError) {
         let call = "connect to \(peer)"
@@ -52,7 +52,9 @@ extension Connection {
     /// ends when its peer is silent for so long.
     ///
     /// - Throws: `DevmemError` of kind `system` with why it has not.
-    func finishConnecting(endingWhenSilent timeout: PeerTimeout = .standard) throws(DevmemError) {
+    package func finishConnecting(endingWhenSilent timeout: PeerTimeout = .standard)
+        throws(DevmemError)
+    {
         if let error = pendingError() {
             throw explainConnect(
                 DevmemError(.system, call: "connect to \(peer)", errno: error))
@@ -61,7 +63,7 @@ extension Connection {
     }
 
     /// The connection's own error, which reading it clears; nil if there is none.
-    func pendingError() -> Errno? {
+    package func pendingError() -> Errno? {
         var code: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         guard getsockopt(rawValue, SOL_SOCKET, SO_ERROR, &code, &length) == 0, code != 0 else {
@@ -71,12 +73,12 @@ extension Connection {
     }
 
     /// This end's address.
-    var local: Endpoint? { localEndpoint(of: rawValue) }
+    package var local: Endpoint? { localEndpoint(of: rawValue) }
 
     /// Lets sends leave their memory with the kernel until it says that it is done.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
-    func enableZerocopy() throws(DevmemError) {
+    package func enableZerocopy() throws(DevmemError) {
         let number = rawValue
         try retrying("turn SO_ZEROCOPY on") {
             withUnsafePointer(to: Int32(1)) {
@@ -87,7 +89,7 @@ extension Connection {
     }
 
     /// What one send call did.
-    enum Sent: Equatable {
+    package enum Sent: Equatable {
         /// Took so many bytes.
         case bytes(Int)
         /// Nothing: the peer or the network is slower.
@@ -205,7 +207,7 @@ extension Connection {
     /// - Parameter control: room for its control messages.
     /// - Returns: the next message; nil if there is none.
     /// - Throws: `DevmemError` of kind `malformed` or `system` as `SendCompletion` has it.
-    func completion(
+    package func completion(
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> SendCompletion? {
         var message = msghdr()
@@ -227,7 +229,7 @@ extension Connection {
     /// - Parameter data: where to put it.
     /// - Returns: the bytes received, or why there are none.
     /// - Throws: `DevmemError` of kind `system`.
-    func receiveHost(
+    package func receiveHost(
         into data: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Received {
         let count = recv(rawValue, data.baseAddress, data.count, cdm_MSG_DONTWAIT)
@@ -241,14 +243,14 @@ extension Connection {
     /// Lets small pieces leave as they are written, not gathered (TCP_NODELAY of tcp(7)).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
-    func sendAtOnce() throws(DevmemError) {
+    package func sendAtOnce() throws(DevmemError) {
         try setOption(socket, cdm_IPPROTO_TCP, TCP_NODELAY, 1, "turn TCP_NODELAY on")
     }
 
     /// Says that nothing more will be sent; the other direction stays open.
     ///
     /// - Throws: `DevmemError` of kind `system` if the connection is gone, with why it is.
-    func finishSending() throws(DevmemError) {
+    package func finishSending() throws(DevmemError) {
         do throws(DevmemError) {
             try retrying("end the stream to \(peer)") { shutdown(rawValue, cdm_SHUT_WR) }
         } catch {

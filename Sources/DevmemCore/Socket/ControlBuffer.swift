@@ -1,10 +1,10 @@
 import CDevmem
 
 /// The control message with which sendmsg(2) is told the binding to send from.
-struct ControlBuffer: ~Copyable {
-    let bytes: UnsafeMutableRawBufferPointer
+package struct ControlBuffer: ~Copyable {
+    package let bytes: UnsafeMutableRawBufferPointer
 
-    init(naming binding: UInt32) {
+    package init(naming binding: UInt32) {
         let header = MemoryLayout<cdm_cmsghdr>.size
         let length = header + MemoryLayout<UInt32>.size
         let alignment = Int(cdm_cmsg_alignment)

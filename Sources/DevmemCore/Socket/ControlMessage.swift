@@ -2,19 +2,17 @@ import CDevmem
 import SystemPackage
 
 /// The socket numbers of device memory TCP that differ by architecture or are not exported.
-enum DevmemSocketNumber {
-    /// ETOOSMALL of the kernel's include/linux/errno.h.
-    static let errorTooSmall = Int32(CDM_ETOOSMALL)
-    static let message = Int32(CDM_MSG_SOCK_DEVMEM)
+package enum DevmemSocketNumber {
+    package static let message = Int32(CDM_MSG_SOCK_DEVMEM)
     static let linear = Int32(CDM_SO_DEVMEM_LINEAR)
-    static let dmabuf = Int32(CDM_SO_DEVMEM_DMABUF)
-    static let dontNeed = Int32(CDM_SO_DEVMEM_DONTNEED)
+    package static let dmabuf = Int32(CDM_SO_DEVMEM_DMABUF)
+    package static let dontNeed = Int32(CDM_SO_DEVMEM_DONTNEED)
     /// SOL_SOCKET, the level that both kinds of control message stand at.
-    static let level = Int32(SOL_SOCKET)
+    package static let level = Int32(SOL_SOCKET)
 }
 
 /// One stretch of received payload as a control message describes it.
-public enum PayloadPiece: Equatable, Sendable {
+package enum PayloadPiece: Equatable, Sendable {
     /// Bytes at `offset` of the bound dma-buf; `token` gives the memory back.
     case device(offset: UInt64, length: UInt32, token: UInt32)
     /// Bytes that the kernel copied into the caller's buffer, in order.
@@ -23,7 +21,7 @@ public enum PayloadPiece: Equatable, Sendable {
 
 /// Reads the control messages of one `recvmsg(MSG_SOCK_DEVMEM)`, in stream order. Pure, and safe
 /// on bytes that do not keep the rules (`tcp_recvmsg_dmabuf` of net/ipv4/tcp.c writes them).
-public struct ControlMessageParser: Sendable {
+package struct ControlMessageParser: Sendable {
     private static let headerSize = MemoryLayout<cdm_cmsghdr>.size
 
     private let dmabufID: UInt32
@@ -35,7 +33,7 @@ public struct ControlMessageParser: Sendable {
     /// - Parameters:
     ///   - dmabufID: the binding's id; a fragment of any other is refused.
     ///   - dmabufSize: bytes in the dma-buf; a fragment that reaches beyond is refused.
-    public init(dmabufID: UInt32, dmabufSize: UInt64) {
+    package init(dmabufID: UInt32, dmabufSize: UInt64) {
         self.dmabufID = dmabufID
         self.dmabufSize = dmabufSize
     }
@@ -47,7 +45,7 @@ public struct ControlMessageParser: Sendable {
     /// - Throws: `DevmemError` of kind `malformed` if a message is cut off, unknown, of the wrong
     ///   length or speaks of memory that is not in the dma-buf.
     @inline(__always)
-    public mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadPiece? {
+    package mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadPiece? {
         let left = control.byteCount - offset
         guard left > 0 else { return nil }
         guard left >= Self.headerSize else {

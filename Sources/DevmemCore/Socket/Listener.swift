@@ -3,19 +3,19 @@ import Glibc
 import SystemPackage
 
 /// A TCP socket that has its address and can begin to listen.
-public struct Listener: ~Copyable {
+package struct Listener: ~Copyable {
     private let socket: Descriptor
     /// Where it is bound, with the port that the kernel chose if zero was asked for.
-    public let endpoint: Endpoint
+    package let endpoint: Endpoint
 
     /// The descriptor to wait on for connections.
-    public var rawValue: Int32 { socket.rawValue }
+    package var rawValue: Int32 { socket.rawValue }
 
     /// Binds a socket to an address; nobody can connect before `listen()`. On a host without IPv6
     /// every address is every IPv4 address.
     ///
     /// - Throws: `DevmemError` of kind `system` if the address is not this host's or is in use.
-    public init(binding wanted: Endpoint) throws(DevmemError) {
+    package init(binding wanted: Endpoint) throws(DevmemError) {
         do throws(DevmemError) {
             try self.init(bindingOnly: wanted)
         } catch {
@@ -59,7 +59,7 @@ public struct Listener: ~Copyable {
     /// - Parameter backlog: how many more than one may wait to be accepted; the kernel lets further
     ///   ones try again.
     /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
-    public func listen(backlog: Int32 = 4096) throws(DevmemError) {
+    package func listen(backlog: Int32 = 4096) throws(DevmemError) {
         do throws(DevmemError) {
             try retrying("listen on \(endpoint)") { Glibc.listen(rawValue, backlog) }
         } catch {
@@ -98,7 +98,7 @@ public struct Listener: ~Copyable {
     /// - Parameter bytes: the bound; the kernel keeps to it but for what is in flight already.
     /// - Returns: the bound that the kernel set.
     /// - Throws: `DevmemError` of kind `system` if the socket fails.
-    func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
+    package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
         try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
     }
 
@@ -112,7 +112,7 @@ public struct Listener: ~Copyable {
     /// - Returns: the connection; nil if none waits, the one that did is gone, or the host is short of
     ///   something.
     /// - Throws: `DevmemError` of kind `system` if the socket fails.
-    public func accept(
+    package func accept(
         endingWhenSilent timeout: PeerTimeout = .standard,
         short: (DevmemError) -> Void = { _ in }, lost: (DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> Connection? {
@@ -202,7 +202,7 @@ private func explain(_ error: DevmemError) -> DevmemError {
 }
 
 /// Sets a socket option that is a number.
-func setOption(
+package func setOption(
     _ socket: borrowing Descriptor, _ level: Int32, _ option: Int32, _ value: Int32, _ call: String
 ) throws(DevmemError) {
     let number = socket.rawValue

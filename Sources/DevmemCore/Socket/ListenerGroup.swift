@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// Sockets that listen at all addresses that a name stands for, at one port.
-final class ListenerGroup {
+package final class ListenerGroup {
     private final class Member {
         let listener: Listener
 
@@ -24,7 +24,7 @@ final class ListenerGroup {
     ///   - wanted: the addresses. If the kernel shall choose the port, it does for the first.
     ///   - leftOut: is told of an address that is not this host's, if another is.
     /// - Throws: `DevmemError` of kind `system` if no address is this host's, or one is in use.
-    init(
+    package init(
         binding wanted: [Endpoint], leftOut: (DevmemError) -> Void = { _ in }
     ) throws(DevmemError) {
         var members: [Member] = []
@@ -55,10 +55,10 @@ final class ListenerGroup {
     }
 
     /// Where they listen.
-    var endpoints: [Endpoint] { members.map { $0.listener.endpoint } }
+    package var endpoints: [Endpoint] { members.map { $0.listener.endpoint } }
 
     /// The descriptor to wait on for connections at any of them.
-    var rawValue: Int32 {
+    package var rawValue: Int32 {
         switch poller {
         case .some(let open): open.rawValue
         case .none: members[0].listener.rawValue
@@ -79,7 +79,7 @@ final class ListenerGroup {
     ///
     /// - Parameter backlog: how many more than one may wait to be accepted, at all of them together.
     /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
-    func listen(backlog: Int32) throws(DevmemError) {
+    package func listen(backlog: Int32) throws(DevmemError) {
         let share = (Int(backlog) + 1) / members.count - 1
         for member in members { try member.listener.listen(backlog: Int32(max(0, share))) }
     }
@@ -94,7 +94,7 @@ final class ListenerGroup {
 
     /// Takes a waiting connection, as `Listener.accept` does, from each of them in turn, so that
     /// many at one keep nobody from another.
-    func accept(
+    package func accept(
         endingWhenSilent timeout: PeerTimeout = .standard, short: (DevmemError) -> Void,
         lost: (DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> Connection? {
@@ -117,7 +117,7 @@ final class ListenerGroup {
 }
 
 /// An epoll(7) that is readable when one of some descriptors is.
-func makePoller(_ numbers: [Int32]) throws(DevmemError) -> Descriptor {
+package func makePoller(_ numbers: [Int32]) throws(DevmemError) -> Descriptor {
     let call = "watch descriptors"
     let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
     for number in numbers {

@@ -6,24 +6,24 @@ import Glibc
 ///
 /// Not TCP_USER_TIMEOUT: that also ends connections whose peer answers and merely has no room, as
 /// behind a slow reader (`tcp_probe_timer` of net/ipv4/tcp_timer.c).
-public struct PeerTimeout: Equatable, Sendable {
+package struct PeerTimeout: Equatable, Sendable {
     /// What a connection has unless its user says otherwise: two minutes.
-    public static let standard = PeerTimeout(limit: 120)
+    package static let standard = PeerTimeout(limit: 120)
     /// The kernel's own: a peer may stay silent for any time while nothing is sent to it.
-    public static let off = PeerTimeout(limit: nil)
+    package static let off = PeerTimeout(limit: nil)
 
     /// The numbers of seconds that can be had (`MAX_TCP_KEEPIDLE` of net/tcp.h bounds each half).
-    public static let range = 2...65_534
+    package static let range = 2...65_534
 
     /// Seconds; nil for any time.
-    public let seconds: Int?
+    package let seconds: Int?
 
     private init(limit: Int?) {
         seconds = limit
     }
 
     /// Makes a timeout; nil if the number of seconds is out of range.
-    public init?(seconds: Int) {
+    package init?(seconds: Int) {
         guard Self.range.contains(seconds) else { return nil }
         self.init(limit: seconds)
     }

@@ -3,19 +3,19 @@ import Glibc
 import SystemPackage
 
 /// What the kernel says of sends whose memory it no longer needs: a run of their numbers.
-public struct SendCompletion: Equatable, Sendable {
+package struct SendCompletion: Equatable, Sendable {
     /// The first send, counted from zero on the socket; it wraps at 32 bits.
-    public var first: UInt32
+    package var first: UInt32
     /// The last send.
-    public var last: UInt32
+    package var last: UInt32
     /// Whether the kernel copied the data after all, which it cannot from device memory.
-    public var isCopied: Bool
+    package var isCopied: Bool
 
     /// How many sends.
-    public var count: UInt32 { last &- first &+ 1 }
+    package var count: UInt32 { last &- first &+ 1 }
 
     /// Makes a completion from its values.
-    public init(first: UInt32, last: UInt32, isCopied: Bool) {
+    package init(first: UInt32, last: UInt32, isCopied: Bool) {
         self.first = first
         self.last = last
         self.isCopied = isCopied
@@ -27,7 +27,7 @@ public struct SendCompletion: Equatable, Sendable {
     /// - Parameter control: the bytes of `msg_control` that the kernel filled.
     /// - Throws: `DevmemError` of kind `malformed` if it is cut off or of another kind, `system` if
     ///   it tells of an error of the connection.
-    public init(readingErrorQueue control: RawSpan) throws(DevmemError) {
+    package init(readingErrorQueue control: RawSpan) throws(DevmemError) {
         let headerSize = MemoryLayout<cdm_cmsghdr>.size
         var offset = 0
         while control.byteCount - offset >= headerSize {
@@ -82,7 +82,7 @@ public struct SendCompletion: Equatable, Sendable {
 }
 
 /// Which sends still need their memory, and up to where in the stream all before are done. Pure.
-public struct SendLedger: Sendable {
+package struct ZerocopyTracker: Sendable {
     private struct Entry {
         var end: UInt64
         var isDone: Bool
@@ -95,22 +95,22 @@ public struct SendLedger: Sendable {
     private var firstNumber: UInt32
 
     /// The position in the stream before which no memory is needed any more, in bytes.
-    public private(set) var freed: UInt64 = 0
+    package private(set) var freed: UInt64 = 0
 
     /// Starts with nothing sent.
     ///
     /// - Parameter firstNumber: the number of the first send; zero on a new socket.
-    public init(firstNumber: UInt32 = 0) {
+    package init(firstNumber: UInt32 = 0) {
         self.firstNumber = firstNumber
     }
 
     /// Sends that are not done.
-    public var outstanding: Int { entries.count - head }
+    package var outstanding: Int { entries.count - head }
 
     /// Notes one successful send.
     ///
     /// - Parameter end: the position in the stream behind its last byte.
-    public mutating func sent(upTo end: UInt64) {
+    package mutating func sent(upTo end: UInt64) {
         if head > 1024 && head * 2 > entries.count {
             entries.removeFirst(head)
             head = 0
@@ -121,7 +121,7 @@ public struct SendLedger: Sendable {
     /// Notes that sends are done; they may be reported in any order.
     ///
     /// - Throws: `DevmemError` of kind `malformed` if one of them was not sent or was done before.
-    public mutating func complete(_ completion: SendCompletion) throws(DevmemError) {
+    package mutating func complete(_ completion: SendCompletion) throws(DevmemError) {
         let start = Int(completion.first &- firstNumber)
         let count = Int(completion.count)
         guard count > 0, start < outstanding, count <= outstanding - start else {

@@ -2,18 +2,23 @@ import CDevmem
 
 /// Fragments to give back to the NIC in one call: a list of ranges of token ids, within the limits
 /// of `sock_devmem_dontneed` of net/core/sock.c. Pure; holds no memory of its own.
-public struct TokenBatch: Sendable {
+package struct TokenBatch: Sendable {
     /// Ranges that the kernel takes in one call.
-    public static let maximumRanges = 128
+    package static let maximumRanges = 128
     /// Fragments that the kernel takes in one call; it silently leaves out any further.
-    public static let maximumFragments = 1024
+    package static let maximumFragments = 1024
 
     /// A run of consecutive token ids.
-    public struct Range: Equatable, Sendable {
+    package struct Range: Equatable, Sendable {
         /// The first id.
-        public var start: UInt32
+        package var start: UInt32
         /// How many ids.
-        public var count: UInt32
+        package var count: UInt32
+
+        package init(start: UInt32, count: UInt32) {
+            self.start = start
+            self.count = count
+        }
 
         /// Whether an id is the next one; those at the end of the numbers have none.
         @inline(__always)
@@ -23,21 +28,21 @@ public struct TokenBatch: Sendable {
     private var storage: [128 of cdm_dmabuf_token] = .init(
         repeating: cdm_dmabuf_token(token_start: 0, token_count: 0))
     /// Ranges in use.
-    public private(set) var rangeCount = 0
+    package private(set) var rangeCount = 0
     /// Fragments in all ranges.
-    public private(set) var fragmentCount = 0
+    package private(set) var fragmentCount = 0
 
     /// An empty batch.
-    public init() {}
+    package init() {}
 
     /// Whether there is nothing to give back.
-    public var isEmpty: Bool { fragmentCount == 0 }
+    package var isEmpty: Bool { fragmentCount == 0 }
 
     /// Adds a token, to the last range if it continues it at either end.
     ///
     /// - Returns: false if there is no room; the batch is then as it was.
     @inline(__always)
-    public mutating func append(_ token: UInt32) -> Bool {
+    package mutating func append(_ token: UInt32) -> Bool {
         append(Range(start: token, count: 1)) == nil
     }
 
@@ -46,7 +51,7 @@ public struct TokenBatch: Sendable {
     /// - Parameter run: at least one token; the last id is at most `UInt32.max`.
     /// - Returns: what there is no room for; nil if all is in the batch.
     @inline(__always)
-    public mutating func append(_ run: Range) -> Range? {
+    package mutating func append(_ run: Range) -> Range? {
         var taken = run
         taken.count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
         let count = taken.count
@@ -68,13 +73,13 @@ public struct TokenBatch: Sendable {
     }
 
     /// Forgets everything.
-    public mutating func removeAll() {
+    package mutating func removeAll() {
         rangeCount = 0
         fragmentCount = 0
     }
 
     /// The ranges, in the order they came.
-    public var ranges: [Range] {
+    package var ranges: [Range] {
         (0..<rangeCount).map {
             Range(start: storage[$0].token_start, count: storage[$0].token_count)
         }

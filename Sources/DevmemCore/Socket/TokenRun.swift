@@ -1,13 +1,15 @@
 /// Gathers tokens that follow each other, as they do mostly, so that a fragment costs an addition.
 /// Pure.
-struct TokenRun {
+package struct TokenRun {
     private var run = TokenBatch.Range(start: 0, count: 0)
+
+    package init() {}
 
     /// Adds a token.
     ///
     /// - Returns: the run that ends, as the token does not continue it; nil if it does.
     @inline(__always)
-    mutating func append(_ token: UInt32) -> TokenBatch.Range? {
+    package mutating func append(_ token: UInt32) -> TokenBatch.Range? {
         if run.isFollowed(by: token) {
             run.count += 1
             return nil
@@ -19,7 +21,7 @@ struct TokenRun {
 
     /// Ends the run; nil if there is none.
     @inline(__always)
-    mutating func end() -> TokenBatch.Range? {
+    package mutating func end() -> TokenBatch.Range? {
         guard run.count > 0 else { return nil }
         defer { run.count = 0 }
         return run

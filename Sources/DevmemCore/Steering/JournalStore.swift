@@ -7,7 +7,7 @@ import SystemPackage
 ///
 /// A journal is written whole to a new file that then takes the old one's place, so that there is
 /// no moment at which it is half there. Its first line holds a checksum of the rest.
-public struct JournalStore: Sendable {
+package struct JournalStore: Sendable {
     /// Identifies a NIC among all network namespaces.
     struct Key: Hashable, Sendable {
         var namespace: UInt64
@@ -43,7 +43,7 @@ public struct JournalStore: Sendable {
     private static let clockSlack: Int64 = 60
 
     /// The folder's path.
-    public let directory: String
+    package let directory: String
     /// Whether there need be no such folder, as nothing may have been written down yet.
     private let mayBeMissing: Bool
     /// The running system's random id; nil if that cannot be read.
@@ -51,7 +51,7 @@ public struct JournalStore: Sendable {
 
     /// A store where journals lie: in the folder that the environment names, for containers that share
     /// one, which must be there to be read; else below /run.
-    public init() {
+    package init() {
         // Whoever may run this program with more rights than they have does not choose it.
         if let value = cdm_secure_getenv(Self.variable), value.pointee != 0 {
             directory = String(cString: value)
@@ -63,7 +63,7 @@ public struct JournalStore: Sendable {
     }
 
     /// A store in a folder, which is made when first written to.
-    public init(directory: String) {
+    package init(directory: String) {
         self.directory = directory
         mayBeMissing = true
     }
@@ -98,7 +98,7 @@ public struct JournalStore: Sendable {
     ///   elsewhere a moment later.
     /// - Throws: `DevmemError` of kind `invalid` if it is such a folder.
     @discardableResult
-    func prepare() throws(DevmemError) -> Descriptor {
+    package func prepare() throws(DevmemError) -> Descriptor {
         try checkPath()
         do throws(DevmemError) {
             try retrying("create \(directory)") { mkdir(directory, 0o755) }

@@ -47,7 +47,7 @@ extension NICControl where Self: ~Copyable {
 }
 
 /// Which of the kernel's interfaces changes RSS.
-public enum RSSInterface: String, Sendable, CaseIterable {
+package enum RSSInterface: String, Sendable, CaseIterable {
     /// Netlink where the kernel has it, otherwise the ioctl.
     case automatic = "auto"
     /// ethtool netlink, from Linux 6.17 on.

@@ -1,33 +1,33 @@
 /// The settings of a NIC that steering may touch, and what it must know of the rest.
-public struct NICSnapshot: Equatable, Sendable {
+package struct NICSnapshot: Equatable, Sendable {
     /// The kernel driver's name, if it is known.
-    public var driver: String?
+    package var driver: String?
     /// Header split, its threshold and the ring sizes.
-    public var rings: RingSettings
+    package var rings: RingSettings
     /// How many channels are in use; nil if the driver does not tell.
-    public var channels: ChannelCounts?
+    package var channels: ChannelCounts?
     /// The receive queues in use.
-    public var receiveQueues: [QueueInfo]
+    package var receiveQueues: [QueueInfo]
     /// The receive queues by their DMA device, which queues of one binding must share; empty where all do,
     /// and where it is not known.
-    public var dmaGroups: [[UInt32]]
+    package var dmaGroups: [[UInt32]]
     /// The id of an XDP program on the interface, if there is one.
-    public var xdpProgram: UInt32?
+    package var xdpProgram: UInt32?
     /// The RSS contexts, the main one first; none if the NIC has no RSS.
-    public var contexts: [RSSContext]
+    package var contexts: [RSSContext]
     /// Whether flow rules are turned on, and can be; nil if the NIC has none.
-    public var ntuple: FeatureState?
+    package var ntuple: FeatureState?
     /// Whether hardware GRO is turned on, and can be, where header split needs it; nil elsewhere.
-    public var neededGRO: FeatureState?
+    package var neededGRO: FeatureState?
     /// The table of flow rules; nil if the NIC has none.
-    public var ruleTable: FlowRuleTable?
+    package var ruleTable: FlowRuleTable?
     /// The flow rules, by location.
-    public var rules: [InstalledRule]
+    package var rules: [InstalledRule]
     /// The receive queues that accelerated RFS may lead flows of others to.
-    public var acceleratedQueues: Set<UInt32> = []
+    package var acceleratedQueues: Set<UInt32> = []
 
     /// Makes a snapshot from its values.
-    public init(
+    package init(
         driver: String? = nil, rings: RingSettings, channels: ChannelCounts? = nil,
         receiveQueues: [QueueInfo], dmaGroups: [[UInt32]] = [], xdpProgram: UInt32? = nil,
         contexts: [RSSContext],
@@ -50,7 +50,7 @@ public struct NICSnapshot: Equatable, Sendable {
     /// Reads a NIC's settings.
     ///
     /// - Throws: `DevmemError` as the kernel answers.
-    public init(of interface: NetworkInterface) throws(DevmemError) {
+    package init(of interface: NetworkInterface) throws(DevmemError) {
         let nic = try EthtoolNIC(interface)
         let table = try nic.ruleTable()
         let rules = try DevmemCore.rules(at: table?.locations ?? []) {
@@ -75,21 +75,21 @@ public struct NICSnapshot: Equatable, Sendable {
     /// to choose queues. That takes requests to bind, which the kernel refuses.
     ///
     /// - Throws: `DevmemError` as the kernel answers.
-    public init(choosingQueuesOf interface: NetworkInterface) throws(DevmemError) {
+    package init(choosingQueuesOf interface: NetworkInterface) throws(DevmemError) {
         try self.init(of: interface)
         dmaGroups = DevmemCore.dmaGroups(of: receiveQueues.map(\.id).sorted(), on: interface)
     }
 
     /// What must be changed before the driver turns header split on.
-    var changesBeforeSplit: [SteeringChange] {
+    package var changesBeforeSplit: [SteeringChange] {
         guard let neededGRO, !neededGRO.isActive else { return [] }
         return [.feature(.hardwareGRO, wasWanted: neededGRO.isWanted)]
     }
 
     /// The main RSS table; empty if the NIC has none.
-    public var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
+    package var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
 }
 
 /// Whether a driver turns header split on only while rx-gro-hw is on
 /// (`mlx5e_ethtool_set_tcp_data_split` of mlx5's en_ethtool.c, Linux 7.3).
-func headerSplitNeedsGRO(driver: String?) -> Bool { driver == "mlx5_core" }
+package func headerSplitNeedsGRO(driver: String?) -> Bool { driver == "mlx5_core" }

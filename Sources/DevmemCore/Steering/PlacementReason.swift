@@ -1,7 +1,7 @@
 import SystemPackage
 
 /// What is known of a stream of which payload came outside device memory.
-struct MisplacedStream: Equatable {
+package struct MisplacedStream: Equatable {
     /// Whether the peer is this host itself.
     var isLocal = false
     /// The NAPI instance that its packets come through; nil if the kernel does not tell.
@@ -15,7 +15,7 @@ struct MisplacedStream: Equatable {
 }
 
 /// Says why payload came outside device memory, as far as a NIC's present settings tell. Pure.
-struct PlacementReason {
+package struct PlacementReason {
     let snapshot: NICSnapshot
     /// What the NIC has lost of its steering.
     var losses: [SteeringLoss] = []
@@ -57,7 +57,7 @@ struct PlacementReason {
     }
 
     /// Reads the reason of a stream's payload, as a NIC may be gone or in a reset.
-    static func text(reading: () throws(DevmemError) -> String) -> String {
+    package static func text(reading: () throws(DevmemError) -> String) -> String {
         do throws(DevmemError) {
             return try reading()
         } catch {

@@ -1,13 +1,23 @@
 import SystemPackage
 
 /// Chooses receive queues for device memory, or says why it cannot.
-struct QueueChooser {
+package struct QueueChooser {
     let snapshot: NICSnapshot
     let interface: String
     /// Steering in place that the choice is made under; nil if there is none.
     let applied: SteeringPlan.Applied?
     /// Whether RSS contexts of others may point at the queues too.
     var sharesContexts = false
+
+    package init(
+        snapshot: NICSnapshot, interface: String, applied: SteeringPlan.Applied?,
+        sharesContexts: Bool = false
+    ) {
+        self.snapshot = snapshot
+        self.interface = interface
+        self.applied = applied
+        self.sharesContexts = sharesContexts
+    }
 
     private var call: String { "choose queues of \(interface)" }
     private var ids: [UInt32] { snapshot.receiveQueues.map(\.id).sorted() }
@@ -96,7 +106,7 @@ struct QueueChooser {
     }
 
     /// The queues that nothing else uses, ascending; never queue 0.
-    var free: [UInt32] {
+    package var free: [UInt32] {
         let aimedAt = Set(snapshot.rules.compactMap(\.queue))
         return ids.filter { $0 != 0 && !aimedAt.contains($0) && hindrance(of: $0) == nil }
     }

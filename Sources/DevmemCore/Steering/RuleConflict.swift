@@ -1,15 +1,15 @@
 /// A rule that matches packets which another rule shall lead to certain queues, and leads them
 /// elsewhere.
-struct RuleConflict: Equatable {
+package struct RuleConflict: Equatable {
     /// Which of the two a NIC obeys.
-    enum Winner: Equatable {
+    package enum Winner: Equatable {
         case wanted, other, unknown
     }
 
     /// The rule that leads elsewhere.
     let other: InstalledRule
     /// Which one goes first.
-    let winner: Winner
+    package let winner: Winner
     /// Whether it matches all that the wanted rule does.
     let takesAll: Bool
     /// Whether it matches exactly what the wanted rule does.
@@ -23,7 +23,7 @@ struct RuleConflict: Equatable {
     ///   - snapshot: the rules there are, with the contexts that they lead to.
     ///   - queues: where it is no harm to be led to.
     /// - Returns: a conflict for each, by location.
-    static func all(
+    package static func all(
         with wanted: FlowRule, at location: UInt32?, in snapshot: NICSnapshot,
         queues: Set<UInt32>
     ) -> [RuleConflict] {
@@ -65,7 +65,7 @@ struct RuleConflict: Equatable {
     private var likelihood: Int { (winner == .other ? 2 : 0) + (takesAll ? 1 : 0) }
 
     /// It in a sentence.
-    var text: String {
+    package var text: String {
         let rule = "flow rule \(other.location)"
         let share = takesAll ? "all" : "part"
         if isSame && winner == .unknown {
@@ -106,7 +106,7 @@ extension NICSnapshot {
     var precedence: RulePrecedence { RulePrecedence(driver: driver) }
 
     /// Whether packets that a rule matches get to these queues and to no others.
-    func leads(_ rule: InstalledRule, onlyTo queues: Set<UInt32>) -> Bool {
+    package func leads(_ rule: InstalledRule, onlyTo queues: Set<UInt32>) -> Bool {
         if let queue = rule.queue { return queues.contains(queue) }
         guard let id = rule.context, let offset = rule.queueOffset,
             let context = contexts.first(where: { $0.id == id }), !context.indirection.isEmpty

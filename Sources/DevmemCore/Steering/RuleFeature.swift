@@ -1,10 +1,10 @@
 import SystemPackage
 
 /// What the feature ntuple means to a driver (Linux 7.3).
-enum RuleFeature {
+package enum RuleFeature {
     /// Whether flow rules work only while it is on. With mlx5 it stands for accelerated RFS, and rules
     /// work without (`mlx5e_ethtool_flow_replace` of en_fs_ethtool.c does not ask for it).
-    static func isNeeded(driver: String?) -> Bool { driver != "mlx5_core" }
+    package static func isNeeded(driver: String?) -> Bool { driver != "mlx5_core" }
 
     /// Drivers that lead flows to the queue of the processor that reads them while the feature is on
     /// (`ndo_rx_flow_steer`), those that can do device memory.

@@ -3,7 +3,7 @@ import SystemPackage
 /// The part of a plan that is about flow rules.
 extension SteeringPlan {
     mutating func planRules(
-        for wish: SteeringWish, _ snapshot: NICSnapshot, _ name: String
+        for wish: SteeringRequest, _ snapshot: NICSnapshot, _ name: String
     ) throws(DevmemError) {
         noteAcceleration(snapshot, name)
         guard !wish.flows.isEmpty else { return }
@@ -100,7 +100,7 @@ extension SteeringPlan {
         }
     }
 
-    private mutating func noteOthers(_ snapshot: NICSnapshot, _ wish: SteeringWish) {
+    private mutating func noteOthers(_ snapshot: NICSnapshot, _ wish: SteeringRequest) {
         let wanted = wish.flows.flatMap(\.families).joined()
         for other in snapshot.rules {
             guard let queue = other.queue, queues.contains(queue),

@@ -2,13 +2,13 @@ import Logging
 import SystemPackage
 
 /// What came of taking changes back.
-public struct SteeringReversal: Equatable, Sendable {
+package struct SteeringReversal: Equatable, Sendable {
     /// What was put back, a phrase each.
-    public var restored: [String] = []
+    package var restored: [String] = []
     /// What someone else had changed meanwhile, a sentence each.
-    public var leftAlone: [String] = []
+    package var leftAlone: [String] = []
     /// The first failure; what it concerns is still in the journal.
-    public var failure: DevmemError?
+    package var failure: DevmemError?
 }
 
 extension SteeringJournal {
@@ -28,7 +28,7 @@ extension SteeringJournal {
         while end > 0 {
             let step = lastStep(before: end)
             do throws(DevmemError) {
-                for outcome in try takeBack(step, on: nic, isResumed: isResumed) {
+                for outcome in try rollback(step, on: nic, isResumed: isResumed) {
                     switch outcome {
                     case .restored(let what): result.restored.append(what)
                     case .leftAlone(let what): result.leftAlone.append(what)
@@ -59,7 +59,7 @@ extension SteeringJournal {
         return end - 1..<end
     }
 
-    private func takeBack<NIC: NICControl & ~Copyable>(
+    private func rollback<NIC: NICControl & ~Copyable>(
         _ step: Range<Int>, on nic: borrowing NIC, isResumed: Bool
     ) throws(DevmemError) -> [Outcome] {
         let outcome: Outcome?

@@ -1,5 +1,5 @@
 /// One change of a NIC's settings: what was and what becomes.
-public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertible {
+package enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertible {
     /// Header split. Set even if it reads on: the kernel asks that a user has set it. `wasUserSet` says
     /// that what it was is what a user had set, not only the driver's state; nil until that is known,
     /// and where it cannot be.
@@ -16,11 +16,11 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
     case addRule([FlowRule], installed: PlacedRule?)
 
     /// A rule that a NIC took, and the location that it got.
-    public struct PlacedRule: Equatable, Sendable, Codable {
+    package struct PlacedRule: Equatable, Sendable, Codable {
         /// The rule.
-        public var rule: FlowRule
+        package var rule: FlowRule
         /// Its place in the NIC's table.
-        public var location: UInt32
+        package var location: UInt32
         /// What the driver made of it, if that is another rule and could not be deleted at once:
         /// `struct ethtool_rx_flow_spec`.
         var altered: [UInt8]?
@@ -29,7 +29,7 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
         var isUnproven: Bool?
 
         /// Makes it from its parts.
-        public init(rule: FlowRule, location: UInt32) {
+        package init(rule: FlowRule, location: UInt32) {
             self.rule = rule
             self.location = location
         }
@@ -48,7 +48,7 @@ public enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertibl
     }
 
     /// The change in words.
-    public var description: String {
+    package var description: String {
         switch self {
         case .headerSplit(let before, let after, _):
             "set tcp-data-split \(after) (it is \(before))"

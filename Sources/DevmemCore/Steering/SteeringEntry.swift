@@ -1,25 +1,25 @@
 import Glibc
-public import Logging
+package import Logging
 import SystemPackage
 
 /// A NIC of this network namespace that is steered, or that a dead process has left so.
-public struct SteeringEntry: Sendable {
+package struct SteeringEntry: Sendable {
     /// The NIC; nil if it is no longer in the namespace.
-    public var interface: NetworkInterface?
+    package var interface: NetworkInterface?
     /// Its name, or what it was when it was steered.
-    public var name: String
+    package var name: String
     /// Who changed what; nil if that cannot be read, or nothing had been changed yet.
-    public var journal: SteeringJournal?
+    package var journal: SteeringJournal?
     /// Why the journal cannot be read.
-    public var problem: DevmemError?
+    package var problem: DevmemError?
     /// Whether that is as it is of an earlier boot; the next command that steers the NIC drops it.
-    public var isOfEarlierBoot = false
+    package var isOfEarlierBoot = false
     /// Whether there is a journal; a process of another container may have its elsewhere.
-    public var isWrittenDown: Bool
+    package var isWrittenDown: Bool
     /// The process that steers it now, if one does: a name and a pid.
-    public var holder: String?
+    package var holder: String?
     /// The pid of that process.
-    public var holderPID: Int32?
+    package var holderPID: Int32?
 
     let key: JournalStore.Key
 
@@ -57,7 +57,7 @@ extension SteeringEntry {
     ///
     /// - Parameter word: what the user wrote.
     /// - Returns: whether it is.
-    public func answers(to word: String) -> Bool {
+    package func answers(to word: String) -> Bool {
         if journal?.name == word { return true }
         if let interface { return interface.name == word }
         // The name may be another NIC's by now.
@@ -71,7 +71,7 @@ extension SteeringEntry {
 /// - Returns: an entry each, also where a journal cannot be read.
 /// - Throws: `DevmemError` if the kernel does not tell the namespace or what is claimed in it, or the
 ///   store's folder cannot be read.
-public func steeringEntries(
+package func steeringEntries(
     in store: JournalStore = JournalStore()
 ) throws(DevmemError) -> [SteeringEntry] {
     let namespace = try namespaceCookie()
@@ -96,7 +96,7 @@ public func steeringEntries(
 ///   been taken back meanwhile.
 /// - Throws: `DevmemError` of kind `invalid` with the holder's pid if a process steers the NIC or
 ///   the NIC is gone; `malformed` if its journal is damaged.
-public func restoreSteering(
+package func restoreSteering(
     of entry: SteeringEntry, forget: Bool = false, rss: RSSInterface = .automatic,
     store: JournalStore = JournalStore(), logger: Logger
 ) throws(DevmemError) -> (journal: SteeringJournal?, result: SteeringReversal)? {
@@ -121,5 +121,5 @@ public func restoreSteering(
             advice: "\(AdvisedCommand(.forget, "\(entry.key.index)")) drops its journal")
     }
     let nic = try EthtoolNIC(interface, rss: rss)
-    return (journal, takeBack(journal, on: nic, store: store, logger: logger))
+    return (journal, rollback(journal, on: nic, store: store, logger: logger))
 }

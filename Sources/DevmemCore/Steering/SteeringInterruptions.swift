@@ -1,24 +1,24 @@
 /// How often the changes of a plan stop all traffic of a NIC, as its driver closes and opens all
 /// queues for them. Other changes stop nothing.
-public struct SteeringInterruptions: Equatable, Sendable, Encodable {
+package struct SteeringInterruptions: Equatable, Sendable, Encodable {
     private enum CodingKeys: String, CodingKey {
         case applying, restoring
         case losesLink = "loses_link"
     }
 
     /// How often at most while the changes are made; nil if it is not known of the driver.
-    public let applying: Int?
+    package let applying: Int?
     /// How often at most while they are restored; nil if it is not known of the driver.
-    public let restoring: Int?
+    package let restoring: Int?
     /// Whether the link goes down each time; nil if it is not known of the driver.
-    public let losesLink: Bool?
+    package let losesLink: Bool?
 
     /// Counts them, by what the drivers of Linux 7.3 do.
     ///
     /// - Parameters:
     ///   - changes: the changes of a plan.
     ///   - driver: the kernel driver's name, if it is known.
-    public init(of changes: [SteeringChange], driver: String?) {
+    package init(of changes: [SteeringChange], driver: String?) {
         guard let habits = driver.flatMap({ DriverHabits.known[$0] }) else {
             applying = changes.isEmpty ? 0 : nil
             restoring = changes.isEmpty ? 0 : nil
@@ -56,7 +56,7 @@ public struct SteeringInterruptions: Equatable, Sendable, Encodable {
     ///
     /// - Parameter driver: the kernel driver's name, if it is known.
     /// - Returns: the sentence, without a full stop.
-    public func text(driver: String?) -> String {
+    package func text(driver: String?) -> String {
         guard let applying, let restoring else {
             return
                 "\(driver ?? "the driver") may stop all traffic for a moment, and the link may go "

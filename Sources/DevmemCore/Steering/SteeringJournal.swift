@@ -1,11 +1,11 @@
 /// What is about to be changed on a NIC, or has been, and by whom: enough to take it back after
 /// whoever wrote it has died.
-public struct SteeringJournal: Equatable, Sendable, Codable {
+package struct SteeringJournal: Equatable, Sendable, Codable {
     /// The format's version; another one is refused.
     static let version = 1
 
     /// How far its changes are.
-    public enum Phase: String, Sendable, Codable {
+    package enum Phase: String, Sendable, Codable {
         /// Being made, or in use by the process that made them.
         case active
         /// Made, to stay until someone takes them back.
@@ -15,42 +15,42 @@ public struct SteeringJournal: Equatable, Sendable, Codable {
     }
 
     /// A NIC: names may be used again, so the namespace's and the interface's numbers count.
-    public struct Interface: Equatable, Sendable, Codable {
+    package struct Interface: Equatable, Sendable, Codable {
         /// Its name when the journal was begun.
-        public var name: String
+        package var name: String
         /// Its number in the kernel.
-        public var index: UInt32
+        package var index: UInt32
         /// The network namespace's cookie (`SO_NETNS_COOKIE` of socket(7)).
-        public var namespace: UInt64
+        package var namespace: UInt64
         /// The kernel's random id of the running system; another one has forgotten all settings.
-        public var boot: String
+        package var boot: String
     }
 
     /// The process that makes the changes.
-    public struct Owner: Equatable, Sendable, Codable {
+    package struct Owner: Equatable, Sendable, Codable {
         /// Its process id, in its own pid namespace.
-        public var pid: Int32
+        package var pid: Int32
         /// When it was started, in clock ticks since boot (field 22 of /proc/PID/stat).
-        public var startTime: UInt64
+        package var startTime: UInt64
         /// What it was started as, such as `devmemtcp serve`.
-        public var command: String
+        package var command: String
     }
 
     var version = Self.version
     /// The NIC.
-    public var interface: Interface
+    package var interface: Interface
     /// Who makes the changes.
-    public var owner: Owner
+    package var owner: Owner
     /// What a user calls them, if they are to stay.
-    public var name: String?
+    package var name: String?
     /// How far they are.
-    public var phase: Phase = .active
+    package var phase: Phase = .active
     /// The queues that they are for.
-    public var queues: [UInt32]
+    package var queues: [UInt32]
     /// The changes that are not yet taken back, in the order in which they are made.
-    public var changes: [SteeringChange]
+    package var changes: [SteeringChange]
     /// How many of them have been begun.
-    public var begun = 0
+    package var begun = 0
     /// The lengths of rings that the driver made shorter when header split came on, by ethtool's name.
     var cutSizes: [String: UInt32]?
     /// What stood on the NIC before, beyond what the changes say.
@@ -76,7 +76,7 @@ public struct SteeringJournal: Equatable, Sendable, Codable {
     }
 
     /// The steering that it keeps in place, for others to use.
-    var applied: SteeringPlan.Applied {
+    package var applied: SteeringPlan.Applied {
         SteeringPlan.Applied(
             queues: queues,
             contexts: changes.compactMap {
@@ -85,7 +85,7 @@ public struct SteeringJournal: Equatable, Sendable, Codable {
     }
 
     /// Who made the changes, in words: `devmemtcp serve (pid 812)`.
-    public var maker: String { "\(owner.command) (pid \(owner.pid))" }
+    package var maker: String { "\(owner.command) (pid \(owner.pid))" }
 
     /// What is said when it is dropped as it is of an earlier boot.
     var dropped: String { "the journal of \(maker) was of an earlier boot, and is dropped" }

@@ -71,8 +71,3 @@ func startTicks(ofProcess pid: String) -> UInt64? {
     // Field 22 of proc(5), the third being the first after the name.
     return fields.count > 19 ? UInt64(fields[19]) : nil
 }
-
-/// The name of a process, fit for a terminal: its owner may choose any; nil if there is none.
-func nameOfProcess(_ pid: Int32) -> String? {
-    lines(of: "/proc/\(pid)/comm").first.map { printable(String($0)) }
-}

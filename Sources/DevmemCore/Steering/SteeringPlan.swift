@@ -1,19 +1,24 @@
 import SystemPackage
 
 /// A list of changes that gives a NIC's user what he wishes, and the queues that it takes.
-public struct SteeringPlan: Equatable, Sendable {
+package struct SteeringPlan: Equatable, Sendable {
     /// The queues to bind, ascending.
-    public var queues: [UInt32]
+    package var queues: [UInt32]
     /// The changes, to be made in this order and reversed in the opposite one.
-    public var changes: [SteeringChange] = []
+    package var changes: [SteeringChange] = []
     /// What is no hindrance but worth knowing, a sentence each.
-    public var notes: [String] = []
+    package var notes: [String] = []
 
     /// What steering that stays applied has made of a NIC, for those who use it.
-    struct Applied: Equatable {
-        var queues: [UInt32]
+    package struct Applied: Equatable {
+        package var queues: [UInt32]
         /// The RSS contexts that it made.
-        var contexts: [UInt32]
+        package var contexts: [UInt32]
+
+        package init(queues: [UInt32], contexts: [UInt32]) {
+            self.queues = queues
+            self.contexts = contexts
+        }
     }
 
     /// Makes a plan of changes that are known.
@@ -26,14 +31,15 @@ public struct SteeringPlan: Equatable, Sendable {
     ///
     /// - Throws: `DevmemError` of kind `invalid` or `unsupported` if the wish cannot be met; the
     ///   kernel's conditions are in `netif_mp_open_rxq` of net/core/netdev_rx_queue.c.
-    public init(
-        for wish: SteeringWish, on snapshot: NICSnapshot, interface name: String
+    package init(
+        for wish: SteeringRequest, on snapshot: NICSnapshot, interface name: String
     ) throws(DevmemError) {
         try self.init(for: wish, on: snapshot, interface: name, applied: nil)
     }
 
     init(
-        for wish: SteeringWish, on snapshot: NICSnapshot, interface name: String, applied: Applied?
+        for wish: SteeringRequest, on snapshot: NICSnapshot, interface name: String,
+        applied: Applied?
     ) throws(DevmemError) {
         let choice = QueueChooser(
             snapshot: snapshot, interface: name, applied: applied,
@@ -53,7 +59,7 @@ public struct SteeringPlan: Equatable, Sendable {
     ///   - interface: the NIC's name.
     ///   - snapshot: what the plan was made for.
     /// - Returns: a line each; some are comments.
-    public func ethtoolLines(for interface: String, on snapshot: NICSnapshot) -> [String] {
+    package func ethtoolLines(for interface: String, on snapshot: NICSnapshot) -> [String] {
         EthtoolLines(self, interface: interface, ruleTable: snapshot.ruleTable).lines
     }
 

@@ -1,4 +1,4 @@
-public import Logging
+package import Logging
 import SystemPackage
 
 /// Changes made to a NIC, with one owner, who takes them back or leaves them in place.
@@ -6,11 +6,11 @@ import SystemPackage
 /// What is changed is in the journal first, so whatever ends the owner, the next run on the NIC, or
 /// `restoreSteering`, finishes what it could not. If the owner forgets, changes are taken back
 /// when the value goes away.
-public struct SteeringTransaction: ~Copyable {
+package struct SteeringTransaction: ~Copyable {
     /// The queues that the changes are for.
-    public let queues: [UInt32]
+    package let queues: [UInt32]
     /// What is no hindrance but worth knowing, a sentence each.
-    public let notes: [String]
+    package let notes: [String]
 
     private let nic: EthtoolNIC
     private let lock: SteeringLock
@@ -36,8 +36,8 @@ public struct SteeringTransaction: ~Copyable {
     ///   - logger: is told of each change at level debug, of a dead process's at notice.
     /// - Throws: `DevmemError` as the kernel or the driver refuses; of kind `invalid` with the
     ///   holder's pid if another process steers the NIC; `malformed` if its journal is damaged.
-    public init(
-        applying wish: SteeringWish, to interface: NetworkInterface, as command: String,
+    package init(
+        applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
         rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) {
         try self.init(on: interface, as: command, rss: rss, store: store, logger: logger) {
@@ -56,7 +56,7 @@ public struct SteeringTransaction: ~Copyable {
     ///   - store: where the journal lies.
     ///   - logger: is told of each change at level debug.
     /// - Throws: `DevmemError` as steering does.
-    init(
+    package init(
         making changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange],
         on interface: NetworkInterface, as command: String, store: JournalStore = JournalStore(),
         logger: Logger
@@ -83,7 +83,7 @@ public struct SteeringTransaction: ~Copyable {
         }
         var standing = try store.read(key)
         if let left = standing, left.phase != .kept {
-            let result = takeBack(left, on: nic, store: store, logger: logger)
+            let result = rollback(left, on: nic, store: store, logger: logger)
             report(result, of: left, to: logger)
             if let failure = result.failure {
                 throw failure.advising(
@@ -150,7 +150,7 @@ public struct SteeringTransaction: ~Copyable {
             }
             return journal
         } catch {
-            let undoing = takeBack(journal, on: nic, store: store, logger: logger)
+            let undoing = rollback(journal, on: nic, store: store, logger: logger)
             guard let failure = undoing.failure else {
                 var told = explained(error)
                 told.advice = told.advice?.replacing("IFACE", with: nic.name)
@@ -167,12 +167,12 @@ public struct SteeringTransaction: ~Copyable {
 
     deinit {
         guard let journal else { return }
-        let result = takeBack(journal, on: nic, store: store, logger: logger)
+        let result = rollback(journal, on: nic, store: store, logger: logger)
         if let failure = result.failure { logger.error("cannot restore a setting: \(failure)") }
     }
 
     /// The changes that were made; none if steering in place is used.
-    public var changes: [SteeringChange] { journal?.changes ?? [] }
+    package var changes: [SteeringChange] { journal?.changes ?? [] }
 
     /// Takes back every change, the last first; goes on after a failure.
     ///
@@ -180,10 +180,10 @@ public struct SteeringTransaction: ~Copyable {
     /// - Throws: `DevmemError`, the first failure, after trying the others; the journal keeps what
     ///   is left.
     @discardableResult
-    public mutating func restore() throws(DevmemError) -> SteeringReversal {
+    package mutating func restore() throws(DevmemError) -> SteeringReversal {
         guard let journal else { return SteeringReversal() }
         self.journal = nil
-        let result = takeBack(journal, on: nic, store: store, logger: logger)
+        let result = rollback(journal, on: nic, store: store, logger: logger)
         for sentence in result.leftAlone { logger.notice("\(nic.name): left alone: \(sentence)") }
         if let failure = result.failure {
             throw failure.advising("\(AdvisedCommand(.restore, nic.name)) tries again")
@@ -195,7 +195,7 @@ public struct SteeringTransaction: ~Copyable {
     ///
     /// - Throws: `DevmemError` if the journal cannot be written, or of kind `invalid` if there is
     ///   steering in place already; the changes are then taken back.
-    public mutating func keep(as name: String) throws(DevmemError) {
+    package mutating func keep(as name: String) throws(DevmemError) {
         guard var kept = journal else {
             throw DevmemError(
                 .invalid, call: "steer \(nic.name)", errno: .fileExists,
@@ -224,7 +224,7 @@ extension SteeringTransaction {
     /// Says why payload of a stream came outside device memory.
     ///
     /// - Throws: `DevmemError` as the kernel answers.
-    func reason(
+    package func reason(
         for stream: MisplacedStream, on interface: NetworkInterface, bindingID: UInt32
     ) throws(DevmemError) -> String {
         var reason = PlacementReason(
@@ -267,7 +267,7 @@ extension SteeringTransaction {
 }
 
 /// Takes a journal's changes back and strikes it out if that succeeds.
-func takeBack(
+func rollback(
     _ journal: SteeringJournal, on nic: borrowing EthtoolNIC, store: JournalStore, logger: Logger
 ) -> SteeringReversal {
     var journal = journal

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// What a command line of ncdevmem asks for. Pure.
 enum NcdevmemJob: Equatable {

@@ -1,4 +1,5 @@
 import DevmemCore
+import DevmemTools
 
 /// The options of the kernel's ncdevmem, read from a command line. Pure.
 struct NcdevmemOptions: Equatable {

@@ -1,0 +1,180 @@
+import CDevmem
+import Glibc
+
+/// A TCP endpoint: address, port and, for link-local IPv6, the interface that gives it meaning.
+package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+    /// The address.
+    package var address: IPAddress
+    /// The port, in host order.
+    package var port: UInt16
+    /// Number of the interface that a link-local IPv6 address belongs to; otherwise zero.
+    package var scope: UInt32
+
+    /// Makes an endpoint from its parts.
+    package init(address: IPAddress, port: UInt16, scope: UInt32 = 0) {
+        self.address = address
+        self.port = port
+        self.scope = scope
+    }
+
+    /// `192.0.2.1:5201` or `[2001:db8::1]:5201`, with `%IFACE` for a scope.
+    package var description: String {
+        guard address.isIPv6 else { return "\(address):\(port)" }
+        return "[\(address)\(scope == 0 ? "" : "%" + interfaceName(scope))]:\(port)"
+    }
+
+    /// Looks an endpoint up: the first address that the host's resolver gives.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
+    package init(resolving text: EndpointText) throws(DevmemError) {
+        self = try Self.candidates(resolving: text)[0]
+    }
+
+    /// Looks an endpoint up: all addresses that the host's resolver gives, the best first.
+    ///
+    /// - Parameter text: host and port.
+    /// - Returns: at least one endpoint.
+    /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
+    package static func candidates(resolving text: EndpointText) throws(DevmemError) -> [Endpoint] {
+        // A lone port means every address of both families.
+        try lookUpAll(text.host.isEmpty ? "::" : text.host, port: text.port, text.description)
+    }
+
+    /// Looks up a host without a port: all its addresses.
+    ///
+    /// - Parameter host: a name or an address.
+    /// - Returns: at least one address.
+    /// - Throws: `DevmemError` of kind `invalid` if the host is not known.
+    package static func addresses(of host: String) throws(DevmemError) -> [IPAddress] {
+        try lookUpAll(host, port: "", host).map(\.address)
+    }
+
+    /// The port that a text stands for, a number or the name of a service of TCP; nil if there is no
+    /// such port.
+    package static func port(named text: String) -> UInt16? {
+        // The C library would cut a larger number.
+        if Int(text) != nil { return UInt16(text) }
+        guard !text.isEmpty, let list = try? lookUpAll(nil, port: text, text) else { return nil }
+        return list.first?.port
+    }
+
+    private static func lookUpAll(
+        _ host: String?, port: String, _ text: String
+    ) throws(DevmemError) -> [Endpoint] {
+        var hints = addrinfo()
+        hints.ai_family = AF_UNSPEC
+        hints.ai_socktype = cdm_SOCK_STREAM
+        hints.ai_flags = AI_PASSIVE
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(host, port.isEmpty ? nil : port, &hints, &list)
+        guard code == 0 else {
+            throw DevmemError(
+                .invalid, call: "look up \(text)", message: String(cString: gai_strerror(code)))
+        }
+        defer { freeaddrinfo(list) }
+        var endpoints: [Endpoint] = []
+        var entry = list
+        while let current = entry {
+            if let address = current.pointee.ai_addr, let endpoint = Endpoint(address) {
+                endpoints.append(endpoint)
+            }
+            entry = current.pointee.ai_next
+        }
+        guard !endpoints.isEmpty else {
+            throw DevmemError(
+                .invalid, call: "look up \(text)", message: "neither IPv4 nor IPv6")
+        }
+        return endpoints
+    }
+
+    /// Copies an endpoint out of a socket address; nil if it is neither IPv4 nor IPv6.
+    init?(_ address: UnsafePointer<sockaddr>) {
+        guard let host = IPAddress(address) else { return nil }
+        let raw = UnsafeRawPointer(address)
+        if host.isIPv6 {
+            let inet6 = raw.loadUnaligned(as: sockaddr_in6.self)
+            self.init(
+                address: host, port: UInt16(bigEndian: inet6.sin6_port),
+                scope: inet6.sin6_scope_id)
+        } else {
+            let inet = raw.loadUnaligned(as: sockaddr_in.self)
+            self.init(address: host, port: UInt16(bigEndian: inet.sin_port))
+        }
+    }
+
+    /// Lends the endpoint as a socket address of the C library.
+    func withSocketAddress<Result>(
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) -> Result {
+        var storage = sockaddr_storage()
+        let length = withUnsafeMutableBytes(of: &storage) { raw -> Int in
+            if address.isIPv6 {
+                var inet6 = sockaddr_in6()
+                inet6.sin6_family = sa_family_t(AF_INET6)
+                inet6.sin6_port = port.bigEndian
+                inet6.sin6_scope_id = scope
+                withUnsafeMutableBytes(of: &inet6.sin6_addr) { $0.copyBytes(from: address.bytes) }
+                raw.storeBytes(of: inet6, as: sockaddr_in6.self)
+                return MemoryLayout<sockaddr_in6>.size
+            }
+            var inet = sockaddr_in()
+            inet.sin_family = sa_family_t(AF_INET)
+            inet.sin_port = port.bigEndian
+            withUnsafeMutableBytes(of: &inet.sin_addr) { $0.copyBytes(from: address.bytes) }
+            raw.storeBytes(of: inet, as: sockaddr_in.self)
+            return MemoryLayout<sockaddr_in>.size
+        }
+        return withUnsafePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(length)) }
+        }
+    }
+}
+
+/// An endpoint as a user writes it, not yet looked up: `HOST:PORT`, `[IPV6]:PORT` or `:PORT`,
+/// with numbers or names.
+package struct EndpointText: Equatable, Sendable, CustomStringConvertible {
+    /// The host; empty for every local address.
+    package var host: String
+    /// The port, a number or a service's name.
+    package var port: String
+
+    /// The text as it would be written.
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// Takes a text apart.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if it is not of that form.
+    package init(_ text: String) throws(DevmemError) {
+        let colon = text.lastIndex(of: ":")
+        guard let colon, colon < text.index(before: text.endIndex) else {
+            throw Self.error(text, "no port")
+        }
+        port = String(text[text.index(after: colon)...])
+        let before = text[..<colon]
+        if before.hasPrefix("[") {
+            guard before.hasSuffix("]"), before.count > 2 else { throw Self.error(text, "no ]") }
+            host = String(before.dropFirst().dropLast())
+        } else {
+            guard !before.contains(":") else {
+                throw Self.error(text, "an IPv6 address goes in brackets: [ADDRESS]:PORT")
+            }
+            host = before == "*" ? "" : String(before)
+        }
+        guard port != "]", !port.contains("]") else { throw Self.error(text, "no port") }
+        if let number = Int(port), !(0...65535).contains(number) {
+            throw Self.error(text, "no such port")
+        }
+    }
+
+    private static func error(_ text: String, _ why: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: "read the address \"\(text)\"", message: why,
+            advice: "write HOST:PORT, [IPV6]:PORT or :PORT")
+    }
+}
+
+func interfaceName(_ index: UInt32) -> String {
+    var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+    guard if_indextoname(index, &name) != nil else { return "\(index)" }
+    return terminated(name)
+}

@@ -1,0 +1,54 @@
+import Glibc
+import SystemPackage
+
+/// A network interface of this network namespace.
+package struct NetworkInterface: Equatable, Sendable {
+    /// Its name, such as `eth1`.
+    package let name: String
+    /// Its number in the kernel.
+    package let index: UInt32
+
+    /// Finds an interface by name.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if there is none.
+    package init(named name: String) throws(DevmemError) {
+        let index = if_nametoindex(name)
+        guard index != 0 else {
+            throw DevmemError(
+                .invalid, call: "find interface \(name)", errno: Errno(rawValue: errno),
+                advice: "ip -brief link shows the interfaces there are")
+        }
+        self.name = name
+        self.index = index
+    }
+
+    /// The interface that holds a local address.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if none does.
+    package init(holding address: IPAddress) throws(DevmemError) {
+        guard let name = try Self.name(holding: address) else {
+            throw DevmemError(
+                .invalid, call: "find the interface with address \(address)",
+                errno: .addressNotAvailable,
+                advice: "ip -brief address shows this host's addresses")
+        }
+        try self.init(named: name)
+    }
+
+    private static func name(holding address: IPAddress) throws(DevmemError) -> String? {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        try retrying("list the host's addresses") { getifaddrs(&list) }
+        defer { freeifaddrs(list) }
+        var entry = list
+        while let current = entry {
+            if let socketAddress = current.pointee.ifa_addr,
+                IPAddress(socketAddress) == address,
+                let name = current.pointee.ifa_name
+            {
+                return Self.name(ofLabel: String(cString: name))
+            }
+            entry = current.pointee.ifa_next
+        }
+        return nil
+    }
+}

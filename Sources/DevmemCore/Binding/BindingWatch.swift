@@ -1,0 +1,200 @@
+package import Logging
+import SystemPackage
+
+/// Watches a NIC while memory is bound to it, and says what goes away under the binding: the NIC
+/// itself, its link, a setting, a flow rule.
+package struct BindingWatch: ~Copyable {
+    private let interface: NetworkInterface
+    private let bindingID: UInt32?
+    private let queues: [UInt32]
+    private let keepsSteered: Bool
+    private let logger: Logger
+    private let monitor: NICMonitor?
+    private var link: LinkInfo?
+    /// What has been said and is still so.
+    private var told: Set<String> = []
+    private var absence = NICAbsence()
+    /// What the driver has refused to set again.
+    private var refusals = SteeringRefusals()
+
+    /// Begins to watch. Where the kernel has no notifications nothing is watched.
+    ///
+    /// - Parameters:
+    ///   - interface: the NIC.
+    ///   - bindingID: the number of the binding of its receive queues, if there is one.
+    ///   - queues: the receive queues that are bound.
+    ///   - keepsSteered: whether what the NIC loses of its steering is set again.
+    ///   - logger: is told of what goes away at level warning.
+    package init(
+        on interface: NetworkInterface, bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool,
+        logger: Logger
+    ) {
+        self.interface = interface
+        self.bindingID = bindingID
+        self.queues = queues
+        self.keepsSteered = keepsSteered
+        self.logger = logger
+        do throws(DevmemError) {
+            monitor = try NICMonitor(index: interface.index)
+        } catch {
+            logger.notice("\(interface.name) is not watched: \(error)")
+            monitor = nil
+        }
+        link = (try? links(index: interface.index))?.first
+    }
+
+    /// The descriptor to wait on; poll(2) leaves the number -1 out.
+    package var rawValue: Int32 {
+        switch monitor {
+        case .some(let open): open.rawValue
+        case .none: -1
+        }
+    }
+
+    /// Looks at what has changed, to be called when the descriptor can be read.
+    ///
+    /// - Parameter steering: what was steered; of a NIC that is gone it is dropped.
+    /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
+    package mutating func look(_ steering: inout SteeringTransaction?) throws(DevmemError) {
+        let news: NICMonitor.News
+        switch monitor {
+        case .some(let open): news = open.news()
+        case .none: return
+        }
+        guard news.isDue else { return }
+        absence.note(news)
+        do throws(DevmemError) {
+            guard let now = try links(index: interface.index).first else { return }
+            absence.isListed()
+            noteLink(now)
+            // While it is down drivers list neither queues nor, some of them, rules.
+            guard now.isUp else { return }
+            var lost = try lostQueues()
+            lost += try lookAtSteering(&steering)
+            forgetTold(lost)
+        } catch {
+            guard error.errno == .operationNotSupportedByDevice,
+                (try? links(index: interface.index)) == nil
+            else {
+                // The driver is in a reset, or the like; the timer asks for another look.
+                logger.debug("\(interface.name): \(error)")
+                return
+            }
+            let verdict = absence.judge(at: .now)
+            // The kernel's word wakes us, or else the timer.
+            guard verdict != .undecided else { return }
+            let isMoved = verdict == .moved
+            if !isMoved { steering?.forget() }
+            throw Self.absence(of: interface, isMoved: isMoved)
+        }
+    }
+
+    /// The error of a NIC that is gone.
+    static func absence(of interface: NetworkInterface, isMoved: Bool) -> DevmemError {
+        let name = interface.name
+        let call = "hold memory on \(name)"
+        if isMoved {
+            return DevmemError(
+                .system, call: call, errno: .operationNotSupportedByDevice,
+                message: "it has moved to another network namespace, and the binding is gone",
+                advice: "once it is back, \(AdvisedCommand(.restore, name)) restores its settings")
+        }
+        let successor = try? NetworkInterface(named: name)
+        return DevmemError(
+            .system, call: call, errno: .operationNotSupportedByDevice,
+            message: successor.map {
+                "it was removed and made anew, as interface \($0.index); the binding and all that "
+                    + "was steered are gone"
+            }
+                ?? "it is gone, removed or reset by its driver, and with it the binding and all "
+                + "that was steered",
+            advice: successor == nil
+                ? "once it is back and up, start this again" : "start this again")
+    }
+
+    private mutating func noteLink(_ now: LinkInfo) {
+        guard let before = link else {
+            link = now
+            return
+        }
+        link = now
+        let name = interface.name
+        if now.name != before.name { logger.warning("\(name) is named \(now.name) now") }
+        if before.isUp && !now.isUp {
+            logger.warning("\(name) is down: nothing comes until it is up again")
+        } else if now.isUp && !before.isUp {
+            logger.notice("\(name) is up again")
+        } else if before.hasCarrier && !now.hasCarrier {
+            logger.warning("\(name) has no carrier: nothing comes until the link is back")
+        } else if now.hasCarrier && !before.hasCarrier {
+            logger.notice("\(name) has a carrier again")
+        }
+    }
+
+    private mutating func lostQueues() throws(DevmemError) -> [String] {
+        guard let bindingID else { return [] }
+        let bound = try DevmemCore.queues(ofInterface: interface.index)
+            .filter { $0.type == .rx && $0.dmabufID == bindingID }.map(\.id)
+        let lost = Set(queues).subtracting(bound)
+        guard !lost.isEmpty else { return [] }
+        let text = "queue \(queueList(Array(lost))) is no longer bound to the memory"
+        warn(text)
+        return [text]
+    }
+
+    private mutating func lookAtSteering(
+        _ steering: inout SteeringTransaction?
+    ) throws(DevmemError) -> [String] {
+        guard let losses = try steering?.losses() else { return [] }
+        var left: [String] = []
+        let now = ContinuousClock.now
+        for loss in losses {
+            warn(loss.text)
+            left.append(loss.text)
+            guard keepsSteered else { continue }
+            guard refusals.isDue(loss.text, at: now) else {
+                if let sentence = refusals.sentence(of: loss.text) { left.append(sentence) }
+                continue
+            }
+            do throws(DevmemError) {
+                guard let change = try steering?.renew(loss) else {
+                    left.append(refuse(loss, "it stays so, as the steering is of another command"))
+                    continue
+                }
+                left.removeLast()
+                logger.notice("\(interface.name): steered again: \(change)")
+            } catch {
+                let passes = Self.passing.contains { $0 == error.errno }
+                let sentence = "cannot be steered again\(passes ? " yet" : ""): \(error)"
+                left.append(refuse(loss, sentence, passesSoon: passes))
+            }
+        }
+        return left
+    }
+
+    /// Says why a loss is not mended, for now.
+    private mutating func refuse(
+        _ loss: SteeringLoss, _ sentence: String, passesSoon: Bool = false
+    ) -> String {
+        warn(sentence)
+        refusals.note(sentence, of: loss.text, passesSoon: passesSoon, at: .now)
+        return sentence
+    }
+
+    /// What drivers answer while they reset a device, or as long as it is down.
+    private static let passing: [Errno] = [
+        .wouldBlock, .resourceBusy, .networkDown, .operationNotSupportedByDevice,
+    ]
+
+    private mutating func warn(_ text: String) {
+        if told.insert(text).inserted { logger.warning("\(interface.name): \(text)") }
+    }
+
+    /// Forgets what is so no more, so that it is said again should it come back.
+    private mutating func forgetTold(_ lost: [String]) {
+        let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
+        told.formIntersection(lost)
+        refusals.keep(lost)
+        if isBack { logger.notice("\(interface.name): all is steered as it was") }
+    }
+}

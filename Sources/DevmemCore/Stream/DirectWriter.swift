@@ -1,0 +1,145 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// Writes a stream to a file past the page cache (O_DIRECT of open(2)): whole blocks straight from
+/// where they lie if they are aligned there, the rest by way of an aligned buffer. Where the kernel
+/// cannot after all, it goes on through the page cache.
+struct DirectWriter: ~Copyable {
+    /// The alignment that direct writing asks of memory, offset and length, in bytes.
+    static let alignment = 4096
+    private static let bufferSize = 1 << 20
+    /// Pieces that one writev(2) takes (UIO_MAXIOV of linux/uio.h).
+    private static let maximumVectors = 1024
+
+    /// Bytes that went from the dma-buf to the file without being copied.
+    private(set) var directBytes: UInt64 = 0
+    private let number: Int32
+    private let name: String
+    private let buffer: Mapping
+    private var buffered = 0
+    private var vectors: [iovec] = []
+    private var takesStraight = true
+    /// Whether the file still goes past the page cache.
+    private(set) var isDirect = true
+
+    /// - Parameters:
+    ///   - number: a file opened with O_DIRECT, at its start; it stays the caller's.
+    ///   - name: what errors call it.
+    /// - Throws: `DevmemError` of kind `system` if there is no memory for the buffer.
+    init(to number: Int32, name: String) throws(DevmemError) {
+        self.number = number
+        self.name = name
+        buffer = try Mapping(anonymous: Self.bufferSize)
+        vectors.reserveCapacity(Self.maximumVectors)
+    }
+
+    /// Takes a piece of the stream; it must stay where it is until `flush()`.
+    mutating func write(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {
+        let isAligned =
+            Int(bitPattern: bytes.baseAddress) % Self.alignment == 0
+            && buffered % Self.alignment == 0
+        let whole = isAligned && takesStraight ? bytes.count - bytes.count % Self.alignment : 0
+        if whole > 0 {
+            if buffered > 0 { try emptyBuffer(buffered) }
+            if vectors.count == Self.maximumVectors { try flush() }
+            let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
+            vectors.append(iovec(iov_base: base, iov_len: whole))
+        }
+        guard whole < bytes.count else { return }
+        try flush()
+        try put(UnsafeRawBufferPointer(rebasing: bytes[whole...]))
+    }
+
+    /// Writes the pieces that still lie where they came from.
+    mutating func flush() throws(DevmemError) {
+        while !vectors.isEmpty {
+            let count = vectors.withUnsafeBufferPointer {
+                writev(number, $0.baseAddress, Int32($0.count))
+            }
+            if count < 0 {
+                let code = Errno(rawValue: errno)
+                if code == .interrupted { continue }
+                guard code == .invalidArgument || code == .badAddress else {
+                    throw DevmemError(.system, call: "write to \(name)", errno: code)
+                }
+                // Not every mapping of a dma-buf can be read by the file system.
+                takesStraight = false
+                let pieces = vectors
+                vectors.removeAll(keepingCapacity: true)
+                for piece in pieces {
+                    try put(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
+                }
+                return
+            }
+            if isDirect { directBytes += UInt64(count) }
+            try advance(by: count)
+        }
+    }
+
+    /// Writes everything; nothing may follow.
+    mutating func finish() throws(DevmemError) {
+        try flush()
+        try emptyBuffer(buffered - buffered % Self.alignment)
+        guard buffered > 0 else { return }
+        try stopDirect()
+        try emptyBuffer(buffered)
+    }
+
+    private mutating func advance(by count: Int) throws(DevmemError) {
+        var left = count
+        while let first = vectors.first, left >= first.iov_len {
+            left -= first.iov_len
+            vectors.removeFirst()
+        }
+        guard left > 0, let base = vectors.first?.iov_base else { return }
+        vectors[0] = iovec(iov_base: base + left, iov_len: vectors[0].iov_len - left)
+        if left % Self.alignment != 0 { try stopDirect() }
+    }
+
+    private mutating func put(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = min(rest.count, buffer.count - buffered)
+            buffer.withUnsafeMutableBytes { room in
+                UnsafeMutableRawBufferPointer(rebasing: room[buffered...])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
+            }
+            buffered += count
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            if buffered == buffer.count { try emptyBuffer(buffered) }
+        }
+    }
+
+    /// Writes the first bytes of the buffer and moves the others to its start.
+    private mutating func emptyBuffer(_ count: Int) throws(DevmemError) {
+        var done = 0
+        while done < count {
+            let written = buffer.withUnsafeBytes {
+                Glibc.write(number, $0.baseAddress.map { $0 + done }, count - done)
+            }
+            if written >= 0 {
+                done += written
+                if done < count && done % Self.alignment != 0 { try stopDirect() }
+                continue
+            }
+            let code = Errno(rawValue: errno)
+            switch code {
+            case .interrupted: continue
+            case .invalidArgument where isDirect: try stopDirect()
+            default: throw DevmemError(.system, call: "write to \(name)", errno: code)
+            }
+        }
+        buffer.withUnsafeMutableBytes { room in
+            let rest = UnsafeRawBufferPointer(rebasing: room[count..<buffered])
+            UnsafeMutableRawBufferPointer(rebasing: room[..<rest.count]).copyMemory(from: rest)
+        }
+        buffered -= count
+    }
+
+    private mutating func stopDirect() throws(DevmemError) {
+        guard isDirect else { return }
+        try retrying("write to \(name) through the page cache") { cdm_fcntl(number, F_SETFL, 0) }
+        isDirect = false
+    }
+}

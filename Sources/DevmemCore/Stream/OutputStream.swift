@@ -1,0 +1,284 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// Where received payload goes: a file, a pipe, a terminal or a socket. A reader that is slow
+/// holds the writer up; a signal frees it.
+package struct OutputStream: ~Copyable {
+    private let descriptor: Descriptor
+    private let name: String
+    private let isSocket: Bool
+    private let createdPath: String?
+    private var vectors: [iovec] = []
+    private var direct: DirectWriter?
+
+    /// Pieces that one writev(2) takes (UIO_MAXIOV of linux/uio.h).
+    private static let maximumVectors = 1024
+
+    /// Opens the destination: `-` is standard output, anything else a file, made if it is not
+    /// there. What a file holds is kept until `begin()`.
+    ///
+    /// - Parameters:
+    ///   - path: the destination.
+    ///   - direct: whether to write past the page cache (O_DIRECT of open(2)) where the file
+    ///     system can; `isDirect` tells.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).
+    package init(_ path: String, direct: Bool = false) throws(DevmemError) {
+        var isNew = false
+        let descriptor = try Self.open(path, waits: true, isNew: &isNew)
+        try self.init(path, direct: direct, descriptor, isNew: isNew)
+    }
+
+    private init(
+        _ path: String, direct: Bool, _ descriptor: consuming Descriptor, isNew: Bool
+    ) throws(DevmemError) {
+        let kind = Self.kind(of: descriptor.rawValue)
+        let writesDirectly = direct && (kind == S_IFREG || kind == S_IFBLK)
+        let writer = try Self.directWriter(writesDirectly, to: descriptor.rawValue, name: path)
+        self.init(
+            descriptor, name: path == "-" ? "standard output" : path, isSocket: kind == S_IFSOCK,
+            createdPath: isNew ? path : nil, direct: writer)
+    }
+
+    private init(
+        _ descriptor: consuming Descriptor, name: String, isSocket: Bool, createdPath: String?,
+        direct: consuming DirectWriter?
+    ) {
+        self.name = name
+        self.isSocket = isSocket
+        self.createdPath = createdPath
+        vectors.reserveCapacity(Self.maximumVectors)
+        self.direct = direct
+        self.descriptor = descriptor
+    }
+
+    /// Whether it writes past the page cache.
+    package var isDirect: Bool {
+        switch direct {
+        case .some(let writer): writer.isDirect
+        case .none: false
+        }
+    }
+
+    /// Bytes that went straight from device memory to the file; nil if it was not opened for that.
+    var directBytes: UInt64? {
+        switch direct {
+        case .some(let writer): writer.directBytes
+        case .none: nil
+        }
+    }
+
+    /// Writes what it still holds back; nothing may follow.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    mutating func finish() throws(DevmemError) {
+        try direct?.finish()
+    }
+
+    /// Has a file's contents put on the disk, once all is written, and closes it; standard output is left
+    /// to who opened it.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2) or close(2).
+    consuming func store() throws(DevmemError) {
+        let name = name
+        let descriptor = descriptor
+        guard name != "standard output" else { return }
+        try makeDurable(descriptor.rawValue, name: name)
+        try descriptor.close(name)
+    }
+
+    /// Why a destination cannot be opened now, if that may pass: nobody reads the pipe yet, or others
+    /// have all descriptors.
+    private static func passing(_ error: DevmemError, at path: String) -> DevmemError? {
+        switch error.errno {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem: return error
+        case .noSuchAddressOrDevice where kind(at: path) == S_IFIFO:
+            var told = error
+            told.message = "nobody reads the pipe"
+            return told
+        default: return nil
+        }
+    }
+
+    /// Milliseconds between two tries.
+    private static let pause: Int32 = 50
+
+    /// Opens the destination as `init(_:direct:)` does, but for threads that signals do not reach: waits
+    /// until a pipe has a reader, or descriptors are there, and looks for the end of the session.
+    ///
+    /// - Parameters:
+    ///   - path: the destination.
+    ///   - direct: whether to write past the page cache where the file system can.
+    ///   - stop: what ends the wait.
+    ///   - waiting: is told once what it waits for.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2); EINTR and the signal if that
+    ///   ended the wait.
+    package init(
+        _ path: String, direct: Bool = false, until stop: borrowing StopSignal,
+        waiting: (DevmemError) -> Void = { _ in }
+    ) throws(DevmemError) {
+        var isNew = false
+        let descriptor = try Self.open(path, isNew: &isNew, until: stop, waiting)
+        try self.init(path, direct: direct, descriptor, isNew: isNew)
+    }
+
+    private static func open(
+        _ path: String, isNew: inout Bool, until stop: borrowing StopSignal,
+        _ waiting: (DevmemError) -> Void
+    ) throws(DevmemError) -> Descriptor {
+        var isTold = false
+        while true {
+            do throws(DevmemError) {
+                return try open(path, waits: false, isNew: &isNew)
+            } catch {
+                guard let reason = passing(error, at: path) else { throw error }
+                if !isTold { waiting(reason) }
+                isTold = true
+            }
+            guard let signal = try stop.wait(milliseconds: pause) else { continue }
+            var error = DevmemError(.system, call: "open \(path)", errno: .interrupted)
+            error.signal = signal
+            throw error
+        }
+    }
+
+    private static func open(
+        _ path: String, waits: Bool, isNew: inout Bool
+    ) throws(DevmemError) -> Descriptor {
+        guard path != "-" else { return try standardOutput() }
+        do throws(DevmemError) {
+            let made = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
+            isNew = true
+            return made
+        } catch {
+            guard error.errno == .fileExists else { throw error }
+        }
+        // Only with O_CREAT does the kernel keep root from another's file in a sticky folder
+        // (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
+        // A pipe has open(2) wait for its reader, some terminals for their carrier.
+        let flags = waits || kind(at: path) == S_IFREG ? 0 : O_NONBLOCK
+        let existing = try Descriptor.open(path, O_WRONLY | O_CREAT | flags, mode: 0o666)
+        if kind(of: existing.rawValue) != S_IFREG {
+            try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
+        }
+        return existing
+    }
+
+    private static func directWriter(
+        _ isWanted: Bool, to number: Int32, name: String
+    ) throws(DevmemError) -> DirectWriter? {
+        guard isWanted, cdm_fcntl(number, F_SETFL, Int(cdm_O_DIRECT)) == 0 else { return nil }
+        return try DirectWriter(to: number, name: name)
+    }
+
+    /// Standard output; a pipe or terminal is opened anew, because non-blocking mode belongs to the
+    /// open file that other processes share.
+    private static func standardOutput() throws(DevmemError) -> Descriptor {
+        let kind = kind(of: STDOUT_FILENO)
+        if kind == S_IFIFO || kind == S_IFCHR {
+            let again = try? Descriptor.open(
+                "/proc/self/fd/\(STDOUT_FILENO)", O_WRONLY | O_NONBLOCK | O_NOCTTY)
+            if let again { return again }
+        }
+        let copy = try retrying("write to standard output") {
+            fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+        }
+        return Descriptor(owning: copy)
+    }
+
+    private static func kind(at path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & S_IFMT : 0
+    }
+
+    private static func kind(of number: Int32) -> mode_t {
+        var status = stat()
+        return fstat(number, &status) == 0 ? status.st_mode & S_IFMT : 0
+    }
+
+    /// Empties a file before the first payload is written to it.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of ftruncate(2).
+    package func begin() throws(DevmemError) {
+        guard name != "standard output", Self.kind(of: descriptor.rawValue) == S_IFREG else {
+            return
+        }
+        try retrying("empty \(name)") { ftruncate(descriptor.rawValue, 0) }
+    }
+
+    /// Removes a file that this value made, for a run in which nothing could be received.
+    package func discard() {
+        if let createdPath { unlink(createdPath) }
+    }
+
+    /// Writes everything, in order.
+    ///
+    /// - Returns: the signal that cut it short; nil if all is written.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of writev(2).
+    mutating func write(
+        _ extents: [PayloadExtents.Extent], device: UnsafeRawBufferPointer,
+        host: UnsafeRawBufferPointer, stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        if directBytes != nil {
+            for extent in extents {
+                let memory = extent.source == .device ? device : host
+                try direct?.write(
+                    UnsafeRawBufferPointer(
+                        rebasing: memory[extent.offset..<extent.offset + extent.length]))
+            }
+            try direct?.flush()
+            return nil
+        }
+        var next = 0
+        // Bytes of extent `next` that are already written.
+        var skip = 0
+        while next < extents.count {
+            vectors.removeAll(keepingCapacity: true)
+            for (index, extent) in extents[next...].prefix(Self.maximumVectors).enumerated() {
+                let memory = extent.source == .device ? device : host
+                let start = extent.offset + (index == 0 ? skip : 0)
+                let bytes = UnsafeMutableRawBufferPointer(
+                    mutating: UnsafeRawBufferPointer(
+                        rebasing: memory[start..<extent.offset + extent.length]))
+                vectors.append(iovec(iov_base: bytes.baseAddress, iov_len: bytes.count))
+            }
+            var written = writeVectors()
+            if written < 0 {
+                let code = Errno(rawValue: errno)
+                guard code == .wouldBlock || code == .interrupted else {
+                    throw DevmemError(.system, call: "write to \(name)", errno: code)
+                }
+                if case .stopped(let signal) = try stop.wait(
+                    for: descriptor.rawValue, events: Int32(POLLOUT))
+                {
+                    return signal
+                }
+                continue
+            }
+            while written > 0 {
+                let left = extents[next].length - skip
+                let part = min(left, written)
+                written -= part
+                skip += part
+                if part == left {
+                    next += 1
+                    skip = 0
+                }
+            }
+        }
+        return nil
+    }
+
+    private mutating func writeVectors() -> Int {
+        let number = descriptor.rawValue
+        let isSocket = isSocket
+        return vectors.withUnsafeMutableBufferPointer { vectors in
+            guard isSocket else { return writev(number, vectors.baseAddress, Int32(vectors.count)) }
+            var message = msghdr()
+            message.msg_iov = vectors.baseAddress
+            message.msg_iovlen = vectors.count
+            return sendmsg(
+                number, &message, cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import Glibc
+
+/// A byte pattern that repeats through a stream.
+package struct Pattern: Equatable, Sendable {
+    /// One period.
+    package let bytes: [UInt8]
+
+    /// Reads a pattern: a number N from 2 to 256 for the bytes 1 to N-1 and a newline, as the
+    /// kernel's ncdevmem has it, or `hex:` and an even number of hexadecimal digits.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` for any other text.
+    package init(_ text: String) throws(DevmemError) {
+        if let period = Int(text), (2...256).contains(period) {
+            bytes = (1..<period).map { UInt8($0) } + [0x0a]
+            return
+        }
+        let digits = text.hasPrefix("hex:") ? Array(text.dropFirst(4)) : []
+        let pairs = stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+            UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
+        guard !pairs.isEmpty, pairs.count * 2 == digits.count,
+            digits.allSatisfy(\.isHexDigit)
+        else {
+            throw DevmemError(
+                .invalid, call: "read the pattern \"\(text)\"",
+                advice: "write a period from 2 to 256, or hex: and pairs of digits")
+        }
+        bytes = pairs
+    }
+}
+
+/// Several periods of a pattern, so that many bytes are dealt with at once wherever in the period
+/// they start. Pure.
+package struct PatternBlock: Sendable {
+    /// Bytes of one period.
+    let period: Int
+    package let bytes: [UInt8]
+
+    package init(_ pattern: Pattern) {
+        period = pattern.bytes.count
+        bytes = [UInt8]((0..<65536 / period + 2).lazy.flatMap { _ in pattern.bytes })
+    }
+
+    /// Writes the pattern as it stands at a position of the stream.
+    package func copy(from position: UInt64, to memory: UnsafeMutableRawBufferPointer) {
+        var phase = Int(position % UInt64(period))
+        var done = 0
+        while done < memory.count {
+            let count = min(memory.count - done, bytes.count - phase)
+            UnsafeMutableRawBufferPointer(rebasing: memory[done..<done + count])
+                .copyBytes(from: bytes[phase..<phase + count])
+            phase = (phase + count) % period
+            done += count
+        }
+    }
+}
+
+/// Compares a stream, piece by piece, with a pattern. Pure.
+package struct PatternChecker: Sendable {
+    /// One wrong byte.
+    package struct Mismatch: Equatable, Sendable, Codable, CustomStringConvertible {
+        /// Offset from the start of the stream, in bytes.
+        package var offset: UInt64
+        /// The byte that belongs there.
+        package var expected: UInt8
+        /// The byte that came.
+        package var found: UInt8
+
+        /// The offset and both bytes, in one clause.
+        package var description: String {
+            "byte \(offset) of the stream is \(found), which must be \(expected)"
+        }
+    }
+
+    private let period: Int
+    private let block: [UInt8]
+    private var phase = 0
+
+    /// Bytes compared.
+    package private(set) var checkedBytes: UInt64 = 0
+    /// Bytes that differ.
+    package private(set) var wrongBytes: UInt64 = 0
+    /// The first byte that differs.
+    package private(set) var firstMismatch: Mismatch?
+
+    /// Starts at the beginning of the pattern.
+    package init(_ pattern: Pattern) {
+        let several = PatternBlock(pattern)
+        period = several.period
+        block = several.bytes
+    }
+
+    /// Compares the next bytes of the stream.
+    package mutating func check(_ bytes: UnsafeRawBufferPointer) {
+        var done = 0
+        while done < bytes.count {
+            let count = min(bytes.count - done, block.count - phase)
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
+            if !matches(piece) { note(piece) }
+            checkedBytes += UInt64(count)
+            // Divided as 32 bits, which is quicker and holds them.
+            phase = Int(
+                UInt32(truncatingIfNeeded: phase + count) % UInt32(truncatingIfNeeded: period))
+            done += count
+        }
+    }
+
+    private func matches(_ piece: UnsafeRawBufferPointer) -> Bool {
+        block.withUnsafeBytes { block in
+            guard let expected = block.baseAddress, let found = piece.baseAddress else {
+                return true
+            }
+            return memcmp(expected + phase, found, piece.count) == 0
+        }
+    }
+
+    private mutating func note(_ piece: UnsafeRawBufferPointer) {
+        for (index, found) in piece.enumerated() where found != block[phase + index] {
+            wrongBytes += 1
+            if firstMismatch == nil {
+                firstMismatch = Mismatch(
+                    offset: checkedBytes + UInt64(index), expected: block[phase + index],
+                    found: found)
+            }
+        }
+    }
+}

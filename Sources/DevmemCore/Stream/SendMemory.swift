@@ -1,0 +1,82 @@
+/// The memory that a session sends from: a dma-buf bound to the NIC, or, to compare with, memory as
+/// any program has it.
+package struct SendMemory: ~Copyable {
+    // Either the first two or the third.
+    private let device: DmabufMemory?
+    private let binding: TransmitBinding?
+    private let host: Mapping?
+    /// The control message that names the binding (`SCM_DEVMEM_DMABUF`).
+    private let control: ControlBuffer
+    /// Bytes.
+    let size: Int
+
+    /// Binds a dma-buf for sending through an interface.
+    package init(
+        binding memory: consuming DmabufMemory, to interface: NetworkInterface
+    ) throws(DevmemError) {
+        try interface.requireNIC("send through")
+        let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
+        control = ControlBuffer(naming: binding.id)
+        size = memory.mapping.count
+        device = consume memory
+        self.binding = consume binding
+        host = nil
+    }
+
+    package init(host size: UInt64) throws(DevmemError) {
+        guard let count = Int(exactly: size), count > 0 else {
+            throw DevmemError(.invalid, call: "send from \(size) bytes", message: "too many")
+        }
+        let mapping = try Mapping(anonymous: count)
+        control = ControlBuffer(naming: 0)
+        self.size = count
+        device = nil
+        binding = nil
+        host = consume mapping
+    }
+
+    /// Whether sends leave their memory with the kernel until it says that it is done.
+    package var isDevice: Bool {
+        switch device {
+        case .some: true
+        case .none: false
+        }
+    }
+
+    package borrowing func withWritableBytes<Result>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        switch device {
+        case .some(let memory): return try memory.withWritableBytes(body)
+        case .none: return try withHostBytes(body)
+        }
+    }
+
+    private borrowing func withHostBytes<Result>(
+        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        switch host {
+        case .some(let mapping): return try mapping.withUnsafeMutableBytes(body)
+        case .none: return try body(UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    /// Sends stretches of it, without waiting, named in pieces of a size if that is given.
+    package borrowing func send(
+        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        inPiecesOf piece: Int? = nil,
+        over connection: borrowing Connection
+    ) throws(DevmemError) -> Connection.Sent {
+        if isDevice {
+            guard let piece else {
+                return try connection.sendDevice(stretches, control: control.bytes)
+            }
+            return try connection.sendDevice(
+                stretches, inPiecesOf: piece, control: control.bytes)
+        }
+        return try withHostBytes { memory throws(DevmemError) in
+            guard let base = memory.baseAddress else { return .wouldBlock }
+            return try connection.sendHost(stretches, base: base)
+        }
+    }
+}

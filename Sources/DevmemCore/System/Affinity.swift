@@ -1,0 +1,23 @@
+import CDevmem
+
+/// Which processor a thread runs on.
+package enum Affinity {
+    /// Processors are numbered from zero to one less than this.
+    package static let limit = 4096
+
+    /// Has this thread run on one processor only.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of sched_setaffinity(2).
+    package static func pin(to processor: Int) throws(DevmemError) {
+        var mask = [UInt](repeating: 0, count: limit / UInt.bitWidth)
+        mask[processor / UInt.bitWidth] = 1 << UInt(processor % UInt.bitWidth)
+        do throws(DevmemError) {
+            try retrying("run on processor \(processor)") {
+                mask.withUnsafeBytes { cdm_set_affinity($0.baseAddress, $0.count) }
+            }
+        } catch {
+            throw error.errno == .invalidArgument
+                ? error.advising("nproc tells how many there are; they count from 0") : error
+        }
+    }
+}

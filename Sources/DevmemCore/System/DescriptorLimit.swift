@@ -1,0 +1,29 @@
+import Glibc
+
+/// Refuses what needs more descriptors than this process may have, at its start and not in its midst.
+///
+/// - Throws: `DevmemError` of kind `invalid` with EMFILE.
+package func requireDescriptors(_ needed: UInt64, to call: String) throws(DevmemError) {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0,
+        UInt64(limit.rlim_cur) < needed
+    else { return }
+    throw DevmemError(
+        .invalid, call: call, errno: .tooManyOpenFiles,
+        message: "they may need \(needed) descriptors, and \(limit.rlim_cur) are allowed",
+        advice: "ulimit -n \(needed), or LimitNOFILE=\(needed) of the unit, allows more")
+}
+
+/// Raises the limit on this process's descriptors as far as it may. What is executed inherits that.
+///
+/// - Returns: how many there may be.
+@discardableResult
+package func raiseDescriptorLimit() -> UInt64 {
+    var limit = rlimit()
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    guard getrlimit(resource, &limit) == 0 else { return 0 }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(resource, &limit)
+    getrlimit(resource, &limit)
+    return UInt64(limit.rlim_cur)
+}

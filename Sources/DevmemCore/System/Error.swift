@@ -1,0 +1,69 @@
+package import SystemPackage
+
+/// The one error that the core throws: what failed, in whose words, and what to do about it.
+///
+/// `description` is a single line fit for a terminal or a log.
+package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Where the failure comes from.
+    package enum Kind: String, Equatable, Sendable {
+        /// A system call failed; `errno` says how.
+        case system
+        /// The kernel answered a netlink request with an error.
+        case netlink
+        /// Bytes from the kernel or the network are not what their format allows.
+        case malformed
+        /// The kernel, the NIC or the driver cannot do what is asked.
+        case unsupported
+        /// What was asked for makes no sense on this host.
+        case invalid
+        /// The payload is not what it should be.
+        case corrupt
+    }
+
+    /// Where the failure comes from.
+    package var kind: Kind
+    /// What was being done, such as `bind-rx on eth1` or `open /dev/udmabuf`.
+    package var call: String
+    /// The kernel's error number, if the kernel said no.
+    package var errno: Errno?
+    /// The kernel's own text (extack) or the detail of what is wrong.
+    package var message: String?
+    /// The netlink attribute that the kernel objects to, such as `queues.id`.
+    package var attribute: String?
+    /// What the user can do about it.
+    package var advice: String?
+    /// The signal that broke it off, if one did.
+    package var signal: Int32?
+
+    /// Makes an error from its parts.
+    package init(
+        _ kind: Kind, call: String, errno: Errno? = nil, message: String? = nil,
+        attribute: String? = nil, advice: String? = nil
+    ) {
+        self.kind = kind
+        self.call = call
+        self.errno = errno
+        self.message = message
+        self.attribute = attribute
+        self.advice = advice
+    }
+
+    /// The same error with advice, unless it carries some already.
+    package func advising(_ text: String) -> DevmemError {
+        var copy = self
+        copy.advice = advice ?? text
+        return copy
+    }
+
+    /// One line: what failed, the kernel's words, the attribute at fault, and what to do.
+    package var description: String {
+        var line = call
+        var details: [String] = []
+        if let errno { details.append(describe(errno)) }
+        if let message { details.append(message) }
+        if let attribute { details.append("attribute \(attribute)") }
+        if !details.isEmpty { line += ": " + details.joined(separator: ", ") }
+        if let advice { line += " (\(advice))" }
+        return printable(line)
+    }
+}

@@ -1,0 +1,41 @@
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// Tells a service manager how far this service is (sd_notify(3)).
+package struct Readiness: Sendable {
+    private let socketPath: String?
+
+    /// Talks to the socket that the environment names, if it does.
+    package init(environment: [String: String]) {
+        socketPath = environment["NOTIFY_SOCKET"]
+    }
+
+    /// Says that the service is ready; nothing happens without a service manager.
+    ///
+    /// - Parameter status: what it does, in words.
+    /// - Throws: `DevmemError` of kind `system` if the message cannot be sent.
+    package func ready(status: String) throws(DevmemError) {
+        try send("READY=1\nSTATUS=\(status)")
+    }
+
+    /// Says that the service is about to end.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the message cannot be sent.
+    package func stopping() throws(DevmemError) {
+        try send("STOPPING=1")
+    }
+
+    private func send(_ message: String) throws(DevmemError) {
+        guard let socketPath, let address = UnixAddress(socketPath) else { return }
+        let call = "notify \(socketPath)"
+        let number = try retrying(call) { socket(AF_UNIX, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0) }
+        let descriptor = Descriptor(owning: number)
+        let bytes = Array(message.utf8)
+        try retrying(call) {
+            address.withSocketAddress {
+                sendto(descriptor.rawValue, bytes, bytes.count, Int32(cdm_MSG_NOSIGNAL), $0, $1)
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+import CDevmem
+import Glibc
+
+/// Lets a session be stopped by signals: they are blocked and read from a descriptor, so that
+/// there is no moment at which one ends the process before the NIC is as it was.
+package struct StopSignal: ~Copyable {
+    private let descriptor: Descriptor?
+    private let broadcast: StopBroadcast?
+    private let other: Other?
+
+    /// A cause besides signals.
+    private struct Other: ~Copyable {
+        let cause: any StopCause
+        /// An epoll(7) of both.
+        let poller: Descriptor
+    }
+
+    /// Never stops.
+    package init() {
+        descriptor = nil
+        broadcast = nil
+        other = nil
+    }
+
+    /// Stops for the signals of another, or for a cause besides, which is looked at whenever
+    /// signals are and counts as SIGTERM.
+    package init(following signals: borrowing StopSignal, or cause: any StopCause)
+        throws(DevmemError)
+    {
+        let call = "watch for signals"
+        let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
+        var numbers = [signals.broadcast?.rawValue ?? -1, cause.rawValue]
+        var copy: Descriptor?
+        if let number = signals.signalDescriptor {
+            let made = try retrying(call) { fcntl(number, F_DUPFD_CLOEXEC, 0) }
+            copy = Descriptor(owning: made)
+            numbers.append(made)
+        }
+        for number in numbers where number >= 0 {
+            var event = epoll_event()
+            event.events = UInt32(POLLIN)
+            try retrying(call) { epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, number, &event) }
+        }
+        descriptor = copy
+        broadcast = signals.broadcast
+        other = Other(cause: cause, poller: poller)
+    }
+
+    /// Stops when another thread announces it.
+    package init(following broadcast: StopBroadcast) {
+        descriptor = nil
+        self.broadcast = broadcast
+        other = nil
+    }
+
+    /// Blocks signals for this thread, and threads that it makes, and watches for them.
+    ///
+    /// - Parameter signals: signal numbers, such as `SIGINT`.
+    /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
+    package init(_ signals: [Int32]) throws(DevmemError) {
+        var set = signalSet(signals)
+        let number = try retrying("watch for signals") {
+            signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
+        }
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        descriptor = Descriptor(owning: number)
+        broadcast = nil
+        other = nil
+    }
+
+    /// Watches for all signals that end a program by default, but for those of faults; those that are
+    /// ignored, as by nohup(1), stay so. A write that fails does not end the program either.
+    ///
+    /// - Returns: what watches.
+    /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
+    package static func ofUser() throws(DevmemError) -> StopSignal {
+        let stop = try StopSignal(SignalRole.signals(.stops).filter(hasDefaultAction))
+        // Blocked and not ignored, as programs that are started would inherit that.
+        var writes = signalSet(SignalRole.signals(.failsCall))
+        pthread_sigmask(SIG_BLOCK, &writes, nil)
+        return stop
+    }
+
+    /// A signal that has arrived.
+    package struct Arrival: Equatable {
+        package let signal: Int32
+        /// Whether a terminal sent it, which sends to all processes in front of it alike.
+        package let isFromTerminal: Bool
+    }
+
+    /// The code with which the kernel itself sends signals (asm-generic/siginfo.h).
+    private static let kernelCode: Int32 = 0x80
+
+    /// The signal that has arrived, if one has.
+    package func pending() -> Int32? { arrival()?.signal }
+
+    private func arrival() -> Arrival? { announced ?? signalled() ?? otherArrival() }
+
+    private var announced: Arrival? {
+        broadcast?.announced.map { Arrival(signal: $0, isFromTerminal: false) }
+    }
+
+    /// What the other cause says, if there is one and it has news.
+    private func otherArrival() -> Arrival? {
+        switch other {
+        case .none: return nil
+        case .some(let other):
+            var watched = pollfd(fd: other.cause.rawValue, events: Int16(POLLIN), revents: 0)
+            guard Glibc.poll(&watched, 1, 0) > 0, other.cause.look() else { return nil }
+            return Arrival(signal: SIGTERM, isFromTerminal: false)
+        }
+    }
+
+    private func signalled() -> Arrival? {
+        guard let number = signalDescriptor else { return nil }
+        var info = signalfd_siginfo()
+        let size = MemoryLayout<signalfd_siginfo>.size
+        guard read(number, &info, size) == size else { return nil }
+        return Arrival(
+            signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
+    }
+
+    /// Waits for a signal, and for nothing else.
+    ///
+    /// - Parameter milliseconds: how long to wait.
+    /// - Returns: the signal that has arrived; nil if time is up.
+    /// - Throws: `DevmemError` of kind `system` as poll(2) fails.
+    package func wait(milliseconds: Int32) throws(DevmemError) -> Int32? {
+        if case .stopped(let signal) = try wait(for: -1, events: 0, milliseconds: milliseconds) {
+            return signal
+        }
+        return nil
+    }
+
+    /// The descriptor to poll for signals; nil if none can come.
+    package var rawValue: Int32? {
+        switch other {
+        case .some(let other): other.poller.rawValue
+        case .none: broadcast?.rawValue ?? signalDescriptor
+        }
+    }
+
+    private var signalDescriptor: Int32? {
+        switch descriptor {
+        case .some(let open): open.rawValue
+        case .none: nil
+        }
+    }
+
+    /// How a wait ended.
+    package enum Wait: Equatable {
+        case ready
+        case timeout
+        case stopped(by: Int32)
+    }
+
+    /// Waits until a descriptor is ready, a signal arrives or time is up.
+    package func wait(
+        for number: Int32, events: Int32, milliseconds: Int32 = -1
+    ) throws(DevmemError) -> Wait {
+        var left = milliseconds
+        let end = ContinuousClock.now + .milliseconds(max(0, milliseconds))
+        while true {
+            let polled = try poll(for: number, events: events, milliseconds: left)
+            if polled.isSignalled, let signal = pending() { return .stopped(by: signal) }
+            if polled.count == 0 { return .timeout }
+            guard polled.isSignalled && polled.count == 1 else { return .ready }
+            // What was looked at stops nothing, and the wait is no longer for it.
+            if milliseconds >= 0 {
+                left = max(0, Int32(clamping: Int((end - .now) / .milliseconds(1))))
+            }
+        }
+    }
+
+    /// Waits until a descriptor can be read, for as long as no signal arrives.
+    ///
+    /// - Returns: the signal; nil if the descriptor is ready first.
+    package func arrival(before number: Int32) throws(DevmemError) -> Arrival? {
+        while true {
+            let polled = try poll(for: number, events: Int32(POLLIN), milliseconds: -1)
+            if polled.isSignalled { return arrival() }
+            if polled.count > 0 { return nil }
+        }
+    }
+
+    /// What ended a wait for one of two descriptors.
+    package enum Ready: Equatable {
+        case signal(Arrival)
+        case first
+        case second
+    }
+
+    /// Waits until one of two descriptors can be read or a signal arrives, which counts first.
+    package func wait(reading first: Int32, or second: Int32) throws(DevmemError) -> Ready {
+        var watched = [
+            pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: first, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: second, events: Int16(POLLIN), revents: 0),
+        ]
+        while true {
+            try retrying("wait") { Glibc.poll(&watched, 3, -1) }
+            if watched[0].revents != 0, let arrival = arrival() { return .signal(arrival) }
+            if watched[1].revents != 0 { return .first }
+            if watched[2].revents != 0 { return .second }
+        }
+    }
+
+    /// Waits until a signal arrives.
+    ///
+    /// - Returns: its number.
+    /// - Throws: `DevmemError` of kind `system` if waiting fails.
+    package func arrived() throws(DevmemError) -> Int32 {
+        while true {
+            // No descriptor has the number -1; poll(2) leaves it out.
+            if case .stopped(let signal) = try wait(for: -1, events: 0) { return signal }
+        }
+    }
+
+    private func poll(
+        for number: Int32, events: Int32, milliseconds: Int32
+    ) throws(DevmemError) -> (count: Int32, isSignalled: Bool) {
+        var watched = [
+            pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: number, events: Int16(events), revents: 0),
+        ]
+        let count = try retrying("wait") { Glibc.poll(&watched, 2, milliseconds) }
+        return (count, watched[0].revents != 0)
+    }
+}
+
+private func signalSet(_ signals: [Int32]) -> sigset_t {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    return set
+}

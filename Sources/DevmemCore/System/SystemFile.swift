@@ -1,0 +1,59 @@
+import Glibc
+
+/// The lines of a file of sysfs or procfs; none if it cannot be read.
+package func lines(of path: String) -> [Substring] {
+    guard let descriptor = try? Descriptor.open(path, O_RDONLY),
+        let bytes = try? contents(of: descriptor, call: "read \(path)")
+    else { return [] }
+    return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+}
+
+/// The numbers in a file of sysfs or procfs.
+///
+/// - Throws: `DevmemError` of kind `system` if it cannot be read, `malformed` if it holds anything
+///   else.
+package func numbers(in path: String) throws(DevmemError) -> [UInt64] {
+    let descriptor = try Descriptor.open(path, O_RDONLY)
+    let bytes = try contents(of: descriptor, call: "read \(path)")
+    let fields = String(decoding: bytes, as: UTF8.self).split { $0.isWhitespace }
+    let numbers = fields.compactMap { UInt64($0) }
+    guard !numbers.isEmpty, numbers.count == fields.count else {
+        throw DevmemError(.malformed, call: "read \(path)", message: "it holds no numbers")
+    }
+    return numbers
+}
+
+/// A text file.
+///
+/// - Throws: `DevmemError` of kind `system` if it cannot be read.
+package func textFile(_ path: String) throws(DevmemError) -> String {
+    let descriptor = try Descriptor.open(path, O_RDONLY)
+    return String(decoding: try contents(of: descriptor, call: "read \(path)"), as: UTF8.self)
+}
+
+/// What a file holds from where its descriptor stands, up to a limit in bytes that no file of ours
+/// or the kernel's reaches.
+///
+/// - Throws: `DevmemError` of kind `system` as read(2) fails.
+package func contents(
+    of descriptor: borrowing Descriptor, limit: Int = 16 << 20, call: String
+) throws(DevmemError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16384)
+    while bytes.count < limit {
+        let number = descriptor.rawValue
+        let count = try retrying(call) { read(number, &chunk, chunk.count) }
+        if count == 0 { break }
+        bytes += chunk[..<count]
+    }
+    return bytes
+}
+
+/// Memory in bytes that can be had without swapping, as the kernel estimates it
+/// (Documentation/filesystems/proc.rst); nil if it does not say.
+func availableMemory() -> UInt64? {
+    let fields = lines(of: "/proc/meminfo").first { $0.hasPrefix("MemAvailable:") }?
+        .split(separator: " ")
+    guard let fields, fields.count == 3 else { return nil }
+    return UInt64(fields[1]).map { $0 << 10 }
+}

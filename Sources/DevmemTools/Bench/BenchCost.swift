@@ -1,0 +1,72 @@
+import DevmemCore
+import Histogram
+
+/// Processor time for each GiB of payload, in seconds; zeros if there was no payload.
+package struct BenchCost: Codable, Equatable, Sendable {
+    /// In user mode, of the threads that carry flows.
+    package var user: Double
+    /// In the kernel, of these threads.
+    package var system: Double
+    /// In softirqs, of the whole host.
+    package var softirq: Double
+
+    private enum CodingKeys: String, CodingKey {
+        case user = "user_seconds_per_gib"
+        case system = "system_seconds_per_gib"
+        case softirq = "host_softirq_seconds_per_gib"
+    }
+
+    init(of end: BenchEndReport, bytes: UInt64) {
+        let gib = Double(bytes) / Double(1 << 30)
+        func share(_ seconds: Double) -> Double { gib > 0 ? seconds / gib : 0 }
+        user = share(end.userSeconds)
+        system = share(end.systemSeconds)
+        softirq = share(end.softirqSeconds)
+    }
+}
+
+/// How long responses took, in microseconds.
+package struct BenchLatency: Codable, Equatable, Sendable {
+    /// Responses.
+    package var count: UInt64
+    /// The shortest time.
+    package var minimum: Double
+    /// The average.
+    package var mean: Double
+    /// The time that half of them took at most.
+    package var p50: Double
+    /// The time that 90 % of them took at most.
+    package var p90: Double
+    /// The time that 99 % of them took at most.
+    package var p99: Double
+    /// The time that 99.9 % of them took at most.
+    package var p999: Double
+    /// The longest time.
+    package var maximum: Double
+
+    private enum CodingKeys: String, CodingKey {
+        case count
+        case minimum = "min_us"
+        case mean = "mean_us"
+        case p50 = "p50_us"
+        case p90 = "p90_us"
+        case p99 = "p99_us"
+        case p999 = "p999_us"
+        case maximum = "max_us"
+    }
+
+    /// Reads a histogram of nanoseconds.
+    init(_ histogram: Histogram<UInt64>) {
+        func percentile(_ part: Double) -> Double {
+            Double(histogram.valueAtPercentile(part)) / 1000
+        }
+        count = histogram.totalCount
+        minimum = Double(histogram.min) / 1000
+        mean = histogram.mean / 1000
+        p50 = percentile(50)
+        p90 = percentile(90)
+        p99 = percentile(99)
+        p999 = percentile(99.9)
+        maximum = Double(histogram.max) / 1000
+    }
+}

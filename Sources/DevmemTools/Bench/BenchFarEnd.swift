@@ -1,0 +1,216 @@
+import DevmemCore
+import Glibc
+import Logging
+import SystemPackage
+
+/// The far end's part of one benchmark.
+struct BenchFarEnd {
+    private let channel: BenchChannel
+    private let stop: StopWatch
+    private let logger: Logger
+
+    init(_ channel: BenchChannel, _ stop: StopWatch, _ logger: Logger) {
+        self.channel = channel
+        self.stop = stop
+        self.logger = logger
+    }
+
+    /// Does as the near end says.
+    ///
+    /// - Parameters:
+    ///   - interface: the only NIC to use, if one is named.
+    ///   - nearAddress: where the near end is; nil to believe what it says.
+    ///   - scope: the interface that gives the near end's address its meaning.
+    ///   - processors: what to pin threads to, if this end's user says so.
+    ///   - keepsSteered: whether steering that the NIC loses meanwhile is set again.
+    /// - Throws: `DevmemError` as the benchmark fails; the near end has been told.
+    func run(
+        interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int],
+        keepsSteered: Bool = false
+    ) throws(DevmemError) {
+        do throws(DevmemError) {
+            try channel.greet()
+            let message = try channel.receive(seconds: 60, "say what to do")
+            guard case .plan(let plan, let text, let ports) = message else {
+                throw channel.unexpected(message)
+            }
+            try plan.check()
+            try requireDescriptors(for: plan, ports: 0)
+            // An address that is only said might be anybody's.
+            guard let address = nearAddress ?? IPAddress(text: text), !ports.isEmpty,
+                ports.count <= plan.flows, !ports.contains(0)
+            else {
+                throw DevmemError(
+                    .invalid, call: "do as the near end says", message: "no address to go to")
+            }
+            let near = ports.map { Endpoint(address: address, port: $0, scope: scope) }
+            try carryOut(
+                plan, near, interface, processors.isEmpty ? plan.farProcessors : processors,
+                keepsSteered)
+        } catch {
+            // If nobody listens any more there is nobody to tell.
+            try? channel.tell(.failure(error.description))
+            throw error
+        }
+    }
+
+    private func carryOut(
+        _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: [Int],
+        _ keepsSteered: Bool
+    ) throws(DevmemError) {
+        let role = BenchRole.far(of: plan)
+        let interface = try choose(name, leadingTo: near[0])
+        let ground = try BenchGround(
+            plan, role, on: interface,
+            BenchGround.Choice(queues: .automatic(near.count), keepsSteered: keepsSteered),
+            flows: Self.flows(of: plan, from: near), logger: logger)
+        var report: BenchEndReport?
+        var refusal: DevmemError?
+        do throws(DevmemError) {
+            report = try measure(plan, role, near, ground, processors)
+        } catch {
+            refusal = error
+        }
+        do throws(DevmemError) {
+            try ground.release()
+        } catch {
+            // Whoever looks after this host must know, also if the near end is gone.
+            logger.error("\(error)")
+            if report?.failure == nil { report?.failure = error.description }
+        }
+        guard let report else {
+            throw refusal ?? DevmemError(.system, call: "run the benchmark")
+        }
+        try channel.tell(report.messages)
+    }
+
+    private func choose(
+        _ name: String?, leadingTo near: Endpoint
+    ) throws(DevmemError) -> NetworkInterface {
+        let leading = try NetworkInterface(leadingTo: near)
+        guard let name, name != leading.name else { return leading }
+        throw DevmemError(
+            .invalid, call: "reach \(near.address) through \(name)",
+            message: "the route leads through \(leading.name)")
+    }
+
+    /// What comes from the ports that the near end listens at, connection by connection where their
+    /// own ports are known before.
+    static func flows(of plan: BenchPlan, from near: [Endpoint]) -> [SteeringFlow] {
+        guard let source = plan.source else { return near.map { flow(from: $0) } }
+        return (0..<plan.flows).map { number in
+            let peer = near[BenchSchedule.port(of: number, ports: near.count)]
+            let wide = flow(from: peer)
+            guard let local = source.endpoint(of: number),
+                local.address.unmapped.isIPv6 == peer.address.unmapped.isIPv6
+            else { return wide }
+            let whole = wide.families.map { rules in
+                rules.map { rule in
+                    var whole = rule
+                    whole.destination = local.address.unmapped.bytes
+                    whole.destinationPort = local.port
+                    return whole
+                } + rules
+            }
+            return SteeringFlow(families: whole)
+        }
+    }
+
+    /// What comes from a port that the near end listens at.
+    private static func flow(from near: Endpoint) -> SteeringFlow {
+        let address = near.address.unmapped
+        var rule = FlowRule(isIPv6: address.isIPv6)
+        rule.source = address.bytes
+        rule.sourcePort = near.port
+        return SteeringFlow(families: [[rule]])
+    }
+
+    private func measure(
+        _ plan: BenchPlan, _ role: BenchRole, _ near: [Endpoint], _ ground: BenchGround,
+        _ processors: [Int]
+    ) throws(DevmemError) -> BenchEndReport {
+        try channel.tell(.ready)
+        let message = try channel.receive(seconds: 120, "be ready")
+        guard message == .connect else { throw channel.unexpected(message) }
+        var connections: [BenchConnection] = []
+        var notice: String?
+        for flow in 0..<plan.flows {
+            let peer = near[BenchSchedule.port(of: flow, ports: near.count)]
+            let connection = try connect(to: peer, from: plan.source?.endpoint(of: flow))
+            try connection.tune(for: plan)
+            if role.receives != nil, let share = plan.receiveShare {
+                notice = try connection.limitBuffers(to: share).shortfall
+            }
+            connections.append(BenchConnection(connection))
+        }
+        if let notice { logger.notice("\(notice)") }
+        let crew = try WorkerPool(
+            plan, role, connections, processors: processors, on: ground.interface,
+            bound: ground.bound)
+        do throws(DevmemError) {
+            try awaitReady(crew, stop)
+            try channel.tell(.connected(from: try Self.sources(of: connections)))
+            let message = try channel.receive(seconds: 120, "begin")
+            guard message == .start else { throw channel.unexpected(message) }
+        } catch {
+            crew.giveUp()
+            crew.awaitEnd(milliseconds: 5000)
+            throw error
+        }
+        let session = BenchSession(
+            crew, plan, over: channel, ground, needsOther: false, stop: stop)
+        return try session.run { sample in
+            // A near end that is gone shows in what comes from it.
+            try? channel.tell(.interval(sample))
+        }
+    }
+}
+
+extension BenchFarEnd {
+    /// Where connections come from, as the near end shall know them.
+    static func sources(
+        of connections: [BenchConnection]
+    ) throws(DevmemError) -> [BenchPlan.Source] {
+        var sources: [BenchPlan.Source] = []
+        for shared in connections {
+            guard let local = shared.connection.local else {
+                throw DevmemError(
+                    .system,
+                    call: "ask where the connection to \(shared.connection.peer) comes from",
+                    errno: shared.connection.pendingError(), message: "the kernel does not tell")
+            }
+            sources.append(BenchPlan.Source(local))
+        }
+        return sources
+    }
+
+    /// Connects to a port that the near end listens at; where that fails on the way, a firewall is the
+    /// likeliest cause.
+    private func connect(
+        to peer: Endpoint, from local: Endpoint?
+    ) throws(DevmemError) -> Connection {
+        do throws(DevmemError) {
+            return try stop.connect(to: peer, from: local, milliseconds: 20_000)
+        } catch {
+            var told = error
+            switch error.errno {
+            case .timedOut, .connectionRefused, .noRouteToHost:
+                told.advice =
+                    "the near end listens there: a firewall must let it in; --port of bench run "
+                    + "names the port"
+            default: break
+            }
+            throw told
+        }
+    }
+}
+
+/// Waits until all threads of a crew are set up.
+func awaitReady(_ crew: WorkerPool, _ stop: StopWatch) throws(DevmemError) {
+    let deadline = Deadline.after(.seconds(60))
+    while try !crew.isReady() {
+        try stop.wait(
+            for: crew.event.rawValue, events: Int32(POLLIN), until: deadline, "set up threads")
+        crew.clearEvent()
+    }
+}

@@ -1,0 +1,123 @@
+import DevmemCore
+/// What the numbers and texts of a message may be. Whatever passes may be added up, divided and drawn by
+/// all that comes after.
+private enum Bound {
+    /// Bytes, calls and the like: more than 800 Gbit/s move in a week.
+    static let counter: UInt64 = 1 << 56
+    /// Seconds of time and of processor time, all processors of a large host together.
+    static let seconds = 1e9
+    /// Bytes of a name.
+    static let name = 256
+    /// Bytes of a sentence.
+    static let sentence = 16384
+    /// Counters of a queue.
+    static let counters = 256
+    /// Receive queues that are bound to one dma-buf.
+    static let queues = 1 << 16
+}
+
+extension BenchMessage {
+    /// Refuses what no end of ours says, as the peer may be anyone who connects.
+    ///
+    /// - Throws: `DevmemError` of kind `malformed` that names the value.
+    func check() throws(DevmemError) {
+        guard let wrong else { return }
+        throw DevmemError(.malformed, call: "read a message", message: wrong)
+    }
+
+    /// The message with each of its texts on one line: what a peer says stands in tables and summaries,
+    /// and must not look like a line of this end's.
+    var printed: BenchMessage {
+        switch self {
+        case .flow(var flow):
+            flow.failure = flow.failure.map { printable($0) }
+            return .flow(flow)
+        case .queue(var queue):
+            queue.type = printable(queue.type)
+            queue.counters = Dictionary(
+                queue.counters.map { (printable($0.key), $0.value) }, uniquingKeysWith: max)
+            return .queue(queue)
+        case .end(var report):
+            report.interface = report.interface.map { printable($0) }
+            report.driver = report.driver.map { printable($0) }
+            let reason = report.placement?.reason.map { printable($0) }
+            report.placement?.reason = reason
+            report.failure = report.failure.map { printable($0) }
+            return .end(report)
+        case .failure(let text): return .failure(printable(text))
+        case .hello, .plan, .ready, .connect, .connected, .start, .interval, .stop, .pool:
+            return self
+        }
+    }
+
+    /// What cannot be; nil if everything can.
+    private var wrong: String? {
+        switch self {
+        case .hello, .plan, .ready, .connect, .start: nil
+        case .connected(let ends):
+            ends.count <= BenchPlan.limits.flows ? nil : "\(ends.count) flows"
+        case .interval(let sample): sample.wrong
+        case .stop(let signal): (1...64).contains(signal) ? nil : "signal \(signal)"
+        case .flow(let flow): flow.wrong
+        case .queue(let queue): queue.wrong
+        case .pool: nil
+        case .end(let report): report.wrong
+        case .failure(let text): wrongText(text, Bound.sentence)
+        }
+    }
+}
+
+extension BenchSample {
+    fileprivate var wrong: String? {
+        guard received.count == sent.count, received.count <= BenchPlan.limits.flows else {
+            return "\(max(received.count, sent.count)) flows"
+        }
+        return wrongTime([time, seconds, user, system, softirq]) ?? wrongCount(received + sent)
+    }
+}
+
+extension BenchFlowReport {
+    fileprivate var wrong: String? {
+        guard (1...BenchPlan.limits.flows).contains(flow) else { return "flow \(flow)" }
+        let validated = validation.map { [$0.checkedBytes, $0.wrongBytes] } ?? []
+        return wrongCount(
+            [
+                received.deviceBytes, received.linearBytes, received.ordinaryBytes,
+                received.fragments, received.receiveCalls, received.tokenCalls,
+                received.tokenRanges, sent.bytes, sent.calls, sent.completions, sent.copiedSends,
+                sent.bufferWaits, retransmits, roundTrip, roundTripVariation,
+            ] + validated) ?? wrongText(failure, Bound.sentence)
+    }
+}
+
+extension BenchEndReport.Queue {
+    fileprivate var wrong: String? {
+        guard counters.count <= Bound.counters else { return "\(counters.count) counters" }
+        return ([type] + counters.keys).lazy.compactMap { wrongText($0, Bound.name) }.first
+    }
+}
+
+extension BenchEndReport {
+    fileprivate var wrong: String? {
+        guard boundQueues.count <= Bound.queues else { return "\(boundQueues.count) queues" }
+        let share = placement.map { [$0.deviceShare] } ?? []
+        return wrongTime([seconds, userSeconds, systemSeconds, softirqSeconds] + share)
+            ?? wrongText(interface, Bound.name) ?? wrongText(driver, Bound.name)
+            ?? wrongText(placement?.reason, Bound.sentence)
+            ?? wrongText(failure, Bound.sentence)
+    }
+}
+
+private func wrongCount(_ counts: [UInt64]) -> String? {
+    counts.first { $0 > Bound.counter }.map { "a count of \($0)" }
+}
+
+private func wrongTime(_ times: [Double]) -> String? {
+    // What is no number is in no range.
+    times.first { !(0...Bound.seconds).contains($0) }.map { "\($0) seconds" }
+}
+
+private func wrongText(_ text: String?, _ most: Int) -> String? {
+    guard let count = text?.utf8.count, count > most else { return nil }
+    return "a text of \(count) bytes"
+}

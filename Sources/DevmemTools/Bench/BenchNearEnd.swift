@@ -1,0 +1,257 @@
+import DevmemCore
+import Glibc
+import Logging
+import SystemPackage
+
+/// The near end's part of a benchmark, which all connections come to.
+struct BenchNearEnd {
+    private let request: BenchRequest
+    private let interface: NetworkInterface
+    private let local: Endpoint
+    private let channel: BenchChannel
+    private var plan: BenchPlan { request.plan }
+    private var role: BenchRole { .near(of: request.plan) }
+
+    init(
+        _ request: BenchRequest, _ interface: NetworkInterface, _ local: Endpoint,
+        _ channel: BenchChannel
+    ) {
+        self.request = request
+        self.interface = interface
+        self.local = local
+        self.channel = channel
+    }
+
+    func run(
+        _ far: String, _ stop: StopWatch, started: (String, String) -> Void,
+        seen: (BenchSample) -> Void, logger: Logger
+    ) throws(DevmemError) -> BenchReport {
+        var listeners = try openListeners(logger)
+        let ground = try BenchGround(
+            plan, role, on: interface,
+            BenchGround.Choice(queues: request.queues, provider: request.provider),
+            flows: try flows(to: listeners.map { $0.listener.endpoint }), logger: logger)
+        var report: BenchReport?
+        var refusal: DevmemError?
+        do throws(DevmemError) {
+            report = try measure(
+                &listeners, ground, far, stop, started: started, seen: seen, logger: logger)
+        } catch {
+            refusal = error
+        }
+        do throws(DevmemError) {
+            try ground.release()
+        } catch {
+            var failure = report?.failure
+            note(
+                restoring: error, in: &failure,
+                isShown: report != nil && report?.stoppedBy == nil, logger: logger)
+            report?.failure = failure
+        }
+        guard let report else {
+            throw refusal ?? DevmemError(.system, call: "run the benchmark")
+        }
+        return report
+    }
+
+    private func openListeners(_ logger: Logger) throws(DevmemError) -> [OpenListener] {
+        var listeners: [OpenListener] = []
+        var notice: String?
+        for index in 0..<request.portCount {
+            var place = local
+            place.port = request.port.map { $0 &+ UInt16(truncatingIfNeeded: index) } ?? 0
+            let open = OpenListener(try Listener(binding: place))
+            if let segment = plan.segment { try open.listener.limitSegments(to: segment) }
+            if role.receives != nil, let share = plan.receiveShare {
+                notice = try open.listener.limitBuffers(to: share).shortfall
+            }
+            listeners.append(open)
+        }
+        if let notice { logger.notice("\(notice)") }
+        return listeners
+    }
+
+    /// What comes to the ports, connection by connection where it is said whence each comes.
+    private func flows(to ends: [Endpoint]) throws(DevmemError) -> [SteeringFlow] {
+        guard let source = plan.source else { return ends.map { SteeringFlow(to: $0) } }
+        var flows: [SteeringFlow] = []
+        for flow in 0..<plan.flows {
+            let end = ends[BenchSchedule.port(of: flow, ports: ends.count)]
+            guard let from = source.endpoint(of: flow),
+                from.address.unmapped.isIPv6 == end.address.unmapped.isIPv6
+            else {
+                throw DevmemError(
+                    .invalid, call: "receive from \(source.address) at \(end.address)",
+                    message: "one address is IPv4, the other IPv6")
+            }
+            flows.append(SteeringFlow(to: end, from: from.address, port: from.port))
+        }
+        return flows
+    }
+
+    private func measure(
+        _ listeners: inout [OpenListener], _ ground: BenchGround, _ far: String,
+        _ stop: StopWatch, started: (String, String) -> Void, seen: (BenchSample) -> Void,
+        logger: Logger
+    ) throws(DevmemError) -> BenchReport {
+        let ports = listeners.map { $0.listener.endpoint.port }
+        try channel.tell(.plan(plan, address: local.address.description, ports: ports))
+        let ready = try channel.receive(seconds: 120, "set itself up")
+        guard ready == .ready else { throw channel.unexpected(ready) }
+        for open in listeners { try open.listener.listen(backlog: Int32(clamping: plan.flows)) }
+        try channel.tell(.connect)
+        // Strangers' connections must not fill the queues before the far end's can come.
+        let open = listeners
+        let message = try channel.receive(
+            seconds: 120, "connect", watching: open.map { $0.listener.rawValue }
+        ) { () throws(DevmemError) in
+            let most = plan.flows + OpenListener.mostStrangers
+            for one in open { try one.gather(most: most, logger) }
+        }
+        guard case .connected(let ends) = message, ends.count == plan.flows else {
+            throw channel.unexpected(message)
+        }
+        let connections = try accept(ends, listeners, stop, logger)
+        // What a stranger sent to them would hold the NIC's memory while it is measured.
+        listeners = []
+        let crew = try WorkerPool(
+            plan, role, connections, processors: request.processors, on: interface,
+            bound: ground.bound)
+        do throws(DevmemError) {
+            try awaitReady(crew, stop)
+            try channel.tell(.start)
+        } catch {
+            crew.giveUp()
+            crew.awaitEnd(milliseconds: 5000)
+            throw error
+        }
+        started(interface.name, far)
+        let session = BenchSession(
+            crew, plan, over: channel, ground, needsOther: true, stop: stop)
+        let report = try session.run(seen: seen)
+        return BenchReport(
+            plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)
+    }
+
+    /// Takes the far end's connections, by the addresses and ports that it says they come from; a
+    /// stranger's is closed.
+    private func accept(
+        _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: StopWatch,
+        _ logger: Logger
+    ) throws(DevmemError) -> [BenchConnection] {
+        let arrivals = try BenchArrivals(ends, ports: listeners.count)
+        var connections: [BenchConnection] = []
+        let deadline = Deadline.after(.seconds(20))
+        for (flow, peer) in arrivals.peers.enumerated() {
+            let port = BenchSchedule.port(of: flow, ports: listeners.count)
+            let connection = try listeners[port].take(
+                peer, of: arrivals.peersOfPorts[port], flow: flow + 1, stop, until: deadline, logger
+            )
+            try connection.connection.tune(for: plan)
+            connections.append(connection)
+        }
+        return connections
+    }
+}
+
+/// Where the far end's connections come from, as it says. Pure.
+struct BenchArrivals: Equatable {
+    /// Flow by flow.
+    let peers: [Endpoint]
+    /// Those that come to each of the near end's ports. The kernel may give connections to different
+    /// ports one source port.
+    let peersOfPorts: [Set<Endpoint>]
+
+    /// - Parameters:
+    ///   - ends: what the far end says, flow by flow.
+    ///   - ports: how many ports the flows are dealt out to.
+    /// - Throws: `DevmemError` of kind `malformed` if two connections to one port come from the same
+    ///   place, or one from nowhere.
+    init(_ ends: [BenchPlan.Source], ports: Int) throws(DevmemError) {
+        peers = ends.compactMap(\.peer)
+        var own = [Set<Endpoint>](repeating: [], count: max(1, ports))
+        for (flow, peer) in peers.enumerated() {
+            own[BenchSchedule.port(of: flow, ports: own.count)].insert(peer)
+        }
+        peersOfPorts = own
+        let count = own.reduce(0) { $0 + $1.count }
+        guard count == ends.count else {
+            throw DevmemError(
+                .malformed, call: "accept the far end's connections",
+                message: "it names \(count) connections for \(ends.count) flows")
+        }
+    }
+}
+
+/// A socket that flows come to, and those that have come and are not yet asked for.
+private final class OpenListener {
+    let listener: Listener
+    private var waiting: [Endpoint: BenchConnection] = [:]
+    private var strangers: [Endpoint] = []
+
+    /// How many strangers' connections are kept while it is not known yet whose they are.
+    static let mostStrangers = 256
+
+    init(_ listener: consuming Listener) {
+        self.listener = listener
+    }
+
+    /// Takes what has come, as far as so many connections at most wait to be asked for.
+    func gather(most: Int, _ logger: Logger) throws(DevmemError) {
+        for _ in 0..<most {
+            guard let accepted = try listener.accept() else { return }
+            let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
+            if waiting.count < most {
+                waiting[from] = BenchConnection(accepted)
+            } else {
+                note(stranger: from, logger)
+            }
+        }
+    }
+
+    /// Waits for the connection from one of the far end's sockets.
+    func take(
+        _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: StopWatch,
+        until deadline: Deadline, _ logger: Logger
+    ) throws(DevmemError) -> BenchConnection {
+        for from in waiting.keys where !all.contains(from) {
+            waiting[from] = nil
+            note(stranger: from, logger)
+        }
+        while true {
+            if let connection = waiting.removeValue(forKey: peer) { return connection }
+            let accepted: Connection
+            do throws(DevmemError) {
+                accepted = try stop.accept(
+                    on: listener, until: deadline,
+                    "wait for flow \(flow) of the far end from \(peer)")
+            } catch {
+                guard let stranger = strangers.first else { throw error }
+                throw error.advising(
+                    "what came from \(stranger) instead is not what the far end said: a stranger, "
+                        + "or its address was translated on the way")
+            }
+            let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
+            if all.contains(from) {
+                // The last one counts: an older one from there must have ended.
+                waiting[from] = BenchConnection(accepted)
+            } else {
+                note(stranger: from, logger)
+            }
+        }
+    }
+
+    private func note(stranger: Endpoint, _ logger: Logger) {
+        // Whoever connects again and again does not fill the log.
+        guard strangers.count < 16 else { return }
+        strangers.append(stranger)
+        logger.notice("closed a connection from \(stranger): it is not the far end's")
+    }
+}
+
+extension BenchPlan.Source {
+    /// Where a connection comes from, without a scope; nil if that is no address.
+    fileprivate var peer: Endpoint? {
+        IPAddress(text: address).map { Endpoint(address: $0.unmapped, port: port) }
+    }
+}

@@ -1,0 +1,279 @@
+import DevmemCore
+import Glibc
+import Histogram
+import SystemPackage
+
+/// One end of a benchmark while payload flows: watches its threads, the other end and the user.
+final class BenchSession {
+    /// Seconds for what is under way when time is up.
+    private static let grace = Duration.seconds(30)
+    /// Seconds in which nothing moves at all.
+    private static let patience = Duration.seconds(60)
+
+    private let crew: WorkerPool
+    private let channel: BenchChannel
+    private let stop: StopWatch
+    private let ground: BenchGround
+    private let times: BenchTimes
+    private let needsOther: Bool
+    private var meter: BenchMeter
+    private var giveUp: ContinuousClock.Instant?
+    private var lastMove: ContinuousClock.Instant
+    private var moved: [UInt64] = []
+    private var countersBefore: [QueueStatistics] = []
+    private var isGivenUp = false
+    private var isHopeless = false
+    private var failure: String?
+    private var pools: [BenchEndReport.Pool] = []
+    private var softirq = 0.0
+
+    private let begun: ContinuousClock.Instant
+    private var told: BenchPeerReport
+
+    /// What the other end did.
+    var other: BenchEndReport? { told.report }
+    /// What this end saw, second by second.
+    private(set) var samples: [BenchSample] = []
+    /// What the other end saw.
+    var otherSamples: [BenchSample] { told.samples }
+    /// The signal that ended it early, at either end.
+    private(set) var stoppedBy: Int32?
+    /// Whether that was the other end's.
+    private(set) var stoppedByOther = false
+    /// Times of responses in nanoseconds.
+    private(set) var latency: Histogram<UInt64>?
+
+    /// - Parameters:
+    ///   - crew: the threads.
+    ///   - plan: what they do.
+    ///   - channel: the way to the other end.
+    ///   - ground: the NIC.
+    ///   - needsOther: whether the other end's report is waited for.
+    ///   - stop: signals that end it early.
+    init(
+        _ crew: WorkerPool, _ plan: BenchPlan, over channel: BenchChannel, _ ground: BenchGround,
+        needsOther: Bool, stop: StopWatch
+    ) {
+        self.crew = crew
+        self.channel = channel
+        self.stop = stop
+        self.ground = ground
+        self.needsOther = needsOther
+        told = BenchPeerReport(flows: plan.flows)
+        let now = ContinuousClock.now
+        begun = now
+        times = BenchTimes(of: plan, from: now)
+        lastMove = now
+        giveUp = times.end.map { $0 + Self.grace }
+        meter = BenchMeter(crew.connections, times)
+    }
+
+    /// Lets payload flow until it has ended.
+    ///
+    /// - Parameter seen: is told what each second brought.
+    /// - Returns: what this end did.
+    /// - Throws: `DevmemError` if the kernel does not tell what it counts, or the other end what it
+    ///   did.
+    func run(seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
+        do throws(DevmemError) {
+            return try carryOut(seen)
+        } catch {
+            // The queues are about to be let go, so no thread may still use them.
+            crew.giveUp()
+            crew.awaitEnd(milliseconds: 5000)
+            throw error
+        }
+    }
+
+    private func carryOut(_ seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
+        crew.start(times)
+        var report: BenchEndReport?
+        while true {
+            if report == nil, let results = crew.results() {
+                report = try conclude(results, seen)
+            }
+            if var report, !needsOther || other != nil || !channel.isOpen {
+                // What went wrong since it was made.
+                report.failure = report.failure ?? failure
+                return report
+            }
+            try look(seen)
+            giveUpIfDue()
+            if isHopeless {
+                let message = "the other end does not come to its end"
+                guard var unfinished = report else {
+                    throw DevmemError(.system, call: "end the benchmark", message: message)
+                }
+                unfinished.failure = unfinished.failure ?? message
+                return unfinished
+            }
+            try wait(isWorking: report == nil)
+        }
+    }
+
+    private func look(_ seen: (BenchSample) -> Void) throws(DevmemError) {
+        guard let due = meter.due, ContinuousClock.now >= due else { return }
+        if countersBefore.isEmpty {
+            countersBefore = try queueStatistics(ofInterface: ground.interface.index) ?? []
+        }
+        if let sample = meter.look() { note(sample, seen) }
+        if meter.due == nil { pools = try ground.pools() }
+    }
+
+    private func note(_ sample: BenchSample, _ seen: (BenchSample) -> Void) {
+        samples.append(sample)
+        softirq += sample.softirq
+        seen(sample)
+    }
+
+    /// Gives the flows up when their time has passed; a second time there is no hope.
+    private func giveUpIfDue() {
+        let now = ContinuousClock.now
+        let bytes = crew.connections.flatMap {
+            [$0.received.load(ordering: .relaxed), $0.sent.load(ordering: .relaxed)]
+        }
+        if bytes != moved {
+            moved = bytes
+            lastMove = now
+        }
+        if let giveUp, now >= giveUp {
+            if isGivenUp { isHopeless = true } else { abandon() }
+        } else if now - lastMove >= Self.patience {
+            failure = failure ?? "nothing moved for \(Self.patience.components.seconds) s"
+            abandon()
+        }
+    }
+
+    private func abandon() {
+        guard !isGivenUp else { return }
+        isGivenUp = true
+        giveUp = .now + Self.grace
+        lastMove = .now
+        crew.giveUp()
+    }
+
+    private func wait(isWorking: Bool) throws(DevmemError) {
+        // One that came while the other end was told something.
+        if stoppedBy == nil, let signal = stop.pending() { try end(by: signal) }
+        var watched = [
+            pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
+            pollfd(
+                fd: isWorking ? crew.event.rawValue : -1, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: channel.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: ground.watchDescriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        let due = [meter.due, giveUp, lastMove + Self.patience].compactMap { $0 }.min() ?? .now
+        let milliseconds = max(0, (due - .now) / .milliseconds(1)) + 1
+        try retrying("wait") { poll(&watched, 4, Int32(clamping: Int(milliseconds))) }
+        if watched[1].revents != 0 { crew.clearEvent() }
+        if watched[0].revents != 0, let signal = stop.signal.pending() { try end(by: signal) }
+        if watched[2].revents != 0 { listen() }
+        // One that is gone ends the benchmark: no payload comes any more.
+        if watched[3].revents != 0 { try ground.look() }
+    }
+
+    /// Ends it for a signal; a second one waits for nothing.
+    private func end(by signal: Int32) throws(DevmemError) {
+        guard stoppedBy == nil else {
+            abandon()
+            giveUp = .now + .seconds(1)
+            return
+        }
+        stop.note(signal)
+        stoppedBy = signal
+        finishEarly()
+        // If it is gone that shows in what comes from it.
+        try? channel.tell(.stop(signal: signal))
+    }
+
+    private func finishEarly() {
+        crew.finish()
+        giveUp = min(giveUp ?? .now + Self.grace, .now + Self.grace)
+    }
+
+    /// Hears what the other end says. If that makes no sense the flows are given up, but what this end
+    /// measured is still reported.
+    private func listen() {
+        do throws(DevmemError) {
+            let isOpen = try channel.fill()
+            while let message = try channel.next() { try heed(message) }
+            guard !isOpen && other == nil else { return }
+            failure = failure ?? "the other end is gone"
+        } catch {
+            failure = failure ?? error.description
+            channel.close()
+        }
+        abandon()
+    }
+
+    private func heed(_ message: BenchMessage) throws(DevmemError) {
+        if try told.take(message, after: .now - begun) { return }
+        switch message {
+        case .stop(let signal):
+            stoppedByOther = stoppedBy == nil
+            stoppedBy = stoppedBy ?? signal
+            finishEarly()
+        case .failure(let text):
+            failure = failure ?? "the other end: \(text)"
+            finishEarly()
+        default: throw channel.unexpected(message)
+        }
+    }
+
+    /// Makes a report of what the threads tell.
+    private func conclude(
+        _ results: [BenchWorkerResult], _ seen: (BenchSample) -> Void
+    ) throws(DevmemError) -> BenchEndReport {
+        // Of a run that ended between two looks.
+        if meter.due != nil, let sample = meter.look() {
+            note(sample, seen)
+            pools = try ground.pools()
+        }
+        var report = BenchEndReport()
+        report.interface = ground.interface.name
+        report.driver = ground.interface.driver
+        report.boundQueues = ground.queues
+        report.seconds = results.compactMap(\.seconds).max() ?? 0
+        report.userSeconds = results.reduce(0) { $0 + $1.user }
+        report.systemSeconds = results.reduce(0) { $0 + $1.system }
+        report.softirqSeconds = softirq
+        report.pools = pools
+        let after = try queueStatistics(ofInterface: ground.interface.index) ?? []
+        report.queues = queueCounters(from: countersBefore, to: after)
+        report.flows = results.flatMap(\.flows).sorted { $0.flow < $1.flow }
+        report.placement = placement(of: report)
+        report.failure = failure ?? results.lazy.compactMap(\.failure).first?.description
+        for result in results where result.latency.totalCount > 0 {
+            if latency == nil { latency = result.latency } else { latency?.add(result.latency) }
+        }
+        return report
+    }
+
+    /// Where this end's payload came to; the first flow that missed device memory tells why.
+    private func placement(of report: BenchEndReport) -> PayloadPlacement? {
+        let missed = report.flows.first { $0.received.deviceBytes < $0.received.bytes }
+        let number = (missed?.flow ?? 1) - 1
+        guard crew.connections.indices.contains(number) else { return nil }
+        let shared = crew.connections[number]
+        return ground.placement(
+            of: report.received, from: shared.connection.peer.address,
+            through: shared.connection.incomingNAPI)
+    }
+}
+
+/// What queues have counted between two readings; those that counted nothing are left out. Pure.
+func queueCounters(
+    from before: [QueueStatistics], to after: [QueueStatistics]
+) -> [BenchEndReport.Queue] {
+    after.compactMap { queue in
+        guard let earlier = before.first(where: { $0.type == queue.type && $0.id == queue.id })
+        else { return nil }
+        let counters = queue.counters.reduce(into: [String: UInt64]()) { moved, counter in
+            let start = earlier.counters[counter.key] ?? 0
+            if counter.value > start { moved[counter.key] = counter.value - start }
+        }
+        guard !counters.isEmpty else { return nil }
+        return BenchEndReport.Queue(
+            type: queue.type == .rx ? "rx" : "tx", id: queue.id, counters: counters)
+    }
+}

@@ -1,0 +1,81 @@
+import DevmemCore
+import CDevmem
+import Glibc
+
+/// What TCP tells of a connection (TCP_INFO of tcp(7)).
+struct ConnectionInfo: Equatable, Sendable {
+    /// Segments sent again so far.
+    var retransmits: UInt64
+    /// The smoothed time of a round trip, in microseconds.
+    var roundTrip: UInt64
+    /// The variation of that time, in microseconds.
+    var roundTripVariation: UInt64
+}
+
+extension Connection {
+    /// What TCP tells; nil if it does not.
+    func info() -> ConnectionInfo? {
+        var info = tcp_info()
+        var length = socklen_t(MemoryLayout<tcp_info>.size)
+        guard getsockopt(rawValue, cdm_IPPROTO_TCP, TCP_INFO, &info, &length) == 0 else {
+            return nil
+        }
+        return ConnectionInfo(
+            retransmits: UInt64(info.tcpi_total_retrans), roundTrip: UInt64(info.tcpi_rtt),
+            roundTripVariation: UInt64(info.tcpi_rttvar))
+    }
+
+    /// Sets what a plan says of every connection.
+    ///
+    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    func tune(for plan: BenchPlan) throws(DevmemError) {
+        if let name = plan.congestion { try setCongestionControl(name) }
+        if let pace = plan.pace {
+            let number = rawValue
+            try retrying("pace the connection to \(peer)") {
+                withUnsafePointer(to: pace) {
+                    setsockopt(
+                        number, SOL_SOCKET, cdm_SO_MAX_PACING_RATE, $0,
+                        socklen_t(MemoryLayout<UInt64>.size))
+                }
+            }
+        }
+        if plan.requestSize != nil { try sendAtOnce() }
+    }
+
+    private func setCongestionControl(_ name: String) throws(DevmemError) {
+        let number = rawValue
+        do throws(DevmemError) {
+            try retrying("set congestion control \(name)") {
+                name.withCString {
+                    setsockopt(
+                        number, cdm_IPPROTO_TCP, TCP_CONGESTION, $0, socklen_t(strlen($0)))
+                }
+            }
+        } catch {
+            throw error.advising(
+                "sysctl net.ipv4.tcp_available_congestion_control lists those there are")
+        }
+    }
+
+    /// Bounds the memory that unread payload may hold, as `Listener.limitBuffers` does.
+    func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
+        try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffer of \(peer)")
+    }
+}
+
+extension Listener {
+    /// Bounds the segments of connections to come, in both directions (TCP_MAXSEG of tcp(7)).
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the kernel takes no such number.
+    func limitSegments(to bytes: Int) throws(DevmemError) {
+        let number = rawValue
+        try retrying("set the segment size of \(endpoint)") {
+            withUnsafePointer(to: Int32(clamping: bytes)) {
+                setsockopt(
+                    number, cdm_IPPROTO_TCP, TCP_MAXSEG, $0,
+                    socklen_t(MemoryLayout<Int32>.size))
+            }
+        }
+    }
+}

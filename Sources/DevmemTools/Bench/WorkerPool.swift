@@ -1,0 +1,149 @@
+import DevmemCore
+import CDevmem
+import Glibc
+import Histogram
+import Synchronization
+import SystemPackage
+
+/// The threads of one end of a benchmark, as seen from the one that started them.
+final class WorkerPool: Sendable {
+    private struct State {
+        var ready = 0
+        var results: [BenchWorkerResult] = []
+        var times: BenchTimes?
+    }
+
+    /// Readable when a thread has something to tell.
+    let event: Descriptor
+    private let gate: StopBroadcast
+    private let stop: StopBroadcast
+    private let abort: StopBroadcast
+    private let state = Mutex(State())
+    private let schedule: BenchSchedule
+    /// The connections by the flows' numbers.
+    let connections: [BenchConnection]
+
+    /// Starts the threads, which set up their memory and then wait for `start`.
+    init(
+        _ plan: BenchPlan, _ role: BenchRole, _ connections: [BenchConnection],
+        processors: [Int], on interface: NetworkInterface, bound: BoundReceiveMemory?
+    ) throws(DevmemError) {
+        event = try makeEvent()
+        gate = try StopBroadcast()
+        stop = try StopBroadcast()
+        abort = try StopBroadcast()
+        self.connections = connections
+        schedule = BenchSchedule(
+            flows: plan.flows, threads: plan.threads, processors: processors)
+        for (index, flows) in schedule.flowsOfThreads.enumerated() {
+            let own = flows.map { (number: $0, connection: connections[$0]) }
+            let processor = schedule.processors.isEmpty ? nil : schedule.processors[index]
+            do throws(DevmemError) {
+                try runInThread { [self] in
+                    carry(own, plan, role, processor, interface, bound)
+                }
+            } catch {
+                // Those that wait at the gate must not wait for ever.
+                giveUp()
+                awaitEnd(of: index, milliseconds: 5000)
+                throw error
+            }
+        }
+    }
+
+    /// How many threads there are.
+    var threads: Int { schedule.flowsOfThreads.count }
+
+    /// Lets payload flow.
+    func start(_ times: BenchTimes) {
+        state.withLock { $0.times = times }
+        gate.announce(SIGCONT)
+    }
+
+    /// Has nothing new be sent; what is under way comes to its end.
+    func finish() { stop.announce(SIGTERM) }
+
+    /// Gives up every flow, and those that have not begun.
+    func giveUp() {
+        abort.announce(SIGTERM)
+        gate.announce(SIGTERM)
+    }
+
+    /// Takes note of the event.
+    func clearEvent() {
+        var count: UInt64 = 0
+        _ = read(event.rawValue, &count, MemoryLayout<UInt64>.size)
+    }
+
+    /// Whether all threads wait for the start; throws what keeps one of them from it.
+    func isReady() throws(DevmemError) -> Bool {
+        let (ready, failure) = state.withLock { state in
+            (state.ready, state.results.lazy.compactMap(\.failure).first)
+        }
+        if let failure { throw failure }
+        return ready == threads
+    }
+
+    /// Waits until all threads have ended, but no longer than a time.
+    func awaitEnd(milliseconds: Int32) { awaitEnd(of: threads, milliseconds: milliseconds) }
+
+    private func awaitEnd(of count: Int, milliseconds: Int32) {
+        let end = ContinuousClock.now + .milliseconds(Int(milliseconds))
+        let never = StopSignal()
+        while state.withLock({ $0.results.count < count }), ContinuousClock.now < end {
+            _ = try? never.wait(for: event.rawValue, events: Int32(POLLIN), milliseconds: 100)
+            clearEvent()
+        }
+    }
+
+    /// What the threads have to tell, once all have ended; nil before.
+    func results() -> [BenchWorkerResult]? {
+        state.withLock { $0.results.count == threads ? $0.results : nil }
+    }
+
+    /// Does one thread's work.
+    private func carry(
+        _ own: [(number: Int, connection: BenchConnection)], _ plan: BenchPlan, _ role: BenchRole,
+        _ processor: Int?,
+        _ interface: NetworkInterface, _ bound: BoundReceiveMemory?
+    ) {
+        var result = BenchWorkerResult()
+        do throws(DevmemError) {
+            if let processor { try Affinity.pin(to: processor) }
+            let memory = try Self.memory(role, interface)
+            var flows: [BenchFlow] = []
+            for (number, shared) in own {
+                if role.sends == .device { try shared.connection.enableZerocopy() }
+                flows.append(try BenchFlow(number, shared, plan, role, bound: bound))
+            }
+            state.withLock { $0.ready += 1 }
+            ring(event)
+            _ = try StopSignal(following: gate).arrived()
+            if let times = state.withLock({ $0.times }) {
+                let worker = try BenchWorker(
+                    flows, memory, times, busyPoll: plan.busyPoll, stop: stop, abort: abort)
+                result = try worker.run()
+            }
+        } catch {
+            result.failure = error
+        }
+        state.withLock { $0.results.append(result) }
+        ring(event)
+    }
+
+    /// The memory that a thread's flows send from.
+    private static func memory(
+        _ role: BenchRole, _ interface: NetworkInterface
+    ) throws(DevmemError) -> SendMemory? {
+        let size = UInt64(BenchSender.memorySize)
+        let memory: SendMemory
+        switch role.sends {
+        case .none: return nil
+        case .host: memory = try SendMemory(host: size)
+        case .device:
+            memory = try SendMemory(binding: DmabufMemory(size: size), to: interface)
+        }
+        try BenchSender.fill(memory)
+        return memory
+    }
+}

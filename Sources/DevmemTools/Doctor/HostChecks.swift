@@ -1,0 +1,96 @@
+import DevmemCore
+/// Judges the kernel and the host by what was read of them. Pure.
+///
+/// - Parameter facts: what was read.
+/// - Returns: checks of the groups kernel, privileges, memory and network.
+package func checks(of facts: HostFacts) -> [DoctorCheck] {
+    kernelChecks(facts) + privilegeChecks(facts) + memoryChecks(facts) + networkChecks(facts)
+}
+
+private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
+    var list = CheckList(.privileges)
+    let title = "Right to bind and steer"
+    if let has = list.value(of: facts.hasNetAdmin, "cap-net-admin", title) {
+        list.add(
+            "cap-net-admin", title, has ? .ok : .failed,
+            has ? "CAP_NET_ADMIN is in effect" : "this process lacks CAP_NET_ADMIN",
+            fix: has ? nil : asRoot)
+    }
+    let journal = "Steering journals"
+    if let may = list.value(of: facts.journalAccess, "journal-folder", journal) {
+        list.add(
+            "journal-folder", journal, may ? .ok : .failed,
+            "\(facts.journalFolder) \(may ? "can" : "cannot") be written",
+            fix: may ? nil : asRoot)
+    }
+    let enough = facts.openFiles >= leastOpenFiles
+    list.add(
+        "open-files", "Open files", enough ? .ok : .warning,
+        "this process may have \(facts.openFiles) open"
+            + (enough ? "" : "; many connections need more"),
+        fix: enough ? nil : "ulimit -n \(leastOpenFiles)")
+    return list.checks
+}
+
+/// What a user without privilege can only do with more of it.
+let asRoot = "sudo \(AdvisedCommand(.checkHost))"
+
+/// What a login gets by default; each connection takes one.
+private let leastOpenFiles: UInt64 = 1024
+
+private func networkChecks(_ facts: HostFacts) -> [DoctorCheck] {
+    var list = CheckList(.network)
+    for setting in bufferSettings {
+        guard let reading = facts.sysctls[setting.name],
+            let numbers = list.value(of: reading, setting.id, setting.title)
+        else { continue }
+        let most = numbers[numbers.count - 1]
+        let enough = most >= setting.least
+        let fresh = numbers.dropLast().map { "\($0)" } + ["\(setting.proposal)"]
+        let value = fresh.count == 1 ? fresh[0] : "'\(fresh.joined(separator: " "))'"
+        list.add(
+            setting.id, setting.title, enough ? .ok : .warning,
+            "\(setting.name) allows \(ByteCount.text(most))"
+                + (enough ? "" : "; \(setting.consequence)"),
+            fix: enough ? nil : "sysctl -w \(setting.name)=\(value)")
+    }
+    return list.checks
+}
+
+/// A sysctl whose last number bounds a buffer.
+private struct BufferSetting {
+    let id: String
+    let name: String
+    let title: String
+    /// Bytes below which it is a hindrance.
+    let least: UInt64
+    /// Bytes that the fix sets.
+    let proposal: UInt64
+    let consequence: String
+}
+
+/// 16 MiB is what 10 Gbit/s with a round trip of 13 ms needs; one of 100 Gbit/s in a rack needs less.
+private let leastWindow: UInt64 = 16 << 20
+private let proposedWindow: UInt64 = 64 << 20
+
+private let bufferSettings = [
+    BufferSetting(
+        id: "tcp-rmem", name: "net.ipv4.tcp_rmem", title: "Receive window", least: leastWindow,
+        proposal: proposedWindow, consequence: "the window that TCP offers caps throughput"),
+    BufferSetting(
+        id: "tcp-wmem", name: "net.ipv4.tcp_wmem", title: "Send buffer", least: leastWindow,
+        proposal: proposedWindow, consequence: "what may be under way caps throughput"),
+    BufferSetting(
+        id: "rmem-max", name: "net.core.rmem_max",
+        title: "Receive buffer that a program may ask for",
+        least: leastWindow, proposal: proposedWindow,
+        consequence: "programs that set SO_RCVBUF get no larger window"),
+    BufferSetting(
+        id: "wmem-max", name: "net.core.wmem_max", title: "Send buffer that a program may ask for",
+        least: leastWindow, proposal: proposedWindow,
+        consequence: "programs that set SO_SNDBUF get no larger buffer"),
+    BufferSetting(
+        id: "optmem-max", name: "net.core.optmem_max", title: "Zero-copy sends under way",
+        least: 128 << 10, proposal: 1 << 20,
+        consequence: "sendmsg ends with ENOBUFS when completions are late"),
+]

@@ -1,0 +1,108 @@
+import DevmemCore
+/// Judges what the kernel's families take: a feature is known by itself, not by the version.
+func kernelChecks(_ facts: HostFacts) -> [DoctorCheck] {
+    var list = CheckList(.kernel)
+    judgeNetdev(facts.netdev, &list)
+    judgeEthtool(facts.ethtool, &list)
+    return list.checks
+}
+
+/// A command or attribute that some kernels lack.
+private struct Offer {
+    let id: String
+    let title: String
+    let command: UInt8
+    var attribute: UInt16?
+    /// What the check comes to where it is missing.
+    let missing: DoctorCheck.Verdict
+    /// What cannot be done without it, and since when it is there.
+    let consequence: String
+
+    func isIn(_ policy: FamilyPolicy) -> Bool {
+        guard policy.commands.contains(command) else { return false }
+        guard let attribute else { return true }
+        return policy.attributes[command]?.contains(attribute) == true
+    }
+}
+
+private let netdevOffers = [
+    Offer(
+        id: "bind-rx", title: "Binding for receiving", command: NetdevNumber.Command.bindRx,
+        missing: .failed, consequence: "no receiving; Linux 6.12 with CONFIG_NET_DEVMEM has it"),
+    Offer(
+        id: "bind-tx", title: "Binding for sending", command: NetdevNumber.Command.bindTx,
+        missing: .warning, consequence: "no sending; Linux 6.16 has it"),
+    Offer(
+        id: "queue-get", title: "Queues and who holds them", command: NetdevNumber.Command.queueGet,
+        missing: .failed, consequence: "queues cannot be chosen; Linux 6.8 has it"),
+    Offer(
+        id: "page-pool-get", title: "Page pools", command: NetdevNumber.Command.pagePoolGet,
+        missing: .warning, consequence: "memory that lags behind is not seen; Linux 6.8 has it"),
+    Offer(
+        id: "qstats-get", title: "Counters of single queues",
+        command: NetdevNumber.Command.queueStatisticsGet, missing: .warning,
+        consequence: "drops of a queue are not seen; Linux 6.9 has it"),
+    Offer(
+        id: "rx-page-size", title: "Large receive pages", command: NetdevNumber.Command.bindRx,
+        attribute: NetdevNumber.Dmabuf.rxPageSize, missing: .warning,
+        consequence: "the NIC fills single pages; Linux 7.3 has it"),
+    Offer(
+        id: "queue-create", title: "Queue leases for containers",
+        command: NetdevNumber.Command.queueCreate, attribute: NetdevNumber.Queue.lease,
+        missing: .warning, consequence: "a container cannot be given queues; Linux 7.1 has it"),
+]
+
+private let ethtoolOffers = [
+    Offer(
+        id: "tcp-data-split", title: "Setting of header split",
+        command: EthtoolNumber.Command.ringsSet, attribute: RingAttribute.headerSplit,
+        missing: .failed, consequence: "header split cannot be turned on; Linux 6.6 has it"),
+    Offer(
+        id: "hds-thresh-setting", title: "Setting of the split threshold",
+        command: EthtoolNumber.Command.ringsSet, attribute: RingAttribute.splitThreshold,
+        missing: .warning,
+        consequence: "a driver with a threshold of its own keeps it; Linux 6.14 has it"),
+]
+
+private func judgeNetdev(_ reading: Reading<FamilyPolicy>, _ list: inout CheckList) {
+    let title = "Family netdev"
+    switch reading {
+    case .success(let policy):
+        list.add("netdev-family", title, .ok, "\(policy.commands.count) commands")
+        judge(netdevOffers, policy, &list)
+    case .failure(let error):
+        list.add(
+            "netdev-family", title, error.kind == .unsupported ? .failed : .unknown,
+            error.description)
+    }
+}
+
+private func judgeEthtool(_ reading: Reading<FamilyPolicy>, _ list: inout CheckList) {
+    let title = "Family ethtool"
+    switch reading {
+    case .success(let policy):
+        list.add("ethtool-family", title, .ok, "\(policy.commands.count) commands")
+        judge(ethtoolOffers, policy, &list)
+        let changesRSS = policy.commands.isSuperset(of: [
+            EthtoolNumber.Command.rssSet, EthtoolNumber.Command.rssCreate,
+            EthtoolNumber.Command.rssDelete,
+        ])
+        // No warning: the older way does the same, only without the kernel's words.
+        list.add(
+            "rss-set", "Changing RSS", .ok,
+            changesRSS ? "over netlink" : "over the ioctl; Linux 6.17 has it over netlink")
+    case .failure(let error):
+        list.add(
+            "ethtool-family", title, error.kind == .unsupported ? .failed : .unknown,
+            error.description)
+    }
+}
+
+private func judge(_ offers: [Offer], _ policy: FamilyPolicy, _ list: inout CheckList) {
+    for offer in offers {
+        let isThere = offer.isIn(policy)
+        list.add(
+            offer.id, offer.title, isThere ? .ok : offer.missing,
+            isThere ? "the kernel has it" : "the kernel lacks it: \(offer.consequence)")
+    }
+}

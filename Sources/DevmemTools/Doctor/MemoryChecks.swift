@@ -1,0 +1,105 @@
+import DevmemCore
+import SystemPackage
+
+/// Judges where dma-bufs come from.
+func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
+    var list = CheckList(.memory)
+    judgeUdmabuf(facts, &list)
+    judgeHugePages(facts, &list)
+
+    let heaps = facts.memoryDevices.filter { $0.kind == .heap }.map(\.name)
+    list.add(
+        "dma-heaps", "dma-heaps", .ok,
+        heaps.isEmpty ? "none; udmabuf makes dma-bufs as well" : heaps.joined(separator: ", "))
+
+    let devices = facts.memoryDevices.filter { $0.kind == .gpu || $0.kind == .accelerator }
+    list.add(
+        "devices-with-memory", "GPUs and accelerators", .ok,
+        devices.isEmpty
+            ? "none; dma-bufs are of host memory"
+            : devices.map { device in
+                "\(device.kind.rawValue) \(device.name)" + (device.driver.map { ", \($0)" } ?? "")
+            }.joined(separator: "; "))
+    let isNVIDIA = devices.contains { $0.vendor == MemoryDevice.nvidia }
+    list.add(
+        "cuda-library", "CUDA", facts.hasCUDA || !isNVIDIA ? .ok : .warning,
+        facts.hasCUDA
+            ? "libcuda.so.1 is found"
+            : isNVIDIA
+                ? "there is an NVIDIA GPU, but libcuda.so.1 of its driver is not found"
+                : "libcuda.so.1 is not found; there is no NVIDIA GPU either")
+    return list.checks
+}
+
+/// What devmemtcp takes if it is not told otherwise.
+private let defaultSize: UInt64 = 64
+
+/// How the kernel's udmabuf begins (drivers/dma-buf/udmabuf.c).
+private let defaultListLimit: UInt64 = 1024
+
+private let proposedSize: UInt64 = 1024
+
+private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
+    let title = "dma-bufs of host memory"
+    let missing: DoctorCheck.Verdict = facts.hasSystemHeap ? .warning : .failed
+    let instead =
+        facts.hasSystemHeap
+        ? "; only large receive pages need it, the dma-heap system does for the rest" : ""
+    switch facts.udmabuf.opening {
+    case .success: list.add("udmabuf-device", title, .ok, "\(udmabufPath) can be opened")
+    case .failure(let error):
+        list.add(
+            "udmabuf-device", title, missing,
+            error.description + instead, fix: fixUdmabuf(error, facts))
+    }
+    let parameters = "/sys/module/udmabuf/parameters"
+    let size = "Size of a dma-buf"
+    if let limit = list.value(of: facts.udmabuf.sizeLimit, "udmabuf-size-limit", size) {
+        let enough = limit >= defaultSize
+        list.add(
+            "udmabuf-size-limit", size, enough ? .ok : missing,
+            "size_limit_mb allows \(ByteCount.text(limit << 20))"
+                + (enough ? "" : "; devmemtcp takes \(defaultSize) MiB by default\(instead)"),
+            fix: enough ? nil : "echo \(proposedSize) > \(parameters)/size_limit_mb")
+    }
+    let pieces = "Pieces of a dma-buf"
+    if let limit = list.value(of: facts.udmabuf.listLimit, "udmabuf-list-limit", pieces) {
+        let enough = limit >= defaultListLimit
+        list.add(
+            "udmabuf-list-limit", pieces, enough ? .ok : .warning,
+            "list_limit allows \(limit)"
+                + (enough ? "" : "; the kernel's default is \(defaultListLimit)"),
+            fix: enough ? nil : "echo \(defaultListLimit) > \(parameters)/list_limit")
+    }
+}
+
+private func fixUdmabuf(_ error: DevmemError, _ facts: HostFacts) -> String? {
+    switch error.errno {
+    case .noSuchFileOrDirectory:
+        facts.udmabuf.number.map { "mknod -m 600 \(udmabufPath) c \($0)" }
+            ?? "modprobe udmabuf"
+    case .permissionDenied, .notPermitted:
+        facts.isRoot ? "chmod u+rw \(udmabufPath)" : asRoot
+    default: nil
+    }
+}
+
+private func judgeHugePages(_ facts: HostFacts, _ list: inout CheckList) {
+    let title = "Huge pages"
+    guard let pages = list.value(of: facts.hugePages, "huge-pages", title) else { return }
+    let evidence =
+        "\(pages.free) of \(pages.total) of \(ByteCount.text(pages.size)) are free"
+    guard case .success(let policy) = facts.netdev,
+        policy.attributes[NetdevNumber.Command.bindRx]?.contains(NetdevNumber.Dmabuf.rxPageSize)
+            == true
+    else {
+        list.add("huge-pages", title, .ok, "\(evidence); this kernel does not use them here")
+        return
+    }
+    let wanted = pages.size == 0 ? 0 : (defaultSize << 20) / pages.size
+    list.add(
+        "huge-pages", title, pages.free > 0 ? .ok : .warning,
+        evidence + (pages.free > 0 ? "" : "; large receive pages need some"),
+        fix: pages.free > 0 || wanted == 0
+            ? nil : "sysctl -w vm.nr_hugepages=\(pages.total.saturatingAdding(wanted))")
+}

@@ -1,0 +1,238 @@
+import DevmemCore
+/// Judges a NIC by what was read of it. Pure.
+///
+/// - Parameter facts: what was read.
+/// - Returns: checks of the group nic.
+package func checks(of facts: NICFacts) -> [DoctorCheck] {
+    var list = CheckList(.nic, interface: facts.device.interface.name)
+    if let virtual = facts.device.virtual {
+        // Nothing else is to be said of what has no queues.
+        let name = virtual.nics.first.map { "\(AdvisedCommand(.checkNIC, $0))" }
+        list.add(
+            "driver", "Driver", .failed, "\(virtual.text), which has no queues of a NIC", fix: name)
+        return list.checks
+    }
+    judgeDriver(facts, &list)
+    judgeLink(facts, &list)
+    judgeHeaderSplit(facts, &list)
+    judgeChannels(facts, &list)
+    judgeRules(facts, &list)
+    judgeXDP(facts, &list)
+    judgeSteering(facts, &list)
+    judgeFreeQueues(facts, &list)
+    judgePagePools(facts, &list)
+    judgePlace(facts, &list)
+    return list.checks
+}
+
+private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Driver"
+    let ask = "; \(AdvisedCommand(.probe, facts.device.interface.name)) asks the kernel"
+    guard let driver = facts.device.driver else {
+        list.add("driver", title, .unknown, "a virtual interface without a driver\(ask)")
+        return
+    }
+    guard let support = DriverSupport.of(driver) else {
+        list.add("driver", title, .unknown, "of \(driver) nothing is known\(ask)")
+        return
+    }
+    let verdict: DoctorCheck.Verdict =
+        support.receive != nil && support.send != nil ? .ok : .warning
+    list.add(
+        "driver", title, verdict,
+        "\(driver): \(support.text)" + (verdict == .ok ? "" : ask))
+}
+
+private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
+    let name = facts.device.interface.name
+    let title = "Interface"
+    guard let isUp = facts.device.isUp else {
+        list.add("interface-up", title, .unknown, "sysfs does not tell whether it is up")
+        return
+    }
+    list.add(
+        "interface-up", title, isUp ? .ok : .failed,
+        isUp ? "up" : "down, and has no queues to bind",
+        fix: isUp ? nil : "ip link set \(name) up")
+    if isUp {
+        let carrier = facts.device.hasCarrier
+        let speed = facts.device.speed.map { ", \($0) Mbit/s" } ?? ""
+        list.add(
+            "carrier", "Link", carrier == true ? .ok : carrier == nil ? .unknown : .warning,
+            carrier == true
+                ? "there is a link\(speed)"
+                : carrier == nil ? "sysfs does not tell" : "no link: cable, or the far end")
+    }
+    // No warning: a network's MTU is not for one host to choose.
+    if let mtu = facts.device.mtu { list.add("mtu", "MTU", .ok, "\(mtu) bytes") }
+}
+
+private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Header split"
+    guard let rings = list.value(of: facts.rings, "header-split", title) else { return }
+    guard let split = rings.headerSplit else {
+        // gve_header_split_supported of the kernel's gve_main.c; judgeXDP says what to do about it.
+        if facts.device.driver == "gve", case .success(.some) = facts.xdpProgram {
+            list.add(
+                "header-split", title, .unknown,
+                "gve does not tell it while an XDP program is attached")
+            return
+        }
+        list.add(
+            "header-split", title, .failed,
+            "the driver has no tcp-data-split setting; device memory needs a NIC with header split")
+        return
+    }
+    let state =
+        switch split {
+        case .on: "on"
+        case .off: "off; steering turns it on"
+        case .unknown: "as the driver likes; steering turns it on"
+        }
+    let gro = neededGRO(facts)
+    if let gro, !gro.isActive && !gro.isChangeable {
+        list.add(
+            "header-split", title, .failed,
+            "the driver splits headers only with rx-gro-hw, and does not offer that")
+    } else {
+        let too = gro?.isActive == false ? ", and rx-gro-hw, which the driver needs for it" : ""
+        list.add("header-split", title, .ok, state + too)
+    }
+    let threshold =
+        switch rings.splitThreshold {
+        case .none: "the driver has no such setting"
+        case .some(0): "0 bytes"
+        case .some(let bytes): "\(bytes) bytes; steering sets 0"
+        }
+    list.add("hds-thresh", "Split threshold", .ok, threshold)
+}
+
+/// Hardware GRO where the driver needs it to split headers; nil elsewhere, or if it cannot be read.
+private func neededGRO(_ facts: NICFacts) -> FeatureState? {
+    guard headerSplitNeedsGRO(driver: facts.device.driver) else { return nil }
+    return try? facts.hardwareGRO.get()
+}
+
+private func judgeChannels(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Receive queues"
+    guard let channels = list.value(of: facts.channels, "channels", title) else { return }
+    var count = 0
+    if let channels {
+        count = Int(channels.rx) + Int(channels.combined)
+    } else if case .success(let queues) = facts.queues {
+        count = queues.count
+    }
+    let enough = count >= leastQueues
+    var fix: String?
+    if !enough, case .success(let limits?) = facts.channelLimits {
+        let name = facts.device.interface.name
+        if limits.combined >= leastQueues {
+            fix = "ethtool -L \(name) combined \(leastQueues)"
+        } else if limits.rx >= leastQueues {
+            fix = "ethtool -L \(name) rx \(leastQueues)"
+        }
+    }
+    list.add(
+        "channels", title, enough ? .ok : .failed,
+        enough
+            ? "\(count)" : "only \(count); device memory takes one, and other traffic needs one",
+        fix: fix)
+}
+
+private let leastQueues = 2
+
+private func judgeXDP(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "XDP"
+    guard let program = list.value(of: facts.xdpProgram, "xdp", title) else { return }
+    guard let program else {
+        list.add("xdp", title, .ok, "no program")
+        return
+    }
+    let name = facts.device.interface.name
+    let mode =
+        switch program.mode {
+        case .native: "xdpdrv"
+        case .generic: "xdpgeneric"
+        case .offloaded: "xdpoffload"
+        case .several, .none: "xdp"
+        }
+    list.add(
+        "xdp", title, .failed,
+        "program \(program.id) is attached, and could not read device memory"
+            + (facts.xdpHolder.map { "; process \($0) keeps it there" } ?? ""),
+        fix: facts.xdpHolder.map { "kill \($0)" } ?? "ip link set \(name) \(mode) off")
+}
+
+private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Steering"
+    let name = facts.device.interface.name
+    guard let state = list.value(of: facts.steering, "steering", title) else { return }
+    switch state {
+    case .none: list.add("steering", title, .ok, "nobody steers it")
+    case .kept(let made, let queues, _):
+        list.add("steering", title, .ok, "\"\(made)\" is applied to queues \(queueList(queues))")
+    case .inUse(let holder, let pid, let queues):
+        list.add(
+            "steering", title, .warning,
+            "in use by \(holder)"
+                + (queues.isEmpty ? "" : ", queues \(queueList(queues))")
+                + "; nobody else can steer it meanwhile",
+            fix: pid.map { "kill \($0)" })
+    case .left(let maker, let changes):
+        list.add(
+            "steering", title, .warning,
+            "\(maker) died and left \(changes) changes; the next run takes them back",
+            fix: "\(AdvisedCommand(.restore, name))")
+    case .earlier(let words):
+        list.add(
+            "steering", title, .warning,
+            "there is a journal, but \(words); the next run drops it",
+            fix: "\(AdvisedCommand(.restore, name))")
+    case .damaged(let problem):
+        list.add(
+            "steering", title, .failed, problem,
+            fix: "\(AdvisedCommand(.forget, name))")
+    }
+}
+
+private func judgePagePools(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Page pools"
+    guard let pools = list.value(of: facts.pagePools, "page-pools", title) else { return }
+    // Shortly after a queue restarts, sockets still hold pages; the kernel too warns only later.
+    let stalled = pools.filter { pool in
+        pool.detachedAt.map { facts.uptime >= $0.saturatingAdding(stallSeconds) } ?? false
+    }
+    let bytes = stalled.compactMap(\.inFlightBytes).saturatingSum
+    list.add(
+        "page-pools", title, stalled.isEmpty ? .ok : .warning,
+        stalled.isEmpty
+            ? "\(pools.count), none waits for lost pages"
+            : "\(stalled.count) of \(pools.count) are detached for more than \(stallSeconds) s; "
+                + "sockets or programs hold \(ByteCount.text(bytes)) of them")
+}
+
+/// DEFER_WARN_INTERVAL of the kernel's net/core/page_pool.c.
+private let stallSeconds: UInt64 = 60
+
+private func judgePlace(_ facts: NICFacts, _ list: inout CheckList) {
+    let device = facts.device
+    let place = [device.bus, device.address].compactMap { $0 }.joined(separator: " ")
+    list.add(
+        "iommu", "IOMMU", .ok,
+        device.iommuGroup.map { "group \($0)" + (device.iommuType.map { ", \($0)" } ?? "") }
+            ?? "not behind one")
+    let distances = facts.memory.compactMap { memory in
+        memory.distance(to: device).map { (memory, $0) }
+    }
+    let node = device.numaNode.map { ", NUMA node \($0)" } ?? ""
+    guard let nearest = distances.map(\.1).min() else {
+        list.add(
+            "memory-distance", "Nearness of memory", .ok,
+            "no GPU or accelerator; the NIC is \(place.isEmpty ? "virtual" : place)\(node)")
+        return
+    }
+    list.add(
+        "memory-distance", "Nearness of memory", nearest < .otherNode ? .ok : .warning,
+        distances.map { "\($0.0.kind.rawValue) \($0.0.name) \($0.1.text)" }
+            .joined(separator: "; ") + node)
+}

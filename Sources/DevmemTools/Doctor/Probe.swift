@@ -1,0 +1,79 @@
+package import DevmemCore
+package import Logging
+
+/// Binds one queue of a NIC for a moment and tells what the kernel answered. Every setting is put
+/// back before it returns; traffic of the queue moves to others meanwhile.
+///
+/// - Parameters:
+///   - interface: the NIC.
+///   - store: where the steering journal lies.
+///   - logger: is told of each change at level debug.
+/// - Returns: checks of the group probe: making memory, steering, binding, putting back.
+package func probe(
+    _ interface: NetworkInterface, store: JournalStore = JournalStore(), logger: Logger
+) -> [DoctorCheck] {
+    var list = CheckList(.probe, interface: interface.name)
+    do throws(DevmemError) {
+        let memory = try DmabufMemory(size: 1 << 20)
+        let wish = SteeringRequest(queues: .automatic(1), flows: [])
+        var steering = try SteeringTransaction(
+            applying: wish, to: interface, as: "devmemtcp doctor", store: store, logger: logger)
+        bind(memory.descriptor, interface, steering.queues, &list)
+        do throws(DevmemError) {
+            judge(try steering.restore(), &list)
+        } catch {
+            list.add(
+                "probe-restore", "Putting back", .failed, words(of: error),
+                fix: "\(AdvisedCommand(.restore, interface.name))")
+        }
+        judgeSending(memory.descriptor, interface, &list)
+    } catch {
+        list.add("probe-steer", "Setting a queue up", .failed, words(of: error))
+    }
+    return list.checks
+}
+
+/// Says what is not as it was, as someone else changed it meanwhile. Pure.
+func judge(_ reversal: SteeringReversal, _ list: inout CheckList) {
+    let changed = reversal.leftAlone.joined(separator: "; ")
+    list.add(
+        "probe-restore", "Putting back", changed.isEmpty ? .ok : .warning,
+        changed.isEmpty ? "every setting is as it was" : "left alone: \(changed)")
+}
+
+/// The binding ends before this returns, so that header split can be turned off again.
+private func bind(
+    _ memory: borrowing Descriptor, _ interface: NetworkInterface, _ queues: [UInt32],
+    _ list: inout CheckList
+) {
+    let title = "Binding a queue"
+    do throws(DevmemError) {
+        let binding = try ReceiveBinding(dmabuf: memory, interface: interface, queues: queues)
+        list.add(
+            "probe-bind-rx", title, .ok,
+            "the kernel bound queue \(queueList(queues)) as binding \(binding.id)")
+    } catch {
+        list.add("probe-bind-rx", title, .failed, words(of: error))
+    }
+}
+
+/// Takes no queue, so nothing has to be put back.
+private func judgeSending(
+    _ memory: borrowing Descriptor, _ interface: NetworkInterface, _ list: inout CheckList
+) {
+    let title = "Binding for sending"
+    do throws(DevmemError) {
+        let binding = try TransmitBinding(dmabuf: memory, interface: interface)
+        list.add("probe-bind-tx", title, .ok, "the kernel made binding \(binding.id)")
+    } catch {
+        list.add("probe-bind-tx", title, .warning, words(of: error))
+    }
+}
+
+/// The kernel's words, what they mean, and what to do.
+private func words(of error: DevmemError) -> String {
+    guard let answer = explain(error) else { return error.description }
+    var plain = error
+    plain.advice = nil
+    return "\(plain); \(answer.meaning) (\(answer.advice))"
+}

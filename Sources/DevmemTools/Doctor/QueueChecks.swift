@@ -1,0 +1,165 @@
+import DevmemCore
+/// Judges the table of flow rules.
+func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Flow rules"
+    let name = facts.device.interface.name
+    guard let table = list.value(of: facts.ruleTable, "ntuple", title),
+        let ntuple = list.value(of: facts.ntuple, "ntuple", title)
+    else { return }
+    let driver = facts.device.driver
+    let needsFeature = RuleFeature.isNeeded(driver: driver)
+    guard let table, !needsFeature || ntuple.isActive || ntuple.isChangeable else {
+        list.add(
+            "ntuple", title, .failed,
+            "the driver has none (\(SteeringFeature.flowRules.rawValue)); device memory needs a NIC "
+                + "that steers flows")
+        return
+    }
+    if needsFeature {
+        list.add(
+            "ntuple", title, ntuple.isActive ? .ok : .warning,
+            ntuple.isActive ? "on" : "off; rules do nothing until steering turns them on",
+            fix: ntuple.isActive ? nil : "ethtool -K \(name) ntuple on")
+    } else {
+        list.add(
+            "ntuple", title, .ok,
+            "they work; ntuple is \(ntuple.isActive ? "on" : "off"), and only stands for "
+                + "accelerated RFS here")
+    }
+    judgePlaces(table, &list)
+    judgeOrder(facts, RulePrecedence(driver: driver), &list)
+}
+
+private func judgePlaces(_ table: FlowRuleTable, _ list: inout CheckList) {
+    let title = "Places for flow rules"
+    let used = table.locations.count
+    if table.isFull {
+        list.add(
+            "rule-places", title, .failed,
+            "all \(used) are in use; room is made by whoever added the rules")
+    } else if let capacity = table.capacity {
+        let free = Int(capacity) - used
+        list.add(
+            "rule-places", title, free >= 1 ? .ok : .failed,
+            "\(max(0, free)) of \(capacity) are free"
+                + (free >= 1 ? "" : "; room is made by whoever added the rules"))
+    } else {
+        list.add("rule-places", title, .ok, "\(used) in use of an unknown number")
+    }
+}
+
+/// Judges whether rules take packets that other rules lead to bound or reserved queues.
+private func judgeOrder(
+    _ facts: NICFacts, _ precedence: RulePrecedence, _ list: inout CheckList
+) {
+    guard !facts.rules.isEmpty else { return }
+    let title = "Order of flow rules"
+    let queues = boundQueues(facts)
+    let snapshot = NICSnapshot(
+        driver: facts.device.driver, rings: RingSettings(headerSplit: nil, splitThreshold: nil),
+        receiveQueues: [], contexts: (try? facts.contexts.get()) ?? [], ntuple: nil,
+        ruleTable: nil, rules: facts.rules)
+    var conflicts: [String] = []
+    for rule in facts.rules where snapshot.leads(rule, onlyTo: queues) {
+        guard let wanted = rule.rule else { continue }
+        conflicts += RuleConflict.all(
+            with: wanted, at: rule.location, in: snapshot, queues: queues
+        ).filter { $0.winner != .wanted }.map { "of rule \(rule.location): \($0.text)" }
+    }
+    list.add(
+        "rule-order", title, conflicts.isEmpty ? .ok : .warning,
+        conflicts.isEmpty ? precedence.text : conflicts.joined(separator: "; "))
+}
+
+/// The queues that something is bound to or that are set aside for it.
+private func boundQueues(_ facts: NICFacts) -> Set<UInt32> {
+    var queues: Set<UInt32> = []
+    if case .success(let known) = facts.queues {
+        queues.formUnion(known.filter { $0.holder != nil }.map(\.id))
+    }
+    switch facts.steering {
+    case .success(.kept(_, let taken, _)), .success(.inUse(_, _, let taken)):
+        queues.formUnion(taken)
+    default: break
+    }
+    return queues
+}
+
+/// Judges whether there is a queue to bind, as steering would choose one.
+func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Free receive queues"
+    guard let queues = list.value(of: facts.queues, "free-queues", title),
+        let contexts = list.value(of: facts.contexts, "free-queues", title)
+    else { return }
+    guard !queues.isEmpty else {
+        list.add("free-queues", title, .unknown, "there are none while it is down")
+        return
+    }
+    // One alone is what the check of channels is about.
+    guard queues.count >= 2 else { return }
+    let held = queues.compactMap { queue in queue.holder.map { "queue \(queue.id) is \($0)" } }
+    let suffix = held.isEmpty ? "" : "; " + held.joined(separator: ", ")
+    if case .success(.kept(let name, let taken, _)) = facts.steering {
+        list.add(
+            "free-queues", title, .ok,
+            "\(queueList(taken)) are set aside by \"\(name)\"\(suffix)")
+        return
+    }
+    let snapshot = NICSnapshot(
+        driver: facts.device.driver, rings: RingSettings(headerSplit: nil, splitThreshold: nil),
+        receiveQueues: queues, contexts: contexts, ntuple: nil, ruleTable: nil,
+        rules: facts.rules)
+    let chooser = QueueChooser(
+        snapshot: snapshot, interface: facts.device.interface.name, applied: nil)
+    let free = chooser.free
+    guard free.isEmpty else {
+        list.add("free-queues", title, .ok, queueList(free) + suffix)
+        return
+    }
+    let ways = queues.filter { $0.id != 0 }.map { QueueRelease(of: $0, contexts, facts) }
+    let reasons = ways.flatMap(\.reasons).reduce(into: [String]()) { seen, reason in
+        if !seen.contains(reason) { seen.append(reason) }
+    }
+    list.add(
+        "free-queues", title, .failed,
+        "none of \(queueList(queues.map(\.id))): " + reasons.joined(separator: ", "),
+        fix: ways.lazy.reversed().compactMap(\.command).first ?? moreQueues(facts))
+}
+
+/// One queue more than there are, where the NIC can have it.
+private func moreQueues(_ facts: NICFacts) -> String? {
+    guard case .success(let now?) = facts.channels, case .success(let limits?) = facts.channelLimits
+    else { return nil }
+    let name = facts.device.interface.name
+    if now.combined > 0 && now.combined < limits.combined {
+        return "ethtool -L \(name) combined \(now.combined + 1)"
+    }
+    if now.rx > 0 && now.rx < limits.rx { return "ethtool -L \(name) rx \(now.rx + 1)" }
+    return nil
+}
+
+/// What keeps a queue from being chosen. Rules and contexts are of others, and theirs to delete.
+private struct QueueRelease {
+    var reasons: [String] = []
+    /// What frees it; nil if others must.
+    var command: String?
+
+    init(of queue: QueueInfo, _ contexts: [RSSContext], _ facts: NICFacts) {
+        let spreading = contexts.filter { $0.id != 0 && $0.indirection.contains(queue.id) }
+        for context in spreading {
+            reasons.append(
+                "RSS context \(context.id) points at queues \(queueList(context.indirection))")
+        }
+        for rule in facts.rules where rule.queue == queue.id {
+            reasons.append("flow rule \(rule.location) leads to queue \(queue.id)")
+        }
+        guard let holder = queue.holder else { return }
+        if reasons.isEmpty, queue.dmabufID != nil,
+            case .success(.inUse(_, let pid?, let queues)) = facts.steering,
+            queues.contains(queue.id)
+        {
+            command = "kill \(pid)"
+        }
+        reasons.insert("queue \(queue.id) is \(holder)", at: 0)
+    }
+}

@@ -1,0 +1,124 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+/// What starts this program at the far end, with the program itself put there if need be.
+struct FarEndCommand {
+    /// The hidden subcommand that the far end runs as.
+    static let name = "far-end"
+    /// How the name of the program's file begins where it is put.
+    static let filePrefix = "/tmp/devmemtcp."
+    /// How long a command of ssh may take, in milliseconds.
+    private static let patience: Int32 = 60_000
+    private static let options = ["-o", "BatchMode=yes"]
+
+    /// The program and its arguments.
+    let arguments: [String]
+    private let host: String?
+    /// The program's file there; nil if it needs none. It removes that itself when it starts.
+    private let file: String?
+
+    /// Puts the program there.
+    ///
+    /// - Parameters:
+    ///   - place: where.
+    ///   - job: options that say what it does there; words that no shell takes for anything else.
+    ///   - stop: signals that end the wait.
+    /// - Throws: `DevmemError` of kind `system` if that fails.
+    init(
+        at place: FarEndPlace, as job: [String] = [], stop: StopWatch
+    ) throws(DevmemError) {
+        switch place {
+        case .namespace(let name):
+            arguments = ["/proc/self/exe", Self.name, "--netns", name] + job
+            host = nil
+            file = nil
+        case .host(let host):
+            let file = try Self.makeFile(at: host, stop)
+            self.host = host
+            self.file = file
+            arguments = Self.ssh(
+                host,
+                (["chmod 700 \(file) && exec \(file) \(Self.name) --remove-self"] + job)
+                    .joined(separator: " "))
+            do throws(DevmemError) {
+                // The child's own /proc/self would lead to scp.
+                let source = "/proc/\(getpid())/exe"
+                try Self.run(
+                    ["scp", "-q"] + Self.options
+                        + ["--", source, FarEndPlace.remoteFile(file, at: host)], stop)
+            } catch {
+                removeFile()
+                throw error
+            }
+        }
+    }
+
+    /// Removes the file there, for when the program could not.
+    func removeFile() {
+        guard let host, let file else { return }
+        let never = StopWatch(StopSignal())
+        _ = try? Self.run(Self.ssh(host, "rm -f \(file)"), never)
+    }
+
+    private static func ssh(_ host: String, _ command: String) -> [String] {
+        ["ssh"] + options + ["--", host, command]
+    }
+
+    private static func makeFile(
+        at host: String, _ stop: StopWatch
+    ) throws(DevmemError) -> String {
+        let output = try run(ssh(host, "mktemp \(filePrefix)XXXXXXXX"), stop)
+        let name = String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)
+        // It goes into a shell's command line.
+        guard name.hasPrefix(filePrefix),
+            name.dropFirst(filePrefix.count).wholeMatch(of: /[A-Za-z0-9]{8}/) != nil
+        else {
+            throw DevmemError(
+                .malformed, call: "make a file at \(host)", message: "mktemp says \"\(name)\"")
+        }
+        return name
+    }
+
+    /// Runs a program to its end and returns what it says.
+    @discardableResult
+    private static func run(
+        _ arguments: [String], _ stop: StopWatch
+    ) throws(DevmemError) -> [UInt8] {
+        let call = "run \(arguments.first ?? "")"
+        let (ours, theirs) = try makeChannel()
+        let channel = Descriptor(owning: ours)
+        let child = try start(arguments, over: Descriptor(owning: theirs))
+        shutdown(channel.rawValue, Int32(SHUT_WR))
+        var output: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        let deadline = Deadline.after(.milliseconds(Int(patience)))
+        while output.count < 1 << 16 {
+            do throws(DevmemError) {
+                try stop.wait(
+                    for: channel.rawValue, events: Int32(POLLIN), until: deadline, call)
+            } catch {
+                child.send(SIGKILL)
+                _ = try child.wait(milliseconds: patience)
+                throw error
+            }
+            let number = channel.rawValue
+            let count = try retrying(call) { read(number, &chunk, chunk.count) }
+            if count == 0 { break }
+            output += chunk[..<count]
+        }
+        guard try child.wait(milliseconds: patience) == .exited(0) else {
+            throw DevmemError(
+                .system, call: call, message: "it failed",
+                advice: "what it said is above; ssh must work without being asked anything")
+        }
+        return output
+    }
+
+    /// The program's end of the channel is closed here once it has it.
+    private static func start(
+        _ arguments: [String], over channel: consuming Descriptor
+    ) throws(DevmemError) -> ChildProcess {
+        try ChildProcess(arguments, talkingOver: channel.rawValue)
+    }
+}

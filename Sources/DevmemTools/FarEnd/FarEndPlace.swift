@@ -1,0 +1,66 @@
+import DevmemCore
+/// Where the far end of a wire is, to be started from here.
+package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
+    /// A network namespace of this host, by the name that ip-netns(8) gives it.
+    case namespace(String)
+    /// Another host, by a name that ssh(1) knows, or `USER@` and one. An IPv6 address has no
+    /// brackets.
+    case host(String)
+
+    /// Reads `netns:NAME` or `ssh:HOST`; nil for anything else.
+    package init?(_ text: String) {
+        guard let colon = text.firstIndex(of: ":") else { return nil }
+        self.init(kind: String(text[..<colon]), name: String(text[text.index(after: colon)...]))
+    }
+
+    /// Takes the words of the kernel's test harness: `netns` or `ssh`, and which; nil for any other
+    /// kind, and for names that cannot be.
+    package init?(kind: String, name: String) {
+        // A name that begins with a dash would be taken for an option, and one with a slash leads
+        // elsewhere.
+        guard !name.isEmpty, !name.hasPrefix("-"),
+            name.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 >= " " && $0 != "\u{7f}" })
+        else { return nil }
+        switch kind {
+        case "netns":
+            guard !name.contains("/"), name != ".", name != ".." else { return nil }
+            self = .namespace(name)
+        case "ssh":
+            guard let host = Self.host(name) else { return nil }
+            self = .host(host)
+        default: return nil
+        }
+    }
+
+    /// A host as ssh takes it: brackets are only scp's and the user's.
+    private static func host(_ name: String) -> String? {
+        guard !name.contains("/"), !name.contains("'") else { return nil }
+        let (user, host) = split(name)
+        guard host.hasPrefix("[") || host.hasSuffix("]") else {
+            return host.isEmpty || host.hasPrefix("-") ? nil : name
+        }
+        let inside = host.dropFirst().dropLast()
+        guard host.hasPrefix("["), host.hasSuffix("]"), inside.contains(":") else { return nil }
+        return "\(user)\(inside)"
+    }
+
+    /// `USER@`, if it is there, and what follows.
+    private static func split(_ name: String) -> (user: Substring, host: Substring) {
+        guard let sign = name.lastIndex(of: "@") else { return ("", name[...]) }
+        return (name[...sign], name[name.index(after: sign)...])
+    }
+
+    /// A file of a host as scp(1) takes it, which would split an IPv6 address at its first colon.
+    static func remoteFile(_ path: String, at host: String) -> String {
+        let (user, name) = split(host)
+        return name.contains(":") ? "\(user)[\(name)]:\(path)" : "\(host):\(path)"
+    }
+
+    /// `netns:NAME` or `ssh:HOST`.
+    package var description: String {
+        switch self {
+        case .namespace(let name): "netns:\(name)"
+        case .host(let name): "ssh:\(name)"
+        }
+    }
+}

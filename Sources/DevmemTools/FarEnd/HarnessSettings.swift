@@ -1,0 +1,146 @@
+package import DevmemCore
+import Glibc
+import SystemPackage
+
+/// What the kernel's test harness is told of a host's NIC and its far end, by its environment or a
+/// file `net.config` (tools/testing/selftests/drivers/net/README.rst).
+package struct HarnessSettings: Equatable, Sendable {
+    /// `NETIF`: the NIC.
+    package var interface: String?
+    /// `LOCAL_V4`: the NIC's IPv4 address.
+    package var local4: IPAddress?
+    /// `LOCAL_V6`: the NIC's IPv6 address.
+    package var local6: IPAddress?
+    /// `REMOTE_V4`: the far end's IPv4 address.
+    package var remote4: IPAddress?
+    /// `REMOTE_V6`: the far end's IPv6 address.
+    package var remote6: IPAddress?
+    /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to get to the far end.
+    package var place: FarEndPlace?
+
+    /// Reads the environment and, over it, a file.
+    ///
+    /// - Parameters:
+    ///   - environment: by name.
+    ///   - file: what a `net.config` holds: lines `NAME=VALUE`, and comments from `#` on.
+    /// - Throws: `DevmemError` of kind `invalid` with the line or the name at fault.
+    package init(environment: [String: String], file: String? = nil) throws(DevmemError) {
+        var values = environment
+        for (number, line) in (file ?? "").split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
+        ).enumerated() {
+            let text = Self.trimmed(line.prefix { $0 != "#" })
+            guard !text.isEmpty else { continue }
+            guard let sign = text.firstIndex(of: "="), sign > text.startIndex else {
+                throw DevmemError(
+                    .invalid, call: "read net.config",
+                    message: "line \(number + 1) is not NAME=VALUE")
+            }
+            values[Self.trimmed(text[..<sign])] = Self.trimmed(text[text.index(after: sign)...])
+        }
+        interface = try Self.interface(values["NETIF"])
+        local4 = try Self.address("LOCAL_V4", values, isIPv6: false)
+        local6 = try Self.address("LOCAL_V6", values, isIPv6: true)
+        remote4 = try Self.address("REMOTE_V4", values, isIPv6: false)
+        remote6 = try Self.address("REMOTE_V6", values, isIPv6: true)
+        place = try Self.place(values["REMOTE_TYPE"], values["REMOTE_ARGS"])
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        let start = text.drop(while: \.isWhitespace)
+        let end = start.lastIndex { !$0.isWhitespace }
+        return end.map { String(start[...$0]) } ?? ""
+    }
+
+    private static func interface(_ value: String?) throws(DevmemError) -> String? {
+        guard let value, !value.isEmpty else { return nil }
+        // As the kernel has it (dev_valid_name of net/core/dev.c).
+        guard value.utf8.count < 16, value != ".", value != "..",
+            value.allSatisfy({ !$0.isWhitespace && $0 != "/" && $0 != ":" })
+        else { throw refusal("NETIF", value, "is no name of an interface") }
+        return value
+    }
+
+    private static func address(
+        _ name: String, _ values: [String: String], isIPv6: Bool
+    ) throws(DevmemError) -> IPAddress? {
+        guard let value = values[name], !value.isEmpty else { return nil }
+        guard let address = IPAddress(text: value), address.isIPv6 == isIPv6 else {
+            throw refusal(name, value, "is no IPv\(isIPv6 ? 6 : 4) address")
+        }
+        return address
+    }
+
+    private static func place(
+        _ kind: String?, _ name: String?
+    ) throws(DevmemError) -> FarEndPlace? {
+        guard let kind, !kind.isEmpty else { return nil }
+        guard kind == "netns" || kind == "ssh" else {
+            throw refusal("REMOTE_TYPE", kind, "is neither netns nor ssh")
+        }
+        guard let place = FarEndPlace(kind: kind, name: name ?? "") else {
+            throw refusal("REMOTE_ARGS", name ?? "", "names no far end")
+        }
+        return place
+    }
+
+    private static func refusal(_ name: String, _ value: String, _ why: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: "read the test settings", message: "\(name) \"\(value)\" \(why)")
+    }
+}
+
+extension HarnessSettings {
+    /// Reads a file `net.config`.
+    ///
+    /// - Parameters:
+    ///   - environment: by name.
+    ///   - path: the file.
+    ///   - isOptional: whether it was not named but found: then it may be missing, and must be
+    ///     nobody else's, as it can lead root's ssh anywhere.
+    /// - Throws: `DevmemError` of kind `system` if it cannot be read, `invalid` if it is malformed or
+    ///   another user may have put it there.
+    package init(
+        environment: [String: String], path: String, isOptional: Bool
+    ) throws(DevmemError) {
+        let text: String?
+        do throws(DevmemError) {
+            text = try isOptional ? Self.ownFile(path) : textFile(path)
+        } catch {
+            guard isOptional, error.errno == .noSuchFileOrDirectory else { throw error }
+            text = nil
+        }
+        try self.init(environment: environment, file: text)
+    }
+
+    /// A file, and no link, that only root and this user can have put there.
+    private static func ownFile(_ path: String) throws(DevmemError) -> String {
+        let descriptor = try openNoLink(path)
+        var status = stat()
+        try retrying("look at \(path)") { fstat(descriptor.rawValue, &status) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw refused(path, "it is no file") }
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw refused(path, "it belongs to user \(status.st_uid)")
+        }
+        guard status.st_mode & 0o022 == 0 else { throw refused(path, "others may write to it") }
+        let bytes = try contents(of: descriptor, call: "read \(path)")
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func openNoLink(_ path: String) throws(DevmemError) -> Descriptor {
+        do throws(DevmemError) {
+            // Another user's pipe must not hold this up.
+            return try Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        } catch {
+            guard error.errno == .tooManySymbolicLinkLevels else { throw error }
+            throw refused(path, "it is a symbolic link")
+        }
+    }
+
+    private static func refused(_ path: String, _ why: String) -> DevmemError {
+        DevmemError(
+            .invalid, call: "read \(path)", message: why,
+            advice: "name it, if it is to be trusted: --config \(path); or none: --config "
+                + "/dev/null")
+    }
+}

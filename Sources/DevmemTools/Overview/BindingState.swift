@@ -1,0 +1,41 @@
+import DevmemCore
+/// A dma-buf that is bound to receive queues.
+package struct BindingState: Equatable, Sendable {
+    /// The kernel's id of the binding.
+    package var dmabufID: UInt32
+    /// The queues that it feeds.
+    package var queues: [UInt32]
+    /// The processes that may hold it: a binding lives as long as a generic netlink socket, and the
+    /// kernel does not tell which. These have such a socket and a dma-buf open.
+    package var likelyHolders: [ProcessName]
+
+    /// Makes a state from its values.
+    package init(dmabufID: UInt32, queues: [UInt32], likelyHolders: [ProcessName]) {
+        self.dmabufID = dmabufID
+        self.queues = queues
+        self.likelyHolders = likelyHolders
+    }
+}
+
+/// The bindings of an interface's queues.
+///
+/// - Parameters:
+///   - queues: the interface's queues.
+///   - processes: the processes that may hold the bindings.
+///   - netlinkSockets: the inodes of generic netlink sockets.
+/// - Returns: the bindings by their ids.
+func bindings(
+    of queues: [QueueState], processes: [ProcessDescriptors], netlinkSockets: Set<UInt64>
+) -> [BindingState] {
+    let holders = processes.filter {
+        $0.hasDmabuf && !$0.sockets.isDisjoint(with: netlinkSockets)
+    }
+    let bound = Dictionary(grouping: queues.filter { $0.info.dmabufID != nil }) {
+        $0.info.dmabufID ?? 0
+    }
+    return bound.sorted { $0.key < $1.key }.map { id, queues in
+        BindingState(
+            dmabufID: id, queues: queues.map(\.info.id),
+            likelyHolders: holders.map { ProcessName($0) })
+    }
+}

@@ -1,0 +1,69 @@
+import DevmemCore
+/// A TCP socket of this network namespace as procfs lists it (Documentation/networking/proc_net_tcp.rst).
+struct TCPSocket: Equatable, Sendable {
+    /// The states after the other end has said that nothing more comes: `TCP_CLOSE`,
+    /// `TCP_CLOSE_WAIT`, `TCP_LAST_ACK` and `TCP_CLOSING`.
+    private static let statesAfterEnd: Set<UInt8> = [7, 8, 9, 11]
+    /// The state of a listening socket (`TCP_LISTEN` of net/tcp_states.h).
+    static let listening: UInt8 = 10
+
+    /// The local end.
+    var local: Endpoint
+    /// The other end.
+    var remote: Endpoint
+    /// The state's number of net/tcp_states.h.
+    var state: UInt8
+    /// Bytes received that nobody has read yet; connections to accept of a listening socket.
+    var receiveQueue: UInt64
+    /// Its inode; zero if no process has it open, such as before it is accepted.
+    var inode: UInt64
+
+    /// Reads a line of `/proc/net/tcp` or `/proc/net/tcp6`; nil for the heading.
+    init?(_ line: Substring) {
+        // 0: 010200C0:1451 020200C0:9C40 01 00000000:0000A000 00:00000000 00000000 0 0 5713 ...
+        let fields = line.split(separator: " ")
+        guard fields.count > 9, let local = Self.endpoint(fields[1]),
+            let remote = Self.endpoint(fields[2]), let state = UInt8(fields[3], radix: 16),
+            let waiting = fields[4].split(separator: ":").last,
+            let receiveQueue = UInt64(waiting, radix: 16), let inode = UInt64(fields[9])
+        else { return nil }
+        self.local = local
+        self.remote = remote
+        self.state = state
+        // Until it is read, that end counts as a byte.
+        let hasEnd = receiveQueue > 0 && Self.statesAfterEnd.contains(state)
+        self.receiveQueue = receiveQueue - (hasEnd ? 1 : 0)
+        self.inode = inode
+    }
+
+    /// The sockets of both address families.
+    static func all() -> [TCPSocket] {
+        ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { lines(of: $0).compactMap(TCPSocket.init) }
+    }
+
+    /// An address in words of 32 bits, each written as a number of the host's byte order, a colon,
+    /// and the port.
+    private static func endpoint(_ text: Substring) -> Endpoint? {
+        let parts = text.split(separator: ":")
+        guard parts.count == 2, let port = UInt16(parts[1], radix: 16) else { return nil }
+        var bytes: [UInt8] = []
+        var rest = parts[0]
+        while rest.count >= 8 {
+            guard let word = UInt32(rest.prefix(8), radix: 16) else { return nil }
+            withUnsafeBytes(of: word) { bytes += $0 }
+            rest = rest.dropFirst(8)
+        }
+        guard rest.isEmpty, let address = IPAddress(bytes: bytes) else { return nil }
+        return Endpoint(address: address, port: port)
+    }
+}
+
+/// The inodes of generic netlink sockets of this network namespace.
+func genericNetlinkSockets() -> Set<UInt64> {
+    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; Eth is the protocol.
+    Set(
+        lines(of: "/proc/net/netlink").compactMap { line in
+            let fields = line.split(separator: " ")
+            return fields.count > 9 && fields[1] == "16" ? UInt64(fields[9]) : nil
+        })
+}

@@ -1,0 +1,31 @@
+package import DevmemCore
+import Glibc
+
+extension MemoryHolding {
+    /// Holds the memory until a program ends, and says what changes on the NIC meanwhile. Signals are
+    /// passed on as `ChildProcess.wait(passing:)` does. If the NIC goes away the program is asked to
+    /// end, as nothing feeds it any more.
+    ///
+    /// - Parameters:
+    ///   - child: the program.
+    ///   - stop: signals that end this process.
+    /// - Returns: how it ended.
+    /// - Throws: `DevmemError` of kind `system`, with `ENODEV` if the NIC went away.
+    package mutating func hold(
+        for child: borrowing ChildProcess, passing stop: borrowing StopSignal
+    ) throws(DevmemError) -> ChildProcess.End {
+        var passing = ChildProcess.SignalCount()
+        do throws(DevmemError) {
+            while true {
+                switch try hold(until: stop, orReading: child.rawValue) {
+                case .signal(let arrival): child.pass(arrival, counting: &passing)
+                case .ready: return try child.reap()
+                }
+            }
+        } catch {
+            child.send(SIGTERM)
+            _ = try child.wait(passing: stop)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,120 @@
+import DevmemCore
+import SystemPackage
+
+extension ValidationCase {
+    /// Whether the NIC is as it was. These come last.
+    static var afterwards: [ValidationCase] {
+        [
+            ValidationCase(
+                "afterwards", "settings", "every setting of the NIC is as it was before",
+                needs: [.privilege]
+            ) { run throws(DevmemError) in
+                var problems: [String] = []
+                do throws(DevmemError) {
+                    try run.releaseStage()
+                } catch {
+                    problems.append("\(error)")
+                }
+                problems += try NICSnapshot(of: run.interface)
+                    .differences(from: run.facts.snapshot)
+                let features = try EthtoolNetlink(run.interface).activeFeatures()
+                problems += features.symmetricDifference(run.facts.features).sorted().map {
+                    "\($0) is \(features.contains($0) ? "on and was off" : "off and was on")"
+                }
+                return problems.isEmpty ? .pass : .fail(problems.joined(separator: "; "))
+            },
+            ValidationCase(
+                "afterwards", "memory", "all memory that was bound has come back",
+                needs: [.privilege, .bindReceive]
+            ) { run throws(DevmemError) in
+                try run.releaseStage()
+                guard !run.usedBindings.isEmpty else { return .skip("nothing was bound") }
+                return try run.awaitMemory()
+            },
+        ]
+    }
+}
+
+/// How long memory may take to come back, in milliseconds, and how often that is looked at. The
+/// kernel looks once a second itself (`page_pool_release_retry` of net/core/page_pool.c).
+private let returnPatience = 5000
+private let returnInterval = 50
+
+extension ValidationRun {
+    /// Waits until no page pool lives on memory that was bound.
+    fileprivate func awaitMemory() throws(DevmemError) -> CaseVerdict {
+        var left: [PagePoolInfo] = []
+        for _ in 0..<returnPatience / returnInterval {
+            left = try pagePools().filter {
+                $0.dmabufID.map(usedBindings.contains) ?? false
+            }
+            if left.isEmpty { return .pass }
+            if let signal = try stop.signal.wait(milliseconds: Int32(returnInterval)) {
+                throw interrupted(by: signal)
+            }
+        }
+        let pools = left.map {
+            "page pool \($0.id) of dma-buf binding \($0.dmabufID ?? 0) waits for "
+                + "\($0.inFlight ?? 0) pieces of memory"
+        }
+        return .fail(pools.joined(separator: "; ") + ": the driver does not give them back")
+    }
+}
+
+extension NICSnapshot {
+    /// What is other than it was, a phrase each; what belongs to no user is left out.
+    func differences(from before: NICSnapshot) -> [String] {
+        var found: [String] = []
+        func compare<Value: Equatable>(_ what: String, _ then: Value?, _ now: Value?) {
+            func words(_ value: Value?) -> String { value.map { "\($0)" } ?? "none" }
+            if then != now { found.append("\(what) was \(words(then)) and is \(words(now))") }
+        }
+        compare("tcp-data-split", before.rings.headerSplit, rings.headerSplit)
+        compare("hds-thresh", before.rings.splitThreshold, rings.splitThreshold)
+        for name in Set(before.rings.sizes.keys).union(rings.sizes.keys).sorted() {
+            compare("the \(name) ring", before.rings.sizes[name], rings.sizes[name])
+        }
+        compare("combined channels", before.channels?.combined, channels?.combined)
+        compare("rx channels", before.channels?.rx, channels?.rx)
+        compare("tx channels", before.channels?.tx, channels?.tx)
+        compare("XDP program", before.xdpProgram, xdpProgram)
+        for (feature, old, new) in [
+            (SteeringFeature.flowRules, before.ntuple, ntuple),
+            (.hardwareGRO, before.neededGRO, neededGRO),
+        ] {
+            compare("\(feature.rawValue) on", old?.isActive, new?.isActive)
+            compare("\(feature.rawValue) wanted", old?.isWanted, new?.isWanted)
+        }
+        let contexts = { (snapshot: NICSnapshot) in
+            Dictionary(snapshot.contexts.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        }
+        let (oldContexts, newContexts) = (contexts(before), contexts(self))
+        for id in Set(oldContexts.keys).union(newContexts.keys).sorted() {
+            switch (oldContexts[id], newContexts[id]) {
+            case (nil, _): found.append("RSS context \(id) is left")
+            case (_, nil): found.append("RSS context \(id) is gone")
+            case (let then, let now) where then != now:
+                found.append("RSS context \(id) is other than it was")
+            default: break
+            }
+        }
+        let rules = { (snapshot: NICSnapshot) in
+            Dictionary(snapshot.rules.map { ($0.location, $0) }, uniquingKeysWith: { $1 })
+        }
+        let (oldRules, newRules) = (rules(before), rules(self))
+        for location in Set(oldRules.keys).union(newRules.keys).sorted() {
+            switch (oldRules[location], newRules[location]) {
+            case (nil, let now?): found.append("flow rule \(location) is left: \(now.text)")
+            case (let then?, nil): found.append("flow rule \(location) is gone: \(then.text)")
+            case (let then, let now) where then != now:
+                found.append("flow rule \(location) is other than it was")
+            default: break
+            }
+        }
+        for queue in receiveQueues {
+            let then = before.receiveQueues.first { $0.id == queue.id }
+            compare("what holds queue \(queue.id)", then?.holder, queue.holder)
+        }
+        return found
+    }
+}

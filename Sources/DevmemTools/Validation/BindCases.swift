@@ -1,0 +1,264 @@
+import DevmemCore
+import CDevmem
+import Glibc
+import SystemPackage
+
+extension ValidationCase {
+    /// Requests to bind that the kernel must refuse, whatever state the NIC is in, and one that it
+    /// must not.
+    static var bindRefusals: [ValidationCase] {
+        [
+            refused(
+                "no-queues", "a request that names no queue",
+                ExpectedRefusal(.invalidArgument, attribute: "missing queues")
+            ) { _, _ in },
+            refused(
+                "queue-without-id", "a queue without a number",
+                ExpectedRefusal(.invalidArgument, attribute: "missing queues.id")
+            ) { message, _ throws(DevmemError) in
+                try message.putQueue(id: nil, type: QueueType.rx.rawValue)
+            },
+            refused(
+                "queue-without-type", "a queue without a type",
+                ExpectedRefusal(.invalidArgument, attribute: "missing queues.type")
+            ) { message, run throws(DevmemError) in
+                try message.putQueue(id: run.facts.lastQueue, type: nil)
+            },
+            refused(
+                "queue-out-of-range", "a queue that is not there",
+                ExpectedRefusal(.invalidArgument, attribute: "queues.id"),
+                // Before Linux 6.18.
+                ExpectedRefusal(.outOfRange)
+            ) { message, run throws(DevmemError) in
+                try message.putQueue(
+                    id: run.facts.lastQueue &+ 1, type: QueueType.rx.rawValue)
+            },
+            refused(
+                "queue-of-type-tx", "a transmit queue",
+                ExpectedRefusal(.invalidArgument, attribute: "queues.type")
+            ) { message, run throws(DevmemError) in
+                try message.putQueue(id: run.facts.lastQueue, type: QueueType.tx.rawValue)
+            },
+            ValidationCase(
+                "bind", "bad-descriptor", "a descriptor that is not open is refused",
+                needs: [.privilege, .bindReceive]
+            ) { run throws(DevmemError) in
+                ExpectedRefusal(.badFileDescriptor).verdict(on: "the request") {
+                    () throws(DevmemError) in try bindLast(of: run, descriptor: Int32.max)
+                }
+            },
+            ValidationCase(
+                "bind", "no-dma-buf", "a descriptor of something else than a dma-buf is refused",
+                needs: [.privilege, .bindReceive]
+            ) { run throws(DevmemError) in
+                let other = try Descriptor.open("/dev/null", O_RDWR)
+                let number = other.rawValue
+                return ExpectedRefusal(.invalidArgument).verdict(on: "the request") {
+                    () throws(DevmemError) in try bindLast(of: run, descriptor: number)
+                }
+            },
+            ValidationCase(
+                "bind", "no-such-interface", "an interface that is not there is refused",
+                needs: [.privilege, .bindReceive, .udmabuf]
+            ) { run throws(DevmemError) in
+                let memory = try DmabufMemory(size: smallMemory)
+                let number = memory.descriptor.rawValue
+                return ExpectedRefusal(.operationNotSupportedByDevice).verdict(on: "the request") {
+                    () throws(DevmemError) in
+                    try bind(to: UInt32(Int32.max), descriptor: number) {
+                        message throws(DevmemError) in
+                        try message.putQueue(id: 0, type: QueueType.rx.rawValue)
+                    }
+                }
+            },
+            ValidationCase(
+                "bind", "without-privilege", "a request without CAP_NET_ADMIN is refused",
+                needs: [.privilege, .bindReceive, .udmabuf]
+            ) { run throws(DevmemError) in
+                let memory = try DmabufMemory(size: smallMemory)
+                let number = memory.descriptor.rawValue
+                return try withoutNetAdmin {
+                    ExpectedRefusal(.notPermitted).verdict(on: "the request") {
+                        () throws(DevmemError) in try bindLast(of: run, descriptor: number)
+                    }
+                }
+            },
+            pageSize(
+                "page-size-not-power-of-2", "a page size that is no power of two",
+                systemPageSize * 3,
+                ExpectedRefusal(
+                    .invalidArgument, text: "rx-page-size must be a power of 2",
+                    attribute: "rx-page-size")),
+            pageSize(
+                "page-size-too-small", "a page size below the system's", systemPageSize / 2,
+                ExpectedRefusal(
+                    .outOfRange, text: "integer out of range", attribute: "rx-page-size")),
+            pageSize(
+                "page-size-unsupported", "a page size beyond all NICs and memory", 1 << 31,
+                ExpectedRefusal(.invalidArgument, text: "not aligned to niov size"),
+                ExpectedRefusal(
+                    .notSupportedOnSocket, text: "device does not support: rx_page_size"),
+                ExpectedRefusal(.outOfRange)),
+            ValidationCase(
+                "bind", "header-split-off", "binding with header split off is refused",
+                needs: .binding
+            ) { run throws(DevmemError) in
+                try bindInState(
+                    run,
+                    ExpectedRefusal(.invalidArgument, text: "tcp-data-split is disabled")
+                ) { snapshot in
+                    // The kernel looks at what a user has set, and some drivers refuse "off".
+                    snapshot.rings.headerSplit == .on
+                        ? [.headerSplit(before: .on, after: .unknown)] : []
+                }
+            },
+            ValidationCase(
+                "bind", "hds-thresh-not-zero", "binding with small packets not split is refused",
+                needs: .binding + [.splitThreshold]
+            ) { run throws(DevmemError) in
+                try bindInState(
+                    run, ExpectedRefusal(.invalidArgument, text: "hds-thresh is not zero")
+                ) { snapshot in
+                    let threshold = snapshot.rings.splitThreshold ?? 0
+                    let split = SteeringChange.headerSplit(
+                        before: snapshot.rings.headerSplit ?? .unknown, after: .on)
+                    return snapshot.changesBeforeSplit + [split]
+                        + (threshold > 0 ? [] : [.splitThreshold(before: threshold, after: 1)])
+                }
+            },
+            ValidationCase(
+                "bind", "good", "a good request is taken, and the queue says so", needs: .binding
+            ) { run throws(DevmemError) in
+                let stage = try run.stage(.quiet)
+                let holders = try queues(ofInterface: run.interface.index).filter {
+                    $0.type == .rx && stage.queues.contains($0.id)
+                }
+                return verdict(
+                    unless: difference(
+                        "the dma-buf that queue \(queueList(stage.queues)) says it is bound to",
+                        holders.map(\.dmabufID), [stage.bound.id]))
+            },
+        ]
+    }
+
+    /// A request whose queues are wrong.
+    private static func refused(
+        _ name: String, _ what: String, _ expected: ExpectedRefusal...,
+        queues:
+            @escaping @Sendable (borrowing NetlinkMessage, ValidationRun) throws(DevmemError) ->
+            Void
+    ) -> ValidationCase {
+        ValidationCase(
+            "bind", name, "\(what) is refused", needs: [.privilege, .bindReceive, .udmabuf]
+        ) { run throws(DevmemError) in
+            let memory = try DmabufMemory(size: smallMemory)
+            let number = memory.descriptor.rawValue
+            return ExpectedRefusal.verdict(on: "the request", anyOf: expected) {
+                () throws(DevmemError) in
+                try bind(to: run.interface.index, descriptor: number) {
+                    message throws(DevmemError) in
+                    try queues(message, run)
+                }
+            }
+        }
+    }
+
+    private static func pageSize(
+        _ name: String, _ what: String, _ size: UInt32, _ expected: ExpectedRefusal...
+    ) -> ValidationCase {
+        ValidationCase(
+            "bind", name, "\(what) is refused",
+            needs: [.privilege, .bindReceive, .pageSize, .udmabuf]
+        ) { run throws(DevmemError) in
+            let memory = try DmabufMemory(size: smallMemory)
+            let number = memory.descriptor.rawValue
+            return ExpectedRefusal.verdict(on: "the request", anyOf: expected) {
+                () throws(DevmemError) in
+                try bindLast(of: run, descriptor: number, pageSize: size)
+            }
+        }
+    }
+}
+
+extension ReceiveFixture.Kind {
+    /// A bound queue that no flow is steered to.
+    static let quiet = ReceiveFixture.Kind(listeners: 0, memory: 1 << 20)
+}
+
+/// Memory that nothing arrives in, in bytes.
+let smallMemory: UInt64 = 1 << 16
+
+extension ValidationFacts {
+    /// The number of the last receive queue.
+    var lastQueue: UInt32 { snapshot.receiveQueues.map(\.id).max() ?? 0 }
+}
+
+extension NetlinkMessage {
+    /// Puts a queue of a bind request, perhaps with something left out.
+    func putQueue(id: UInt32?, type: UInt32?) throws(DevmemError) {
+        try nest(NetdevNumber.Dmabuf.queues) { nest throws(DevmemError) in
+            if let id { try nest.put(NetdevNumber.Queue.id, id) }
+            if let type { try nest.put(NetdevNumber.Queue.type, type) }
+        }
+    }
+}
+
+/// Sends a request of bind-rx that may be wrong in any way; a binding that comes of it goes at once.
+func bind(
+    to interface: UInt32, descriptor: Int32, pageSize: UInt32? = nil,
+    queues: (borrowing NetlinkMessage) throws(DevmemError) -> Void
+) throws(DevmemError) {
+    let socket = try NetlinkSocket()
+    let message = try NetlinkMessage(
+        family: try socket.family(NetdevNumber.familyName),
+        command: NetdevNumber.Command.bindRx, version: NetdevNumber.version)
+    try message.put(NetdevNumber.Dmabuf.ifindex, interface)
+    try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: descriptor))
+    if let pageSize { try message.put(NetdevNumber.Dmabuf.rxPageSize, pageSize) }
+    try queues(message)
+    _ = try socket.request(message, call: "bind-rx", names: NetdevNumber.bindNames)
+}
+
+/// Asks to bind the NIC's last queue.
+func bindLast(
+    of run: ValidationRun, descriptor: Int32, pageSize: UInt32? = nil
+) throws(DevmemError) {
+    try bind(to: run.interface.index, descriptor: descriptor, pageSize: pageSize) {
+        message throws(DevmemError) in
+        try message.putQueue(id: run.facts.lastQueue, type: QueueType.rx.rawValue)
+    }
+}
+
+/// Brings the NIC into a state, by way of the journal, and asks to bind in it.
+private func bindInState(
+    _ run: ValidationRun, _ expected: ExpectedRefusal,
+    changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange]
+) throws(DevmemError) -> CaseVerdict {
+    try run.releaseStage()
+    let memory = try DmabufMemory(size: smallMemory)
+    let number = memory.descriptor.rawValue
+    var state = try SteeringTransaction(
+        making: changes, on: run.interface, as: "devmemtcp validate", logger: run.logger)
+    let queue = run.facts.freeQueues.last ?? run.facts.lastQueue
+    let verdict = expected.verdict(on: "the request") { () throws(DevmemError) in
+        try bind(to: run.interface.index, descriptor: number) { message throws(DevmemError) in
+            try message.putQueue(id: queue, type: QueueType.rx.rawValue)
+        }
+    }
+    try state.restore()
+    return verdict
+}
+
+/// Runs something without CAP_NET_ADMIN, which this thread gets back afterwards.
+private func withoutNetAdmin<Result>(_ body: () -> Result) throws(DevmemError) -> Result {
+    let call = "lay CAP_NET_ADMIN down"
+    var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
+    var before = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
+    try retrying(call) { cdm_capget(&header, &before) }
+    var without = before
+    without[0].effective &= ~(1 << UInt32(CAP_NET_ADMIN))
+    try retrying(call) { cdm_capset(&header, &without) }
+    let result = body()
+    try retrying("take CAP_NET_ADMIN up again") { cdm_capset(&header, &before) }
+    return result
+}

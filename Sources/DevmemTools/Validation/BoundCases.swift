@@ -1,0 +1,222 @@
+import DevmemCore
+import CDevmem
+import Glibc
+import SystemPackage
+
+extension ValidationCase {
+    /// What the kernel must refuse while a queue is bound.
+    static var boundRefusals: [ValidationCase] {
+        [
+            ValidationCase(
+                "bound", "bound-again", "a queue that is bound is not bound again", needs: .binding
+            ) { run throws(DevmemError) in
+                let queue = try run.stage(.quiet).queue
+                let memory = try DmabufMemory(size: smallMemory)
+                let number = memory.descriptor.rawValue
+                return ExpectedRefusal(
+                    .fileExists, text: "designated queue already memory provider bound"
+                ).verdict(on: "the request") { () throws(DevmemError) in
+                    try bind(to: run.interface.index, descriptor: number) {
+                        message throws(DevmemError) in
+                        try message.putQueue(id: queue, type: QueueType.rx.rawValue)
+                    }
+                }
+            },
+            ValidationCase(
+                "bound", "queue-twice", "a queue named twice is bound once, or refused",
+                needs: .binding + [.freeQueues(2)]
+            ) { run throws(DevmemError) in
+                let spare = try run.stage(.withSpare).spare
+                let memory = try DmabufMemory(size: smallMemory)
+                do throws(DevmemError) {
+                    let binding = try ReceiveBinding(
+                        dmabuf: memory.descriptor, interface: run.interface,
+                        queues: [spare, spare])
+                    let holders = try queues(ofInterface: run.interface.index)
+                        .filter { $0.dmabufID == binding.id }.map(\.id)
+                    return verdict(unless: difference("the bound queues", holders, [spare]))
+                } catch {
+                    // Before Linux 6.18.
+                    return ExpectedRefusal(
+                        .fileExists, text: "designated queue already memory provider bound"
+                    ).isMet(by: error) ? .pass : CaseVerdict(error)
+                }
+            },
+            ValidationCase(
+                "bound", "header-split-off", "header split cannot be turned off", needs: .binding
+            ) { run throws(DevmemError) in
+                _ = try run.stage(.quiet)
+                let nic = try EthtoolNetlink(run.interface)
+                return try whileBound(
+                    ExpectedRefusal(
+                        .invalidArgument,
+                        text:
+                            "can't disable tcp-data-split while device has memory provider enabled"
+                    ), "turning header split off",
+                    change: { () throws(DevmemError) in try nic.setRings(RingRequest(split: .off))
+                    },
+                    undo: { () throws(DevmemError) in try nic.setRings(RingRequest(split: .on)) })
+            },
+            ValidationCase(
+                "bound", "hds-thresh-up", "the split threshold cannot be raised",
+                needs: .binding + [.splitThreshold]
+            ) { run throws(DevmemError) in
+                _ = try run.stage(.quiet)
+                let nic = try EthtoolNetlink(run.interface)
+                return try whileBound(
+                    ExpectedRefusal(
+                        .invalidArgument,
+                        text:
+                            "can't set non-zero hds_thresh while device is memory provider enabled"
+                    ), "raising hds-thresh",
+                    change: { () throws(DevmemError) in try nic.setRings(RingRequest(threshold: 1))
+                    },
+                    undo: { () throws(DevmemError) in try nic.setRings(RingRequest(threshold: 0)) })
+            },
+            ValidationCase(
+                "bound", "fewer-channels", "channels cannot be reduced below a bound queue",
+                needs: .binding
+            ) { run throws(DevmemError) in
+                let queue = try run.stage(.quiet).queue
+                let nic = try EthtoolNetlink(run.interface)
+                guard let before = try nic.channels() else {
+                    return .skip("\(run.interface.name) does not tell its channels")
+                }
+                guard let asked = before.leavingOut(queue) else {
+                    return .skip("no count of channels leaves queue \(queue) out alone")
+                }
+                return try whileBound(
+                    ExpectedRefusal(
+                        .invalidArgument,
+                        text: "requested channel counts are too low for existing memory provider"
+                    ), "a count of \(asked.receiveQueues) channels",
+                    change: { () throws(DevmemError) in try nic.setChannels(asked) },
+                    undo: { () throws(DevmemError) in try nic.setChannels(before) })
+            },
+            ValidationCase(
+                "bound", "xdp", "an XDP program cannot be attached", needs: .binding
+            ) { run throws(DevmemError) in
+                guard run.facts.snapshot.xdpProgram == nil else {
+                    return .skip("\(run.interface.name) has an XDP program")
+                }
+                _ = try run.stage(.quiet)
+                let program: Descriptor
+                do throws(DevmemError) {
+                    program = try XDPTrial.loadProgram()
+                } catch {
+                    return .skip("no XDP program can be loaded: \(error)")
+                }
+                let number = program.rawValue
+                return try whileBound(
+                    ExpectedRefusal(
+                        .resourceBusy,
+                        text: "unable to install XDP to device using memory provider"),
+                    "an XDP program",
+                    change: { () throws(DevmemError) in
+                        try XDPTrial.attach(number, to: run.interface)
+                    },
+                    undo: { () throws(DevmemError) in try XDPTrial.attach(-1, to: run.interface) })
+            },
+        ]
+    }
+
+    /// Asks for a change that must be refused, and takes it back if it is not.
+    private static func whileBound(
+        _ expected: ExpectedRefusal, _ what: String, change: () throws(DevmemError) -> Void,
+        undo: () throws(DevmemError) -> Void
+    ) throws(DevmemError) -> CaseVerdict {
+        var isDone = false
+        let verdict = expected.verdict(on: what) { () throws(DevmemError) in
+            try change()
+            isDone = true
+        }
+        if isDone { try undo() }
+        return verdict
+    }
+}
+
+extension ReceiveFixture.Kind {
+    /// A bound queue, and one beside it that may be bound.
+    static let withSpare = ReceiveFixture.Kind(spareQueues: 1, listeners: 0, memory: 1 << 20)
+}
+
+extension ChannelCounts {
+    /// As many channels as leave a receive queue out, and those behind it; nil if no count does, or
+    /// the queue is not among them. Receive queues are those of combined channels, and then the others.
+    func leavingOut(_ queue: UInt32) -> ChannelCounts? {
+        guard queue > 0, UInt64(combined) + UInt64(rx) > UInt64(queue) else { return nil }
+        var fewer = self
+        if queue > combined {
+            fewer.rx = queue - combined
+        } else if rx == 0 {
+            fewer.combined = queue
+        } else {
+            return nil
+        }
+        return fewer
+    }
+}
+
+/// Attaches an XDP program that passes every packet, to see whether it is refused.
+enum XDPTrial {
+    /// `enum bpf_cmd`, `bpf_prog_type` and `bpf_attach_type` of linux/bpf.h.
+    private static let loadCommand: Int32 = 5
+    private static let programType: UInt32 = 6
+    private static let attachType: UInt32 = 37
+    /// `BPF_F_XDP_HAS_FRAGS`: one that does not take packets in pieces is refused by itself where
+    /// header split is on.
+    private static let takesFragments: UInt32 = 1 << 5
+
+    /// Offsets in `union bpf_attr` of linux/bpf.h for BPF_PROG_LOAD.
+    private enum Layout {
+        static let programType = 0
+        static let instructionCount = 4
+        static let instructions = 8
+        static let license = 16
+        static let flags = 44
+        static let attachType = 68
+        static let size = 72
+    }
+
+    /// `r0 = XDP_PASS; exit` as `struct bpf_insn`, each of 8 bytes.
+    private static let instructions: [UInt8] = [
+        0xb7, 0, 0, 0, 2, 0, 0, 0,
+        0x95, 0, 0, 0, 0, 0, 0, 0,
+    ]
+
+    /// Loads the program.
+    static func loadProgram() throws(DevmemError) -> Descriptor {
+        let number = try retrying("load an XDP program") {
+            instructions.withUnsafeBytes { code in
+                [UInt8](0...0).withUnsafeBytes { license in
+                    var attributes = [UInt8](repeating: 0, count: Layout.size)
+                    attributes.store(programType, at: Layout.programType)
+                    attributes.store(UInt32(code.count / 8), at: Layout.instructionCount)
+                    attributes.store(
+                        UInt64(UInt(bitPattern: code.baseAddress)), at: Layout.instructions)
+                    attributes.store(
+                        UInt64(UInt(bitPattern: license.baseAddress)), at: Layout.license)
+                    attributes.store(takesFragments, at: Layout.flags)
+                    attributes.store(attachType, at: Layout.attachType)
+                    return cdm_bpf(loadCommand, &attributes, UInt32(Layout.size))
+                }
+            }
+        }
+        return Descriptor(owning: number)
+    }
+
+    /// Attaches a program by its descriptor, or takes it off for -1, where drivers have no part in
+    /// it; the request that can bring the kernel's words.
+    static func attach(_ program: Int32, to interface: NetworkInterface) throws(DevmemError) {
+        let socket = try NetlinkSocket(
+            protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
+        var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)
+        header.store(interface.index, at: LinkNumber.headerIndex)
+        let message = try NetlinkMessage(type: LinkNumber.setLink, header: header)
+        try message.nest(LinkNumber.xdp) { nest throws(DevmemError) in
+            try nest.put(LinkNumber.XDP.descriptor, program)
+            try nest.put(LinkNumber.XDP.flags, LinkNumber.XDP.genericMode)
+        }
+        _ = try socket.request(message, call: "attach an XDP program to \(interface.name)")
+    }
+}

@@ -1,0 +1,186 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+extension ValidationCase {
+    /// Sizes of the pieces that a sender writes, in bytes: around a page, around the packets of
+    /// usual and large frames, and the extremes.
+    private static let segments = [1, 8, 100, 536, 1448, 4095, 4096, 4097, 8948, 16384, 65536]
+
+    /// Payload that must arrive whole, in order, and where it belongs.
+    static var dataCases: [ValidationCase] {
+        let both = [false, true]
+        return both.flatMap { isIPv6 in segments.map { receive($0, ipv6: isIPv6) } }
+            + both.flatMap { isIPv6 in segments.map { send($0, ipv6: isIPv6) } }
+            + [100, 4096, 65536].map { largePages($0) }
+            + [severalConnections, severalQueues, rssContext]
+    }
+
+    private static func protocolName(_ isIPv6: Bool) -> String { isIPv6 ? "ipv6" : "ipv4" }
+
+    /// Enough for several packets of every size, and little where packets are small.
+    private static func total(_ segment: Int) -> UInt64 {
+        UInt64(min(max(segment * 48, 64), 768 << 10))
+    }
+
+    private static func receive(_ segment: Int, ipv6: Bool) -> ValidationCase {
+        ValidationCase(
+            "receive-\(protocolName(ipv6))", "segments-of-\(segment)",
+            "what the far end writes \(segment) bytes at a time arrives in device memory",
+            needs: .receiving + [.peer(ipv6: ipv6)]
+        ) { run throws(DevmemError) in
+            let stage = try run.stage()
+            return try run.receive(segment, total(segment), stage, ipv6: ipv6)
+        }
+    }
+
+    private static func send(_ segment: Int, ipv6: Bool) -> ValidationCase {
+        ValidationCase(
+            "send-\(protocolName(ipv6))", "segments-of-\(segment)",
+            "what is sent \(segment) bytes at a time from device memory arrives, and completes",
+            needs: .sending + [.peer(ipv6: ipv6)]
+        ) { run throws(DevmemError) in try run.send(segment, total(segment), ipv6: ipv6) }
+    }
+
+    /// As large as the kernel's own test has it.
+    private static let pageSize: UInt32 = 16384
+    private static let largeMemory: UInt64 = 16 << 20
+
+    private static func largePages(_ segment: Int) -> ValidationCase {
+        ValidationCase(
+            "large-pages", "segments-of-\(segment)",
+            "an rx-page-size of \(pageSize) takes what is written \(segment) bytes at a time",
+            needs: .receiving + [.pageSize, .hugePages(largeMemory), .peer(ipv6: nil)]
+        ) { run throws(DevmemError) in
+            let stage = try run.stage(
+                ReceiveFixture.Kind(pageSize: pageSize, memory: largeMemory))
+            return try run.receive(
+                segment, total(segment), stage, ipv6: run.peers.prefersIPv6)
+        }
+    }
+
+    private static var severalConnections: ValidationCase {
+        ValidationCase(
+            "flows", "several-connections", "connections at once do not mix on one queue",
+            needs: .receiving + [.farEnd]
+        ) { run throws(DevmemError) in
+            try run.receiveSeveral(run.stage(ReceiveFixture.Kind(listeners: 4)), each: 1 << 20)
+        }
+    }
+
+    private static var severalQueues: ValidationCase {
+        ValidationCase(
+            "flows", "several-queues", "one dma-buf feeds two queues, each with flows of its own",
+            needs: .receiving + [.freeQueues(2), .farEnd]
+        ) { run throws(DevmemError) in
+            let stage = try run.stage(ReceiveFixture.Kind(queues: 2, listeners: 2))
+            let before = try run.receivedPackets(stage.queues)
+            let verdict = try run.receiveSeveral(stage, each: 1 << 20)
+            guard case .pass = verdict else { return verdict }
+            return several(stage.queues, before, try run.receivedPackets(stage.queues))
+        }
+    }
+
+    /// Whether each of several queues has received, by its counts of packets before and after; nil where
+    /// the driver does not count.
+    static func several(
+        _ queues: [UInt32], _ before: [UInt32: UInt64]?, _ after: [UInt32: UInt64]?
+    ) -> CaseVerdict {
+        guard let before, let after else {
+            return .skip(
+                "all payload came, but the driver counts no packets of a queue, so it is not known "
+                    + "through which")
+        }
+        for queue in queues where after[queue] ?? 0 <= before[queue] ?? 0 {
+            return .fail("queue \(queue) counts no packet, though flows are steered to it")
+        }
+        return .pass
+    }
+
+    private static var rssContext: ValidationCase {
+        ValidationCase(
+            "flows", "rss-context", "an RSS context spreads flows over bound queues only",
+            needs: .receiving + [.freeQueues(2), .spreading, .farEnd]
+        ) { run throws(DevmemError) in
+            let kind = ReceiveFixture.Kind(queues: 2, spread: .rssContext, listeners: 8)
+            return try run.receiveSeveral(run.stage(kind), each: 256 << 10)
+        }
+    }
+}
+
+extension ValidationRun {
+    /// Receives a pattern into device memory.
+    fileprivate func receive(
+        _ segment: Int, _ total: UInt64, _ stage: ReceiveFixture, ipv6: Bool
+    ) throws(DevmemError) -> CaseVerdict {
+        var flow = try ReceivedFlow(self, stage, ipv6: ipv6, segment: segment, total: total)
+        try flow.run()
+        return try flow.finish()
+    }
+
+    /// What a driver counts for receive queues; nil if it does not count.
+    fileprivate func receivedPackets(
+        _ queues: [UInt32]
+    ) throws(DevmemError) -> [UInt32: UInt64]? {
+        guard let all = try queueStatistics(ofInterface: interface.index) else { return nil }
+        var packets: [UInt32: UInt64] = [:]
+        for one in all where one.type == .rx && queues.contains(one.id) {
+            packets[one.id] = one.counters["rx-packets"]
+        }
+        return packets.count == queues.count ? packets : nil
+    }
+
+    /// Receives on all of a stage's sockets at once.
+    fileprivate func receiveSeveral(
+        _ stage: ReceiveFixture, each total: UInt64
+    ) throws(DevmemError) -> CaseVerdict {
+        var flows: [SharedFlow] = []
+        for isIPv6 in [false, true] where peers.has(ipv6: isIPv6) {
+            for number in 0..<stage.kind.listeners {
+                flows.append(
+                    SharedFlow(
+                        try ReceivedFlow(
+                            self, stage, ipv6: isIPv6, number: number, segment: 16384,
+                            total: total)))
+            }
+        }
+        guard !flows.isEmpty else { return .fail("no address leads to the far end") }
+        var running = flows
+        while !running.isEmpty {
+            var watched = running.map {
+                pollfd(fd: $0.flow.number, events: Int16(POLLIN), revents: 0)
+            }
+            watched.append(
+                pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0))
+            let count = watched.count
+            let ready = try retrying("wait") { poll(&watched, nfds_t(count), casePatience) }
+            if let signal = stop.pending() {
+                return .fail("signal \(signal)")
+            }
+            guard ready > 0 else { break }
+            var left: [SharedFlow] = []
+            for (flow, entry) in zip(running, watched) {
+                if entry.revents == 0 {
+                    left.append(flow)
+                } else if try flow.flow.take() {
+                    left.append(flow)
+                }
+            }
+            running = left
+        }
+        for flow in flows {
+            let verdict = try flow.flow.finish()
+            guard case .pass = verdict else { return verdict }
+        }
+        return .pass
+    }
+}
+
+/// A flow that stands in a list.
+private final class SharedFlow {
+    var flow: ReceivedFlow
+
+    init(_ flow: consuming ReceivedFlow) {
+        self.flow = flow
+    }
+}

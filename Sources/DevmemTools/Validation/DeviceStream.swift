@@ -1,0 +1,121 @@
+import DevmemCore
+import CDevmem
+import Glibc
+import SystemPackage
+
+/// A connection on which the far end sends a pattern into device memory.
+struct DeviceStream: ~Copyable {
+    let connection: Connection
+    let bound: BoundReceiveMemory
+    private let run: ValidationRun
+    private let id: Int
+    private var checker: PatternChecker
+
+    /// Asks the far end for it, in pieces of `segment` bytes, and waits until all `bytes` have come.
+    init(_ run: ValidationRun, bytes: UInt64, segment: Int) throws(DevmemError) {
+        let pattern = try Pattern("\(FarEndRequest.period)")
+        let stage = try run.stage()
+        let isIPv6 = run.peers.prefersIPv6
+        guard let farEnd = run.peers.farEnd else {
+            throw DevmemError(.invalid, call: "receive", message: "there is no far end")
+        }
+        let endpoint = try stage.endpoint(ipv6: isIPv6)
+        let id = try farEnd.ask(
+            FarEndRequest(
+                id: 0, action: .send, address: endpoint.address.description, port: endpoint.port,
+                from: run.peers.remote(ipv6: isIPv6)?.description, bytes: bytes, segment: segment))
+        let connection = try stage.accept(ipv6: isIPv6, for: run)
+        let call = "receive from \(connection.peer)"
+        try setOption(
+            connection.socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: bytes), call)
+        try run.stop.wait(
+            for: connection.rawValue, events: Int32(POLLIN), milliseconds: casePatience, call)
+        try setOption(connection.socket, SOL_SOCKET, SO_RCVLOWAT, 1, call)
+        self.connection = connection
+        bound = stage.bound
+        self.run = run
+        self.id = id
+        checker = PatternChecker(pattern)
+    }
+
+    /// The descriptor, for calls that may be wrong.
+    var number: Int32 { connection.rawValue }
+
+    /// Receives once and compares what came; it must lie in device memory.
+    mutating func take(dataSize: Int = 1 << 16, controlSize: Int = 1 << 14)
+        throws(DevmemError) -> RawReceived
+    {
+        let received = try receive(dataSize: dataSize, controlSize: controlSize)
+        try compare(received)
+        return received
+    }
+
+    /// Receives once, and does not look at it.
+    func receive(dataSize: Int, controlSize: Int = 1 << 14) throws(DevmemError) -> RawReceived {
+        guard
+            let received = try receiveRaw(
+                from: number, bound, dataSize: dataSize, controlSize: controlSize)
+        else { throw corrupt("the stream ended after \(checker.checkedBytes) bytes") }
+        return received
+    }
+
+    /// Compares what came next; it must lie in device memory.
+    mutating func compare(_ received: RawReceived) throws(DevmemError) {
+        guard received.deviceBytes == received.count else {
+            throw corrupt(
+                "\(received.count - received.deviceBytes) of \(received.count) bytes did not come "
+                    + "in device memory")
+        }
+        var checker = self.checker
+        try bound.memory.withDeviceBytes { bytes throws(DevmemError) in
+            for place in received.places {
+                checker.check(
+                    UnsafeRawBufferPointer(
+                        rebasing: bytes[Int(place.lowerBound)..<Int(place.upperBound)]))
+            }
+        }
+        self.checker = checker
+        if let mismatch = checker.firstMismatch { throw corrupt(mismatch.description) }
+    }
+
+    /// Takes all that is left of a stream of `bytes` in all, and gives everything back.
+    mutating func drain(to bytes: UInt64) throws(DevmemError) {
+        while checker.checkedBytes < bytes {
+            try run.stop.wait(
+                for: number, events: Int32(POLLIN), milliseconds: casePatience,
+                "receive byte \(checker.checkedBytes) of \(bytes)")
+            try giveBack(try take().tokens)
+        }
+    }
+
+    /// Gives tokens back; the kernel must take each.
+    func giveBack(_ tokens: [UInt32]) throws(DevmemError) {
+        var batch = TokenBatch()
+        for token in tokens where !batch.append(token) {
+            try connection.giveBack(&batch)
+            _ = batch.append(token)
+        }
+        try connection.giveBack(&batch)
+    }
+
+    private func corrupt(_ what: String) -> DevmemError {
+        DevmemError(.corrupt, call: "receive from \(connection.peer)", message: what)
+    }
+}
+
+extension ValidationCase {
+    /// A case on a stream of which all has come; if it passes, all that it left must still be there.
+    static func onStream(
+        _ family: String, _ name: String, _ title: String, bytes: UInt64,
+        body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
+    ) -> ValidationCase {
+        ValidationCase(family, name, title, needs: .receiving + [.farEnd]) {
+            run throws(DevmemError) in
+            var stream = try DeviceStream(run, bytes: bytes, segment: 4096)
+            let number = stream.number
+            let verdict = try body(&stream, number)
+            if case .pass = verdict { try stream.drain(to: bytes) }
+            return verdict
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+extension ValidationCase {
+    /// What happens to a NIC while payload arrives, which must not harm it.
+    static var disturbances: [ValidationCase] {
+        [
+            ValidationCase(
+                "traffic", "restart-beside",
+                "restarting a queue does not disturb the one beside it",
+                needs: .receiving + [.freeQueues(2), .farEnd]
+            ) { run throws(DevmemError) in
+                let stage = try run.stage(ReceiveFixture.Kind(spareQueues: 1, memory: 8 << 20))
+                let scratch = try DmabufMemory(size: 8 << 20)
+                let spare = try stage.spare
+                var restarts = 0
+                var refusal: DevmemError?
+                let (_, verdict) = try run.receive(on: stage, bytes: trafficBytes) { bytes in
+                    guard refusal == nil, bytes > UInt64(restarts + 1) * trafficBytes / 8 else {
+                        return
+                    }
+                    do throws(DevmemError) {
+                        // Binding restarts the queue, and so does letting go.
+                        let binding = try ReceiveBinding(
+                            dmabuf: scratch.descriptor, interface: run.interface, queues: [spare])
+                        withExtendedLifetime(binding) {}
+                        restarts += 1
+                    } catch {
+                        refusal = error
+                    }
+                }
+                if let refusal { throw refusal }
+                guard case .pass = verdict else { return verdict }
+                return restarts > 0
+                    ? .pass : .fail("all came before the queue could be restarted")
+            },
+            ValidationCase(
+                "traffic", "unbind",
+                "unbinding keeps what has come and lets the rest go on in ordinary memory",
+                needs: .receiving + [.farEnd]
+            ) { run throws(DevmemError) in
+                // Less memory than payload, so that not all of it can come before.
+                let stage = try run.stage(ReceiveFixture.Kind(memory: 1 << 20))
+                var isUnbound = false
+                let (counts, verdict) = try run.receive(
+                    on: stage, bytes: trafficBytes, mayLieElsewhere: true
+                ) { bytes in
+                    guard !isUnbound, bytes > trafficBytes / 4 else { return }
+                    isUnbound = true
+                    stage.unbind()
+                }
+                try run.releaseStage()
+                guard case .pass = verdict else { return verdict }
+                return DevmemTools.verdict(
+                    unless: counts.deviceBytes >= trafficBytes / 4
+                        ? nil : "only \(counts.deviceBytes) bytes came in device memory before",
+                    counts.ordinaryBytes > 0 ? nil : "nothing came in ordinary memory afterwards")
+            },
+            ValidationCase(
+                "traffic", "bind-again", "after all that a queue can be bound and receives",
+                needs: .receiving + [.farEnd]
+            ) { run throws(DevmemError) in
+                try run.receive(on: run.stage(), bytes: 1 << 20) { _ in }.verdict
+            },
+        ]
+    }
+}
+
+/// Payload of a stream that is disturbed.
+private let trafficBytes: UInt64 = 8 << 20
+
+extension ValidationRun {
+    /// Receives a stream of large segments on a stage's first socket.
+    fileprivate func receive(
+        on stage: ReceiveFixture, bytes: UInt64, mayLieElsewhere: Bool = false,
+        progress: (UInt64) -> Void
+    ) throws(DevmemError) -> (counts: ReceiveCounts, verdict: CaseVerdict) {
+        let isIPv6 = peers.prefersIPv6
+        var flow = try ReceivedFlow(self, stage, ipv6: isIPv6, segment: 65536, total: bytes)
+        try flow.run(progress: progress)
+        let verdict = try flow.finish(mayLieElsewhere: mayLieElsewhere)
+        return (flow.counts, verdict)
+    }
+}

@@ -1,0 +1,141 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+/// A connection that brings a pattern into device memory: from a far end that is told to send it, or
+/// back from one that sends what it gets.
+struct ReceivedFlow: ~Copyable {
+    private var connection: Connection?
+    private let run: ValidationRun
+    private let total: UInt64
+    private let segment: Int
+    /// The far end's number of it; nil if it only sends back what it gets.
+    private let id: Int?
+    private var receiver: DeviceReceiver
+    private var consumer: PayloadConsumer
+    private(set) var hasEnded = false
+
+    init(
+        _ run: ValidationRun, _ stage: ReceiveFixture, ipv6: Bool, number: Int = 0, segment: Int,
+        total: UInt64
+    ) throws(DevmemError) {
+        let pattern = try Pattern("\(FarEndRequest.period)")
+        var id: Int?
+        let connection: Connection
+        if let farEnd = run.peers.farEnd {
+            let endpoint = try stage.endpoint(ipv6: ipv6, number: number)
+            id = try farEnd.ask(
+                FarEndRequest(
+                    id: 0, action: .send, address: endpoint.address.description,
+                    port: endpoint.port, from: run.peers.remote(ipv6: ipv6)?.description,
+                    bytes: total, segment: segment))
+            connection = try stage.accept(ipv6: ipv6, number: number, for: run)
+        } else {
+            connection = try run.connectToEcho()
+        }
+        self.connection = consume connection
+        self.run = run
+        self.total = total
+        self.segment = segment
+        self.id = id
+        receiver = DeviceReceiver(stage.bound)
+        consumer = PayloadConsumer(output: nil, pattern: pattern)
+    }
+
+    /// The descriptor to wait on.
+    var number: Int32 {
+        switch connection {
+        case .some(let open): open.rawValue
+        case .none: -1
+        }
+    }
+
+    /// What has come so far, by where it lay.
+    var counts: ReceiveCounts { receiver.counts }
+
+    /// Receives to the end of the stream; `progress` is called after each receive call with the
+    /// payload bytes so far.
+    mutating func run(progress: (UInt64) -> Void = { _ in }) throws(DevmemError) {
+        guard let open = connection.take() else { return }
+        if id == nil {
+            try sendAndReceive(open)
+        } else {
+            let end = try receiver.run(
+                open, consumer: &consumer, idleLimit: casePatience, stop: run.stop.signal,
+                progress: progress)
+            if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
+        }
+        hasEnded = true
+    }
+
+    private mutating func sendAndReceive(
+        _ open: borrowing Connection
+    ) throws(DevmemError) {
+        try open.sendAtOnce()
+        let memory = try SendMemory(host: 1 << 20)
+        var source: PayloadSource? = PayloadSource(
+            pattern: try Pattern("\(FarEndRequest.period)"), bytes: total)
+        var sender = PayloadSender(
+            capacity: (1 << 20) / FarEndRequest.period * FarEndRequest.period, chunk: segment)
+        let end = try sender.run(
+            open, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
+            wait: casePatience, idleLimit: casePatience, stop: run.stop.signal, progress: { _ in })
+        if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
+    }
+
+    /// Receives once; returns whether there may be more.
+    mutating func take() throws(DevmemError) -> Bool {
+        let step: StreamStep
+        switch connection {
+        case .some(let open):
+            step = try receiver.take(
+                from: open, consumer: &consumer, stop: run.stop.signal)
+        case .none: return false
+        }
+        if case .stopped(let signal) = step { throw run.interrupted(by: signal) }
+        hasEnded = step == .end
+        return !hasEnded
+    }
+
+    /// Closes it and says whether all came, and where it should, unless payload may lie elsewhere.
+    mutating func finish(mayLieElsewhere: Bool = false) throws(DevmemError) -> CaseVerdict {
+        connection = nil
+        if !hasEnded { return .fail(shortfall) }
+        let failure = try id.flatMap { id throws(DevmemError) in
+            try run.peers.farEnd?.result(of: id).failure
+        }
+        let counts = receiver.counts
+        return verdict(
+            unless: failure.map { "the far end: \($0)" },
+            consumer.checker?.firstMismatch.map(\.description),
+            counts.bytes == total ? nil : shortfall,
+            mayLieElsewhere || counts.ordinaryBytes == 0
+                ? nil
+                : "\(counts.ordinaryBytes) of \(total) bytes came in ordinary memory: not split "
+                    + "from their headers, or on a queue that is not bound",
+            mayLieElsewhere || counts.linearBytes == 0
+                ? nil
+                : "\(counts.linearBytes) of \(total) bytes were left beside their headers")
+    }
+
+    private var shortfall: String {
+        "only \(receiver.counts.bytes) of \(total) bytes came"
+    }
+}
+
+extension ValidationRun {
+    /// The error of a case that a signal cut short.
+    func interrupted(by signal: Int32) -> DevmemError {
+        stop.note(signal)
+        return DevmemError(.system, call: "validate", errno: .interrupted)
+    }
+
+    /// A connection to the service that sends back what it gets.
+    func connectToEcho() throws(DevmemError) -> Connection {
+        guard let echo = peers.echo else {
+            throw DevmemError(.invalid, call: "connect", message: "there is no far end")
+        }
+        let from = peers.local(ipv6: echo.address.isIPv6).map { Endpoint(address: $0, port: 0) }
+        return try stop.connect(to: echo, from: from, milliseconds: casePatience)
+    }
+}

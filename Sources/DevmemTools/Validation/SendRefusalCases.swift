@@ -1,0 +1,130 @@
+import DevmemCore
+import CDevmem
+import Glibc
+import SystemPackage
+
+extension ValidationCase {
+    /// Sends that the kernel must refuse. Most need no wire: a connection of this host with itself
+    /// is refused before the way matters.
+    static var sendRefusals: [ValidationCase] {
+        [
+            ValidationCase(
+                "send-refusals", "bad-descriptor", "binding what is not open is refused",
+                needs: [.bindTransmit]
+            ) { run throws(DevmemError) in
+                ExpectedRefusal(.badFileDescriptor).verdict(on: "the request") {
+                    () throws(DevmemError) in
+                    let none = Descriptor(owning: Int32.max)
+                    _ = try TransmitBinding(dmabuf: none, interface: run.interface)
+                }
+            },
+            refused("unknown-binding", "the id of no binding", SendTrial(binding: 0x7fff_fffe)),
+            ValidationCase(
+                "send-refusals", "receive-binding", "the id of a binding for receiving is refused",
+                needs: .binding + .sending
+            ) { run throws(DevmemError) in
+                try SendTrial(binding: run.stage(.quiet).bound.id).verdict(run)
+            },
+            refused(
+                "without-msg-zerocopy", "a send without MSG_ZEROCOPY", SendTrial(flags: 0)),
+            refused(
+                "without-so-zerocopy", "a send on a socket without SO_ZEROCOPY",
+                SendTrial(isZerocopyOn: false)),
+            refused(
+                "other-device", "a send that leaves through another interface",
+                SendTrial(expected: ExpectedRefusal(.operationNotSupportedByDevice))),
+            overWire(
+                "beyond-the-end", "a send from beyond the end of the memory",
+                SendTrial(
+                    offset: smallMemory, expected: ExpectedRefusal(.badAddress))),
+            overWire(
+                "far-beyond-the-end", "a send from the end of all addresses",
+                SendTrial(offset: 1 << 46, expected: ExpectedRefusal(.badAddress))),
+        ]
+    }
+
+    private static func refused(
+        _ name: String, _ what: String, _ trial: SendTrial
+    ) -> ValidationCase {
+        ValidationCase("send-refusals", name, "\(what) is refused", needs: .sending) {
+            run throws(DevmemError) in try trial.verdict(run)
+        }
+    }
+
+    private static func overWire(
+        _ name: String, _ what: String, _ trial: SendTrial
+    ) -> ValidationCase {
+        var trial = trial
+        trial.isOverWire = true
+        let wanted = trial
+        return ValidationCase(
+            "send-refusals", name, "\(what) is refused", needs: .sending + [.farEnd]
+        ) { run throws(DevmemError) in try wanted.verdict(run) }
+    }
+}
+
+/// A send that is wrong in one way.
+private struct SendTrial {
+    /// The binding that it names; nil for the right one.
+    var binding: UInt32?
+    var offset: UInt64 = 0
+    var flags = cdm_MSG_ZEROCOPY
+    var isZerocopyOn = true
+    /// Whether it goes through the NIC.
+    var isOverWire = false
+    var expected = ExpectedRefusal(.invalidArgument)
+
+    func verdict(_ run: ValidationRun) throws(DevmemError) -> CaseVerdict {
+        let memory = try DmabufMemory(size: smallMemory)
+        let bound = try TransmitBinding(dmabuf: memory.descriptor, interface: run.interface)
+        let id = binding ?? bound.id
+        if isOverWire {
+            let isIPv6 = run.peers.prefersIPv6
+            let wire = try WireConnection(run, ipv6: isIPv6)
+            return try verdict(on: wire.connection, id)
+        }
+        let listener = try Listener(binding: Endpoint(address: .loopback, port: 0))
+        try listener.listen()
+        let connection = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
+        try run.stop.wait(
+            for: connection.rawValue, events: Int32(POLLOUT), milliseconds: casePatience,
+            "connect to this host")
+        return try verdict(on: connection, id)
+    }
+
+    private func verdict(
+        on connection: borrowing Connection, _ id: UInt32
+    ) throws(DevmemError) -> CaseVerdict {
+        if isZerocopyOn { try connection.enableZerocopy() }
+        let number = connection.rawValue
+        return expected.verdict(on: "the send") { () throws(DevmemError) in
+            try sendRaw(on: number, offset: offset, count: 4096, binding: id, flags: flags)
+        }
+    }
+}
+
+extension IPAddress {
+    /// 127.0.0.1.
+    fileprivate static let loopback = IPAddress(four: (127, 0, 0, 1))
+}
+
+/// A connection to the far end, which takes in what it is sent.
+struct WireConnection: ~Copyable {
+    let connection: Connection
+    /// The far end's number of it.
+    let id: Int
+
+    init(_ run: ValidationRun, ipv6: Bool) throws(DevmemError) {
+        guard let farEnd = run.peers.farEnd, let local = run.peers.local(ipv6: ipv6),
+            let remote = run.peers.remote(ipv6: ipv6)
+        else { throw DevmemError(.invalid, call: "connect", message: "there is no far end") }
+        let id = try farEnd.ask(
+            FarEndRequest(id: 0, action: .receive, address: remote.description))
+        let port = try farEnd.port(of: id)
+        let peer = Endpoint(address: remote, port: port)
+        let connection = try run.stop.connect(
+            to: peer, from: Endpoint(address: local, port: 0), milliseconds: casePatience)
+        self.id = id
+        self.connection = connection
+    }
+}

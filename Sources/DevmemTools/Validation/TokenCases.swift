@@ -1,0 +1,112 @@
+import DevmemCore
+import CDevmem
+import Glibc
+import SystemPackage
+
+extension ValidationCase {
+    /// Tokens, by which memory goes back to the NIC (`sock_devmem_dontneed` of net/core/sock.c).
+    static var tokenCases: [ValidationCase] {
+        [
+            of("unique", "each piece of memory is handed out once, under a token of its own") {
+                stream, _ throws(DevmemError) in
+                var tokens: [UInt32] = []
+                var places: [Range<UInt64>] = []
+                var left = tokenStreamBytes
+                while left > 0 {
+                    let received = try stream.receive(dataSize: 1 << 14)
+                    tokens += received.tokens
+                    places += received.places
+                    left -= min(left, UInt64(received.count))
+                    if let place = twice(places) {
+                        return .fail(
+                            "offset \(place) of the dma-buf was handed out twice before it was "
+                                + "given back")
+                    }
+                    try stream.compare(received)
+                }
+                try stream.giveBack(tokens)
+                return verdict(
+                    unless: difference("tokens that differ", Set(tokens).count, tokens.count))
+            },
+            of("unknown", "a token that is not out is not counted") {
+                stream, number throws(DevmemError) in
+                let taken = try giveBackRaw([(0x7fff_fff0, 1)], on: number)
+                return verdict(unless: difference("fragments the kernel took", taken, 0))
+            },
+            of("double", "a token given back twice counts once") {
+                stream, number throws(DevmemError) in
+                let received = try stream.take()
+                let first = try received.firstToken
+                let once = try giveBackRaw([(first, 1)], on: number)
+                let again = try giveBackRaw([(first, 1)], on: number)
+                try stream.giveBack(Array(received.tokens.dropFirst()))
+                return verdict(
+                    unless: difference("fragments the kernel took at first", once, 1),
+                    difference("fragments the kernel took the second time", again, 0))
+            },
+            of("too-many-ranges", "more than 128 ranges are refused, and none is taken") {
+                stream, number throws(DevmemError) in
+                let received = try stream.take()
+                let ranges = [(start: UInt32, count: UInt32)](
+                    repeating: (try received.firstToken, 1), count: TokenBatch.maximumRanges + 1)
+                let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list of 129") {
+                    () throws(DevmemError) in _ = try giveBackRaw(ranges, on: number)
+                }
+                try stream.giveBack(received.tokens)
+                return verdict
+            },
+            of("part-of-a-range", "a length that is no multiple of a range is refused") {
+                stream, number throws(DevmemError) in
+                let received = try stream.take()
+                let first = try received.firstToken
+                let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list cut off") {
+                    () throws(DevmemError) in
+                    _ = try giveBackRaw([(first, 1)], surplus: 4, on: number)
+                }
+                try stream.giveBack(received.tokens)
+                return verdict
+            },
+            of("too-many-fragments", "of more than 1024 fragments the rest is not taken") {
+                stream, number throws(DevmemError) in
+                let received = try stream.take()
+                let first = try received.firstToken
+                let beyond = try giveBackRaw(
+                    [(0x4000_0000, UInt32(TokenBatch.maximumFragments)), (first, 1)], on: number)
+                let alone = try giveBackRaw([(first, 1)], on: number)
+                try stream.giveBack(Array(received.tokens.dropFirst()))
+                return verdict(
+                    unless: difference("fragments taken behind 1024 others", beyond, 0),
+                    difference("fragments taken alone", alone, 1))
+            },
+            ValidationCase(
+                "tokens", "no-tcp", "tokens on a socket that is not TCP are refused",
+                needs: [.bindReceive]
+            ) { _ throws(DevmemError) in
+                let socket = Descriptor(
+                    owning: try retrying("open a socket") {
+                        Glibc.socket(AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0)
+                    })
+                let number = socket.rawValue
+                return ExpectedRefusal(.badFileDescriptor).verdict(on: "it") {
+                    () throws(DevmemError) in _ = try giveBackRaw([(1, 1)], on: number)
+                }
+            },
+        ]
+    }
+
+    private static func of(
+        _ name: String, _ title: String,
+        body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
+    ) -> ValidationCase {
+        onStream("tokens", name, title, bytes: tokenStreamBytes, body: body)
+    }
+}
+
+/// Where the first of two ranges that overlap is overlapped; nil if none are.
+private func twice(_ places: [Range<UInt64>]) -> UInt64? {
+    let ordered = places.sorted { $0.lowerBound < $1.lowerBound }
+    return zip(ordered, ordered.dropFirst()).first { $0.upperBound > $1.lowerBound }?.1.lowerBound
+}
+
+/// Payload of a stream of these cases: several fragments.
+private let tokenStreamBytes: UInt64 = 1 << 16

@@ -1,0 +1,79 @@
+import DevmemCore
+import Glibc
+import SystemPackage
+
+/// What is known of host and NIC before any case runs.
+struct ValidationFacts {
+    let interface: NetworkInterface
+    let isAdmin: Bool
+    let netdev: FamilyPolicy?
+    /// The NIC's settings.
+    let snapshot: NICSnapshot
+    /// The features that work, by name.
+    let features: Set<String>
+    /// The queues that nothing else uses, the last of which is left to others.
+    let freeQueues: [UInt32]
+    let hasUdmabuf: Bool
+
+    init(of interface: NetworkInterface) throws(DevmemError) {
+        self.interface = interface
+        isAdmin = try hasNetAdmin()
+        netdev = try? FamilyPolicy(of: NetdevNumber.familyName)
+        snapshot = try NICSnapshot(of: interface)
+        features = try EthtoolNetlink(interface).activeFeatures()
+        freeQueues =
+            QueueChooser(snapshot: snapshot, interface: interface.name, applied: nil).free
+        hasUdmabuf = (try? Descriptor.open(udmabufPath, O_RDWR)) != nil
+    }
+
+    /// Why a need is not met; nil if it is.
+    func reason(against need: CaseNeed, _ peers: ValidationPeers) -> String? {
+        let commands = netdev?.commands ?? []
+        let name = interface.name
+        return switch need {
+        case .privilege: isAdmin ? nil : "needs CAP_NET_ADMIN: run as root"
+        case .bindReceive:
+            commands.contains(NetdevNumber.Command.bindRx)
+                ? nil : "this kernel has no bind-rx: it needs Linux 6.12 and CONFIG_NET_DEVMEM"
+        case .bindTransmit:
+            commands.contains(NetdevNumber.Command.bindTx)
+                ? nil : "this kernel has no bind-tx: it needs Linux 6.16"
+        case .pageSize:
+            netdev?.attributes[NetdevNumber.Command.bindRx]?
+                .contains(NetdevNumber.Dmabuf.rxPageSize) == true
+                ? nil : "this kernel has no rx-page-size: it needs Linux 7.3"
+        case .headerSplit:
+            snapshot.rings.headerSplit == nil ? "\(name) has no tcp-data-split setting" : nil
+        case .splitThreshold:
+            snapshot.rings.splitThreshold == nil
+                ? "\(name) has no hds-thresh setting"
+                : snapshot.rings.splitThresholdLimit == 0
+                    ? "\(name) takes no hds-thresh but 0" : nil
+        case .freeQueues(let count):
+            freeQueues.count >= count && snapshot.receiveQueues.count > count
+                ? nil
+                : "of the receive queues of \(name) "
+                    + (freeQueues.isEmpty ? "none" : queueList(freeQueues))
+                    + " may be taken, and \(count) are needed"
+        case .flowRules:
+            snapshot.ruleTable != nil
+                && snapshot.ntuple.map { $0.isActive || $0.isChangeable } == true
+                ? nil : "\(name) has no flow rules"
+        case .spreading: snapshot.indirection.isEmpty ? "\(name) has no RSS table" : nil
+        case .udmabuf: hasUdmabuf ? nil : "\(udmabufPath) cannot be opened"
+        case .hugePages(let bytes): Self.reasonAgainstHugePages(bytes)
+        case .farEnd: peers.reason(ipv6: peers.prefersIPv6, mayEcho: false)
+        case .peer(let isIPv6): peers.reason(ipv6: isIPv6 ?? peers.prefersIPv6, mayEcho: true)
+        }
+    }
+
+    private static func reasonAgainstHugePages(_ bytes: UInt64) -> String? {
+        let fields = lines(of: "/proc/meminfo").first { $0.hasPrefix("HugePages_Free:") }?
+            .split(separator: " ")
+        let free = fields.flatMap { $0.last }.flatMap { UInt64($0) } ?? 0
+        let needed = bytes / Udmabuf.hugePageSize
+        return free >= needed
+            ? nil
+            : "\(free) huge pages are free, and \(needed) are needed: sysctl vm.nr_hugepages=\(needed)"
+    }
+}

@@ -1,0 +1,62 @@
+import Testing
+
+@testable import DevmemCore
+
+@Suite struct InputCoalescerTests {
+    private let target = 512 << 10
+
+    private func gathering(bringing bytes: Int, after time: UInt64) -> InputCoalescer {
+        var gathering = InputCoalescer(target: target, now: 1_000)
+        gathering.arrived(bytes, at: 1_000 + time)
+        return gathering
+    }
+
+    @Test func whatComesAloneIsNotKept() {
+        let fresh = InputCoalescer(target: target, now: 0)
+        #expect(!fresh.isWorthWaiting(with: 1))
+        #expect(fresh.wait(with: 1) == 0)
+        let rare = gathering(bringing: 100, after: 1_000_000_000)
+        #expect(!rare.isWorthWaiting(with: 100))
+    }
+
+    @Test func aStreamGathersUntilItShouldBeEnough() {
+        // 64 KiB in 0.1 ms, so 448 KiB more in 0.7 ms.
+        let stream = gathering(bringing: 64 << 10, after: 100_000)
+        #expect(stream.isWorthWaiting(with: 64 << 10))
+        #expect(stream.wait(with: 64 << 10) == 700_000)
+        #expect(!stream.isWorthWaiting(with: target))
+        #expect(stream.isEnough(target))
+        #expect(!stream.isEnough(target - 1))
+    }
+
+    @Test func aSlowStreamGathersNoLongerThanTheLimit() {
+        // 4 KiB in 1 ms: 16 KiB by the limit, which is never enough but more than there is.
+        let slow = gathering(bringing: 4 << 10, after: 1_000_000)
+        #expect(slow.isWorthWaiting(with: 4 << 10))
+        #expect(slow.wait(with: 4 << 10) == InputCoalescer.limit)
+        #expect(!slow.isWorthWaiting(with: (16 << 10) + 1))
+    }
+
+    @Test func inputThatIsAlwaysThereNeverWaits() {
+        var file = InputCoalescer(target: 0, now: 0)
+        file.arrived(1 << 20, at: 1)
+        #expect(!file.isWorthWaiting(with: 1))
+        #expect(file.wait(with: 1) == 0)
+        #expect(!file.isEnough(1 << 30))
+    }
+
+    @Test func anyNumbersAreTaken() {
+        var random = SeededGenerator(seed: 3)
+        for _ in 0..<20_000 {
+            let target = Int.random(in: 0...Int.max, using: &random)
+            var gathering = InputCoalescer(
+                target: target, now: .random(in: 0...(.max), using: &random))
+            gathering.arrived(
+                .random(in: 0...(.max), using: &random), at: .random(in: 0...(.max), using: &random)
+            )
+            let unsent = Int.random(in: 0...Int.max, using: &random)
+            _ = gathering.isWorthWaiting(with: unsent)
+            #expect(gathering.wait(with: unsent) <= InputCoalescer.limit)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import CDevmem
+import Glibc
+import TestSupport
+import Testing
+
+@testable import DevmemCore
+
+/// A connection to itself, as it were: both ends on loopback.
+private func withConnection(
+    _ body: (borrowing Connection) throws -> Void
+) throws {
+    let listener = try listenOnLoopback()
+    let near = try connected(to: listener.endpoint)
+    try body(near)
+}
+
+private func lowWater(_ connection: borrowing Connection) -> Int32 {
+    var value: Int32 = 0
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    return getsockopt(connection.rawValue, SOL_SOCKET, SO_RCVLOWAT, &value, &length) == 0
+        ? value : -1
+}
+
+@Suite struct ReceiveCoalescerTests {
+    @Test func streamGathersAndItsEndIsNotWaitedFor() throws {
+        try withConnection { connection in
+            var gathering = ReceiveCoalescer(memory: 64 << 20)
+            // Whatever the load, so much is a stream.
+            gathering.took(1 << 40)
+            let first = (try gathering.prepare(connection), lowWater(connection))
+            #expect(first.0 == 4 && first.1 > 1)
+            let second = (try gathering.prepare(connection), lowWater(connection))
+            #expect(second.0 == nil && second.1 == 1)
+        }
+    }
+
+    @Test func littleMemoryIsNotHeldBack() throws {
+        try withConnection { connection in
+            var gathering = ReceiveCoalescer(memory: 32 << 10)
+            gathering.took(1 << 40)
+            _ = try gathering.prepare(connection)
+            let mark = lowWater(connection)
+            #expect((1...4 << 10).contains(mark))
+        }
+    }
+
+    @Test func whatComesAloneIsTakenAtOnce() throws {
+        try withConnection { connection in
+            var gathering = ReceiveCoalescer(memory: 64 << 20)
+            gathering.took(1)
+            let wait = (try gathering.prepare(connection), lowWater(connection))
+            #expect(wait.0 == nil && wait.1 == 1)
+        }
+    }
+}

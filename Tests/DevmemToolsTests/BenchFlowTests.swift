@@ -1,0 +1,42 @@
+import CDevmem
+import Glibc
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import DevmemCore
+@testable import DevmemTools
+
+@Suite struct BenchFlowTests {
+    /// What a reset is called depends on what the flow was for.
+    @Test(arguments: [true, false]) func aResetIsToldInTheFlowsWords(sends: Bool) throws {
+        let listener = try listenOnLoopback()
+        let stop = StopWatch(StopSignal())
+        let near = BenchConnection(try connected(to: listener.endpoint))
+        do {
+            let far = try stop.accept(on: listener, until: .after(.seconds(5)), "accept")
+            var hard = linger(l_onoff: 1, l_linger: 0)
+            setsockopt(
+                far.rawValue, SOL_SOCKET, SO_LINGER, &hard, socklen_t(MemoryLayout<linger>.size))
+        }
+        try stop.wait(
+            for: near.connection.rawValue, events: Int32(POLLIN), milliseconds: 5000, "be reset")
+        let flow = try BenchFlow(
+            0, near, goodPlan(),
+            BenchRole(receives: sends ? nil : .host, sends: sends ? .host : nil, asks: false),
+            bound: nil)
+        #expect(!flow.isDone)
+        flow.note(EPOLLERR.rawValue)
+        _ = flow.step(nil, isOver: false, answered: { _ in })
+        #expect(flow.failure?.errno == .connectionReset && flow.isDone)
+        #expect(
+            flow.failure?.call
+                == (sends ? "send to " : "receive from ") + "\(near.connection.peer)")
+    }
+
+    @Test func descriptorsGrowWithFlows() {
+        #expect(descriptorsNeeded(flows: .max, threads: .max, ports: .max) > 1_000_000)
+        #expect(descriptorsNeeded(flows: .min, threads: .min, ports: .min) < 100)
+        #expect(descriptorsNeeded(flows: 200, threads: 4, ports: 1) == 257)
+    }
+}

@@ -1,0 +1,493 @@
+import SystemPackage
+import Testing
+
+@testable import DevmemCore
+@testable import DevmemTools
+
+private let refusal = DevmemError(.system, call: "read it", errno: .permissionDenied)
+
+extension HostFacts {
+    /// A host on which nothing is in the way.
+    static var whole: HostFacts {
+        var facts = HostFacts()
+        facts.netdev = .success(
+            FamilyPolicy(
+                commands: [5, 10, 12, 13, 15, 16], attributes: [13: [1, 2, 3, 5], 16: [8]]))
+        facts.ethtool = .success(
+            FamilyPolicy(commands: [16, 48, 49, 50], attributes: [16: [11, 17]]))
+        facts.isRoot = true
+        facts.hasNetAdmin = .success(true)
+        facts.journalAccess = .success(true)
+        facts.openFiles = 1024
+        facts.udmabuf = UdmabufFacts(
+            opening: .success(true), number: "10 121", sizeLimit: .success(64),
+            listLimit: .success(1024))
+        facts.hasSystemHeap = false
+        facts.hugePages = .success(HugePages(total: 8, free: 8, size: 2 << 20))
+        facts.memoryDevices = []
+        facts.hasCUDA = false
+        for name in sysctlNames { facts.sysctls[name] = .success([4096, 131072, 64 << 20]) }
+        return facts
+    }
+}
+
+extension NICFacts {
+    /// A NIC on which nothing is in the way.
+    static var whole: NICFacts {
+        get throws {
+            var device = NetworkDevice(try NetworkInterface(named: "lo"))
+            device.driver = "labnic"
+            device.isUp = true
+            device.hasCarrier = true
+            device.mtu = 9000
+            device.path = "/sys/devices/pci0000:40/0000:40:01.0/0000:41:00.0"
+            device.numaNode = 0
+            var facts = NICFacts(of: device, memory: [])
+            facts.rings = .success(RingSettings(headerSplit: .off, splitThreshold: 256))
+            facts.channels = .success(ChannelCounts(combined: 4))
+            facts.channelLimits = .success(ChannelCounts(combined: 8))
+            facts.queues = .success((0..<4).map { QueueInfo(id: $0, type: .rx) })
+            facts.xdpProgram = .success(nil)
+            facts.contexts = .success([RSSContext(id: 0, indirection: [0, 1, 2, 3])])
+            facts.ntuple = .success(FeatureState(isActive: true, isChangeable: true))
+            facts.ruleTable = .success(
+                FlowRuleTable(locations: [], capacity: 4, choosesLocation: true))
+            facts.rules = []
+            facts.steering = .success(.none)
+            facts.pagePools = .success([])
+            facts.uptime = 1000
+            return facts
+        }
+    }
+
+    /// Adds a rule that leads to a queue or, as `context`, to an RSS context.
+    mutating func addRule(_ location: UInt32, queue: UInt32 = 0, context: UInt32? = nil) throws {
+        let target: RuleTarget = context.map { .context($0) } ?? .queue(queue)
+        let rule = FlowRule(isIPv6: false, destinationPort: 80, target: target)
+        rules.append(
+            try #require(
+                InstalledRule(
+                    specification: try FlowSpec.encode(rule, location: location),
+                    context: context ?? 0)))
+    }
+}
+
+@Suite struct UpperDeviceCheckTests {
+    /// Of what has no queues only that is said, and what to look at instead.
+    @Test func anUpperDeviceNamesItsNIC() throws {
+        var facts = try NICFacts.whole
+        facts.device.virtual = VirtualInterface(
+            name: "bond0", kind: "bond", nics: ["eth1", "eth2"])
+        let list = checks(of: facts)
+        #expect(list.map(\.verdict) == [.failed])
+        #expect(list[0].evidence.contains("a bond of eth1 and eth2"))
+        #expect(list[0].fix == "devmemtcp doctor eth1")
+    }
+}
+
+/// The checks that are not well.
+private func findings(_ checks: [DoctorCheck]) -> [String: DoctorCheck.Verdict] {
+    checks.filter { $0.verdict != .ok }.reduce(into: [:]) { $0[$1.id] = $1.verdict }
+}
+
+private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
+    checks.first { $0.id == id && $0.verdict != .ok }?.fix
+}
+
+@Suite struct HostCheckTests {
+    @Test func nothingIsInTheWayOfAWholeHost() {
+        let checks = checks(of: HostFacts.whole)
+        #expect(findings(checks) == [:])
+        #expect(checks.allSatisfy { $0.fix == nil && !$0.evidence.isEmpty })
+        #expect(Set(checks.map(\.id)).count == checks.count)
+        #expect(checks.allSatisfy { $0.id.wholeMatch(of: /[a-z]+(-[a-z]+)*/) != nil })
+    }
+
+    @Test func whatTheKernelLacksIsNamed() {
+        var facts = HostFacts.whole
+        facts.netdev = .success(FamilyPolicy(commands: [10, 13], attributes: [13: [1, 2, 3]]))
+        facts.ethtool = .success(FamilyPolicy(commands: [16], attributes: [16: [11]]))
+        #expect(
+            findings(checks(of: facts)) == [
+                "bind-tx": .warning, "page-pool-get": .warning, "qstats-get": .warning,
+                "rx-page-size": .warning, "queue-create": .warning,
+                "hds-thresh-setting": .warning,
+            ])
+        facts.netdev = .success(FamilyPolicy(commands: [5], attributes: [:]))
+        facts.ethtool = .success(FamilyPolicy(commands: [16], attributes: [16: [1]]))
+        let found = findings(checks(of: facts))
+        #expect(found["bind-rx"] == .failed && found["queue-get"] == .failed)
+        #expect(found["tcp-data-split"] == .failed)
+        facts.netdev = .failure(DevmemError(.unsupported, call: "look up netlink family netdev"))
+        #expect(findings(checks(of: facts))["netdev-family"] == .failed)
+    }
+
+    /// Large pages need huge pages, other pages do not.
+    @Test func hugePagesMatterWhereTheyAreUsed() {
+        var facts = HostFacts.whole
+        facts.hugePages = .success(.init(total: 3, free: 0, size: 2 << 20))
+        #expect(findings(checks(of: facts)) == ["huge-pages": .warning])
+        #expect(fix("huge-pages", checks(of: facts)) == "sysctl -w vm.nr_hugepages=35")
+        facts.netdev = .success(FamilyPolicy(commands: [13], attributes: [13: [1]]))
+        #expect(findings(checks(of: facts))["huge-pages"] == nil)
+    }
+
+    @Test func missingRightsAreFailures() {
+        var facts = HostFacts.whole
+        facts.hasNetAdmin = .success(false)
+        facts.journalAccess = .success(false)
+        facts.openFiles = 256
+        #expect(
+            findings(checks(of: facts)) == [
+                "cap-net-admin": .failed, "journal-folder": .failed, "open-files": .warning,
+            ])
+        #expect(fix("open-files", checks(of: facts)) == "ulimit -n 1024")
+    }
+
+    @Test func theFixOfUdmabufDependsOnWhatIsWrong() {
+        var facts = HostFacts.whole
+        func fixFor(_ errno: Errno) -> String? {
+            facts.udmabuf.opening = .failure(
+                DevmemError(.system, call: "open /dev/udmabuf", errno: errno))
+            let checks = checks(of: facts)
+            #expect(findings(checks) == ["udmabuf-device": .failed])
+            return fix("udmabuf-device", checks)
+        }
+        #expect(fixFor(.noSuchFileOrDirectory) == "mknod -m 600 /dev/udmabuf c 10 121")
+        #expect(fixFor(.permissionDenied) == "chmod u+rw /dev/udmabuf")
+        #expect(fixFor(.ioError) == nil)
+        facts.isRoot = false
+        #expect(fixFor(.permissionDenied) == "sudo devmemtcp doctor")
+        facts.udmabuf.number = nil
+        #expect(fixFor(.noSuchFileOrDirectory) == "modprobe udmabuf")
+    }
+
+    @Test func aHeapDoesInsteadOfUdmabuf() {
+        var facts = HostFacts.whole
+        facts.hasSystemHeap = true
+        #expect(findings(checks(of: facts)) == [:])
+        facts.udmabuf.sizeLimit = .success(8)
+        #expect(findings(checks(of: facts)) == ["udmabuf-size-limit": .warning])
+        facts.udmabuf.sizeLimit = .success(64)
+        facts.udmabuf.opening = .failure(
+            DevmemError(.system, call: "open /dev/udmabuf", errno: .noSuchFileOrDirectory))
+        let checks = checks(of: facts)
+        #expect(findings(checks) == ["udmabuf-device": .warning])
+        #expect(checks.contains { $0.evidence.contains("the dma-heap system does for the rest") })
+    }
+
+    @Test func buffersKeepTheirOtherNumbers() {
+        var facts = HostFacts.whole
+        facts.sysctls["net.ipv4.tcp_rmem"] = .success([4096, 131072, 6 << 20])
+        facts.sysctls["net.core.rmem_max"] = .success([212992])
+        facts.sysctls["net.core.optmem_max"] = .success([20480])
+        let checks = checks(of: facts)
+        #expect(
+            findings(checks) == [
+                "tcp-rmem": .warning, "rmem-max": .warning, "optmem-max": .warning,
+            ])
+        #expect(
+            fix("tcp-rmem", checks) == "sysctl -w net.ipv4.tcp_rmem='4096 131072 67108864'")
+        #expect(fix("rmem-max", checks) == "sysctl -w net.core.rmem_max=67108864")
+    }
+
+    @Test func anNVIDIAGPUNeedsItsLibrary() {
+        var facts = HostFacts.whole
+        var gpu = MemoryDevice(kind: .gpu, name: "0000:41:00.0")
+        gpu.vendor = 0x1002
+        facts.memoryDevices = [gpu]
+        #expect(findings(checks(of: facts)) == [:])
+        facts.memoryDevices[0].vendor = MemoryDevice.nvidia
+        #expect(findings(checks(of: facts)) == ["cuda-library": .warning])
+    }
+
+    @Test func aReadThatFailsIsUnknownAndEndsNothing() {
+        var facts = HostFacts.whole
+        let count = checks(of: facts).count
+        facts.hasNetAdmin = .failure(refusal)
+        facts.journalAccess = .failure(refusal)
+        facts.udmabuf.sizeLimit = .failure(refusal)
+        facts.udmabuf.listLimit = .failure(refusal)
+        facts.hugePages = .failure(refusal)
+        for name in HostFacts.sysctlNames { facts.sysctls[name] = .failure(refusal) }
+        let checks = checks(of: facts)
+        #expect(checks.count == count)
+        #expect(findings(checks).count == 10)
+        for check in checks where check.verdict != .ok {
+            #expect(check.verdict == .unknown)
+            #expect(check.evidence == "read it: Permission denied")
+        }
+    }
+}
+
+@Suite struct NICCheckTests {
+    @Test func nothingIsInTheWayOfAWholeNIC() throws {
+        let checks = checks(of: try NICFacts.whole)
+        #expect(findings(checks) == [:])
+        #expect(checks.allSatisfy { $0.fix == nil && $0.interface == "lo" })
+        #expect(Set(checks.map(\.id)).count == checks.count)
+    }
+
+    @Test(
+        arguments: [
+            ("mlx5_core", .ok), ("gve", .ok), ("ice", .warning), ("e1000", .unknown),
+            (nil, .unknown),
+        ] as [(String?, DoctorCheck.Verdict)])
+    func driversAreKnownOrNot(driver: String?, verdict: DoctorCheck.Verdict) throws {
+        var facts = try NICFacts.whole
+        facts.device.driver = driver
+        #expect(checks(of: facts).first { $0.id == "driver" }?.verdict == verdict)
+    }
+
+    @Test func anInterfaceThatIsDownHasOneFailure() throws {
+        var facts = try NICFacts.whole
+        facts.device.isUp = false
+        facts.device.hasCarrier = nil
+        facts.queues = .success([])
+        let checks = checks(of: facts)
+        #expect(findings(checks) == ["interface-up": .failed, "free-queues": .unknown])
+        #expect(fix("interface-up", checks) == "ip link set lo up")
+    }
+
+    @Test func oneQueueIsTooFew() throws {
+        var facts = try NICFacts.whole
+        facts.channels = .success(ChannelCounts(combined: 1))
+        facts.queues = .success([QueueInfo(id: 0, type: .rx)])
+        #expect(findings(checks(of: facts)) == ["channels": .failed])
+        #expect(fix("channels", checks(of: facts)) == "ethtool -L lo combined 2")
+        facts.channelLimits = .success(ChannelCounts(rx: 8, combined: 0))
+        #expect(fix("channels", checks(of: facts)) == "ethtool -L lo rx 2")
+        facts.channelLimits = .success(ChannelCounts(combined: 1))
+        #expect(fix("channels", checks(of: facts)) == nil)
+        // Without counts the queues are counted.
+        facts.channels = .success(nil)
+        #expect(findings(checks(of: facts)) == ["channels": .failed])
+    }
+
+    @Test func whatADriverLacksIsAFailureWithoutAFix() throws {
+        var facts = try NICFacts.whole
+        facts.rings = .success(RingSettings(headerSplit: nil, splitThreshold: nil))
+        facts.ruleTable = .success(nil)
+        let checks = checks(of: facts)
+        #expect(findings(checks) == ["header-split": .failed, "ntuple": .failed])
+        #expect(fix("header-split", checks) == nil && fix("ntuple", checks) == nil)
+    }
+
+    /// gve leaves the setting out as long as there is a program.
+    @Test func gveDoesNotTellOfSplitUnderXDP() throws {
+        var facts = try NICFacts.whole
+        facts.rings = .success(RingSettings(headerSplit: nil, splitThreshold: nil))
+        facts.xdpProgram = .success(XDPProgram(id: 7, mode: .native))
+        facts.device.driver = "gve"
+        #expect(findings(checks(of: facts))["header-split"] == .unknown)
+        #expect(findings(checks(of: facts))["xdp"] == .failed)
+        facts.xdpProgram = .success(nil)
+        #expect(findings(checks(of: facts))["header-split"] == .failed)
+        facts.device.driver = "bnxt_en"
+        facts.xdpProgram = .success(XDPProgram(id: 7, mode: .native))
+        #expect(findings(checks(of: facts))["header-split"] == .failed)
+    }
+
+    @Test func theProbeTellsWhatIsNotAsItWas() {
+        var list = CheckList(.probe, interface: "eth1")
+        judge(SteeringReversal(restored: ["hds-thresh 256"]), &list)
+        #expect(list.checks.last?.verdict == .ok)
+        #expect(list.checks.last?.evidence == "every setting is as it was")
+        judge(SteeringReversal(leftAlone: ["the RSS table was changed", "x"]), &list)
+        #expect(list.checks.last?.verdict == .warning)
+        #expect(list.checks.last?.evidence == "left alone: the RSS table was changed; x")
+    }
+
+    @Test func ntupleThatCanBeTurnedOnIsAWarning() throws {
+        var facts = try NICFacts.whole
+        facts.ntuple = .success(FeatureState(isActive: false, isChangeable: true))
+        #expect(findings(checks(of: facts)) == ["ntuple": .warning])
+        facts.ntuple = .success(FeatureState(isActive: false, isChangeable: false))
+        #expect(findings(checks(of: facts)) == ["ntuple": .failed])
+    }
+
+    /// With mlx5 the feature is accelerated RFS, and rules work without.
+    @Test func ntupleOfMlx5MayBeOff() throws {
+        var facts = try NICFacts.whole
+        facts.device.driver = "mlx5_core"
+        facts.hardwareGRO = .success(FeatureState(isActive: true, isChangeable: true))
+        for isChangeable in [true, false] {
+            facts.ntuple = .success(FeatureState(isActive: false, isChangeable: isChangeable))
+            let checks = checks(of: facts)
+            #expect(findings(checks)["ntuple"] == nil && fix("ntuple", checks) == nil)
+            #expect(checks.contains { $0.evidence.contains("ntuple is off") })
+        }
+    }
+
+    /// Whose rules they are is not for this program to say.
+    @Test func aFullTableIsToldWithoutSayingWhoseRuleIsToGo() throws {
+        var facts = try NICFacts.whole
+        var full = FlowRuleTable(locations: [0, 1, 2, 9], capacity: 4, choosesLocation: true)
+        try facts.addRule(9)
+        for isTold in [false, true] {
+            full.isFull = isTold
+            full.capacity = isTold ? nil : 4
+            facts.ruleTable = .success(full)
+            let checks = checks(of: facts)
+            #expect(findings(checks) == ["rule-places": .failed])
+            #expect(fix("rule-places", checks) == nil)
+        }
+        full.isFull = false
+        facts.ruleTable = .success(full)
+        #expect(findings(checks(of: facts)).isEmpty)
+    }
+
+    @Test func aRuleThatGoesBeforeThatOfABoundQueueIsAWarning() throws {
+        var facts = try NICFacts.whole
+        facts.device.driver = "gve"
+        facts.queues = .success((0..<4).map { QueueInfo(id: $0, type: .rx) })
+        try facts.addRule(9, queue: 3)
+        try facts.addRule(2, queue: 1)
+        #expect(findings(checks(of: facts))["rule-order"] == nil)
+        var queues = (0..<4).map { QueueInfo(id: UInt32($0), type: .rx) }
+        queues[3].dmabufID = 6
+        facts.queues = .success(queues)
+        let order = try #require(checks(of: facts).first { $0.id == "rule-order" })
+        #expect(order.verdict == .warning)
+        #expect(
+            order.evidence
+                == "of rule 9: flow rule 2 goes first and leads all of the flow elsewhere: "
+                + "flow-type tcp4 dst-port 80 action 1")
+    }
+
+    @Test func xdpIsDetachedWhereItRuns() throws {
+        var facts = try NICFacts.whole
+        facts.xdpProgram = .success(XDPProgram(id: 7, mode: .generic))
+        #expect(findings(checks(of: facts)) == ["xdp": .failed])
+        #expect(fix("xdp", checks(of: facts)) == "ip link set lo xdpgeneric off")
+        facts.xdpHolder = 812
+        #expect(fix("xdp", checks(of: facts)) == "kill 812")
+    }
+
+    @Test func steeringIsJudgedByWhoIsBehindIt() throws {
+        var facts = try NICFacts.whole
+        func judged(
+            _ state: NICFacts.SteeringState
+        ) -> (verdict: DoctorCheck.Verdict?, fix: String?) {
+            facts.steering = .success(state)
+            let check = checks(of: facts).first { $0.id == "steering" }
+            return (check?.verdict, check?.fix)
+        }
+        #expect(judged(.kept(name: "x", queues: [3], contexts: [])) == (.ok, nil))
+        #expect(
+            judged(.inUse(holder: "devmemtcp, pid 9", pid: 9, queues: [3])) == (.warning, "kill 9"))
+        #expect(
+            judged(.left(maker: "devmemtcp serve (pid 9)", changes: 3))
+                == (.warning, "devmemtcp steer restore lo"))
+        #expect(
+            judged(.damaged("it is cut short"))
+                == (.failed, "devmemtcp steer restore lo --forget"))
+    }
+
+    @Test func whatOthersAddedIsTheirsToDelete() throws {
+        var facts = try NICFacts.whole
+        facts.contexts = .success([
+            RSSContext(id: 0, indirection: [0, 1]), RSSContext(id: 4, indirection: [2, 3]),
+        ])
+        #expect(findings(checks(of: facts)) == [:])
+        try facts.addRule(5, context: 4)
+        try facts.addRule(6, queue: 1)
+        #expect(findings(checks(of: facts)) == ["free-queues": .failed])
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
+        facts.channelLimits = .success(ChannelCounts(combined: 4))
+        #expect(fix("free-queues", checks(of: facts)) == nil)
+        facts.channels = .success(ChannelCounts(rx: 4, combined: 0))
+        facts.channelLimits = .success(ChannelCounts(rx: 8, combined: 0))
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo rx 5")
+        facts.channels = .success(ChannelCounts(rx: .max, combined: .max))
+        facts.channelLimits = .success(ChannelCounts(rx: .max, combined: .max))
+        #expect(fix("free-queues", checks(of: facts)) == nil)
+    }
+
+    @Test func heldQueuesAreFreedByTheirHolderOnly() throws {
+        var facts = try NICFacts.whole
+        var queues = (0..<4).map { QueueInfo(id: $0, type: .rx) }
+        for place in 1..<4 { queues[place].hasXSK = true }
+        facts.queues = .success(queues)
+        #expect(findings(checks(of: facts)) == ["free-queues": .failed])
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
+        queues[2].hasXSK = false
+        queues[2].dmabufID = 5
+        facts.queues = .success(queues)
+        #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
+        facts.steering = .success(.inUse(holder: "devmemtcp, pid 9", pid: 9, queues: [2]))
+        #expect(fix("free-queues", checks(of: facts)) == "kill 9")
+        // What steering in place has set aside is free for who uses it.
+        facts.steering = .success(.kept(name: "x", queues: [2], contexts: []))
+        #expect(findings(checks(of: facts)) == [:])
+    }
+
+    @Test func pagePoolsMayLagForAWhile() throws {
+        var facts = try NICFacts.whole
+        var pool = PagePoolInfo(id: 1)
+        pool.detachedAt = 941
+        facts.pagePools = .success([pool])
+        #expect(findings(checks(of: facts)) == [:])
+        pool.detachedAt = 940
+        pool.inFlightBytes = 8192
+        facts.pagePools = .success([pool])
+        #expect(findings(checks(of: facts)) == ["page-pools": .warning])
+        // Whatever the kernel counts.
+        var huge = pool
+        huge.inFlightBytes = .max
+        facts.pagePools = .success([pool, huge])
+        #expect(findings(checks(of: facts)) == ["page-pools": .warning])
+        pool.detachedAt = .max
+        facts.pagePools = .success([pool])
+        #expect(findings(checks(of: facts)) == [:])
+    }
+
+    @Test func farMemoryIsAWarning() throws {
+        var facts = try NICFacts.whole
+        var gpu = MemoryDevice(kind: .gpu, name: "0000:81:00.0")
+        gpu.path = "/sys/devices/pci0000:80/0000:80:01.0/0000:81:00.0"
+        gpu.numaNode = 1
+        facts.memory = [gpu, MemoryDevice(kind: .heap, name: "system")]
+        #expect(findings(checks(of: facts)) == ["memory-distance": .warning])
+        gpu.numaNode = 0
+        facts.memory.append(gpu)
+        #expect(findings(checks(of: facts)) == [:])
+    }
+
+    @Test func aReadThatFailsIsUnknownAndEndsNothing() throws {
+        var facts = try NICFacts.whole
+        facts.rings = .failure(refusal)
+        facts.channels = .failure(refusal)
+        facts.queues = .failure(refusal)
+        facts.xdpProgram = .failure(refusal)
+        facts.ruleTable = .failure(refusal)
+        facts.steering = .failure(refusal)
+        facts.pagePools = .failure(refusal)
+        let found = findings(checks(of: facts))
+        #expect(found.count == 7)
+        #expect(found.values.allSatisfy { $0 == .unknown })
+    }
+
+    @Test func linksOfXDPAreToldFromOthers() {
+        func lines(_ text: String) -> [Substring] { text.split(separator: "\n") }
+        let link = "pos:\t0\nlink_type:\txdp\nlink_id:\t3\nprog_id:\t9\nifindex:\t4\n"
+        #expect(isLink(lines(link), of: 4, program: 0))
+        #expect(!isLink(lines(link), of: 5, program: 0))
+        #expect(!isLink(lines(link.replacing("xdp", with: "tcx")), of: 4, program: 0))
+        #expect(!isLink([], of: 0, program: 0))
+        // An interface of another network namespace may have the same number.
+        #expect(isLink(lines(link), of: 4, program: 9))
+        #expect(!isLink(lines(link), of: 4, program: 8))
+    }
+
+    @Test func onlyAProcessThatMustBeItHoldsXDP() {
+        #expect(chooseHolder([]) { _ in true } == nil)
+        #expect(chooseHolder([7]) { _ in false } == 7)
+        // Without the program's number an interface's may be of another namespace.
+        #expect(chooseHolder([7], isProgramKnown: false) { _ in false } == nil)
+        #expect(chooseHolder([7], isProgramKnown: false) { _ in true } == 7)
+        #expect(chooseHolder([7, 8]) { $0 == 8 } == 8)
+        #expect(chooseHolder([7, 8]) { _ in true } == nil)
+        #expect(chooseHolder([7, 8]) { _ in false } == nil)
+    }
+}

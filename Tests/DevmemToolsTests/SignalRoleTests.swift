@@ -1,0 +1,105 @@
+import Glibc
+import Testing
+
+@testable import DevmemCore
+@testable import DevmemTools
+
+/// No signal ends the process while a NIC is steered, but for those that nothing can be done about.
+@Suite struct SignalRoleTests {
+    /// What signal(7) says of the signals' default actions.
+    private static let defaults: [SignalRole: [Int32]] = [
+        .harmless: [SIGCHLD, SIGCONT, SIGURG, SIGWINCH],
+        .suspends: [SIGTSTP, SIGTTIN, SIGTTOU],
+        .uncatchable: [SIGKILL, SIGSTOP],
+        .fault: [SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP],
+        .failsCall: [SIGPIPE, SIGXFSZ],
+        .reserved: [32, 33],
+        .stops: [
+            SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGPWR, SIGQUIT, 16, SIGSYS, SIGTERM,
+            SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+        ] + Array(34...64),
+    ]
+
+    @Test func everySignalHasARole() {
+        for (role, signals) in Self.defaults {
+            #expect(SignalRole.signals(role) == signals.sorted(), "\(role)")
+        }
+        #expect(Self.defaults.values.reduce(0) { $0 + $1.count } == SignalRole.numbers.count)
+    }
+
+    @Test func everySignalThatEndsAProgramIsReadInstead() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let stop = try StopSignal.ofUser()
+            for signal in SignalRole.signals(.stops) {
+                raise(signal)
+                guard stop.pending() == signal else { exit(1) }
+            }
+            guard stop.pending() == nil else { exit(2) }
+            exit(7)
+        }
+    }
+
+    @Test func aWriteThatFailsSaysSoByItself() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let stop = try StopSignal.ofUser()
+            var ends: [Int32] = [-1, -1]
+            guard pipe(&ends) == 0 else { exit(1) }
+            close(ends[0])
+            guard write(ends[1], "x", 1) == -1, errno == EPIPE else { exit(2) }
+            guard let file = tmpfile() else { exit(3) }
+            var limit = rlimit(rlim_cur: 4, rlim_max: 4)
+            setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+            guard write(fileno(file), "12345678", 8) == 4 else { exit(4) }
+            guard write(fileno(file), "5678", 4) == -1, errno == EFBIG else { exit(5) }
+            // Neither stops the session, nor is it inherited by a program that is started.
+            guard stop.pending() == nil, hasDefaultAction(SIGPIPE) else { exit(6) }
+            exit(7)
+        }
+    }
+
+    /// What this program ignores, one that it starts does not.
+    @Test func whatIsStartedIsEndedByFailingWrites() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            ignoreFailingWrites()
+            for signal in [SIGPIPE, SIGXFSZ] {
+                guard !hasDefaultAction(signal) else { exit(1) }
+                let child = try ChildProcess(
+                    ["bash", "-c", "kill -\(signal) $$"], environment: [:],
+                    inheriting: STDIN_FILENO)
+                guard try child.wait(milliseconds: 5000) == .killed(by: signal) else { exit(2) }
+            }
+            exit(7)
+        }
+    }
+
+    /// As nohup(1) has it, or a library that handles a signal itself.
+    @Test func whatIsIgnoredOrHandledStaysSo() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            signal(SIGHUP, SIG_IGN)
+            signal(SIGPROF) { _ in }
+            let stop = try StopSignal.ofUser()
+            raise(SIGHUP)
+            raise(SIGPROF)
+            guard stop.pending() == nil else { exit(1) }
+            raise(SIGTERM)
+            guard stop.pending() == SIGTERM else { exit(2) }
+            exit(7)
+        }
+    }
+
+    @Test func childrenAreWaitedForWhateverAParentIgnoredOrBlocked() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            signal(SIGCHLD, SIG_IGN)
+            var all = sigset_t()
+            sigfillset(&all)
+            pthread_sigmask(SIG_SETMASK, &all, nil)
+            resetInheritedSignals()
+            var now = sigset_t()
+            pthread_sigmask(SIG_BLOCK, nil, &now)
+            guard sigismember(&now, SIGTERM) == 0 else { exit(1) }
+            let child = try ChildProcess(["true"], environment: [:], inheriting: STDIN_FILENO)
+            guard try child.wait(milliseconds: 5000) == .exited(0) else { exit(2) }
+            exit(7)
+        }
+    }
+}
