@@ -177,7 +177,9 @@ private func farmResults(of output: String) -> [String: String] {
         let refusal = DevmemError(.netlink, call: "bind-rx", errno: errno)
         #expect(CaseVerdict(refusal).name == "skip")
         #expect(
-            CaseVerdict(DevmemError(.system, call: "add a flow rule to eth1", errno: errno)).name
+            CaseVerdict(
+                DevmemError(.system, .init(.addFlowRule, "add a flow rule to eth1"), errno: errno)
+            ).name
                 == "skip")
         #expect(CaseVerdict(DevmemError(.system, call: "bind-rx", errno: .noData)).name == "fail")
         #expect(CaseVerdict(DevmemError(.unsupported, call: "prove")).name == "fail")
@@ -252,7 +254,7 @@ private func farmResults(of output: String) -> [String: String] {
 
 @Suite struct ExpectationTests {
     private let expected = ExpectedRefusal(
-        .invalidArgument, text: "is disabled", attribute: "queues")
+        .invalidArgument, refusal: .splitIsOff, attribute: "queues")
 
     private func error(
         _ errno: DevmemError, _ message: String?, _ attribute: String?
@@ -271,13 +273,13 @@ private func farmResults(of output: String) -> [String: String] {
         #expect(!expected.isMet(by: error(busy, "tcp-data-split is disabled", "queues")))
         #expect(!expected.isMet(by: error(invalid, "something else", "queues")))
         #expect(!expected.isMet(by: error(invalid, nil, "queues")))
-        #expect(!expected.isMet(by: error(invalid, "is disabled", "fd")))
+        #expect(!expected.isMet(by: error(invalid, "tcp-data-split is disabled", "fd")))
         #expect(!expected.isMet(by: DevmemError(.malformed, call: "bind")))
         let verdict = expected.verdict(on: "it") { () throws(DevmemError) in throw busy }
         #expect(
             verdict.message
                 == "refused as \"bind: Device or resource busy\", which must be: Invalid argument, "
-                + "\"is disabled\", attribute queues")
+                + "\"tcp-data-split is disabled\", attribute queues")
     }
 
     /// Refused before the kernel looked at what is wrong with it.

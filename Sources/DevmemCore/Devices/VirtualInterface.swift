@@ -81,12 +81,12 @@ package struct VirtualInterface: Equatable, Sendable {
             advice: advice)
     }
 
-    private var advice: String {
+    private var advice: Advice {
         guard let nic = nics.first else {
             return "name a NIC; \(AdvisedCommand(.showAll)) lists them"
         }
         let name = nics.count == 1 ? nic : "one of " + nics.joined(separator: ", ")
-        let receiving =
+        let receiving: Advice =
             switch kind {
             case "vlan":
                 "name \(name) to receive; whether its flow rules match packets with a VLAN tag is "
@@ -152,7 +152,7 @@ extension NetworkInterface {
                 .invalid, call: call,
                 message: "the address is of \(holder.name), \(virtual.text): what comes to it may "
                     + "come in through any NIC",
-                advice: "name the NIC with --interface, or the peer with --from")
+                advice: "name the NIC with \(.interface), or the peer with \(.from)")
         }
         let route = try Route(to: peer, from: address)
         guard !route.isLocal else {

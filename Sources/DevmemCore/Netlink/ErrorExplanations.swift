@@ -3,8 +3,8 @@ import SystemPackage
 
 /// What error numbers, without a text, and attributes at fault mean for one kind of request.
 struct RefusedRequest {
-    /// How the call of such an error begins.
-    let prefix: String
+    /// The operation of such an error.
+    let kind: DevmemError.Operation.Kind
     /// EINVAL that names an attribute, by the end of its dotted name.
     var attributes: [(name: String, answer: ErrorExplanation)] = []
     let answers: [(errno: Errno, answer: ErrorExplanation)]
@@ -20,22 +20,22 @@ private let noInterface = ErrorExplanation(
     "ip -brief link shows the interfaces there are")
 private let goneOrDown = ErrorExplanation(
     "the interface is gone, in another network namespace, or down (mlx5)",
-    "ip -brief link shows the interfaces there are; ip link set IFACE up")
-private let isDown = ErrorExplanation("the interface is down", "ip link set IFACE up")
+    "ip -brief link shows the interfaces there are; ip link set \(.nic) up")
+private let isDown = ErrorExplanation("the interface is down", "ip link set \(.nic) up")
 private let noRoomForRules = ErrorExplanation(
     "the NIC has no room for another rule of this kind",
-    "ethtool -n IFACE lists the rules; room is made by whoever added them")
+    "ethtool -n \(.nic) lists the rules; room is made by whoever added them")
 private let notADmabuf = ErrorExplanation(
     "the descriptor is of no dma-buf", "hand over what a memory provider made")
 private let noMemory = ErrorExplanation(
     "the kernel or the driver found no memory for queue or binding",
-    "free some, choose a smaller --memory, or bind fewer queues")
+    "free some, choose a smaller \(.memory), or bind fewer queues")
 
-/// The requests of device memory TCP, as the calls of the core's errors name them.
+/// The requests of device memory TCP, by the operations of the core's errors.
 let requests: [RefusedRequest] = [
     // netdev_nl_bind_rx_doit, net_devmem_bind_dmabuf, netif_mp_open_rxq of the kernel's net/core.
     RefusedRequest(
-        prefix: "bind-rx",
+        kind: .bindReceive,
         attributes: [
             ("fd", notADmabuf), ("ifindex", noInterface),
             (
@@ -72,7 +72,7 @@ let requests: [RefusedRequest] = [
                 .resourceTemporarilyUnavailable,
                 ErrorExplanation(
                     "the NIC is in a reset, or not up yet (gve)",
-                    "ip link set IFACE up; then try again")
+                    "ip link set \(.nic) up; then try again")
             ),
             (
                 .invalidArgument,
@@ -122,7 +122,7 @@ let requests: [RefusedRequest] = [
         ]),
     // netdev_nl_bind_tx_doit.
     RefusedRequest(
-        prefix: "bind-tx",
+        kind: .bindTransmit,
         attributes: [("fd", notADmabuf), ("ifindex", noInterface)],
         answers: [
             (.operationNotSupportedByDevice, noInterface),
@@ -142,7 +142,7 @@ let requests: [RefusedRequest] = [
         ]),
     // netdev_nl_queue_create_doit.
     RefusedRequest(
-        prefix: "queue-create",
+        kind: .createQueue,
         answers: [
             (
                 .notPermitted,
@@ -173,7 +173,7 @@ let requests: [RefusedRequest] = [
         ]),
     // tcp_recvmsg_locked and tcp_recvmsg_dmabuf of net/ipv4/tcp.c.
     RefusedRequest(
-        prefix: "receive from",
+        kind: .receive,
         answers: [
             (.connectionReset, ErrorExplanation("the connection was cut", peerGaveUp)),
             (
@@ -203,7 +203,7 @@ let requests: [RefusedRequest] = [
         ]),
     // sock_devmem_dontneed of net/core/sock.c.
     RefusedRequest(
-        prefix: "give ",
+        kind: .returnTokens,
         answers: [
             (
                 .invalidArgument,
@@ -219,7 +219,7 @@ let requests: [RefusedRequest] = [
         ]),
     // tcp_sendmsg_locked, net_devmem_get_binding and zerocopy_fill_skb_from_devmem.
     RefusedRequest(
-        prefix: "send",
+        kind: .send,
         answers: [
             (
                 .invalidArgument,
@@ -237,7 +237,7 @@ let requests: [RefusedRequest] = [
                 ErrorExplanation(
                     "the route leads out of another device than the bound one, as with VLAN or bond",
                     "the route to the peer does not lead through the NIC that the dma-buf is bound to; "
-                        + "ip route get shows it, --pin forces it")
+                        + "ip route get shows it, \(.pin) forces it")
             ),
             (
                 .noRouteToHost,
@@ -262,13 +262,13 @@ let requests: [RefusedRequest] = [
     // fbnic_ethtool.c, gve_add_flow_rule of gve_flow_rule.c and gve_adminq_parse_err. No text comes
     // with the number.
     RefusedRequest(
-        prefix: "add a flow rule to",
+        kind: .addFlowRule,
         answers: [
             (
                 .fileExists,
                 ErrorExplanation(
                     "a rule that matches the same is there already",
-                    "ethtool -n IFACE lists the rules; choose another port or address, or have "
+                    "ethtool -n \(.nic) lists the rules; choose another port or address, or have "
                         + "whoever added it delete it")
             ),
             (.noSpace, noRoomForRules), (.noMemory, noRoomForRules),
@@ -280,7 +280,7 @@ let requests: [RefusedRequest] = [
                 .resourceTemporarilyUnavailable,
                 ErrorExplanation(
                     "the NIC is in a reset, or the interface is down",
-                    "ip link set IFACE up; then try again")
+                    "ip link set \(.nic) up; then try again")
             ),
             (
                 .timedOut,
@@ -300,30 +300,30 @@ let requests: [RefusedRequest] = [
                 .notPermitted,
                 ErrorExplanation(
                     "the process lacks CAP_NET_ADMIN, or flow rules are off (bnxt)",
-                    "run as root or with CAP_NET_ADMIN, and ethtool -K IFACE ntuple on")
+                    "run as root or with CAP_NET_ADMIN, and ethtool -K \(.nic) ntuple on")
             ),
             (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
             (
                 .invalidArgument,
                 ErrorExplanation(
                     "the NIC does not take such a rule, or not at that place",
-                    "name more of the connection, such as the peer; ethtool -n IFACE lists the "
+                    "name more of the connection, such as the peer; ethtool -n \(.nic) lists the "
                         + "rules")
             ),
             (
                 .notSupportedOnSocket,
                 ErrorExplanation(
                     "the NIC does not take such a rule, or flow rules are off",
-                    "name more of the connection, such as the peer; ethtool -K IFACE ntuple on")
+                    "name more of the connection, such as the peer; ethtool -K \(.nic) ntuple on")
             ),
         ]),
     // The same functions of the drivers.
     RefusedRequest(
-        prefix: "delete flow rule",
+        kind: .deleteFlowRule,
         answers: [
             (
                 .noSuchFileOrDirectory,
-                ErrorExplanation("the rule is gone already", "ethtool -n IFACE lists the rules")
+                ErrorExplanation("the rule is gone already", "ethtool -n \(.nic) lists the rules")
             ),
             (
                 .resourceTemporarilyUnavailable,
@@ -333,46 +333,46 @@ let requests: [RefusedRequest] = [
         ]),
     // ethnl_rss_create_doit of net/ethtool/rss.c, ethtool_rxfh_context_set of ioctl.c and the drivers.
     RefusedRequest(
-        prefix: "add an RSS context to",
+        kind: .addContext,
         answers: [
             (
                 .notSupportedOnSocket,
                 ErrorExplanation(
                     "the driver has no RSS contexts (gve), or not with this firmware",
-                    "spread flows another way: --spread round-robin")
+                    "spread flows another way: \(.spread) round-robin")
             ),
             (
                 .noSpace,
                 ErrorExplanation(
                     "the NIC has no RSS context left",
-                    "spread flows another way: --spread round-robin")
+                    "spread flows another way: \(.spread) round-robin")
             ),
             (
                 .resourceBusy,
                 ErrorExplanation(
                     "the NIC has no RSS context left",
-                    "spread flows another way: --spread round-robin")
+                    "spread flows another way: \(.spread) round-robin")
             ),
             (
                 .resourceTemporarilyUnavailable,
-                ErrorExplanation("the interface is down (bnxt)", "ip link set IFACE up")
+                ErrorExplanation("the interface is down (bnxt)", "ip link set \(.nic) up")
             ),
             (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
         ]),
     RefusedRequest(
-        prefix: "delete RSS context",
+        kind: .deleteContext,
         answers: [
             (
                 .resourceBusy,
                 ErrorExplanation(
                     "a flow rule leads to the context",
-                    "ethtool -n IFACE lists the rules; whoever added it deletes it")
+                    "ethtool -n \(.nic) lists the rules; whoever added it deletes it")
             ),
             (.operationNotSupportedByDevice, goneOrDown), (.networkDown, isDown),
         ]),
     // ethtool_get_rxnfc and the drivers.
     RefusedRequest(
-        prefix: "read the flow rules of",
+        kind: .readFlowRules,
         answers: [
             (
                 .messageTooLong,
@@ -383,7 +383,7 @@ let requests: [RefusedRequest] = [
         ]),
     // ethnl_set_rings of net/ethtool/rings.c.
     RefusedRequest(
-        prefix: "set tcp-data-split",
+        kind: .setHeaderSplit,
         answers: [
             (
                 .notSupportedOnSocket,
@@ -394,7 +394,7 @@ let requests: [RefusedRequest] = [
         ]),
     // dev_xdp_attach and xp_assign_dev.
     RefusedRequest(
-        prefix: "attach",
+        kind: .attachXDP,
         answers: [
             (
                 .resourceBusy,
@@ -405,5 +405,5 @@ let requests: [RefusedRequest] = [
         ]),
 ]
 
-private let peerGaveUp = "the peer gave up before its stream ended"
-private let readerGaveUp = "the peer gave up before the stream ended"
+private let peerGaveUp: Advice = "the peer gave up before its stream ended"
+private let readerGaveUp: Advice = "the peer gave up before the stream ended"

@@ -66,7 +66,8 @@ struct SteeringClaim: ~Copyable {
             return try PublishedClaims.all()
         } catch {
             var unknown = error
-            unknown.call = "find out whether another process steers \(name): \(error.call)"
+            unknown.operation =
+                "find out whether another process steers \(name): \(error.operation)"
             throw unknown.advising("nothing was changed; try again")
         }
     }

@@ -153,12 +153,12 @@ package struct SteeringTransaction: ~Copyable {
             let undoing = rollback(journal, on: nic, store: store, logger: logger)
             guard let failure = undoing.failure else {
                 var told = explained(error)
-                told.advice = told.advice?.replacing("IFACE", with: nic.name)
+                told.advice = told.advice?.naming(nic.name)
                 throw told
             }
             var both = error
             both.message =
-                (error.message.map { "\($0); " } ?? "") + "and then \(failure.call): "
+                (error.message.map { "\($0); " } ?? "") + "and then \(failure.operation): "
                 + (failure.errno.map(describe) ?? failure.message ?? "failed")
             both.advice = "\(AdvisedCommand(.restore, nic.name)) tries again to put settings back"
             throw both

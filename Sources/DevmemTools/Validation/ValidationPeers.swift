@@ -183,10 +183,11 @@ final class ValidationPeers {
     /// gets will do if `mayEcho` says so.
     func reason(ipv6: Bool, mayEcho: Bool) -> String? {
         if farEnd == nil && echo == nil {
-            return "no far end: --remote or --peer names one"
+            return "no far end: \(Advice.Parameter.remote) or \(Advice.Parameter.peer) names one"
         }
         if farEnd == nil && !mayEcho {
-            return "needs a far end that can be told what to do: --remote names one"
+            return
+                "needs a far end that can be told what to do: \(Advice.Parameter.remote) names one"
         }
         guard !has(ipv6: ipv6) else { return nil }
         return refusals[ipv6] ?? "the far end has no IPv\(ipv6 ? 6 : 4) address"
