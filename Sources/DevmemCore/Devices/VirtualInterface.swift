@@ -102,7 +102,7 @@ package struct VirtualInterface: Equatable, Sendable {
 extension NetworkInterface {
     /// What it is if it is no NIC; nil if it is or may be one.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` if the links cannot be listed.
     package var asVirtual: VirtualInterface? {
         get throws(DevmemError) {
             let all = try links()

@@ -26,9 +26,9 @@ private let noRoomForRules = ErrorExplanation(
     "the NIC has no room for another rule of this kind",
     "ethtool -n \(.nic) lists the rules; room is made by whoever added them")
 private let notADmabuf = ErrorExplanation(
-    "the descriptor is of no dma-buf", "hand over what a memory provider made")
+    "the descriptor is not a dma-buf", "hand over what a memory provider made")
 private let noMemory = ErrorExplanation(
-    "the kernel or the driver found no memory for queue or binding",
+    "the kernel or the driver has no memory for the queue or the binding",
     "free some, choose a smaller \(.memory), or bind fewer queues")
 
 /// The requests of device memory TCP, by the operations of the core's errors.
@@ -52,7 +52,7 @@ let requests: [RefusedRequest] = [
             (
                 "rx-page-size",
                 ErrorExplanation(
-                    "the kernel or the driver does not take this receive page size",
+                    "the kernel or the driver does not support this receive page size",
                     "choose a power of two from one page on, or leave it out")
             ),
         ],
@@ -77,8 +77,8 @@ let requests: [RefusedRequest] = [
             (
                 .invalidArgument,
                 ErrorExplanation(
-                    "an attribute is wrong: no such queue, no dma-buf, or a page size that the "
-                        + "driver does not take",
+                    "an attribute is wrong: no such queue, not a dma-buf, or a page size that "
+                        + "the driver does not support",
                     "choose existing queues and no page size; ethtool -l counts queues")
             ),
             (.badFileDescriptor, notADmabuf),
@@ -116,7 +116,7 @@ let requests: [RefusedRequest] = [
             (
                 .ioError,
                 ErrorExplanation(
-                    "the driver could not start the queue anew", "see dmesg for the driver's words")
+                    "the driver could not restart the queue", "see dmesg for the driver's words")
             ),
             (.networkDown, isDown),
         ]),
@@ -135,7 +135,7 @@ let requests: [RefusedRequest] = [
             (
                 .invalidArgument,
                 ErrorExplanation(
-                    "the descriptor is of no dma-buf, or its size is no multiple of a page",
+                    "the descriptor is not a dma-buf, or its size is not a multiple of a page",
                     "hand over a dma-buf of whole pages")
             ),
             (.badFileDescriptor, notADmabuf), (.noMemory, noMemory),
@@ -179,7 +179,7 @@ let requests: [RefusedRequest] = [
             (
                 .badAddress,
                 ErrorExplanation(
-                    "device memory came to a call without MSG_SOCK_DEVMEM or without room for "
+                    "device memory arrived in a call without MSG_SOCK_DEVMEM or without room for "
                         + "linear bytes",
                     "on kernels before 6.18 this stands for any failure of device memory")
             ),
@@ -196,7 +196,7 @@ let requests: [RefusedRequest] = [
             (
                 errorTooSmall,
                 ErrorExplanation(
-                    "not one control message fits",
+                    "no control message fits",
                     "give recvmsg a control buffer of 40 bytes or more"
                 )
             ),
@@ -208,11 +208,11 @@ let requests: [RefusedRequest] = [
             (
                 .invalidArgument,
                 ErrorExplanation(
-                    "too many token ranges, or half a one", "give back at most 128 at once")
+                    "too many token ranges, or an incomplete one", "give back at most 128 at once")
             ),
             (
                 .badFileDescriptor,
-                ErrorExplanation("the socket is no TCP socket", "use a TCP socket")
+                ErrorExplanation("the socket is not a TCP socket", "use a TCP socket")
             ),
             (.noMemory, ErrorExplanation("no memory to read the tokens", "free some")),
             (.badAddress, ErrorExplanation("the tokens cannot be read", "pass readable memory")),
@@ -224,7 +224,7 @@ let requests: [RefusedRequest] = [
             (
                 .invalidArgument,
                 ErrorExplanation(
-                    "the id is no binding for sending, zero-copy is not on, or the route's device "
+                    "the id is not a binding for sending, zero-copy is not on, or the route's device "
                         + "has no scatter-gather",
                     "the binding is gone, or the NIC cannot send scattered memory")
             ),
@@ -242,7 +242,7 @@ let requests: [RefusedRequest] = [
             (
                 .noRouteToHost,
                 ErrorExplanation(
-                    "a route that was there is not found again", "the route to the peer is gone")
+                    "the route is gone", "the route to the peer is gone")
             ),
             (
                 .noBufferSpace,
@@ -252,7 +252,7 @@ let requests: [RefusedRequest] = [
             ),
             (
                 .messageTooLong,
-                ErrorExplanation("more than 1024 pieces in one call", "send fewer at once")
+                ErrorExplanation("more than 1024 extents in one call", "send fewer at once")
             ),
             (.connectionReset, ErrorExplanation("the connection was cut", readerGaveUp)),
             (.brokenPipe, ErrorExplanation("the connection is closed", readerGaveUp)),
@@ -267,9 +267,9 @@ let requests: [RefusedRequest] = [
             (
                 .fileExists,
                 ErrorExplanation(
-                    "a rule that matches the same is there already",
+                    "a rule with the same match exists already",
                     "ethtool -n \(.nic) lists the rules; choose another port or address, or have "
-                        + "whoever added it delete it")
+                        + "whoever added it remove it")
             ),
             (.noSpace, noRoomForRules), (.noMemory, noRoomForRules),
             (
@@ -293,7 +293,7 @@ let requests: [RefusedRequest] = [
             (
                 .permissionDenied,
                 ErrorExplanation(
-                    "the NIC's device does not let this host add rules",
+                    "the NIC does not let this host add rules",
                     "ask whoever administers the device")
             ),
             (
@@ -306,14 +306,14 @@ let requests: [RefusedRequest] = [
             (
                 .invalidArgument,
                 ErrorExplanation(
-                    "the NIC does not take such a rule, or not at that place",
+                    "the NIC does not support such a rule, or not at that location",
                     "name more of the connection, such as the peer; ethtool -n \(.nic) lists the "
                         + "rules")
             ),
             (
                 .notSupportedOnSocket,
                 ErrorExplanation(
-                    "the NIC does not take such a rule, or flow rules are off",
+                    "the NIC does not support such a rule, or flow rules are off",
                     "name more of the connection, such as the peer; ethtool -K \(.nic) ntuple on")
             ),
         ]),
@@ -400,7 +400,7 @@ let requests: [RefusedRequest] = [
                 .resourceBusy,
                 ErrorExplanation(
                     "a queue is bound to device memory",
-                    "end who holds it, then attach XDP or AF_XDP")
+                    "end its holder, then attach XDP or AF_XDP")
             )
         ]),
 ]

@@ -125,7 +125,7 @@ package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo
 
 /// The numbers of an interface's receive queues, ascending.
 ///
-/// - Throws: `DevmemError` as the kernel answers.
+/// - Throws: as `queues(ofInterface:)`.
 package func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
     try queues(ofInterface: interface.index).filter { $0.type == .rx }.map(\.id).sorted()
 }

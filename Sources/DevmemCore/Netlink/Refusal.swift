@@ -75,23 +75,23 @@ package enum Refusal: String, CaseIterable, Sendable {
         switch self {
         case .pageSizeOutOfRange:
             ErrorExplanation(
-                "the value is outside of what the kernel takes; a receive page is at least one page",
+                "the value is out of the kernel's range; a receive page is at least one page",
                 "give a page size of at least the system's (getconf PAGE_SIZE)")
         case .pageSizeNotPowerOfTwo:
             ErrorExplanation(
-                "the receive page size is no power of two", "choose 4K, 8K, 16K or so")
+                "the receive page size is not a power of two", "choose 4K, 8K or 16K")
         case .differentDMADevices:
             ErrorExplanation(
                 "the queues belong to different PCI functions of a NIC with several",
                 "choose queues of one function, as steering does by itself, or every second one")
         case .noDMA:
             ErrorExplanation(
-                "the interface has no device behind it that does DMA, as netdevsim and netkit without "
-                    + "a leased queue",
+                "no device behind the interface does DMA, as with netdevsim, or netkit without a "
+                    + "leased queue",
                 "name the physical NIC, or lease a queue to the virtual one")
         case .cannotAttach:
             ErrorExplanation(
-                "who made the dma-buf does not let this NIC attach to it",
+                "the exporter of the dma-buf does not let this NIC attach to it",
                 "choose memory that the NIC can reach; GPU and NIC may need to share a PCIe switch")
         case .cannotMap:
             ErrorExplanation(
@@ -100,7 +100,7 @@ package enum Refusal: String, CaseIterable, Sendable {
                 "choose memory near the NIC, or a smaller \(.memory)")
         case .extentNotAligned:
             ErrorExplanation(
-                "a piece of the dma-buf does not begin or end at a multiple of the receive page size",
+                "an extent of the dma-buf does not begin or end at a multiple of the receive page size",
                 "choose a smaller receive page, or memory of huge pages")
         case .splitIsOff:
             ErrorExplanation(
@@ -124,7 +124,7 @@ package enum Refusal: String, CaseIterable, Sendable {
                 "an AF_XDP socket has the queue", "end its holder, or choose another queue")
         case .pageSizeUnsupported:
             ErrorExplanation(
-                "the driver fills single pages only; mlx5 and bnxt know larger ones",
+                "the driver fills single pages only; mlx5 and bnxt support larger ones",
                 "leave the receive page size out")
         case .queueIsLeased:
             ErrorExplanation(
@@ -136,7 +136,7 @@ package enum Refusal: String, CaseIterable, Sendable {
                 "bind a queue that is leased, or the physical NIC")
         case .noSuchQueue:
             ErrorExplanation(
-                "there is no such queue, or no longer",
+                "the queue does not exist, or no longer does",
                 "choose an existing one; ethtool -l counts them")
         case .cannotSend:
             ErrorExplanation(
@@ -195,25 +195,26 @@ package enum Refusal: String, CaseIterable, Sendable {
                 "make it with more: ip link add numrxqueues")
         case .splitHeldByMemory:
             ErrorExplanation(
-                "a queue is still bound", "end who holds it, then change header split")
+                "a queue is still bound", "end its holder, then change header split")
         case .thresholdHeldByMemory:
             ErrorExplanation(
-                "a queue is still bound", "end who holds it, then change the threshold")
+                "a queue is still bound", "end its holder, then change the threshold")
         case .channelsHeldByMemory:
             ErrorExplanation(
-                "a bound queue would go, or is the last one",
-                "end who holds it, or keep more channels than its number")
+                "a bound queue would be removed, or is the last one",
+                "end its holder, or keep more channels than its number")
         case .channelsHeldByTable:
             ErrorExplanation(
-                "RSS leads flows to queues that would go",
+                "the RSS table names queues that would be removed",
                 "ethtool -X \(.nic) default, then try again")
         case .channelsHeldByRules:
             ErrorExplanation(
-                "a flow rule leads to a queue that would go",
+                "a flow rule leads to a queue that would be removed",
                 "delete it: ethtool -n \(.nic) lists, ethtool -N \(.nic) delete N")
         case .xdpHeldByMemory, .upperXDPHeldByMemory:
             ErrorExplanation(
-                "an XDP program cannot read device memory", "end who holds the bound queues first")
+                "an XDP program cannot read device memory",
+                "end the holder of the bound queues first")
         case .singleBufferXDP:
             ErrorExplanation(
                 "the XDP program takes packets in one buffer only",

@@ -17,8 +17,8 @@ extension NICControl where Self: ~Copyable {
     ///   - note: puts in safety that the driver took the rule at a place; whether it is the same is not
     ///     proved by then.
     /// - Returns: the location that it got.
-    /// - Throws: `DevmemError` as the driver refuses it; of kind `unsupported` if it cannot be read
-    ///   back.
+    /// - Throws: `DevmemError` of kind `system` with the driver's error number if it refuses;
+    ///   `unsupported` if the rule cannot be read back, or is another by then.
     func place(
         _ rule: FlowRule, stuck: inout SteeringChange.PlacedRule?,
         note: (SteeringChange.PlacedRule) throws(DevmemError) -> Void
