@@ -24,11 +24,11 @@ package func explain(_ error: DevmemError) -> ErrorExplanation? {
         let request = requests.first(where: { $0.kind == error.operation.kind })
     else { return nil }
     if errno == .invalidArgument, let attribute = error.attribute,
-        let row = request.attributes.first(where: { attribute.hasSuffix($0.name) })
+        let row = request.attributes.first(where: { attribute.hasSuffix($0.key) })
     {
-        return row.answer
+        return row.value
     }
-    return request.answers.first { $0.errno == errno }?.answer
+    return request.answers[errno]
 }
 
 /// The same error with the advice of its explanation, unless it carries some or has none.

@@ -74,165 +74,155 @@ package enum Refusal: String, CaseIterable, Sendable {
     var explanation: ErrorExplanation {
         switch self {
         case .pageSizeOutOfRange:
-            ErrorExplanation(
+            .init(
                 "the value is out of the kernel's range; a receive page is at least one page",
                 "give a page size of at least the system's (getconf PAGE_SIZE)")
         case .pageSizeNotPowerOfTwo:
-            ErrorExplanation(
-                "the receive page size is not a power of two", "choose 4K, 8K or 16K")
+            .init("the receive page size is not a power of two", "choose 4K, 8K or 16K")
         case .differentDMADevices:
-            ErrorExplanation(
+            .init(
                 "the queues belong to different PCI functions of a NIC with several",
                 "choose queues of one function, as steering does by itself, or every second one")
         case .noDMA:
-            ErrorExplanation(
+            .init(
                 "no device behind the interface does DMA, as with netdevsim, or netkit without a "
                     + "leased queue",
                 "name the physical NIC, or lease a queue to the virtual one")
         case .cannotAttach:
-            ErrorExplanation(
+            .init(
                 "the exporter of the dma-buf does not let this NIC attach to it",
                 "choose memory that the NIC can reach; GPU and NIC may need to share a PCIe switch")
         case .cannotMap:
-            ErrorExplanation(
+            .init(
                 "the dma-buf cannot be mapped for this NIC: no peer-to-peer path, or no room in the "
                     + "IOMMU or swiotlb",
                 "choose memory near the NIC, or a smaller \(.memory)")
         case .extentNotAligned:
-            ErrorExplanation(
+            .init(
                 "an extent of the dma-buf does not begin or end at a multiple of the receive page size",
                 "choose a smaller receive page, or memory of huge pages")
         case .splitIsOff:
-            ErrorExplanation(
+            .init(
                 "no user has turned header split on; the driver's default does not count",
                 "ethtool -G \(.nic) tcp-data-split on, or let steering do it")
         case .thresholdIsSet:
-            ErrorExplanation(
+            .init(
                 "packets up to the threshold would not be split",
                 "ethtool -G \(.nic) hds-thresh 0, or let steering do it")
         case .hasXDP:
-            ErrorExplanation(
+            .init(
                 "an XDP program wants to read packets, and device memory cannot be read",
                 "end its holder, or ip link set \(.nic) xdp off")
         case .queueHasMemory:
-            ErrorExplanation(
+            .init(
                 "device memory or io_uring zero-copy receive has the queue",
                 "end its holder, or choose another queue; \(AdvisedCommand(.checkHost)) tells which are free"
             )
         case .queueHasAFXDP:
-            ErrorExplanation(
-                "an AF_XDP socket has the queue", "end its holder, or choose another queue")
+            .init("an AF_XDP socket has the queue", "end its holder, or choose another queue")
         case .pageSizeUnsupported:
-            ErrorExplanation(
+            .init(
                 "the driver fills single pages only; mlx5 and bnxt support larger ones",
                 "leave the receive page size out")
         case .queueIsLeased:
-            ErrorExplanation(
+            .init(
                 "a container's netkit interface has the queue",
                 "choose another queue, or bind through that interface")
         case .queueIsVirtual:
-            ErrorExplanation(
+            .init(
                 "the queue is a virtual interface's and leads to no hardware",
                 "bind a queue that is leased, or the physical NIC")
         case .noSuchQueue:
-            ErrorExplanation(
+            .init(
                 "the queue does not exist, or no longer does",
                 "choose an existing one; ethtool -l counts them")
         case .cannotSend:
-            ErrorExplanation(
+            .init(
                 "the driver cannot send from device memory, though it may receive into it",
                 "use another NIC for sending; \(AdvisedCommand(.checkHost)) tells what is known of the driver"
             )
         case .noDeviceToSend:
-            ErrorExplanation(
+            .init(
                 "the interface has no queue of a physical NIC to send through",
                 "lease a queue to it, or name the physical NIC")
         case .sizeNotPages:
-            ErrorExplanation(
+            .init(
                 "the dma-buf ends inside a page", "choose a \(.memory) that is a multiple of 4096")
         case .notVirtual:
-            ErrorExplanation(
-                "queues can be created on virtual interfaces only", "name a netkit interface")
+            .init("queues can be created on virtual interfaces only", "name a netkit interface")
         case .cannotCreateQueues:
-            ErrorExplanation(
-                "this kind of virtual interface takes no queues", "make a netkit interface")
+            .init("this kind of virtual interface takes no queues", "make a netkit interface")
         case .noRealQueue:
-            ErrorExplanation(
+            .init(
                 "the virtual interface has no receive queue of its own",
                 "make it with at least one: ip link add numrxqueues")
         case .leaseFromVirtual:
-            ErrorExplanation(
+            .init(
                 "a queue is leased from hardware, and this interface is virtual",
                 "name the physical NIC")
         case .leaseIsRemoved:
-            ErrorExplanation(
-                "the NIC is going away", "try again when it is back")
+            .init("the NIC is going away", "try again when it is back")
         case .leaseUnsupported:
-            ErrorExplanation(
+            .init(
                 "the NIC's driver cannot restart single queues",
                 "use a NIC with queue management: mlx5, bnxt, gve or fbnic")
         case .leaseFromTwo:
-            ErrorExplanation(
+            .init(
                 "a virtual interface leases from one NIC only",
                 "make a second one for the other NIC")
         case .leaseHasAFXDP:
-            ErrorExplanation(
-                "an AF_XDP socket has the queue", "lease another, or end its holder")
+            .init("an AF_XDP socket has the queue", "lease another, or end its holder")
         case .leaseIsLeased:
-            ErrorExplanation(
-                "it is leased already", "lease another, or delete the interface that has it")
+            .init("it is leased already", "lease another, or delete the interface that has it")
         case .leaseHasMemory:
-            ErrorExplanation(
+            .init(
                 "device memory or io_uring zero-copy receive has the queue",
                 "lease another, or end its holder")
         case .notThePeer:
-            ErrorExplanation(
+            .init(
                 "of a netkit pair only the peer, the container's end, takes queues",
                 "name the peer, or make the interface a single one")
         case .netkitIsFull:
-            ErrorExplanation(
+            .init(
                 "the netkit interface has as many queues as it was made for",
                 "make it with more: ip link add numrxqueues")
         case .splitHeldByMemory:
-            ErrorExplanation(
-                "a queue is still bound", "end its holder, then change header split")
+            .init("a queue is still bound", "end its holder, then change header split")
         case .thresholdHeldByMemory:
-            ErrorExplanation(
-                "a queue is still bound", "end its holder, then change the threshold")
+            .init("a queue is still bound", "end its holder, then change the threshold")
         case .channelsHeldByMemory:
-            ErrorExplanation(
+            .init(
                 "a bound queue would be removed, or is the last one",
                 "end its holder, or keep more channels than its number")
         case .channelsHeldByTable:
-            ErrorExplanation(
+            .init(
                 "the RSS table names queues that would be removed",
                 "ethtool -X \(.nic) default, then try again")
         case .channelsHeldByRules:
-            ErrorExplanation(
+            .init(
                 "a flow rule leads to a queue that would be removed",
                 "delete it: ethtool -n \(.nic) lists, ethtool -N \(.nic) delete N")
         case .xdpHeldByMemory, .upperXDPHeldByMemory:
-            ErrorExplanation(
+            .init(
                 "an XDP program cannot read device memory",
                 "end the holder of the bound queues first")
         case .singleBufferXDP:
-            ErrorExplanation(
+            .init(
                 "the XDP program takes packets in one buffer only",
                 "detach it: ip link set \(.nic) xdp off")
         case .noSplitSetting:
-            ErrorExplanation(
+            .init(
                 "the driver has no setting for header split",
                 "device memory needs a NIC with header split")
         case .noThresholdSetting:
-            ErrorExplanation(
+            .init(
                 "the driver has no threshold to set", "leave it; such a driver splits every packet")
         case .needsHardwareGRO:
-            ErrorExplanation(
+            .init(
                 "the driver splits headers only while it has hardware GRO",
                 "ethtool -K \(.nic) rx-gro-hw on")
         case .memoryInUse:
-            ErrorExplanation(
-                "device memory or io_uring zero-copy receive is in use", "end its holder")
+            .init("device memory or io_uring zero-copy receive is in use", "end its holder")
         }
     }
 }
