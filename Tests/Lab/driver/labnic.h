@@ -64,6 +64,7 @@ struct labnic_cb {
 	u8			l4_proto;
 	bool			ipv6;
 	u8			hash_type;	/* enum pkt_hash_types */
+	u8			opening;	/* of the queue, as it was then */
 };
 
 #define LABNIC_CB(skb)	((struct labnic_cb *)(skb)->cb)
@@ -145,6 +146,8 @@ struct labnic_txq {
 	struct labnic_end	*end;
 	struct netdev_queue	*queue;
 	u32			sent;		/* written by xmit */
+	u8			opening;	/* counts them */
+	bool			closing;
 	struct labnic_tx_stats	stats;
 
 	struct llist_head	done ____cacheline_aligned_in_smp;
@@ -191,6 +194,14 @@ struct labnic_end {
 	struct labnic_faults	faults;
 };
 
+/* What the instance lock guards is free before registration and after it. */
+static inline bool labnic_is_guarded(const struct labnic_end *end)
+{
+	return lockdep_is_held(&end->dev->lock) ||
+	       (end->dev->reg_state != NETREG_REGISTERED &&
+		end->dev->reg_state != NETREG_UNREGISTERING);
+}
+
 /* With no IOMMU and no bounce buffers a DMA address is a physical one, and
  * the NIC's DMA is a memcpy.
  */
@@ -232,7 +243,8 @@ bool labnic_blink_off(struct labnic_end *end, u32 events);
 void labnic_blink_on(struct labnic_end *end, bool was_on);
 
 /* split.c */
-bool labnic_aggregates(const struct labnic_end *end, netdev_features_t features);
+bool labnic_aggregates(const struct labnic_end *end,
+		       netdev_features_t features);
 u8 labnic_split_report(const struct labnic_end *end, u8 wish);
 int labnic_split_check(const struct labnic_end *end, u8 wish,
 		       struct netlink_ext_ack *extack);
@@ -244,7 +256,8 @@ void labnic_split_update(struct labnic_end *end, netdev_features_t features);
 extern struct netdev_queue_mgmt_ops labnic_queue_ops;
 void labnic_queue_setup(const struct labnic_manners *manners);
 int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to);
-void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to);
+void labnic_rx_close(struct labnic_end *end, unsigned int from,
+		     unsigned int to);
 int labnic_rx_rebuild(struct labnic_end *end);
 
 /* rx.c */
@@ -259,6 +272,7 @@ void labnic_segment_fix(void *header, const struct sk_buff *tx,
 netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev);
 void labnic_tx_open(struct labnic_end *end);
 void labnic_tx_close(struct labnic_end *end);
+void labnic_tx_destroy(struct labnic_end *end);
 void labnic_tx_return(struct labnic_returns *returns, struct sk_buff *skb);
 void labnic_tx_return_flush(struct labnic_returns *returns);
 
@@ -314,7 +328,8 @@ int labnic_stats_init(struct labnic_end *end);
 void labnic_stats_destroy(struct labnic_end *end);
 void labnic_stats_restart(struct labnic_end *end, unsigned int index);
 void labnic_stats_reopen(struct labnic_end *end);
-void labnic_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
+void labnic_get_stats64(struct net_device *dev,
+			struct rtnl_link_stats64 *stats);
 int labnic_get_sset_count(struct net_device *dev, int sset);
 void labnic_get_strings(struct net_device *dev, u32 sset, u8 *data);
 void labnic_get_ethtool_stats(struct net_device *dev,

@@ -93,7 +93,9 @@ enum labnic_rule_tos {
 	LABNIC_TOS_DROPPED,	/* taken, and forgotten */
 };
 
-/* Errors are negative; 0 means that it is done, or for ext that it is ignored. */
+/* Errors are negative; 0 means that it is done, or for ext that it is
+ * ignored.
+ */
 struct labnic_rule_manners {
 	u32			places;
 	enum labnic_rule_place	place;

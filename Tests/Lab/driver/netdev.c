@@ -166,7 +166,7 @@ void labnic_end_destroy(struct labnic_end *end)
 	labnic_rules_destroy(end);
 	labnic_rss_destroy(end);
 	labnic_stats_destroy(end);
-	kvfree(end->txq);
+	labnic_tx_destroy(end);
 	kvfree(end->rx_stats);
 	kvfree(end->rxq);
 	free_netdev(end->dev);

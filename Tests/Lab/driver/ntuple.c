@@ -57,10 +57,9 @@ void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
 	}
 }
 
-/* The rules are changed under the instance lock only. */
 static struct labnic_rules *labnic_rules_get(struct labnic_end *end)
 {
-	return rcu_dereference_protected(end->rules, true);
+	return rcu_dereference_protected(end->rules, labnic_is_guarded(end));
 }
 
 static unsigned int labnic_rules_count(struct labnic_end *end)

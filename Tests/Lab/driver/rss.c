@@ -131,7 +131,8 @@ u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
 
 static struct labnic_rss *labnic_rss_get(struct labnic_end *end, u32 context)
 {
-	return rcu_dereference_protected(end->rss[context], true);
+	return rcu_dereference_protected(end->rss[context],
+					 labnic_is_guarded(end));
 }
 
 static void labnic_rss_publish(struct labnic_end *end, u32 context,
