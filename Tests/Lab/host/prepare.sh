@@ -19,9 +19,9 @@ ensure_modules() {
     for module in "${modules[@]}"; do ensure_module "$module"; done
 }
 
-# The kernel's selftests are made only for who asks for them.
+# The peers and the kernel's selftests cost a newcomer a large download: who does not want them is spared it.
 everything_is_whole() {
-    image_is_whole && modules_are_whole && programs_are_whole && peers_are_whole &&
+    image_is_whole && modules_are_whole && programs_are_whole && { ((!peers)) || peers_are_whole; } &&
         { ((!selftests)) || selftests_are_whole; }
 }
 
@@ -29,7 +29,7 @@ ensure_everything() {
     ensure_image
     ensure_modules
     ensure_programs
-    ensure_peers
+    if ((peers)); then ensure_peers; fi
     if ((selftests)); then ensure_selftests; fi
 }
 
@@ -40,7 +40,7 @@ refresh_everything() {
     make_artefact image "$(image_stamp)" fill_image
     ensure_modules
     ensure_programs
-    ensure_peers
+    if ((peers)); then ensure_peers; fi
     if ((selftests)); then ensure_selftests; fi
 }
 
