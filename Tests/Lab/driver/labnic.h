@@ -59,12 +59,12 @@ struct labnic_cb {
 	u32			len;		/* what BQL was told */
 	u32			hash;
 	u16			l4_off;		/* 0: no TCP or UDP header */
-	u16			hdr_len;	/* through the TCP header; 0: not TCP */
+	u16			hdr_len;	/* with TCP's; 0: not TCP */
 	u8			l3_off;
 	u8			l4_proto;
 	bool			ipv6;
 	u8			hash_type;	/* enum pkt_hash_types */
-	u8			opening;	/* of the queue, as it was then */
+	u8			generation;	/* of txq, when sent */
 };
 
 #define LABNIC_CB(skb)	((struct labnic_cb *)(skb)->cb)
@@ -127,15 +127,15 @@ struct labnic_rxq {
 	struct napi_struct	napi;
 	struct labnic_end	*end;
 	struct page_pool	*pool;
-	struct page_pool	*host_pool;	/* pool again unless that is unreadable */
+	struct page_pool	*host_pool;	/* pool, or for headers */
 	struct labnic_rx_stats	*stats;
-	struct sk_buff		*todo;		/* taken from inbox, oldest first */
-	struct sk_buff		*held;		/* back to front, for reorder_nth */
+	struct sk_buff		*todo;		/* of inbox, oldest first */
+	struct sk_buff		*held;		/* for reorder_nth */
 	struct hrtimer		timer;
-	struct labnic_rxq	*next;		/* of those that close together */
+	struct labnic_rxq	*next;		/* while closing */
 	u16			index;
 	bool			unreadable;
-	bool			proven;		/* has run before: never fails to start */
+	bool			proven;		/* never fails to start */
 
 	struct llist_head	inbox ____cacheline_aligned_in_smp;
 };
@@ -146,7 +146,7 @@ struct labnic_txq {
 	struct labnic_end	*end;
 	struct netdev_queue	*queue;
 	u32			sent;		/* written by xmit */
-	u8			opening;	/* counts them */
+	u8			generation;	/* counts openings */
 	bool			closing;
 	struct labnic_tx_stats	stats;
 
@@ -178,7 +178,7 @@ struct labnic_end {
 	bool			split;
 	u8			split_wish;	/* ETHTOOL_TCP_DATA_SPLIT_... */
 	bool			opened;
-	bool			blinked_off;	/* the carrier, before closing */
+	bool			blinked_off;	/* the carrier was on */
 	/* As they were set. */
 	u16			combined;
 	u16			only_rx;
@@ -194,7 +194,9 @@ struct labnic_end {
 	struct labnic_faults	faults;
 };
 
-/* What the instance lock guards is free before registration and after it. */
+/* Rules and RSS tables change under the instance lock, but before and after
+ * registration nobody else sees them.
+ */
 static inline bool labnic_is_guarded(const struct labnic_end *end)
 {
 	return lockdep_is_held(&end->dev->lock) ||

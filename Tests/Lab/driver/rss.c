@@ -310,7 +310,8 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 	if (end->manners->table_hidden_down && !netif_running(dev))
 		return 0;
 	if (rxfh->indir)
-		memcpy(rxfh->indir, rss->indir, array_size(rss->size, sizeof(u32)));
+		memcpy(rxfh->indir, rss->indir,
+		       array_size(rss->size, sizeof(u32)));
 	if (rxfh->key)
 		memcpy(rxfh->key, rss->key, end->manners->key_size);
 	return 0;

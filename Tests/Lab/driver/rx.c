@@ -65,9 +65,9 @@ static bool labnic_plan_faults(struct labnic_rxq *rq,
 	how->stale = labnic_fault_nth(end, LABNIC_STALE_NTH, n);
 	how->reuse = labnic_fault_nth(end, LABNIC_REUSE_NTH, n);
 	how->leak = labnic_fault_nth(end, LABNIC_LEAK_NTH, n);
-	if (labnic_fault_nth(end, LABNIC_UNSPLIT_NTH, n))
+	if (labnic_fault_nth(end, LABNIC_UNSPLIT_NTH, n)) {
 		how->plain = true;
-	else if (how->split && how->payload > 1 &&
+	} else if (how->split && how->payload > 1 &&
 		 (lose || labnic_fault_nth(end, LABNIC_PARTIAL_SPLIT_NTH, n))) {
 		how->linear = min(how->payload - 1, LABNIC_PARTIAL_BYTES);
 		how->lose_linear = lose;

@@ -96,7 +96,7 @@ netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev)
 	cb->txq = txq;
 	cb->len = skb->len;
 	cb->due = 0;
-	cb->opening = txq->opening;
+	cb->generation = txq->generation;
 	rq = labnic_route(end->peer, skb);
 	if (unlikely(!rq)) {
 		labnic_tx_count(txq, skb, false);
@@ -161,7 +161,7 @@ static int labnic_tx_poll(struct napi_struct *napi, int budget)
 	while (node) {
 		skb = llist_entry(node, struct sk_buff, ll_node);
 		node = node->next;
-		if (unlikely(LABNIC_CB(skb)->opening != txq->opening)) {
+		if (unlikely(LABNIC_CB(skb)->generation != txq->generation)) {
 			dev_kfree_skb_any(skb);
 			continue;
 		}
@@ -200,7 +200,7 @@ void labnic_tx_open(struct labnic_end *end)
 		netif_napi_add_locked(dev, &txq->napi, labnic_tx_poll);
 		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_TX, &txq->napi);
 		napi_enable_locked(&txq->napi);
-		/* Nobody schedules for a list that is not empty. */
+		/* labnic_tx_return_flush() schedules for an empty list only. */
 		if (!llist_empty(&txq->done)) {
 			local_bh_disable();
 			napi_schedule(&txq->napi);
@@ -209,7 +209,7 @@ void labnic_tx_open(struct labnic_end *end)
 	}
 }
 
-/* Has the far end deliver at once what it delays. */
+/* Makes the far end deliver delayed packets now. */
 static void labnic_tx_hurry(struct labnic_end *end)
 {
 	struct labnic_end *far = end->peer;
@@ -228,10 +228,10 @@ static void labnic_tx_hurry(struct labnic_end *end)
 	rcu_read_unlock_bh();
 }
 
-/* The far end gives every packet back: it delivers them, or drops them when
- * it stops. The wait is short, unless the far end's NAPI does not get to run:
- * what comes back after the wait is freed by the next opening of the queue or
- * by the end of the device, and is not counted.
+/* The far end returns every packet: it delivers them, or drops them when it
+ * stops. That takes long only if its NAPI does not get to run. A packet that
+ * returns after the wait is freed when the queue opens again, or with the
+ * device, and is not counted: BQL has been reset by then.
  */
 void labnic_tx_close(struct labnic_end *end)
 {
@@ -255,13 +255,13 @@ void labnic_tx_close(struct labnic_end *end)
 		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_TX, NULL);
 		__netif_napi_del_locked(&txq->napi);
 		netdev_tx_reset_queue(txq->queue);
-		txq->opening++;
+		txq->generation++;
 		WRITE_ONCE(txq->completed, txq->sent);
 	}
 	synchronize_net();
 }
 
-/* Both ends are closed by now, so that nothing comes back any more. */
+/* Both ends are closed by now, so no packet returns any more. */
 void labnic_tx_destroy(struct labnic_end *end)
 {
 	struct llist_node *node;
