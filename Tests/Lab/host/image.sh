@@ -75,7 +75,7 @@ fill_image() {
     for unwanted in "${guest_unwanted[@]}"; do
         # The list holds patterns.
         # shellcheck disable=SC2086
-        rm -rf "$tree"/$unwanted
+        rm -rf "${tree:?}"/$unwanted
     done
     configure_userland "$tree"
     copy_modules "$tree" "$release" "${guest_modules[@]}"

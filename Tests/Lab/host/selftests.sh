@@ -40,7 +40,6 @@ selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,selftests}.sh "$ca
 # for BPF are in another tree. Debian's liburing is older than zero-copy receive: the newer kernel
 # headers and what follows them here make up for what iou-zcrx.c lacks.
 # Expanded by the inner shell.
-# shellcheck disable=SC2016
 readonly selftests_build='
     cd /build
     libraries=/build/tree/usr/lib/x86_64-linux-gnu
