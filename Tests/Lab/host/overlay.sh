@@ -57,6 +57,7 @@ make_initramfs() {
     {
         zstd -q -d -c "$cache/image/initramfs"
         if ((selftests)); then zstd -q -d -c "$cache/selftests/archive"; fi
+        if ((debug)); then zstd -q -d -c "$cache/debugging/archive"; fi
         pack_initramfs "$root"
     } >"$output"
     rm -rf "$root"

@@ -106,17 +106,6 @@ lay_out_selftests() {
     printf 'drivers/net\ndrivers/net/hw\n' >"$tests/kselftest-list.txt"
 }
 
-# What the base initramfs holds already need not come twice; the index of modules is a new one.
-drop_known_files() {
-    local tree=$1 known
-    while IFS= read -r known; do
-        if [[ $known != usr/lib/modules/*/modules.* && -e $tree/$known && ! -d $tree/$known ]]; then
-            rm -- "$tree/$known"
-        fi
-    done < <(zstd -q -d -c "$cache/image/initramfs" | cpio --quiet --list)
-    find "$tree" -type d -empty -delete
-}
-
 fill_selftests() {
     local folder=$1 release series name packages file
     release=$(<"$cache/image/release")
