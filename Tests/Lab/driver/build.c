@@ -71,6 +71,7 @@ static bool labnic_fill_pool(struct labnic_rxq *rq, struct sk_buff *skb,
 	unsigned int left = how->payload - how->linear;
 	unsigned int n, room, offset = 0;
 	netmem_ref netmem = 0;
+	dma_addr_t dma;
 	u8 *to;
 	int i;
 
@@ -93,8 +94,8 @@ static bool labnic_fill_pool(struct labnic_rxq *rq, struct sk_buff *skb,
 			return false;
 		if (unlikely(how->leak) && !i)
 			labnic_keep_netmem(rq->end, netmem);
-		to = labnic_dma_va(rq->end, page_pool_get_dma_addr_netmem(netmem)) +
-		     offset;
+		dma = page_pool_get_dma_addr_netmem(netmem) + offset;
+		to = labnic_dma_va(rq->end, dma);
 		if (unlikely(how->stale))
 			labnic_source_skip(src, n);
 		else

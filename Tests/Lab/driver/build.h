@@ -21,7 +21,7 @@ struct labnic_delivery {
 	unsigned int		payload;
 	bool			split;
 	bool			plain;		/* memory of no pool */
-	bool			lost;		/* not split, where all must be */
+	bool			lost;		/* not split, but must be */
 	bool			corrupt;
 	bool			hold;
 	bool			lose_linear;

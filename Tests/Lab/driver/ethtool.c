@@ -94,7 +94,8 @@ static int labnic_set_ringparam(struct net_device *dev,
 		return -EOPNOTSUPP;
 	}
 
-	if (ring->rx_pending != end->rx_ring || ring->tx_pending != end->tx_ring)
+	if (ring->rx_pending != end->rx_ring ||
+	    ring->tx_pending != end->tx_ring)
 		events |= LABNIC_SET_RING_SIZES;
 	labnic_close_for(end, events);
 	err = labnic_resize_rx(end, ring->rx_pending, extack);
@@ -140,6 +141,8 @@ static int labnic_check_channels(struct labnic_end *end,
 {
 	bool combined = channels->combined_count;
 	bool rx = channels->rx_count, tx = channels->tx_count;
+	u32 all_rx = channels->combined_count + channels->rx_count;
+	u32 all_tx = channels->combined_count + channels->tx_count;
 	bool right = false;
 
 	switch (end->manners->channels) {
@@ -157,11 +160,10 @@ static int labnic_check_channels(struct labnic_end *end,
 		break;
 	}
 	if (!right || channels->other_count != end->manners->other_channels ||
-	    channels->combined_count + channels->rx_count > end->dev->num_rx_queues ||
-	    channels->combined_count + channels->tx_count > end->dev->num_tx_queues)
+	    all_rx > end->dev->num_rx_queues ||
+	    all_tx > end->dev->num_tx_queues)
 		return -EINVAL;
-	return labnic_rss_check_channels(end, channels->combined_count +
-					      channels->rx_count);
+	return labnic_rss_check_channels(end, all_rx);
 }
 
 /* Queues that stay are left running; only the difference starts or stops. */

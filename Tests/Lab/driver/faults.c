@@ -5,7 +5,7 @@
 
 #include "labnic.h"
 
-/* Longer delays would keep an end from closing. */
+/* TCP takes packets that are delayed by more for lost. */
 #define LABNIC_MAX_DELAY_US	1000000
 
 static const struct {
@@ -45,7 +45,8 @@ static const struct {
 	[LABNIC_IGNORE_PROVIDER]	= { "ignore_provider", 1 },
 	[LABNIC_IGNORE_PAGE_SIZE]	= { "ignore_page_size", 1 },
 	[LABNIC_FORGET_HDS_THRESH]	= { "forget_hds_thresh", 1 },
-	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO, ENOSPC },
+	[LABNIC_RULE_ERRNO]		= { "fail_rule_errno", MAX_ERRNO,
+					    ENOSPC },
 };
 
 static struct dentry *labnic_debugfs;

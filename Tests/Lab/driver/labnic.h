@@ -59,11 +59,12 @@ struct labnic_cb {
 	u32			len;		/* what BQL was told */
 	u32			hash;
 	u16			l4_off;		/* 0: no TCP or UDP header */
-	u16			hdr_len;	/* through the TCP header; 0: not TCP */
+	u16			hdr_len;	/* with TCP's; 0: not TCP */
 	u8			l3_off;
 	u8			l4_proto;
 	bool			ipv6;
 	u8			hash_type;	/* enum pkt_hash_types */
+	u8			generation;	/* of txq, when sent */
 };
 
 #define LABNIC_CB(skb)	((struct labnic_cb *)(skb)->cb)
@@ -126,15 +127,15 @@ struct labnic_rxq {
 	struct napi_struct	napi;
 	struct labnic_end	*end;
 	struct page_pool	*pool;
-	struct page_pool	*host_pool;	/* pool again unless that is unreadable */
+	struct page_pool	*host_pool;	/* pool, or for headers */
 	struct labnic_rx_stats	*stats;
-	struct sk_buff		*todo;		/* taken from inbox, oldest first */
-	struct sk_buff		*held;		/* back to front, for reorder_nth */
+	struct sk_buff		*todo;		/* of inbox, oldest first */
+	struct sk_buff		*held;		/* for reorder_nth */
 	struct hrtimer		timer;
-	struct labnic_rxq	*next;		/* of those that close together */
+	struct labnic_rxq	*next;		/* while closing */
 	u16			index;
 	bool			unreadable;
-	bool			proven;		/* has run before: never fails to start */
+	bool			proven;		/* never fails to start */
 
 	struct llist_head	inbox ____cacheline_aligned_in_smp;
 };
@@ -145,6 +146,8 @@ struct labnic_txq {
 	struct labnic_end	*end;
 	struct netdev_queue	*queue;
 	u32			sent;		/* written by xmit */
+	u8			generation;	/* counts openings */
+	bool			closing;
 	struct labnic_tx_stats	stats;
 
 	struct llist_head	done ____cacheline_aligned_in_smp;
@@ -175,7 +178,7 @@ struct labnic_end {
 	bool			split;
 	u8			split_wish;	/* ETHTOOL_TCP_DATA_SPLIT_... */
 	bool			opened;
-	bool			blinked_off;	/* the carrier, before closing */
+	bool			blinked_off;	/* the carrier was on */
 	/* As they were set. */
 	u16			combined;
 	u16			only_rx;
@@ -190,6 +193,16 @@ struct labnic_end {
 	struct labnic_tx_sample	tx_base;
 	struct labnic_faults	faults;
 };
+
+/* Rules and RSS tables change under the instance lock, but before and after
+ * registration nobody else sees them.
+ */
+static inline bool labnic_is_guarded(const struct labnic_end *end)
+{
+	return lockdep_is_held(&end->dev->lock) ||
+	       (end->dev->reg_state != NETREG_REGISTERED &&
+		end->dev->reg_state != NETREG_UNREGISTERING);
+}
 
 /* With no IOMMU and no bounce buffers a DMA address is a physical one, and
  * the NIC's DMA is a memcpy.
@@ -232,7 +245,8 @@ bool labnic_blink_off(struct labnic_end *end, u32 events);
 void labnic_blink_on(struct labnic_end *end, bool was_on);
 
 /* split.c */
-bool labnic_aggregates(const struct labnic_end *end, netdev_features_t features);
+bool labnic_aggregates(const struct labnic_end *end,
+		       netdev_features_t features);
 u8 labnic_split_report(const struct labnic_end *end, u8 wish);
 int labnic_split_check(const struct labnic_end *end, u8 wish,
 		       struct netlink_ext_ack *extack);
@@ -244,7 +258,8 @@ void labnic_split_update(struct labnic_end *end, netdev_features_t features);
 extern struct netdev_queue_mgmt_ops labnic_queue_ops;
 void labnic_queue_setup(const struct labnic_manners *manners);
 int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to);
-void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to);
+void labnic_rx_close(struct labnic_end *end, unsigned int from,
+		     unsigned int to);
 int labnic_rx_rebuild(struct labnic_end *end);
 
 /* rx.c */
@@ -259,6 +274,7 @@ void labnic_segment_fix(void *header, const struct sk_buff *tx,
 netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev);
 void labnic_tx_open(struct labnic_end *end);
 void labnic_tx_close(struct labnic_end *end);
+void labnic_tx_destroy(struct labnic_end *end);
 void labnic_tx_return(struct labnic_returns *returns, struct sk_buff *skb);
 void labnic_tx_return_flush(struct labnic_returns *returns);
 
@@ -314,7 +330,8 @@ int labnic_stats_init(struct labnic_end *end);
 void labnic_stats_destroy(struct labnic_end *end);
 void labnic_stats_restart(struct labnic_end *end, unsigned int index);
 void labnic_stats_reopen(struct labnic_end *end);
-void labnic_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats);
+void labnic_get_stats64(struct net_device *dev,
+			struct rtnl_link_stats64 *stats);
 int labnic_get_sset_count(struct net_device *dev, int sset);
 void labnic_get_strings(struct net_device *dev, u32 sset, u8 *data);
 void labnic_get_ethtool_stats(struct net_device *dev,

@@ -9,7 +9,7 @@
 #include "labnic.h"
 
 #ifdef CONFIG_HIGHMEM
-#error "labnic copies through the kernel's direct map and needs all memory in it"
+#error "labnic copies through the direct map, which must hold all memory"
 #endif
 
 static unsigned int wires = 1;

@@ -49,7 +49,7 @@ static void bnxt_report_rings(const struct labnic_end *end,
  */
 static u32 bnxt_indir_size(unsigned int queues)
 {
-	return queues <= 64 ? 64 : 64 * roundup_pow_of_two((queues - 1) / 64 + 1);
+	return 64 * roundup_pow_of_two(DIV_ROUND_UP(max(queues, 1U), 64));
 }
 
 const struct labnic_manners labnic_manners_bnxt = {
@@ -75,7 +75,7 @@ const struct labnic_manners labnic_manners_bnxt = {
 	 * skb_shared_info
 	 */
 	.hds_thresh		= SZ_1K - MAX(32, L1_CACHE_BYTES) -
-				  SKB_DATA_ALIGN(sizeof(struct skb_shared_info)),
+			SKB_DATA_ALIGN(sizeof(struct skb_shared_info)),
 	/* bnxt.h:BNXT_HDS_THRESHOLD_MAX */
 	.hds_thresh_max		= 1023,
 	/* bnxt_ethtool.c:bnxt_set_channels; bnxt_get_channels: no "other" */
@@ -103,8 +103,8 @@ const struct labnic_manners labnic_manners_bnxt = {
 	.rules = {
 		/* bnxt.c:bnxt_init_one, bnxt.h:BNXT_MAX_FLTR: at least these */
 		.places		= 5120,
-		/* bnxt_ethtool.c:bnxt_srxclsrlins; bnxt.c:bnxt_insert_ntp_filter
-		 * takes the first free bit
+		/* bnxt_ethtool.c:bnxt_srxclsrlins;
+		 * bnxt.c:bnxt_insert_ntp_filter takes the first free bit
 		 */
 		.place		= LABNIC_PLACE_ANY_BELOW,
 		.wrong_place	= -EINVAL,
@@ -123,7 +123,7 @@ const struct labnic_manners labnic_manners_bnxt = {
 		.ext		= -EOPNOTSUPP,
 		.same_match	= -EEXIST,
 		.no_field	= -EOPNOTSUPP,
-		/* bnxt_ethtool.c:bnxt_get_rss_ctx_from_index knows no context 0 */
+		/* bnxt_ethtool.c:bnxt_get_rss_ctx_from_index: no context 0 */
 		.rss_main	= -EINVAL,
 		/* bnxt_ethtool.c:bnxt_srxclsrlins */
 		.mac_ext	= -EINVAL,
@@ -169,9 +169,11 @@ const struct labnic_manners labnic_manners_bnxt = {
 	.stats_restart		= LABNIC_STATS_STAY,
 	.stats_reopen		= LABNIC_STATS_TO_BASE,
 	/* bnxt.c:bnxt_get_queue_stats_rx, bnxt_get_queue_stats_tx */
-	.rx_stats		= BIT(LABNIC_RX_PACKETS) | BIT(LABNIC_RX_BYTES) |
+	.rx_stats		= BIT(LABNIC_RX_PACKETS) |
+				  BIT(LABNIC_RX_BYTES) |
 				  BIT(LABNIC_RX_ALLOC_FAIL) |
 				  BIT(LABNIC_RX_GRO_PACKETS) |
 				  BIT(LABNIC_RX_GRO_WIRE_PACKETS),
-	.tx_stats		= BIT(LABNIC_TX_PACKETS) | BIT(LABNIC_TX_BYTES),
+	.tx_stats		= BIT(LABNIC_TX_PACKETS) |
+				  BIT(LABNIC_TX_BYTES),
 };

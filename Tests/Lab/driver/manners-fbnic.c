@@ -94,13 +94,15 @@ const struct labnic_manners labnic_manners_fbnic = {
 	.rules = {
 		/* fbnic_rpc.h:FBNIC_RPC_ACT_TBL_NFC_ENTRIES */
 		.places		= 48,
-		/* fbnic_ethtool.c:fbnic_set_cls_rule_ins, fbnic_cls_rule_any_loc */
+		/* fbnic_ethtool.c:fbnic_set_cls_rule_ins and
+		 * fbnic_cls_rule_any_loc
+		 */
 		.place		= LABNIC_PLACE_ANY_ABOVE,
 		.wrong_place	= -EINVAL,
 		.full		= -ENOSPC,
 		/* A lookup table ordered by location: inferred */
 		.rank		= LABNIC_RANK_LOCATION,
-		/* fbnic_ethtool.c:fbnic_set_cls_rule_ins; ether is not done here */
+		/* fbnic_ethtool.c:fbnic_set_cls_rule_ins; ether is not done */
 		.tos		= LABNIC_TOS_DROPPED,
 		.types		= BIT_ULL(TCP_V4_FLOW) | BIT_ULL(UDP_V4_FLOW) |
 				  BIT_ULL(TCP_V6_FLOW) | BIT_ULL(UDP_V6_FLOW) |
@@ -147,11 +149,13 @@ const struct labnic_manners labnic_manners_fbnic = {
 	/* fbnic_netdev.c:fbnic_get_queue_stats_rx, fbnic_get_queue_stats_tx; it
 	 * has csum-complete, which labnic does not count, and hw-drop-overruns
 	 */
-	.rx_stats		= BIT(LABNIC_RX_PACKETS) | BIT(LABNIC_RX_BYTES) |
+	.rx_stats		= BIT(LABNIC_RX_PACKETS) |
+				  BIT(LABNIC_RX_BYTES) |
 				  BIT(LABNIC_RX_ALLOC_FAIL) |
 				  BIT(LABNIC_RX_CSUM_NONE) |
 				  BIT(LABNIC_RX_DROPS),
-	.tx_stats		= BIT(LABNIC_TX_PACKETS) | BIT(LABNIC_TX_BYTES) |
+	.tx_stats		= BIT(LABNIC_TX_PACKETS) |
+				  BIT(LABNIC_TX_BYTES) |
 				  BIT(LABNIC_TX_NEEDS_CSUM) |
 				  BIT(LABNIC_TX_GSO_WIRE_PACKETS) |
 				  BIT(LABNIC_TX_STOP),

@@ -34,7 +34,7 @@ static u32 gve_indir_size(unsigned int queues)
 const struct labnic_manners labnic_manners_gve = {
 	.name			= "gve",
 	.driver			= "gve",
-	/* The device's; gve.h:GVE_DEFAULT_MIN_RX_RING_SIZE, _MIN_TX_RING_SIZE */
+	/* The device's; gve.h:GVE_DEFAULT_MIN_RX_RING_SIZE and ..._TX_... */
 	.rx_ring		= { 1024, 512, 4096 },
 	.tx_ring		= { 1024, 256, 4096 },
 	.check_rings		= gve_check_rings,
@@ -83,18 +83,20 @@ const struct labnic_manners labnic_manners_gve = {
 		.delete_ntuple_off = -EOPNOTSUPP,
 		.ntuple_needed	= true,
 		.ntuple_off_drops = true,
-		/* gve_flow_rule.c:gve_get_flow_rule_entry; deletion: inferred */
+		/* gve_flow_rule.c:gve_get_flow_rule_entry; deletion: guessed */
 		.get_none	= -EINVAL,
 		.get_high	= -EINVAL,
 		.delete_none	= -EINVAL,
 		.delete_high	= -EINVAL,
-		/* gve_ethtool.c:gve_get_rxnfc; gve_flow_rule.c:gve_get_flow_rule_ids */
+		/* gve_ethtool.c:gve_get_rxnfc,
+		 * gve_flow_rule.c:gve_get_flow_rule_ids
+		 */
 		.count_data	= true,
 		.all_too_few	= -EMSGSIZE,
 	},
 	/* gve_main.c:gve_init_priv and gve_adminq.c for what is on at first */
 	.features_off		= NETIF_F_NTUPLE,
-	/* gve_main.c:gve_rx_queue_mem_alloc, gve_rx_queue_stop, without a text */
+	/* gve_main.c:gve_rx_queue_mem_alloc, gve_rx_queue_stop, no text */
 	.queue_down		= -EAGAIN,
 	.queue_zero		= -ERANGE,
 	/* gve_main.c:gve_queue_mgmt_ops */
@@ -116,7 +118,9 @@ const struct labnic_manners labnic_manners_gve = {
 	.stats_restart		= LABNIC_STATS_LOST,
 	.stats_reopen		= LABNIC_STATS_LOST,
 	/* gve_main.c:gve_get_rx_queue_stats, gve_get_tx_queue_stats */
-	.rx_stats		= BIT(LABNIC_RX_PACKETS) | BIT(LABNIC_RX_BYTES) |
+	.rx_stats		= BIT(LABNIC_RX_PACKETS) |
+				  BIT(LABNIC_RX_BYTES) |
 				  BIT(LABNIC_RX_ALLOC_FAIL),
-	.tx_stats		= BIT(LABNIC_TX_PACKETS) | BIT(LABNIC_TX_BYTES),
+	.tx_stats		= BIT(LABNIC_TX_PACKETS) |
+				  BIT(LABNIC_TX_BYTES),
 };

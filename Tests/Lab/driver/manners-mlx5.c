@@ -51,8 +51,10 @@ const struct labnic_manners labnic_manners_mlx5 = {
 	.split_report		= LABNIC_SPLIT_WISH,
 	/* en_ethtool.c:mlx5e_ethtool_set_tcp_data_split */
 	.split_needs		= NETIF_F_GRO_HW,
-	.split_lacks		= { -EINVAL,
-		"mlx5_core: TCP-data-split is not supported when GRO HW is disabled" },
+	.split_lacks		= {
+		.err	= -EINVAL,
+		.text	= "mlx5_core: TCP-data-split is not supported when GRO HW is disabled",
+	},
 	/* en_main.c:mlx5e_fix_features */
 	.split_keeps		= true,
 	/* en_ethtool.c:mlx5e_ethtool_get_ringparam */
@@ -90,8 +92,8 @@ const struct labnic_manners labnic_manners_mlx5 = {
 		 * among equals it is inferred
 		 */
 		.rank		= LABNIC_RANK_FIELDS,
-		/* en_fs_ethtool.c:validate_tcpudp4 and its like; ether is not done
-		 * here
+		/* en_fs_ethtool.c:validate_tcpudp4 and its like; ether is not
+		 * done here
 		 */
 		.tos		= LABNIC_TOS_REFUSED,
 		.types		= BIT_ULL(TCP_V4_FLOW) | BIT_ULL(UDP_V4_FLOW) |
@@ -118,7 +120,7 @@ const struct labnic_manners labnic_manners_mlx5 = {
 		.count_data	= false,
 		.all_too_many	= -EINVAL,
 	},
-	/* en_main.c:mlx5e_build_nic_netdev; ntuple is aRFS, rules work without */
+	/* en_main.c:mlx5e_build_nic_netdev; ntuple is aRFS, not rules */
 	.features_off		= NETIF_F_GRO_HW | NETIF_F_NTUPLE,
 	/* en_main.c:mlx5e_queue_mem_alloc, without a text */
 	.queue_down		= -ENODEV,
@@ -144,16 +146,18 @@ const struct labnic_manners labnic_manners_mlx5 = {
 	/* en_main.c:mlx5e_switch_priv_channels */
 	.blinks			= LABNIC_SET_RING_SIZES | LABNIC_SET_CHANNELS |
 				  LABNIC_SET_GRO | LABNIC_SET_MTU,
-	/* en_main.c:mlx5e_get_queue_stats_rx: counters are the channel index's */
+	/* en_main.c:mlx5e_get_queue_stats_rx: they belong to the index */
 	.stats_restart		= LABNIC_STATS_STAY,
 	.stats_reopen		= LABNIC_STATS_STAY,
 	/* en_main.c:mlx5e_get_queue_stats_rx, mlx5e_get_queue_stats_tx */
-	.rx_stats		= BIT(LABNIC_RX_PACKETS) | BIT(LABNIC_RX_BYTES) |
+	.rx_stats		= BIT(LABNIC_RX_PACKETS) |
+				  BIT(LABNIC_RX_BYTES) |
 				  BIT(LABNIC_RX_ALLOC_FAIL) |
 				  BIT(LABNIC_RX_GRO_PACKETS) |
 				  BIT(LABNIC_RX_GRO_WIRE_PACKETS) |
 				  BIT(LABNIC_RX_GRO_WIRE_BYTES),
-	.tx_stats		= BIT(LABNIC_TX_PACKETS) | BIT(LABNIC_TX_BYTES) |
+	.tx_stats		= BIT(LABNIC_TX_PACKETS) |
+				  BIT(LABNIC_TX_BYTES) |
 				  BIT(LABNIC_TX_CSUM_NONE) |
 				  BIT(LABNIC_TX_GSO_PACKETS) |
 				  BIT(LABNIC_TX_GSO_BYTES) |

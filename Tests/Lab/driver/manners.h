@@ -35,10 +35,10 @@ struct labnic_ring_limits {
 };
 
 enum labnic_split_report {
-	LABNIC_SPLIT_WISH_OR_OFF,	/* the user's setting, unset is off */
-	LABNIC_SPLIT_WISH,		/* the user's setting, unset is absent */
-	LABNIC_SPLIT_AGGREGATION,	/* on while there are aggregation rings */
-	LABNIC_SPLIT_STATE,		/* as it is; "unknown" changes nothing */
+	LABNIC_SPLIT_WISH_OR_OFF,	/* the user's setting, or off */
+	LABNIC_SPLIT_WISH,		/* the user's setting, or absent */
+	LABNIC_SPLIT_AGGREGATION,	/* on with aggregation rings */
+	LABNIC_SPLIT_STATE,		/* as it is, whatever was set */
 	LABNIC_SPLIT_ALWAYS,		/* on */
 };
 
@@ -46,19 +46,19 @@ enum labnic_channel_kind {
 	LABNIC_COMBINED,		/* combined only */
 	LABNIC_APART,			/* rx and tx only */
 	LABNIC_COMBINED_OR_APART,	/* combined, or rx and tx */
-	LABNIC_MIXED,			/* combined and rx, or combined and tx, or rx and tx */
+	LABNIC_MIXED,			/* any two of combined, rx and tx */
 };
 
 /* What may make the driver close and open all queues. */
 enum labnic_event {
-	LABNIC_SET_RINGS	= 1 << 0,	/* any rings request that reaches the driver */
+	LABNIC_SET_RINGS	= 1 << 0,	/* any rings request */
 	LABNIC_SET_RING_SIZES	= 1 << 1,	/* one that changes a size */
 	LABNIC_SET_CHANNELS	= 1 << 2,
 	LABNIC_SET_RSS		= 1 << 3,	/* main table or key */
 	LABNIC_SET_NTUPLE	= 1 << 4,
 	LABNIC_SET_GRO		= 1 << 5,
 	LABNIC_SET_MTU		= 1 << 6,
-	LABNIC_RESTART_QUEUE	= 1 << 7,	/* one queue; its stop and its start */
+	LABNIC_RESTART_QUEUE	= 1 << 7,	/* stop or start of one */
 };
 
 /* What becomes of a queue's counters when the queue is made anew. */
@@ -69,9 +69,9 @@ enum labnic_stats_fate {
 };
 
 enum labnic_header_pool {
-	LABNIC_HEADERS_APART_UNREADABLE,	/* a pool of their own on a bound queue */
-	LABNIC_HEADERS_APART_LARGE,		/* there and with large pages */
-	LABNIC_HEADERS_IN_NO_POOL,		/* a packet that is not split is lost when bound */
+	LABNIC_HEADERS_APART_UNREADABLE,	/* for a bound queue */
+	LABNIC_HEADERS_APART_LARGE,		/* and with large pages */
+	LABNIC_HEADERS_IN_NO_POOL,		/* lost if not split */
 };
 
 /* Where a rule may lie. */
@@ -84,7 +84,7 @@ enum labnic_rule_place {
 
 enum labnic_rule_rank {
 	LABNIC_RANK_LOCATION,	/* the lowest location wins */
-	LABNIC_RANK_FIELDS,	/* the most fields win; among equals the oldest rule */
+	LABNIC_RANK_FIELDS,	/* the most fields win, then the oldest */
 };
 
 enum labnic_rule_tos {
@@ -93,45 +93,47 @@ enum labnic_rule_tos {
 	LABNIC_TOS_DROPPED,	/* taken, and forgotten */
 };
 
-/* Errors are negative; 0 means that it is done, or for ext that it is ignored. */
+/* Errors are negative; 0 means that it is done, or for ext that it is
+ * ignored.
+ */
 struct labnic_rule_manners {
 	u32			places;
 	enum labnic_rule_place	place;
 	enum labnic_rule_rank	rank;
 	enum labnic_rule_tos	tos;
-	u64			types;		/* bits by flow type, such as TCP_V4_FLOW */
+	u64			types;		/* bits such as TCP_V4_FLOW */
 	int			wrong_type;
 	int			ext;		/* FLOW_EXT */
 	int			mac_ext;	/* FLOW_MAC_EXT */
-	int			wrong_place;	/* another kind of location than place says */
+	int			wrong_place;	/* not as place says */
 	int			high_place;	/* a location beyond the last */
-	int			occupied;	/* 0: the rule there is replaced */
+	int			occupied;	/* 0: it is replaced */
 	int			full;
 	int			same_match;
 	int			no_field;	/* no mask is set */
 	int			drop;		/* the action "drop" */
-	int			rss_main;	/* the action "main RSS context" */
-	bool			rss_ignored;	/* an RSS action becomes queue 0 */
-	int			down;		/* adding one while the interface is down */
-	bool			down_pending;	/* none is listed from "down" to "up" */
-	int			ntuple_off;	/* adding one with the feature off */
-	bool			ntuple_needed;	/* with the feature off, rules have no effect */
-	bool			ntuple_off_drops;	/* turning it off deletes them */
+	int			rss_main;	/* action: main context */
+	bool			rss_ignored;	/* and sent to queue 0 */
+	int			down;		/* adding one while down */
+	bool			down_pending;	/* not listed until up */
+	int			ntuple_off;	/* adding one without it */
+	bool			ntuple_needed;	/* else without effect */
+	bool			ntuple_off_drops; /* off deletes them */
 	int			delete_ntuple_off;
 	int			get_none;
 	int			get_high;
 	int			delete_none;
 	int			delete_high;
-	bool			count_data;	/* GRXCLSRLCNT says how many places there are */
-	bool			count_special;	/* and that any location will do */
-	bool			all_data_used;	/* GRXCLSRLALL's data: rules in use, not places */
-	bool			all_hashed;	/* its order is none */
-	int			all_too_few;	/* room for fewer than there are; 0: so many */
-	int			all_too_many;	/* room for more than there are */
+	bool			count_data;	/* GRXCLSRLCNT: places */
+	bool			count_special;	/* and any location */
+	bool			all_data_used;	/* GRXCLSRLALL: rules */
+	bool			all_hashed;	/* in no order */
+	int			all_too_few;	/* 0: as many as fit */
+	int			all_too_many;	/* room for more */
 };
 
 struct labnic_manners {
-	const char			*name;		/* for the parameter "manners" */
+	const char			*name;		/* as the parameter */
 	const char			*driver;	/* for "ethtool -i" */
 
 	/* Rings and header split. */
@@ -145,13 +147,15 @@ struct labnic_manners {
 	void (*report_rings)(const struct labnic_end *end,
 			     struct ethtool_ringparam *ring,
 			     struct kernel_ethtool_ringparam *kernel);
-	u32				ring_params;	/* ETHTOOL_RING_USE_... */
+	u32				ring_params;	/* ETHTOOL_RING_USE_ */
 	enum labnic_split_report	split_report;
-	u32				rx_max_split;	/* not 0: while it is on; larger rings are cut */
-	struct labnic_refusal		split_off;	/* unless it is off by the user's wish */
+	/* Not 0: the largest RX ring with split; larger ones are cut. */
+	u32				rx_max_split;
+	/* Unless the user has turned it off. */
+	struct labnic_refusal		split_off;
 	netdev_features_t		split_needs;	/* for "on" */
 	struct labnic_refusal		split_lacks;	/* without these */
-	bool				split_keeps;	/* they stay on while split is */
+	bool				split_keeps;	/* on, with split */
 	u32				hds_thresh;
 	u32				hds_thresh_max;
 	/* Not 0: with a threshold below it, all packets are split; with one
@@ -166,17 +170,18 @@ struct labnic_manners {
 
 	/* Receive side scaling. */
 	u32 (*indir_size)(unsigned int queues);
-	u32				indir_space;	/* 0: the size is the same always */
+	u32				indir_space;	/* 0: a fixed size */
 	u32				key_size;
-	u32				contexts;	/* the main one included; 1: no others */
+	u32				contexts;	/* with the main one */
 	bool				context_keys;
-	bool				context_spread;	/* a new one has entry i % queues */
-	u8				input_xfrm;	/* at first; 0: it cannot be set */
+	bool				context_spread;	/* i % queues, if new */
+	u8				input_xfrm;	/* 0: cannot be set */
 	bool				xor_hash;	/* besides Toeplitz */
 	struct labnic_refusal		wrong_hash;
 	struct labnic_refusal		wrong_hash_context;
 	struct labnic_refusal		context_down;
-	bool				table_hidden_down;	/* the main one reads as zeros then */
+	/* The main table reads as zeros while down. */
+	bool				table_hidden_down;
 
 	struct labnic_rule_manners	rules;
 
@@ -186,9 +191,9 @@ struct labnic_manners {
 	netdev_features_t		features_fixed;	/* on */
 
 	/* Single queues. */
-	int				queue_down;	/* restarting one while down */
-	int				queue_zero;	/* stopping the first one */
-	u32				page_size_max;	/* 0: it cannot be set */
+	int				queue_down;	/* restart while down */
+	int				queue_zero;	/* stopping the first */
+	u32				page_size_max;	/* 0: cannot be set */
 	struct labnic_refusal		page_size_odd;
 	struct labnic_refusal		page_size_range;
 	enum labnic_header_pool		header_pool;
@@ -198,10 +203,10 @@ struct labnic_manners {
 
 	/* enum labnic_event. */
 	u32				reopens;
-	u32				blinks;		/* the carrier goes off and on */
+	u32				blinks;		/* the carrier */
 	enum labnic_stats_fate		stats_restart;
 	enum labnic_stats_fate		stats_reopen;
-	/* Bits by enum labnic_rx_counter and labnic_tx_counter, of qstats-get. */
+	/* For qstats-get: bits by labnic_rx_counter and labnic_tx_counter. */
 	u32				rx_stats;
 	u32				tx_stats;
 };

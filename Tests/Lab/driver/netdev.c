@@ -166,7 +166,7 @@ void labnic_end_destroy(struct labnic_end *end)
 	labnic_rules_destroy(end);
 	labnic_rss_destroy(end);
 	labnic_stats_destroy(end);
-	kvfree(end->txq);
+	labnic_tx_destroy(end);
 	kvfree(end->rx_stats);
 	kvfree(end->rxq);
 	free_netdev(end->dev);
@@ -200,10 +200,12 @@ struct net_device *labnic_end_create(struct device *parent,
 	end->side = side;
 	end->rx_ring = manners->rx_ring.initial;
 	end->tx_ring = manners->tx_ring.initial;
-	if (manners->channels == LABNIC_APART)
-		end->only_rx = end->only_tx = queues;
-	else
+	if (manners->channels == LABNIC_APART) {
+		end->only_rx = queues;
+		end->only_tx = queues;
+	} else {
 		end->combined = queues;
+	}
 	labnic_set_hds_thresh(dev, manners->hds_thresh);
 	labnic_split_set(end, ETHTOOL_TCP_DATA_SPLIT_UNKNOWN,
 			 manners->hds_thresh);

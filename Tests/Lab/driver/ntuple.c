@@ -14,7 +14,7 @@ struct labnic_rule {
 	u32				context;
 	u32				age;		/* counts up */
 	u8				fields;
-	bool				pending;	/* not there before "up" */
+	bool				pending;	/* until the next up */
 	struct ethtool_rx_flow_spec	spec;	/* as user space gave it */
 };
 
@@ -57,10 +57,9 @@ void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
 	}
 }
 
-/* The rules are changed under the instance lock only. */
 static struct labnic_rules *labnic_rules_get(struct labnic_end *end)
 {
-	return rcu_dereference_protected(end->rules, true);
+	return rcu_dereference_protected(end->rules, labnic_is_guarded(end));
 }
 
 static unsigned int labnic_rules_count(struct labnic_end *end)
@@ -179,8 +178,10 @@ static void labnic_flow_set(struct labnic_flow *flow, bool ipv6, bool ports,
 		flow->tos = ports ? u->tcp_ip4_spec.tos : u->usr_ip4_spec.tos;
 	}
 	if (ports) {
-		flow->sport = ipv6 ? u->tcp_ip6_spec.psrc : u->tcp_ip4_spec.psrc;
-		flow->dport = ipv6 ? u->tcp_ip6_spec.pdst : u->tcp_ip4_spec.pdst;
+		flow->sport = ipv6 ? u->tcp_ip6_spec.psrc :
+				     u->tcp_ip4_spec.psrc;
+		flow->dport = ipv6 ? u->tcp_ip6_spec.pdst :
+				     u->tcp_ip4_spec.pdst;
 	} else {
 		flow->l4_proto = ipv6 ? u->usr_ip6_spec.l4_proto :
 					u->usr_ip4_spec.proto;
@@ -359,11 +360,11 @@ static int labnic_rule_place(struct labnic_end *end, u32 *location)
 	default:
 		break;
 	}
-	if (!special) {
-		if (*location >= manners->places)
-			return manners->high_place;
-		return labnic_rules_find(end, *location) ? manners->occupied : 0;
-	}
+	if (!special && *location >= manners->places)
+		return manners->high_place;
+	if (!special)
+		return labnic_rules_find(end, *location) ? manners->occupied :
+							   0;
 	if (labnic_fault_value(end, LABNIC_FIXED_RULE_PLACES))
 		return -EINVAL;
 	return labnic_rule_free_place(end, *location == RX_CLS_LOC_LAST ||
@@ -375,12 +376,15 @@ static bool labnic_rule_is_there(struct labnic_end *end,
 				 const struct labnic_rule *rule)
 {
 	const struct labnic_rules *rules = labnic_rules_get(end);
+	const struct labnic_rule *other;
 	unsigned int i;
 
-	for (i = 0; rules && i < rules->count; i++)
-		if (!memcmp(&rules->rule[i].key, &rule->key, sizeof(rule->key)) &&
-		    !memcmp(&rules->rule[i].mask, &rule->mask, sizeof(rule->mask)))
+	for (i = 0; rules && i < rules->count; i++) {
+		other = &rules->rule[i];
+		if (!memcmp(&other->key, &rule->key, sizeof(rule->key)) &&
+		    !memcmp(&other->mask, &rule->mask, sizeof(rule->mask)))
 			return true;
+	}
 	return false;
 }
 
@@ -416,7 +420,8 @@ static int labnic_rule_delete(struct labnic_end *end, u32 location)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
 
-	if (!(end->dev->features & NETIF_F_NTUPLE) && manners->delete_ntuple_off)
+	if (manners->delete_ntuple_off &&
+	    !(end->dev->features & NETIF_F_NTUPLE))
 		return manners->delete_ntuple_off;
 	if (location >= manners->places)
 		return manners->delete_high;

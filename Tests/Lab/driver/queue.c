@@ -86,7 +86,7 @@ labnic_rxq_create(struct labnic_end *end, const struct netdev_queue_config *cfg,
 	    labnic_fault_take(end, LABNIC_FAIL_QUEUE_ALLOC))
 		return ERR_PTR(-ENOMEM);
 
-	rq = kzalloc(sizeof(*rq), GFP_KERNEL);
+	rq = kzalloc_obj(*rq);
 	if (!rq)
 		return ERR_PTR(-ENOMEM);
 
@@ -111,7 +111,8 @@ labnic_rxq_create(struct labnic_end *end, const struct netdev_queue_config *cfg,
 			goto err_pool;
 		}
 	}
-	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll, index);
+	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll,
+				     index);
 	return rq;
 
 err_pool:

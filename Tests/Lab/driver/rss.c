@@ -131,7 +131,8 @@ u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
 
 static struct labnic_rss *labnic_rss_get(struct labnic_end *end, u32 context)
 {
-	return rcu_dereference_protected(end->rss[context], true);
+	return rcu_dereference_protected(end->rss[context],
+					 labnic_is_guarded(end));
 }
 
 static void labnic_rss_publish(struct labnic_end *end, u32 context,
@@ -309,7 +310,8 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 	if (end->manners->table_hidden_down && !netif_running(dev))
 		return 0;
 	if (rxfh->indir)
-		memcpy(rxfh->indir, rss->indir, array_size(rss->size, sizeof(u32)));
+		memcpy(rxfh->indir, rss->indir,
+		       array_size(rss->size, sizeof(u32)));
 	if (rxfh->key)
 		memcpy(rxfh->key, rss->key, end->manners->key_size);
 	return 0;

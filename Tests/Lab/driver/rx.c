@@ -65,9 +65,9 @@ static bool labnic_plan_faults(struct labnic_rxq *rq,
 	how->stale = labnic_fault_nth(end, LABNIC_STALE_NTH, n);
 	how->reuse = labnic_fault_nth(end, LABNIC_REUSE_NTH, n);
 	how->leak = labnic_fault_nth(end, LABNIC_LEAK_NTH, n);
-	if (labnic_fault_nth(end, LABNIC_UNSPLIT_NTH, n))
+	if (labnic_fault_nth(end, LABNIC_UNSPLIT_NTH, n)) {
 		how->plain = true;
-	else if (how->split && how->payload > 1 &&
+	} else if (how->split && how->payload > 1 &&
 		 (lose || labnic_fault_nth(end, LABNIC_PARTIAL_SPLIT_NTH, n))) {
 		how->linear = min(how->payload - 1, LABNIC_PARTIAL_BYTES);
 		how->lose_linear = lose;
@@ -212,7 +212,9 @@ static void labnic_deliver_segments(struct labnic_rxq *rq,
 	}
 }
 
-/* Returns the number of packets on the wire. */
+/* Returns what counts against the NAPI budget: 1 for an aggregate or a packet
+ * delivered as it is, else the number of segments.
+ */
 static unsigned int labnic_receive(struct labnic_rxq *rq,
 				   const struct sk_buff *tx)
 {
@@ -268,7 +270,7 @@ static bool labnic_rx_early(struct labnic_rxq *rq, struct sk_buff *skb)
 	if (likely(!due))
 		return false;
 	now = ktime_get_ns();
-	if (now >= due)
+	if (now >= due || READ_ONCE(LABNIC_CB(skb)->txq->closing))
 		return false;
 	hrtimer_start(&rq->timer, ns_to_ktime(due - now), HRTIMER_MODE_REL);
 	return true;

@@ -17,9 +17,10 @@
  */
 bool labnic_aggregates(const struct labnic_end *end, netdev_features_t features)
 {
-	unsigned int frame = SKB_DATA_ALIGN(end->dev->mtu + LABNIC_FRAME_EXTRA) +
-			     LABNIC_HEADROOM +
-			     SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	unsigned int frame = end->dev->mtu + LABNIC_FRAME_EXTRA;
+
+	frame = LABNIC_HEADROOM + SKB_DATA_ALIGN(frame) +
+		SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 
 	return features & NETIF_F_GRO_HW || frame > PAGE_SIZE ||
 	       end->split_wish == ETHTOOL_TCP_DATA_SPLIT_ENABLED;

@@ -247,7 +247,8 @@ const struct netdev_stat_ops labnic_stat_ops = {
 	.get_base_stats		= labnic_get_base_stats,
 };
 
-static void labnic_rx_total(struct labnic_end *end, struct labnic_rx_sample *sum)
+static void labnic_rx_total(struct labnic_end *end,
+			    struct labnic_rx_sample *sum)
 {
 	unsigned int i;
 

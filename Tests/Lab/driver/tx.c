@@ -7,6 +7,8 @@
 
 #include "labnic.h"
 
+#define LABNIC_CLOSE_WAIT	(5 * HZ)
+
 static u32 labnic_tx_free(const struct labnic_txq *txq)
 {
 	u32 out = READ_ONCE(txq->sent) - READ_ONCE(txq->completed);
@@ -94,6 +96,7 @@ netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev)
 	cb->txq = txq;
 	cb->len = skb->len;
 	cb->due = 0;
+	cb->generation = txq->generation;
 	rq = labnic_route(end->peer, skb);
 	if (unlikely(!rq)) {
 		labnic_tx_count(txq, skb, false);
@@ -158,6 +161,10 @@ static int labnic_tx_poll(struct napi_struct *napi, int budget)
 	while (node) {
 		skb = llist_entry(node, struct sk_buff, ll_node);
 		node = node->next;
+		if (unlikely(LABNIC_CB(skb)->generation != txq->generation)) {
+			dev_kfree_skb_any(skb);
+			continue;
+		}
 		packets++;
 		bytes += LABNIC_CB(skb)->len;
 		if (unlikely(armed) && labnic_keep_skb(txq->end, skb))
@@ -188,30 +195,86 @@ void labnic_tx_open(struct labnic_end *end)
 		struct labnic_txq *txq = &end->txq[i];
 
 		netdev_tx_reset_queue(txq->queue);
+		WRITE_ONCE(txq->closing, false);
 		set_bit(NAPI_STATE_NO_BUSY_POLL, &txq->napi.state);
 		netif_napi_add_locked(dev, &txq->napi, labnic_tx_poll);
 		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_TX, &txq->napi);
 		napi_enable_locked(&txq->napi);
+		/* labnic_tx_return_flush() schedules for an empty list only. */
+		if (!llist_empty(&txq->done)) {
+			local_bh_disable();
+			napi_schedule(&txq->napi);
+			local_bh_enable();
+		}
 	}
 }
 
-/* The far end gives every packet back: it delivers them, or drops them when
- * it stops. So the wait is short, and afterwards nothing points here.
+/* Makes the far end deliver delayed packets now. */
+static void labnic_tx_hurry(struct labnic_end *end)
+{
+	struct labnic_end *far = end->peer;
+	struct labnic_rxq *rq;
+	unsigned int i;
+
+	for (i = 0; i < end->dev->num_tx_queues; i++)
+		WRITE_ONCE(end->txq[i].closing, true);
+
+	rcu_read_lock_bh();
+	for (i = 0; i < far->dev->num_rx_queues; i++) {
+		rq = rcu_dereference_bh(far->rxq[i]);
+		if (rq)
+			napi_schedule(&rq->napi);
+	}
+	rcu_read_unlock_bh();
+}
+
+/* The far end returns every packet: it delivers them, or drops them when it
+ * stops. That takes long only if its NAPI does not get to run. A packet that
+ * returns after the wait is freed when the queue opens again, or with the
+ * device, and is not counted: BQL has been reset by then.
  */
 void labnic_tx_close(struct labnic_end *end)
 {
+	unsigned long until = jiffies + LABNIC_CLOSE_WAIT;
 	struct net_device *dev = end->dev;
 	unsigned int i;
 
+	labnic_tx_hurry(end);
 	for (i = 0; i < dev->num_tx_queues; i++) {
 		struct labnic_txq *txq = &end->txq[i];
 
-		while (READ_ONCE(txq->completed) != READ_ONCE(txq->sent))
+		while (READ_ONCE(txq->completed) != READ_ONCE(txq->sent)) {
+			if (time_after(jiffies, until)) {
+				netdev_err(dev, "TX queue %u closes with %u packets out\n",
+					   i, txq->sent - txq->completed);
+				break;
+			}
 			usleep_range(100, 500);
+		}
 		napi_disable_locked(&txq->napi);
 		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_TX, NULL);
 		__netif_napi_del_locked(&txq->napi);
 		netdev_tx_reset_queue(txq->queue);
+		txq->generation++;
+		WRITE_ONCE(txq->completed, txq->sent);
 	}
 	synchronize_net();
+}
+
+/* Both ends are closed by now, so no packet returns any more. */
+void labnic_tx_destroy(struct labnic_end *end)
+{
+	struct llist_node *node;
+	struct sk_buff *skb;
+	unsigned int i;
+
+	for (i = 0; end->txq && i < end->dev->num_tx_queues; i++) {
+		node = llist_del_all(&end->txq[i].done);
+		while (node) {
+			skb = llist_entry(node, struct sk_buff, ll_node);
+			node = node->next;
+			dev_kfree_skb_any(skb);
+		}
+	}
+	kvfree(end->txq);
 }

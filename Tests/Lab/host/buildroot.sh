@@ -46,7 +46,6 @@ ensure_buildroot() {
 # mount namespace.
 in_buildroot() {
     # Expanded by the inner shell.
-    # shellcheck disable=SC2016
     unshare --mount --propagation private bash -euc '
         root=$1
         mount --bind "$2" "$root/build"

@@ -11,7 +11,6 @@ debian_mirror() {
         return
     fi
     # apt expands these itself.
-    # shellcheck disable=SC2016
     # Origin and label are unknown until the first "apt-get update", so the path decides.
     apt-get indextargets --format '$(CREATED_BY) $(SITE)' 2>/dev/null |
         awk '$1 == "Packages" && $2 ~ /\/debian\/?$/ { print $2; exit }'

@@ -68,7 +68,7 @@ reader_is_gone() { ((${#follower_pids[@]})) && ! kill -0 "${follower_pids[0]}" 2
 #   complaints     what is wrong with the kernel's log or with unloading the driver
 follow_guest() {
     local line='' part='' status report deadline=$((SECONDS + boot_limit))
-    outcome=died reached=0 guest_status= complaints=()
+    outcome=died reached=0 guest_status='' complaints=()
     exec {report}< <(follow "$work/status")
     while :; do
         if ((SECONDS >= deadline)); then

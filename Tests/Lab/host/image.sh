@@ -63,20 +63,36 @@ copy_modules() {
     depmod --basedir "$tree" "$release"
 }
 
+# What the base initramfs holds already need not come twice; the index of modules is a new one.
+drop_known_files() {
+    local tree=$1 known
+    while IFS= read -r known; do
+        if [[ $known != usr/lib/modules/*/modules.* && -e $tree/$known && ! -d $tree/$known ]]; then
+            rm -- "$tree/$known"
+        fi
+    done < <(zstd -q -d -c "$cache/image/initramfs" | cpio --quiet --list)
+    find "$tree" -type d -empty -delete
+}
+
 pack_initramfs() {
     (cd "$1" && find . -mindepth 1 | LC_ALL=C sort |
         cpio --quiet --create --format=newc --reproducible --owner=+0:+0)
 }
 
-fill_image() {
-    local folder=$1 tree=$1/tree release unwanted
-    release=$(<"$cache/buildroot/release")
-    unpack_packages "$tree" "${guest_packages[@]}"
+remove_unwanted() {
+    local tree=$1 unwanted
     for unwanted in "${guest_unwanted[@]}"; do
         # The list holds patterns.
         # shellcheck disable=SC2086
-        rm -rf "$tree"/$unwanted
+        rm -rf "${tree:?}"/$unwanted
     done
+}
+
+fill_image() {
+    local folder=$1 tree=$1/tree release
+    release=$(<"$cache/buildroot/release")
+    unpack_packages "$tree" "${guest_packages[@]}"
+    remove_unwanted "$tree"
     configure_userland "$tree"
     copy_modules "$tree" "$release" "${guest_modules[@]}"
     mkdir -p "$tree"/{dev,proc,sys,run,tmp,root,lab,mnt}

@@ -46,7 +46,7 @@ make_initramfs() {
     [[ ! -d $lab_dir/tests ]] || cp -a "$lab_dir/tests" "$root/lab/tests"
     for module in "${modules[@]}"; do cp "$cache/${module_artefacts[$module]}/$module.ko" "$root/lab/"; done
     cp -a "$cache/programs/bin" "$root/lab/programs"
-    cp -a "$cache/peers/bin" "$root/lab/peers"
+    if ((peers)); then cp -a "$cache/peers/bin" "$root/lab/peers"; fi
     [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"
     for spec in "${files[@]}"; do add_file "$spec" "$root"; done
     write_settings >"$root/lab/settings"
@@ -57,6 +57,7 @@ make_initramfs() {
     {
         zstd -q -d -c "$cache/image/initramfs"
         if ((selftests)); then zstd -q -d -c "$cache/selftests/archive"; fi
+        if ((debug)); then zstd -q -d -c "$cache/debugging/archive"; fi
         pack_initramfs "$root"
     } >"$output"
     rm -rf "$root"

@@ -1,12 +1,15 @@
 # shellcheck shell=bash
-# What the tests hold the command against: the kernel's own selftest ncdevmem. It is in no Debian
-# package, so it is built from the kernel's source package, of which nothing is kept.
+# What the tests hold the project against: the kernel's own selftest ncdevmem, and its checkpatch.pl. They
+# are in no Debian package, so they are made of the kernel's source package, of which nothing else is kept.
 # SPDX-License-Identifier: Apache-2.0
+
+# checkpatch.pl and the lists that it reads.
+readonly checkpatch_files=(scripts/{checkpatch.pl,const_structs.checkpatch,spelling.txt})
 
 # Of the source: ncdevmem and its netlink library, whose generator knows the root by MAINTAINERS.
 readonly peer_sources=(
     MAINTAINERS Documentation/netlink include/uapi tools/net/ynl tools/scripts
-    tools/testing/selftests/drivers/net/hw/ncdevmem.c
+    tools/testing/selftests/drivers/net/hw/ncdevmem.c "${checkpatch_files[@]}"
 )
 
 # A new kernel makes them outdated; a new compiler does not.
@@ -15,7 +18,6 @@ peers_stamp() { recipe_hash "$lab_dir"/host/{debian,peers}.sh "$cache/image/rele
 # Runs in the build root. Its compiler works on the source; the generator's Python is in another
 # tree, with libraries of its own. The library is made by its own makefiles, as the selftests do.
 # Expanded by the inner shell.
-# shellcheck disable=SC2016
 readonly peers_build='
     cd /build
     cat >bin/python3 <<"END"
@@ -44,10 +46,12 @@ fill_peers() {
         env XZ_DEFAULTS=-T0 tar -C "$folder/source" --strip-components=1 \
         -xJf "$folder/tree/usr/src/$name.tar.xz" "${peer_sources[@]/#/$name/}"
     quietly "building ncdevmem" "$folder/build.log" in_buildroot "$folder" sh -euc "$peers_build"
-    rm -rf "${folder:?}"/{bin,source,tree,build.log}
-    mkdir "$folder/bin"
+    rm -rf "${folder:?}"/bin
+    mkdir "$folder"/{bin,scripts}
     mv -- "$folder/ncdevmem" "$folder/bin/"
-    (cd "$folder" && sha256sum bin/* >MANIFEST)
+    mv -- "${checkpatch_files[@]/#/$folder/source/}" "$folder/scripts/"
+    rm -rf "${folder:?}"/{source,tree,build.log}
+    (cd "$folder" && sha256sum bin/* scripts/* >MANIFEST)
 }
 
 peers_are_whole() { artefact_is_whole peers "$(peers_stamp)"; }
@@ -56,7 +60,7 @@ peers_are_whole() { artefact_is_whole peers "$(peers_stamp)"; }
 ensure_peers() {
     if peers_are_whole; then return; fi
     ((EUID == 0)) || die "building ncdevmem needs root; run it as root once"
-    ensure_buildroot
+    ensure_image
     say "building the kernel's ncdevmem from its source package (170 MB, about a minute)"
     make_artefact peers "$(peers_stamp)" fill_peers
 }

@@ -5,6 +5,7 @@
 . "$lab_dir/host/programs.sh"
 . "$lab_dir/host/peers.sh"
 . "$lab_dir/host/selftests.sh"
+. "$lab_dir/host/debugging.sh"
 
 # The modules that are wanted; scripts/lab narrows this down to those of the NICs asked for.
 modules=(labnic labdevices)
@@ -19,18 +20,19 @@ ensure_modules() {
     for module in "${modules[@]}"; do ensure_module "$module"; done
 }
 
-# The kernel's selftests are made only for who asks for them.
+# The peers and the kernel's selftests cost a newcomer a large download: who does not want them is spared it.
 everything_is_whole() {
-    image_is_whole && modules_are_whole && programs_are_whole && peers_are_whole &&
-        { ((!selftests)) || selftests_are_whole; }
+    image_is_whole && modules_are_whole && programs_are_whole && { ((!peers)) || peers_are_whole; } &&
+        { ((!selftests)) || selftests_are_whole; } && { ((!debug)) || debugging_is_whole; }
 }
 
 ensure_everything() {
     ensure_image
     ensure_modules
     ensure_programs
-    ensure_peers
+    if ((peers)); then ensure_peers; fi
     if ((selftests)); then ensure_selftests; fi
+    if ((debug)); then ensure_debugging; fi
 }
 
 # Newer packages, if there are any, replace the old ones only once they are unpacked.
@@ -38,10 +40,7 @@ refresh_everything() {
     say "fetching the newest packages"
     make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
     make_artefact image "$(image_stamp)" fill_image
-    ensure_modules
-    ensure_programs
-    ensure_peers
-    if ((selftests)); then ensure_selftests; fi
+    ensure_everything
 }
 
 prepare() {
@@ -59,7 +58,7 @@ clean_cache() {
     [[ -d $cache ]] || return 0
     # A cache made by somebody else's tool is not ours to delete.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers,selftests}{,.making} "$cache"/accel-*
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers,selftests,debugging}{,.making} "$cache"/{accel-*,style}
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }

@@ -18,7 +18,6 @@ fill_programs() {
     mkdir "$folder/build" "$folder/bin"
     cp -- "$programs_dir"/*.c "$folder/build/"
     # Expanded by the inner shell.
-    # shellcheck disable=SC2016
     quietly "building the tests' programs" "$folder/build.log" \
         in_buildroot "$folder/build" sh -euc '
             cd /build

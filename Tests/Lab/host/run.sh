@@ -100,7 +100,7 @@ clean_up() {
 }
 
 run_lab() {
-    local tool= status=0 saved_terminal=
+    local tool='' status=0 saved_terminal=''
     need_commands qemu-system-x86_64 setpriv
     work=$(mktemp -d "${TMPDIR:-/tmp}/devmemtcp-lab.XXXXXX")
     trap clean_up EXIT

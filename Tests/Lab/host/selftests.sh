@@ -40,7 +40,6 @@ selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,selftests}.sh "$ca
 # for BPF are in another tree. Debian's liburing is older than zero-copy receive: the newer kernel
 # headers and what follows them here make up for what iou-zcrx.c lacks.
 # Expanded by the inner shell.
-# shellcheck disable=SC2016
 readonly selftests_build='
     cd /build
     libraries=/build/tree/usr/lib/x86_64-linux-gnu
@@ -105,17 +104,6 @@ lay_out_selftests() {
     cp -a "$source/Documentation/netlink/specs" "$tests/net/lib/"
     find "$tests" \( -name '*.c' -o -name Makefile -o -name .gitignore \) -delete
     printf 'drivers/net\ndrivers/net/hw\n' >"$tests/kselftest-list.txt"
-}
-
-# What the base initramfs holds already need not come twice; the index of modules is a new one.
-drop_known_files() {
-    local tree=$1 known
-    while IFS= read -r known; do
-        if [[ $known != usr/lib/modules/*/modules.* && -e $tree/$known && ! -d $tree/$known ]]; then
-            rm -- "$tree/$known"
-        fi
-    done < <(zstd -q -d -c "$cache/image/initramfs" | cpio --quiet --list)
-    find "$tree" -type d -empty -delete
 }
 
 fill_selftests() {

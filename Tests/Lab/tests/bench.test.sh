@@ -72,7 +72,6 @@ test_bench_strangers_are_closed() {
     needs_knobs delay_us
     # The port is open until the far end has connected: long enough for those who knock.
     set_knob delay_us 200000
-    # shellcheck disable=SC2016
     ip netns exec peer timeout 60 bash -c \
         'trap "" PIPE; while :; do echo junk 2>/dev/null >"/dev/tcp/$0/5301"; done' \
         "$near4" 2>/dev/null &
@@ -291,10 +290,10 @@ test_bench_wrong_turns() {
     start_far_end
     # Not where the far end's own messages go.
     mkdir near
-    cd near
+    cd near || return
     expect_refusal 'another process has the port' ip netns exec peer devmemtcp bench serve
     expect_refusal 'it is the loopback interface' devmemtcp bench run "$far4" --interface lo
-    cd ..
+    cd .. || return
     end_far_end
 }
 

@@ -56,7 +56,6 @@ test_doctor_finds_the_lab_ready() {
     expect_equal 'interfaces' eth1 "$(jq -r '[.interfaces[].interface] | join(",")' report)"
     local device
     device=$(readlink -f /sys/class/net/eth1/device)
-    # shellcheck disable=SC2154
     expect_equal 'bus' "$(basename "$(readlink "$device/subsystem")") ${device##*/} $lab_mtu true" \
         "$(jq -r '.interfaces[0] | "\(.bus) \(.address) \(.mtu) \(.carrier)"' report)"
     expect_equal 'verdict' 'true 0' "$(jq -r '"\(.ready) \(.failed)"' report)"

@@ -137,7 +137,6 @@ test_a_link_that_goes_down_is_said() {
 test_an_end_while_the_link_is_down_leaves_nothing() {
     local before
     # The kernel warns of the driver's word for it: see kernel-faults.md.
-    # shellcheck disable=SC2154
     [[ $lab_nic == labnic && $lab_manners != mlx5 && $lab_manners != gve ]] || return 0
     before=$(nic_settings eth1)
     start_bind eth1 --rx 7 --flow "$near4:5201"

@@ -8,7 +8,6 @@
 
 readonly near4=192.0.2.1 far4=192.0.2.2 near6=2001:db8:1::1 far6=2001:db8:1::2
 # A folder for each end of each wire: w0a, w0b, w1a...
-# shellcheck disable=SC2154
 if [[ $lab_nic == labnic ]]; then knobs=/sys/kernel/debug/labnic; else knobs=/sys/kernel/debug/labdevices; fi
 readonly knobs
 # The exit status of a test that cannot run here.
@@ -37,7 +36,6 @@ needs_knobs() {
 # nic_has FEATURE: what not every driver can do.
 nic_has() {
     local lacking=()
-    # shellcheck disable=SC2154
     case $lab_nic in
     # unsplit: takes packets of a bound queue that are not split, others drop them. lasting-rules: they
     # outlive ntuple. lasting-napi: queues keep their NAPI instances when they are restarted.
@@ -66,7 +64,6 @@ needs() {
 # known_fault NIC REASON TEXT: with this NIC the test fails, and what it prints holds the text. It is
 # reported as such a failure; should it pass, or fail otherwise, the run fails.
 known_fault() {
-    # shellcheck disable=SC2154
     [[ $lab_nic == "$1" ]] || return 0
     printf '%s\n' "$2" "$3" >.fault
 }
@@ -275,6 +272,8 @@ refuse_command() {
 # reset_knobs [END]: of all ends, or of one; at 0 a knob does nothing.
 reset_knobs() {
     local knob
+    # With no END the place of one is a pattern.
+    # shellcheck disable=SC2231
     for knob in "$knobs"/${1:-*}/*; do
         case ${knob##*/} in
         # Which error number, not how often.
@@ -322,7 +321,6 @@ reset_split() {
 renew_nic() {
     # Journals are of NICs that are gone by then.
     rm -f /run/devmemtcp/*
-    # shellcheck disable=SC2154
     /lab/guest/nic-remove && /lab/guest/nic-setup "$lab_nic" "$lab_far" "$lab_wires" "$lab_queues" "$lab_mtu"
 }
 
@@ -335,7 +333,6 @@ table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | len
 # lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
 # and is no burst, and TCP sends it again for ever. Sends of less than a ninth of a segment make such packets.
 lower_mtu() { nic_has many-pieces || set_mtu 1500; }
-# shellcheck disable=SC2154
 raise_mtu() { nic_has many-pieces || set_mtu "$lab_mtu"; }
 set_mtu() {
     ip link set eth1 mtu "$1"

@@ -91,7 +91,6 @@ test_packets_of_a_plain_nic() {
     local mtu gro
     gro=$(gro_state)
     ethtool -K eth1 rx-gro-hw off
-    # shellcheck disable=SC2154
     for mtu in 1500 "$lab_mtu"; do
         ip link set eth1 mtu "$mtu"
         validate_pattern "$near4" 5000001

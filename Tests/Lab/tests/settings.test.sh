@@ -8,7 +8,6 @@ as_nic() {
     /lab/guest/nic-remove
     trap renew_nic EXIT
     # The MTU is the most that all drivers take.
-    # shellcheck disable=SC2154
     LABNIC_OPTIONS="${*:2}" /lab/guest/nic-setup "$lab_nic" "$lab_far" "$lab_wires" "$1" 8896
 }
 

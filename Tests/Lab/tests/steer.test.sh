@@ -262,9 +262,9 @@ test_refusal_at_any_step_leaves_nothing() {
     fi
 }
 
-# refuse_at_each_step WHAT WORDS STEPS [TIMES]: a request of a kind is refused, each in its turn.
+# refuse_at_each_step WHAT TEXT STEPS [TIMES]: a request of a kind is refused, each in its turn.
 refuse_at_each_step() {
-    local what=$1 words=$2 steps=$3 times=${4:-1} after status
+    local what=$1 text=$2 steps=$3 times=${4:-1} after status
     for ((after = 0; after <= steps; after++)); do
         set_knob fail_after "$after"
         refuse "$what" "$times"
@@ -279,7 +279,7 @@ refuse_at_each_step() {
         else
             expect_equal "status with $what after $after" 1 "$status"
             expect_equal "lines of messages ($(cat messages))" 1 "$(wc -l <messages)"
-            grep -Eq "$words" messages || fail "$(cat messages)"
+            grep -Eq "$text" messages || fail "$(cat messages)"
         fi
         expect_nothing_left "$before"
     done

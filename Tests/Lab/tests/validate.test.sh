@@ -314,13 +314,13 @@ test_validate_ended_by_a_signal() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# mutate END KNOB VALUE FILTER TEXT: with the knob turned, a case fails and names the trouble. Of the
+# mutate END KNOB VALUE CASES TEXT: with the knob turned, a case fails and names the trouble. Of the
 # knobs of labnic, the software devices have some.
 mutate() {
-    local end=$1 knob=$2 value=$3 filter=$4 text=$5 line
+    local end=$1 knob=$2 value=$3 cases=$4 text=$5 line
     [[ $lab_nic == labnic || -e $knobs/$end/$knob ]] || return 0
     echo "$value" >"$knobs/$end/$knob"
-    read -ra words <<<"$filter"
+    read -ra words <<<"$cases"
     validate --remote netns:peer --filter "${words[@]}"
     cp out "out.$knob"
     echo 0 >"$knobs/$end/$knob"

@@ -175,7 +175,7 @@ void lab_vectors_unmasked(struct lab_device *dev);
 /* wire.c: two devices, and the thread that plays both. */
 
 struct lab_wire {
-	struct mutex		lock;
+	struct mutex		lock;		/* for both devices and their knobs */
 	unsigned int		index;
 	struct lab_device	*end[2];
 	struct task_struct	*thread;

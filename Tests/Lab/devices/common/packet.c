@@ -197,17 +197,12 @@ const u8 *lab_ports(const struct lab_packet *packet)
 /* The sum over the pseudo header and @sum, folded. */
 static __sum16 lab_pseudo(const struct lab_packet *packet, const u8 *header, u32 len, __wsum sum)
 {
-	const void *l3 = header + packet->l3;
+	const struct ipv6hdr *ip6 = (const void *)(header + packet->l3);
+	const struct iphdr *ip4 = (const void *)ip6;
 
-	if (packet->ip_version == 6) {
-		const struct ipv6hdr *ip = l3;
-
-		return csum_ipv6_magic(&ip->saddr, &ip->daddr, len, ip->nexthdr, sum);
-	} else {
-		const struct iphdr *ip = l3;
-
-		return csum_tcpudp_magic(ip->saddr, ip->daddr, len, ip->protocol, sum);
-	}
+	if (packet->ip_version == 6)
+		return csum_ipv6_magic(&ip6->saddr, &ip6->daddr, len, ip6->nexthdr, sum);
+	return csum_tcpudp_magic(ip4->saddr, ip4->daddr, len, ip4->protocol, sum);
 }
 
 static __sum16 *lab_checksum_field(const struct lab_packet *packet, u8 *header)

@@ -31,7 +31,7 @@ struct lab_packet {
 
 	/* lab_parse() does. */
 	u8		header[LAB_HEADER_MAX];
-	u32		header_len;	/* all headers to the end of TCP's or UDP's; else of what is in header */
+	u32		header_len;	/* through TCP's or UDP's; else of what is in header */
 	u16		l3, l4;		/* offsets in header */
 	u16		vlan;		/* the tag, 0 without one */
 	__be16		ethertype;	/* behind the tag */

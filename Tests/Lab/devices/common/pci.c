@@ -123,11 +123,12 @@ int lab_device_map(struct lab_device *dev)
 	dev->window = lab_pci_base + dev->slot * LAB_WINDOW;
 	lab_config_create(dev);
 	for (i = 0; i < LAB_BARS; i++) {
+		u8 *address = dev->config + PCI_BASE_ADDRESS_0 + 4 * i;
 		u32 size = dev->kind->bar_size[i];
 
 		if (!size)
 			continue;
-		dev->bar[i] = ioremap(get_unaligned_le32(dev->config + PCI_BASE_ADDRESS_0 + 4 * i), size);
+		dev->bar[i] = ioremap(get_unaligned_le32(address), size);
 		if (!dev->bar[i])
 			return -ENOMEM;
 		memset_io(dev->bar[i], 0, size);

@@ -84,6 +84,7 @@ bool gve_admin_poll(struct lab_device *dev)
 
 	if (bell == gve->admin_done || gve->admin_hangs)
 		return false;
+	/* Commands are read after the doorbell that announced them. */
 	smp_rmb();
 	/* More commands than there is room for are none. */
 	if (bell - gve->admin_done > gve->admin_size) {
@@ -99,6 +100,7 @@ bool gve_admin_poll(struct lab_device *dev)
 		}
 		gve->admin_done++;
 	}
+	/* The counter says that the replies are written. */
 	smp_wmb();
 	lab_write(dev, GVE_BAR_REGISTERS, GVE_ADMIN_COUNTER, gve->admin_done);
 	return true;

@@ -101,8 +101,12 @@ u32 gve_verify_driver(struct lab_device *dev, const struct gve_command *command)
 u32 gve_get_ptypes(struct lab_device *dev, const struct gve_command *command)
 {
 	static const struct gve_ptype ptypes[] = {
-		[GVE_PTYPE_IP4] = { 2, 0 }, [GVE_PTYPE_TCP4] = { 2, 2 }, [GVE_PTYPE_UDP4] = { 2, 3 },
-		[GVE_PTYPE_IP6] = { 3, 0 }, [GVE_PTYPE_TCP6] = { 3, 2 }, [GVE_PTYPE_UDP6] = { 3, 3 },
+		[GVE_PTYPE_IP4] = { 2, 0 },
+		[GVE_PTYPE_TCP4] = { 2, 2 },
+		[GVE_PTYPE_UDP4] = { 2, 3 },
+		[GVE_PTYPE_IP6] = { 3, 0 },
+		[GVE_PTYPE_TCP6] = { 3, 2 },
+		[GVE_PTYPE_UDP6] = { 3, 3 },
 	};
 	u32 size = GVE_PTYPES * sizeof(struct gve_ptype);
 	u64 len = be64_to_cpu(command->buffer.len);

@@ -112,7 +112,7 @@ u32 gve_create_tx(struct lab_device *dev, const struct gve_command *command)
 	if (!gve_ring_fits(size, GVE_MIN_TX_RING) || !gve_ring_fits(done_size, GVE_MIN_TX_RING))
 		return GVE_INVALID_ARGUMENT;
 	ring = gve_memory(dev, command->create_tx.ring, size * sizeof(struct gve_tx_slot));
-	done = gve_memory(dev, command->create_tx.done_ring, done_size * sizeof(struct gve_tx_done));
+	done = gve_memory(dev, command->create_tx.done_ring, done_size * sizeof(*done));
 	resources = gve_memory(dev, command->create_tx.resources, sizeof(*resources));
 	if (!ring || !done || !resources)
 		return GVE_INVALID_ARGUMENT;
@@ -159,7 +159,7 @@ u32 gve_create_rx(struct lab_device *dev, const struct gve_command *command)
 	    command->create_rx.coalesce > 1)
 		return GVE_INVALID_ARGUMENT;
 	ring = gve_memory(dev, command->create_rx.ring, size * sizeof(struct gve_rx_slot));
-	done = gve_memory(dev, command->create_rx.done_ring, done_size * sizeof(struct gve_rx_done));
+	done = gve_memory(dev, command->create_rx.done_ring, done_size * sizeof(*done));
 	resources = gve_memory(dev, command->create_rx.resources, sizeof(*resources));
 	if (!ring || !done || !resources)
 		return GVE_INVALID_ARGUMENT;

@@ -46,6 +46,7 @@ void gve_registers_reset(struct lab_device *dev)
 	gve_register_set(dev, GVE_DRIVER_STATUS, 0);
 	gve_register_set(dev, GVE_ADMIN_DOORBELL, 0);
 	gve_register_set(dev, GVE_ADMIN_COUNTER, 0);
+	/* The status says that the registers above hold. */
 	smp_wmb();
 	gve_register_set(dev, GVE_DEVICE_STATUS, gve_status(dev));
 }
@@ -85,6 +86,7 @@ bool gve_registers_poll(struct lab_device *dev)
 	struct gve *gve = gve_of(dev);
 	u32 driver = gve_register(dev, GVE_DRIVER_STATUS);
 
+	/* What the driver wrote before its status is seen from here on. */
 	smp_rmb();
 	if (driver & GVE_DRIVER_RESETS) {
 		gve_reset(dev);

@@ -10,6 +10,7 @@ u32 gve_rx_buffers(struct lab_device *dev, u32 id)
 	const struct gve_rx_queue *queue = &gve_of(dev)->rx[id];
 	u32 tail = gve_doorbell(dev, GVE_DOORBELL_RX(id));
 
+	/* Buffers are read after the doorbell that announced them. */
 	smp_rmb();
 	return (tail - queue->head) & queue->mask;
 }

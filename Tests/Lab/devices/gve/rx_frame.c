@@ -131,6 +131,7 @@ static void gve_publish(struct lab_device *dev, const struct gve_writing *writin
 
 	if (lab_knob_nth(dev, LAB_WRONG_GENERATION_NTH))
 		return;
+	/* The generation bit in it makes the frame's entries valid. */
 	smp_wmb();
 	WRITE_ONCE(writing->first->len, len);
 }

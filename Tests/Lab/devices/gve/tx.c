@@ -14,6 +14,7 @@ static void gve_complete(struct gve_tx_queue *queue, u32 id, u32 type, u16 value
 		   (queue->generation ? GVE_TX_DONE_GENERATION : 0);
 
 	done->value = cpu_to_le16(value);
+	/* The generation bit in it makes the entry valid. */
 	smp_wmb();
 	WRITE_ONCE(done->what, cpu_to_le16(what));
 	queue->done_tail = (queue->done_tail + 1) & queue->done_mask;
@@ -65,6 +66,7 @@ static bool gve_tx_queue_poll(struct lab_device *dev, u32 id)
 	u32 tail = gve_doorbell(dev, GVE_DOORBELL_TX(id)) & queue->mask;
 	int sent;
 
+	/* Slots are read after the doorbell that announced them. */
 	smp_rmb();
 	for (sent = 0; sent < GVE_TX_BUDGET && queue->head != tail; sent++)
 		if (gve_tx_next(dev, id, tail) == GVE_NOTHING)

@@ -224,7 +224,8 @@ u8 cx_set_hca_cap(struct lab_device *dev, struct cx_message *m)
 	/* Commands carry no checksum here, and UAR pages have 4 KiB. */
 	if (MLX5_GET(cmd_hca_cap, from, cmdif_checksum) ||
 	    MLX5_GET(cmd_hca_cap, from, log_uar_page_sz) ||
-	    MLX5_GET(cmd_hca_cap, from, log_max_qp) > MLX5_GET(cmd_hca_cap, cx->general, log_max_qp))
+	    MLX5_GET(cmd_hca_cap, from, log_max_qp) >
+	    MLX5_GET(cmd_hca_cap, cx->general, log_max_qp))
 		return CX_REFUSE(m, BAD_PARAM_ERR);
 	memcpy(cx->general, from, sizeof(cx->general));
 	return 0;

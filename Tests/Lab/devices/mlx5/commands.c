@@ -187,6 +187,7 @@ static void cx_slot(struct lab_device *dev, struct mlx5_cmd_layout *slot, u32 in
 
 	if (!answered)
 		return;
+	/* The driver owns the slot and its output from here on. */
 	smp_store_release(&slot->status_own, bad << 1);
 	if (before && cx_eq_for(dev, MLX5_EVENT_TYPE_CMD) == before)
 		cx_event_command(dev, before, BIT(index));
@@ -208,6 +209,7 @@ static void cx_answer_hung(struct lab_device *dev, struct mlx5_cmd_layout *slots
 	for_each_set_bit(i, &hung, CX_SLOTS) {
 		struct cx_eq *eq = cx_eq_for(dev, MLX5_EVENT_TYPE_CMD);
 
+		/* The driver owns the slot from here on. */
 		smp_store_release(&slots[i].status_own, 0);
 		if (eq)
 			cx_event_command(dev, eq, BIT(i));

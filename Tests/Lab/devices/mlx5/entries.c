@@ -122,7 +122,7 @@ u8 cx_set_entry(struct lab_device *dev, struct cx_message *m)
 
 	if (!table)
 		return CX_REFUSE(m, BAD_RES_ERR);
-	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	entry = kzalloc_obj(*entry);
 	if (!entry)
 		return CX_REFUSE(m, NO_RES_ERR);
 	status = cx_entry_read(dev, m, table, entry);

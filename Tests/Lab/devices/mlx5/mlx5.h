@@ -281,7 +281,7 @@ static inline struct cx_state *cx_of(struct lab_device *dev)
 	return dev->state;
 }
 
-extern unsigned int cx_channel_count(void);
+unsigned int cx_channel_count(void);
 
 /* A refusal names the place: the file's number and the line. */
 #define CX_REFUSE(message, status) \

@@ -7,8 +7,8 @@
 #include "mlx5.h"
 
 /* What a CQE says of the headers' kinds. */
-#define CX_L3_IPV6	(1 << 2)
-#define CX_L3_IPV4	(2 << 2)
+#define CX_L3_IPV6	0x4
+#define CX_L3_IPV4	0x8
 #define CX_L4_SHIFT	4
 #define CX_HAS_VLAN	1
 

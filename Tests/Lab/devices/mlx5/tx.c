@@ -245,6 +245,7 @@ static bool cx_sq_flush(struct lab_device *dev, struct cx_sq *sq)
 	bool busy = false;
 
 	while (cx_sq_posted(sq) && budget-- && cx_cq_room(sq->cq) > 1) {
+		/* The entry is read after the doorbell that announced it. */
 		smp_rmb();
 		if (!cx_wqe_fetch(dev, sq, &wqe))
 			wqe.blocks = 1;
