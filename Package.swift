@@ -14,6 +14,12 @@ let strictImports: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility")
     ]
 
+// The commit for --version, from whoever builds: what the manifest itself can learn of git is out of date, as
+// evaluated manifests are kept.
+let commit = Context.environment["DEVMEMTCP_COMMIT"].map { commit in
+    [CSetting.define("CDM_COMMIT", to: "\"\(commit)\"")]
+}
+
 let package = Package(
     name: "devmemtcp",
     products: [
@@ -35,7 +41,7 @@ let package = Package(
             name: "CUdev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .target(
             name: "CDevmem",
-            cSettings: [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]),
+            cSettings: [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)] + (commit ?? [])),
         .target(
             name: "DevmemCore",
             dependencies: [

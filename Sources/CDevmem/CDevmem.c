@@ -113,3 +113,12 @@ int cdm_set_affinity(const void *mask, size_t size)
 {
 	return sched_setaffinity(0, size, mask);
 }
+
+#ifndef CDM_COMMIT
+#define CDM_COMMIT ""
+#endif
+
+const char *cdm_commit(void)
+{
+	return CDM_COMMIT;
+}

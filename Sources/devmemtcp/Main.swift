@@ -13,7 +13,7 @@ struct Devmemtcp: ParsableCommand {
             headers go through the kernel's ordinary stack. Every NIC setting that a command changes is put back when \
             it ends; if it is killed, by the next one, or by steer restore.
             """,
-        version: "0.1.0",
+        version: BuildVersion.text,
         // Each of these names itself: deriving names from types takes half of the start-up time.
         subcommands: [
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,

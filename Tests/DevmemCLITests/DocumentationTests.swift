@@ -104,6 +104,14 @@ private func sampleReport(of command: String) throws -> String {
         for leaf in leaves("", type) { #expect(leaf.type.configuration.commandName != nil) }
     }
 
+    @Test func versionIsOneAndNamesTheCommitIfItIsKnown() throws {
+        #expect(BuildVersion.text(commit: "") == "devmemtcp \(BuildVersion.number)")
+        #expect(BuildVersion.text(commit: "abc") == "devmemtcp \(BuildVersion.number) (abc)")
+        let page = try text("man/devmemtcp.8")
+        #expect(page.contains("\n.TH DEVMEMTCP 8 "))
+        #expect(page.contains(" \"devmemtcp \(BuildVersion.number)\" "))
+    }
+
     @Test func manualNamesEveryCommand() throws {
         let page = try manual("devmemtcp.8")
         for (name, _) in commands {

@@ -2,6 +2,10 @@
 # The command under test: built with this machine's Swift, run in the guest.
 # SPDX-License-Identifier: Apache-2.0
 
+# What --version tells of the build: nothing outside git.
+DEVMEMTCP_COMMIT=$(git -C "${BASH_SOURCE[0]%/*}" describe --always --dirty --exclude='*' 2>/dev/null) || true
+export DEVMEMTCP_COMMIT
+
 # How it is built; scripts/test builds it ahead.
 readonly tool_options=(-c release --static-swift-stdlib -Xlinker -s --product devmemtcp)
 
