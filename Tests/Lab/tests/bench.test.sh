@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# bench: both ways, all memories, many flows; what goes wrong is told, and nothing is left behind.
+# bench in both directions, with all kinds of memory and many flows. It reports what fails and leaves nothing behind.
 # SPDX-License-Identifier: Apache-2.0
 
-# bench ARGUMENTS...: runs one with the far end in the namespace; JSON goes to ./out, $status is its
-# exit status.
+# bench ARGUMENTS...: runs bench with the namespace as its remote end. The report goes to ./out, and $status is the exit
+# status.
 bench() {
     status=0
     timeout $((limit - 30)) devmemtcp bench run --remote netns:peer --interface eth1 --json "$@" >out \
@@ -19,10 +19,10 @@ bench_ok() {
 # expect_true WHAT EXPRESSION: of the report.
 expect_true() { expect_equal "$1: $2" true "$(report "$2")"; }
 
-# await_no_far_end: until the far ends that were started are gone.
-await_no_far_end() {
-    while pgrep -f 'far-end --netns' >/dev/null; do read -r -t 0.05 <> <(:) || true; done
-}
+# await_no_far_end: waits until all remote processes of bench have ended.
+await_no_far_end() { await no_far_end; }
+
+no_far_end() { ! pgrep -f 'far-end --netns' >/dev/null; }
 
 test_bench_receives_into_device_memory_from_plain_tcp() {
     bench_ok --time 1 --validate
@@ -47,15 +47,15 @@ test_bench_sends_from_device_memory() {
     expect_true 'sends' '.near.flows[0].sent | .sent_bytes == 30000001 and .completions > 0'
     expect_true 'compared' '.far.flows[0].validation.checked_bytes == 30000001'
     expect_true 'from device memory' '.outbound | .sent_bytes == 30000001 and .memory.sender == "device"'
-    # For people it is not "device memory out 0 bytes".
+    # The text for people names the direction and the memory of each end.
     devmemtcp bench run --remote netns:peer --interface eth1 --bytes 30000001 --tx device >text 2>messages ||
         fail "$(cat messages)"
     expect_line text '30000001 bytes from device memory at the near end'
     expect_line text '30000001 bytes in host memory at the far end'
 }
 
-# One port for each queue, and nothing comes to any other.
-test_bench_comes_to_the_ports_that_are_named() {
+# Each queue has one port, and nothing arrives at another port.
+test_bench_uses_the_named_ports() {
     launch_bench --queues 'auto 2' --flows 4 --port 5301 --json
     local ports
     ports=$(ss -Htn state established '( sport = :5301 or sport = :5302 )' |
@@ -67,23 +67,23 @@ test_bench_comes_to_the_ports_that_are_named() {
     await_no_far_end
 }
 
-# Somebody else connects to the port all the time, and sends something there.
-test_bench_strangers_are_closed() {
+# Another process connects to the port all the time, and sends data.
+test_bench_closes_connections_of_strangers() {
     needs_knobs delay_us
-    # The port is open until the far end has connected: long enough for those who knock.
+    # The port stays open until the far end has connected, long enough for a stranger to connect.
     set_knob delay_us 200000
     ip netns exec peer timeout 60 bash -c \
         'trap "" PIPE; while :; do echo junk 2>/dev/null >"/dev/tcp/$0/5301"; done' \
         "$near4" 2>/dev/null &
-    local knocker=$! round
+    local stranger=$! round
     for ((round = 0; round < 10; round++)); do
         bench_ok --bytes 2000000 --flows 3 --port 5301 --validate
         expect_true 'bytes' '.inbound.device_bytes == 2000000 and .inbound.wrong_bytes == 0'
         expect_true 'nothing of strangers' '.inbound.elsewhere_bytes == 0'
         ! grep -q 'closed a connection from' messages || break
     done
-    kill "$knocker" || true
-    wait "$knocker" || true
+    kill "$stranger" || true
+    wait "$stranger" || true
     set_knob delay_us 0
     expect_line messages 'closed a connection from'
 }
@@ -100,8 +100,8 @@ test_bench_device_memory_at_both_ends_both_ways() {
     expect_equal 'rules of the far NIC' 0 "$(in_peer ethtool -n eth1 | grep -c '^Filter' || true)"
 }
 
-# Each flow has a rule that names it whole, at both ends.
-test_bench_flows_from_ports_that_are_named() {
+# At each end each flow has a rule with all four fields.
+test_bench_flows_from_named_ports() {
     bench_ok --bytes 20000000 --flows 3 --rx device --tx device --peer-rx device --queues 'auto 2' \
         --from "$far4:21000" --validate
     expect_true 'near' '.inbound.device_bytes == 20000000 and .inbound.wrong_bytes == 0'
@@ -109,13 +109,13 @@ test_bench_flows_from_ports_that_are_named() {
     expect_true 'plan' '.plan.from == {"address":"192.0.2.2","port":21000}'
 }
 
-test_bench_plain_tcp_touches_no_setting() {
+test_bench_of_plain_tcp_changes_no_setting() {
     bench_ok --time 1 --rx host --verbose
     expect_true 'plain' '.inbound.device_bytes == 0 and .inbound.elsewhere_bytes > 0'
     expect_equal 'messages' 'devmemtcp: eth1 with netns:peer' "$(cat messages)"
 }
 
-# The headline: device memory at the receiver and plain TCP back, over flows that share threads.
+# The main case: the receiver uses device memory, plain TCP goes back, and flows share threads.
 test_bench_duplex_of_four_flows_on_two_threads() {
     bench_ok --time 2 --warm-up 0.5 --duplex --flows 4 --threads 2 --queues 'auto 2' --validate \
         --csv intervals.csv --plot plot.svg
@@ -145,7 +145,7 @@ test_bench_over_ipv6_with_tuned_connections() {
     devmemtcp bench run "$far6" --time 1 --mss 1400 --congestion reno --pace 80M --cpus 0,1 \
         --peer-cpus 1 --threads 2 --flows 2 --message 64K --json >out 2>messages ||
         fail "$(cat messages)"
-    # Two flows of 80 Mbit/s each at the most, with some allowance for bursts.
+    # Two flows of at most 80 Mbit/s each, with some allowance for bursts.
     expect_true 'paced' '.inbound.bytes_per_second > 1e6 and .inbound.bytes_per_second < 25e6'
     expect_true 'queues' '.near.bound_queues | length == 1'
     end_far_end
@@ -160,7 +160,7 @@ test_bench_request_and_response() {
     expect_true 'right' '.inbound.wrong_bytes == 0 and .outbound.wrong_bytes == 0'
 }
 
-# busy_polled: packets so far that came by busy polling.
+# busy_polled: prints how many packets busy polling has received.
 busy_polled() {
     awk '$1 == "TcpExt:" && !n { n = split($0, name) ; next }
         $1 == "TcpExt:" { for (i = 2; i <= n; i++) if (name[i] == "BusyPollRxPackets") print $i }' /proc/net/netstat
@@ -176,10 +176,8 @@ test_bench_polls_busily() {
 
 test_bench_with_large_pages() {
     needs page-size
-    echo 32 >/proc/sys/vm/nr_hugepages
-    bench --bytes 20000000 --rx-page-size 64K --validate
-    echo 0 >/proc/sys/vm/nr_hugepages
-    expect_equal "exit status ($(cat messages))" 0 "$status"
+    reserve_huge_pages 32
+    bench_ok --bytes 20000000 --rx-page-size 64K --validate
     expect_true 'bytes' '.inbound.device_bytes == 20000000 and .inbound.wrong_bytes == 0'
 }
 
@@ -189,12 +187,12 @@ test_bench_finds_a_corrupted_byte() {
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'devmemtcp: payload of flow 1 to the near end is wrong from offset'
     expect_true 'wrong' '.inbound.wrong_bytes > 0'
-    # Unseen by one that does not look.
+    # Without --validate nobody notices.
     bench --bytes 20000000
     expect_equal 'exit status' 0 "$status"
 }
 
-# launch_bench ARGUMENTS...: one that goes on until it is ended, once payload flows.
+# launch_bench ARGUMENTS...: starts a bench that runs until it is ended, and returns once payload flows.
 launch_bench() {
     launch devmemtcp bench run --remote netns:peer --interface eth1 --interval --time 1000 "$@"
     await_message ' Gbit/s' || fail "no payload flows: $(cat messages)"
@@ -213,8 +211,8 @@ test_bench_ended_by_a_signal_reports_so_far() {
     await_no_far_end
 }
 
-# What is not mended by the far end's own end is by steer restore.
-test_bench_killed_is_mended_by_restore() {
+# The remote end restores its own NIC, and steer restore the near one.
+test_steer_restore_after_a_killed_bench() {
     local before far_before
     before=$(nic_settings eth1)
     far_before=$(in_peer ethtool -x eth1)
@@ -224,13 +222,13 @@ test_bench_killed_is_mended_by_restore() {
     expect_equal 'exit status' 137 "$status"
     await_no_far_end
     expect_equal 'the far NIC' "$far_before" "$(in_peer ethtool -x eth1)"
-    [[ $(nic_settings eth1) != "$before" ]] || fail 'nothing was left to mend'
+    [[ $(nic_settings eth1) != "$before" ]] || fail 'nothing was left to restore'
     devmemtcp steer restore --all >restored
     expect_line restored eth1
     expect_equal settings "$before" "$(nic_settings eth1)"
 }
 
-# start_far_end: bench serve at the far end; $server is its pid, not that of a shell with a function.
+# start_far_end: starts bench serve at the far end. Without in_peer, so that $server is its pid and not a shell's.
 start_far_end() { start_command ip netns exec peer devmemtcp bench serve; }
 
 end_far_end() {
@@ -255,7 +253,7 @@ test_bench_far_end_is_stopped() {
     expect_equal 'exit status of the far end' 130 "$status"
 }
 
-# The far end goes on when a near end is gone.
+# bench serve survives the death of a near end.
 test_bench_near_end_dies() {
     local before
     before=$(in_peer ethtool -x eth1)
@@ -272,7 +270,7 @@ test_bench_near_end_dies() {
     end_far_end
 }
 
-test_bench_wrong_turns() {
+test_bench_refusals() {
     expect_refusal 'Connection refused (nobody listens there)' devmemtcp bench run "$far4"
     expect_refusal 'find interface eth9: No such device' \
         devmemtcp bench run --remote netns:peer --interface eth9
@@ -288,7 +286,7 @@ test_bench_wrong_turns() {
     expect_line messages 'open /run/netns/nowhere: No such file or directory'
     expect_line messages 'it is gone (what it said is above, if it said anything)'
     start_far_end
-    # Not where the far end's own messages go.
+    # Another directory, as the far end writes its messages here.
     mkdir near
     cd near || return
     expect_refusal 'another process has the port' ip netns exec peer devmemtcp bench serve
@@ -298,7 +296,7 @@ test_bench_wrong_turns() {
 }
 
 test_bench_versions_differ() {
-    # Says hello and then nothing, until the near end goes.
+    # A remote end that says hello and then nothing until the near end ends.
     printf '%s\n' '#!/bin/bash' "echo '{\"hello\":{\"version\":99}}'" 'exec cat >/dev/null' >far-end
     chmod +x far-end
     in_peer socat TCP-LISTEN:5201,reuseaddr EXEC:./far-end &

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# bind holds a dma-buf for others; queue restart restarts one queue and disturbs no other.
+# bind holds a dma-buf for other programs; queue restart restarts one queue and disturbs no other.
 # SPDX-License-Identifier: Apache-2.0
 
-# settings_now: all that steering may touch, without what a binding changes.
+# settings_now: prints all settings that steering may change, without what a binding changes.
 settings_now() { devmemtcp steer show eth1 --json | jq -S '.interfaces[0].settings'; }
 
-# start_bind ARGUMENTS...: runs devmemtcp bind beside the test; returns once it holds.
+# start_bind ARGUMENTS...: runs devmemtcp bind in the background and returns once it holds the memory. $holds is its report.
 start_bind() {
     rm -f held
     mkfifo held
@@ -65,16 +65,15 @@ test_bind_without_steering() {
 test_bind_of_large_pages() {
     needs page-size
     expect_refusal 'sysctl vm.nr_hugepages=2' devmemtcp bind eth1 --rx 7 --memory 4M --page-size 64K
-    echo 2 >/proc/sys/vm/nr_hugepages
+    reserve_huge_pages 2
     start_bind eth1 --rx 7 --memory 4M --page-size 64K --json
     expect_equal 'page size' 65536 "$(jq .page_size <<<"$holds")"
     kill "$server"
     end_bind
     expect_refusal 'rx-page-size' devmemtcp bind eth1 --rx 7 --memory 4M --page-size 48K
-    echo 0 >/proc/sys/vm/nr_hugepages
 }
 
-# The kernel's own words, and the queue's holder, for a queue that another process has bound.
+# The message for a queue that another process has bound names its holder.
 test_bind_of_a_bound_queue_is_refused() {
     start_bind eth1 --rx 7 --json
     expect_refusal "queue 7 is bound to dma-buf id $(jq .rx_id <<<"$holds")" \
@@ -84,7 +83,7 @@ test_bind_of_a_bound_queue_is_refused() {
     end_bind
 }
 
-# A program without privilege receives through what it is handed.
+# A program without privilege receives through the binding that it is given.
 test_bind_command_receives_as_another_user() {
     local before
     before=$(settings_now)
@@ -101,8 +100,8 @@ test_bind_command_receives_as_another_user() {
     expect_equal 'settings' "$before" "$(settings_now)"
 }
 
-# What a command finds: descriptor 3, its environment, and the caller's standard streams.
-test_bind_command_finds_what_it_needs() {
+# The command gets descriptor 3, its environment, and the caller's standard streams.
+test_bind_gives_the_command_what_it_needs() {
     local status=0
     devmemtcp bind eth1 --rx 6-7 --tx --memory 1M -- bash -c '
         echo "$DEVMEMTCP_INTERFACE $DEVMEMTCP_QUEUES $DEVMEMTCP_SIZE $DEVMEMTCP_DMABUF_FD"
@@ -115,11 +114,11 @@ test_bind_command_finds_what_it_needs() {
     expect_equal 'first line' 'eth1 6,7 1048576 3' "$(sed -n 1p out)"
     expect_equal 'descriptor 3' '/dmabuf:' "$(sed -n 2p out)"
     expect_equal 'its input' 'to the command' "$(sed -n 4p out)"
-    # What ls reads is one more; bind leaks none of its own.
+    # The directory that ls reads is one more; bind leaks no descriptor.
     ((10#$(sed -n 3p out) <= 4)) || fail "descriptors leak: $(cat out)"
 }
 
-test_bind_command_that_ends_badly() {
+test_bind_command_that_fails() {
     local before status
     before=$(settings_now)
     status=0
@@ -139,7 +138,7 @@ test_bind_command_that_ends_badly() {
         devmemtcp bind eth1 --rx 7 --user nosuchuser -- true
 }
 
-# The command is killed from outside; bind gets a signal that it passes on; both are killed.
+# The command is killed; bind gets a signal and passes it on; bind is killed.
 test_bind_command_and_signals() {
     local before
     before=$(settings_now)
@@ -164,7 +163,7 @@ test_bind_command_and_signals() {
     expect_equal 'settings' "$before" "$(settings_now)"
 }
 
-# start_command_under_bind: $child is the command's pid.
+# start_command_under_bind: sets $child to the command's pid.
 start_command_under_bind() {
     rm -f started
     mkfifo started
@@ -176,7 +175,7 @@ start_command_under_bind() {
 test_bind_notifies_a_service_manager() {
     socat -u UNIX-RECV:notify,unlink-early=1 CREATE:told &
     local listener=$!
-    until [[ -S notify ]]; do read -r -t 0.05 <> <(:) || true; done
+    await test -S notify
     NOTIFY_SOCKET=$PWD/notify start_bind eth1 --rx 7
     kill "$server"
     end_bind
@@ -198,8 +197,8 @@ test_bind_wrong_usage() {
     done
 }
 
-# While data flows over queue 0, queue 3 is restarted again and again: ten times for each 100 MiB. With
-# $full set it is 1 GiB and 100 restarts, which takes minutes where the guest is emulated.
+# While queue 0 receives, queue 3 is restarted ten times for each 100 MiB. With $full set these are 1 GiB and
+# 100 restarts, which take minutes where the guest is emulated.
 test_restart_of_one_queue_disturbs_no_other() {
     local rounds=${full:+10} round before same=true pools=() dropped drops sender receiver part
     rounds=${rounds:-2}
@@ -239,13 +238,13 @@ test_restart_of_one_queue_disturbs_no_other() {
     echo "${#pools[@]} restarts during $((rounds * 107374182)) bytes, $dropped packets dropped on queue 0"
 }
 
-# drops_of QUEUE: what the kernel counts over netlink, as the driver's own statistics do not say.
+# drops_of QUEUE: prints what the kernel counts over netlink; the driver's own statistics do not have it.
 drops_of() {
     devmemtcp show eth1 --json | jq "[.interfaces[0].queues[] | select(.type == \"rx\" and .id == $1)
         | .counters.\"rx-hw-drops\" // 0] | add"
 }
 
-test_restart_is_refused_where_it_would_hurt() {
+test_restart_is_refused_while_the_queue_is_in_use() {
     local first=0
     nic_has queue-0 || first=1
     allow_rules

@@ -1,29 +1,22 @@
 # shellcheck shell=bash
-# doctor finds what is broken, and nothing else, and what it says mends it does.
+# doctor reports what is broken and nothing else, and its fixes work.
 # SPDX-License-Identifier: Apache-2.0
 
-# findings: the checks of eth1's doctor that failed or warn, as "id verdict", joined by commas.
+# findings: prints the checks of eth1 that failed or warn, as "id verdict", joined by commas.
 findings() {
     devmemtcp doctor eth1 --json >report || true
     jq -r '[.checks[] | select(.verdict == "failed" or .verdict == "warning") |
         "\(.id) \(.verdict)"] | join(",")' report
 }
 
-# make_ready: the lab reserves no huge pages, and a driver may come up without flow rules, each worth a
-# warning; that is not what these tests are about.
+# make_ready: doctor warns if there are no huge pages, as in the lab, or if flow rules are disabled, as after the start
+# of some drivers.
 make_ready() {
-    sysctl -q -w vm.nr_hugepages=8
+    reserve_huge_pages 8
     allow_rules
 }
 
-unmake_ready() {
-    forbid_rules
-    no_huge_pages
-}
-
-no_huge_pages() { sysctl -q -w vm.nr_hugepages=0; }
-
-# expect_broken CHECK VERDICT: exactly this one check is not well, and comes with a fix.
+# expect_broken CHECK VERDICT: exactly one check is not ok, and it suggests a fix.
 expect_broken() {
     expect_equal 'what is broken' "$1 $2" "$(findings)"
     fix=$(jq -r --arg id "$1" '.checks[] | select(.id == $id) | .fix // empty' report)
@@ -39,8 +32,8 @@ expect_broken() {
     fi
 }
 
-# expect_mended: the fix, typed into a shell, leaves nothing that is broken.
-expect_mended() {
+# expect_fix_works: once the fix has run in a shell, nothing may be broken.
+expect_fix_works() {
     bash -euc "$fix" >fixed 2>&1 || fail "'$fix' ended with $?: $(cat fixed)"
     expect_equal "what is broken after '$fix'" '' "$(findings)"
 }
@@ -51,7 +44,7 @@ test_doctor_finds_the_lab_ready() {
     expect_equal 'last line' ready "$(tail -n 1 out)"
     ! grep -Eq '^  (failed|unknown|warning)' out || fail "$(cat out)"
     expect_line out "$(driver_name): receives into device memory"
-    # By itself it finds the NIC.
+    # It finds the NIC without its name.
     devmemtcp doctor --json >report
     expect_equal 'interfaces' eth1 "$(jq -r '[.interfaces[].interface] | join(",")' report)"
     local device
@@ -60,7 +53,6 @@ test_doctor_finds_the_lab_ready() {
         "$(jq -r '.interfaces[0] | "\(.bus) \(.address) \(.mtu) \(.carrier)"' report)"
     expect_equal 'verdict' 'true 0' "$(jq -r '"\(.ready) \(.failed)"' report)"
     ip netns exec peer devmemtcp doctor --json | jq -e '.interfaces | length == 1' >out
-    unmake_ready
 }
 
 test_doctor_of_an_interface_without_a_driver() {
@@ -70,83 +62,72 @@ test_doctor_of_an_interface_without_a_driver() {
 }
 
 test_doctor_no_huge_pages() {
+    keep /proc/sys/vm/nr_hugepages
     allow_rules
     expect_broken huge-pages warning
-    expect_mended
-    unmake_ready
+    expect_fix_works
 }
 
 test_doctor_no_udmabuf() {
     make_ready
-    rm /dev/udmabuf
+    hide "$udmabuf"
     expect_broken udmabuf-device warning
-    hide_heap
+    hide "$heap"
     expect_broken udmabuf-device failed
-    expect_mended
-    show_heap
-    unmake_ready
+    expect_fix_works
 }
 
-# The superuser's right to pass over modes is taken from it.
+# doctor runs without the capabilities that override file modes.
 test_doctor_udmabuf_of_mode_000() {
     make_ready
-    chmod 000 /dev/udmabuf /dev/dma_heap/system
+    undo chmod 600 "$udmabuf" "$heap"
+    chmod 000 "$udmabuf" "$heap"
     local limited=(setpriv '--bounding-set=-dac_override,-dac_read_search' devmemtcp doctor eth1 --json)
     ! "${limited[@]}" >report || fail 'it is ready'
     expect_equal 'what is broken' udmabuf-device "$(jq -r '.checks[] | select(.verdict == "failed").id' report)"
     fix=$(jq -r '.checks[] | select(.id == "udmabuf-device").fix' report)
     bash -c "$fix"
     "${limited[@]}" >report
-    chmod 600 /dev/udmabuf /dev/dma_heap/system
-    unmake_ready
 }
 
 test_doctor_small_dmabufs() {
-    local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
-    before=$(<"$parameter")
+    local parameter=/sys/module/udmabuf/parameters/size_limit_mb
+    keep "$parameter"
     make_ready
     echo 8 >"$parameter"
     expect_broken udmabuf-size-limit warning
-    hide_heap
+    hide "$heap"
     expect_broken udmabuf-size-limit failed
-    expect_mended
-    show_heap
-    echo "$before" >"$parameter"
-    unmake_ready
+    expect_fix_works
 }
 
-test_doctor_few_pieces() {
+test_doctor_small_udmabuf_list() {
     local parameter=/sys/module/udmabuf/parameters/list_limit
+    keep "$parameter"
     make_ready
     echo 1 >"$parameter"
     expect_broken udmabuf-list-limit warning
-    expect_mended
-    unmake_ready
+    expect_fix_works
 }
 
 test_doctor_interface_down() {
     make_ready
-    ip link set eth1 down
+    take_down
     expect_broken interface-up failed
-    # The link comes a moment after.
     bash -c "$fix"
     ip address add "$near6/64" dev eth1 nodad
-    local patience
-    for ((patience = 0; patience < 100; patience++)); do
-        [[ -n $(findings) ]] || break
-        sleep 0.1
-    done
-    expect_equal 'what is broken' '' "$(findings)"
-    unmake_ready
+    # The carrier comes a moment later.
+    await nothing_is_broken
 }
+
+nothing_is_broken() { [[ -z $(findings) ]]; }
 
 test_doctor_one_channel() {
     make_ready
     set_channels 1
     expect_broken channels failed
-    expect_mended
+    expect_fix_works
     set_channels "$lab_queues"
-    unmake_ready
 }
 
 test_doctor_ntuple_off() {
@@ -154,8 +135,7 @@ test_doctor_ntuple_off() {
     make_ready
     ethtool -K eth1 ntuple off
     expect_broken ntuple warning
-    expect_mended
-    unmake_ready
+    expect_fix_works
 }
 
 test_doctor_rule_table_full() {
@@ -165,20 +145,19 @@ test_doctor_rule_table_full() {
     for ((place = 0; place < 64; place++)); do
         ethtool -N eth1 flow-type tcp4 dst-port $((place + 1)) action 0 loc "$place"
     done
-    # Whose rule is to go is not for doctor to say.
+    # doctor does not choose whose rule to delete.
     expect_equal 'what is broken' 'rule-places failed' "$(findings)"
     expect_equal 'fix' null "$(jq '.checks[] | select(.id == "rule-places") | .fix' report)"
     devmemtcp doctor eth1 >shown || true
     expect_line shown 'all 64 are in use; room is made by whoever added the rules'
-    for ((place = 0; place < 64; place++)); do ethtool -N eth1 delete "$place"; done
-    unmake_ready
+    delete_flow_rules
 }
 
-# fewer_queues: four, of which doctor may wish for one more.
+# fewer_queues: leaves 4 queues, so that doctor can suggest one more.
 fewer_queues() {
-    [[ $lab_nic != gve ]] || skip 'it has as many channels to receive as to transmit'
+    [[ $lab_nic != gve ]] || skip 'gve has separate receive and transmit channels'
+    undo ethtool -L eth1 combined "$lab_queues"
     ethtool -L eth1 combined 4
-    trap 'ethtool -L eth1 combined 8' EXIT
 }
 
 test_doctor_context_over_all_queues() {
@@ -188,10 +167,9 @@ test_doctor_context_over_all_queues() {
     ethtool -X eth1 start 1 equal 3 context new >out
     ethtool -N eth1 flow-type tcp4 dst-port 80 context 1 loc 5 >out
     expect_broken free-queues failed
-    expect_mended
+    expect_fix_works
     ethtool -N eth1 delete 5
     ethtool -X eth1 context 1 delete
-    unmake_ready
 }
 
 test_doctor_rules_to_all_queues() {
@@ -202,15 +180,14 @@ test_doctor_rules_to_all_queues() {
         ethtool -N eth1 flow-type tcp4 dst-port 80 src-port "$queue" action "$queue" loc "$queue"
     done
     expect_broken free-queues failed
-    expect_mended
-    for queue in 1 2 3; do ethtool -N eth1 delete "$queue"; done
-    unmake_ready
+    expect_fix_works
+    delete_flow_rules
 }
 
 test_doctor_xdp_program() {
-    local gro
     make_ready
-    gro=$(gro_state)
+    # The kernel disables hardware GRO for such a program, and does not enable it again.
+    keep_gro
     coproc hold { exec /lab/programs/xdp-hold eth1; }
     local pid=$hold_PID line
     read -r line <&"${hold[0]}"
@@ -220,9 +197,6 @@ test_doctor_xdp_program() {
     bash -c "$fix"
     wait "$pid" || true
     expect_equal 'what is broken' '' "$(findings)"
-    # The kernel turns it off for such a program, and not on again.
-    ethtool -K eth1 rx-gro-hw "$gro"
-    unmake_ready
 }
 
 test_doctor_leftovers_of_a_killed_process() {
@@ -233,24 +207,22 @@ test_doctor_leftovers_of_a_killed_process() {
     expect_equal 'exit status' 137 "$status"
     expect_broken steering warning
     expect_equal 'fix' 'devmemtcp steer restore eth1' "$fix"
-    expect_mended
-    unmake_ready
+    expect_fix_works
 }
 
 test_doctor_damaged_journal() {
     make_ready
     devmemtcp steer apply eth1 --queues 7 >out
-    # Steering in place is fine.
+    # doctor does not complain about applied steering.
     expect_equal 'what is broken' '' "$(findings)"
     local journal
     journal=$(ls /run/devmemtcp/*.journal)
     cp "$journal" whole
     head -c 300 whole >"$journal"
     expect_broken steering failed
-    expect_mended
+    expect_fix_works
     cp whole "$journal"
     devmemtcp steer restore eth1 >out
-    unmake_ready
 }
 
 test_doctor_nic_in_use() {
@@ -264,7 +236,6 @@ test_doctor_nic_in_use() {
     end_serve
     expect_equal 'exit status' 143 "$status"
     expect_equal 'what is broken' '' "$(findings)"
-    unmake_ready
 }
 
 test_doctor_all_queues_held() {
@@ -275,17 +246,14 @@ test_doctor_all_queues_held() {
     bash -c "$fix"
     end_serve
     expect_equal 'what is broken' '' "$(findings)"
-    unmake_ready
 }
 
-# small_sysctl NAME VALUE CHECK: a buffer's bound is too small.
+# small_sysctl NAME VALUE CHECK: a limit of buffers is too small.
 small_sysctl() {
-    local before
-    before=$(sysctl -n "$1")
+    keep "/proc/sys/${1//.//}"
     sysctl -q -w "$1=$2"
     expect_broken "$3" warning
-    expect_mended
-    sysctl -q -w "$1=$before"
+    expect_fix_works
 }
 
 test_doctor_small_buffers() {
@@ -295,7 +263,6 @@ test_doctor_small_buffers() {
     small_sysctl net.core.rmem_max 212992 rmem-max
     small_sysctl net.core.wmem_max 212992 wmem-max
     small_sysctl net.core.optmem_max 20480 optmem-max
-    unmake_ready
 }
 
 test_doctor_few_open_files() {
@@ -303,14 +270,13 @@ test_doctor_few_open_files() {
     (
         ulimit -S -n 256
         expect_broken open-files warning
-        # A limit is of the shell it is typed into.
+        # The limit belongs to the shell that sets it.
         eval "$fix"
         expect_equal 'what is broken' '' "$(findings)"
     )
-    unmake_ready
 }
 
-# In the lab there is no sudo; what it would run is the same command with all capabilities.
+# The lab has no sudo; a function stands in for it.
 test_doctor_without_privilege() {
     local status=0
     make_ready
@@ -321,16 +287,15 @@ test_doctor_without_privilege() {
     sudo() { "$@"; }
     eval "$(jq -r '.checks[] | select(.id == "cap-net-admin").fix' report)" >out
     expect_equal 'last line' ready "$(tail -n 1 out)"
-    # A plain user is told all else that needs root as well, and no read ends it.
+    # Without root, doctor also reports what else needs root, and no failed read ends it.
     status=0
     setpriv --reuid 1000 --clear-groups devmemtcp doctor eth1 --json >report || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_equal 'what failed' 'cap-net-admin,journal-folder,udmabuf-device' \
         "$(jq -r '[.checks[] | select(.verdict == "failed").id] | join(",")' report)"
-    unmake_ready
 }
 
-test_doctor_probe_binds_and_puts_back() {
+test_doctor_probe_binds_and_restores() {
     devmemtcp doctor eth1 --probe --yes --json >report
     expect_equal 'probes' 'probe-bind-rx ok,probe-restore ok,probe-bind-tx ok' \
         "$(jq -r '[.checks[] | select(.group == "probe") | "\(.id) \(.verdict)"] | join(",")' report)"
@@ -340,8 +305,8 @@ test_doctor_probe_binds_and_puts_back() {
     [[ -z $(ls /run/devmemtcp/*.journal 2>/dev/null) ]] || fail 'it left a journal'
 }
 
-# What the kernel says to a NIC that cannot is told, with what it means.
-test_doctor_probe_tells_what_the_kernel_said() {
+# doctor reports the kernel's error and explains it.
+test_doctor_probe_reports_the_kernels_error() {
     needs_knobs fail_queue_alloc refuse_hds
     local status=0
     set_knob fail_queue_alloc 1
@@ -368,7 +333,7 @@ test_doctor_probe_asks_first() {
     status=0
     devmemtcp doctor --probe --yes >out 2>messages || status=$?
     expect_equal 'exit status' 64 "$status"
-    # script(1) is not there; socat gives it a terminal, on which the answer is no, then yes.
+    # The guest has no script(1); socat provides the terminal. The answer is no, then yes.
     local answer asked hand
     mkfifo answers
     for answer in n y; do

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# What the drop-in cannot do ends in one clear line, and whatever ends it leaves the NIC as it was. Its
-# helpers are in dropin.test.sh.
+# The drop-in refuses what it cannot do with one clear line, and however it ends, the NIC is as it was. The helpers are
+# in dropin.test.sh.
 # SPDX-License-Identifier: Apache-2.0
 
-# expect_dropin_refusal TEXT OPTION...: status 1 and one line.
+# expect_dropin_refusal TEXT OPTION...: it must end with status 1 and one line that holds the text.
 expect_dropin_refusal() {
     local text=$1
     shift
     expect_refusal "$text" "$dropin" "$@"
 }
 
-test_dropin_wrong_turns() {
+test_dropin_refusals() {
     link_dropin
     local server4=(-l -f eth1 -s "$near4" -p 5299)
     expect_dropin_refusal 'no interface is named (give one with -f)'
@@ -38,7 +38,6 @@ test_dropin_wrong_turns() {
 test_dropin_busy_queue() {
     allow_ncdevmem
     link_dropin
-    with_peers
     launch "$ncdevmem" -l -f eth1 -s "$near4" -p 5298 -t 7 -q 1
     await_message 'Waiting or connection on' || fail "it ended: $(cat messages)"
     drain_messages
@@ -59,7 +58,7 @@ test_dropin_busy_queue() {
 # kill_while_listening SIGNAL: sets $status.
 kill_while_listening() {
     next_port
-    # A shell's background jobs ignore SIGINT otherwise.
+    # A background job of a script starts with SIGINT ignored.
     env --default-signal=INT "$dropin" -l -f eth1 -s "$near4" -p "$port" >out 2>messages &
     server=$!
     await_listen "$port"
@@ -68,7 +67,6 @@ kill_while_listening() {
     wait "$server" || status=$?
 }
 
-# The runner looks at the settings after the test.
 test_dropin_signals() {
     link_dropin
     local before
@@ -83,7 +81,7 @@ test_dropin_signals() {
     expect_line out 'ncdevmem'
 }
 
-# A death at any moment of the selftest, also while nobody asks for header split, is mended.
+# steer restore restores the NIC after a death at any moment of the selftest.
 test_dropin_killed_selftest() {
     link_dropin
     local before moment deaths=0

@@ -1,38 +1,39 @@
 # shellcheck shell=bash
-# The drop-in where the kernel's test harness runs it in a container: in a network namespace, or a user
-# namespace, with a queue of the NIC leased to it. Its helpers are in dropin.test.sh.
+# The drop-in as the kernel's test harness runs it in a container: in a network namespace, or in a user namespace, with a
+# leased queue of the NIC. The helpers are in dropin.test.sh.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly guest6=2001:db8:9::2:2 guest_queue=7
 
-# make_guest [userns]: a container's network: one end of a netkit pair in a namespace, with a queue
-# of eth1 leased to it, all settings made for it by others. $place runs something there.
+# make_guest [userns]: makes a container's network until the end of the test: one end of a netkit pair in a namespace,
+# with a leased queue of eth1. The host makes all settings. "${place[@]}" runs a command there.
 #
-# The harness redirects both ways before the host's stack sees a packet, by a program that finds the
-# neighbour; here the container has the NIC's address and takes the far end for its neighbour. Routing would
-# do on some NICs only: ip6_forward() drops a checksum that the NIC computed, and the payload cannot be read
-# to compute another.
+# The harness redirects both directions before the host's stack sees a packet, with a program that looks up the
+# neighbour. Here the container has the NIC's address, and the far end is its neighbour. Routing would work with some
+# NICs only: ip6_forward() drops the checksum that the NIC computed, and the stack cannot read the payload to compute
+# another.
 make_guest() {
+    local namespace=guest
     allow_ncdevmem
-    trap remove_guest EXIT
+    undo reset_nic
     modprobe -a sch_ingress cls_flower act_mirred
-    ip link add nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
+    if [[ ${1:-} == userns ]]; then
+        unshare --user --net --map-root-user sleep infinity &
+        namespace=$!
+        undo end_process "$namespace"
+        # The mapping comes after the namespace.
+        await maps_its_users "$namespace"
+        place=(nsenter --user="/proc/$namespace/ns/user" --net="/proc/$namespace/ns/net" --setuid=0 --setgid=0 --)
+    else
+        undo delete_namespace guest
+        ip netns add guest
+        place=(ip netns exec guest)
+    fi
+    add_link nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
     ip link set nk_host address "$(in_peer cat /sys/class/net/eth1/address)"
     ip link set nk_guest address "$(cat /sys/class/net/eth1/address)"
     /lab/programs/queue-lease nk_guest eth1 "$guest_queue"
-    if [[ ${1:-} == userns ]]; then
-        unshare --user --net --map-root-user sleep infinity &
-        holder=$!
-        until [[ $(readlink "/proc/$holder/ns/user") != $(readlink /proc/self/ns/user) ]]; do kill -0 "$holder"; done
-        place=(nsenter --user="/proc/$holder/ns/user" --net="/proc/$holder/ns/net" --setuid=0 --setgid=0 --)
-        # The mapping comes after the namespace.
-        until [[ -n $(<"/proc/$holder/uid_map") ]]; do kill -0 "$holder"; done
-        ip link set nk_guest netns "$holder"
-    else
-        ip netns add guest
-        place=(ip netns exec guest)
-        ip link set nk_guest netns guest
-    fi
+    ip link set nk_guest netns "$namespace"
     ip link set nk_host up
     ip address add fe80::1/64 dev nk_host nodad
     "${place[@]}" ip -6 -batch - <<END
@@ -42,10 +43,12 @@ address add fe80::2/64 dev nk_guest nodad
 address add $guest6/64 dev nk_guest nodad
 route add default via fe80::1 dev nk_guest
 END
+    undo in_peer ip -6 route delete "$guest6/128"
     in_peer ip -6 route add "$guest6/128" via "$near6"
     tc qdisc add dev nk_host clsact
     tc filter add dev nk_host ingress protocol ipv6 flower ip_proto tcp \
         action mirred egress redirect dev eth1
+    undo tc qdisc delete dev eth1 clsact
     tc qdisc add dev eth1 clsact
     tc filter add dev eth1 ingress protocol ipv6 flower ip_proto tcp dst_ip "$guest6" \
         action mirred egress redirect dev nk_host
@@ -54,19 +57,13 @@ END
     ethtool -X eth1 equal "$guest_queue"
 }
 
-remove_guest() {
-    ip link delete nk_host || true
-    ip netns delete guest 2>/dev/null || true
-    if [[ -n ${holder:-} ]]; then kill "$holder" || true; fi
-    tc qdisc delete dev eth1 clsact || true
-    in_peer ip -6 route delete "$guest6/128" || true
-    local rule
-    for rule in $(ethtool -n eth1 | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
-    ethtool -X eth1 default || true
-    reset_split || true
+end_process() { kill "$1" 2>/dev/null || true; }
+
+maps_its_users() {
+    [[ $(readlink "/proc/$1/ns/user") != $(readlink /proc/self/ns/user) && -n $(<"/proc/$1/uid_map") ]]
 }
 
-# guest_receive ...: as receive, with the flow rule that the harness makes.
+# guest_receive ...: as receive, with the flow rule that the harness adds.
 guest_receive() {
     next_port
     ethtool -N eth1 flow-type tcp6 dst-port "$port" action "$guest_queue" >rule
@@ -79,7 +76,7 @@ guest_receive_ok() {
     ((status == 0)) || fail "guest_receive $*: it ended with $status: $(tail -n 5 messages)"
 }
 
-# everything_in_a_guest: what the harness does there; afterwards nothing has written a journal.
+# everything_in_a_guest: does what the harness does there. Nothing may write a journal.
 everything_in_a_guest() {
     local before size
     before=$(nic_settings eth1)
@@ -100,7 +97,6 @@ test_dropin_in_a_container() {
     everything_in_a_guest
     nic_has page-size || return 0
     reserve_huge_pages 64
-    trap 'remove_guest; free_huge_pages' EXIT
     local size
     for size in 1024 16384 65536; do guest_receive_ok "$size" 0 -v 7 -b 16384; done
 }

@@ -1,44 +1,38 @@
 # shellcheck shell=bash
-# By the name ncdevmem the command is what the kernel's test harness (devmem_lib.py of
-# tools/testing/selftests/drivers/net/hw) takes for the kernel's selftest: every command line that it
-# makes, against socat at the far end, in the time and with the little output that it allows.
+# Under the name ncdevmem the command replaces the kernel's selftest in the kernel's test harness (devmem_lib.py of
+# tools/testing/selftests/drivers/net/hw). The tests run every command line of the harness against socat at the far end,
+# within the harness's limits of time and output.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly dropin=/run/dropin/ncdevmem
-# What runs: $dropin, or the kernel's own to compare with.
+# The program under test: $dropin, or the kernel's own for comparison.
 program=$dropin
-# The harness takes the route to the NIC from its own network namespace.
+# The command that enters the program's namespace; by default it runs here.
 place=()
-# The harness's limits are of real machines; an emulated one on a busy host is so many times slower.
-readonly dropin_patience=${dropin_patience:-4}
+# The harness's limits are meant for real machines; an emulated one on a busy host is this many times slower.
+readonly dropin_slowness=${dropin_slowness:-4}
 
 link_dropin() {
     mkdir -p "${dropin%/*}"
     ln -sf "$(command -v devmemtcp)" "$dropin"
 }
 
-# is_listening PORT: as the harness looks.
+# is_listening PORT: as the harness checks.
 is_listening() {
     "${place[@]}" grep -Eqs "$(printf ':%04X .* 0A ' "$1")" /proc/net/tcp /proc/net/tcp6
 }
 
-# start_program ARGUMENTS...: runs it where the harness would, which lets it run for 20 s.
+# start_program ARGUMENTS...: runs the program where the harness would. The harness allows 20 s.
 start_program() {
-    "${place[@]}" timeout $((20 * dropin_patience)) "$program" "$@" >out 2>messages </dev/null &
+    "${place[@]}" timeout $((20 * dropin_slowness)) "$program" "$@" >out 2>messages </dev/null &
     server=$!
 }
 
-# await_listen PORT: the harness waits for 5 s.
-await_listen() {
-    local end=$((${EPOCHREALTIME/./} + 5000000 * dropin_patience))
-    until is_listening "$1"; do
-        kill -0 "$server" 2>/dev/null || fail "it ended before it listened: $(cat messages)"
-        ((${EPOCHREALTIME/./} < end)) || fail "it does not listen: $(cat messages)"
-    done
-}
+# await_listen PORT: waits until the program listens. The harness allows 5 s.
+await_listen() { within=$((5 * dropin_slowness)) while_runs=$server await is_listening "$1"; }
 
-# end_program: sets $status; the harness reads pipes only after the end, which hold 64 KiB. What it sends
-# without having it validated is less.
+# end_program: waits for the program to end, and sets $status. The harness reads the pipes of the program only after its
+# end, and a pipe holds 64 KiB. Payload that it does not validate is shorter.
 end_program() {
     status=0
     wait "$server" || status=$?
@@ -48,24 +42,24 @@ end_program() {
     ((size < 65536 - 8192)) || [[ $program != "$dropin" ]] || fail "it wrote $size bytes"
 }
 
-# send_bound FAR NEAR PORT [OPTIONS OF THE ADDRESS [OPTION...]]: standard input from the port of the same number, as the
-# harness sends, which without a rule for it would not get to the queue.
+# send_bound FAR NEAR PORT [ADDRESS-OPTIONS [OPTION...]]: sends standard input from the port of the same number, as the
+# harness does. Without a rule for that port the data would not reach the queue.
 send_bound() {
     local far=$1 near=$2 port=$3 more=${4:-} family=4
     shift $(($# < 4 ? 3 : 4))
     [[ $near != *:* ]] || family=6 far="[$far]" near="[$near]"
-    in_peer timeout $((20 * dropin_patience)) socat "$@" -u - "TCP$family:$near:$port,bind=$far:$port$more"
+    in_peer timeout $((20 * dropin_slowness)) socat "$@" -u - "TCP$family:$near:$port,bind=$far:$port$more"
 }
 
-# next_port: sets $port; one per connection of all tests, as one end waits out what may be under way.
+# next_port: sets $port to one that no test has used, as one end of a closed connection stays in TIME-WAIT.
 next_port() {
     port=$(cat /run/dropin/port 2>/dev/null || echo 5300)
     port=$((port + 1))
     echo "$port" >/run/dropin/port
 }
 
-# receive BYTES SEGMENT FAR NEAR OPTION...: sends a pattern, or, with a segment's size, zeros in packets
-# of that. Sets $status; a program that gives up is no fault of the sender's.
+# receive BYTES SEGMENT FAR NEAR OPTION...: sends the pattern, or if SEGMENT is not 0, zeros in segments of that size.
+# Sets $status. The sender may fail if the program gives up.
 receive() {
     next_port
     receive_at_port "$@"
@@ -84,23 +78,23 @@ receive_at_port() {
     end_program
 }
 
-# receive_ok ...: it must end with status 0.
+# receive_ok ...: as receive; the status must be 0.
 receive_ok() {
     receive "$@"
     ((status == 0)) || fail "receive $*: it ended with $status: $(tail -n 5 messages)"
 }
 
-# transmit FAR OPTION...: what the harness sends. Sets $status; what came is in ./got.
+# transmit FAR OPTION...: sends what the harness sends. Sets $status; the far end writes to ./got.
 transmit() {
     local far=$1 family=4 listener
     shift
     [[ $far != *:* ]] || family=6
     next_port
-    in_peer timeout $((20 * dropin_patience)) socat -U - "TCP$family-LISTEN:$port" >got &
+    in_peer timeout $((20 * dropin_slowness)) socat -U - "TCP$family-LISTEN:$port" >got &
     listener=$!
     await_far_listener "$port"
     status=0
-    echo -e 'hello\nworld' | "${place[@]}" timeout $((20 * dropin_patience)) "$program" -s "$far" -p "$port" "$@" \
+    echo -e 'hello\nworld' | "${place[@]}" timeout $((20 * dropin_slowness)) "$program" -s "$far" -p "$port" "$@" \
         >out 2>messages || status=$?
     wait "$listener" || true
 }
@@ -115,7 +109,7 @@ transmit_ok() {
 # probe OPTION...: sets $status.
 probe() {
     status=0
-    timeout $((20 * dropin_patience)) "$program" -f eth1 "$@" >out 2>messages || status=$?
+    timeout $((20 * dropin_slowness)) "$program" -f eth1 "$@" >out 2>messages || status=$?
 }
 
 probe_ok() {
@@ -124,7 +118,7 @@ probe_ok() {
     expect_line messages "4 of 4 trials passed on queues ${shown_queues:-4-7}"
 }
 
-# expect_probe_failure TEXT OPTION...: status 255 and one line with the text.
+# expect_probe_failure TEXT OPTION...: it must end with status 255 and one line that holds the text.
 expect_probe_failure() {
     local text=$1
     shift
@@ -154,7 +148,7 @@ test_dropin_probe_with_large_pages() {
     expect_probe_failure 'integer out of range' -b 2048
 }
 
-# What the NIC should do and does not fails the probe, with the trouble's name.
+# A NIC that does not do what it should fails the probe, and the message names what failed.
 test_dropin_probe_of_a_broken_nic() {
     needs_knobs refuse_hds fail_ring_set fail_queue_start fail_queue_alloc fail_rss_set ignore_rss_set
     link_dropin
@@ -163,7 +157,6 @@ test_dropin_probe_of_a_broken_nic() {
         'fail_queue_start 1:bind-rx on eth1 queues 4-7: Input/output error' \
         'fail_queue_alloc 1:bind-rx on eth1 queues 4-7: Cannot allocate memory' \
         'fail_rss_set 1:set the RSS table of eth1' 'ignore_rss_set 1:reading it back shows otherwise'; do
-        # Two words.
         # shellcheck disable=SC2086
         set_knob ${row%%:*}
         expect_probe_failure "${row#*:}"
@@ -207,17 +200,15 @@ test_dropin_receives_into_large_pages() {
     done
 }
 
-test_dropin_writes_little_however_much_comes() {
-    local gro
-    gro=$(gro_state)
+test_dropin_writes_little_for_much_payload() {
     link_dropin
+    keep_gro
     ethtool -K eth1 rx-gro-hw off
     receive_ok 16777216 0 "$far4" "$near4" -f eth1 -v 7
-    ethtool -K eth1 rx-gro-hw "$gro"
     ((10#$(cat out messages | wc -c) < 1024)) || fail "it wrote $(cat out messages)"
 }
 
-# No netcat fails because there was nothing to say; a validator must.
+# An empty stream is a success for a netcat and a failure for a validator.
 test_dropin_empty_stream() {
     link_dropin
     receive_ok 0 0 "$far4" "$near4" -f eth1
@@ -232,7 +223,7 @@ test_dropin_finds_one_wrong_bit() {
     start_program -l -f eth1 -s "$near4" -p "$port" -v 7
     await_listen "$port"
     pattern 16777216 >sent
-    # A period's first byte is a 1, and \021 differs from it by one bit.
+    # The first byte of a period is 1, and \021 differs from it in one bit.
     local offset=$((1763668 * 7))
     printf '\021' | dd of=sent bs=1 seek="$offset" conv=notrunc status=none
     send_bound "$far4" "$near4" "$port" <sent
@@ -261,19 +252,19 @@ test_dropin_payload_outside_device_memory() {
         receive 3000000 0 "$far4" "$near4" -f eth1 -v 7 -L
         expect_equal 'exit status with -L' 1 "$status"
         expect_line messages "outside device memory, ${row#*:}"
-        # It is payload all the same.
+        # Without -L it is payload like any other.
         receive_ok 3000000 0 "$far4" "$near4" -f eth1 -v 7
         expect_line messages '3000000 bytes, all right'
         set_knob "${row%%:*}" 0
     done
-    # But a NIC that puts nothing there does not pass.
+    # A NIC that puts no payload in device memory fails.
     set_knob unsplit_nth 1
     receive 100000 0 "$far4" "$near4" -f eth1
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'none of 100000 bytes came in device memory'
 }
 
-# The NIC takes no rule with the peer's address: a wider one does.
+# If the NIC refuses a rule with the peer's address, the drop-in adds a wider one.
 test_dropin_flow_rule_falls_back() {
     link_dropin
     refuse narrow-rule 1
@@ -298,17 +289,17 @@ test_dropin_flow_rule_names_the_peer_and_its_port() {
 
 test_dropin_transmits() {
     link_dropin
-    local far piece=1
-    # Of one byte each there are twelve.
-    nic_has many-pieces || piece=2
+    local far chunk=1
+    # Chunks of one byte make twelve fragments.
+    nic_has many-fragments || chunk=2
     for far in "$far4" "$far6"; do
         transmit_ok "$far" -f eth1
         transmit_ok "$far" -f eth1 -z 3
-        transmit_ok "$far" -f eth1 -t 0 -q 1 -n -z "$piece"
+        transmit_ok "$far" -f eth1 -t 0 -q 1 -n -z "$chunk"
     done
-    # The address and the port that it comes from.
+    # From a given address and port.
     next_port
-    in_peer timeout $((20 * dropin_patience)) socat -u "TCP4-LISTEN:$port,sourceport=$port,range=$near4/32" - >got &
+    in_peer timeout $((20 * dropin_slowness)) socat -u "TCP4-LISTEN:$port,sourceport=$port,range=$near4/32" - >got &
     listener=$!
     await_far_listener "$port"
     echo data | "$dropin" -f eth1 -s "$far4" -c "$near4" -p "$port" 2>messages
@@ -317,13 +308,13 @@ test_dropin_transmits() {
     expect_line messages "connected from $near4:$port, eth1"
 }
 
-# In pieces of three bytes a send names up to 1024.
-test_dropin_transmits_in_pieces() {
-    needs many-pieces
+# One sendmsg call names up to 1024 chunks, here of three bytes each.
+test_dropin_transmits_in_chunks() {
+    needs many-fragments
     link_dropin
     base64 /dev/urandom 2>/dev/null | head -c 200000 >sent || true
     next_port
-    in_peer timeout $((20 * dropin_patience)) socat -u "TCP4-LISTEN:$port" - >got &
+    in_peer timeout $((20 * dropin_slowness)) socat -u "TCP4-LISTEN:$port" - >got &
     listener=$!
     await_far_listener "$port"
     strace -f -e trace=sendmsg -o trace "$dropin" -f eth1 -s "$far4" -p "$port" -z 3 <sent 2>messages
@@ -333,16 +324,16 @@ test_dropin_transmits_in_pieces() {
     expect_line trace 'msg_iovlen=1024'
 }
 
-# A peer that keeps its direction open holds nobody up.
+# A peer that keeps its direction open does not delay the end.
 test_dropin_client_ends_when_all_is_acknowledged() {
     link_dropin
     mkfifo silent
     exec {silence}<>silent
     next_port
-    in_peer timeout $((20 * dropin_patience)) socat - "TCP4-LISTEN:$port,ignoreeof" <&"$silence" >got &
+    in_peer timeout $((20 * dropin_slowness)) socat - "TCP4-LISTEN:$port,ignoreeof" <&"$silence" >got &
     listener=$!
     await_far_listener "$port"
-    echo data | timeout $((5 * dropin_patience)) "$dropin" -f eth1 -s "$far4" -p "$port" 2>messages
+    echo data | timeout $((5 * dropin_slowness)) "$dropin" -f eth1 -s "$far4" -p "$port" 2>messages
     expect_line messages 'sent 5 bytes from device memory'
     pkill -KILL -x socat
     wait "$listener" || true

@@ -1,21 +1,20 @@
 # shellcheck shell=bash
-# However a session ends, the NIC is as it was.
+# However a session ends, it restores the NIC.
 # SPDX-License-Identifier: Apache-2.0
 
-# keep_sending: sends from the far end until the connection ends; $sender is its pid. Not as fast
-# as can be: what is received must fit the guest's memory.
+# keep_sending: sends from the far end until the connection ends; $sender is its pid. It does not send at full speed, as
+# the guest's memory must hold what is received.
 keep_sending() {
     while head -c 1000000 /dev/zero; do :; done 2>/dev/null | send "$near4" 5201 &
     sender=$!
 }
 
 # await_bytes BYTES: waits until the file ./got is that large.
-await_bytes() {
-    { tail --follow --bytes=+1 --sleep-interval=0.05 --pid="$server" got 2>/dev/null || true; } |
-        head -c "$1" >/dev/null
-}
+await_bytes() { while_runs=$server await has_bytes "$1"; }
 
-# expect_stop SIGNAL NUMBER: ends a session while payload flows.
+has_bytes() { [[ -e got ]] && (($(stat -c %s got) >= $1)); }
+
+# expect_stop SIGNAL NUMBER: ends a session with the signal while payload flows.
 expect_stop() {
     start_serve --listen "$near4:5201" --output got
     keep_sending
@@ -41,7 +40,7 @@ test_sigterm_while_it_waits_for_a_connection() {
     [[ ! -e got ]] || fail 'it left the output file behind'
 }
 
-# The messages of -v mark the steps of a session; a signal comes right after each of them.
+# Each message of -v marks a step of a session. A signal arrives right after each of them in turn.
 test_sigint_after_each_step_of_the_setup() {
     local step steps=0 line before
     before=$(nic_settings eth1)
@@ -64,7 +63,7 @@ test_sigint_after_each_step_of_the_setup() {
 }
 
 test_reader_of_standard_output_goes_away() {
-    # The reader ends after a little, the server must notice and tell.
+    # The reader ends early, and the server must report it.
     start_command bash -c "devmemtcp serve --listen $near4:5201 | head -c 1000 >/dev/null; exit \${PIPESTATUS[0]}"
     keep_sending
     end_serve
@@ -78,7 +77,7 @@ test_signal_while_standard_output_is_full() {
     exec {reader}<>full
     start_command bash -c "exec devmemtcp serve --listen $near4:5201 >full"
     keep_sending
-    # One byte taken shows that the pipe is being filled; nobody takes the others.
+    # The first byte shows that the pipe fills up; nobody reads the others.
     head -c 1 <&"$reader" >/dev/null
     kill "$server"
     end_serve
@@ -89,7 +88,7 @@ test_signal_while_standard_output_is_full() {
 
 test_peer_resets_the_connection() {
     start_serve --listen "$near4:5201" --output got --json
-    # A process that dies with a linger time of zero makes the kernel send a reset.
+    # The kernel sends a reset for a process that dies with a linger time of zero.
     mkfifo feed
     in_peer socat -u - "TCP:$near4:5201,linger=0" <feed &
     sender=$!
@@ -122,14 +121,14 @@ test_settings_of_a_user_come_back() {
     ethtool -X eth1 default
 }
 
-# ethtool 6.14 cannot show hds-thresh, but the next session says what it found.
+# ethtool 6.14 cannot show hds-thresh, but the next session logs what it finds.
 test_split_threshold_comes_back() {
     needs threshold
     local round
     for round in 1 2; do
         start_serve --verbose --listen "$near4:5201" --discard --json
         expect_line messages 'set hds-thresh 0 (it is 256)'
-        # Smaller than the threshold, so only a threshold of zero lets it be split.
+        # Shorter than the default threshold, so it is split only with a threshold of zero.
         printf 'few bytes' | send "$near4" 5201
         serve_ok
         expect_equal "bytes in device memory, round $round" 9 "$(report .counts.device_bytes)"
@@ -138,7 +137,7 @@ test_split_threshold_comes_back() {
 
 test_no_descriptor_or_binding_is_left() {
     local round
-    # The queue can be bound anew at once, so nothing of the last session holds it.
+    # The queue can be bound again at once, so nothing of the last session holds it.
     for round in 1 2 3 4 5; do
         start_serve --listen "$near4:5201" --discard --json
         pattern 100000 | send "$near4" 5201
@@ -147,7 +146,7 @@ test_no_descriptor_or_binding_is_left() {
     done
 }
 
-# A signal's exit status says nothing of a setting that could not be put back, so that a line does.
+# The exit status of a signal does not show that a setting could not be restored, so a message must.
 test_a_signal_does_not_hide_a_setting_that_stays() {
     local before
     before=$(nic_settings eth1)

@@ -1,20 +1,14 @@
 # shellcheck shell=bash
-# Every pair of programs of which one is ours, over both families and the sizes around a page: what
-# comes is what was sent, and both ends say so. Ours runs at the near end; where both are ours, each
-# has its turn there.
+# Every pair of programs of which one is ours, over both address families, with sizes around a page: the receiver gets
+# what was sent, and both programs succeed. Ours runs at the near end; if both are ours, each runs there in turn.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly ncdevmem=/lab/peers/ncdevmem
 readonly interop_sizes=(0 1 4095 4096 4097 1048576)
-# Clearing 64 MiB for each stream would take longer than all else under emulation.
+# Under emulation, clearing 64 MiB for each stream would take longer than everything else.
 readonly interop_memory=8M
 
-# with_peers: at the end of the test none of these runs on; the runner only knows our own.
-with_peers() {
-    trap 'if pkill -KILL -x "nc|ncdevmem"; then timeout 20 pidwait -x "nc|ncdevmem"; fi' EXIT
-}
-
-# at END COMMAND...: runs something at the near or the far end.
+# at END COMMAND...: runs the command at the near or the far end.
 at() {
     local end=$1
     shift
@@ -23,7 +17,7 @@ at() {
 
 bracketed() { if [[ $1 == *:* ]]; then printf '[%s]' "$1"; else printf '%s' "$1"; fi; }
 
-# start_receiver PROGRAM END ADDRESS: what comes goes to ./out, messages to ./messages.
+# start_receiver PROGRAM END ADDRESS: payload goes to ./out, messages go to ./messages.
 start_receiver() {
     local program=$1 end=$2 address=$3 host family=4 ready='istening on'
     host=$(bracketed "$address")
@@ -44,7 +38,7 @@ start_receiver() {
     drain_messages
 }
 
-# run_sender PROGRAM END ADDRESS < DATA: what the receiver sends goes to standard output.
+# run_sender PROGRAM END ADDRESS < DATA: prints what the receiver sends back.
 run_sender() {
     local program=$1 end=$2 address=$3 host
     host=$(bracketed "$address")
@@ -56,8 +50,8 @@ run_sender() {
     esac
 }
 
-# make_payload SENDER BYTES: into ./sent. ncdevmem sends a line at a time and waits until that is
-# acknowledged, so it gets text, in long lines where there is much of it.
+# make_payload SENDER BYTES: writes ./sent. ncdevmem sends one line at a time and waits until it is acknowledged, so it
+# gets text, and long lines of much text.
 make_payload() {
     local sender=$1 bytes=$2 width=1000
     if [[ $sender == ncdevmem ]]; then
@@ -68,7 +62,7 @@ make_payload() {
     fi
 }
 
-# transfer SENDER RECEIVER END ADDRESS: sends ./sent to the receiver at that end and address.
+# transfer SENDER RECEIVER END ADDRESS: sends ./sent to the receiver, which runs at that end and address.
 transfer() {
     local sender=$1 receiver=$2 end=$3 address=$4 from=near sent_status=0
     echo "$sender -> $receiver at $address, $(stat -c %s sent) bytes"
@@ -82,11 +76,10 @@ transfer() {
     expect_equal 'bytes that came back' 0 "$(stat -c %s answer)"
 }
 
-# all_sizes SENDER RECEIVER END: both families, with the receiver at that end.
+# all_sizes SENDER RECEIVER END: transfers every size over both address families.
 all_sizes() {
     local sender=$1 receiver=$2 end=$3 addresses=("$near4" "$near6") address size
     [[ $end == near ]] || addresses=("$far4" "$far6")
-    with_peers
     for address in "${addresses[@]}"; do
         for size in "${interop_sizes[@]}"; do
             make_payload "$sender" "$size"
@@ -95,7 +88,7 @@ all_sizes() {
     done
 }
 
-# far_settings: the runner only looks at the near end.
+# far_settings: prints the settings of the far NIC, which the runner does not compare.
 far_settings() { in_peer bash -c "$(declare -f nic_settings); nic_settings eth1"; }
 
 test_interop_connect_to_serve_there() { all_sizes connect serve far; }
@@ -123,10 +116,9 @@ test_interop_ncdevmem_to_serve() {
     all_sizes ncdevmem serve near
 }
 
-# The peer by itself works here as on a real NIC, with the command line of the kernel's devmem.py.
+# The kernel's ncdevmem works here as on a real NIC, with the command line of the kernel's devmem.py.
 test_interop_ncdevmem_by_itself() {
     allow_ncdevmem
-    with_peers
     local address
     for address in "$near4" "$near6"; do
         launch "$ncdevmem" -l -f eth1 -s "$address" -p 5201 -v 7
@@ -142,24 +134,19 @@ test_interop_ncdevmem_by_itself() {
 
 test_interop_link_local_addresses() {
     local near=fe80::a far=fe80::b
+    undo ip address del "$near/64" dev eth1
     ip address add "$near/64" dev eth1 nodad
+    undo in_peer ip address del "$far/64" dev eth1
     in_peer ip address add "$far/64" dev eth1 nodad
     make_payload connect 1048576
     transfer connect serve far "$far%eth1"
     transfer connect serve near "$near%eth1"
     transfer connect socat far "$far%eth1"
     transfer socat serve near "$near%eth1"
-    ip address del "$near/64" dev eth1
-    in_peer ip address del "$far/64" dev eth1
 }
 
 test_interop_host_names() {
-    local hosts
-    hosts=$(cat /etc/hosts)
-    # The file outlives the test.
-    # Expanded now.
-    # shellcheck disable=SC2064
-    trap "printf '%s\n' ${hosts@Q} >/etc/hosts" EXIT
+    keep /etc/hosts
     printf '%s %s\n' "$near4" near.test "$far4" far.test "$near6" near6.test "$far6" far6.test >>/etc/hosts
     make_payload connect 70000
     transfer connect serve far far.test
@@ -168,7 +155,7 @@ test_interop_host_names() {
     transfer socat serve near near.test
 }
 
-# fault_knobs END: packets lost, late, not split, and split short, all at once.
+# fault_knobs END: packets are lost, late, not split, and partly split, all at once.
 fault_knobs() {
     local knob
     for knob in drop_nth:100 reorder_nth:50 unsplit_nth:7 partial_split_nth:5; do
@@ -176,7 +163,7 @@ fault_knobs() {
     done
 }
 
-# expect_faults: the last receiver got payload in all three ways.
+# expect_faults: the last receiver must have got payload in all three ways.
 expect_faults() {
     grep -Eq '^device memory +[1-9]' messages || fail "nothing came in device memory: $(cat messages)"
     grep -Eq '^elsewhere +[1-9][0-9]* bytes linear, [1-9][0-9]* ordinary' messages ||

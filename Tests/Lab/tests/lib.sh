@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# What the end-to-end tests share. They run in the guest, as root.
+# Helpers for the end-to-end tests, which run in the guest as root.
 # SPDX-License-Identifier: Apache-2.0
 
-# What this boot was asked for; the NICs are $lab_nic here and $lab_far at the far end.
+# The options of this boot. The NICs are $lab_nic at the near end and $lab_far at the far end of each wire.
 # shellcheck source=/dev/null
 . /lab/settings
 
 readonly near4=192.0.2.1 far4=192.0.2.2 near6=2001:db8:1::1 far6=2001:db8:1::2
-# A folder for each end of each wire: w0a, w0b, w1a...
+# One directory for each end of each wire: w0a, w0b, w1a...
 if [[ $lab_nic == labnic ]]; then knobs=/sys/kernel/debug/labnic; else knobs=/sys/kernel/debug/labdevices; fi
 readonly knobs
-# The exit status of a test that cannot run here.
+# The exit status of a skipped test.
 readonly skipped=77
 
 fail() {
@@ -18,105 +18,165 @@ fail() {
     exit 1
 }
 
-# skip REASON: ends a test that cannot run with these NICs; the last line it prints says why.
+# skip REASON: ends a test that does not apply to these NICs. The reason is the last line of its output.
 skip() {
     printf '%s\n' "$*"
     exit "$skipped"
 }
 
-# needs_nic NIC REASON: the test is about what only this near NIC has or does.
+# undo COMMAND...: runs the command when the test has ended, however it ended; the most recent comes first. A command
+# must succeed also if there is nothing left to undo. The runner executes it in a new shell: pass values, not variables.
+undo() {
+    local command
+    command=$(printf '%q ' "$@")
+    grep -Fqsx -- "$command" "$undo_list" || printf '%s\n' "$command" >>"$undo_list"
+}
+
+# run_undo: false if a command failed; the others run all the same.
+run_undo() {
+    local commands=() command failed=0
+    [[ -e $undo_list ]] || return 0
+    mapfile -t commands < <(tac "$undo_list")
+    rm -f "$undo_list"
+    for command in "${commands[@]}"; do
+        (eval "$command") || {
+            echo "cannot undo: '$command' ended with $?"
+            failed=1
+        }
+    done
+    return "$failed"
+}
+
+# A script without the runner undoes when it exits.
+if [[ -z ${undo_list:-} ]]; then
+    undo_list=/tmp/undo.$$
+    trap run_undo EXIT
+fi
+
+# keep FILE...: restores the contents of files, such as those of sysctls, at the end of the test.
+keep() {
+    local file
+    for file; do undo write_file "$file" "$(<"$file")"; done
+}
+
+write_file() { printf '%s\n' "$2" >"$1"; }
+
+# hide FILE: moves it out of the way until "unhide FILE" or the end of the test.
+hide() {
+    undo unhide "$1"
+    mv "$1" "$1.hidden"
+}
+
+unhide() { [[ ! -e $1.hidden ]] || mv "$1.hidden" "$1"; }
+
+# Where dma-bufs come from.
+readonly udmabuf=/dev/udmabuf heap=/dev/dma_heap/system
+
+# pause SECONDS: without a process that sleeps.
+pause() { read -r -t "$1" <> <(:) || true; }
+
+# await COMMAND...: waits until the command succeeds. The test fails after $within seconds (default 60), or if the process
+# $while_runs ends first.
+await() {
+    local deadline=$((SECONDS + ${within:-60}))
+    until "$@"; do
+        [[ -z ${while_runs:-} ]] || kill -0 "$while_runs" 2>/dev/null || "$@" ||
+            fail "it ended while the test waited for '$*': $(cat messages 2>/dev/null)"
+        ((SECONDS < deadline)) || fail "'$*' is still false after ${within:-60} s"
+        pause 0.05
+    done
+}
+
+# await_text FILE TEXT [SECONDS]: waits until the file holds the text.
+await_text() {
+    local deadline=$((SECONDS + ${3:-20}))
+    until grep -Fq -- "$2" "$1"; do
+        ((SECONDS < deadline)) || fail "no '$2' in: $(cat "$1")"
+        pause 0.05
+    done
+}
+
+# is_not_empty FILE
+is_not_empty() { [[ -s $1 ]]; }
+
+# needs_nic NIC REASON: skips the test unless this is the near NIC.
 needs_nic() { [[ $lab_nic == "$1" ]] || skip "$2"; }
 
-# needs_knobs NAME...: faults that the near NIC can cause.
+# needs_knobs NAME...: skips the test unless the near NIC has these faults.
 needs_knobs() {
     local knob
     for knob; do [[ -e $knobs/w0a/$knob ]] || skip "$lab_nic has no knob $knob"; done
 }
 
-# nic_has FEATURE: what not every driver can do.
+# nic_has FEATURE: tests for what not every driver can do.
 nic_has() {
     local lacking=()
     case $lab_nic in
-    # unsplit: takes packets of a bound queue that are not split, others drop them. lasting-rules: they
-    # outlive ntuple. lasting-napi: queues keep their NAPI instances when they are restarted.
-    # many-pieces: packets of more than nine pieces of device memory leave.
+    # unsplit: a bound queue receives packets that are not split; other drivers drop them. lasting-rules: flow rules
+    # survive ntuple off. lasting-napi: a queue keeps its NAPI instance over a restart.
+    # many-fragments: the driver sends packets of more than nine fragments of device memory.
     gve)
         lacking=(contexts page-size queue-0 combined threshold unsplit header-pool drop-counters lasting-rules
-            lasting-napi many-pieces)
+            lasting-napi many-fragments)
         ;;
-    # few-rules: 64 places for them. needed-ntuple: without it they have no effect.
+    # few-rules: the table holds 64 rules. needed-ntuple: rules have no effect while ntuple is off.
     mlx5) lacking=(threshold unsplit header-pool drop-counters few-rules needed-ntuple) ;;
     esac
     case $1 in
     contexts | page-size | queue-0 | combined | threshold | unsplit | header-pool | drop-counters) ;;
-    lasting-rules | lasting-napi | many-pieces | few-rules | needed-ntuple) ;;
-    *) fail "nobody knows of the feature $1" ;;
+    lasting-rules | lasting-napi | many-fragments | few-rules | needed-ntuple) ;;
+    *) fail "unknown feature $1" ;;
     esac
     [[ " ${lacking[*]} " != *" $1 "* ]]
 }
 
-# needs FEATURE...: the test is about these.
+# needs FEATURE...: skips the test unless the near NIC has these.
 needs() {
     local feature
     for feature; do nic_has "$feature" || skip "$lab_nic has no $feature"; done
 }
 
-# known_fault NIC REASON TEXT: with this NIC the test fails, and what it prints holds the text. It is
-# reported as such a failure; should it pass, or fail otherwise, the run fails.
+# known_fault NIC REASON TEXT: the test is expected to fail with this NIC, with the text in its output. The run fails
+# if the test passes or fails otherwise.
 known_fault() {
     [[ $lab_nic == "$1" ]] || return 0
     printf '%s\n' "$2" "$3" >.fault
 }
 
-# rules_state [in_peer]: whether the driver takes flow rules, on or off.
+# rules_state [in_peer]: prints whether the driver accepts flow rules, on or off.
 rules_state() { "$@" ethtool -k eth1 | sed -n 's/^ntuple-filters: \([a-z]*\).*/\1/p'; }
 
-# gro_state: whether hardware GRO is on or off.
+# gro_state: prints whether hardware GRO is on or off.
 gro_state() { ethtool -k eth1 | sed -n 's/^rx-gro-hw: \([a-z]*\).*/\1/p'; }
 
-# allow_rules [in_peer]: lets flow rules be added by hand, here or at the far end, where the driver comes up
-# without; the end of the test takes it back.
+# keep_gro: restores hardware GRO at the end of the test.
+keep_gro() { undo ethtool -K eth1 rx-gro-hw "$(gro_state)"; }
+
+# allow_rules [in_peer]: enables flow rules, at the near or the far end, until the end of the test. Some drivers start
+# with rules disabled.
 allow_rules() {
     [[ $(rules_state "$@") == off ]] || return 0
+    undo "$@" ethtool -K eth1 ntuple off
     "$@" ethtool -K eth1 ntuple on
-    rules_allowed+=("$*")
-}
-rules_allowed=()
-
-# forbid_rules: takes it back earlier.
-forbid_rules() {
-    local place
-    # Of one word, or none.
-    for place in "${rules_allowed[@]}"; do $place ethtool -K eth1 ntuple off; done
-    rules_allowed=()
 }
 
-# allow_ncdevmem [in_peer]: sets by hand what the kernel's ncdevmem leaves to its user: flow rules, and with mlx5
-# hardware GRO, without which that driver splits no headers. The end of the test takes it back.
+# allow_ncdevmem [in_peer]: until the end of the test, makes the settings that the kernel's ncdevmem leaves to its user:
+# flow rules, and with mlx5 hardware GRO, without which that driver does not split headers.
 allow_ncdevmem() {
     local kind=$lab_nic
     (($# == 0)) || kind=$lab_far
     allow_rules "$@"
     [[ $kind == mlx5 ]] || return 0
+    # mlx5 keeps hardware GRO on while a user has enabled header split.
+    undo "$@" ethtool -K eth1 rx-gro-hw off
+    undo "$@" ethtool -G eth1 tcp-data-split auto
     "$@" ethtool -K eth1 rx-gro-hw on
-    split_allowed+=("$*")
-}
-split_allowed=()
-
-# forbid_split: takes that back; the driver keeps hardware GRO on while a user has split turned on.
-forbid_split() {
-    local place
-    for place in "${split_allowed[@]}"; do
-        $place ethtool -G eth1 tcp-data-split auto
-        $place ethtool -K eth1 rx-gro-hw off
-    done
-    split_allowed=()
 }
 
-# in_peer COMMAND...: runs something at the far end of the wire.
+# in_peer COMMAND...: runs the command at the far end of the wire.
 in_peer() { ip netns exec peer "$@"; }
 
-# What ethtool says of a NIC; equal before and after means that nothing was left behind.
+# nic_settings INTERFACE: what ethtool shows. A test must leave this as it was.
 nic_settings() {
     local nic=$1
     ethtool -g "$nic"
@@ -131,13 +191,13 @@ expect_equal() {
     [[ $2 == "$3" ]] || fail "$1: expected '$2', found '$3'"
 }
 
-# expect_line FILE TEXT: the file holds the text.
+# expect_line FILE TEXT: the file must hold the text.
 expect_line() {
     grep -Fq -- "$2" "$1" || fail "no '$2' in: $(cat "$1")"
 }
 
-# start_serve ARGUMENTS...: runs devmemtcp serve beside the test and returns once it listens.
-# Its standard output goes to ./out, its messages to ./messages; $server is its pid.
+# start_serve ARGUMENTS...: runs devmemtcp serve in the background and returns once it listens. Its output goes to ./out,
+# its messages go to ./messages, and $server is its pid.
 start_serve() { start_command devmemtcp serve "$@"; }
 
 start_command() {
@@ -149,12 +209,12 @@ start_command() {
     drain_messages
 }
 
-# launch COMMAND...: starts it with its messages in a pipe that await_message reads.
+# launch COMMAND...: starts the command in the background, with its messages in a pipe for await_message.
 launch() {
     rm -f pipe
     mkfifo pipe
     : >messages
-    # A shell starts what runs beside it with SIGINT and SIGQUIT ignored, which programs leave so.
+    # A background job of a script starts with SIGINT and SIGQUIT ignored.
     (
         trap - INT QUIT
         [[ $(type -t "$1") == function ]] || exec "$@"
@@ -164,7 +224,7 @@ launch() {
     exec {message_pipe}<pipe
 }
 
-# await_message TEXT: reads messages until one holds the text; false if they end before.
+# await_message TEXT: reads messages until one holds the text. False if the messages end first.
 await_message() {
     local line
     while IFS= read -r line <&"$message_pipe"; do
@@ -180,46 +240,56 @@ drain_messages() {
     exec {message_pipe}<&-
 }
 
-# end_serve: waits for the server and sets $status to its exit status.
+# end_serve: waits for the server to end, and sets $status to its exit status.
 end_serve() {
     status=0
     wait "$server" || status=$?
     wait "$drain"
 }
 
-# serve_ok: the server must end with status 0.
+# serve_ok: as end_serve; the status must be 0.
 serve_ok() {
     end_serve
     ((status == 0)) || fail "serve ended with $status: $(cat messages)"
 }
 
-# send ADDRESS PORT < DATA: sends standard input from the far end as ordinary TCP.
+# send ADDRESS PORT < DATA: sends standard input from the far end over ordinary TCP.
 send() {
     local address=$1
     [[ $address != *:* ]] || address="[$address]"
     in_peer socat -u - "TCP:$address:$2"
 }
 
-# await_port PORT [COMMAND...]: until something listens there, as seen by the command.
-await_port() {
-    until [[ -n $("${@:2}" ss -Hltn "sport = :$1") ]]; do read -r -t 0.05 <> <(:) || true; done
-}
+# await_port PORT [in_peer...]: waits until a socket listens on the port.
+await_port() { await is_open "$@"; }
 
-# await_far_listener PORT: at the far end of the wire.
+is_open() { [[ -n $("${@:2}" ss -Hltn "sport = :$1") ]]; }
+
+# await_far_listener PORT: the same at the far end.
 await_far_listener() { await_port "$1" in_peer; }
 
-# pattern BYTES: the pattern of period 7 that ncdevmem checks with -v 7.
+# await_ping: waits until the far end answers.
+await_ping() { await answers_ping; }
+
+answers_ping() { ping -c 1 -W 1 "$far4" >/dev/null 2>&1; }
+
+# await_carrier: waits until the near NIC has a carrier.
+await_carrier() { await has_carrier; }
+
+has_carrier() { [[ $(cat /sys/class/net/eth1/carrier 2>/dev/null) == 1 ]]; }
+
+# pattern BYTES: prints the pattern of period 7 that ncdevmem -v 7 validates.
 pattern() { { yes "$(printf '\001\002\003\004\005\006')" || true; } | head -c "$1"; }
 
-# report KEY: a number or text of the JSON summary in ./out.
+# report FILTER: a value of the JSON report in ./out.
 report() { jq -r "$1" out; }
 
-# set_knob NAME VALUE: turns a fault of the near NIC on; the runner turns all off again.
+# set_knob NAME VALUE: enables a fault of the near NIC; the runner disables all faults after the test.
 set_knob() { echo "$2" >"$knobs/w0a/$1"; }
 
-# refuse WHAT TIMES: the near NIC refuses the next requests of a kind: rss, the main table or a context;
-# rule; narrow-rule, one that names the peer; rule-delete; ring; feature; queue, a bound one. Sets $refused_with to the
-# kernel's word for it.
+# refuse KIND TIMES: the near NIC refuses the next requests of a kind: rss (the main table or a context), rule,
+# narrow-rule (one that names the peer), rule-delete, ring, feature, or queue (a bound one). Sets $refused_with to the
+# kernel's error text.
 refuse() {
     refused_with='Input/output error'
     case $1-$lab_nic in
@@ -234,11 +304,11 @@ refuse() {
     rule-delete-labnic) set_knob fail_rule_delete "$2" ;;
     queue-labnic) set_knob fail_queue_start "$2" ;;
     queue-gve)
-        # All queues are made anew when header split is turned on, before one is bound.
+        # The driver recreates all queues when header split is enabled, before one is bound.
         set_knob fail_after "$lab_queues"
         refuse_command 0x06 "$2"
         ;;
-    # Turning hardware GRO on makes all queues and tables anew, so that is done before.
+    # The driver recreates all queues and tables when hardware GRO is enabled, so enable it first.
     queue-mlx5)
         allow_ncdevmem
         set_knob fail_queue_create "$2"
@@ -248,10 +318,10 @@ refuse() {
         refuse_command 0x917 "$2"
         ;;
     rule-delete-mlx5) refuse_command 0x938 "$2" ;;
-    # Its answer, an I/O error, says nothing of a rule's fields.
+    # The driver reports an I/O error, which does not point at a rule's fields.
     narrow-rule-mlx5) skip "mlx5 refuses no narrow rule" ;;
     *rule*-mlx5)
-        # Turning rules on asks the device for the like of a rule too.
+        # Enabling rules sends the device the same command.
         allow_rules
         refuse_command 0x936 "$2"
         ;;
@@ -259,57 +329,96 @@ refuse() {
     *rule*-gve) refuse_command 0x101 "$2" ;;
     *) skip "nothing makes $lab_nic refuse $1" ;;
     esac
-    # What the driver makes of the device's answer.
+    # The driver's translation of the device's error.
     [[ $lab_nic != gve ]] || refused_with='Invalid argument'
 }
 
-# refuse_command OPCODE TIMES: of a software device, 0 times for never.
+# refuse_command OPCODE TIMES: makes commands to a software device fail; 0 times for never.
 refuse_command() {
     set_knob fail_opcode "$1"
     set_knob fail_command "$2"
 }
 
-# reset_knobs [END]: of all ends, or of one; at 0 a knob does nothing.
+# reset_knobs [END]: disables the faults of one end, or of all.
 reset_knobs() {
     local knob
     # With no END the place of one is a pattern.
     # shellcheck disable=SC2231
     for knob in "$knobs"/${1:-*}/*; do
         case ${knob##*/} in
-        # Which error number, not how often.
+        # The error number, not a count.
         fail_rule_errno) ;;
         link) [[ $(<"$knob") == 1 ]] || echo 1 >"$knob" ;;
-        # Others are no knobs.
+        # The other files are not faults.
         *_nth | *_us | fail_* | hang_* | ignore_* | refuse_* | forget_* | no_* | fixed_*) echo 0 >"$knob" ;;
         esac
     done
 }
 
-# reserve_huge_pages COUNT: free_huge_pages, or the end of the test, gives them back.
+# reserve_huge_pages COUNT: until the end of the test.
 reserve_huge_pages() {
+    keep /proc/sys/vm/nr_hugepages
     echo "$1" >/proc/sys/vm/nr_hugepages
-    trap free_huge_pages EXIT
     (($(</proc/sys/vm/nr_hugepages) >= $1)) || fail "there is no memory for $1 huge pages"
 }
-free_huge_pages() { echo 0 >/proc/sys/vm/nr_hugepages; }
 
-# hide_heap, show_heap: without the dma-heap, udmabuf makes the dma-bufs.
-hide_heap() { mv /dev/dma_heap/system /dev/dma_heap/hidden; }
-show_heap() { mv /dev/dma_heap/hidden /dev/dma_heap/system; }
+# delete_link NAME, delete_namespace NAME: if there is one.
+delete_link() { ip link delete "$1" 2>/dev/null || true; }
+delete_namespace() { ip netns delete "$1" 2>/dev/null || true; }
 
-# What the kernel's ncdevmem leaves behind on the NIC must not meet what runs next.
-reset_nic() {
+# add_link NAME ARGUMENT...: adds an interface until the end of the test.
+add_link() {
+    undo delete_link "$1"
+    ip link add "$@"
+}
+
+# take_down: sets the near link down until "bring_up" or the end of the test.
+take_down() {
+    undo bring_up
+    ip link set eth1 down
+}
+
+# bring_up: sets the near link up, and adds the addresses that the kernel removed from it.
+bring_up() {
+    ip link set eth1 up
+    ip address replace "$near4/24" dev eth1
+    ip address replace "$near6/64" dev eth1 nodad
+}
+
+# move_away NAMESPACE: moves the near NIC to a new namespace until "move_back NAMESPACE" or the end of the test.
+move_away() {
+    undo move_back "$1"
+    ip netns add "$1"
+    ip link set eth1 netns "$1"
+}
+
+move_back() {
+    [[ -e /run/netns/$1 ]] || return 0
+    ip -netns "$1" link set eth1 netns 1
+    ip netns delete "$1"
+    bring_up
+}
+
+# flow_rules: prints the locations of all flow rules.
+flow_rules() { ethtool -n eth1 | sed -n 's/^Filter: //p'; }
+
+delete_flow_rules() {
     local rule
+    for rule in $(flow_rules); do ethtool -N eth1 delete "$rule"; done
+}
+
+# reset_nic: removes what the kernel's ncdevmem leaves on the NIC.
+reset_nic() {
     reset_knobs w0a
-    for rule in $(ethtool -n eth1 2>/dev/null | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$rule"; done
+    delete_flow_rules
     ethtool -X eth1 default
     reset_split
 } >/dev/null 2>&1
 
-# reset_split: header split as it is when the driver comes up.
+# reset_split: sets header split as it is when the driver starts.
 reset_split() {
     ! nic_has threshold || /lab/programs/hds-thresh eth1 256
-    # "auto" is what ethtool calls the driver's choice; to gve it means to leave it as it is.
+    # "auto" leaves the choice to the driver, and gve then changes nothing.
     if [[ $lab_nic == gve ]]; then
         ethtool -G eth1 tcp-data-split off
     else
@@ -317,29 +426,32 @@ reset_split() {
     fi
 }
 
-# renew_nic: takes the NICs away and sets them up as at the start.
+# renew_nic: removes the NICs and sets them up as at boot.
 renew_nic() {
-    # Journals are of NICs that are gone by then.
+    # The journals belong to NICs that no longer exist.
     rm -f /run/devmemtcp/*
     /lab/guest/nic-remove && /lab/guest/nic-setup "$lab_nic" "$lab_far" "$lab_wires" "$lab_queues" "$lab_mtu"
 }
 
-# driver_name: of the near NIC; it is not always what the lab calls the NIC.
+# driver_name: prints the name of the near NIC's driver, which may differ from $lab_nic.
 driver_name() { basename "$(readlink /sys/class/net/eth1/device/driver)"; }
 
-# table_length: entries of the near NIC's main RSS table.
+# table_length: prints the number of entries of the near NIC's main RSS table.
 table_length() { ethtool --json -x eth1 | jq '.[0]."rss-indirection-table" | length'; }
 
-# lower_mtu, raise_mtu: the gve driver drops each packet from device memory that has more than nine pieces
-# and is no burst, and TCP sends it again for ever. Sends of less than a ninth of a segment make such packets.
-lower_mtu() { nic_has many-pieces || set_mtu 1500; }
-raise_mtu() { nic_has many-pieces || set_mtu "$lab_mtu"; }
+# lower_mtu: until the end of the test. The gve driver drops each packet of more than nine fragments of device memory
+# that is not a burst, and TCP retransmits it for ever. Sends shorter than a ninth of a segment make such packets.
+lower_mtu() {
+    ! nic_has many-fragments || return 0
+    undo set_mtu "$lab_mtu"
+    set_mtu 1500
+}
 set_mtu() {
     ip link set eth1 mtu "$1"
     in_peer ip link set eth1 mtu "$1"
 }
 
-# set_channels COUNT: of receive queues and of transmit queues.
+# set_channels COUNT: sets the number of receive and of transmit queues.
 set_channels() {
     if nic_has combined; then ethtool -L eth1 combined "$1"; else ethtool -L eth1 rx "$1" tx "$1"; fi
 }

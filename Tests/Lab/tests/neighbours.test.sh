@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Others on the host: containers that share the network namespace, strangers, other namespaces.
+# Neighbours on the host: containers that share the network namespace, other users, other namespaces.
 # SPDX-License-Identifier: Apache-2.0
 
-# elsewhere COMMAND...: with another /run, as in a container that shares the network namespace only.
+# elsewhere COMMAND...: runs the command with another /run, as in a container that shares only the network namespace.
 elsewhere() { unshare --mount bash -c 'mount -t tmpfs none /run && exec "$@"' bash "$@"; }
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 
-# expect_in_use COMMAND...: is told who has the NIC.
+# expect_in_use COMMAND...: the command must fail and name the holder of the NIC.
 expect_in_use() {
     local status=0
     "$@" >out 2>&1 || status=$?
@@ -29,7 +29,7 @@ test_containers_of_one_network_namespace_see_each_other() {
     elsewhere timeout 30 devmemtcp bind eth1 --rx 6 -- true 2>messages
 }
 
-# What a killed process has left, another container restores from a folder that both see.
+# A container restores what a killed process of another one left, from a directory that both see.
 test_containers_share_a_journal_of_their_choice() {
     local before
     before=$(nic_settings eth1)
@@ -40,16 +40,16 @@ test_containers_share_a_journal_of_their_choice() {
     elsewhere devmemtcp steer restore --all >out
     expect_line out 'RSS table'
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
-    # A folder in which others may write is refused.
+    # A directory that others may write to is refused.
     chmod 777 state
     expect_refusal 'others may write there' devmemtcp bind eth1 --rx 7 -- true
     DEVMEMTCP_STATE_DIR=state expect_refusal 'it is no absolute path' devmemtcp bind eth1 --rx 7 -- true
 }
 
-# before_boot COMMAND...: as it was before the system was started anew.
+# before_boot COMMAND...: runs the command with the boot id of an earlier boot.
 before_boot() {
-    unshare --mount bash -c 'echo 00000000-0000-4000-8000-000000000000 >/tmp/earlier
-        mount --bind /tmp/earlier /proc/sys/kernel/random/boot_id && exec "$@"' bash "$@"
+    unshare --mount bash -c 'echo 00000000-0000-4000-8000-000000000000 >earlier
+        mount --bind earlier /proc/sys/kernel/random/boot_id && exec "$@"' bash "$@"
 }
 
 test_a_journal_of_an_earlier_boot_is_dropped() {
@@ -57,7 +57,7 @@ test_a_journal_of_an_earlier_boot_is_dropped() {
     before=$(nic_settings eth1)
     before_boot devmemtcp steer apply eth1 --queues 7 >out
     journal=$(ls /run/devmemtcp/*.journal)
-    # One that was written since boot may be of a container that sees another boot id.
+    # A journal written since boot may belong to a container that sees another boot id.
     devmemtcp steer show eth1 >out
     expect_line out "its boot id is not this system's"
     expect_refusal "its boot id is not this system's" devmemtcp bind eth1 --rx 6 -- true
@@ -75,14 +75,16 @@ test_a_journal_of_an_earlier_boot_is_dropped() {
     devmemtcp steer restore --all >out
     expect_line out 'was of an earlier boot, and is dropped'
     [[ ! -e $journal ]] || fail 'it is still there'
-    # Here the settings are.
+    # Under its own boot id the settings are restored.
     cp kept "$journal"
     before_boot devmemtcp steer restore --all >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-test_strangers_do_not_keep_root_from_a_nic() {
+test_other_users_cannot_block_root() {
     local lock name stranger
+    # Without the locks of earlier tests.
+    rm -f /run/devmemtcp/*.lock
     devmemtcp bind eth1 --rx 7 -- true 2>messages
     lock=$(ls /run/devmemtcp/*.lock)
     ! as_nobody flock --nonblock "$lock" true 2>refused || fail 'a stranger took the lock'
@@ -90,7 +92,7 @@ test_strangers_do_not_keep_root_from_a_nic() {
     name=$(basename "$lock" .lock)
     as_nobody socat -u "ABSTRACT-RECV:devmemtcp/$name/exclusive/1f" - >/dev/null &
     stranger=$!
-    until grep -q "@devmemtcp/$name/exclusive/1f" /proc/net/unix; do read -r -t 0.05 <> <(:) || true; done
+    await grep -q "@devmemtcp/$name/exclusive/1f" /proc/net/unix
     devmemtcp bind eth1 --rx 7 -- true 2>messages
     devmemtcp steer show >out
     expect_line out 'nothing is steered'
@@ -98,8 +100,8 @@ test_strangers_do_not_keep_root_from_a_nic() {
     wait "$stranger" || true
 }
 
-# sysfs shows the interfaces of the namespace that it was mounted in, with one of the same name.
-test_facts_are_of_the_own_network_namespace() {
+# sysfs shows the namespace that it was mounted in, which has an interface of the same name.
+test_facts_come_from_the_own_network_namespace() {
     local seen
     nsenter --net=/run/netns/peer devmemtcp doctor eth1 --json >facts || true
     seen=$(jq -r '.interfaces[0] | "\(.driver) \(.mac)"' facts)
@@ -108,15 +110,13 @@ test_facts_are_of_the_own_network_namespace() {
     [[ $seen == *" $(in_peer cat /sys/class/net/eth1/address)" ]] || fail "not its address: $seen"
 }
 
-test_a_strangers_file_in_a_sticky_folder_is_not_written_to() {
-    local before
-    before=$(sysctl -n fs.protected_regular)
+test_another_users_file_in_a_sticky_directory_is_not_written() {
+    keep /proc/sys/fs/protected_regular
     mkdir --mode=1777 sticky
     chmod 755 .
     as_nobody bash -c 'umask 0; : >sticky/got'
     sysctl -qw fs.protected_regular=1
     expect_refusal 'open sticky/got: Permission denied' devmemtcp serve --listen "$near4:5201" --output sticky/got
-    sysctl -qw "fs.protected_regular=$before"
 }
 
 test_a_command_of_another_user_has_no_capability() {

@@ -2,7 +2,7 @@
 # Payload reaches device memory, whole and in order.
 # SPDX-License-Identifier: Apache-2.0
 
-# expect_device_share: at least 99.9 % of payload came in device memory.
+# expect_device_share: at least 99.9 % of payload must be in device memory.
 expect_device_share() {
     expect_equal 'share of device memory' true \
         "$(report '.counts | .device_bytes >= 0.999 * (.device_bytes + .linear_bytes + .ordinary_bytes)')"
@@ -46,6 +46,7 @@ test_validates_over_ipv6_on_two_queues_from_one_peer() {
 
 test_validates_over_a_link_local_address() {
     local address=fe80::99
+    undo ip address del "$address/64" dev eth1
     ip address add "$address/64" dev eth1 nodad
     start_serve --listen "[$address%eth1]:5201" --validate 7 --json
     pattern 1000000 | in_peer socat -u - "TCP:[$address%eth1]:5201"
@@ -53,10 +54,9 @@ test_validates_over_a_link_local_address() {
     expect_equal 'bytes wrong' 0 "$(report .validation.wrong_bytes)"
     expect_equal interface eth1 "$(report .interface)"
     expect_device_share
-    ip address del "$address/64" dev eth1
 }
 
-test_wildcard_takes_ipv4_and_ipv6() {
+test_wildcard_address_receives_ipv4_and_ipv6() {
     local address
     for address in "$near4" "$near6"; do
         start_serve --interface eth1 --listen :5201 --validate 7 --json
@@ -72,7 +72,7 @@ test_random_bytes_reach_a_file() {
 
 test_slow_reader_of_standard_output_loses_nothing() {
     head -c 20000000 /dev/urandom >sent
-    # The reader takes little pieces, so that the sender is held back again and again.
+    # The reader reads small chunks, so that the sender must wait again and again.
     start_command bash -c "devmemtcp serve --listen $near4:5201 --memory 1M | dd bs=4096 of=got status=none"
     send "$near4" 5201 <sent
     serve_ok
@@ -87,16 +87,15 @@ test_sizes_around_a_page() {
     done
 }
 
-test_packets_of_a_plain_nic() {
-    local mtu gro
-    gro=$(gro_state)
+test_packets_without_gro() {
+    local mtu
+    keep_gro
     ethtool -K eth1 rx-gro-hw off
     for mtu in 1500 "$lab_mtu"; do
         ip link set eth1 mtu "$mtu"
         validate_pattern "$near4" 5000001
         expect_device_share
     done
-    ethtool -K eth1 rx-gro-hw "$gro"
 }
 
 test_unsplit_packets_keep_their_place() {
@@ -112,9 +111,9 @@ test_linear_bytes_keep_their_place() {
     ((10#$(jq .counts.linear_bytes out) > 0)) || fail "nothing came linear: $(cat out)"
 }
 
-test_lost_and_late_packets_do_not_matter() {
+test_lost_and_late_packets_are_harmless() {
     set_knob drop_nth 100
-    # A software device delivers in order.
+    # The software devices always deliver in order.
     [[ $lab_nic != labnic ]] || set_knob reorder_nth 17
     receive_random 10000000
 }
@@ -135,11 +134,10 @@ test_small_dmabuf_is_used_again_and_again() {
 }
 
 test_no_system_call_for_single_fragments() {
-    local fragments calls gro
-    gro=$(gro_state)
+    local fragments calls
+    keep_gro
     ethtool -K eth1 rx-gro-hw off
     validate_pattern "$near4" 20000003
-    ethtool -K eth1 rx-gro-hw "$gro"
     fragments=$(report .counts.fragments)
     calls=$(report '.counts | .recvmsg_calls + .token_calls')
     ((fragments > 4 * calls)) || fail "$fragments fragments took $calls calls"
@@ -147,15 +145,15 @@ test_no_system_call_for_single_fragments() {
 
 test_connection_from_elsewhere_is_closed() {
     start_serve --listen "$near4:5201" --from "$far4" --validate 7 --json
+    undo in_peer ip address del 192.0.2.3/24 dev eth1
     in_peer ip address add 192.0.2.3/24 dev eth1
     pattern 1000 | in_peer socat -u - "TCP:$near4:5201,bind=192.0.2.3" || true
     pattern 70000 | in_peer socat -u - "TCP:$near4:5201,bind=$far4"
-    in_peer ip address del 192.0.2.3/24 dev eth1
     serve_ok
     expect_equal 'bytes checked' 70000 "$(report .validation.checked_bytes)"
 }
 
-# A rule that names the peer's port too is for NICs that take no other.
+# Some NICs accept only a rule that also names the peer's port.
 test_connection_from_another_port_is_closed() {
     start_serve --listen "$near4:5201" --from "$far4:4001" --validate 7 --json
     ethtool -n eth1 >rules
@@ -167,20 +165,20 @@ test_connection_from_another_port_is_closed() {
     expect_device_share
 }
 
-# direct_receive PORT SEGMENT: receives ./sent in segments of so many bytes of payload.
+# direct_receive PORT SEGMENT: receives ./sent in segments with SEGMENT bytes of payload.
 direct_receive() {
     start_serve --listen "$near4:$1" --output got --direct --json
-    # 12 bytes of each segment are a TCP option.
+    # A TCP option uses 12 bytes of each segment.
     in_peer socat -u -b 65536 - "TCP:$near4:$1,mss=$(($2 + 12))" <sent
     serve_ok
     cmp sent got
 }
 
 test_direct_writes_whole_blocks_from_device_memory() {
-    # Little enough that no window cuts a segment short.
+    # So little that no window cuts a segment short.
     head -c 40963 /dev/urandom >sent
     direct_receive 5201 4096
-    expect_equal 'straight from device memory' 40960 "$(report .direct_bytes)"
+    expect_equal 'directly from device memory' 40960 "$(report .direct_bytes)"
 }
 
 test_direct_with_segments_of_any_length() {
@@ -191,6 +189,7 @@ test_direct_with_segments_of_any_length() {
 
 test_direct_where_the_file_system_cannot() {
     mkdir -p plain
+    undo umount "$PWD/plain"
     mount -t ramfs ramfs plain
     head -c 3000000 /dev/urandom >sent
     start_serve --listen "$near4:5201" --output plain/got --direct --json
@@ -199,27 +198,25 @@ test_direct_where_the_file_system_cannot() {
     cmp sent plain/got
     expect_line messages 'plain/got cannot be written past the page cache'
     expect_equal 'key in the report' null "$(report .direct_bytes)"
-    umount plain
 }
 
-# A block device reads and writes memory itself, which a file in memory does not: udmabuf's pages, but
-# not a heap's, from which it goes by way of a buffer or the page cache.
+# A block device, unlike a file in memory, reads and writes the pages itself. It can do so with udmabuf's pages but not
+# with a heap's, which need a buffer or the page cache.
 test_direct_with_a_block_device() {
-    local provider disk receiver straight refused
+    local provider disk receiver direct refused
     modprobe loop
     truncate -s 8M image
     disk=$(losetup --find --show image)
-    # shellcheck disable=SC2064
-    trap "losetup --detach $disk" EXIT
+    undo losetup --detach "$disk"
     head -c 8M /dev/urandom >"$disk"
     head -c 40960 /dev/urandom >sent
     for provider in auto heap:system; do
-        if [[ $provider == auto ]]; then straight=40960 refused=0; else straight=0 refused=1; fi
+        if [[ $provider == auto ]]; then direct=40960 refused=0; else direct=0 refused=1; fi
         start_serve --listen "$near4:5201" --output "$disk" --direct --provider "$provider" --json
         in_peer socat -u -b 65536 - "TCP:$near4:5201,mss=4108" <sent
         serve_ok
         cmp --bytes=40960 sent "$disk"
-        expect_equal "straight from $provider" "$straight" "$(report .direct_bytes)"
+        expect_equal "directly from $provider" "$direct" "$(report .direct_bytes)"
         in_peer socat -u "TCP-LISTEN:5202,reuseaddr" - >got &
         receiver=$!
         await_far_listener 5202

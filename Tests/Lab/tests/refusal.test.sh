@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What cannot be done ends in one clear line, a status that is not zero, and an untouched NIC.
+# A command that cannot do its job prints one clear line, ends with a status other than zero, and leaves the NIC alone.
 # SPDX-License-Identifier: Apache-2.0
 
-# expect_refusal TEXT COMMAND...: fails with status 1 and one line that holds the text.
+# expect_refusal TEXT COMMAND...: the command must fail with status 1 and one line that holds the text.
 expect_refusal() {
     local text=$1 status=0
     shift
@@ -24,13 +24,9 @@ test_no_privilege() {
 }
 
 test_no_udmabuf() {
-    mv /dev/udmabuf /dev/hidden
-    hide_heap
-    (expect_refusal 'open /dev/udmabuf: No such file or directory' \
-        devmemtcp serve --interface eth1 --listen :5201) || status=$?
-    mv /dev/hidden /dev/udmabuf
-    show_heap
-    return "${status:-0}"
+    hide "$udmabuf"
+    hide "$heap"
+    expect_refusal 'open /dev/udmabuf: No such file or directory' devmemtcp serve --interface eth1 --listen :5201
 }
 
 test_queue_out_of_range() {
@@ -62,7 +58,7 @@ test_rss_change_refused() {
 }
 
 test_flow_rule_refused() {
-    # More refusals than the rule has forms would meet what a real driver sends to turn rules off again.
+    # On a real driver, further refusals would also hit the command that disables rules again.
     local times=1
     [[ $lab_nic != labnic ]] || times=9
     refuse rule "$times"
@@ -110,16 +106,14 @@ test_peer_of_the_other_family() {
 }
 
 test_memory_beyond_the_limit() {
-    local parameter=/sys/module/udmabuf/parameters/size_limit_mb before
-    before=$(<"$parameter")
+    local parameter=/sys/module/udmabuf/parameters/size_limit_mb
+    keep "$parameter"
     echo 32 >"$parameter"
-    (expect_refusal "this kernel's limit is 33554432 bytes" \
-        devmemtcp serve --interface eth1 --listen :5201 --memory 33M --provider udmabuf) || status=$?
-    echo "$before" >"$parameter"
-    return "${status:-0}"
+    expect_refusal "this kernel's limit is 33554432 bytes" \
+        devmemtcp serve --interface eth1 --listen :5201 --memory 33M --provider udmabuf
 }
 
-test_memory_that_is_no_multiple_of_a_page() {
+test_memory_must_be_whole_pages() {
     expect_refusal 'must be a multiple of 4096' \
         devmemtcp serve --interface eth1 --listen :5201 --memory 4097
 }
@@ -130,21 +124,16 @@ test_more_memory_than_there_is() {
 }
 
 test_interface_down() {
-    ip link set eth1 down
-    (expect_refusal 'it has no queues while it is down (ip link set eth1 up)' \
-        devmemtcp serve --interface eth1 --listen :5201) || status=$?
-    ip address add "$near6/64" dev eth1 nodad 2>/dev/null || true
-    ip link set eth1 up
-    return "${status:-0}"
+    take_down
+    expect_refusal 'it has no queues while it is down (ip link set eth1 up)' \
+        devmemtcp serve --interface eth1 --listen :5201
 }
 
 test_nic_without_header_split() {
-    ip link add veth-test type veth peer name veth-far
+    add_link veth-test type veth peer name veth-far
     ip link set veth-test up
     ip link set veth-far up
-    (expect_refusal 'veth-test' devmemtcp serve --interface veth-test --listen :5201) || status=$?
-    ip link delete veth-test
-    return "${status:-0}"
+    expect_refusal 'veth-test' devmemtcp serve --interface veth-test --listen :5201
 }
 
 test_output_that_cannot_be_written() {

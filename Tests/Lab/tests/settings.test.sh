@@ -1,27 +1,27 @@
 # shellcheck shell=bash
-# Settings are as they were, also in the eyes of the kernel: a user's are a user's, a driver's a driver's.
+# Settings are restored also as the kernel sees them: a user's remain a user's, and a driver's a driver's.
 # SPDX-License-Identifier: Apache-2.0
 
-# as_nic QUEUES OPTION...: labnic with other parameters, until the test ends.
+# as_nic QUEUES OPTION...: loads labnic with other parameters until the end of the test.
 as_nic() {
-    needs_nic labnic 'only labnic behaves as drivers do that are not there'
+    needs_nic labnic 'only labnic behaves as other drivers do'
+    undo renew_nic
     /lab/guest/nic-remove
-    trap renew_nic EXIT
-    # The MTU is the most that all drivers take.
+    # The largest MTU that all drivers accept.
     LABNIC_OPTIONS="${*:2}" /lab/guest/nic-setup "$lab_nic" "$lab_far" "$lab_wires" "$1" 8896
 }
 
-# set_threshold BYTES: if the NIC has one.
+# set_threshold BYTES: sets hds-thresh, if the NIC has it.
 set_threshold() { /lab/programs/hds-thresh eth1 "$1" >/dev/null 2>&1 || true; }
 
-# plain_binding: what the kernel says to a binding by someone who sets nothing.
+# plain_binding: prints the kernel's reply to a binding by a program that changes no setting.
 plain_binding() {
     local index
     index=$(</sys/class/net/eth1/ifindex)
     /lab/programs/netlink-ask netdev 13 "1=u32:$index" 2.1=u32:7 2.3=u32:0 3=udmabuf:4194304 2>&1 || true
 }
 
-# split_is USERS|DRIVERS: whose setting header split is. The threshold is put back.
+# split_is users|drivers: header split must be set by a user, or by the driver. Restores the threshold.
 split_is() {
     local threshold answer
     threshold=$(devmemtcp steer show eth1 --json | jq '.interfaces[0].settings.hds_thresh // 0')
@@ -38,7 +38,7 @@ receive_some() {
     serve_ok
 }
 
-# probe_nic: doctor binds a queue for a moment. Other checks may fail; these must not.
+# probe_nic: doctor binds a queue for a moment. Only these two checks must pass.
 probe_nic() {
     local id
     devmemtcp doctor eth1 --probe --yes --json >doctor || true
@@ -47,8 +47,8 @@ probe_nic() {
     done
 }
 
-test_whose_split_it_is_is_not_changed() {
-    local manners heap before
+test_split_keeps_its_owner() {
+    local manners before
     for manners in labnic bnxt fbnic gve mlx5; do
         as_nic 8 "manners=$manners"
         split_is drivers
@@ -64,15 +64,15 @@ test_whose_split_it_is_is_not_changed() {
         receive_some
         probe_nic
         split_is users
-        # The same where no binding can be asked.
-        mv /dev/udmabuf /dev/udmabuf.hidden
-        hide_heap
+        # The same where no test binding is possible.
+        hide "$udmabuf"
+        hide "$heap"
         devmemtcp steer apply eth1 --queues 7 >out
-        show_heap
-        mv /dev/udmabuf.hidden /dev/udmabuf
+        unhide "$heap"
+        unhide "$udmabuf"
         devmemtcp steer restore eth1 >out
         split_is users
-        # And after a death, at the next run or when asked.
+        # The same after a death.
         start_serve --listen "$near4:5201" --discard
         kill -KILL "$server"
         end_serve
@@ -82,14 +82,14 @@ test_whose_split_it_is_is_not_changed() {
     done
 }
 
-# A death between any two changes never loses a user's split.
+# No death between two changes loses a user's split.
 test_death_keeps_a_users_split() {
     local number status
     as_nic 8 manners=bnxt
     ethtool -G eth1 tcp-data-split on
     for ((number = 1; number < 200; number++)); do
         status=0
-        # The journal is written before and after whatever is learnt or changed.
+        # The journal is written before and after each change.
         /lab/programs/signal-at-call fsync 9 "$number" \
             devmemtcp steer apply eth1 --queues 7 >out 2>messages || status=$?
         devmemtcp steer restore --all >out
@@ -100,7 +100,7 @@ test_death_keeps_a_users_split() {
     ((number > 6)) || fail "it died only $number times"
 }
 
-# carrier_losses COMMAND...: how often the link goes down meanwhile; twice a change.
+# carrier_losses COMMAND...: prints how often the link goes down meanwhile. The counter counts down and up.
 carrier_losses() {
     local before
     before=$(</sys/class/net/eth1/carrier_changes)
@@ -108,8 +108,8 @@ carrier_losses() {
     echo $((($(</sys/class/net/eth1/carrier_changes) - before) / 2))
 }
 
-# What the plan says is the most that it takes.
-test_links_go_down_as_often_as_the_plan_says() {
+# The link goes down no more often than the plan says.
+test_links_go_down_no_more_often_than_planned() {
     local manners setting most found words
     for words in 'bnxt auto' 'bnxt on' 'gve off' 'gve auto' 'gve on' 'fbnic auto' 'mlx5 auto'; do
         read -r manners setting <<<"$words"
@@ -123,13 +123,13 @@ test_links_go_down_as_often_as_the_plan_says() {
                 found=$(carrier_losses devmemtcp steer restore eth1)
             fi
             echo "# $words, $most: the link went down $found times, $(jq ".interruptions.$most" plan) at most"
-            # Without a loss of the link it cannot be seen here.
+            # An interruption that does not drop the link cannot be seen here.
             ((found <= $(jq ".interruptions.$most" plan))) || fail "more often than planned"
         done
     done
 }
 
-# A default RSS table is a default afterwards, so that it follows the channels.
+# A default RSS table is restored as a default, so it follows the number of channels.
 test_a_default_table_follows_the_channels() {
     local manners
     for manners in labnic bnxt fbnic mlx5; do
@@ -146,7 +146,7 @@ test_a_default_table_follows_the_channels() {
     done
 }
 
-# Netlink messages beyond one page.
+# The netlink messages of a large NIC are longer than a page.
 test_a_large_nic_is_steered_and_bound() {
     local before
     as_nic 256 rss_entries=2048
@@ -164,7 +164,7 @@ test_a_large_nic_is_steered_and_bound() {
     expect_equal 'settings' "$before" "$(settings)"
 }
 
-# Queues side by side that one binding cannot have, as with NICs of several PCI functions.
+# One binding cannot have neighbouring queues of two DMA devices, as NICs of several PCI functions have.
 test_queues_of_one_dma_device_are_chosen() {
     as_nic 8 dma_devices=2
     devmemtcp bind eth1 --rx 'auto 2' -- true >out 2>messages || fail "$(cat messages)"

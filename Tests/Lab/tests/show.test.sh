@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# What show tells is what ethtool, ip, sysfs and the kernel's netlink answers say.
+# show agrees with ethtool, ip, sysfs and the kernel's netlink replies.
 # SPDX-License-Identifier: Apache-2.0
 
-# shown FILTER: a part of what is shown of eth1.
+# shown FILTER: prints a part of what show reports of eth1.
 shown() { devmemtcp show eth1 --json | jq -S ".interfaces[0] | $1"; }
 
-# dump COMMAND [ATTRIBUTE=NUMBER]...: the netdev family's answers as JSON.
+# dump COMMAND [ATTRIBUTE=NUMBER]...: prints replies of the netdev family as JSON.
 dump() { /lab/programs/netdev-dump "$@"; }
 
-# expect_same WHAT EXPECTED FOUND: two JSON texts are equal, whatever their layout.
+# expect_same WHAT EXPECTED FOUND: two JSON texts must be equal, apart from layout.
 expect_same() {
     diff <(jq -S . <<<"$2") <(jq -S . <<<"$3") || fail "$1 differ"
 }
 
-# await_shown FILTER [SECONDS]: looks until the filter gives true; each look takes half a second.
+# await_shown FILTER [SECONDS]: waits until the filter is true of what show reports.
 await_shown() {
     local deadline=$((SECONDS + ${2:-20}))
     until [[ $(shown "$1") == true ]]; do
@@ -22,8 +22,8 @@ await_shown() {
     done
 }
 
-# A packet that is freed on another processor than it came in on waits there for the next one, and
-# keeps its memory (skb_attempt_defer_free of net/core/skbuff.c).
+# A packet freed on a processor other than the one that received it keeps its memory until that processor receives
+# again (skb_attempt_defer_free() in net/core/skbuff.c).
 receive_on_each_processor() {
     local processor
     for ((processor = 0; processor < $(nproc --all); processor++)); do
@@ -31,15 +31,14 @@ receive_on_each_processor() {
     done
 }
 
-# connect_from_near PORT BYTES: sets $connection to a socket of this shell whose other end has sent
-# so many bytes, which nobody reads. They must fit the socket's first window.
+# connect_from_near PORT BYTES: sets $connection to a socket of this shell. Its peer has sent BYTES, which nobody reads;
+# they must fit the first window.
 connect_from_near() {
     pattern "$2" >sent
     in_peer socat -u OPEN:sent TCP-LISTEN:"$1",reuseaddr 2>/dev/null &
     sender=$!
-    until { exec {connection}<>"/dev/tcp/$far4/$1"; } 2>/dev/null; do
-        kill -0 "$sender" || fail 'nobody listens'
-    done
+    await_far_listener "$1"
+    exec {connection}<>"/dev/tcp/$far4/$1"
 }
 
 test_show_agrees_with_ethtool_and_ip() {
@@ -52,7 +51,7 @@ test_show_agrees_with_ethtool_and_ip() {
     devmemtcp show --json >glance
     expect_equal version 1 "$(jq .version deep)"
     expect_equal 'of the interfaces' eth1 "$(jq -r '[.interfaces[].interface] | join(",")' glance)"
-    # What both show is the same in both, but for page pools that wait, of which time goes on.
+    # Both report the same, but the age of detached page pools grows.
     expect_same 'glance and depth' "$(jq '.interfaces[0] | del(.detached_pools)' glance)" \
         "$(jq --slurpfile glance glance '.interfaces[0] |
             with_entries(select(.key | in($glance[0].interfaces[0]))) | del(.detached_pools)' deep)"
@@ -67,7 +66,7 @@ test_show_agrees_with_ethtool_and_ip() {
         "$(jq -r '.interfaces[0].driver' deep)"
     expect_equal speed "$(ethtool eth1 | sed -n 's|.*Speed: \(.*\)Mb/s|\1|p')" \
         "$(jq '.interfaces[0].speed_mbps' deep)"
-    # Of a kind that there is none of, ethtool says n/a.
+    # ethtool prints n/a for a kind that the NIC does not have.
     local kind
     for kind in RX TX Combined; do
         expect_equal "channels $kind" \
@@ -83,12 +82,12 @@ test_show_agrees_with_ethtool_and_ip() {
         expect_equal "ring $ring" "$(ethtool -g eth1 | awk -v ring="$ring:" '$1 == ring { n = $2 } END { print n }')" \
             "$(jq ".interfaces[0].settings.rings.${ring,,}" deep)"
     done
-    # To ethtool what mlx5 leaves out while nobody has set it is not there; it is unknown.
+    # mlx5 leaves out what nobody has set. ethtool calls that n/a; it is unknown.
     expect_equal 'header split' \
         "$(ethtool -g eth1 | sed -n 's/^TCP data split:[[:space:]]*//p' | tail -n 1 | sed 's/^n\/a$/unknown/')" \
         "$(jq -r '.interfaces[0].tcp_data_split' deep)"
 
-    # ethtool -x has eight queues to a line behind "0:".
+    # ethtool -x prints eight queues on a line, after "0:".
     expect_same 'RSS shares' \
         "$(ethtool -x eth1 | sed -n 's/^ *[0-9]*: *\([0-9 ]*\)$/\1/p' | tr -s ' ' '\n' | sort -n |
             jq -s 'group_by(.) | map({queue: .[0], entries: length})')" \
@@ -114,13 +113,8 @@ test_show_agrees_with_netlink() {
     dump 10 "2=$index" >queues
     dump 11 "1=$index" >napis
     dump 5 >pools
-    # A packet now and then, such as neighbour discovery's, comes between.
-    dump 12 "1=$index" 4=1 >statistics
-    until
-        devmemtcp show eth1 --json | jq '.interfaces[0]' >deep
-        dump 12 "1=$index" 4=1 >again
-        cmp -s statistics again
-    do mv again statistics; done
+    # Packets of neighbour discovery may arrive between the two.
+    await shows_statistics "$index"
     expect_same queues "$(jq '[.[] | {type: ["rx", "tx"][.["3"]], id: .["1"], napi_id: .["4"],
             dmabuf_id: .["5"], io_uring: has("6"), xsk: has("7")}]' queues)" \
         "$(jq '[.queues[] | {type, id, napi_id, dmabuf_id, io_uring, xsk}]' deep)"
@@ -135,7 +129,7 @@ test_show_agrees_with_netlink() {
             dmabuf_id, io_uring} | .napi_id = .napi | del(.napi)] | sort_by(.id)' deep)"
     expect_equal 'pools of the bound queue' "$(if nic_has header-pool; then echo 2; else echo 1; fi)" \
         "$(jq '.queues[] | select(.dmabuf_id) | .pools | length' deep)"
-    # The names of linux/netdev.h, from number 8 on.
+    # The names in linux/netdev.h, from number 8.
     expect_same counters "$(jq '
         ("rx-packets rx-bytes tx-packets tx-bytes rx-alloc-fail rx-hw-drops rx-hw-drop-overruns
         rx-csum-complete rx-csum-unnecessary rx-csum-none rx-csum-bad rx-hw-gro-packets
@@ -148,6 +142,13 @@ test_show_agrees_with_netlink() {
         statistics)" "$(jq '[.queues[] | {type, id, counters}]' deep)"
     kill -INT "$server"
     end_serve
+}
+
+# shows_statistics INDEX: writes ./deep; true if the statistics are the same before and after.
+shows_statistics() {
+    dump 12 "1=$1" 4=1 >statistics
+    devmemtcp show eth1 --json | jq '.interfaces[0]' >deep
+    dump 12 "1=$1" 4=1 | cmp -s statistics
 }
 
 test_show_bound_queue_while_serve_runs() {
@@ -166,7 +167,7 @@ test_show_bound_queue_while_serve_runs() {
         fail "not so: $(cat text)"
     devmemtcp show eth1 >text
     expect_line text "bound to queues 6-7, likely by devmemtcp (pid $server)"
-    # Anyone may look, but not into others' processes.
+    # Any user may run show, but it cannot see the processes of other users.
     setpriv --reuid 1000 --clear-groups devmemtcp show eth1 >text
     expect_line text 'bound to queues 6-7, likely by a process not visible from here'
     kill -INT "$server"
@@ -186,7 +187,7 @@ test_show_counters_grow_by_what_was_sent() {
     wait "$listener"
     cmp sent got
     after=$(shown '[.queues[] | select(.type == "rx") | .counters["rx-bytes"]]')
-    # Headers come on top, and elsewhere little but neighbour discovery.
+    # Headers count too, and the other queues receive little but neighbour discovery.
     expect_equal 'growth' true "$(jq -n --argjson before "$before" --argjson after "$after" '
         [$before, $after] | transpose | map(.[1] - .[0]) |
         .[3] >= 2000000 and .[3] < 2200000 and (del(.[3]) | all(. < 5000))')"
@@ -194,18 +195,17 @@ test_show_counters_grow_by_what_was_sent() {
 }
 
 test_show_interface_that_is_down() {
-    ip link set eth1 down
+    take_down
     expect_same 'what is down' '{"up":false,"carrier":false,"rx_queues":0,"queues":[]}' \
         "$(shown '{up, carrier, rx_queues, queues}')"
     devmemtcp show eth1 >text
     expect_line text 'queues: none in use'
-    ip link set eth1 up
-    ip address add "$near6/64" dev eth1 nodad
+    bring_up
     await_shown '.carrier and .rx_queues == 8'
 }
 
 test_show_virtual_interfaces_only_when_asked() {
-    ip link add pair0 type veth peer name pair1
+    add_link pair0 type veth peer name pair1
     devmemtcp show --json >out
     expect_equal 'interfaces' eth1 "$(jq -r '[.interfaces[].interface] | join(",")' out)"
     devmemtcp show --all --json >out
@@ -216,14 +216,14 @@ test_show_virtual_interfaces_only_when_asked() {
     expect_line out 'pair0: veth, down'
     expect_refusal 'does not count packets of each queue' devmemtcp show pair0 --watch
     expect_refusal 'find interface nosuch: No such device' devmemtcp show nosuch
-    ip link delete pair0
 }
 
-# lease_shown: whom queue 5 is leased to.
+# lease_shown: prints to whom queue 5 is leased.
 lease_shown() { shown '.queues[5].lease'; }
 
 test_show_leased_queue() {
-    ip link add lessor type netkit peer name lessee numrxqueues 2
+    undo delete_namespace other
+    add_link lessor type netkit peer name lessee numrxqueues 2
     /lab/programs/queue-lease lessee eth1 5
     local index
     index=$(</sys/class/net/lessee/ifindex)
@@ -237,17 +237,17 @@ test_show_leased_queue() {
             '.[] | select(.name == "other") | {index: $index, queue: 1, netns_id: .nsid}')" \
         "$(lease_shown)"
     ip netns delete other
-    ip link delete lessor 2>/dev/null || true
+    delete_link lessor
     await_shown '.queues[5] | has("lease") | not'
 }
 
-# Pages of a pool that the ring's change replaces lie in a socket until it is read.
-test_show_detached_pool_and_who_reads_nothing() {
+# A ring change replaces a page pool. Its pages stay in a socket until someone reads it.
+test_show_detached_pool_and_who_does_not_read() {
     allow_rules
     ethtool -N eth1 flow-type tcp4 src-port 5300 action 3 loc 0
     connect_from_near 5300 50000
-    # All is there once the end is: the state is CLOSE_WAIT.
-    until grep -q ":14B4 08 00000000:0000C351 " /proc/net/tcp; do kill -0 "$$"; done
+    # All bytes have arrived once the FIN has: the state is CLOSE_WAIT.
+    await grep -q ":14B4 08 00000000:0000C351 " /proc/net/tcp
     await_shown '.queues[3].pools[0].in_flight >= 13'
     ethtool -G eth1 rx 512
     await_shown '.detached_pools | length == 1'
@@ -271,7 +271,7 @@ test_show_detached_pool_and_who_reads_nothing() {
     ethtool -N eth1 delete 0
 }
 
-# The same with device memory, whose session is stopped for a while.
+# The same with device memory, while its session is stopped.
 test_show_detached_device_memory() {
     start_serve --listen "$near4:5201" --validate 7 --json --memory 16M
     kill -STOP "$server"
@@ -283,7 +283,7 @@ test_show_detached_device_memory() {
     devmemtcp show eth1 --json | jq '.interfaces[0]' >deep
     expect_equal 'its dma-buf' "$(jq '.queues[7].dmabuf_id' deep)" \
         "$(jq '.detached_pools[].pool.dmabuf_id // empty' deep)"
-    # It has not been able to accept yet.
+    # The session has not accepted the connection yet.
     expect_same 'the holder' "[{\"pid\":$server,\"process\":\"devmemtcp\",\"reason\":\"not-accepted\"}]" \
         "$(jq '[.likely_holders[] | {pid, process, reason}] | unique' deep)"
     kill -CONT "$server"
@@ -294,13 +294,13 @@ test_show_detached_device_memory() {
     ethtool -G eth1 rx 1024
 }
 
-# start_traffic: data goes to queue 3 until stop_traffic.
+# start_traffic: sends data to queue 3 until stop_traffic.
 start_traffic() {
     allow_rules
     ethtool -N eth1 flow-type tcp4 dst-port 5300 action 3 loc 0
     socat -u TCP-LISTEN:5300,bind="$near4",reuseaddr OPEN:/dev/null &
     listener=$!
-    # Not in_peer, a function, whose shell would be killed instead.
+    # Without in_peer, so that $traffic is socat's pid and not a shell's.
     ip netns exec peer socat -u OPEN:/dev/zero "TCP:$near4:5300,retry=50,interval=0.1" 2>/dev/null &
     traffic=$!
     await_shown '.queues[3].counters["rx-bytes"] > 1000000'
@@ -315,11 +315,11 @@ stop_traffic() {
 test_show_watch_lines_until_interrupted() {
     start_traffic
     mkfifo watched
-    # Jobs of a script ignore SIGINT unless they are told otherwise.
+    # A background job of a script starts with SIGINT ignored.
     env --default-signal=INT devmemtcp show eth1 --watch --interval 0.5 >watched &
     local watcher=$! line status=0 times=0 last='' words
     local form='^[0-9]{4}-[0-9-]+T[0-9:.]+Z eth1 (rx|tx) [0-9]+ [0-9.]+ packets/s [0-9.]+ bytes/s'
-    # The reader stays till the end, or a broken pipe might end it before the signal does.
+    # The pipe stays open to the end, or SIGPIPE might end the command before SIGINT does.
     exec {reader}<watched
     while ((times < 4)) && IFS= read -r line <&"$reader"; do
         [[ $line =~ $form ]] || fail "not such a line: $line"
@@ -347,7 +347,7 @@ test_show_watch_json_has_rates() {
     expect_equal 'rates' true "$(jq -s --argjson drops "$drops" 'all(.version == 1 and .interface == "eth1" and .up and
         .seconds >= 0.9 and (.queues | length == 16) and .queues[3].bytes_per_second > 100000 and
         .queues[3].packets_per_second > 1 and .queues[3].drops_per_second == $drops)' lines)"
-    # What the rates add up to is no more than was counted.
+    # The rates add up to no more than the counter.
     expect_equal 'sum' true "$(jq -s --slurpfile after after \
         '(map(.seconds * .queues[3].bytes_per_second) | add) <= $after[0]' lines)"
 }
@@ -360,17 +360,12 @@ test_show_watch_in_place_on_a_terminal() {
 }
 
 test_show_watch_ends_when_the_interface_goes() {
-    ip netns add other
     devmemtcp show eth1 --watch --interval 0.3 --json >out 2>messages &
     local watcher=$! status=0
-    until [[ -s out ]]; do kill -0 "$watcher" || fail "it ended: $(cat messages)"; done
-    ip link set eth1 netns other
+    while_runs=$watcher await is_not_empty out
+    move_away other
     wait "$watcher" || status=$?
-    ip -netns other link set eth1 netns 1
-    ip address add "$near4/24" dev eth1
-    ip address add "$near6/64" dev eth1 nodad
-    ip link set eth1 up
-    ip netns delete other
+    move_back other
     expect_equal 'exit status' 1 "$status"
     expect_equal 'message' 'devmemtcp: watch eth1: the interface is gone' "$(cat messages)"
 }

@@ -1,11 +1,10 @@
 # shellcheck shell=bash
-# No signal and no failing call leaves a NIC steered.
+# A signal or a failing call never leaves a NIC steered.
 # SPDX-License-Identifier: Apache-2.0
 
-# One signal of each class that ends a process by default (signal(7)): of a terminal, of a service manager, of a
-# fault that is told by a system call, without a name here, and the first and the last real-time one. Unit tests go
-# through all.
-test_every_class_of_signals_ends_bind_in_good_order() {
+# One signal of each class that ends a process by default (signal(7)): from a terminal, from a service manager, after a
+# failed system call, without a name here, and the first and the last real-time signal. Unit tests cover all.
+test_every_class_of_signals_ends_bind_cleanly() {
     local before signal
     before=$(nic_settings eth1)
     for signal in 2 15 31 16 34 64; do
@@ -17,7 +16,7 @@ test_every_class_of_signals_ends_bind_in_good_order() {
     done
 }
 
-# end_by SIGNAL COMMAND...: ends a command once it has begun to steer, and looks at what it leaves.
+# end_by SIGNAL COMMAND...: sends the command the signal once it has begun to steer. It must restore the settings.
 end_by() {
     local signal=$1 before line
     shift
@@ -30,7 +29,7 @@ end_by() {
     kill "-$signal" "$server"
     drain_messages
     end_serve
-    # A signal that comes when all is applied finds nothing left to break off.
+    # A signal that arrives after the last change does not interrupt anything.
     if [[ "$2 $3" == 'steer apply' && $status == 0 ]]; then
         devmemtcp steer restore eth1 >restored
     else
@@ -39,7 +38,7 @@ end_by() {
     expect_equal "settings after $* and $signal" "$before" "$(nic_settings eth1)"
 }
 
-test_signals_end_whatever_steers_in_good_order() {
+test_signals_end_every_command_cleanly() {
     end_by USR1 devmemtcp serve -v --listen "$near4:5201" --discard
     end_by RTMIN+3 devmemtcp serve -v --listen "$near4:5201" --discard --connections 3 --keep-open
     end_by XCPU devmemtcp steer apply -v eth1 --queues 7 --flow "$near4:5201"
@@ -49,8 +48,8 @@ test_signals_end_whatever_steers_in_good_order() {
     end_by XCPU devmemtcp validate -v eth1 --remote netns:peer
 }
 
-# What SIGKILL leaves, and a fault would, the journal mends.
-test_what_a_fault_leaves_is_restored() {
+# The journal restores what SIGKILL or a fault leaves.
+test_settings_left_by_a_fault_are_restored() {
     local before signal
     before=$(nic_settings eth1)
     for signal in SEGV ILL KILL; do
@@ -63,7 +62,7 @@ test_what_a_fault_leaves_is_restored() {
     done
 }
 
-test_what_nohup_ignores_stays_ignored() {
+test_signals_ignored_by_nohup_stay_ignored() {
     launch env --ignore-signal=HUP devmemtcp serve --listen "$near4:5201" --discard
     await_message 'listening on'
     drain_messages
@@ -73,7 +72,7 @@ test_what_nohup_ignores_stays_ignored() {
     expect_equal 'exit status' 143 "$status"
 }
 
-test_a_limit_of_file_sizes_is_an_error() {
+test_the_file_size_limit_is_an_error() {
     local before
     before=$(nic_settings eth1)
     start_command bash -c "ulimit -f 64; exec devmemtcp serve --listen $near4:5201 --output got"
@@ -85,7 +84,7 @@ test_a_limit_of_file_sizes_is_an_error() {
     wait "$sender" || true
 }
 
-# without_reader DESCRIPTOR COMMAND...: what it writes there nobody reads.
+# without_reader DESCRIPTOR COMMAND...: runs the command with a pipe that nobody reads as that descriptor.
 without_reader() {
     local descriptor=$1
     shift
@@ -93,7 +92,7 @@ without_reader() {
         exec {both}>&-; rm gone; exec "$@"' bash "$descriptor" "$@"
 }
 
-test_a_reader_of_messages_that_goes_away_leaves_nothing() {
+test_nothing_is_left_if_the_reader_of_messages_goes_away() {
     local before status=0
     before=$(nic_settings eth1)
     without_reader 2 devmemtcp doctor eth1 --probe --yes -v >out || status=$?
@@ -110,14 +109,14 @@ test_a_reader_of_messages_that_goes_away_leaves_nothing() {
     expect_equal 'settings after bind' "$before" "$(nic_settings eth1)"
 }
 
-test_a_courtesy_that_nobody_hears_keeps_no_command_from_running() {
+test_bind_runs_the_command_without_standard_error() {
     local status=0
     devmemtcp bind eth1 --rx 7 -- bash -c ': >ran; exit 5' 2>&- || status=$?
     expect_equal 'exit status' 5 "$status"
     [[ -e ran ]] || fail 'the command did not run'
 }
 
-test_a_nic_that_stays_steered_is_told_though_the_report_is_not() {
+test_a_failed_report_does_not_hide_a_steered_nic() {
     local before status=0
     before=$(nic_settings eth1)
     devmemtcp steer apply eth1 --queues 7 >/dev/full 2>messages || status=$?
@@ -127,27 +126,27 @@ test_a_nic_that_stays_steered_is_told_though_the_report_is_not() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-test_children_are_waited_for_though_sigchld_is_ignored() {
+test_children_are_waited_for_while_sigchld_is_ignored() {
     local status=0
     env --ignore-signal=CHLD devmemtcp bind eth1 --rx 7 -- bash -c 'exit 5' 2>messages || status=$?
     expect_equal 'exit status' 5 "$status"
 }
 
-# poll(2) fails once a process may have fewer descriptors than it asks about.
-test_a_session_whose_wait_fails_ends_its_connections_first() {
+# poll(2) fails if the limit of descriptors is less than the number of descriptors to poll.
+test_a_session_whose_poll_fails_ends_its_connections_first() {
     local before
     before=$(nic_settings eth1)
     start_serve --listen "$near4:5201" --discard --connections 2 --keep-open
     keep_sending
     await_text messages 'connection 1 from' 10
     prlimit --pid "$server" --nofile=3:
-    # The watch of the NIC wakes it.
+    # The watch of the NIC wakes the session.
     end_serve
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'wait: Invalid argument'
     expect_line out 'connection 1 from'
     wait "$sender" || true
-    # It could not write its journal down any more.
+    # The session could no longer write its journal.
     devmemtcp steer restore --all >out || true
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Steering is undone exactly: when asked, when a change is refused, and after any death.
+# Steering is undone exactly: on request, when a change is refused, and after any death.
 # SPDX-License-Identifier: Apache-2.0
 
 journals=/run/devmemtcp
 
-# settings: all that steering may touch, in our own words; the runner compares ethtool's.
+# settings: prints all settings that steering may change, as steer shows them. The runner compares ethtool's.
 settings() { devmemtcp steer show eth1 --json | jq -S '.interfaces[0].settings'; }
 
-# expect_nothing_left BEFORE: the settings are equal and no journal is there.
+# expect_nothing_left BEFORE: the settings must be equal, and there must be no journal.
 expect_nothing_left() {
     diff <(echo "$1") <(settings) || fail 'the settings differ'
     local journal
@@ -47,7 +47,7 @@ test_apply_stays_until_restored() {
     expect_line out 'nothing is steered'
 }
 
-# An RSS context over either of the kernel's interfaces.
+# An RSS context is created through each of the kernel's interfaces.
 test_rss_context_over_netlink_and_over_the_ioctl() {
     needs contexts
     local before api
@@ -63,7 +63,7 @@ test_rss_context_over_netlink_and_over_the_ioctl() {
     cmp steered.netlink steered.ioctl
 }
 
-# Only netlink brings the driver's words, if it has any.
+# Only netlink passes on the driver's message, if there is one.
 test_rss_refused_over_netlink_and_over_the_ioctl() {
     local before api words=''
     before=$(settings)
@@ -76,10 +76,10 @@ test_rss_refused_over_netlink_and_over_the_ioctl() {
     done
     expect_line messages.netlink "$refused_with$words"
     expect_line messages.ioctl "set the RSS table of eth1: $refused_with"
-    ! grep -q fail_rss_set messages.ioctl || fail 'the ioctl cannot bring these words'
+    ! grep -q fail_rss_set messages.ioctl || fail 'the ioctl cannot pass on this message'
 }
 
-# The lines of the plan, run by hand, do what apply does.
+# The ethtool lines of a plan, run by hand, do what apply does.
 test_ethtool_lines_do_the_same() {
     local before arguments all=('--queues 6-7 --flow :5201 --rss-table even'
         '--queues 2,5 --flow 192.0.2.1:80,192.0.2.2:90 --flow [2001:db8::1]:80 --rss-table even')
@@ -100,7 +100,7 @@ test_ethtool_lines_do_the_same() {
     done
 }
 
-# by_hand FILE: Debian's ethtool does not know hds-thresh yet; all other lines are its own.
+# by_hand FILE: runs the lines. Debian's ethtool does not know hds-thresh yet, so a program replaces it.
 by_hand() {
     sed 's|^ethtool -G eth1 hds-thresh|/lab/programs/hds-thresh eth1|' "$1" >script
     bash -eu script
@@ -108,8 +108,8 @@ by_hand() {
 
 # undo_by_hand BEFORE
 undo_by_hand() {
-    local rule context
-    for rule in $(settings | jq '.rules[].location'); do ethtool -N eth1 delete "$rule"; done
+    local context
+    delete_flow_rules
     for context in $(settings | jq '.contexts[1:][].id'); do
         ethtool -X eth1 context "$context" delete
     done
@@ -118,14 +118,14 @@ undo_by_hand() {
     ethtool -K eth1 ntuple "$(jq -r 'if .ntuple then "on" else "off" end' <<<"$1")"
 }
 
-test_second_process_is_told_the_first_ones_pid() {
+test_a_second_process_learns_the_pid_of_the_first() {
     start_serve --listen "$near4:5201" --discard
     local first=$server before
     before=$(settings)
     (expect_refusal "take eth1: Device or resource busy, it is in use by devmemtcp, pid $first" \
         devmemtcp serve --listen "$near4:5202" --queues 5)
     (expect_refusal "pid $first" devmemtcp steer apply eth1 --queues 5)
-    # What restore reports of NICs goes to standard output, the refusal does not.
+    # restore reports on standard output, but the refusal goes to standard error.
     (expect_refusal "pid $first" devmemtcp steer restore eth1)
     devmemtcp steer show eth1 >shown
     expect_line shown "steering: in use by devmemtcp, pid $first; devmemtcp serve"
@@ -135,7 +135,7 @@ test_second_process_is_told_the_first_ones_pid() {
     serve_ok
 }
 
-test_killed_session_is_mended_by_the_next() {
+test_the_next_session_restores_what_a_killed_one_left() {
     local before first
     before=$(settings)
     start_serve --listen "$near4:5201" --discard
@@ -152,8 +152,8 @@ test_killed_session_is_mended_by_the_next() {
     expect_nothing_left "$before"
 }
 
-# kill_at_calls CALLS PREPARATION COMMAND...: kills a command as it enters each system call of these
-# kinds, one run each, and restores after each. $deaths counts.
+# kill_at_calls CALLS PREPARATION COMMAND...: runs the command again and again, kills it as it enters one system call of
+# these kinds after the other, and restores after each run. Sets $deaths to their number.
 kill_at_calls() {
     local calls prepare=$2 before call number status
     read -ra calls <<<"$1"
@@ -172,10 +172,10 @@ kill_at_calls() {
         done
         ((status == 0)) || fail "it ended with $status: $(cat messages)"
     done
-    echo "$deaths deaths, all mended"
+    echo "$deaths deaths, all restored"
 }
 
-# widest_spread: the one with the most changes.
+# widest_spread: prints the spread that needs the most changes.
 widest_spread() { if nic_has contexts; then echo rss; else echo round-robin; fi; }
 
 kill_apply_at() {
@@ -184,9 +184,9 @@ kill_apply_at() {
     ((deaths >= 5)) || fail "it died only $deaths times"
 }
 
-test_death_at_any_netlink_call_of_apply_is_mended() { kill_apply_at sendmsg,sendto; }
+test_restore_after_death_at_any_netlink_call_of_apply() { kill_apply_at sendmsg,sendto; }
 
-test_death_at_any_other_call_of_apply_is_mended() { kill_apply_at 'ioctl fsync rename'; }
+test_restore_after_death_at_any_other_call_of_apply() { kill_apply_at 'ioctl fsync rename'; }
 
 apply_some() { devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >applied; }
 
@@ -195,17 +195,18 @@ kill_restore_at() {
     ((deaths >= 5)) || fail "it died only $deaths times"
 }
 
-test_death_at_any_netlink_call_of_restore_is_mended() { kill_restore_at sendmsg,sendto; }
+test_restore_after_death_at_any_netlink_call_of_restore() { kill_restore_at sendmsg,sendto; }
 
-test_death_at_any_other_call_of_restore_is_mended() {
+test_restore_after_death_at_any_other_call_of_restore() {
     kill_restore_at 'ioctl fsync rename unlink'
 }
 
-# Kills sessions at a random moment between start and end. "drivers --kills" does it on all drivers.
-test_sigkill_at_a_random_moment_is_mended() {
-    local runs=20 run before killed=0 mended=0 seconds
-    # A process killed while it binds makes the kernel warn, as it cannot start the thread of the
-    # new queue's NAPI (napi_restore_config of net/core/dev.c); that is not the matter here.
+# Kills sessions at a random moment between their start and end. "drivers --kills" does so on all drivers.
+test_restore_after_sigkill_at_a_random_moment() {
+    local runs=20 run before killed=0 restored=0 seconds
+    # The kernel warns if a process is killed while it binds, as it cannot start the thread of the new queue's NAPI
+    # (napi_restore_config() in net/core/dev.c). This test is not about that.
+    keep /sys/class/net/eth1/threaded
     echo 0 >/sys/class/net/eth1/threaded
     before=$(settings)
     session >out 2>&1
@@ -216,14 +217,13 @@ test_sigkill_at_a_random_moment_is_mended() {
         if kill_session "$(jq -n "$seconds * $RANDOM / 32768")"; then killed=$((killed + 1)); fi
         devmemtcp steer restore --all >out || fail "run $run: $(cat out)"
         (expect_nothing_left "$before") || fail "run $run"
-        mended=$((mended + 1))
+        restored=$((restored + 1))
     done
-    echo 1 >/sys/class/net/eth1/threaded
-    echo "$mended of $runs runs restored, $killed of them killed in time ($seconds s each)"
+    echo "$restored of $runs runs restored, $killed of them killed in time ($seconds s each)"
     ((killed > runs / 2)) || fail "only $killed were killed"
 }
 
-# One session from start to end: it receives a little and ends.
+# session: runs serve from start to end; it receives a little.
 session() {
     devmemtcp serve --listen "$near4:5201" --discard --from "$far4" &
     local server=$!
@@ -231,7 +231,7 @@ session() {
     wait "$server"
 }
 
-# kill_session SECONDS: true if the session was still running by then.
+# kill_session SECONDS: kills serve after that time. True if it was still running.
 kill_session() {
     local status=0 sender
     head -c 100000 /dev/zero |
@@ -244,25 +244,25 @@ kill_session() {
     ((status == 137))
 }
 
-# Each kind of refusal at each step; what it is that fails is in the message.
+# Each kind of request is refused at each step, and the message names it.
 test_refusal_at_any_step_leaves_nothing() {
     local before
     [[ $lab_nic != labnic ]] || ethtool -K eth1 ntuple off
     before=$(settings)
     if nic_has contexts; then refuse_at_each_step rss 'RSS' 2; else refuse_at_each_step rss 'RSS' 1; fi
     if [[ $lab_nic == labnic ]]; then
-        # For want of room no wider rule is tried.
+        # The table is full, so no wider rule is tried.
         refuse_at_each_step rule 'flow rule' 2
         refuse_at_each_step ring 'tcp-data-split|hds-thresh' 1
         refuse_at_each_step feature 'rx-ntuple-filter' 1
         ethtool -K eth1 ntuple on
     else
-        # No more than these rules have, as deletions would be refused next.
+        # Further refusals would hit the deletions.
         refuse_at_each_step rule 'flow rule' 2 2
     fi
 }
 
-# refuse_at_each_step WHAT TEXT STEPS [TIMES]: a request of a kind is refused, each in its turn.
+# refuse_at_each_step KIND TEXT STEPS [TIMES]: refuses each request of a kind in turn. The message must match TEXT.
 refuse_at_each_step() {
     local what=$1 text=$2 steps=$3 times=${4:-1} after status
     for ((after = 0; after <= steps; after++)); do
@@ -299,7 +299,7 @@ test_changes_that_only_seem_done_are_undone() {
     expect_nothing_left "$before"
 }
 
-test_what_cannot_be_put_back_is_tried_again() {
+test_a_failed_restoration_is_retried() {
     local before
     before=$(settings)
     devmemtcp steer apply eth1 --queues 7 --flow :5201 >out
@@ -311,7 +311,7 @@ test_what_cannot_be_put_back_is_tried_again() {
     expect_nothing_left "$before"
 }
 
-test_what_others_changed_is_left_alone() {
+test_changes_of_others_are_left_alone() {
     local rules
     rules=$(rules_state)
     devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out
@@ -328,7 +328,7 @@ test_what_others_changed_is_left_alone() {
     ethtool -X eth1 default
 }
 
-test_table_of_the_user_comes_back() {
+test_a_users_table_is_restored() {
     ethtool -X eth1 weight 1 2 1 0 0 3 1 4
     local before
     before=$(settings)
@@ -339,8 +339,8 @@ test_table_of_the_user_comes_back() {
     ethtool -X eth1 default
 }
 
-# The kernel must not take the table for one that a user has set: it is then adapted to the channels.
-test_default_table_is_the_kernels_own_again() {
+# The kernel adapts a default table to the number of channels, so a restored one must not look like a user's.
+test_a_default_table_is_the_kernels_again() {
     local before
     before=$(settings)
     devmemtcp steer apply eth1 --queues 6-7 --flow :5201 >out
@@ -390,8 +390,8 @@ test_sessions_use_steering_in_place() {
 }
 
 test_xdp_program_is_refused() {
-    local gro
-    gro=$(gro_state)
+    # The kernel disables hardware GRO for such a program, and does not enable it again.
+    keep_gro
     coproc hold { exec /lab/programs/xdp-hold eth1; }
     local pid=$hold_PID line
     read -r line <&"${hold[0]}"
@@ -401,8 +401,6 @@ test_xdp_program_is_refused() {
     kill "$pid"
     wait "$pid" || true
     devmemtcp steer plan eth1 >out
-    # The kernel turns it off for such a program, and not on again.
-    ethtool -K eth1 rx-gro-hw "$gro"
 }
 
 test_context_of_another_keeps_its_queues() {
@@ -421,9 +419,9 @@ test_nic_without_contexts_is_refused() {
         devmemtcp steer apply eth1 --queues 7 --flow :5201 --spread rss
 }
 
-test_driver_that_chooses_no_place_for_rules() {
+test_driver_that_does_not_choose_rule_locations() {
     local before
-    # A choice is labnic's only.
+    # Only labnic can choose.
     [[ $lab_nic != labnic ]] || set_knob fixed_rule_places 1
     allow_rules
     before=$(settings)
@@ -444,11 +442,11 @@ test_full_rule_table_is_refused() {
     done
     expect_refusal 'its table has 64 places, 63 are in use, and 2 are needed' \
         devmemtcp steer apply eth1 --queues 7 --flow :5201
-    for ((place = 0; place < 63; place++)); do ethtool -N eth1 delete "$place"; done
+    delete_flow_rules
 }
 
-# Which one the NIC looks at first is told where it is known; that there is one is told always.
-test_rules_that_take_the_flow_too_are_named() {
+# The plan always names another rule for the flow, and says which one wins if that is known.
+test_rules_that_match_the_flow_too_are_named() {
     local verdict='if the NIC looks at it first, which is not known'
     allow_rules
     ethtool -N eth1 flow-type tcp4 dst-port 5201 src-ip "$far4" action 1 loc 3
@@ -462,11 +460,10 @@ test_rules_that_take_the_flow_too_are_named() {
     expect_line out "$verdict"
     expect_line out "src-ip $far4 dst-port 5201 action 1"
     ! grep -q 'flow rule 4' out || fail "$(cat out)"
-    ethtool -N eth1 delete 3
-    ethtool -N eth1 delete 4
+    delete_flow_rules
 }
 
-# A list of rules that grows while it is read is read again, and no rule is lost.
+# If the list of rules grows while it is read, it is read again, and no rule is lost.
 test_rules_added_at_the_same_time_stay() {
     local before round place adder try
     needs_knobs fixed_rule_places
@@ -474,7 +471,7 @@ test_rules_added_at_the_same_time_stay() {
     allow_rules
     before=$(settings)
     (for ((place = 0; place < 40; place++)); do
-        # It lists the rules first, and gives up where they change meanwhile.
+        # ethtool lists the rules first, and fails if they change meanwhile.
         for ((try = 0; try < 20; try++)); do
             ! ethtool -N eth1 flow-type udp4 dst-port $((place + 1)) action 1 || break
         done
@@ -487,23 +484,18 @@ test_rules_added_at_the_same_time_stay() {
     done
     wait "$adder" || fail "$(cat added)"
     expect_equal 'rules' 40 "$(settings | jq '.rules | length')"
-    for place in $(ethtool -n eth1 | sed -n 's/^Filter: //p'); do ethtool -N eth1 delete "$place"; done
+    delete_flow_rules
     expect_nothing_left "$before"
 }
 
 test_interface_that_is_gone() {
-    ip netns add other
     devmemtcp steer apply eth1 --queues 7 >out
-    ip link set eth1 netns other
+    move_away other
     expect_refusal 'is gone, with its settings or to another network namespace' \
         devmemtcp steer restore --all
-    # Back again, it is mended: the kernel lets it keep number and settings.
-    ip -netns other link set eth1 netns 1
-    ip address add "$near4/24" dev eth1
-    ip address add "$near6/64" dev eth1 nodad
-    ip link set eth1 up
+    # The interface keeps its index and settings, so they are restored once it is back.
+    move_back other
     devmemtcp steer restore eth1 >out
-    ip netns delete other
 }
 
 test_signal_while_it_applies() {

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# How streams end, and what all connections together may hold.
+# How streams end, and how much memory all connections together may hold.
 # SPDX-License-Identifier: Apache-2.0
 
-# send_numbered COUNT FIRST: that many peers at once send FIRST, FIRST+1... as a line each, and behind it random bytes.
+# send_numbered COUNT FIRST: starts COUNT peers. Each sends a line with its number, FIRST, FIRST+1..., and random bytes.
 send_numbered() {
     local number
     for ((number = $2; number < $2 + $1; number++)); do
@@ -13,7 +13,17 @@ send_numbered() {
 }
 peers=()
 
-# expect_all_received COUNT: each peer's bytes are in a file, whole.
+# await_standstill: waits until no connection to the server moves.
+await_standstill() { await stands_still; }
+
+stands_still() {
+    local before
+    before=$(ss -Htn 'sport = :5201' | sort)
+    pause 0.5
+    [[ -n $before && $before == "$(ss -Htn 'sport = :5201' | sort)" ]]
+}
+
+# expect_all_received COUNT: each peer's bytes must be in a file of their own, all of them.
 expect_all_received() {
     local file number
     expect_equal 'files' "$1" "$(find . -name 'got-*' | wc -l)"
@@ -24,18 +34,18 @@ expect_all_received() {
     done
 }
 
-# Connections that wait unaccepted must not hold all the memory that the accepted one needs.
-test_forty_waiting_peers_do_not_starve_the_one_that_is_served() {
+# Connections that are not accepted yet must not hold all the memory that the accepted one needs.
+test_forty_waiting_peers_do_not_starve_the_served_one() {
     local peer
-    # The first one's output is read only once all the others have sent what they can.
+    # The first connection's output is read only once all the others have sent what they can.
     mkfifo got-1
     exec {first}<>got-1
     start_serve --verbose --listen "$near4:5201" --connections 1 --keep-open --memory 4M --output 'got-%n'
     send_numbered 1 1
-    until grep -q 'connection 1 from' messages; do read -r -t 0.05 <> <(:) || true; done
+    await_text messages 'connection 1 from'
     send_numbered 39 2
-    read -r -t 3 <> <(:) || true
-    # Not to its end: the server has it open too.
+    await_standstill
+    # The pipe has no end of file, as the server has it open too.
     head -c "$(stat -c %s sent-1)" got-1 >read-1 &
     peers+=("$!")
     for peer in "${peers[@]}"; do wait "$peer" || fail "a peer ended with $?"; done
@@ -47,19 +57,19 @@ test_forty_waiting_peers_do_not_starve_the_one_that_is_served() {
     expect_all_received 40
 }
 
-# Those that are accepted, and whose output nobody reads, hold no more than their share.
+# Accepted connections whose output nobody reads hold no more than their share.
 test_slow_outputs_do_not_starve_the_others() {
     local peer number
     for number in 1 2; do mkfifo "got-$number"; done
-    # Held open at both ends, and read by nobody.
+    # Both pipes are open, and nobody reads them.
     exec {first}<>got-1 {second}<>got-2
     start_serve --listen "$near4:5201" --connections 3 --keep-open --memory 8M --output 'got-%n'
     for number in 1 2; do
         head -c 20000000 /dev/zero | send "$near4" 5201 2>/dev/null &
         peers+=("$!")
     done
-    until grep -q 'connection 2 from' messages; do read -r -t 0.05 <> <(:) || true; done
-    read -r -t 1 <> <(:) || true
+    await_text messages 'connection 2 from'
+    await_standstill
     local slow=("${peers[@]}")
     peers=()
     send_numbered 10 1
@@ -72,21 +82,23 @@ test_slow_outputs_do_not_starve_the_others() {
     expect_all_received 10
 }
 
-# Of a name with addresses of both families all are listened at, and all of a peer's may come.
-test_names_with_both_families_count_whole() {
+# serve listens on all addresses of a name of both families, and accepts all addresses of a peer.
+test_names_stand_for_all_their_addresses() {
     local address
+    keep /etc/hosts
     printf '%s nearby\n' "$near4" "$near6" >>/etc/hosts
     printf '%s faraway\n' "$far4" "$far6" >>/etc/hosts
     start_serve --listen nearby:5201 --from faraway --keep-open --validate 7 --json
     for address in "$near4" "$near6"; do pattern 500000 | send "$address" 5201; done
-    until (($(wc -l <out) == 2)); do read -r -t 0.05 <> <(:) || true; done
+    await has_lines 2 out
     kill "$server"
     end_serve
-    sed -i '/nearby$/d; /faraway$/d' /etc/hosts
     expect_equal 'all in device memory' '["device","device"]' \
         "$(head -n 2 out | jq -sc 'map(.placement.verdict)')"
     expect_equal 'bytes checked' 1000000 "$(head -n 2 out | jq -s 'map(.validation.checked_bytes) | add')"
 }
+
+has_lines() { (($(wc -l <"$2") == $1)); }
 
 test_connections_of_one_peer_get_files_of_their_own() {
     local number
@@ -101,38 +113,37 @@ test_connections_of_one_peer_get_files_of_their_own() {
     expect_line messages "connection 2: an earlier one has that file, this one goes to got-$far4.2"
 }
 
-# While no descriptor is left, a connection waits; it is not the end of the service.
-test_too_few_descriptors_pass() {
+# A connection waits while no descriptor is left, and the server goes on.
+test_a_lack_of_descriptors_passes() {
     local before
     start_serve --listen "$near4:5201" --keep-open --output 'got-%n'
     before=$(prlimit --pid "$server" --nofile --noheadings --output SOFT | tr -d ' ')
     prlimit --pid "$server" --nofile="$(find "/proc/$server/fd" -mindepth 1 | wc -l)"
     echo patience | send "$near4" 5201 &
     peers=("$!")
-    read -r -t 1 <> <(:) || true
+    await_text messages 'Too many open files'
     kill -0 "$server" || fail "it ended: $(cat messages)"
     prlimit --pid "$server" --nofile="$before"
     wait "${peers[0]}"
-    until [[ -s got-1 ]]; do read -r -t 0.05 <> <(:) || true; done
+    await is_not_empty got-1
     kill "$server"
     end_serve
     expect_equal 'exit status' 143 "$status"
     expect_equal 'payload' patience "$(cat got-1)"
-    expect_line messages 'Too many open files'
 }
 
-# A worker that waits for a pipe's reader is not waited for when the server is ended.
-test_a_pipe_that_nobody_reads_does_not_keep_the_server() {
+# A worker that waits for the reader of a pipe does not delay the end of the server.
+test_a_pipe_without_reader_does_not_block_the_end() {
     local begun=$SECONDS
     mkfifo got-1 got-2
     start_serve --listen "$near4:5201" --connections 2 --keep-open --output 'got-%n'
     echo one | send "$near4" 5201 &
     peers=("$!")
-    until grep -q 'connection 1 from' messages; do read -r -t 0.05 <> <(:) || true; done
+    await_text messages 'connection 1 from'
     echo two | send "$near4" 5201 &
     peers+=("$!")
-    until grep -q 'connection 2 from' messages; do read -r -t 0.05 <> <(:) || true; done
-    # One that comes late gets everything.
+    await_text messages 'connection 2 from'
+    # A late reader gets everything.
     expect_equal 'payload' two "$(cat got-2)"
     kill "$server"
     end_serve
@@ -151,16 +162,16 @@ test_more_connections_than_descriptors_are_refused() {
     expect_line messages 'they may need 240 descriptors, and 64 are allowed'
 }
 
-# A peer that vanishes without a word: nothing of it leaves its host any more.
-test_a_peer_that_vanished_is_given_up() {
+# The peer vanishes: its host drops everything that it sends.
+test_a_vanished_peer_times_out() {
     local begun=$SECONDS
     start_serve --listen "$near4:5201" --output got --peer-timeout 4
-    { echo hello && sleep 60; } | send "$near4" 5201 &
+    { echo hello && exec sleep infinity; } | send "$near4" 5201 &
     peers=("$!")
-    until [[ -s got ]]; do read -r -t 0.05 <> <(:) || true; done
+    await is_not_empty got
+    undo in_peer ip route del blackhole "$near4"
     in_peer ip route add blackhole "$near4"
     end_serve
-    in_peer ip route del blackhole "$near4"
     kill "${peers[0]}" 2>/dev/null || true
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'Connection timed out (the peer no longer answers: it or the network is down)'
@@ -168,20 +179,27 @@ test_a_peer_that_vanished_is_given_up() {
 }
 
 # A reset completes every send from device memory, whether or not the peer has the bytes.
-test_a_reset_is_no_success_of_connect() {
+test_connect_fails_on_a_reset() {
     local refused=0
-    # Ends its direction, has read nothing, and closes.
-    in_peer socat -U TCP-LISTEN:5301 EXEC:'sleep 0.5' &
+    # The peer closes with unread bytes, which makes its kernel send a reset.
+    mkfifo gate
+    in_peer socat -U TCP-LISTEN:5301 EXEC:'cat gate' &
     peers=("$!")
     await_far_listener 5301
-    devmemtcp connect "$far4:5301" --pattern 7 --bytes 300K --discard --json >out 2>messages || refused=$?
+    devmemtcp connect "$far4:5301" --pattern 7 --bytes 300K --discard --json >out 2>messages &
+    server=$!
+    await far_end_has_unread_bytes
+    : >gate
+    wait "$server" || refused=$?
     wait "${peers[0]}" || true
     expect_equal 'exit status' 1 "$refused"
     expect_line messages 'of 307200 bytes'
     [[ $(jq '.counts.acknowledged_bytes < 307200' out) == true ]] || fail "$(cat out)"
 }
 
-test_rings_that_take_all_memory_are_told() {
+far_end_has_unread_bytes() { (($(in_peer ss -Htn 'sport = :5301' | awk '{ print $2 + 0 }') > 0)); }
+
+test_rings_that_need_all_memory_are_reported() {
     local size
     size=$(ethtool --json -g eth1 | jq '.[0].rx * 4096')
     start_serve --listen "$near4:5201" --discard --memory "$size"

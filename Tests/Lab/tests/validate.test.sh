@@ -1,31 +1,31 @@
 # shellcheck shell=bash
-# validate: a NIC that does everything passes, and one that does not is found out.
+# validate passes a NIC that does everything, and detects one that does not.
 # SPDX-License-Identifier: Apache-2.0
 
-# validate ARGUMENTS...: runs it on eth1; TAP goes to ./out, $status is its exit status.
+# validate ARGUMENTS...: runs validate on eth1. TAP goes to ./out, and $status is the exit status.
 validate() {
     status=0
     timeout $((limit - 10)) devmemtcp validate eth1 "$@" >out 2>messages || status=$?
 }
 
-# what_it_skips: of the cases, those that are about what this NIC has not.
+# what_it_skips: prints the cases that do not apply to this NIC.
 what_it_skips() {
     nic_has threshold || printf '%s\n' bind.hds-thresh-not-zero bound.hds-thresh-up
     nic_has page-size || printf 'large-pages.segments-of-%s\n' 100 4096 65536
     nic_has contexts || echo flows.rss-context
 }
 
-# all_but_small_sends: cases for gve, whose driver drops what many small sends make of a packet.
+# all_but_small_sends: prints the cases for gve, whose driver drops packets made of many small sends.
 all_but_small_sends() { devmemtcp validate --list | cut -f1 | grep -Ev '^send-ipv[46]\.segments-of-(1|8|100)$'; }
 
-# skipped_cases: of ./out, each with its family.
+# skipped_cases: prints the skipped cases of ./out, each with its group.
 skipped_cases() { awk '/^ok .* # SKIP / { print $3 }' out; }
 
-# All cases, and how long they take.
-test_validate_passes_and_skips_only_what_there_is_not() {
+# Runs all cases and measures their time.
+test_validate_passes_and_skips_only_what_the_nic_lacks() {
     local begun=$EPOCHREALTIME seconds skips cases filter=()
     cases=$(devmemtcp validate --list | wc -l)
-    if ! nic_has many-pieces; then
+    if ! nic_has many-fragments; then
         mapfile -t filter < <(all_but_small_sends)
         cases=${#filter[@]} filter=(--filter "${filter[@]}")
     fi
@@ -33,8 +33,6 @@ test_validate_passes_and_skips_only_what_there_is_not() {
     reserve_huge_pages 16
     lower_mtu
     validate --remote netns:peer "${filter[@]}"
-    raise_mtu
-    free_huge_pages
     seconds=$(jq -n "$EPOCHREALTIME - $begun")
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
     expect_equal 'messages' '' "$(cat messages)"
@@ -43,12 +41,12 @@ test_validate_passes_and_skips_only_what_there_is_not() {
     ! grep -q 'not ok' out || fail "$(grep 'not ok' out)"
     expect_equal 'skipped cases' "$(what_it_skips)" "$(skipped_cases)"
     expect_line out "# Totals: pass:$((cases - skips)) fail:0 xfail:0 xpass:0 skip:$skips"
-    # Under emulation a driver that takes all queues down for each change takes longer.
+    # Under emulation, a driver that stops all queues for each change takes longer.
     [[ $lab_nic != labnic ]] || expect_equal 'under 120 s' true "$(jq -n "$seconds < 120")"
     printf '%s, %.1f s of 120\n' "$(tail -n 1 out)" "$seconds"
 }
 
-# Without a far end what needs one is skipped, and says so; without privilege everything is.
+# Without a remote end the cases that need one are skipped with that reason; without privilege all are.
 test_validate_without_far_end_or_privilege() {
     validate
     expect_equal "exit status ($(cat out messages))" 0 "$status"
@@ -59,7 +57,7 @@ test_validate_without_far_end_or_privilege() {
     validate --filter 'receive-*'
     expect_equal 'exit status when all are skipped' 4 "$status"
     status=0
-    # Not in a folder that the user may not look into.
+    # In a directory that the user may enter.
     (cd / && exec setpriv --reuid 1000 --clear-groups devmemtcp validate eth1 \
         --filter bound bind) >out 2>messages || status=$?
     expect_equal "exit status without privilege ($(cat messages))" 4 "$status"
@@ -77,7 +75,7 @@ test_validate_json() {
     expect_equal 'far end' netns:peer "$(report .far_end)"
 }
 
-# The settings that a farm has for the kernel's own tests.
+# The settings with which a test farm runs the kernel's own tests.
 test_validate_reads_the_harness_settings() {
     printf '%s\n' "NETIF=eth1 # the near end" "LOCAL_V4=$near4" "REMOTE_V4=$far4" \
         'REMOTE_TYPE=netns' 'REMOTE_ARGS=peer' >net.config
@@ -120,7 +118,7 @@ test_validate_wrong_usage() {
         "$(devmemtcp validate --list | wc -l)"
 }
 
-# An ssh and an scp that lead to the namespace, as the real ones lead to a host.
+# make_ssh: replaces ssh and scp by scripts that run commands in the namespace "peer".
 make_ssh() {
     mkdir bin
     cat >bin/ssh <<'END'
@@ -149,23 +147,23 @@ test_validate_over_ssh() {
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'no host nohost'
     expect_line messages 'ssh must work without being asked anything'
-    # One that copies nothing leaves a file that cannot be run.
+    # An scp that copies nothing leaves no file to run.
     printf '#!/bin/sh\nexit 0\n' >bin/scp
     validate --remote ssh:farhost
     expect_equal 'exit status' 1 "$status"
     [[ -z $(compgen -G '/tmp/devmemtcp.*') ]] || fail "left behind: $(compgen -G '/tmp/devmemtcp.*')"
 }
 
-# A far end that only sends back what it gets: ours, and one that knows nothing of device memory.
+# The peer only sends back what it gets: first our serve, then socat, which knows nothing of device memory.
 test_validate_with_an_echoing_peer() {
     lower_mtu
-    # Not in_peer: what is killed must be the command itself, which puts its NIC's settings back.
+    # Without in_peer, so that the signal goes to the command, which restores its NIC.
     ip netns exec peer devmemtcp serve --listen "$far4:5201" --duplex echo --keep-open --discard \
         >served 2>told &
     local echoing=$!
     await_far_listener 5201
     local sends=('send-*') answers=('*.segments-of-100' '*.segments-of-65536')
-    if ! nic_has many-pieces; then
+    if ! nic_has many-fragments; then
         mapfile -t sends < <(all_but_small_sends | grep '^send-')
         answers=('receive-*.segments-of-100' '*.segments-of-65536')
     fi
@@ -181,25 +179,24 @@ test_validate_with_an_echoing_peer() {
     validate --peer "[$far6]:5202" --filter "${answers[@]}"
     kill "$echoing"
     wait "$echoing" || true
-    raise_mtu
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
 }
 
-# What is no NIC can do none of it, whoever asks.
-test_validate_skips_what_is_no_nic() {
+# An interface that is not a NIC can do nothing of it, even for root.
+test_validate_skips_an_interface_that_is_not_a_nic() {
     local name
-    ip link add d0 type dummy
+    modprobe dummy numdummies=0
+    add_link d0 type dummy
     for name in lo d0; do
         status=0
         devmemtcp validate "$name" --remote netns:peer >out 2>messages || status=$?
         expect_equal "exit status of $name ($(cat messages))" 4 "$status"
         expect_equal 'skipped cases' "$(devmemtcp validate --list | wc -l)" "$(skipped_cases | wc -l)"
     done
-    ip link delete d0
     expect_line out '# SKIP d0 is a dummy, with no NIC below it: no NIC'
 }
 
-# A NIC that someone has steered to stay so is left alone.
+# validate leaves a NIC alone that an administrator has steered.
 test_validate_refuses_a_nic_that_is_steered() {
     local before
     before=$(nic_settings eth1)
@@ -208,14 +205,14 @@ test_validate_refuses_a_nic_that_is_steered() {
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'validate eth1: Device or resource busy, it is steered by "training" to queues 7'
     expect_line messages '(devmemtcp steer restore eth1)'
-    # Nor does anyone get fewer queues than he asks for.
+    # bind never gets fewer queues than requested.
     (expect_refusal '2 are wanted, and it is steered to 7' \
         devmemtcp bind eth1 --rx 'auto 2' -- true)
     devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# far_end_that COMMAND: an ssh and an scp whose far end is ours, behind a filter of what it is asked.
+# far_end_that FILTER: as make_ssh, and the remote end reads its requests through the filter.
 far_end_that() {
     mkdir -p bin
     cat >bin/scp <<'END'
@@ -232,15 +229,15 @@ END
     PATH=$PWD/bin:$PATH
 }
 
-# Nothing passes unless the far end really sent it.
+# No case passes unless the remote end really sends.
 test_validate_needs_a_far_end_that_sends() {
-    # It connects, sends nothing and closes.
+    # The remote end connects, sends nothing and closes.
     far_end_that "sed -u 's/\"bytes\":[0-9]*/\"bytes\":0/g'"
     validate --remote ssh:mute --filter 'receive-ipv4.*' receive-calls tokens flows traffic
     expect_equal 'exit status' 1 "$status"
     expect_equal 'cases that pass' 'tokens.no-tcp' "$(awk '/^ok / && !/ # SKIP / { print $3 }' out)"
     expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes came'
-    # It hears, and never connects: what needs it is not skipped, as that would look like a pass.
+    # The remote end never connects. The cases that need it are not skipped, as that would look like a pass.
     far_end_that "sed -u 's/\"action\":\"send\"/\"action\":\"none\"/'"
     validate --remote ssh:deaf
     expect_equal 'exit status' 1 "$status"
@@ -248,7 +245,7 @@ test_validate_needs_a_far_end_that_sends() {
     expect_line messages "the far end does not get to $near4"
 }
 
-# A report that cannot be written is a failure, and the NIC is as it was.
+# A command fails if it cannot write its report, and restores the NIC.
 test_reports_that_cannot_be_written() {
     local before words
     before=$(nic_settings eth1)
@@ -261,8 +258,9 @@ test_reports_that_cannot_be_written() {
         expect_line messages 'devmemtcp: write to standard output: No space left on device'
         expect_equal 'settings' "$before" "$(nic_settings eth1)"
     done
-    # A file system that is full keeps no payload.
+    # Payload does not fit in a full file system.
     mkdir small
+    undo umount "$PWD/small"
     mount -t tmpfs -o size=64k tmpfs small
     start_serve --listen "$near4:5201" --output small/got --json
     pattern 1000000 | send "$near4" 5201 || true
@@ -272,41 +270,39 @@ test_reports_that_cannot_be_written() {
     status=0
     devmemtcp bench run --remote netns:peer --interface eth1 --time 1 --csv small/csv --plot small/plot \
         --json >out 2>messages || status=$?
-    umount small
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'No space left on device'
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# Killed where it stands, and mended.
-test_validate_killed_is_mended() {
+test_restore_after_a_killed_validate() {
     local before number killed=0
     lower_mtu
     before=$(nic_settings eth1)
     for number in 3 40 75 90; do
         devmemtcp validate eth1 --remote netns:peer >out 2>messages &
         local pid=$!
-        until (($(grep -c '^\(not \)\?ok' out) >= number)); do
-            kill -0 "$pid" || fail "it ended: $(tail -n 3 out) $(cat messages)"
-            read -r -t 0.02 <> <(:) || true
-        done
+        within=120 while_runs=$pid await has_cases "$number"
         kill -KILL "$pid"
         wait "$pid" || killed=$((killed + 1))
         devmemtcp steer restore eth1 >restored
         expect_equal 'settings' "$before" "$(nic_settings eth1)"
     done
     expect_equal killed 4 "$killed"
-    # The far end has gone with it.
-    until ! pgrep -x devmemtcp >left; do read -r -t 0.05 <> <(:) || true; done
-    raise_mtu
+    # The remote end must end too.
+    await no_devmemtcp_runs
 }
+
+has_cases() { (($(grep -c '^\(not \)\?ok' out) >= $1)); }
+
+no_devmemtcp_runs() { ! pgrep -x devmemtcp >left; }
 
 test_validate_ended_by_a_signal() {
     local before
     before=$(nic_settings eth1)
     devmemtcp validate eth1 --remote netns:peer >out 2>messages &
     local pid=$!
-    until grep -q 'receive-calls' out; do read -r -t 0.02 <> <(:) || true; done
+    within=120 while_runs=$pid await grep -q 'receive-calls' out
     kill -TERM "$pid"
     status=0
     wait "$pid" || status=$?
@@ -314,8 +310,8 @@ test_validate_ended_by_a_signal() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# mutate END KNOB VALUE CASES TEXT: with the knob turned, a case fails and names the trouble. Of the
-# knobs of labnic, the software devices have some.
+# mutate END KNOB VALUE CASES TEXT: with the fault enabled, a case must fail and print the text. The software devices
+# have only some of labnic's faults.
 mutate() {
     local end=$1 knob=$2 value=$3 cases=$4 text=$5 line
     [[ $lab_nic == labnic || -e $knobs/$end/$knob ]] || return 0
@@ -331,7 +327,7 @@ mutate() {
     printf '# | %s %s=%s | %s |\n' "$end" "$knob" "$value" "${line/: / | }"
 }
 
-test_validate_finds_wrong_payload() {
+test_validate_detects_wrong_payload() {
     mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'which must be'
     mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the far end byte'
     mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'which must be'
@@ -340,7 +336,7 @@ test_validate_finds_wrong_payload() {
     mutate w0a drop_nth 1 'receive-ipv4.segments-of-1448' 'nothing came for 5.0 s'
 }
 
-test_validate_finds_payload_in_the_wrong_place() {
+test_validate_detects_payload_in_the_wrong_place() {
     needs_knobs unsplit_nth partial_split_nth ignore_hds_thresh wrong_queue_nth ignore_rule_insert ignore_rss_set
     mutate w0a unsplit_nth 3 'receive-ipv4.segments-of-8948' 'came in ordinary memory'
     mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'left beside their headers'
@@ -350,7 +346,7 @@ test_validate_finds_payload_in_the_wrong_place() {
     mutate w0a ignore_rss_set 9 'flows.rss-context' 'reading it back shows otherwise'
 }
 
-test_validate_finds_refusals_and_leaks() {
+test_validate_detects_refusals_and_leaks() {
     reserve_huge_pages 16
     mutate w0a forget_hds_thresh 1 'bind.hds-thresh-not-zero' 'the request was accepted'
     ! nic_has threshold || /lab/programs/hds-thresh eth1 256
@@ -362,5 +358,4 @@ test_validate_finds_refusals_and_leaks() {
     mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not give them back'
     mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never completed'
     mutate w0a fail_rule_delete 9 'receive-ipv4.segments-of-536 afterwards' 'flow rule 0 is left'
-    free_huge_pages
 }
