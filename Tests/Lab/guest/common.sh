@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the guest's scripts share.
+# Helpers for the scripts of the guest.
 # SPDX-License-Identifier: Apache-2.0
 
 # pause SECONDS: sleeps without starting a process.
@@ -8,7 +8,7 @@ pause() {
     read -r -t "$1" -u "$pause_channel" || true
 }
 
-# driver_of NIC: the kernel's own driver for a software device.
+# driver_of NIC: prints the kernel's driver for a software device.
 driver_of() {
     case $1 in
     gve) echo gve ;;
@@ -16,5 +16,5 @@ driver_of() {
     esac
 }
 
-# The PCI bus of the software devices: their domain and its only bus.
+# The PCI domain of the software devices, and its only bus.
 readonly devices_bus=1ab0:00

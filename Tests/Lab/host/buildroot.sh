@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# The build root: a Debian tree with the newest backported cloud kernel, its headers and its
-# compiler, and what a static program needs. Kernel and headers are resolved by apt in one go, so
-# they always match.
+# The build root: a Debian tree with the newest backported cloud kernel, its headers and its compiler, and what a static
+# program needs. apt resolves kernel and headers together, so they always match.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly buildroot_packages=(
@@ -12,7 +11,7 @@ readonly buildroot_packages=(
 
 buildroot_stamp() { recipe_hash "$lab_dir"/host/{debian,buildroot}.sh; }
 
-# MANIFEST covers the listing; the tree itself is compared with the listing where it is used.
+# MANIFEST covers the listing. The tree is compared with the listing before use.
 fill_buildroot() {
     local folder=$1 release
     unpack_packages "$folder/tree" "${buildroot_packages[@]}"
@@ -22,7 +21,7 @@ fill_buildroot() {
     [[ -e $folder/tree/usr/lib/modules/$release/build/Makefile ]] ||
         [[ -e $folder/tree/usr/src/linux-headers-$release/Makefile ]] ||
         die "the packages hold no headers for kernel $release"
-    # The index of modules is made by a package script otherwise.
+    # Otherwise a package script makes the index of modules.
     depmod --basedir "$folder/tree" "$release"
     printf '%s\n' "$release" >"$folder/release"
     tree_listing "$folder/tree" >"$folder/listing"
@@ -34,18 +33,16 @@ buildroot_is_whole() {
         tree_listing "$cache/buildroot/tree" | cmp -s - "$cache/buildroot/listing"
 }
 
-# Call with the exclusive lock held.
+# The caller holds the exclusive lock.
 ensure_buildroot() {
     if buildroot_is_whole; then return; fi
     say "making the build root: kernel, headers and compiler from Debian packages (about a minute)"
     make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
 }
 
-# in_buildroot FOLDER COMMAND...: runs a command of the build root, with the folder as /build. The
-# tools there need their own glibc and /proc, hence the chroot; the mounts live and die with a private
-# mount namespace.
+# in_buildroot FOLDER COMMAND...: runs a command of the build root, with the folder as /build. Its tools need their own
+# glibc and /proc, hence the chroot. The mounts end with a private mount namespace.
 in_buildroot() {
-    # Expanded by the inner shell.
     unshare --mount --propagation private bash -euc '
         root=$1
         mount --bind "$2" "$root/build"

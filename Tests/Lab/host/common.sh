@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every host part of the lab shares: messages, places, small checks.
+# Helpers for the host's parts of the lab: messages, paths, small checks.
 # SPDX-License-Identifier: Apache-2.0
 
 # Set by scripts/lab before anything else is read.
@@ -8,7 +8,7 @@
 lab_dir=$repository/Tests/Lab
 cache=${DEVMEMTCP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/devmemtcp}/lab
 
-# Exit codes of the lab itself; everything else is the guest command's own.
+# The exit statuses of the lab itself. Any other is the status of the guest's command.
 readonly exit_usage=64 exit_limit=124 exit_lab=125
 
 say() { printf 'lab: %s\n' "$*" >&2; }
@@ -23,8 +23,7 @@ usage_error() {
     exit "$exit_usage"
 }
 
-# Runs a long step with its output in a log, which is shown only if the step fails.
-# quietly WHAT LOG COMMAND...
+# quietly WHAT LOG COMMAND...: runs a long command with its output in a log, which is shown only if the command fails.
 quietly() {
     local what=$1 log=$2 status=0
     shift 2
@@ -47,5 +46,5 @@ need_commands() {
 
 is_number() { [[ $1 =~ ^[0-9]+$ ]]; }
 
-# The hash of what the named files say, comments aside: a better comment outdates no artefact.
+# recipe_hash FILE...: the hash of the files without comments, so that a new comment does not outdate an artefact.
 recipe_hash() { cat -- "$@" 2>/dev/null | sed '/^ *#/d; /^ *$/d' | sha256sum | cut -d' ' -f1; }

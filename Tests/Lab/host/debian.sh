@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# Debian packages from the mirror this host already uses.
+# Debian packages, from the mirror that the host's apt uses.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly debian_release=trixie
 
-# The address of the Debian mirror: given, or found in apt's own configuration.
+# The address of the Debian mirror, from the environment or from apt's configuration.
 debian_mirror() {
     if [[ -n ${DEVMEMTCP_DEBIAN_MIRROR:-} ]]; then
         printf '%s\n' "$DEVMEMTCP_DEBIAN_MIRROR"
         return
     fi
-    # apt expands these itself.
+    # apt expands these variables.
     # Origin and label are unknown until the first "apt-get update", so the path decides.
     apt-get indextargets --format '$(CREATED_BY) $(SITE)' 2>/dev/null |
         awk '$1 == "Packages" && $2 ~ /\/debian\/?$/ { print $2; exit }'
@@ -27,18 +27,17 @@ debian_keyring() {
     die "no Debian archive keyring; run scripts/setup as root"
 }
 
-# The proxy settings of the host's apt: mmdebstrap starts from an empty configuration.
+# The proxy settings of the host's apt, which mmdebstrap does not read.
 debian_proxy_options() {
     apt-config dump 2>/dev/null |
         sed -n 's/^\(Acquire::https\?::\(.*::\)\?Proxy "..*";\)$/--aptopt=\1/p'
 }
 
-# The first error in a log of mmdebstrap, which is where the others come from.
+# The first error in a log of mmdebstrap, which causes the others.
 unpacking_error() { sed -n 's/^E: *//p' "$1" | head -n 1 | tr -s ' '; }
 
-# Unpacks packages and all they depend on into a folder. None of their scripts runs, which is
-# quicker, and lets kernel packages in without a boot loader.
-# unpack_packages FOLDER PACKAGE...
+# unpack_packages FOLDER PACKAGE...: unpacks packages and their dependencies. Their scripts do not run, which is faster,
+# and kernel packages need no boot loader then.
 unpack_packages() {
     local folder=$1 mirror keyring proxy
     shift

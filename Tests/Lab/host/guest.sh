@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# One boot: starting QEMU, following what the guest reports, ending it.
+# One boot: starts QEMU, follows the guest's reports, and ends the machine.
 #
-# The guest's stdout and stderr go to regular files through virtio ports and are followed from
-# there. At the end the guest says how many bytes it wrote to each; the machine is ended only when
-# all of them have arrived, as bytes still queued in a port are lost with it.
+# The guest's stdout and stderr go through virtio ports to regular files, which are followed. At the end the guest
+# reports how many bytes it wrote to each. The machine is ended only when all have arrived, as the bytes still in a port
+# are lost with it.
 # SPDX-License-Identifier: Apache-2.0
 
 machine_pid=
@@ -30,13 +30,9 @@ start_machine() {
 machine_runs() { [[ -n $machine_pid ]] && kill -0 "$machine_pid" 2>/dev/null; }
 
 stop_machine() {
-    local patience
     [[ -n $machine_pid ]] || return 0
     kill -TERM "$machine_pid" 2>/dev/null || true
-    for ((patience = 0; patience < 50; patience++)); do
-        machine_runs || break
-        sleep 0.1
-    done
+    timeout 5 tail --follow --sleep-interval=0.1 --pid="$machine_pid" /dev/null || true
     kill -KILL "$machine_pid" 2>/dev/null || true
     wait "$machine_pid" 2>/dev/null || true
     machine_pid=
@@ -51,21 +47,21 @@ start_followers() {
     follower_pids+=($!)
 }
 
-# They end by themselves once the machine has.
+# The followers end by themselves when the machine does.
 finish_followers() {
     local pid
     for pid in "${follower_pids[@]}"; do wait "$pid" 2>/dev/null || true; done
     follower_pids=()
 }
 
-# Says whether whoever reads our stdout has gone away.
+# Whether the reader of our stdout has gone away.
 reader_is_gone() { ((${#follower_pids[@]})) && ! kill -0 "${follower_pids[0]}" 2>/dev/null; }
 
-# Follows the guest's reports until it ends, dies or runs out of time. Sets
-#   outcome        ended, died, failed (it could not set itself up), limit, boot-limit or no-reader
-#   reached        1 once the command was started
+# Follows the guest's reports until it ends, dies or reaches a time limit. Sets
+#   outcome        ended, died, failed (it could not be set up), limit, boot-limit or no-reader
+#   reached        1 once the command has started
 #   guest_status   the command's exit status
-#   complaints     what is wrong with the kernel's log or with unloading the driver
+#   complaints     errors in the kernel's log, or of unloading a driver
 follow_guest() {
     local line='' part='' status report deadline=$((SECONDS + boot_limit))
     outcome=died reached=0 guest_status='' complaints=()
@@ -108,13 +104,13 @@ follow_guest() {
 }
 
 wait_for_bytes() {
-    local expected_out expected_err patience
+    local expected_out expected_err deadline=$((SECONDS + 10))
     read -r expected_out expected_err <<<"$1"
-    for ((patience = 0; patience < 500; patience++)); do
+    while ((SECONDS < deadline)); do
         if (($(stat -c %s "$work/stdout") >= expected_out && $(stat -c %s "$work/stderr") >= expected_err)); then
             return
         fi
         sleep 0.02
     done
-    complaints+=("the guest's output did not arrive whole")
+    complaints+=("the guest's output is incomplete")
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What boots: the kernel, and a base initramfs with a small Debian userland.
+# The image that boots: the kernel, and a base initramfs with a small Debian userland.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly guest_packages=(
@@ -9,15 +9,14 @@ readonly guest_packages=(
     util-linux
 )
 
-# Modules the cloud kernel does not have built in and a test may want, and the drivers of the NICs
-# that labdevices plays.
+# Modules that the tests need, and the drivers of the NICs that labdevices emulates.
 readonly guest_modules=(
     8021q act_mirred bonding bridge cls_flower cls_u32 dummy ifb ipvlan loop macvlan nf_tables sch_fq
     sch_htb sch_ingress sch_netem sch_tbf tcp_bbr tls tun unix_diag veth
     gve mlx5_core
 )
 
-# Not needed to run anything here; every megabyte costs boot time.
+# The guest does not need these files, and every megabyte takes boot time.
 readonly guest_unwanted=(
     boot build dev/\* etc/apt etc/dpkg etc/systemd usr/lib/apt usr/lib/dpkg usr/lib/systemd
     usr/lib/udev usr/lib/x86_64-linux-gnu/gconv usr/lib/x86_64-linux-gnu/perl-base usr/bin/perl\*
@@ -26,12 +25,12 @@ readonly guest_unwanted=(
     var/lib/apt var/lib/dpkg var/log/\*
 )
 
-# The release belongs to it: a new kernel in the build root makes the image outdated.
+# A new kernel in the build root outdates the image.
 image_stamp() {
     recipe_hash "$lab_dir"/host/{debian,buildroot,image}.sh "$cache/buildroot/release"
 }
 
-# Does by hand the little that the packages' scripts would have done.
+# Does the few things that the scripts of the packages would have done.
 configure_userland() {
     local tree=$1
     cp "$tree/usr/share/base-passwd/passwd.master" "$tree/etc/passwd"
@@ -44,7 +43,7 @@ configure_userland() {
     rm -f "$tree/etc/resolv.conf" "$tree/etc/fstab"
 }
 
-# copy_modules TREE RELEASE MODULE...: with all they depend on, and an index of them.
+# copy_modules TREE RELEASE MODULE...: copies modules and their dependencies, and makes an index.
 copy_modules() {
     local tree=$1 release=$2 module_files=() file
     local from=$cache/buildroot/tree
@@ -106,7 +105,7 @@ fill_image() {
 
 image_is_whole() { artefact_is_whole image "$(image_stamp)"; }
 
-# Call with the exclusive lock held.
+# The caller holds the exclusive lock.
 ensure_image() {
     if image_is_whole; then return; fi
     ensure_buildroot

@@ -4,8 +4,8 @@
 
 readonly probe_limit=20
 
-# Where the registers of software devices lie: memory that the kernel leaves alone. There must be memory
-# there, and whatever the machine's size, it is not moved.
+# The reserved memory for the registers of the software devices. The machine must have memory at this address, which is
+# the same for every size of the machine.
 readonly register_memory='16M$0x70000000' least_mebibytes=2048
 
 # Sets the array `machine` to the QEMU command for one boot with the files under $work.
@@ -18,12 +18,12 @@ describe_machine() {
         machine+=(-accel kvm -cpu host -smp "$cpus")
         ;;
     tcg)
-        # Without erms and fsrm the kernel copies by words; "rep movsb" goes byte by byte here.
+        # Without erms and fsrm the kernel copies words; the emulator executes "rep movsb" byte by byte.
         machine+=(-accel "tcg,thread=multi" -cpu "max,-erms,-fsrm" -smp "$cpus")
         ;;
     icount)
-        # Guest time is the instruction count, the same from boot to boot. Without ioeventfd the ports
-        # are served by the processor that writes to them, at a moment that does not depend on the host.
+        # Guest time is the count of instructions, the same in every boot. Without ioeventfd the processor that writes
+        # to a port serves it, at a time that does not depend on the host.
         ports+=,ioeventfd=off
         machine+=(-accel "tcg,thread=single" -icount "shift=0,align=off,sleep=off" -smp 1 -seed 1
             -rtc "base=2026-01-01T00:00:00,clock=vm" -cpu "max,-erms,-fsrm,-rdrand,-rdseed")
@@ -43,14 +43,14 @@ describe_machine() {
     done
 }
 
-# A verdict on KVM holds for this kernel on this processor.
+# The result of the KVM test is valid for this kernel on this processor.
 accelerator_record() {
     local host
     host=$(uname -r; grep -m1 '^model name' /proc/cpuinfo || true)
     printf '%s/accel-%s\n' "$cache" "$(sha256sum <<<"$host" | cut -c1-16)"
 }
 
-# Sets `accelerator`. KVM can open and still not run a kernel, so only a boot tells.
+# Sets `accelerator`. /dev/kvm can be opened and still not run a kernel, so only a boot shows whether KVM works.
 choose_accelerator() {
     local record
     if ((icount)); then
@@ -71,13 +71,13 @@ choose_accelerator() {
     if [[ ! -s $record ]]; then
         if probe_kvm; then accelerator=kvm; fi
         say "this host will use $accelerator"
-        # Renamed into place, so that two first runs do not read each other's half.
+        # Renamed into place, so that another run never reads half a file.
         printf '%s\n' "$accelerator" >"$record.$$" && mv "$record.$$" "$record"
     fi
     accelerator=$(<"$record")
 }
 
-# Boots the very image with KVM and asks it to run `true`.
+# Boots the image with KVM and runs `true`.
 probe_kvm() {
     (
         mode=run command_line=(true) limit=$probe_limit unload=0 boot_limit=$probe_limit

@@ -1,10 +1,9 @@
 # shellcheck shell=bash
-# Kernel modules of ours, each built in the build root whenever its sources or the kernel change:
-# labnic is a software NIC and its driver; labdevices is software devices for the kernel's own drivers.
+# Our kernel modules, each built in the build root when its sources or the kernel change: labnic is a software NIC and
+# its driver; labdevices are software devices for the kernel's own drivers.
 # SPDX-License-Identifier: Apache-2.0
 
-# The folder of each one's sources, and what it is called in the cache. One tried out from elsewhere
-# has its own place there.
+# The directory of each module's sources, and its name in the cache. A module from another directory has another name.
 declare -A module_dirs=([labnic]=$lab_dir/driver [labdevices]=$lab_dir/devices)
 declare -A module_artefacts=([labnic]=driver [labdevices]=devices)
 if [[ -n ${DEVMEMTCP_LAB_DRIVER:-} ]]; then
@@ -14,7 +13,7 @@ if [[ -n ${DEVMEMTCP_LAB_DEVICES:-} ]]; then
     module_dirs[labdevices]=$DEVMEMTCP_LAB_DEVICES module_artefacts[labdevices]=devices-other
 fi
 
-# module_sources MODULE: prints the files to build it of, as seen from its folder.
+# module_sources MODULE: prints its source files, relative to its directory.
 module_sources() {
     (cd "${module_dirs[$1]}" && find . -type f \
         \( -name '*.[ch]' ! -name '*.mod.c' -o -name Kbuild -o -name Makefile \) | LC_ALL=C sort)
@@ -39,7 +38,7 @@ fill_module() {
     quietly "building $module" "$folder/build.log" \
         in_buildroot "$folder/build" make -s -C "/lib/modules/$release/build" M=/build -j2 modules
     [[ -s $folder/build/$module.ko ]] || die "the build made no $module.ko in $folder/build"
-    # Warnings are the module developer's business, so they are not swallowed.
+    # The developer of the module must see warnings.
     cat "$folder/build.log" >&2
     cp "$folder/build/$module.ko" "$folder/"
     rm -rf "$folder/build" "$folder/build.log"
@@ -48,7 +47,7 @@ fill_module() {
 
 module_is_whole() { artefact_is_whole "${module_artefacts[$1]}" "$(module_stamp "$1")"; }
 
-# ensure_module MODULE. Call with the exclusive lock held.
+# ensure_module MODULE: the caller holds the exclusive lock.
 ensure_module() {
     if module_is_whole "$1"; then return; fi
     ((EUID == 0)) || die "building $1 needs root; run it as root once"

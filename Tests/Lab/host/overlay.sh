@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The small archive put behind the base initramfs for one run: our modules, the guest's scripts,
-# the tests, their programs and peers, the tested binary, the caller's files and the command.
+# The archive that one run appends to the base initramfs: our modules, the guest's scripts, the tests, their programs and
+# peers, the binary under test, the caller's files and the command.
 # SPDX-License-Identifier: Apache-2.0
 
 # add_file SPEC ROOT: SPEC is HOST or HOST:GUEST.
@@ -23,7 +23,7 @@ add_file() {
     fi
 }
 
-# Writes what the guest's init reads: plain assignments, quoted by bash for bash.
+# Writes assignments, quoted for bash, which the guest's init reads.
 write_settings() {
     local name
     for name in mode nic far manners wires queues mtu limit unload rows columns terminal; do
@@ -38,7 +38,7 @@ write_settings() {
     printf ' )\n'
 }
 
-# make_initramfs OUTPUT: base, selftests if asked for, and overlay in one file. Call with the cache's lock held.
+# make_initramfs OUTPUT: writes base, selftests if requested, and overlay to one file. The caller holds the cache's lock.
 make_initramfs() {
     local output=$1 root=$work/overlay module spec
     mkdir -p "$root/lab" "$root/usr/local/bin"
@@ -50,10 +50,10 @@ make_initramfs() {
     [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"
     for spec in "${files[@]}"; do add_file "$spec" "$root"; done
     write_settings >"$root/lab/settings"
-    # Equal input makes an equal archive, which counting instructions relies on.
+    # Equal input must make an equal archive, as --icount depends on it.
     find "$root" -exec touch --no-dereference --date=@0 {} +
     cp "$cache/image/vmlinuz" "$work/vmlinuz"
-    # Uncompressed, as the emulated machine unpacks so much more slowly than this one.
+    # Uncompressed, as an emulated machine unpacks much more slowly than this one.
     {
         zstd -q -d -c "$cache/image/initramfs"
         if ((selftests)); then zstd -q -d -c "$cache/selftests/archive"; fi

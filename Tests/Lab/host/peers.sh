@@ -1,23 +1,22 @@
 # shellcheck shell=bash
-# What the tests hold the project against: the kernel's own selftest ncdevmem, and its checkpatch.pl. They
-# are in no Debian package, so they are made of the kernel's source package, of which nothing else is kept.
+# The kernel's own tools that the tests use: its selftest ncdevmem, and checkpatch.pl. No Debian package contains them,
+# so they come from the kernel's source package, of which nothing else is kept.
 # SPDX-License-Identifier: Apache-2.0
 
 # checkpatch.pl and the lists that it reads.
 readonly checkpatch_files=(scripts/{checkpatch.pl,const_structs.checkpatch,spelling.txt})
 
-# Of the source: ncdevmem and its netlink library, whose generator knows the root by MAINTAINERS.
+# The parts of the source: ncdevmem and its netlink library, whose generator finds the root by MAINTAINERS.
 readonly peer_sources=(
     MAINTAINERS Documentation/netlink include/uapi tools/net/ynl tools/scripts
     tools/testing/selftests/drivers/net/hw/ncdevmem.c "${checkpatch_files[@]}"
 )
 
-# A new kernel makes them outdated; a new compiler does not.
+# A new kernel outdates them; a new compiler does not.
 peers_stamp() { recipe_hash "$lab_dir"/host/{debian,peers}.sh "$cache/image/release"; }
 
-# Runs in the build root. Its compiler works on the source; the generator's Python is in another
-# tree, with libraries of its own. The library is made by its own makefiles, as the selftests do.
-# Expanded by the inner shell.
+# Runs in the build root, whose compiler compiles the source. The generator's Python is in another tree with its own
+# libraries. The library's own makefiles build it, as for the selftests.
 readonly peers_build='
     cd /build
     cat >bin/python3 <<"END"
@@ -56,7 +55,7 @@ fill_peers() {
 
 peers_are_whole() { artefact_is_whole peers "$(peers_stamp)"; }
 
-# Call with the exclusive lock held.
+# The caller holds the exclusive lock.
 ensure_peers() {
     if peers_are_whole; then return; fi
     ((EUID == 0)) || die "building ncdevmem needs root; run it as root once"

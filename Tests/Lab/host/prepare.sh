@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Brings the cache to the state a boot needs, touching the network only when something is missing.
+# Makes the artefacts that a boot needs. Uses the network only if something is missing.
 # SPDX-License-Identifier: Apache-2.0
 
 . "$lab_dir/host/programs.sh"
@@ -7,7 +7,7 @@
 . "$lab_dir/host/selftests.sh"
 . "$lab_dir/host/debugging.sh"
 
-# The modules that are wanted; scripts/lab narrows this down to those of the NICs asked for.
+# The modules to build; scripts/lab selects those of the requested NICs.
 modules=(labnic labdevices)
 
 modules_are_whole() {
@@ -20,7 +20,7 @@ ensure_modules() {
     for module in "${modules[@]}"; do ensure_module "$module"; done
 }
 
-# The peers and the kernel's selftests cost a newcomer a large download: who does not want them is spared it.
+# The peers and the kernel's selftests need a large download, so they are made only if they are used.
 everything_is_whole() {
     image_is_whole && modules_are_whole && programs_are_whole && { ((!peers)) || peers_are_whole; } &&
         { ((!selftests)) || selftests_are_whole; } && { ((!debug)) || debugging_is_whole; }
@@ -35,7 +35,7 @@ ensure_everything() {
     if ((debug)); then ensure_debugging; fi
 }
 
-# Newer packages, if there are any, replace the old ones only once they are unpacked.
+# Newer packages replace the old ones only once they are unpacked.
 refresh_everything() {
     say "fetching the newest packages"
     make_artefact buildroot "$(buildroot_stamp)" fill_buildroot
@@ -56,7 +56,7 @@ prepare_again() {
 
 clean_cache() {
     [[ -d $cache ]] || return 0
-    # A cache made by somebody else's tool is not ours to delete.
+    # Do not delete a directory that another program made.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
     with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers,selftests,debugging}{,.making} "$cache"/{accel-*,style}
     rm -f "$cache/lock"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The helper programs of the tests: each C file of Tests/Lab/programs becomes a static binary, built
-# in the build root whenever one of them changes.
+# The tests' programs: each C file in Tests/Lab/programs becomes a static binary, built in the build root when one of
+# them changes.
 # SPDX-License-Identifier: Apache-2.0
 
 programs_dir=$lab_dir/programs
@@ -17,7 +17,6 @@ fill_programs() {
     local folder=$1
     mkdir "$folder/build" "$folder/bin"
     cp -- "$programs_dir"/*.c "$folder/build/"
-    # Expanded by the inner shell.
     quietly "building the tests' programs" "$folder/build.log" \
         in_buildroot "$folder/build" sh -euc '
             cd /build
@@ -32,7 +31,7 @@ fill_programs() {
 
 programs_are_whole() { artefact_is_whole programs "$(programs_stamp)"; }
 
-# Call with the exclusive lock held.
+# The caller holds the exclusive lock.
 ensure_programs() {
     if programs_are_whole; then return; fi
     ((EUID == 0)) || die "building the tests' programs needs root; run it as root once"

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# "scripts/lab run" and "scripts/lab shell": boot, retry a boot that died early, pass on or fail.
+# "scripts/lab run" and "scripts/lab shell": boots, retries a boot that died early, and passes on the result or fails.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly boot_attempts=3
 
-# The last lines of something that may hold anything.
+# show_tail WHAT FILE: prints the last lines of a file that may be binary.
 show_tail() {
     local what=$1 file=$2
     [[ -s $file ]] || return 0
@@ -20,8 +20,8 @@ show_complaints() {
     for complaint in "${complaints[@]}"; do printf '    %s\n' "$complaint" >&2; done
 }
 
-# A boot under multi-threaded TCG now and then dies of itself before anything of ours runs. That
-# may be tried again; a death in which a module of ours had a part may not.
+# Under multi-threaded TCG a boot sometimes dies before anything of ours runs. Such a boot is tried again, unless a
+# module of ours was involved.
 may_boot_again() {
     ((!reached)) && [[ $outcome == died || $outcome == boot-limit ]] &&
         ! grep -a -q -E 'labnic|labdevices' "$work/console"
@@ -42,7 +42,7 @@ boot() {
     done
 }
 
-# Turns the outcome into messages and the exit status.
+# conclude: prints messages about the outcome, and returns the exit status.
 conclude() {
     local lines
     case $outcome in
@@ -60,7 +60,7 @@ conclude() {
         return "$guest_status"
         ;;
     failed)
-        show_complaints "the guest could not set itself up:"
+        show_complaints "the guest could not be set up:"
         bad_console_lines >&2 || true
         show_tail "the kernel's console" "$work/console"
         ;;
@@ -110,7 +110,7 @@ run_lab() {
     find_tool "$build" "$binary"
     prepare
     choose_accelerator
-    # Emulating is slow on a busy machine, and counting instructions slower still.
+    # Emulation is slow on a busy machine, and counting instructions is slower still.
     boot_limit=180
     if ((icount)); then boot_limit=600; fi
     if [[ $mode == shell ]]; then

@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# The kernel's own selftests of NIC drivers, for "scripts/lab run --selftests": built from the kernel's
-# source package, of which nothing is kept but the tests, with the Python that runs them. They become
-# an archive that is unpacked over the base initramfs.
+# The kernel's own selftests of NIC drivers, for "scripts/lab run --selftests", built from the kernel's source package,
+# with the Python that runs them. They become an archive that is unpacked over the base initramfs.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly selftest_packages=(
@@ -9,19 +8,19 @@ readonly selftest_packages=(
     python3-yaml
 )
 
-# Of the source: the tests, what they include, and the netlink library.
+# The parts of the source: the tests, what they include, and the netlink library.
 readonly selftest_sources=(
     MAINTAINERS Documentation/netlink include/uapi tools/net/ynl tools/scripts
     tools/testing/selftests/{kselftest.h,net/lib,net/lib.sh,drivers/net}
 )
 
-# Modules that the tests' traffic control, tunnels and filters want, besides those of the image.
+# Modules that the tests' traffic control, tunnels and filters need, besides those of the image.
 readonly selftest_modules=(
     act_gact act_skbedit cls_bpf cls_fw cls_matchall ip6_gre ip6_tunnel ip_gre ipip netconsole
     sch_etf sch_mqprio sch_prio sit vxlan
 )
 
-# Of the packages, what the guest gets: Python, its libraries, and bpftool.
+# The parts of the packages that the guest gets: Python, its libraries, and bpftool.
 readonly selftest_files=(
     usr/bin/python3 usr/bin/python3.13 usr/lib/python3.13 usr/lib/python3/dist-packages/yaml
     usr/lib/python3/dist-packages/_yaml usr/sbin/bpftool
@@ -36,10 +35,9 @@ readonly selftest_unwanted=(
 
 selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,selftests}.sh "$cache/image/release"; }
 
-# Runs in the build root, whose compiler makes the programs. The generator's Python and the compiler
-# for BPF are in another tree. Debian's liburing is older than zero-copy receive: the newer kernel
-# headers and what follows them here make up for what iou-zcrx.c lacks.
-# Expanded by the inner shell.
+# Runs in the build root, whose compiler makes the programs. The generator's Python and the compiler for BPF are in
+# another tree. Debian's liburing is older than zero-copy receive; newer kernel headers and the definitions below
+# provide what iou-zcrx.c needs.
 readonly selftests_build='
     cd /build
     libraries=/build/tree/usr/lib/x86_64-linux-gnu
@@ -80,9 +78,9 @@ END
     done
 '
 
-# Compiled files spare the emulated guest most of the time that Python takes to start. They hold no
-# times, so that they fit whatever times the archive gives the sources. The libraries keep their
-# compiled files only; the tests keep their text, which they print where they fail.
+# Compiled files save most of Python's start-up time in an emulated guest. They contain no timestamps, as the archive
+# changes those of the sources. The libraries keep only their compiled files; the tests keep their sources, which they
+# print when they fail.
 readonly selftests_compile='
     cd /build
     PATH=/build/bin:$PATH
@@ -91,7 +89,7 @@ readonly selftests_compile='
     python3 -m compileall -q -s /build/guest -p / --invalidation-mode unchecked-hash guest/lab
 '
 
-# Lays the tests out as "make install" does; kselftest-list.txt tells them that they are installed.
+# Installs the tests as "make install" does; kselftest-list.txt shows them that they are installed.
 lay_out_selftests() {
     local source=$1 tests=$2
     mkdir -p "$tests/net" "$tests/drivers/net/hw"
@@ -111,7 +109,7 @@ fill_selftests() {
     release=$(<"$cache/image/release")
     series=$(cut -d. -f1,2 <<<"$release")
     name=linux-source-$series
-    # What comes with the kernel is taken at the kernel's version.
+    # Packages that belong to the kernel have the kernel's version.
     mapfile -t packages < <(printf '%s\n' "${selftest_packages[@]}" |
         sed "s/^linux-source$/$name/; /^linux-\|^bpftool$/s|\$|/$debian_release-backports|")
     unpack_packages "$folder/tree" "${packages[@]}"
@@ -140,7 +138,7 @@ fill_selftests() {
 
 selftests_are_whole() { artefact_is_whole selftests "$(selftests_stamp)"; }
 
-# Call with the exclusive lock held.
+# The caller holds the exclusive lock.
 ensure_selftests() {
     if selftests_are_whole; then return; fi
     ((EUID == 0)) || die "building the kernel's selftests needs root; run it as root once"

@@ -1,23 +1,22 @@
 # shellcheck shell=bash
-# The kernel's style: its checkpatch.pl reads the C files of our modules. What else is C here is a
-# program, which has no need of it.
+# Checks the C files of our modules with the kernel's checkpatch.pl. The other C files are ordinary programs.
 # SPDX-License-Identifier: Apache-2.0
 
-# What it says that does not hold here:
+# The checks that do not apply here:
 readonly checkpatch_ignored=(
     # Tables of operations are completed once the manners are known.
     CONST_STRUCT
-    # A module outside the kernel says which kernel it needs.
+    # A module outside the kernel tests for the version that it needs.
     LINUX_VERSION_CODE CONSTANT_COMPARISON
-    # An assertion of a structure's size belongs to the structure above it.
+    # An assertion on the size of a structure follows it directly.
     LINE_SPACING
-    # Macros that name fields of a structure twice; names have no side effects.
+    # Macros use the name of a field twice, which has no side effects.
     MACRO_ARG_REUSE
     # A message is one string, so that grep finds it.
     LONG_LINE_STRING
 )
 
-# checkpatch COLUMNS FILE...: takes a while, so all processors share the files.
+# checkpatch COLUMNS FILE...: checks the files on all processors, as it is slow.
 checkpatch() {
     local columns=$1
     shift
@@ -26,7 +25,7 @@ checkpatch() {
         --ignore="$(IFS=,; echo "${checkpatch_ignored[*]}")" --file >&2
 }
 
-# Files that passed are not read again: the record covers everything that the check depends on.
+# The files are not checked again after they passed; the record covers everything that the check depends on.
 check_style() {
     local record=$cache/style stamp drivers devices
     need_commands perl flock sha256sum
@@ -35,7 +34,7 @@ check_style() {
     drivers=(Tests/Lab/driver/*.[ch]) devices=(Tests/Lab/devices/*/*.[ch])
     stamp=$(sha256sum "${BASH_SOURCE[0]}" "$cache/peers/MANIFEST" "${drivers[@]}" "${devices[@]}" | sha256sum)
     if [[ -e $record && $(<"$record") == "$stamp" ]]; then return; fi
-    # Drivers have 80 columns; names of the vendors' registers are long.
+    # The driver has 80 columns. The devices need more for the long names of the vendors' registers.
     if ! checkpatch 80 "${drivers[@]}" || ! checkpatch 100 "${devices[@]}"; then
         die "the lines above are not in the kernel's style"
     fi

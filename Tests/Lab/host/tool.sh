@@ -6,11 +6,10 @@
 DEVMEMTCP_COMMIT=$(git -C "${BASH_SOURCE[0]%/*}" describe --always --dirty --exclude='*' 2>/dev/null) || true
 export DEVMEMTCP_COMMIT
 
-# How it is built; scripts/test builds it ahead.
+# The options of the build; scripts/test builds it in advance.
 readonly tool_options=(-c release --static-swift-stdlib -Xlinker -s --product devmemtcp)
 
-# Sets `tool` to the binary, or to nothing when there is none to take along.
-# find_tool BUILD(0|1) GIVEN
+# find_tool BUILD(0|1) GIVEN: sets `tool` to the binary, or to nothing if there is none.
 find_tool() {
     local build=$1 given=$2 log=$work/swift-build.log
     tool=

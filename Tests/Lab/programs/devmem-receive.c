@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * devmem-receive ADDRESS PORT: receives one connection through a binding that devmemtcp bind has
- * handed over, and writes the payload to standard output. It says "listening" on standard error,
- * and at the end how many bytes came through device memory.
+ * devmem-receive ADDRESS PORT: receives one connection through a binding that devmemtcp bind holds,
+ * and writes the payload to standard output. It prints "listening" on standard error, and at the end
+ * the number of bytes in device memory.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
 				count -= fragment.size;
 			} else if (head->cmsg_type == SCM_DMABUF) {
 				if (fragment.dmabuf != id) {
-					fprintf(stderr, "it is of dma-buf %u\n", fragment.dmabuf);
+					fprintf(stderr, "the fragment is in dma-buf %u\n", fragment.dmabuf);
 					return 1;
 				}
 				write_all(memory + fragment.offset, fragment.size);
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 				token.count = 1;
 				if (setsockopt(fd, SOL_SOCKET, SO_DONTNEED, &token,
 					       sizeof(token)) != 1)
-					die("give a token back");
+					die("return a token");
 			}
 		}
 		write_all(linear + used, count);

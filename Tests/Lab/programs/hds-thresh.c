@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hds-thresh IFACE BYTES: sets the size up to which a NIC does not split headers off, as
- * "ethtool -G IFACE hds-thresh BYTES" does from ethtool 6.15 on.
+ * hds-thresh IFACE BYTES: sets the size up to which a NIC does not split headers, as
+ * "ethtool -G IFACE hds-thresh BYTES" does since ethtool 6.15.
  */
 #include <linux/ethtool_netlink.h>
 #include <linux/genetlink.h>
@@ -44,7 +44,7 @@ static void start(struct request *request, int family, int command)
 	request->family.version = 1;
 }
 
-/* Sends a request and returns the first message of the answer. */
+/* Sends a request and returns the first message of the reply. */
 static struct nlmsghdr *ask(int fd, struct request *request, char *answer, size_t size)
 {
 	struct nlmsghdr *head = (void *)answer;
@@ -62,7 +62,7 @@ static struct nlmsghdr *ask(int fd, struct request *request, char *answer, size_
 	return head;
 }
 
-/* The family's number is attribute 1 of the answer, of two bytes. */
+/* The family's number is attribute 1 of the reply, of two bytes. */
 static int ethtool_family(int fd)
 {
 	char answer[8192];

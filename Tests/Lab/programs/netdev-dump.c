@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * netdev-dump COMMAND [ATTRIBUTE=NUMBER]...: dumps what the netdev family answers to a command, as a
- * JSON array with an object for each message. Commands and attributes go by their numbers, so that
- * nothing is shared with what is tested: 5 is page-pool-get, 10 queue-get, 11 napi-get, 12
- * qstats-get. Attributes that are no number are shown as hexadecimal digits.
+ * netdev-dump COMMAND [ATTRIBUTE=NUMBER]...: prints the netdev family's replies to a command as a
+ * JSON array with an object for each message. Commands and attributes are numbers, so that the program
+ * shares nothing with the code under test: 5 is page-pool-get, 10 queue-get, 11 napi-get, 12 qstats-get.
+ * An attribute that is not a number is printed as hexadecimal digits.
  */
 #include <linux/genetlink.h>
 #include <linux/netlink.h>

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * netlink-ask FAMILY COMMAND [PATH=TYPE:VALUE]...: sends one request of a generic netlink family
- * and prints the answer. PATH is the attribute's number, with those of the nests that it lies in
- * before it: 1.1=u32:2. Attributes that follow each other in the same nests share these; "-" in
- * place of an attribute starts a nest anew. TYPE is u8, u32, text, hex, udmabuf or huge: the last two
- * make a dma-buf of so many bytes, of huge pages of 2 MiB with "huge", and pass its descriptor.
+ * and prints the reply. PATH is the attribute's number, preceded by those of its nests: 1.1=u32:2.
+ * Consecutive attributes in the same nests share them; "-" instead of an attribute starts a new nest.
+ * TYPE is u8, u32, text, hex, udmabuf or huge. The last two create a dma-buf of that many bytes, with
+ * "huge" of huge pages of 2 MiB, and pass its descriptor.
  *
- * Of a reply each attribute is a line: its number, and its value as a number or in hexadecimal
- * digits. A refusal is one line: the error's name, and the kernel's text if there is one. With the
- * environment variable HOLD set, it keeps what it has got until its standard input ends. With NOTICE
- * set it joins the family's group "monitor" first, and prints a line "notice COMMAND" for each
- * notification that came before the answer: the kernel sends one of what a request changed, before
- * it answers, and none if it changed nothing.
+ * Each attribute of a reply is a line: its number, and its value as a number or as hexadecimal
+ * digits. An error is one line: its name, and the kernel's message if there is one. If the environment
+ * variable HOLD is set, the program keeps its socket until its standard input ends. If NOTICE is set,
+ * it first joins the family's group "monitor", and prints a line "notice COMMAND" for each notification
+ * before the reply: the kernel sends one before the reply if the request changes anything.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,7 +35,7 @@ struct request {
 	char attributes[8192];
 };
 
-/* The nests that are open, by number and where they begin. */
+/* The open nests: their numbers and where they begin. */
 static int open_type[DEEPEST], depth;
 static uint32_t open_at[DEEPEST];
 
@@ -213,7 +212,7 @@ static int find_family(int fd, const char *name)
 
 #define end_of_attribute(attribute) ((char *)(attribute) + (attribute)->nla_len)
 
-/* The number of a group, from one entry of the family's list of groups, if it is the one. */
+/* Returns the number of the group in one entry of the family's list, if it is the wanted one. */
 static uint32_t group_of(const struct nlattr *entry, const char *wanted)
 {
 	const char *name = "";
@@ -301,7 +300,7 @@ int main(int argc, char **argv)
 	if (getenv("NOTICE"))
 		join_group(fd, argv[1], "monitor");
 
-	/* A notification is addressed to no port. */
+	/* The port of a notification is 0. */
 	for (head = ask(fd, &request); !head->nlmsg_pid; head = receive(fd))
 		printf("notice %d\n", ((struct genlmsghdr *)NLMSG_DATA(head))->cmd);
 	status = head->nlmsg_type == NLMSG_ERROR ? print_refusal(head) : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * queue-lease VIRTUAL PHYSICAL QUEUE: leases a receive queue of a physical interface to a virtual one,
- * such as one end of a netkit pair, which gets a new queue for it (queue-create of Linux 7.1). The
- * lease ends with the virtual interface.
+ * such as one end of a netkit pair, which gets a new queue (queue-create of Linux 7.1). The lease ends
+ * with the virtual interface.
  */
 #include <linux/genetlink.h>
 #include <linux/netlink.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rule-ask IFACE QUESTION...: asks a driver about flow rules over the ioctl, and prints its answer
- * as it is, which ethtool does not.
+ * rule-ask IFACE QUESTION...: sends a driver a request about flow rules through the ioctl, and prints
+ * its reply unchanged, which ethtool does not.
  *
  *   count               prints "RULES DATA", the data in hexadecimal digits
  *   list ROOM           prints "RULES DATA LOCATION..."
- *   get LOCATION        prints the rule as "insert" takes it
+ *   get LOCATION        prints the rule in the syntax of "insert"
  *   delete LOCATION
  *   insert TYPE [WORD=VALUE]...
  *                       TYPE: tcp4, udp4, ip4, tcp6, sctp4, ether; WORD: location (a number, any,
- *                       first or last; any at first), queue (a number or drop), context, sport,
+ *                       first or last; default any), queue (a number or drop), context, sport,
  *                       dport, src, dst (the last byte of 192.0.2.0/24), tos, ext, mac-ext.
  *                       Prints "at LOCATION".
  *
- * A refusal is one line, the error's name, and exit status 1.
+ * An error is one line, its name, and exit status 1.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -41,7 +41,7 @@ static const char *interface;
 
 static _Noreturn void usage(const char *what)
 {
-	fprintf(stderr, "rule-ask: what is '%s'?\n", what);
+	fprintf(stderr, "rule-ask: unknown word '%s'\n", what);
 	exit(64);
 }
 
@@ -69,7 +69,7 @@ static uint32_t location(const char *text)
 	return strtoul(text, NULL, 0);
 }
 
-/* Sets a field of the rule, and all the bits of its mask. */
+/* Sets a field of the rule, and all bits of its mask. */
 static void set_word(struct ethtool_rxnfc *rule, const char *word, const char *value)
 {
 	struct ethtool_rx_flow_spec *spec = &rule->fs;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * signal-at-call CALL[,CALL...] SIGNAL NUMBER COMMAND...: runs a command and sends it a signal as it enters
- * the NUMBERth of these system calls, all its threads and children counted together. A command that SIGKILL
- * meets there has not made the call. Ends as the command does, with 128 and the signal's number if one ended
- * it.
+ * the NUMBERth of these system calls, counted over all its threads and children. With SIGKILL, the command
+ * does not execute the call. The exit status is that of the command, or 128 and the number of the signal that
+ * ended it.
  *
- * strace -e inject does the same, but stops a process at each of its system calls, which takes ten times as
- * long under emulation; with its --seccomp-bpf it cannot send signals.
+ * strace -e inject does the same, but stops a process at every system call, which takes ten times as long under
+ * emulation, and cannot send signals with --seccomp-bpf.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -43,11 +43,11 @@ static unsigned int number_of(const char *name)
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (!strcmp(known[i].name, name))
 			return known[i].number;
-	fprintf(stderr, "signal-at-call: %s is not among the calls that it knows\n", name);
+	fprintf(stderr, "signal-at-call: unknown call %s\n", name);
 	exit(126);
 }
 
-/* The kernel stops this process, and what it becomes, at these calls and at no others. */
+/* The kernel stops this process, also after exec, at these calls only. */
 static void watch(char *names)
 {
 	struct sock_filter code[2 * MAX_CALLS + 2];
@@ -88,7 +88,7 @@ static int follow(pid_t child, int signal_number, long wanted)
 			if (++seen == wanted)
 				kill(child, signal_number);
 		} else if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP) {
-			/* SIGSTOP is how new threads and children begin. */
+			/* New threads and children start with SIGSTOP. */
 			pass = WSTOPSIG(status);
 		}
 		ptrace(PTRACE_CONT, pid, 0, pass);

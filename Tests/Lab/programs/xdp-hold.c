@@ -3,10 +3,10 @@
  * generic mode.
  * Usage: xdp-hold IFACE
  *
- * Prints "attached" once it is there, and takes it off at SIGTERM, SIGINT,
- * SIGHUP or the end of its standard input, whichever comes first. So it ends at
- * once where that is /dev/null; bash's "coproc" gives it a pipe that stays.
- * Attaching turns the interface's rx-gro-hw off, and nothing turns it on again.
+ * Prints "attached", and detaches the program at SIGTERM, SIGINT, SIGHUP or the
+ * end of its standard input, whichever comes first. So it ends at once if that is
+ * /dev/null; bash's "coproc" provides a pipe that stays open. Attaching disables
+ * the interface's rx-gro-hw, and nothing enables it again.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -52,7 +52,7 @@ static int load_program(void)
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
-/* The program stays for as long as the link is open. */
+/* The program stays attached while the link is open. */
 static int attach(int program, unsigned int interface)
 {
 	union bpf_attr attr;
@@ -65,7 +65,7 @@ static int attach(int program, unsigned int interface)
 	return bpf(BPF_LINK_CREATE, &attr);
 }
 
-/* Blocks the signals that end this program, so that they wait to be read. */
+/* Blocks the signals that end this program, so that they can be read. */
 static int open_signals(void)
 {
 	sigset_t ending;
