@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a software device is, and what the common part does for it. */
+/* A software device, and the common functions for it. */
 #ifndef LAB_DEVICE_H
 #define LAB_DEVICE_H
 
@@ -22,24 +22,24 @@ struct lab_device;
 struct lab_wire;
 struct seq_file;
 
-/* What became of a packet that was sent. */
+/* The result of sending a packet. */
 enum lab_fate {
 	LAB_DONE,	/* received, or dropped and counted */
-	LAB_WAIT,	/* the receiver has no buffers now: keep it and try again */
+	LAB_WAIT,	/* the receiver has no buffers now: keep it and send it again */
 };
 
 /* Why a device dropped a packet. */
 enum lab_drop {
-	LAB_DROP_DOWN,		/* the driver does not run, or the link is down */
-	LAB_DROP_QUEUE,		/* no queue takes it */
+	LAB_DROP_DOWN,		/* the driver is not running, or the link is down */
+	LAB_DROP_QUEUE,		/* no queue accepts it */
 	LAB_DROP_BUFFERS,	/* no receive buffers, for longer than hold_ms */
 	LAB_DROP_OVERSIZE,	/* longer than the device's MTU */
-	LAB_DROP_FAULT,		/* a knob asked for it */
-	LAB_DROP_BROKEN,	/* the sender's descriptors describe no packet */
+	LAB_DROP_FAULT,		/* a fault knob */
+	LAB_DROP_BROKEN,	/* the sender's descriptors are invalid */
 	LAB_DROPS
 };
 
-/* The faults that all devices know; one file each in debugfs. */
+/* The faults that all devices have, with a file each in debugfs. */
 enum lab_knob {
 	/* Every Nth received TCP packet with payload; 0 for none. */
 	LAB_DROP_NTH,
@@ -53,14 +53,14 @@ enum lab_knob {
 	LAB_FAIL_COMMAND,
 	LAB_HANG_COMMAND,
 	LAB_FAIL_QUEUE_CREATE,
-	/* How many commands that could fail or hang are let through first. */
+	/* The number of commands to let through before one fails or hangs. */
 	LAB_FAIL_AFTER,
-	/* Which command fails or hangs, by its opcode; 0: any. */
+	/* The opcode of commands that fail or hang; 0: any. */
 	LAB_FAIL_OPCODE,
 	LAB_KNOBS
 };
 
-/* One kind of device, gve or mlx5: constant, shared by all devices of it.
+/* One kind of device, gve or mlx5. Constant, and shared by all its devices.
  * Every call is made with the wire's lock held, from process context.
  */
 struct lab_kind {
@@ -74,27 +74,27 @@ struct lab_kind {
 
 	/* Before the driver can see the device; 0 or a negative errno. */
 	int (*start)(struct lab_device *dev);
-	/* After the driver has left. Frees what is left, also after a failed start. */
+	/* After the driver is gone. Frees everything, also after a failed start. */
 	void (*stop)(struct lab_device *dev);
-	/* Does what the driver has asked for: registers, commands, sending.
+	/* Handles the driver's requests: registers, commands, sending.
 	 * True if there was anything to do.
 	 */
 	bool (*poll)(struct lab_device *dev);
-	/* Raises the interrupts that are due, after both ends were polled. */
+	/* Raises the interrupts that are due, after both ends have been polled. */
 	void (*raise)(struct lab_device *dev);
-	/* Takes a packet off the wire. With packet->last_chance a device
-	 * without buffers drops it instead of answering LAB_WAIT.
+	/* Receives a packet. With packet->last_chance a device
+	 * without buffers drops it instead of returning LAB_WAIT.
 	 */
 	enum lab_fate (*receive)(struct lab_device *dev, struct lab_packet *packet);
-	/* The link went up or down: dev->link says which. */
+	/* The link went up or down; dev->link is its new state. */
 	void (*link_changed)(struct lab_device *dev);
-	/* The knob "reset": the device breaks down and wants to be set up anew. */
+	/* The knob "reset": the device fails and must be set up again. */
 	void (*break_down)(struct lab_device *dev);
-	/* Lines for the debugfs file "state". */
+	/* Prints lines of the debugfs file "state". */
 	void (*show)(struct lab_device *dev, struct seq_file *file);
-	/* Makes more files in the device's folder; may be NULL. */
+	/* Creates more files in the device's directory; may be NULL. */
 	void (*add_files)(struct lab_device *dev, struct dentry *dir);
-	/* How many interrupt vectors it has, LAB_MAX_VECTORS at most. */
+	/* The number of interrupt vectors, at most LAB_MAX_VECTORS. */
 	unsigned int (*vectors)(void);
 };
 
@@ -118,9 +118,9 @@ struct lab_device {
 	struct lab_device	*peer;
 	char			name[8];	/* w0a, w0b, w1a... */
 	unsigned int		slot;
-	struct pci_dev		*pci;		/* NULL until found */
+	struct pci_dev		*pci;		/* NULL until it is found */
 	u8			config[256];
-	u8			writable[256];	/* which bits of it a driver may change */
+	u8			writable[256];	/* the bits that a driver may change */
 	phys_addr_t		window;
 	void __iomem		*bar[LAB_BARS];
 	struct lab_vector	vector[LAB_MAX_VECTORS];
@@ -128,16 +128,16 @@ struct lab_device {
 	u32			knob[LAB_KNOBS];
 	u32			seen[LAB_KNOBS];	/* events counted for the _nth knobs */
 	struct lab_knob_file	knob_file[LAB_KNOBS];
-	u64			resets;		/* how often it broke down on request */
+	u64			resets;		/* how often the knob "reset" was used */
 	u64			dropped[LAB_DROPS];
-	bool			started;	/* kind->stop is owed */
-	void			*state;		/* the kind's own */
+	bool			started;	/* kind->stop must be called */
+	void			*state;		/* private to the kind */
 };
 
-/* A sender's packet that waits for the receiver's buffers. */
+/* A packet that waits for the receiver's buffers. */
 struct lab_hold {
-	unsigned long	since;		/* jiffies; 0: none waits */
-	bool		corrupt, unsplit;	/* what the knobs have decided of it */
+	unsigned long	since;		/* jiffies; 0: no packet waits */
+	bool		corrupt, unsplit;	/* which faults apply to it */
 };
 
 /* Module parameters: queues of each device, and how long a packet waits. */
@@ -145,7 +145,7 @@ extern unsigned int lab_queues, lab_hold_ms;
 
 /* memory.c: the guest's memory as the device sees it. */
 
-/* Where @len bytes at a bus address lie for the CPU. NULL if any of them is not
+/* Returns the CPU's address of @len bytes at a bus address. NULL if any is not
  * memory, or if the driver has not made the device a bus master.
  */
 void *lab_memory(struct lab_device *dev, u64 address, u64 len);
@@ -156,23 +156,23 @@ void *lab_memory(struct lab_device *dev, u64 address, u64 len);
 int lab_device_map(struct lab_device *dev);
 void lab_device_unmap(struct lab_device *dev);
 
-/* Registers, big endian as both kinds have them. */
+/* Registers, big endian in both kinds. */
 u32 lab_read(struct lab_device *dev, unsigned int bar, u32 offset);
 void lab_write(struct lab_device *dev, unsigned int bar, u32 offset, u32 value);
-/* Reads a register and clears it, which the driver may write meanwhile. */
+/* Reads and clears a register that the driver may write at the same time. */
 u32 lab_take(struct lab_device *dev, unsigned int bar, u32 offset);
 
-/* A vector is open from when the driver has told the device to use it. False:
+/* A vector is open once the driver has told the device to use it. False:
  * the driver has not set it up.
  */
 bool lab_vector_open(struct lab_device *dev, unsigned int vector);
 void lab_vector_close(struct lab_device *dev, unsigned int vector);
-/* Raises it, now or once it is no longer masked. */
+/* Raises an interrupt, now or when it is unmasked. */
 void lab_interrupt(struct lab_device *dev, unsigned int vector);
-/* Raises what was pending and is no longer masked. */
+/* Raises pending interrupts that are no longer masked. */
 void lab_vectors_unmasked(struct lab_device *dev);
 
-/* wire.c: two devices, and the thread that plays both. */
+/* wire.c: two devices, and the thread that emulates both. */
 
 struct lab_wire {
 	struct mutex		lock;		/* for both devices and their knobs */
@@ -196,14 +196,14 @@ void lab_count_drop(struct lab_device *dev, enum lab_drop why);
 
 /* knobs.c: faults. */
 
-/* Counts one event; true if it is one that the knob picks. */
+/* Counts one event; true if the fault applies to it. */
 bool lab_knob_nth(struct lab_device *dev, enum lab_knob knob);
-/* Uses up one of the failures asked for, if any is left. */
+/* Consumes one requested failure, if any is left. */
 bool lab_knob_use(struct lab_device *dev, enum lab_knob knob);
 
 enum lab_command_fault { LAB_COMMAND_WELL, LAB_COMMAND_FAILS, LAB_COMMAND_HANGS };
 
-/* What shall become of a command that the driver has given. */
+/* Whether a command of the driver succeeds, fails or hangs. */
 enum lab_command_fault lab_knob_command(struct lab_device *dev, u32 opcode);
 
 #endif

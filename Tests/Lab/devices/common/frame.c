@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Cutting a burst into the frames that a receiver gets. */
+/* Splits a burst into the frames that a receiver gets. */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Faults that user space asks for, and what else a device has in debugfs. */
+/* Fault injection and the other files of a device in debugfs. */
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
@@ -70,7 +70,7 @@ static int lab_knob_get(void *data, u64 *value)
 	return 0;
 }
 
-/* Every change starts the counts of all knobs anew, so that a test knows which packet. */
+/* Every change restarts the counts of all knobs, so that a test knows which packet it hits. */
 static int lab_knob_set(void *data, u64 value)
 {
 	struct lab_knob_file *file = data;
@@ -108,7 +108,7 @@ static int lab_link_set(void *data, u64 value)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(lab_link_fops, lab_link_get, lab_link_set, "%llu\n");
 
-/* Reads as how often it was asked for, so that 0 written by who resets all knobs is none. */
+/* Reads as the number of resets. A script that resets all knobs writes 0, which is ignored. */
 static int lab_reset_get(void *data, u64 *value)
 {
 	struct lab_device *dev = data;

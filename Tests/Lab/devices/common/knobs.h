@@ -6,7 +6,7 @@ struct lab_device;
 
 void lab_knobs_create(void);
 void lab_knobs_remove(void);
-/* Makes the folder of a device. */
+/* Creates the directory of a device. */
 void lab_knobs_add(struct lab_device *dev);
 
 #endif

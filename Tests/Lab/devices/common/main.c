@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Loading and unloading: wires with a device at each end, to which the kernel's own
+/* Loads and unloads wires with a device at each end, to which the kernel's own
  * drivers bind.
  */
 #include <linux/ioport.h>
@@ -16,13 +16,13 @@ module_param(near, charp, 0444);
 MODULE_PARM_DESC(near, "the device at the near end of each wire: gve or mlx5");
 static char *far;
 module_param(far, charp, 0444);
-MODULE_PARM_DESC(far, "the device at the far end of each wire (the same)");
+MODULE_PARM_DESC(far, "the device at the far end of each wire (default: the same)");
 static unsigned int wires = 1;
 module_param(wires, uint, 0444);
 MODULE_PARM_DESC(wires, "wires, each with two ends (1 to 3)");
 unsigned int lab_queues = 8;
 module_param_named(queues, lab_queues, uint, 0444);
-MODULE_PARM_DESC(queues, "queues of each end, at most and at first (1 to 16)");
+MODULE_PARM_DESC(queues, "queues of each end, the maximum and the default (1 to 16)");
 unsigned long lab_pci_base = 0x70000000;
 module_param_named(addr, lab_pci_base, ulong, 0444);
 MODULE_PARM_DESC(addr, "RAM reserved for the devices' registers with memmap=SIZE$ADDR, 1 MiB for each end");
@@ -31,10 +31,10 @@ module_param_named(hold_ms, lab_hold_ms, uint, 0644);
 MODULE_PARM_DESC(hold_ms, "how long a packet waits for receive buffers before it is dropped");
 unsigned int lab_poll_us = 200;
 module_param_named(poll_us, lab_poll_us, uint, 0644);
-MODULE_PARM_DESC(poll_us, "the least time that a wire sleeps between looks while there is traffic");
+MODULE_PARM_DESC(poll_us, "the least time between polls of a wire while there is traffic");
 unsigned int lab_idle_ms = 50;
 module_param_named(idle_ms, lab_idle_ms, uint, 0644);
-MODULE_PARM_DESC(idle_ms, "the most that it sleeps when there is none");
+MODULE_PARM_DESC(idle_ms, "the longest time between polls of an idle wire");
 
 static const struct lab_kind *lab_kind_named(const char *name)
 {
@@ -44,7 +44,7 @@ static const struct lab_kind *lab_kind_named(const char *name)
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(kinds[i]->name, name))
 			return kinds[i];
-	pr_err(LAB_NAME ": there is no device '%s'\n", name);
+	pr_err(LAB_NAME ": unknown device '%s'\n", name);
 	return NULL;
 }
 

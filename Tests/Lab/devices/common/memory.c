@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The guest's memory as a device sees it. There is no IOMMU, so a bus address is a
- * physical one, and the processor stands in for the device's DMA engine. A dma-buf's
- * pages are reached in the same way.
+ * physical one, and the processor does the device's DMA, also to the pages of dma-bufs.
  */
 #include <linux/bitmap.h>
 #include <linux/dma-direct.h>
@@ -12,7 +11,7 @@
 #include "device.h"
 #include "memory.h"
 
-/* The map of memory has a bit for each chunk of this size that is RAM throughout. */
+/* The bitmap of memory has a bit for each chunk of this size that is all RAM. */
 #define LAB_CHUNK	SZ_2M
 
 static unsigned long *lab_chunks;
@@ -24,7 +23,7 @@ static bool lab_is_ram(u64 start, u64 len)
 	       REGION_INTERSECTS;
 }
 
-/* Asking the kernel for each piece of a packet would take longer than to copy it. */
+/* Asking the kernel for each part of a packet would take longer than copying it. */
 int lab_memory_create(void)
 {
 	u64 i;

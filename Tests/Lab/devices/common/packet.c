@@ -41,7 +41,7 @@ void lab_seek(struct lab_packet *packet, u32 to)
 	packet->offset = to;
 }
 
-/* The next bytes that lie together, @len at most; none behind the packet's end. */
+/* Returns the next contiguous bytes, at most @len; none after the packet's end. */
 static u32 lab_next(struct lab_packet *packet, u32 len, const u8 **at)
 {
 	const struct lab_piece *piece;
@@ -79,7 +79,7 @@ __wsum lab_copy_sum(struct lab_packet *packet, void *to, u32 len)
 	return sum;
 }
 
-/* The sum of @len bytes from the cursor on. */
+/* Returns the sum of @len bytes at the cursor. */
 static __wsum lab_sum(struct lab_packet *packet, u32 len)
 {
 	u32 n, done = 0;
@@ -91,7 +91,7 @@ static __wsum lab_sum(struct lab_packet *packet, u32 len)
 	return sum;
 }
 
-/* Sets l3 and ethertype; returns false if the frame is too short to have any. */
+/* Sets l3 and ethertype; returns false if the frame is too short. */
 static bool lab_parse_ethernet(struct lab_packet *packet, u32 n)
 {
 	const struct vlan_ethhdr *eth = (const void *)packet->header;
@@ -108,7 +108,7 @@ static bool lab_parse_ethernet(struct lab_packet *packet, u32 n)
 	return true;
 }
 
-/* Sets l4 and what the IP header says; returns false if there is none that is whole. */
+/* Sets l4 and the fields from the IP header; returns false if there is no complete one. */
 static bool lab_parse_ip(struct lab_packet *packet, u32 n)
 {
 	const void *l3 = packet->header + packet->l3;
@@ -138,7 +138,7 @@ static bool lab_parse_ip(struct lab_packet *packet, u32 n)
 	return false;
 }
 
-/* Sets l4_type and the length of all headers, if they are whole. */
+/* Sets l4_type and the length of all headers, if they are complete. */
 static void lab_parse_l4(struct lab_packet *packet, u32 n)
 {
 	u32 end = packet->l4;
@@ -194,7 +194,7 @@ const u8 *lab_ports(const struct lab_packet *packet)
 	return packet->header + packet->l4;
 }
 
-/* The sum over the pseudo header and @sum, folded. */
+/* Returns the folded sum of the pseudo header and @sum. */
 static __sum16 lab_pseudo(const struct lab_packet *packet, const u8 *header, u32 len, __wsum sum)
 {
 	const struct ipv6hdr *ip6 = (const void *)(header + packet->l3);
@@ -223,7 +223,7 @@ void lab_fill_checksum(const struct lab_packet *packet, u8 *header, u32 header_l
 
 	*check = 0;
 	sum = csum_partial(header + packet->l4, l4_len, 0);
-	/* Headers of TCP and UDP are even, so the payload begins at an even place. */
+	/* The headers of TCP and UDP have even lengths, so the payload begins at an even offset. */
 	sum = csum_add(sum, payload);
 	*check = lab_pseudo(packet, header, l4_len + payload_len, sum);
 	if (!*check)
@@ -246,7 +246,7 @@ bool lab_checksums_right(struct lab_packet *packet)
 	if (packet->l4_type == LAB_L4_UDP && packet->ip_version == 4 &&
 	    !*lab_checksum_field(packet, header))
 		return true;
-	/* What pads a short frame is no part of the datagram. */
+	/* The padding of a short frame is not part of the datagram. */
 	if (packet->ip_version == 4)
 		len = min(len, ntohs(((struct iphdr *)(header + packet->l3))->tot_len) -
 				       (u32)(packet->l4 - packet->l3));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A PCI root bus of our own, with the devices of all wires on it. Configuration space
- * is memory of ours; the BARs lie in RAM that the kernel was told to leave alone, so a
- * driver may map them. Nothing notices an access: the wires' threads look at them.
+ * is our memory; the BARs are in RAM that the kernel does not use, so a
+ * driver may map them. No access is trapped: the wires' threads poll them.
  */
 #include <linux/interrupt.h>
 #include <linux/io.h>
@@ -20,7 +20,7 @@ static struct pci_sysdata lab_sysdata;
 static struct resource lab_window = { .name = LAB_NAME, .flags = IORESOURCE_MEM };
 static struct resource lab_bus_number = { .name = LAB_NAME " bus", .flags = IORESOURCE_BUS };
 
-/* Configuration space. Drivers get here with interrupts off, so nothing is locked. */
+/* Configuration space. Drivers access it with interrupts disabled, so no lock is taken. */
 
 static struct lab_device *lab_find(unsigned int devfn)
 {
@@ -67,7 +67,7 @@ static void lab_config_bars(struct lab_device *dev)
 	u32 offset = 0;
 	int i;
 
-	/* The largest first would waste least; a device's few BARs fit in any order. */
+	/* The largest first would waste least memory, but a device's few BARs fit in any order. */
 	for (i = 0; i < LAB_BARS; i++) {
 		u32 size = dev->kind->bar_size[i];
 
@@ -157,7 +157,7 @@ void lab_write(struct lab_device *dev, unsigned int bar, u32 offset, u32 value)
 
 u32 lab_take(struct lab_device *dev, unsigned int bar, u32 offset)
 {
-	/* It is RAM behind the mapping, so the processor can exchange it. */
+	/* The register is RAM, so the processor can exchange it. */
 	return be32_to_cpu((__force __be32)xchg((u32 __force *)(dev->bar[bar] + offset), 0));
 }
 
@@ -199,7 +199,7 @@ void lab_vector_close(struct lab_device *dev, unsigned int vector)
 		dev->vector[vector].virq = 0;
 }
 
-/* A driver that left without a word may have given the number to somebody else. */
+/* If the driver is gone, the number may belong to somebody else. */
 static bool lab_owns_irq(struct lab_device *dev, int virq)
 {
 	const struct msi_desc *desc;
@@ -224,7 +224,7 @@ void lab_interrupt(struct lab_device *dev, unsigned int vector)
 		return;
 	}
 	v->raised++;
-	/* It fails if the last one was not handled yet: then that one tells the driver. */
+	/* It fails while the last one is not handled yet, which then tells the driver. */
 	irq_inject_interrupt(v->virq);
 }
 

@@ -4,16 +4,16 @@
 
 #include <linux/types.h>
 
-/* Where the reserved memory begins; a module parameter. */
+/* The start of the reserved memory; a module parameter. */
 extern unsigned long lab_pci_base;
 
-/* Makes the bus and finds the devices on it; no driver sees them yet. */
+/* Creates the bus and scans it; no driver sees the devices yet. */
 int lab_pci_create(unsigned int devices);
-/* Lets drivers probe. */
+/* Lets drivers bind. */
 void lab_pci_publish(void);
-/* Drivers leave here, and need the devices' answers to do so. */
+/* Unbinds the drivers, which need the devices to answer meanwhile. */
 void lab_pci_remove(void);
-/* Lets go of the functions, once no device uses them any more. */
+/* Releases the functions, once no device uses them. */
 void lab_pci_forget(void);
 
 #endif

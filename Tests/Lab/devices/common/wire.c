@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A wire: two devices, and the thread that plays both. */
+/* A wire: two devices, and the thread that emulates both. */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
@@ -22,7 +22,7 @@ void lab_count_drop(struct lab_device *dev, enum lab_drop why)
 	dev->dropped[why]++;
 }
 
-/* Decides what the knobs do to a packet, once however often it is sent. True: lost. */
+/* Applies the faults to a packet, once even if it is sent again. True: it is lost. */
 static bool lab_spoil(struct lab_device *to, struct lab_hold *hold, struct lab_packet *packet)
 {
 	if (hold->since) {
@@ -81,8 +81,8 @@ static bool lab_round(struct lab_wire *wire)
 	return busy;
 }
 
-/* Sleeps an eighth of the time for which nothing has happened: an idle wire costs next to
- * nothing, and what comes after a pause is late by a part of the pause at most.
+/* Sleeps an eighth of the time since the last event: an idle wire needs almost no processor
+ * time, and the delay of the next packet is at most a part of the pause before it.
  */
 static void lab_rest(ktime_t busy_at)
 {

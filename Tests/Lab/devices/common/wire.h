@@ -5,10 +5,10 @@
 struct lab_kind;
 struct lab_wire;
 
-/* Module parameters: how long the thread sleeps when it has nothing to do. */
+/* Module parameters: how long the thread sleeps when there is nothing to do. */
 extern unsigned int lab_poll_us, lab_idle_ms;
 
-/* Also after a failure there is a wire to be destroyed. */
+/* The wire must be destroyed also after a failure. */
 int lab_wire_create(unsigned int index, const struct lab_kind *near, const struct lab_kind *far);
 int lab_wire_start(struct lab_wire *wire);
 void lab_wire_stop(struct lab_wire *wire);

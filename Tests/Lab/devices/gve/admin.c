@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The admin queue: takes commands in turn and answers each with a status. */
+/* The admin queue: executes commands in order and answers each with a status. */
 #include "gve.h"
 
 static u32 gve_extended(struct lab_device *dev, const struct gve_command *command);
@@ -23,7 +23,7 @@ static const gve_handler gve_handlers[] = {
 	[GVE_EXTENDED]			= gve_extended,
 };
 
-/* What an extended command does, it says itself. */
+/* An extended command contains its real opcode. */
 static u32 gve_opcode_of(const struct gve_command *command)
 {
 	u32 opcode = be32_to_cpu(command->opcode);
@@ -49,14 +49,14 @@ static u32 gve_execute(struct lab_device *dev, const struct gve_command *command
 	return handler ? handler(dev, command) : GVE_UNIMPLEMENTED;
 }
 
-/* False if the device does not come to an end with it. */
+/* False if the device does not complete the command. */
 static bool gve_answer(struct lab_device *dev, struct gve_command *slot)
 {
 	struct gve *gve = gve_of(dev);
 	struct gve_command command;
 	u32 status;
 
-	/* What is checked must not change afterwards. */
+	/* A copy, as the driver must not change what has been checked. */
 	memcpy(&command, slot, sizeof(command));
 	switch (lab_knob_command(dev, gve_opcode_of(&command))) {
 	case LAB_COMMAND_HANGS:
@@ -86,7 +86,7 @@ bool gve_admin_poll(struct lab_device *dev)
 		return false;
 	/* Commands are read after the doorbell that announced them. */
 	smp_rmb();
-	/* More commands than there is room for are none. */
+	/* More commands than the ring holds are invalid. */
 	if (bell - gve->admin_done > gve->admin_size) {
 		gve->admin_hangs = true;
 		return false;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Commands by which device and driver get to know each other. */
+/* Commands by which device and driver describe themselves. */
 #include <linux/if_ether.h>
 
 #include "gve.h"
 
-/* The first option says all that the device can do; the others give figures. */
+/* The first option lists the device's features; the others have parameters. */
 static u32 gve_features(void)
 {
 	return GVE_FEATURE_RING_SIZES | GVE_FEATURE_JUMBO | GVE_FEATURE_BUFFER_SIZES |
@@ -17,7 +17,7 @@ struct gve_options {
 	u32	count;
 };
 
-/* Adds an option with its figures, if there is room for it. */
+/* Adds an option with its parameters, if there is room for it. */
 static void gve_add_option(struct gve_options *options, u16 id, u32 feature,
 			   const void *figures, u32 len)
 {
@@ -69,7 +69,7 @@ u32 gve_describe(struct lab_device *dev, const struct gve_command *command)
 	struct gve_description description = {
 		.tx_ring	= cpu_to_be16(gve_ring),
 		.rx_ring	= cpu_to_be16(gve_ring),
-		/* Without the jumbo option; a driver that knows it takes that one's. */
+		/* For a driver that does not know the jumbo option, which has the real one. */
 		.mtu		= cpu_to_be16(min(gve_mtu, 1460U)),
 		.counters	= cpu_to_be16(2 * lab_queues),
 		.mac		= { 0x02, 'g', 'v', 'e', 0, dev->slot },
@@ -85,7 +85,7 @@ u32 gve_describe(struct lab_device *dev, const struct gve_command *command)
 	return GVE_PASSED;
 }
 
-/* The device speaks one queue format; a driver that does not cannot use it. */
+/* The device supports one queue format, and so must the driver. */
 u32 gve_verify_driver(struct lab_device *dev, const struct gve_command *command)
 {
 	u64 len = be64_to_cpu(command->buffer.len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A gVNIC: what it remembers, and what its parts do for each other. */
+/* A gVNIC: its state, and the functions that its parts share. */
 #ifndef LAB_GVE_GVE_H
 #define LAB_GVE_GVE_H
 
@@ -16,7 +16,7 @@
 /* The buffers of one coalesced packet, not counting the header's. */
 #define GVE_COALESCE_BUFFERS	18
 
-/* Which doorbell is whose. */
+/* The owners of doorbells. */
 #define GVE_DOORBELL_TX(id)	(id)
 #define GVE_DOORBELL_RX(id)	(64 + (id))
 #define GVE_DOORBELL_IRQ(id)	(128 + (id))
@@ -36,7 +36,7 @@ struct gve_tx_queue {
 	struct gve_tx_done *done;
 	__be32		*counter;
 	u32		mask, done_mask;
-	u32		head, done_tail;	/* where the device goes on */
+	u32		head, done_tail;	/* where the device continues */
 	u32		notify;
 	struct lab_hold	hold;
 	u64		packets, bytes, bursts, broken;
@@ -46,7 +46,7 @@ struct gve_rx_queue {
 	bool		exists;
 	bool		generation;
 	bool		coalesces;
-	bool		starving;	/* drops at once what it has no buffers for */
+	bool		starving;	/* drops packets at once if there are no buffers */
 	struct gve_rx_slot *ring;
 	struct gve_rx_done *done;
 	u32		mask, done_mask;
@@ -57,22 +57,22 @@ struct gve_rx_queue {
 	u64		no_buffers, oversize, bad_checksums;
 };
 
-/* Where the driver wants to find the device's statistics. */
+/* The address to which the driver wants statistics written. */
 struct gve_report {
-	u64		address;	/* of the array; 0: nowhere */
+	u64		address;	/* of the array; 0: none */
 	u32		entries;
 	unsigned long	interval, next;	/* jiffies */
 };
 
 struct gve {
-	bool		running;	/* the driver has given an admin queue */
+	bool		running;	/* the driver has set up an admin queue */
 	bool		broken;		/* waits for the driver to reset it */
-	bool		configured;	/* has the driver's resources */
-	bool		throttled;	/* an interrupt waits for its time */
+	bool		configured;	/* the driver has configured its resources */
+	bool		throttled;	/* an interrupt waits for its interval */
 
 	struct gve_command *admin;
 	u32		admin_size;	/* in commands, a power of two */
-	u32		admin_done;	/* commands answered, counted on and on */
+	u32		admin_done;	/* the number of commands answered, never reset */
 	bool		admin_hangs;
 	u64		commands, refused;
 	u32		refused_opcode, refused_status;	/* the last one */
@@ -95,7 +95,7 @@ struct gve {
 	bool		rule_set[GVE_MAX_RULES];
 	struct gve_rule	rule[GVE_MAX_RULES];
 
-	struct lab_packet packet;	/* what is sent just now */
+	struct lab_packet packet;	/* the packet being sent */
 };
 
 /* Module parameters, in kind.c. */
@@ -116,11 +116,11 @@ static inline void *gve_memory(struct lab_device *dev, __be64 address, u64 len)
 /* registers.c */
 
 void gve_registers_reset(struct lab_device *dev);
-/* Writes the device's status, and has the driver look at it. */
+/* Writes the device's status, and notifies the driver. */
 void gve_status_changed(struct lab_device *dev);
-/* Follows what the driver does to its status. True if it did anything. */
+/* Handles the driver's changes of its status. True if there were any. */
 bool gve_registers_poll(struct lab_device *dev);
-/* Everything as after power-on, but for the counters of drops. */
+/* Resets the device to its state at power-on, except the counters of drops. */
 void gve_reset(struct lab_device *dev);
 static inline u32 gve_doorbell(struct lab_device *dev, u32 index)
 {
@@ -136,7 +136,7 @@ void gve_notify_close(struct lab_device *dev);
 void gve_notify_raise(struct lab_device *dev);
 void gve_manage(struct lab_device *dev);
 
-/* Commands of the admin queue: each returns the status to answer with. */
+/* Commands of the admin queue; each returns its status. */
 
 typedef u32 (*gve_handler)(struct lab_device *dev, const struct gve_command *command);
 
@@ -166,19 +166,19 @@ u32 gve_report_stats(struct lab_device *dev, const struct gve_command *command);
 
 /* stats.c */
 void gve_stats_poll(struct lab_device *dev);
-/* The queues are others now: the report lies elsewhere. */
+/* The queues have changed, and so has the place of the report. */
 void gve_stats_soon(struct lab_device *dev);
 
-/* The way of a packet */
+/* The path of a packet */
 
-/* The rule that takes it, the one with the lowest location; NULL if none does. */
+/* The matching rule with the lowest location, or NULL. */
 const struct gve_rule *gve_rule_for(struct lab_device *dev, const struct lab_packet *packet);
 void gve_rules_reset(struct gve *gve);
 void gve_rss_reset(struct gve *gve);
-/* The queue for a packet by its hash, which is 0 for what is not hashed. */
+/* The queue for a packet by its hash, which is 0 if it is not hashed. */
 u32 gve_rss_queue(const struct gve *gve, const struct lab_packet *packet, u32 *hash);
 
-/* Numbers of packet types; describe.c tells the driver what they mean. */
+/* Numbers of packet types, which describe.c explains to the driver. */
 enum gve_ptype_number {
 	GVE_PTYPE_OTHER, GVE_PTYPE_IP4, GVE_PTYPE_TCP4, GVE_PTYPE_UDP4,
 	GVE_PTYPE_IP6, GVE_PTYPE_TCP6, GVE_PTYPE_UDP6,
@@ -186,14 +186,14 @@ enum gve_ptype_number {
 
 /* rx.c */
 enum lab_fate gve_receive(struct lab_device *dev, struct lab_packet *packet);
-/* Buffers that wait in a queue. */
+/* The number of buffers in a queue. */
 u32 gve_rx_buffers(struct lab_device *dev, u32 id);
-/* rx_frame.c: writes one frame; the caller knows that the buffers suffice. */
+/* rx_frame.c: writes one frame; the caller has checked that the buffers suffice. */
 struct gve_rx_frame {
 	struct lab_frame frame;
 	u16	ptype;
 	u32	hash;
-	u8	status;		/* bits of the first completion's */
+	u8	status;		/* bits of the first completion */
 	bool	split;
 };
 void gve_rx_write(struct lab_device *dev, u32 id, struct lab_packet *packet,
@@ -203,11 +203,11 @@ bool gve_tx_poll(struct lab_device *dev);
 /* tx_packet.c */
 enum gve_found { GVE_NOTHING, GVE_PACKET, GVE_BROKEN };
 struct gve_sending {
-	u32	next;		/* where the ring goes on behind the packet */
+	u32	next;		/* the position after the packet in the ring */
 	u16	tag;
 	bool	report;
 };
-/* Gathers the packet at the head of a ring. */
+/* Reads the packet at the head of a ring. */
 enum gve_found gve_tx_gather(struct lab_device *dev, const struct gve_tx_queue *queue, u32 tail,
 			     struct lab_packet *packet, struct gve_sending *sending);
 /* show.c */

@@ -6,7 +6,7 @@
 
 #include "gve.h"
 
-/* The management vector is the one that the blocks leave free. */
+/* The management vector is the one that no block uses. */
 static u32 gve_management_vector(const struct gve *gve)
 {
 	return gve->first_vector ? 0 : gve->n_notify;
@@ -45,7 +45,7 @@ void gve_manage(struct lab_device *dev)
 	lab_interrupt(dev, gve_management_vector(gve_of(dev)));
 }
 
-/* Arming and setting an interval are one write. */
+/* One write arms the block and sets its interval. */
 static void gve_notify_look(struct lab_device *dev, u32 id)
 {
 	struct gve_notify *notify = &gve_of(dev)->notify[id];
@@ -60,7 +60,7 @@ static void gve_notify_look(struct lab_device *dev, u32 id)
 		notify->interval_us = 2 * FIELD_GET(GVE_IRQ_TWO_MICROSECONDS, bell);
 }
 
-/* An event that comes before the driver arms the block is not lost. */
+/* An event before the driver arms the block is not lost. */
 void gve_notify_raise(struct lab_device *dev)
 {
 	struct gve *gve = gve_of(dev);

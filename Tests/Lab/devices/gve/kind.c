@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Google's virtual NIC, gVNIC, as the in-tree gve driver knows it: the DQO queue format
- * with raw addresses, no other.
+/* Google's virtual NIC, gVNIC, as the in-tree gve driver uses it: only the DQO queue
+ * format with raw addresses.
  */
 #include <linux/if_vlan.h>
 #include <linux/log2.h>
@@ -34,7 +34,7 @@ module_param(gve_speed, uint, 0444);
 MODULE_PARM_DESC(gve_speed, "link speed in Mbit/s");
 unsigned int gve_fail_status = GVE_INTERNAL_ERROR;
 module_param(gve_fail_status, uint, 0644);
-MODULE_PARM_DESC(gve_fail_status, "what a command that shall fail is answered with");
+MODULE_PARM_DESC(gve_fail_status, "the status of a command that a knob makes fail");
 
 static bool gve_parameters_are_right(void)
 {

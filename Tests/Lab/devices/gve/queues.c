@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Commands that make and unmake queues, and what they need first: interrupts, doorbells,
- * counters.
+/* Commands that create and destroy queues, and that set up what queues need: interrupts,
+ * doorbells, counters.
  */
 #include <linux/log2.h>
 
@@ -68,7 +68,7 @@ u32 gve_deconfigure(struct lab_device *dev, const struct gve_command *command)
 	return GVE_PASSED;
 }
 
-/* What is checked of either kind of queue. */
+/* The checks for both kinds of queues. */
 static u32 gve_check_queue(const struct gve *gve, u32 id, bool exists, u32 page_list, u32 notify)
 {
 	if (!gve->configured)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Registers: status, reset, and where the admin queue lies. */
+/* Registers: status, reset, and the address of the admin queue. */
 #include <linux/log2.h>
 
 #include "gve.h"
@@ -35,8 +35,8 @@ void gve_status_changed(struct lab_device *dev)
 		gve_manage(dev);
 }
 
-/* What the driver reads last, that the device is reset, is written last: from then on
- * the driver frees its memory and starts anew.
+/* The flag that the device is reset is written last: once the driver reads it, it frees its
+ * memory and starts again.
  */
 void gve_registers_reset(struct lab_device *dev)
 {
@@ -62,7 +62,7 @@ void gve_reset(struct lab_device *dev)
 	gve_registers_reset(dev);
 }
 
-/* The driver has written all of it before it says that it runs. */
+/* The driver writes all of this before it reports that it runs. */
 static bool gve_take_admin_queue(struct lab_device *dev)
 {
 	struct gve *gve = gve_of(dev);

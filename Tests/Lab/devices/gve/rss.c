@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Spreading packets over the queues by Toeplitz's hash. */
+/* Spreads packets over the queues by their Toeplitz hash. */
 #include <linux/in6.h>
 
 #include "gve.h"
 
-/* What a driver finds that does not set anything: all queues in turn, and a key of ours. */
+/* The default: all queues in turn, and a fixed key. */
 void gve_rss_reset(struct gve *gve)
 {
 	u32 i;
@@ -17,7 +17,7 @@ void gve_rss_reset(struct gve *gve)
 		gve->rss_table[i] = i % lab_queues;
 }
 
-/* 0 stands for "as before" in each of the fields. */
+/* In each field 0 means unchanged. */
 u32 gve_configure_rss(struct lab_device *dev, const struct gve_command *command)
 {
 	u32 table_size = be16_to_cpu(command->rss.table_size);

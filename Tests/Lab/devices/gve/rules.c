@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Flow rules: places for them, the lower the earlier it is looked at. */
+/* Flow rules. The rule with the lowest location wins. */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <net/dsfield.h>
@@ -64,7 +64,7 @@ u32 gve_change_rules(struct lab_device *dev, const struct gve_command *command)
 	}
 }
 
-/* Writes the rules from a location on, as many as there is room for; returns how many. */
+/* Writes the rules from a location, as many as there is room for; returns their number. */
 static u32 gve_list_rules(const struct gve *gve, u32 first, bool with_rule, void *to, u64 room)
 {
 	u32 each = sizeof(__be32) + (with_rule ? sizeof(struct gve_rule) : 0), count = 0, i;
@@ -111,7 +111,7 @@ u32 gve_query_rules(struct lab_device *dev, const struct gve_command *command)
 	return GVE_PASSED;
 }
 
-/* The type of flow that a packet is of; GVE_FLOW_TYPES: of none. */
+/* The flow type of a packet; GVE_FLOW_TYPES: none. */
 static u32 gve_flow_type(const struct lab_packet *packet)
 {
 	u32 base = packet->ip_version == 6 ? GVE_FLOW_TCP6 : GVE_FLOW_TCP4;
@@ -134,7 +134,7 @@ static u32 gve_flow_type(const struct lab_packet *packet)
 	}
 }
 
-/* The flow of a packet, in the way in which a rule has it. */
+/* The flow of a packet, in the format of a rule. */
 static void gve_flow_of(const struct lab_packet *packet, struct gve_flow *flow)
 {
 	const u8 *l3 = packet->header + packet->l3, *l4 = packet->header + packet->l4;
@@ -145,7 +145,7 @@ static void gve_flow_of(const struct lab_packet *packet, struct gve_flow *flow)
 	addresses = lab_addresses(packet, &each);
 	memcpy(flow->source, addresses, each);
 	memcpy(flow->destination, addresses + each, each);
-	/* The index of an authentication header stands behind its length. */
+	/* The SPI of an authentication header is at offset 4. */
 	memcpy(flow->port, packet->ip_protocol == IPPROTO_AH ? l4 + 4 : l4, sizeof(flow->port));
 	if (packet->ip_version == 6)
 		flow->tos = ipv6_get_dsfield((const struct ipv6hdr *)l3);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Receiving: which queue a packet goes to, whether it may, and how it is cut. */
+/* Receiving: chooses a packet's queue, checks the packet, and splits it into frames. */
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
 
@@ -21,14 +21,14 @@ struct gve_rx_plan {
 	bool	split;
 };
 
-/* Headers that it knows go into the header buffer, if the queue has any. */
+/* Headers that the device knows go into the header buffer, if the queue has one. */
 static bool gve_splits(const struct gve_rx_queue *queue, const struct lab_packet *packet)
 {
 	return lab_has_ports(packet) && packet->header_len <= queue->header_size &&
 	       !packet->unsplit;
 }
 
-/* A burst arrives as segments, or, where the queue asks for it, as few packets as fit an IP
+/* A burst arrives as segments, or if the queue wants it, as the fewest packets that fit an IP
  * datagram and the number of buffers that the driver expects of one.
  */
 static struct gve_rx_plan gve_plan(const struct gve_rx_queue *queue,
@@ -88,7 +88,7 @@ static u16 gve_ptype_of(const struct lab_packet *packet)
 	return v6 ? GVE_PTYPE_UDP6 : GVE_PTYPE_UDP4;
 }
 
-/* A packet with a wrong checksum is handed on, marked, for the driver to judge. */
+/* A packet with a wrong checksum is delivered and marked; the driver decides. */
 static u8 gve_checksum_status(struct gve_rx_queue *queue, struct lab_packet *packet)
 {
 	const struct iphdr *ip = (const void *)(packet->header + packet->l3);
@@ -109,7 +109,7 @@ static void gve_drop(struct lab_device *dev, enum lab_drop why, u64 *counter)
 	++*counter;
 }
 
-/* Whether it is too long, or each segment of it. */
+/* Whether the packet, or each of its segments, is too long. */
 static bool gve_oversize(const struct gve *gve, const struct lab_packet *packet)
 {
 	u32 len = packet->mss ? packet->header_len + packet->mss : packet->len;
@@ -169,7 +169,7 @@ enum lab_fate gve_receive(struct lab_device *dev, struct lab_packet *packet)
 	}
 	plan = gve_plan(queue, packet);
 	need = gve_buffers_for_all(queue, &plan, packet);
-	/* What needs more than half a ring takes what there is. */
+	/* A packet that needs more than half a ring uses what there is. */
 	if (gve_rx_buffers(dev, id) >= min(need, queue->mask / 2))
 		queue->starving = false;
 	else if (packet->last_chance)

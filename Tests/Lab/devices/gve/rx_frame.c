@@ -2,14 +2,14 @@
 /* Receiving: one frame into buffers, a completion for each. */
 #include "gve.h"
 
-/* What is under way of a frame. */
+/* The state of writing a frame. */
 struct gve_writing {
 	struct gve_rx_done *first;	/* its completion, published last */
 	__le16	first_len;		/* the word with its generation */
 	u8	*header;		/* where the headers go */
 	u32	done;			/* payload written */
 	__wsum	sum;			/* of that */
-	bool	sums;			/* TCP's or UDP's checksum is to be filled in */
+	bool	sums;			/* the checksum of TCP or UDP must be computed */
 };
 
 static __le16 gve_len_word(u32 len, bool generation)
@@ -17,7 +17,7 @@ static __le16 gve_len_word(u32 len, bool generation)
 	return cpu_to_le16(len | (generation ? GVE_RX_GENERATION : 0));
 }
 
-/* The next buffer of the ring: its descriptor, copied as the driver might change it. */
+/* Copies the descriptor of the next buffer, as the driver might change it. */
 static struct gve_rx_slot gve_take_slot(struct gve_rx_queue *queue)
 {
 	struct gve_rx_slot slot = queue->ring[queue->head];
@@ -26,7 +26,7 @@ static struct gve_rx_slot gve_take_slot(struct gve_rx_queue *queue)
 	return slot;
 }
 
-/* Writes as much of the payload as a buffer takes; returns how much. */
+/* Writes as much payload as fits a buffer; returns the number of bytes. */
 static u32 gve_write_payload(struct gve_writing *writing, struct lab_packet *packet,
 			     const struct lab_frame *frame, u8 *to, u32 room)
 {
@@ -76,8 +76,8 @@ static void gve_fill_done(struct gve_rx_done *done, const struct lab_packet *pac
 	}
 }
 
-/* Puts a completion into the ring. The first of a frame gets the old generation until the
- * rest is there.
+/* Writes a completion. The first one of a frame keeps the old generation until the
+ * rest is written.
  */
 static void gve_put_done(struct gve_rx_queue *queue, struct gve_writing *writing,
 			 struct gve_rx_done *done, u32 len)
@@ -118,13 +118,13 @@ static void gve_write_buffer(struct lab_device *dev, struct gve_rx_queue *queue,
 	gve_fill_done(&done, packet, out, writing->done == frame->len);
 	if (!writing->first)
 		gve_fill_first(&done, queue, packet, out);
-	/* A buffer that lies nowhere makes the packet one with an error. */
+	/* A buffer with an invalid address makes the packet an error. */
 	if (!to || !writing->header)
 		done.flags |= GVE_RX_ERROR;
 	gve_put_done(queue, writing, &done, used + len);
 }
 
-/* Wrong generation: the driver does not see the frame, and nothing behind it. */
+/* With the wrong generation the driver sees neither this frame nor later ones. */
 static void gve_publish(struct lab_device *dev, const struct gve_writing *writing)
 {
 	__le16 len = writing->first_len;
@@ -141,7 +141,7 @@ void gve_rx_write(struct lab_device *dev, u32 id, struct lab_packet *packet,
 {
 	struct gve_rx_queue *queue = &gve_of(dev)->rx[id];
 	struct lab_frame *frame = &out->frame;
-	/* A coalesced packet's checksum is nobody's. */
+	/* A coalesced packet's checksum does not matter. */
 	struct gve_writing writing = { .sums = packet->checksum && frame->segments == 1 };
 
 	do {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a device tells of itself in debugfs. */
+/* The device's state in debugfs. */
 #include <linux/seq_file.h>
 
 #include "gve.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The device's part of the statistics, written into the driver's memory now and then. The
- * array belongs to both: what the driver writes stands at its beginning, what the device
- * writes, for each receive queue that there is, at its end.
+/* The device's part of the statistics, written to the driver's memory from time to time. The
+ * array is shared: the driver writes its beginning, and the device its end, for each receive
+ * queue.
  */
 #include <linux/jiffies.h>
 
@@ -48,7 +48,7 @@ static u64 gve_stat_value(const struct gve_rx_queue *queue, u32 name)
 		return queue->oversize;
 	case GVE_STAT_BAD_CHECKSUM:
 		return queue->bad_checksums;
-	default:	/* all that the queue has dropped */
+	default:	/* everything that the queue has dropped */
 		return queue->no_buffers + queue->oversize;
 	}
 }
@@ -63,7 +63,7 @@ static void gve_stats_write(const struct gve *gve, struct gve_stat *to)
 		for (name = GVE_STAT_DROPS; name <= GVE_STAT_BAD_CHECKSUM; name++, to++) {
 			to->queue = cpu_to_be32(id);
 			to->value = cpu_to_be64(gve_stat_value(&gve->rx[id], name));
-			smp_wmb();	/* a name says that the rest is there */
+			smp_wmb();	/* the name shows that the rest is written */
 			WRITE_ONCE(to->name, cpu_to_be32(name));
 		}
 	}

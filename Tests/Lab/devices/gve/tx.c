@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sending: queues in turn, each as long as it may, and completions. */
+/* Sending: serves the queues in turn, each up to a limit, and writes completions. */
 #include <linux/bitfield.h>
 
 #include "gve.h"
 
-/* Packets that one queue may send in a row. */
+/* The number of packets that one queue may send in a row. */
 #define GVE_TX_BUDGET	64
 
 static void gve_complete(struct gve_tx_queue *queue, u32 id, u32 type, u16 value)
@@ -22,7 +22,7 @@ static void gve_complete(struct gve_tx_queue *queue, u32 id, u32 type, u16 value
 		queue->generation = !queue->generation;
 }
 
-/* The packet has left, or is given up: the driver gets its memory back. */
+/* The packet is sent or dropped: the driver gets its memory back. */
 static void gve_sent(struct lab_device *dev, u32 id, const struct gve_sending *sending)
 {
 	struct gve *gve = gve_of(dev);

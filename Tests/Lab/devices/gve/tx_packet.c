@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sending: descriptors into a packet, and whether the device takes it. */
+/* Sending: makes a packet from descriptors, and checks whether the device accepts it. */
 #include "gve.h"
 
-/* What the descriptors of one packet say besides where its bytes are. */
+/* What the descriptors of a packet contain besides its addresses. */
 struct gve_gathering {
 	u32	buffers;
 	bool	broken;
@@ -34,8 +34,8 @@ static void gve_gather_data(struct lab_device *dev, const struct gve_tx_slot *sl
 		packet->checksum = true;
 }
 
-/* No segment may lie in more buffers than the device takes. Its headers count as one, and a
- * buffer counts for each of the segments that have a part of it.
+/* No segment may use more buffers than the device accepts. Its headers count as one, and a
+ * buffer counts for each segment that has a part of it.
  */
 static bool gve_segments_fit(const struct lab_packet *packet, u32 headers, u32 mss)
 {

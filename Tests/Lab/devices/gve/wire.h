@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a gVNIC and its driver say to each other: registers, the admin queue, and
+/* The interface between a gVNIC and its driver: registers, the admin queue, and
  * the descriptors of the DQO queue format with raw addresses.
  */
 #ifndef LAB_GVE_WIRE_H
@@ -54,7 +54,7 @@ enum gve_opcode {
 	GVE_QUERY_FLOW_RULES	= 0x10,
 	GVE_QUERY_RSS		= 0x12,
 	GVE_EXTENDED		= 0xff,
-	/* Of an extended command, whose body lies elsewhere */
+	/* An extended command, whose body is elsewhere */
 	GVE_CONFIGURE_FLOW_RULE	= 0x101,
 };
 
@@ -138,12 +138,12 @@ struct gve_command {
 };
 static_assert(sizeof(struct gve_command) == 64);
 
-/* What the device is: a head, then options. */
+/* The description of the device: a header, then options. */
 struct gve_description {
 	__be64	max_pages;
 	__be16	reserved;
 	__be16	tx_ring, rx_ring;
-	__be16	queues;		/* 0: as many as there may be */
+	__be16	queues;		/* 0: the maximum */
 	__be16	mtu;
 	__be16	counters;
 	__be16	tx_pages, rx_pages;
@@ -163,7 +163,7 @@ enum gve_option_id {
 	GVE_OPTION_RSS		= 0xe,
 };
 
-/* An option counts only if the DQO_RDA option has its feature's bit as well. */
+/* An option is valid only if the DQO_RDA option also has its feature's bit. */
 #define GVE_FEATURE_RING_SIZES	BIT(0)
 #define GVE_FEATURE_JUMBO	BIT(2)
 #define GVE_FEATURE_BUFFER_SIZES BIT(4)
@@ -186,14 +186,14 @@ struct gve_driver_info {
 static_assert(sizeof(struct gve_driver_info) == 304);
 #define GVE_CAN_DQO_RDA		BIT_ULL(3)
 
-/* How the driver learns where a queue's doorbell and counter are. */
+/* Tells the driver where a queue's doorbell and counter are. */
 struct gve_queue_resources {
 	__be32	doorbell, counter;
 	u8	reserved[56];
 };
 static_assert(sizeof(struct gve_queue_resources) == 64);
 
-/* Statistics: an array behind a count; the device's part is its end. */
+/* Statistics: a count, then an array; the device's part is at its end. */
 struct gve_stat {
 	__be32	name, queue;
 	__be64	value;
@@ -251,7 +251,7 @@ static_assert(sizeof(struct gve_rule_command) == 92);
 enum gve_rule_query { GVE_QUERY_RULES, GVE_QUERY_LOCATIONS, GVE_QUERY_COUNTS };
 
 struct gve_rule_answer {
-	__be32	rules, max_rules, here, len;	/* then locations, each perhaps with its rule */
+	__be32	rules, max_rules, here, len;	/* then locations, each with or without its rule */
 };
 static_assert(sizeof(struct gve_rule_answer) == 16);
 
@@ -273,7 +273,7 @@ struct gve_rss_answer {
 };
 static_assert(sizeof(struct gve_rss_answer) == 560);
 
-/* Sending. Descriptors are 16 bytes; the ninth byte tells their type. */
+/* Sending. Descriptors are 16 bytes; the ninth byte is their type. */
 struct gve_tx_slot {
 	union {
 		__le64	address;
@@ -300,9 +300,9 @@ static_assert(sizeof(struct gve_tx_slot) == 16);
 #define GVE_TX_LEN		GENMASK(13, 0)
 #define GVE_TX_TOTAL		GENMASK(23, 0)
 
-/* What the device takes */
+/* The limits of the device */
 #define GVE_TX_MAX_BUFFERS	10	/* a packet or a segment of a burst */
-#define GVE_TX_MIN_LEN		17	/* a packet that is no burst */
+#define GVE_TX_MIN_LEN		17	/* a packet that is not a burst */
 #define GVE_TX_MAX_LEN		9728
 #define GVE_TX_MIN_MSS		88
 #define GVE_TX_MAX_MSS		9728
@@ -328,7 +328,7 @@ struct gve_rx_slot {
 };
 static_assert(sizeof(struct gve_rx_slot) == 32);
 
-/* Receiving: what lies in a buffer */
+/* Receiving: the contents of a buffer */
 struct gve_rx_done {
 	u8	format;
 	u8	flags;

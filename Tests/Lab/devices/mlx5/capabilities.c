@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the device says that it can do. The driver uses a part of it as soon as it is
- * told of it, so nothing stands here that the device does not do: no eswitch, no
+/* The capabilities of the device. The driver uses some of them as soon as they are
+ * reported, so only what the device can do is reported: no eswitch, no
  * RoCE, no SR-IOV, no tunnels, no LRO, no compressed completions, no clock.
  */
 #include <linux/cpumask.h>
@@ -9,7 +9,7 @@
 #include "mlx5.h"
 
 #define CX_FILE		2
-#define CX_ASYNC_EQS	4	/* that the driver keeps for other events than completions */
+#define CX_ASYNC_EQS	4	/* used by the driver for events other than completions */
 #define CX_OFFERED(layout, field, value)	MLX5_SET(layout, to, field, value)
 #define CX_GENERAL(field, value)	CX_OFFERED(cmd_hca_cap, field, value)
 #define CX_GENERAL_2(field, value)	CX_OFFERED(cmd_hca_cap_2, field, value)
@@ -18,7 +18,7 @@
 #define CX_FLOW(field, value)		CX_OFFERED(flow_table_prop_layout, field, value)
 #define CX_SHAMPO(field, value)		CX_OFFERED(shampo_cap, field, value)
 
-/* The driver takes num_ports completion vectors for each CPU, so this is what gives a
+/* The driver uses num_ports completion vectors for each CPU, so this value gives a
  * guest with few CPUs many channels. The number of event queues makes it exact.
  */
 static void cx_offer_channels(u8 *to)
@@ -110,8 +110,8 @@ static void cx_offer_general_2(u8 *to)
 	CX_GENERAL_2(log_min_mkey_entity_size, 12);
 }
 
-/* vlan_cap is one that the driver does not start without. It makes the device take tags
- * out; the driver puts them in by itself.
+/* The driver requires vlan_cap. With it the device removes tags; the driver inserts them
+ * itself.
  */
 static void cx_offer_ethernet(u8 *to)
 {
@@ -180,8 +180,8 @@ static void cx_offer_shampo(u8 *to)
 	CX_SHAMPO(shampo_log_max_headers_entry_size, 8);
 }
 
-/* The message names a kind of capabilities, and whether what is possible is asked for
- * or what is in force. Only of the general ones may the driver choose.
+/* The message names a group of capabilities, and whether to return the supported ones
+ * or the current ones. The driver may change only the general group.
  */
 u8 cx_query_hca_cap(struct lab_device *dev, struct cx_message *m)
 {
@@ -221,7 +221,7 @@ u8 cx_set_hca_cap(struct lab_device *dev, struct cx_message *m)
 		return CX_REFUSE(m, BAD_PARAM_ERR);
 	if (m->in_len < MLX5_BYTE_OFF(set_hca_cap_in, capability) + sizeof(cx->general))
 		return CX_REFUSE(m, BAD_INP_LEN_ERR);
-	/* Commands carry no checksum here, and UAR pages have 4 KiB. */
+	/* Commands have no checksum, and UAR pages are 4 KiB. */
 	if (MLX5_GET(cmd_hca_cap, from, cmdif_checksum) ||
 	    MLX5_GET(cmd_hca_cap, from, log_uar_page_sz) ||
 	    MLX5_GET(cmd_hca_cap, from, log_max_qp) >

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The command interface: slots in the guest's memory, each with a command's first 16
  * bytes and lists of mailboxes for the rest, a doorbell, and an answer that the driver
- * polls for or is told of by an event.
+ * polls for or that an event reports.
  */
 #include <linux/jiffies.h>
 #include <linux/seq_file.h>
@@ -13,11 +13,11 @@
 #define CX_LOG_STRIDE	6
 #define CX_INLINE	16	/* bytes of a message in the slot itself */
 #define CX_SUSPECT_MS	50
-/* Seconds that the driver waits on top of what the device allows, and some more. */
+/* The seconds that the driver waits beyond the device's limit, and a margin. */
 #define CX_GRACE	10
 
-/* What the driver calls the delivery status: the command did not even get so far as
- * to have a status of its own.
+/* The delivery status: the command failed before it could return a status of its
+ * own.
  */
 enum cx_delivery {
 	CX_DELIVERED		= 0x0,
@@ -115,8 +115,8 @@ static u8 cx_carry_out(struct lab_device *dev, struct cx_message *m)
 	return command->run(dev, m);
 }
 
-/* A driver that has no event queue yet polls, gives the command up, and later waits for its
- * slot for ever, as nobody tells it of a late answer: for it, a command that shall hang fails.
+/* A driver without an event queue polls, gives up, and later waits for the slot for ever, as
+ * no event reports a late answer. For such a driver a command that should hang fails instead.
  */
 static enum lab_command_fault cx_fault(struct lab_device *dev, const struct cx_message *m)
 {
@@ -126,7 +126,7 @@ static enum lab_command_fault cx_fault(struct lab_device *dev, const struct cx_m
 	       LAB_COMMAND_FAILS : fault;
 }
 
-/* Fills in the answer. False: the command shall never be answered. */
+/* Writes the answer. False: the command is never answered. */
 static bool cx_run(struct lab_device *dev, struct cx_message *m, u32 slot)
 {
 	enum lab_command_fault fault = cx_fault(dev, m);
@@ -168,7 +168,7 @@ static enum cx_delivery cx_deliver(struct lab_device *dev, struct mlx5_cmd_layou
 		return CX_BAD_IN_LENGTH;
 	if (m.out_len < MLX5_ST_SZ_BYTES(cx_out) || m.out_len > CX_ANSWER_MAX)
 		return CX_BAD_OUT_LENGTH;
-	/* A short command leaves nothing of the last one behind it. */
+	/* Nothing of the last command may remain after a short one. */
 	memset(cx->message, 0, 2 * CX_INLINE);
 	bad = cx_fetch(dev, slot, cx->message, m.in_len);
 	if (bad)
@@ -180,7 +180,7 @@ static enum cx_delivery cx_deliver(struct lab_device *dev, struct mlx5_cmd_layou
 
 static void cx_slot(struct lab_device *dev, struct mlx5_cmd_layout *slot, u32 index)
 {
-	/* The event queue of commands may come or go with this very command. */
+	/* This command may create or destroy the event queue of commands. */
 	struct cx_eq *before = cx_eq_for(dev, MLX5_EVENT_TYPE_CMD);
 	bool answered = true;
 	enum cx_delivery bad = cx_deliver(dev, slot, index, &answered);
@@ -193,9 +193,9 @@ static void cx_slot(struct lab_device *dev, struct mlx5_cmd_layout *slot, u32 in
 		cx_event_command(dev, before, BIT(index));
 }
 
-/* A command that hangs is not carried out, and the driver gives it up. It keeps the slot and
- * cannot be unloaded until an answer comes after all, so one does, long after that. It must
- * not go further than the slot: the mailboxes are the driver's again.
+/* A command that hangs is not executed, and the driver gives up. It keeps the slot, and cannot
+ * be unloaded until an answer arrives, so the device answers much later. It writes only to the
+ * slot, as the mailboxes belong to the driver again.
  */
 static void cx_answer_hung(struct lab_device *dev, struct mlx5_cmd_layout *slots)
 {
@@ -223,24 +223,24 @@ static u32 cx_owned(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 	for (i = 0; i < CX_SLOTS; i++)
 		if (READ_ONCE(slots[i].status_own) & CMD_OWNER_HW)
 			owned |= BIT(i);
-	/* A slot that the driver has used anew is not the one that hung. */
+	/* The driver has used the slot again, so it is not the one that hung. */
 	cx_of(dev)->hung &= owned;
 	return owned & ~cx_of(dev)->hung;
 }
 
-/* Slots whose doorbell was rung. All slots share one register, and the device looks at it
- * from time to time only, so a slot's ring may have been overwritten by the next one's.
- * A slot that was the device's when another's ring came in is a suspect, and is taken a
- * little later if no ring of its own has come. The driver rings after it has filled the
- * slot and made its notes, so taking a slot too early would confuse it.
+/* Handles slots whose doorbell was rung. All slots share one register, and the device only
+ * polls it, so the doorbell of one slot may overwrite that of another. A slot that the device
+ * owned when the doorbell of another slot arrived is a suspect, and is executed a little later
+ * if its own doorbell has not arrived. The driver rings the doorbell after it has filled the
+ * slot and its own records, so executing a slot too early would confuse it.
  */
 static u32 cx_rung(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 {
 	struct cx_state *cx = cx_of(dev);
 	u32 bell = lab_take(dev, 0, offsetof(struct mlx5_init_seg, cmd_dbell)), owned, rung;
 
-	/* A slot is filled before it is rung for, so looked at only after: else a ring that
-	 * comes in between would be taken and forgotten.
+	/* A slot is filled before its doorbell rings, so it is read only afterwards: otherwise a
+	 * doorbell that rings in between would be lost.
 	 */
 	smp_rmb();
 	owned = cx_owned(dev, slots);
@@ -258,8 +258,8 @@ static u32 cx_rung(struct lab_device *dev, const struct mlx5_cmd_layout *slots)
 	return rung;
 }
 
-/* The driver has given the address of a new queue, if it has: what it writes has zeros
- * where the device tells the queue's size.
+/* Whether the driver has written the address of a new queue: its value has zeros
+ * where the device reports the queue's size.
  */
 static void cx_find_queue(struct lab_device *dev)
 {
@@ -290,7 +290,7 @@ bool cx_commands(struct lab_device *dev)
 	cx_answer_hung(dev, slots);
 	if (!rung)
 		return false;
-	/* Ownership before what it stands for. */
+	/* Read the ownership before the contents. */
 	smp_rmb();
 	for_each_set_bit(i, &rung, CX_SLOTS)
 		cx_slot(dev, &slots[i], i);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Completion queues. The driver keeps in its memory how far it has read a queue, and
- * whether it wants to be told of the next entry.
+/* Completion queues. Records in the driver's memory show how far it has read a queue, and
+ * whether it wants an event for the next entry.
  */
 #include "mlx5.h"
 
 #define CX_FILE		7
 #define CX_INDEX	GENMASK(23, 0)
-/* What the driver puts into the arming record after it has made a queue. */
+/* The driver's arming record after it has created a queue. */
 #define CX_NOT_ARMED	(2U << 28)
 
 static u8 cx_cq_setup(struct lab_device *dev, struct cx_message *m, struct cx_cq *cq)
@@ -54,7 +54,7 @@ u8 cx_create_cq(struct lab_device *dev, struct cx_message *m)
 	return status;
 }
 
-/* The driver changes how much an interrupt is put off, which the device never does. */
+/* The driver sets the delay of interrupts; the device never delays any. */
 u8 cx_modify_cq(struct lab_device *dev, struct cx_message *m)
 {
 	struct cx_cq *cq = cx_find(dev, CX_CQ, MLX5_GET(modify_cq_in, m->in, cqn));
@@ -111,7 +111,7 @@ u32 cx_cq_room(const struct cx_cq *cq)
 	return used < 1U << cq->log_size ? (1U << cq->log_size) - used : 0;
 }
 
-/* Where the next entry goes. NULL: the driver has let the queue run over. */
+/* Returns the place of the next entry. NULL: the queue has overrun. */
 static struct mlx5_cqe64 *cx_cq_next(struct lab_device *dev, struct cx_cq *cq)
 {
 	u32 index = cq->producer & ((1U << cq->log_size) - 1);
@@ -135,7 +135,7 @@ static void cx_cq_post(struct lab_device *dev, struct cx_cq *cq, const struct ml
 	if (!to)
 		return;
 	memcpy(to, cqe, offsetof(struct mlx5_cqe64, op_own));
-	/* Data that the entry tells of, and the entry itself, before its owner. */
+	/* Write the data and the entry before the entry's owner bit. */
 	smp_store_release(&to->op_own, opcode << 4 | owner);
 	cq->producer = (cq->producer + 1) & CX_INDEX;
 	if (list_empty(&cq->news))
@@ -164,13 +164,13 @@ void cx_complete_error(struct lab_device *dev, struct cx_cq *cq, u8 opcode, u8 s
 	error->syndrome = syndrome;
 	error->s_wqe_opcode_qpn = cpu_to_be32(queue);
 	error->wqe_counter = cpu_to_be16(wqe);
-	/* Where a striding receive queue looks for its WQE. */
+	/* The field in which a striding receive queue finds its WQE. */
 	cqe.wqe_id = cpu_to_be16(wqe);
 	cx_cq_post(dev, cq, &cqe, opcode, false);
 }
 
 /* The arming record has a number that changes with each event, so a new value is a new
- * wish. An entry that the driver has seen by itself needs no event.
+ * request. An entry that the driver has already read needs no event.
  */
 static void cx_tell_completion(struct lab_device *dev, struct cx_cq *cq)
 {

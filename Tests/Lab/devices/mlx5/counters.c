@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the driver reads of counters: the port's, the vport's, queues' and flows'. */
+/* The counters that the driver reads: those of the port, the vport, queues and flows. */
 #include <linux/etherdevice.h>
 #include <linux/seq_file.h>
 
@@ -8,7 +8,7 @@
 #define CX_FILE		13
 #define CX_PRIORITY	0	/* all traffic has it */
 
-/* Upper bounds of RFC 2819's classes and of those that go on behind them. */
+/* The upper bounds of the size classes of RFC 2819 and of larger ones. */
 static const u16 cx_size_limits[CX_SIZES - 1] = { 64, 127, 255, 511, 1023, 1518, 2047, 4095, 8191 };
 
 u32 cx_frames(const struct lab_packet *packet)
@@ -77,7 +77,7 @@ static struct cx_traffic cx_sum(const struct cx_traffic *traffic)
 	return sum;
 }
 
-/* Registers hold each counter as two words. */
+/* In registers each counter is two words. */
 #define CX_PUT(layout, field, value) \
 	put_unaligned_be64(value, to + MLX5_BYTE_OFF(layout, field##_high))
 #define CX_PUT_802_3(field, value)	CX_PUT(eth_802_3_cntrs_grp_data_layout, field, value)
@@ -148,7 +148,7 @@ static void cx_put_priority(const struct cx_port *port, u8 *to)
 	CX_PUT_PRIORITY(tx_frames, tx.packets);
 }
 
-/* Groups of which there is nothing to count are all zeros. */
+/* Groups without any counter are all zeros. */
 void cx_read_ppcnt(struct lab_device *dev, const u8 *in, u8 *out)
 {
 	const struct cx_port *port = &cx_of(dev)->port;

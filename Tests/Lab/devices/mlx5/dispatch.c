@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which command is carried out by whom, and how long it is at least. */
+/* The functions that execute the commands, and the commands' minimum lengths. */
 #include <linux/bsearch.h>
 
 #include "mlx5.h"
@@ -9,7 +9,7 @@
 	.in_min = MLX5_ST_SZ_BYTES(layout##_in),				\
 	.out_min = MLX5_ST_SZ_BYTES(layout##_out), .run = function }
 
-/* By opcode, for the search. */
+/* Sorted by opcode, for the search. */
 static const struct cx_command cx_command_table[] = {
 	CX_COMMAND(QUERY_HCA_CAP, cx, cx_query_hca_cap),
 	CX_COMMAND(QUERY_ADAPTER, query_adapter, cx_query_adapter),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Entries of flow tables: what a packet must have, and where it goes then. */
+/* Entries of flow tables: the fields that a packet must match, and its destination. */
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -61,7 +61,7 @@ static u8 cx_entry_target(struct lab_device *dev, struct cx_message *m, struct c
 	return CX_REFUSE(m, BAD_PARAM_ERR);
 }
 
-/* Reads an entry out of a message; nothing is held yet. */
+/* Reads an entry from a message, without references yet. */
 static u8 cx_entry_read(struct lab_device *dev, struct cx_message *m, struct cx_table *table,
 			struct cx_entry *draft)
 {
@@ -113,7 +113,7 @@ static void cx_entry_hold(const struct cx_entry *entry)
 		cx_hold(&entry->counter->object);
 }
 
-/* The driver sends the whole entry also if it changes a part of it. */
+/* The driver sends the whole entry even if it changes only a part of it. */
 u8 cx_set_entry(struct lab_device *dev, struct cx_message *m)
 {
 	struct cx_table *table = cx_find(dev, CX_TABLE, MLX5_GET(set_fte_in, m->in, table_id));
@@ -127,7 +127,7 @@ u8 cx_set_entry(struct lab_device *dev, struct cx_message *m)
 		return CX_REFUSE(m, NO_RES_ERR);
 	status = cx_entry_read(dev, m, table, entry);
 	old = cx_entry_at(table, entry->index);
-	/* Operation 1 changes an entry that is there. */
+	/* Operation 1 changes an existing entry. */
 	if (!status && m->op_mod && !old)
 		status = CX_REFUSE(m, BAD_RES_ERR);
 	if (status) {

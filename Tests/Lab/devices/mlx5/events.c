@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Event queues: what happened, told by an interrupt.
+/* Event queues, with interrupts.
  *
- * The driver rings each queue's doorbell in one and the same register of a UAR page, so
- * that the device, which looks at registers from time to time only, would see the last
- * ring of any queue and none of the others. So an event queue counts as armed always: an
- * interrupt may come that the driver did not ask for, none is missed. Nor does the device
- * know how far the driver has read; a completion queue tells its event queue once for
- * each time it is armed, and the driver makes the queues larger than that.
+ * The driver rings the doorbells of all queues in one register of a UAR page. The device
+ * only polls registers, so it would see the last doorbell and none of the others. So an event
+ * queue is always armed: the driver may get an interrupt that it did not request, but it
+ * misses none. The device does not know either how far the driver has read. A completion queue
+ * adds one event each time it is armed, and the driver makes the event queues large enough for
+ * that.
  */
 #include "mlx5.h"
 
@@ -103,7 +103,7 @@ static void cx_event(struct cx_eq *eq, u8 type, u8 sub_type, const union ev_data
 	eqe->type = type;
 	eqe->sub_type = sub_type;
 	eqe->data = *data;
-	/* The owner bit changes with each turn; it makes the entry valid. */
+	/* The owner bit changes with each round, and makes the entry valid. */
 	smp_store_release(&eqe->owner, eq->producer >> eq->log_size & 1);
 	eq->producer++;
 	eq->events++;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which queue of a TIR takes a packet. */
+/* Chooses the queue of a TIR for a packet. */
 #include "mlx5.h"
 
-/* What a CQE says was hashed. */
+/* The hashed fields, as a CQE reports them. */
 #define CX_HASHED_IPV4	(CQE_RSS_IPV4 << 2)
 #define CX_HASHED_IPV6	(CQE_RSS_IPV6 << 2)
 #define CX_HASHED_TCP	(CQE_RSS_L4_TCP << 6)
 #define CX_HASHED_UDP	(CQE_RSS_L4_UDP << 6)
 #define CX_INPUT_MAX	36	/* two IPv6 addresses and two ports */
 
-/* Source and destination of @each bytes at @from, so far as they are asked for. A
- * symmetric hash is over what does not change when they change places.
+/* The source and the destination, of @each bytes at @from, if selected. A symmetric hash
+ * covers a value that stays the same when they are exchanged.
  */
 static u32 cx_input_add(u8 *to, const u8 *from, u32 each, bool source, bool destination,
 			bool symmetric)

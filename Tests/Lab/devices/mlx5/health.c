@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Health: a counter that the driver watches, and a buffer that says what has happened.
+/* Health: a counter that the driver watches, and a buffer that describes the failure.
  *
- * A device that has broken down wants to be reset by the driver: it says so, and from then
- * on does nothing. The driver writes that it resets it; the device then reports that its
- * interface is disabled, and the driver sets it up from the begin.
+ * A device that has failed requests a reset from the driver and does nothing more. The driver
+ * writes a reset request; the device then reports that its interface is disabled, and the
+ * driver sets it up again.
  */
 #include <linux/jiffies.h>
 
@@ -22,7 +22,7 @@
 
 unsigned int cx_command_seconds = 60;
 module_param_named(mlx5_command_seconds, cx_command_seconds, uint, 0444);
-MODULE_PARM_DESC(mlx5_command_seconds, "how long the device lets the driver wait for a command");
+MODULE_PARM_DESC(mlx5_command_seconds, "the driver's timeout for a command, as the device reports it");
 
 u32 cx_segment_read(struct lab_device *dev, size_t offset)
 {
@@ -97,8 +97,8 @@ void cx_health_beat(struct lab_device *dev)
 	cx_segment_write(dev, offset, cx_segment_read(dev, offset) + 1);
 }
 
-/* Nothing of what the driver has made is touched any more: it frees its memory without
- * a word as soon as it sees the state of the device.
+/* The device no longer accesses the driver's memory, which the driver frees without notice as
+ * soon as it sees the state of the device.
  */
 void cx_break_down(struct lab_device *dev)
 {
@@ -118,7 +118,7 @@ bool cx_health_check(struct lab_device *dev)
 	u32 state = (cx_queue_register(dev) & CX_STATE_MASK) >> MLX5_NIC_IFC_OFFSET;
 
 	if (state == MLX5_INITIAL_SEG_NIC_INTERFACE_SW_RESET) {
-		/* Firmware starts anew; its interface is disabled until the driver sets it up. */
+		/* Firmware restarts; its interface is disabled until the driver sets it up. */
 		cx_objects_reset(dev);
 		cx_command_reset(dev);
 		cx_health_buffer(dev, 0);

@@ -12,7 +12,7 @@
 
 static unsigned int cx_channels;
 module_param_named(mlx5_channels, cx_channels, uint, 0444);
-MODULE_PARM_DESC(mlx5_channels, "channels of an mlx5, up to 128, instead of queues");
+MODULE_PARM_DESC(mlx5_channels, "channels of an mlx5, up to 128 (default: queues)");
 
 unsigned int cx_channel_count(void)
 {
@@ -21,7 +21,7 @@ unsigned int cx_channel_count(void)
 
 static unsigned int cx_vectors(void)
 {
-	/* One is for all events but completions. */
+	/* One vector is for all events except completions. */
 	return cx_channel_count() + 1;
 }
 
@@ -51,7 +51,7 @@ static void cx_stop(struct lab_device *dev)
 	kvfree(cx->answer);
 }
 
-/* A driver that takes away bus mastership will not be asked for its memory again. */
+/* After the driver has disabled bus mastering, the device no longer accesses its memory. */
 static bool cx_masters_bus(const struct lab_device *dev)
 {
 	return READ_ONCE(dev->config[PCI_COMMAND]) & PCI_COMMAND_MASTER;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where flow tables lead a packet. */
+/* Follows a packet through the flow tables. */
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
@@ -9,7 +9,7 @@
 #include "mlx5.h"
 
 #define CX_FIELD(field, value)	MLX5_SET(fte_match_set_lyr_2_4, to, field, value)
-/* Addresses of IPv4 stand at the end of the places of IPv6. */
+/* An IPv4 address is at the end of the field for IPv6. */
 #define CX_SOURCE_IPV6	MLX5_ADDR_OF(fte_match_set_lyr_2_4, to, \
 				     src_ipv4_src_ipv6.ipv6_layout.ipv6)
 #define CX_TARGET_IPV6	MLX5_ADDR_OF(fte_match_set_lyr_2_4, to, \
@@ -87,7 +87,7 @@ static void cx_match_value(const struct lab_packet *packet, u8 to[CX_MATCH])
 		cx_match_ports(packet, to);
 }
 
-/* The entry with the lowest index that fits. */
+/* The matching entry with the lowest index. */
 static struct cx_entry *cx_table_look(const struct cx_table *table, const u8 *value)
 {
 	struct cx_entry *entry;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Memory keys: what addresses in WQEs mean. One kind takes bus addresses as they are,
- * the other leads through a list of pages that send queues can change.
+/* Memory keys translate addresses in WQEs. One kind uses bus addresses unchanged, the
+ * other a list of pages that send queues can change.
  */
 #include <linux/slab.h>
 
 #include "mlx5.h"
 
 #define CX_FILE		5
-/* Flags stand in the lowest bits of an entry. */
+/* The lowest bits of an entry are flags. */
 #define CX_MTT_ADDRESS	GENMASK_ULL(63, 3)
 
 static u8 cx_mkey_pages(struct lab_device *dev, struct cx_message *m, struct cx_mkey *key)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A ConnectX-5 as mlx5_core sees it: objects that commands make, queues in the guest's
- * memory, and what the parts of the device ask of each other.
+/* A ConnectX-5 as mlx5_core sees it: objects that commands create, queues in the guest's
+ * memory, and the functions that the parts of the device share.
  *
  * The driver's names begin with mlx5_; those of this device with cx_.
  */
@@ -28,12 +28,12 @@
 #define CX_TRACE	128
 #define CX_WQE_MAX	1024
 #define CX_KEY		40
-#define CX_LEVELS	256	/* of flow tables; the driver goes beyond what it asks for */
+#define CX_LEVELS	256	/* of flow tables; the driver uses more than it requests */
 /* Bytes of the outer headers in match criteria and values. */
 #define CX_MATCH	MLX5_ST_SZ_BYTES(fte_match_set_lyr_2_4)
 #define CX_FCS		ETH_FCS_LEN
 
-/* What all commands and all answers begin with. */
+/* The header of all commands and answers. */
 struct mlx5_ifc_cx_in_bits {
 	u8	opcode[0x10];
 	u8	uid[0x10];
@@ -47,10 +47,10 @@ struct mlx5_ifc_cx_out_bits {
 	u8	syndrome[0x20];
 };
 
-/* Every object begins with this. */
+/* The header of every object. */
 struct cx_object {
 	u32	id;
-	u32	users;		/* other objects that need it */
+	u32	users;		/* references from other objects */
 };
 
 enum cx_kind {
@@ -59,7 +59,7 @@ enum cx_kind {
 	CX_KINDS
 };
 
-/* Memory of a queue, given as a list of pages. */
+/* The memory of a queue, a list of pages. */
 struct cx_ring {
 	u8	**page;
 	u32	pages, shift;
@@ -105,14 +105,14 @@ struct cx_eq {
 	u8	log_size;
 	u16	vector;
 	u32	producer;
-	u64	mask;		/* which events come here */
-	bool	due;		/* an interrupt shall be raised */
+	u64	mask;		/* the events of this queue */
+	bool	due;		/* an interrupt must be raised */
 	u64	events;
 };
 
 struct cx_cq {
 	struct cx_object object;
-	struct list_head news;	/* in cx_state.news: has entries the driver was not told of */
+	struct list_head news;	/* in cx_state.news: has entries without an event */
 	struct cx_object *uar;
 	struct cx_eq *eq;
 	struct cx_ring ring;
@@ -135,7 +135,7 @@ struct cx_sq {
 	u8	log_size, state;
 	bool	umr;		/* takes UMR */
 	u16	consumer;
-	u32	segment;	/* of a WQE with many packets: how many are sent */
+	u32	segment;	/* packets sent of a WQE with several */
 	struct lab_hold hold;
 	u64	wqes, packets, octets, umrs, errors;
 };
@@ -154,10 +154,10 @@ struct cx_rq {
 	u8	log_strides, log_stride_size;
 	bool	open;		/* a WQE is being filled */
 	u16	current_wqe;
-	u32	used;		/* bytes of it that hold packets */
-	u32	told;		/* strides of it that completions told of */
+	u32	used;		/* bytes of it used by packets */
+	u32	told;		/* strides of it that completions have reported */
 
-	/* SHAMPO: headers apart, payloads side by side */
+	/* SHAMPO: separate headers, adjacent payloads */
 	bool	shampo;
 	struct cx_mkey *headers;
 	u8	log_header, log_headers;
@@ -197,7 +197,7 @@ struct cx_group {
 	struct cx_table *table;
 	u32	first, last;
 	u8	mask[CX_MATCH];
-	u32	from, len;		/* the bytes of it that are not 0 */
+	u32	from, len;		/* its bytes that are not 0 */
 };
 
 struct cx_entry {
@@ -212,18 +212,18 @@ struct cx_entry {
 	u64	hits;
 };
 
-/* One command: what came in, what goes out. */
+/* One command: its input and output. */
 struct cx_message {
 	const u8	*in;
 	u8		*out;
 	u32		in_len, out_len;
 	u16		op_mod;
-	u32		syndrome;	/* says where it was refused */
+	u32		syndrome;	/* the place where it was refused */
 };
 
 struct cx_trace {
 	u64	at;		/* ms since boot */
-	u32	first;		/* the word behind the command's head, mostly an id */
+	u32	first;		/* the word after the command's header, usually an id */
 	u32	syndrome;
 	u16	opcode, op_mod;
 	u8	status, slot;
@@ -231,11 +231,11 @@ struct cx_trace {
 
 enum cx_cast { CX_UNICAST, CX_MULTICAST, CX_BROADCAST, CX_CASTS };
 
-#define CX_SIZES	10	/* of frames, as RFC 2819 and the device sort them */
+#define CX_SIZES	10	/* frames by size class, of RFC 2819 and of the device */
 
 struct cx_port {
-	bool	up;		/* what PAOS asks for */
-	bool	was_up;		/* the link, as the driver was told last */
+	bool	up;		/* the state that PAOS requests */
+	bool	was_up;		/* the link state that was last reported to the driver */
 	u16	mtu;		/* with Ethernet's header and FCS */
 	u32	speeds;		/* bits of PTYS */
 	u32	link_downs;
@@ -258,7 +258,7 @@ struct cx_state {
 	/* Command interface */
 	u64		queue;		/* bus address; 0: none */
 	bool		enabled;
-	u32		hung, suspect;	/* slots: not answered; perhaps a lost doorbell */
+	u32		hung, suspect;	/* slots: not answered; with a doorbell that may be lost */
 	unsigned long	suspect_since, hung_since;
 	u8		*message, *answer;
 	u64		commands;
@@ -271,7 +271,7 @@ struct cx_state {
 	/* Scratch */
 	struct lab_packet packet;
 	u8		wqe[CX_WQE_MAX];
-	struct cx_entry	*path[CX_LEVELS];	/* of the packet that was steered last */
+	struct cx_entry	*path[CX_LEVELS];	/* of the last packet steered */
 	u32		steps;
 	u64		invalid_commands, cq_overruns, interrupts;
 };
@@ -283,7 +283,7 @@ static inline struct cx_state *cx_of(struct lab_device *dev)
 
 unsigned int cx_channel_count(void);
 
-/* A refusal names the place: the file's number and the line. */
+/* A refusal has the number of the file and the line. */
 #define CX_REFUSE(message, status) \
 	cx_refuse(message, MLX5_CMD_STAT_##status, CX_FILE << 16 | __LINE__)
 
@@ -298,7 +298,7 @@ bool cx_commands(struct lab_device *dev);
 void cx_command_reset(struct lab_device *dev);
 void cx_show_commands(struct lab_device *dev, struct seq_file *file);
 
-/* dispatch.c: which command is carried out by whom. */
+/* dispatch.c: calls the function of a command. */
 struct cx_command {
 	u16		opcode;
 	const char	*name;
@@ -313,7 +313,7 @@ u8 cx_query_hca_cap(struct lab_device *dev, struct cx_message *m);
 u8 cx_set_hca_cap(struct lab_device *dev, struct cx_message *m);
 void cx_capabilities_reset(struct lab_device *dev);
 
-/* setup.c: bringing the device up and down; its vport. */
+/* setup.c: sets up and tears down the device; its vport. */
 u8 cx_enable_hca(struct lab_device *dev, struct cx_message *m);
 u8 cx_disable_hca(struct lab_device *dev, struct cx_message *m);
 u8 cx_init_hca(struct lab_device *dev, struct cx_message *m);
@@ -327,11 +327,11 @@ u8 cx_modify_nic_vport(struct lab_device *dev, struct cx_message *m);
 u8 cx_query_vport_state(struct lab_device *dev, struct cx_message *m);
 void cx_vport_reset(struct lab_device *dev);
 
-/* objects.c: what commands make and destroy. */
+/* objects.c: the objects that commands create and destroy. */
 void *cx_find(struct lab_device *dev, enum cx_kind kind, u32 id);
 void *cx_create(struct lab_device *dev, struct cx_message *m, enum cx_kind kind, u8 *status);
 u8 cx_destroy(struct lab_device *dev, struct cx_message *m, enum cx_kind kind, u32 id);
-/* Undoes cx_create() of an object that could not be made whole. */
+/* Undoes cx_create() of an object that could not be completed. */
 void cx_discard(struct lab_device *dev, enum cx_kind kind, void *object);
 void cx_objects_create(struct lab_device *dev);
 void cx_objects_reset(struct lab_device *dev);
@@ -363,7 +363,7 @@ void cx_tis_release(struct lab_device *dev, void *object);
 bool cx_ring_create(struct lab_device *dev, struct cx_ring *ring, const void *pages,
 		    u32 listed, u32 bytes, u32 log_page);
 void cx_ring_destroy(struct cx_ring *ring);
-/* @offset is within the ring; so many bytes as lie in one page may be used. */
+/* @offset is within the ring; the bytes up to the end of the page may be used. */
 void *cx_ring_at(const struct cx_ring *ring, u32 offset);
 
 /* memory_keys.c */
@@ -371,15 +371,15 @@ u8 cx_create_mkey(struct lab_device *dev, struct cx_message *m);
 u8 cx_destroy_mkey(struct lab_device *dev, struct cx_message *m);
 void cx_mkey_release(struct lab_device *dev, void *object);
 struct cx_mkey *cx_mkey_of(struct lab_device *dev, __be32 key);
-/* Where an address lies, and how many bytes follow it there; NULL: nowhere. */
+/* Translates an address, and returns how many bytes follow it; NULL: invalid. */
 void *cx_mkey_at(struct lab_device *dev, const struct cx_mkey *key, u64 address, u32 *room);
 bool cx_mkey_write(struct lab_device *dev, const struct cx_mkey *key, u64 address,
 		   const u8 *from, u32 len);
-/* Takes the next bytes of a packet; *sum is that of @done bytes before. */
+/* Copies the next bytes of a packet; *sum is that of the @done bytes before. */
 bool cx_mkey_take(struct lab_device *dev, const struct cx_mkey *key, u64 address,
 		  struct lab_packet *packet, u32 len, u32 *done, __wsum *sum);
 
-/* umr.c: a send queue changes what a memory key leads to. False: it may not. */
+/* umr.c: a send queue changes the pages of a memory key. False: it may not. */
 bool cx_umr(struct lab_device *dev, struct cx_sq *sq, const u8 *wqe, u32 len);
 
 /* events.c */
@@ -403,7 +403,7 @@ void cx_cq_release(struct lab_device *dev, void *object);
 u32 cx_cq_room(const struct cx_cq *cq);
 void cx_complete(struct lab_device *dev, struct cx_cq *cq, const struct mlx5_cqe64 *cqe,
 		 u8 opcode);
-/* The same for what was received: a knob may give it the wrong owner. */
+/* The same for a received frame: a knob may make the owner bit wrong. */
 void cx_complete_receive(struct lab_device *dev, struct cx_cq *cq,
 			 const struct mlx5_cqe64 *cqe, u8 opcode);
 void cx_complete_error(struct lab_device *dev, struct cx_cq *cq, u8 opcode, u8 syndrome,
@@ -436,39 +436,39 @@ struct cx_arrival {
 	u32		tag;		/* of the flow table's entry */
 	bool		checksums;	/* they are right */
 	bool		fill;		/* the checksum is to be written */
-	bool		stripped;	/* the VLAN tag was taken out */
+	bool		stripped;	/* the VLAN tag was removed */
 	bool		follows;	/* the frame before it belongs to the same burst */
 	__wsum		sum;		/* of the payload */
 };
 
 u16 cx_rq_posted(const struct cx_rq *rq);
 void *cx_rq_wqe(const struct cx_rq *rq, u32 index);
-/* Copies the payload to where it shall lie, then completes the frame's header. */
+/* Copies the payload to its place, then completes the frame's header. */
 bool cx_arrival_payload(struct lab_device *dev, struct cx_arrival *a,
 			const struct cx_mkey *key, u64 address, u32 len, u32 *done);
 void cx_arrival_header(struct cx_arrival *a);
-/* What a completion says of any frame. */
+/* The common fields of a completion. */
 void cx_arrival_cqe(const struct cx_arrival *a, struct mlx5_cqe64 *cqe);
 void cx_arrival_corrupt(struct lab_device *dev, struct cx_arrival *a,
 			const struct cx_mkey *key, u64 address);
 
-/* What became of a frame. */
+/* The result of receiving a frame. */
 enum cx_taken {
 	CX_TAKEN,
-	CX_NO_WQE,	/* the driver has posted too few */
-	CX_BAD_WQE,	/* what it has posted leads nowhere */
+	CX_NO_WQE,	/* the driver has posted too few buffers */
+	CX_BAD_WQE,	/* its buffers have invalid addresses */
 };
 
 bool cx_cyclic_has_room(const struct cx_rq *rq, u32 frames);
 enum cx_taken cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a);
 bool cx_striding_has_room(const struct cx_rq *rq, u32 frames, u32 frame_len);
 enum cx_taken cx_striding_frame(struct lab_device *dev, struct cx_arrival *a);
-/* For SHAMPO: a place for @len bytes, from a multiple of a stride on unless @beside,
- * which becomes false if it cannot be.
+/* For SHAMPO: reserves @len bytes, at a multiple of a stride unless @beside,
+ * which becomes false if that is impossible.
  */
 enum cx_taken cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len, bool *beside,
 			      struct cx_mkey **key, u64 *address);
-/* Accounts @len bytes and completes them; closes the WQE if it is full. */
+/* Counts and completes @len bytes; closes the WQE if it is full. */
 void cx_stride_complete(struct lab_device *dev, struct cx_rq *rq, struct mlx5_cqe64 *cqe,
 			u32 len, u32 frame_len);
 bool cx_shampo_takes(const struct cx_rq *rq, const struct lab_packet *packet);
@@ -484,11 +484,11 @@ u8 cx_modify_tir(struct lab_device *dev, struct cx_message *m);
 u8 cx_destroy_tir(struct lab_device *dev, struct cx_message *m);
 void cx_tir_release(struct lab_device *dev, void *object);
 
-/* hash.c: which queue of a TIR takes a packet. */
+/* hash.c: chooses the queue of a TIR for a packet. */
 struct cx_rq *cx_tir_queue(const struct cx_tir *tir, const struct lab_packet *packet,
 			   struct cx_arrival *a);
 
-/* tables.c: flow tables and groups. entries.c: their entries. match.c: where they lead a packet. */
+/* tables.c: flow tables, groups. entries.c: entries. match.c: follows a packet through them. */
 u8 cx_create_table(struct lab_device *dev, struct cx_message *m);
 u8 cx_modify_table(struct lab_device *dev, struct cx_message *m);
 u8 cx_destroy_table(struct lab_device *dev, struct cx_message *m);
@@ -501,11 +501,11 @@ u8 cx_set_entry(struct lab_device *dev, struct cx_message *m);
 u8 cx_delete_entry(struct lab_device *dev, struct cx_message *m);
 void cx_entry_free(struct cx_entry *entry);
 void cx_show_entry(const struct cx_entry *entry, struct seq_file *file);
-/* Forgets which table follows which. */
+/* Clears the order of tables. */
 void cx_tables_unlink(struct lab_device *dev);
 struct cx_rq *cx_steer(struct lab_device *dev, const struct lab_packet *packet,
 		       struct cx_arrival *a);
-/* Counts a packet in the entries that it went through. */
+/* Counts a packet in the entries that it matched. */
 void cx_count_path(struct lab_device *dev, const struct lab_packet *packet);
 void cx_show_tables(struct lab_device *dev, struct seq_file *file);
 
@@ -539,12 +539,12 @@ extern unsigned int cx_command_seconds;
 void cx_health_start(struct lab_device *dev);
 void cx_health_beat(struct lab_device *dev);
 void cx_break_down(struct lab_device *dev);
-/* True while the device takes no commands and no packets. */
+/* True while the device accepts no commands and no packets. */
 bool cx_health_check(struct lab_device *dev);
 /* Registers of the initialization segment. */
 u32 cx_segment_read(struct lab_device *dev, size_t offset);
 void cx_segment_write(struct lab_device *dev, size_t offset, u32 value);
-/* Puts in what only the device may change in the command queue's address. */
+/* Writes the parts of the command queue's address that belong to the device. */
 u32 cx_queue_register(struct lab_device *dev);
 
 #endif

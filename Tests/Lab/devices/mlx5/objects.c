@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What commands make and destroy: each kind has its numbers, and counts who needs it. */
+/* The objects that commands create and destroy. Each kind has its numbers, and each object a
+ * count of references.
+ */
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "mlx5.h"
 
 #define CX_FILE		4
-/* All answers have a new object's number at the same place. */
+/* All answers have the number of a new object at the same offset. */
 #define CX_NUMBER	8
 
 struct cx_kind_of_object {
 	const char	*name;
 	size_t		size;
 	u32		first, last;
-	/* Frees what belongs to it, and lets go of what it needs. */
+	/* Frees its memory, and drops its references. */
 	void		(*release)(struct lab_device *dev, void *object);
 };
 
-/* The numbers go as far as the capabilities say. */
+/* The capabilities limit the numbers. */
 static const struct cx_kind_of_object cx_kinds[CX_KINDS] = {
 	[CX_UAR]	= { "uar", sizeof(struct cx_simple), CX_UAR_FIRST, CX_UAR_LAST },
 	[CX_PD]		= { "pd", sizeof(struct cx_simple), 1, BIT(10) - 1 },
@@ -95,7 +97,7 @@ void cx_objects_create(struct lab_device *dev)
 	INIT_LIST_HEAD(&cx->news);
 }
 
-/* Kinds stand in the order in which they need each other. */
+/* The kinds are ordered: each refers only to earlier ones. */
 void cx_objects_reset(struct lab_device *dev)
 {
 	struct cx_state *cx = cx_of(dev);
@@ -122,7 +124,7 @@ static u32 cx_count(struct lab_device *dev, enum cx_kind kind)
 	return n;
 }
 
-/* Objects that are no more than their number, and transport interfaces to send from. */
+/* Objects that have only a number, and transport interfaces to send from. */
 
 static u8 cx_alloc(struct lab_device *dev, struct cx_message *m, enum cx_kind kind)
 {

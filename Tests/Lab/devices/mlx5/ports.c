@@ -9,10 +9,10 @@
 #define CX_PORT		1	/* there is one */
 #define CX_MTU_MAX	10000
 #define CX_MTU_DEFAULT	(VLAN_ETH_FRAME_LEN + CX_FCS)
-/* A copper cable of four lanes, and what it can be slowed down to. */
+/* A copper cable of four lanes, and its lower speeds. */
 #define CX_SPEEDS	(BIT(MLX5E_100GBASE_CR4) | BIT(MLX5E_50GBASE_CR2) | \
 			 BIT(MLX5E_40GBASE_CR4) | BIT(MLX5E_25GBASE_CR) | BIT(MLX5E_10GBASE_CR))
-/* PTYS's word on what is plugged in. */
+/* PTYS's connector type. */
 #define CX_COPPER	MLX5_PTYS_CONNECTOR_TYPE_PORT_DA
 
 struct cx_register {
@@ -97,7 +97,7 @@ static void cx_read_paos(struct lab_device *dev, const u8 *in, u8 *out)
 	MLX5_SET(paos_reg, out, oper_status, cx_link_up(dev) ? MLX5_PORT_UP : MLX5_PORT_DOWN);
 }
 
-/* Neither side sends or takes pause frames. */
+/* Neither side sends or accepts pause frames. */
 static bool cx_write_pfcc(struct lab_device *dev, const u8 *in)
 {
 	return !MLX5_GET(pfcc_reg, in, pptx) && !MLX5_GET(pfcc_reg, in, pprx) &&
@@ -115,7 +115,7 @@ static void cx_read_pmlp(struct lab_device *dev, const u8 *in, u8 *out)
 	MLX5_SET(pmlp_reg, out, width, 4);
 }
 
-/* The first byte says how the host stores numbers; it is an x86. */
+/* The first byte is the host's byte order; it is an x86. */
 static bool cx_write_host(struct lab_device *dev, const u8 *in)
 {
 	return !in[0];
@@ -125,7 +125,7 @@ static void cx_read_host(struct lab_device *dev, const u8 *in, u8 *out)
 {
 }
 
-/* How long the driver waits for what: where it reads 0 it takes its own values. */
+/* The driver's timeouts. For 0 it uses its own values. */
 static void cx_read_dtor(struct lab_device *dev, const u8 *in, u8 *out)
 {
 }
@@ -141,7 +141,7 @@ static const struct cx_register cx_registers[] = {
 	{ MLX5_REG_PPCNT, MLX5_ST_SZ_BYTES(ppcnt_reg), NULL, cx_read_ppcnt },
 };
 
-/* A register that is not there is refused like a wrong parameter. */
+/* An unknown register is refused like a wrong parameter. */
 u8 cx_access_register(struct lab_device *dev, struct cx_message *m)
 {
 	u16 id = MLX5_GET(access_register_in, m->in, register_id);
@@ -178,7 +178,7 @@ void cx_port_reset(struct lab_device *dev)
 	port->was_up = cx_link_up(dev);
 }
 
-/* Both ends of the wire must want it, so far as the other end says. */
+/* Both ends of the wire must want it, if the other end says so. */
 bool cx_link_up(struct lab_device *dev)
 {
 	const struct lab_device *peer = dev->peer;
@@ -206,6 +206,6 @@ bool cx_too_long(struct lab_device *dev, const struct lab_packet *packet)
 {
 	u32 len = cx_frames(packet) > 1 ? packet->header_len + packet->mss : packet->len;
 
-	/* The register counts a tag whether there is one or not. */
+	/* The register always includes the length of a tag. */
 	return len + CX_FCS > cx_of(dev)->port.mtu;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Receive queues as commands see them. */
+/* The commands for receive queues. */
 #include "mlx5.h"
 
 #define CX_FILE		9
@@ -23,7 +23,7 @@ static u8 cx_rq_shampo(struct lab_device *dev, struct cx_message *m, struct cx_r
 
 static u8 cx_rq_striding(struct cx_message *m, struct cx_rq *rq, const u8 *wq)
 {
-	/* A signed number of four bits, on top of 512 strides; and on top of 64 bytes. */
+	/* A signed number of four bits, relative to 512 strides; and one relative to 64 bytes. */
 	s8 strides = (s8)(MLX5_GET(wq, wq, log_wqe_num_of_strides) << 4) >> 4;
 
 	rq->log_strides = 9 + strides;

@@ -21,7 +21,7 @@ bool cx_ring_create(struct lab_device *dev, struct cx_ring *ring, const void *pa
 	for (i = 0; i < ring->pages; i++) {
 		u64 address = get_unaligned_be64(pages + 8 * i);
 
-		/* Flags stand in the lowest bits; a small ring need not fill its page. */
+		/* The lowest bits are flags; a small ring may fill only a part of its page. */
 		ring->page[i] = lab_memory(dev, address & ~0xfffULL,
 					   min(bytes, 1U << ring->shift));
 		if (!ring->page[i])

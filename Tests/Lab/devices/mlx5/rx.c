@@ -6,7 +6,7 @@
 
 #include "mlx5.h"
 
-/* What a CQE says of the headers' kinds. */
+/* The kinds of headers, as a CQE reports them. */
 #define CX_L3_IPV6	0x4
 #define CX_L3_IPV4	0x8
 #define CX_L4_SHIFT	4
@@ -35,8 +35,8 @@ void cx_arrival_header(struct cx_arrival *a)
 				  a->frame.len);
 }
 
-/* The sum of all bytes behind the Ethernet header, of which the driver has said that it
- * knows what to do with it.
+/* The sum of all bytes after the Ethernet header, if the driver has said that it
+ * wants it.
  */
 static __be16 cx_arrival_sum(const struct cx_arrival *a)
 {
@@ -80,7 +80,7 @@ void cx_arrival_cqe(const struct cx_arrival *a, struct mlx5_cqe64 *cqe)
 	cqe->check_sum = cx_arrival_sum(a);
 }
 
-/* The fault comes between the device's checksum and the driver's memory. */
+/* The fault is applied after the device computes the checksum. */
 void cx_arrival_corrupt(struct lab_device *dev, struct cx_arrival *a,
 			const struct cx_mkey *key, u64 address)
 {
@@ -105,7 +105,7 @@ static void cx_rq_fail(struct lab_device *dev, struct cx_rq *rq)
 			  rq->object.id, cyclic ? rq->consumer : rq->current_wqe);
 }
 
-/* A frame may leave a WQE half full, which takes a completion of its own. */
+/* If the frame does not fit, closing the WQE needs a completion of its own. */
 static bool cx_can_complete(const struct cx_rq *rq, u32 frames)
 {
 	return cx_cq_room(rq->cq) >= 2 * frames + 2;
@@ -126,7 +126,7 @@ static bool cx_has_room(const struct cx_rq *rq, const struct lab_packet *packet)
 	return cx_striding_has_room(rq, frames, frame);
 }
 
-/* A frame's header is changed before its bytes are written, so taking out the tag there
+/* A frame's header is changed before its bytes are written, so removing the tag there
  * is enough.
  */
 static void cx_strip_vlan(struct cx_arrival *a)
@@ -165,7 +165,7 @@ static void cx_missed(struct lab_device *dev, struct cx_rq *rq, u32 frames)
 	lab_count_drop(dev, LAB_DROP_BUFFERS);
 }
 
-/* Of a burst for which there is no room, the frames for which there is go in. */
+/* If a burst does not fit, the frames that fit are received. */
 static void cx_frames_in(struct lab_device *dev, struct cx_arrival *a)
 {
 	u32 left = cx_frames(a->packet), chunk = a->packet->mss;
@@ -191,7 +191,7 @@ static void cx_frames_in(struct lab_device *dev, struct cx_arrival *a)
 		cx_rq_fail(dev, a->rq);
 }
 
-/* Whether the packet gets as far as the flow tables. */
+/* Whether the packet reaches the flow tables. */
 static bool cx_port_takes(struct lab_device *dev, const struct lab_packet *packet)
 {
 	struct cx_state *cx = cx_of(dev);
@@ -201,7 +201,7 @@ static bool cx_port_takes(struct lab_device *dev, const struct lab_packet *packe
 		lab_count_drop(dev, LAB_DROP_DOWN);
 		return false;
 	}
-	/* The other end may be another kind of device, with another idea of a frame. */
+	/* The other end may be a device of another kind, with another limit. */
 	if (packet->len < ETH_HLEN) {
 		lab_count_drop(dev, LAB_DROP_BROKEN);
 		return false;
@@ -214,7 +214,7 @@ static bool cx_port_takes(struct lab_device *dev, const struct lab_packet *packe
 	return true;
 }
 
-/* A queue that never had a WQE is the one to which the driver leads what it does not want. */
+/* The driver leads unwanted packets to a queue that never has a WQE. */
 static bool cx_is_empty(const struct cx_rq *rq)
 {
 	return !rq->consumer && !rq->open && !cx_rq_posted(rq);

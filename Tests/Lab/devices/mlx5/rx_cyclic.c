@@ -4,7 +4,7 @@
 
 #include "mlx5.h"
 
-/* An entry of no use, behind the last one of a WQE. */
+/* An unused entry after the last one of a WQE. */
 #define CX_LENGTH	GENMASK(30, 0)
 
 bool cx_cyclic_has_room(const struct cx_rq *rq, u32 frames)
@@ -12,7 +12,7 @@ bool cx_cyclic_has_room(const struct cx_rq *rq, u32 frames)
 	return cx_rq_posted(rq) >= frames;
 }
 
-/* One buffer after the other; the header is not yet known, so its place is noted. */
+/* Fills the buffers in order; the header is not known yet, so its place is noted. */
 struct cx_scatter {
 	const struct mlx5_wqe_data_seg *segment;
 	u32	segments;
@@ -85,7 +85,7 @@ enum cx_taken cx_cyclic_frame(struct lab_device *dev, struct cx_arrival *a)
 
 	if (!cx_rq_posted(rq))
 		return CX_NO_WQE;
-	/* The doorbell before what it stands for. */
+	/* Read the doorbell before the WQE. */
 	smp_rmb();
 	if (!cx_scatter_payload(dev, a, &s, header))
 		return CX_BAD_WQE;

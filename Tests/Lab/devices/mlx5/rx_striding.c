@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The striding receive queue: each WQE is a large buffer of many strides, and frames lie in
- * it one after the other, each from the begin of a stride on. WQEs form a list.
+ * it one after the other, each at the start of a stride. WQEs form a list.
  */
 #include <linux/if_vlan.h>
 
@@ -18,12 +18,12 @@ static u32 cx_wqe_size(const struct cx_rq *rq)
 	return cx_stride(rq) << rq->log_strides;
 }
 
-/* Whether so many frames of this length still fit, behind what is there. */
+/* Whether this number of frames of this length still fits. */
 bool cx_striding_has_room(const struct cx_rq *rq, u32 frames, u32 frame_len)
 {
 	u32 size = max(frame_len, 1U), posted = cx_rq_posted(rq), room = 0;
 
-	/* A header's place is free again once the driver has read its completion. */
+	/* The place of a header is free once the driver has read its completion. */
 	if (rq->shampo &&
 	    (1U << rq->cq->log_size) - cx_cq_room(rq->cq) + frames >= 1U << rq->log_headers)
 		return false;
@@ -42,7 +42,7 @@ static bool cx_wqe_open(struct cx_rq *rq)
 		return true;
 	if (!cx_rq_posted(rq))
 		return false;
-	/* The doorbell before what it stands for. */
+	/* Read the doorbell before the WQE. */
 	smp_rmb();
 	rq->open = true;
 	rq->used = 0;
@@ -60,7 +60,7 @@ static void cx_wqe_close(struct cx_rq *rq)
 			  ((1U << rq->log_size) - 1);
 }
 
-/* Gives the strides that are left back to the driver, without a frame. */
+/* Returns the unused strides to the driver, without a frame. */
 static void cx_wqe_fill(struct lab_device *dev, struct cx_rq *rq)
 {
 	u32 left = (1U << rq->log_strides) - rq->told;
@@ -82,7 +82,7 @@ enum cx_taken cx_stride_place(struct lab_device *dev, struct cx_rq *rq, u32 len,
 	const struct mlx5_wqe_data_seg *data;
 	int i;
 
-	/* A WQE that is too full is given back also if there is no other: the driver may need
+	/* A WQE that is too full is returned also if there is no other: the driver may need
 	 * its memory for the next one.
 	 */
 	for (i = 0; i < 2 && cx_wqe_open(rq); i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Send queues as commands see them. */
+/* The commands for send queues. */
 #include "mlx5.h"
 
 #define CX_FILE		8
@@ -69,8 +69,8 @@ u8 cx_create_sq(struct lab_device *dev, struct cx_message *m)
 	return status;
 }
 
-/* The message says which state the driver believes the queue to be in. It may be wrong:
- * an error comes without asking.
+/* The message contains the state that the driver believes the queue is in. It may be wrong:
+ * an error may occur at any time.
  */
 u8 cx_modify_sq(struct lab_device *dev, struct cx_message *m)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Bringing the device up and down, and its one vport. */
+/* Sets up and tears down the device and its vport. */
 #include <linux/if_vlan.h>
 
 #include "mlx5.h"
@@ -7,7 +7,7 @@
 #define CX_FILE		3
 #define CX_ISSI		1
 
-/* All that the driver has made is gone, as after a reset of the function. */
+/* Destroys all objects of the driver, as a reset of the function does. */
 static void cx_reset(struct lab_device *dev)
 {
 	cx_objects_reset(dev);
@@ -70,7 +70,7 @@ u8 cx_query_adapter(struct lab_device *dev, struct cx_message *m)
 	return 0;
 }
 
-/* The vport: 0, the function's own, is the only one. */
+/* The only vport is 0, that of the function. */
 
 u8 cx_query_nic_vport(struct lab_device *dev, struct cx_message *m)
 {
@@ -81,7 +81,7 @@ u8 cx_query_nic_vport(struct lab_device *dev, struct cx_message *m)
 	return 0;
 }
 
-/* Takes over a field that the message selects. */
+/* Copies a field that the message selects. */
 #define CX_VPORT_FIELD(selected, field)						\
 	do {									\
 		if (MLX5_GET(modify_nic_vport_context_in, m->in, field_select.selected)) \

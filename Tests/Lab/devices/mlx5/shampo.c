@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* SHAMPO, "split headers and merge payloads": TCP's headers go to a buffer of their own, and
- * the payloads of segments that follow each other lie side by side in the WQE, so that the
- * driver makes one large packet of them. Segments are merged that were one burst when they
- * were sent: a burst is a flow's segments in order. A segment that nothing follows is marked
- * for the driver to hand on, so there is no timer.
+ * the payloads of consecutive segments are adjacent in the WQE, so that the driver makes one
+ * large packet of them. The device merges the segments of one burst, as a burst has the
+ * segments of one flow in order. The last segment is marked for the driver to deliver the
+ * packet, so there is no timer.
  */
 #include <linux/if_vlan.h>
 
 #include "mlx5.h"
 
-/* As much as a completion's field can say. */
+/* The largest value of the completion's field. */
 #define CX_HEADER_MAX	U8_MAX
 
 bool cx_shampo_takes(const struct cx_rq *rq, const struct lab_packet *packet)
@@ -33,7 +33,7 @@ enum cx_taken cx_shampo_frame(struct lab_device *dev, struct cx_arrival *a)
 	struct cx_rq *rq = a->rq;
 	struct mlx5_cqe64 cqe;
 	struct cx_mkey *key;
-	/* A frame of no bytes takes no place, so it moves none. */
+	/* An empty frame uses no space, so it moves nothing. */
 	bool beside = a->follows || !a->frame.len;
 	enum cx_taken taken;
 	u64 address;

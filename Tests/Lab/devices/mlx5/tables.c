@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Flow tables: a table has groups, each a range of places with one mask; a place holds an
- * entry, whose value is compared under its group's mask. Tables have levels, and lead to
- * higher levels only, so each search ends. Entries are in entries.c.
+/* Flow tables: a table has groups, each a range of indexes with one mask. An index holds an
+ * entry, whose value is compared under the mask of its group. Tables have levels and lead only
+ * to higher levels, so each search ends. entries.c has the entries.
  */
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -13,7 +13,7 @@
 #define CX_OUTER	BIT(0)		/* of match_criteria_enable */
 #define CX_NIC_RECEIVE	0
 
-/* Where a packet goes that no entry takes. */
+/* The destination of a packet that matches no entry. */
 static u8 cx_table_miss(struct lab_device *dev, struct cx_message *m, struct cx_table *table,
 			const u8 *context)
 {
@@ -108,7 +108,7 @@ u8 cx_set_root(struct lab_device *dev, struct cx_message *m)
 
 	if (MLX5_GET(set_flow_table_root_in, m->in, table_type) != CX_NIC_RECEIVE)
 		return CX_REFUSE(m, BAD_PARAM_ERR);
-	/* Operation 1 takes the root away. */
+	/* Operation 1 removes the root. */
 	if (m->op_mod) {
 		cx_of(dev)->root = NULL;
 		return 0;
@@ -133,7 +133,7 @@ static void cx_group_range(struct cx_group *group)
 	group->len = to - group->from;
 }
 
-/* Puts the group among the others of its table. False: ranges overlap. */
+/* Adds the group to its table. False: ranges overlap. */
 static bool cx_group_link(struct cx_group *group)
 {
 	struct cx_group *other;

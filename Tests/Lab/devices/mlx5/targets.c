@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where flow tables lead: a TIR is one queue, or a hash over a table of queues, an RQT. */
+/* The destinations of flow tables: a TIR is one queue, or a hash over a table of queues (RQT). */
 #include <linux/slab.h>
 
 #include "mlx5.h"
@@ -17,7 +17,7 @@ static void cx_rqt_drop(struct cx_rq **rq, u32 n)
 	kvfree(rq);
 }
 
-/* Puts the table's queues in place of the ones it had, all or none. */
+/* Replaces the queues of the table, all or none. */
 static u8 cx_rqt_fill(struct lab_device *dev, struct cx_message *m, struct cx_rqt *rqt,
 		      const u8 *context, u32 len)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sending: what stands in WQEs becomes packets on the wire.
+/* Sending: makes packets from WQEs.
  *
  * A WQE is made of segments of 16 bytes: control, Ethernet, then data. The packet's first
- * bytes may stand in the Ethernet segment and go on in the following ones. A WQE that says
- * something impossible puts its queue into the error state: it and all behind it are
- * answered with errors, and the driver resets the queue.
+ * bytes may be in the Ethernet segment and continue in the following ones. An invalid WQE puts
+ * its queue into the error state: it and all later ones complete with errors, and the driver
+ * resets the queue.
  */
 #include <linux/if_ether.h>
 
@@ -14,10 +14,10 @@
 #define CX_SEGMENT	16
 #define CX_INLINE_MASK	GENMASK(9, 0)
 #define CX_BUDGET	64
-/* More than the largest burst of any driver. */
+/* Larger than the largest burst of any driver. */
 #define CX_PACKET_MAX	SZ_1M
 
-/* What became of a WQE. */
+/* The result of a WQE. */
 enum cx_sent { CX_SENT, CX_WAITS, CX_BAD };
 
 struct cx_wqe {
@@ -35,7 +35,7 @@ static u16 cx_sq_posted(const struct cx_sq *sq)
 	return producer - sq->consumer;
 }
 
-/* Copies the next WQE, which may go on at the ring's begin. False: its length is wrong. */
+/* Copies the next WQE, which may wrap around the ring. False: its length is wrong. */
 static bool cx_wqe_fetch(struct lab_device *dev, struct cx_sq *sq, struct cx_wqe *wqe)
 {
 	u32 mask = (1U << sq->log_size) - 1, posted = cx_sq_posted(sq), i;
@@ -70,7 +70,7 @@ static bool cx_add_data(struct lab_device *dev, struct lab_packet *packet,
 		return true;
 	if (!key || len > CX_PACKET_MAX - packet->len)
 		return false;
-	/* A key for all of memory takes the whole at once. */
+	/* A key for all memory translates the whole range at once. */
 	if (key->mode == MLX5_MKC_ACCESS_MODE_PA) {
 		at = lab_memory(dev, address, len);
 		return at && lab_packet_add(packet, at, len);
@@ -86,8 +86,8 @@ static bool cx_add_data(struct lab_device *dev, struct lab_packet *packet,
 	return true;
 }
 
-/* The packet's bytes that stand in the WQE itself. Returns where the data segments begin,
- * 0 if that cannot be.
+/* Adds the packet's bytes in the WQE itself. Returns the start of the data segments, 0 if it
+ * is invalid.
  */
 static u32 cx_add_inline(struct lab_packet *packet, const struct cx_wqe *wqe)
 {
@@ -153,7 +153,7 @@ static enum cx_sent cx_send_one(struct lab_device *dev, struct cx_sq *sq,
 	return cx_send_packet(dev, sq, packet);
 }
 
-/* Each segment behind the Ethernet one is a packet of its own, in memory or inline. */
+/* Each segment after the Ethernet one is a packet of its own, in memory or inline. */
 static bool cx_next_of_many(struct lab_device *dev, struct lab_packet *packet,
 			    const struct cx_wqe *wqe, u32 *at)
 {
@@ -222,7 +222,7 @@ static void cx_sq_complete(struct lab_device *dev, struct cx_sq *sq, const struc
 
 	if ((wqe->control->fm_ce_se & MLX5_WQE_CTRL_CQ_UPDATE) != MLX5_WQE_CTRL_CQ_UPDATE)
 		return;
-	/* Only what was sent: without UMR's the receive queues would dry up. */
+	/* Only for sent packets: without completions of UMRs the receive queues would run dry. */
 	if (sq->tis && lab_knob_nth(dev, LAB_LOSE_COMPLETION_NTH))
 		return;
 	cqe.wqe_counter = cpu_to_be16(sq->consumer);
@@ -237,7 +237,7 @@ static void cx_sq_fail(struct lab_device *dev, struct cx_sq *sq, u8 syndrome)
 	cx_complete_error(dev, sq->cq, MLX5_CQE_REQ_ERR, syndrome, sq->object.id, sq->consumer);
 }
 
-/* In the error state all that is posted is answered with an error. */
+/* In the error state all posted WQEs complete with an error. */
 static bool cx_sq_flush(struct lab_device *dev, struct cx_sq *sq)
 {
 	int budget = CX_BUDGET;
@@ -265,7 +265,7 @@ static bool cx_sq_run(struct lab_device *dev, struct cx_sq *sq)
 	enum cx_sent sent;
 
 	while (cx_sq_posted(sq) && budget-- && cx_cq_room(sq->cq) > 1) {
-		/* The doorbell before what it stands for. */
+		/* Read the doorbell before the WQE. */
 		smp_rmb();
 		sent = cx_wqe_fetch(dev, sq, &wqe) ? cx_wqe_run(dev, sq, &wqe) : CX_BAD;
 		if (sent == CX_WAITS)

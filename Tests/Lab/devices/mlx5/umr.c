@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* UMR: a WQE that changes where a memory key leads. The driver fills a striding receive
- * queue so. Only its simplest form is understood, a list of pages inside the WQE.
+/* UMR: a WQE that changes the pages of a memory key. The driver fills a striding receive
+ * queue this way. Only the simplest form is supported, a list of pages inside the WQE.
  */
 #include "mlx5.h"
 
