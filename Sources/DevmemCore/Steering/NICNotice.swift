@@ -14,8 +14,7 @@ enum NICNotice: Equatable {
     private enum Route {
         static let newLink: UInt16 = 16
         static let deleteLink: UInt16 = 17
-        /// IFLA_NEW_NETNSID of linux/if_link.h: in RTM_DELLINK, the namespace the interface moved
-        /// to.
+        /// IFLA_NEW_NETNSID of linux/if_link.h: in a deletion, where the interface went.
         static let newNamespace: UInt16 = 45
     }
 
