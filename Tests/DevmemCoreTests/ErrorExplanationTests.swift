@@ -3,7 +3,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A refusal as the kernel words it: request, error number, text and attribute.
+/// A refusal by the kernel: request, error number, message and attribute.
 struct Refusal: Sendable, CustomTestStringConvertible {
     var call: String
     var errno: Int32
@@ -34,7 +34,7 @@ private let addContext = "add an RSS context to eth1"
 private let addRule = "add a flow rule to eth1"
 private let setChannels = "set channels of eth1"
 
-/// Refusals whose text says what is wrong.
+/// Refusals that the kernel explains with a message.
 private let worded: [Refusal] = [
     Refusal(bindRx, 34, "integer out of range", attribute: "rx-page-size"),
     Refusal(bindRx, 22, "rx-page-size must be a power of 2", attribute: "rx-page-size"),
@@ -85,7 +85,7 @@ private let worded: [Refusal] = [
     Refusal("attach XDP to bond0", 95, "unable to propagate XDP to device using memory provider"),
 ]
 
-/// Refusals of which only the number, and perhaps an attribute, tells.
+/// Refusals with only an error number and possibly an attribute.
 private let numbered: [Refusal] = [
     Refusal(bindRx, 22, attribute: "missing ifindex"),
     Refusal(bindRx, 22, attribute: "missing fd"),
@@ -132,7 +132,7 @@ private let numbered: [Refusal] = [
         #expect(explained(refusal.error).advice == answer.advice)
     }
 
-    /// A text says more than the number beside it, whatever was asked for.
+    /// The message takes precedence over the error number, whatever the request.
     @Test(arguments: worded) func textWinsOverTheNumber(refusal: Refusal) throws {
         let answer = try #require(explain(refusal.error))
         var wordless = refusal
