@@ -1,4 +1,5 @@
-/// One file of a target: in which folder it is, what it declares for others, and which names it uses.
+/// A source file of a target: its folder, the names that it declares for others, and those that it
+/// uses.
 struct SourceFile {
     let path: String
     let folder: String

@@ -1,4 +1,4 @@
-/// The names and punctuation of Swift source, without its comments and the text of its string literals.
+/// The names and punctuation of Swift source, without comments and the text of string literals.
 ///
 /// Enough of the language to tell what a file declares and uses; no parser.
 struct SourceTokens {
