@@ -3,7 +3,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// Builds the bytes of control messages as the kernel lays them out.
+/// Builds control messages in the kernel's layout.
 struct ControlBytes {
     var bytes: [UInt8] = []
 

@@ -24,7 +24,7 @@ import Testing
         #expect(snapshot(1).dmaGroups.isEmpty)
         #expect(snapshot(2).dmaGroups == [[0, 2, 4, 6], [1, 3, 5, 7]])
         #expect(snapshot(3).dmaGroups == [[0, 3, 6], [1, 4, 7], [2, 5]])
-        // Without CAP_NET_ADMIN nothing is known.
+        // Without CAP_NET_ADMIN the answer is unknown.
         #expect(dmaGroups(of: [0, 1]) { _ in nil }.isEmpty)
         #expect(dmaGroups(of: []) { _ in false }.isEmpty)
     }
@@ -34,7 +34,7 @@ import Testing
         #expect(try plan(.automatic(2), snapshot(2)).queues == [5, 7])
         #expect(try plan(.automatic(2), snapshot(3)).queues == [4, 7])
         #expect(try plan(.automatic(3), snapshot(1)).queues == [5, 6, 7])
-        // Queue 0 is never free, so that its group has fewer.
+        // Queue 0 is never free, so its group offers fewer queues.
         #expect(try plan(.automatic(4), snapshot(2)).queues == [1, 3, 5, 7])
         #expect(throws: DevmemError.self) { try plan(.automatic(5), snapshot(2)) }
         do throws(DevmemError) {

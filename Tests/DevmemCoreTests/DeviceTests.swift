@@ -21,7 +21,7 @@ import Testing
     @Test func functionsOfOneCardAreOneDevice() {
         #expect(distance(Self.nic, Self.nic) == .sameDevice)
         #expect(distance(Self.nic, Self.nic.dropLast() + "1") == .sameDevice)
-        // The same numbers below another port are another card.
+        // The same bus number below another port is another device.
         let twin = "\(Self.root)/0000:40:02.0/0000:41:00.0/0000:42:00.0/0000:43:00.1"
         #expect(distance(Self.nic, twin) == .sameHostBridge)
     }
@@ -31,7 +31,7 @@ import Testing
         let deeper = Self.gpu.replacing(
             "/0000:44:00.0", with: "/0000:44:00.0/0000:45:08.0/0000:46:00.0")
         #expect(distance(Self.nic, deeper) == .sameSwitch)
-        // What hangs on the device, such as a port of its own, is of no matter.
+        // Devices below the PCI function, such as its ports, do not matter.
         #expect(distance(Self.nic + "/mlx5_core.eth.0", Self.gpu + "/drm/card0") == .sameSwitch)
     }
 
@@ -48,7 +48,7 @@ import Testing
         #expect(distance(Self.nic, other, nodes: (0, 1)) == .otherNode)
         #expect(distance(Self.nic, other, nodes: (nil, 1)) == .unknown)
         #expect(distance(Self.nic, other, nodes: (nil, nil)) == .unknown)
-        // Another domain has other bridges, whatever their numbers.
+        // Another PCI domain has other bridges, even with the same numbers.
         let domain = Self.gpu.replacing("0000:", with: "0001:")
         #expect(distance(Self.nic, domain, nodes: (0, 1)) == .otherNode)
     }
@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test func longDomainsAndNonsenseAreRead() {
-        // Behind VMD a second host bridge stands below a device.
+        // With VMD, a second host bridge is below a device.
         let vmd = "/sys/devices/pci0000:ae/0000:ae:00.5/pci10000:00/10000:00:02.0/10000:01:00.0"
         let beside = "/sys/devices/pci0000:ae/0000:ae:00.5/pci10000:00/10000:00:03.0/10000:02:00.0"
         #expect(distance(vmd, beside) == .sameSwitch)
@@ -97,7 +97,7 @@ import Testing
         for (text, offset) in [("mlx5_core", 4), ("7.3.4", 36), ("16.35.2000", 68)] {
             bytes.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8)
         }
-        // A text that fills its field has no zero behind it.
+        // A string that fills its field has no terminating zero.
         bytes.replaceSubrange(100..<132, with: repeatElement(UInt8(ascii: "x"), count: 32))
         let info = try #require(DriverInfo(bytes))
         #expect(info.driver == "mlx5_core")

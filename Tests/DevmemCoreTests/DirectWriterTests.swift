@@ -4,7 +4,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A file without a name.
+/// Creates an unnamed file.
 private func makeFile() throws -> Descriptor {
     var template = Array("/var/tmp/devmemtcp-test-XXXXXX".utf8CString)
     let number = template.withUnsafeMutableBufferPointer { buffer in
@@ -27,15 +27,15 @@ private func contents(_ number: Int32) -> [UInt8] {
     }
 }
 
-/// A stretch of memory that starts on a page.
+/// A range of memory that starts on a page.
 private struct Piece {
     var offset: Int
     var count: Int
 }
 
 @Suite(.serialized) struct DirectWriterTests {
-    /// Writes the pieces, checks the file against them and returns the bytes that went straight;
-    /// nil if this file system cannot.
+    /// Writes the ranges, compares the file with them and returns the number of bytes written
+    /// directly; nil if this file system does not support direct I/O.
     private func straight(_ pieces: [Piece], flushEvery: Int = 7) throws -> UInt64? {
         let memory = try Mapping(anonymous: 8 << 20)
         memory.withUnsafeMutableBytes { bytes in
@@ -66,7 +66,7 @@ private struct Piece {
     }
 
     @Test func whatIsNotAlignedIsCopied() throws {
-        // As a segment of 8948 bytes comes: two blocks and a piece of one.
+        // As a segment of 8948 bytes arrives: two blocks and part of another.
         let straight = try straight([
             Piece(offset: 0, count: 8948), Piece(offset: 12288, count: 4096),
             Piece(offset: 16384, count: 100),

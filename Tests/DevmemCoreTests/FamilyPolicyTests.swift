@@ -8,12 +8,13 @@ import Testing
             + [UInt8](repeating: 0, count: alignedToFour(payload.count) - payload.count)
     }
 
-    /// A reply that says which policy a command uses for requests.
+    /// Builds a reply that names the policy of a command.
     private func command(_ number: UInt16, policy: UInt32) -> [UInt8] {
         attribute(9, attribute(number, attribute(1, raw(policy)) + attribute(2, raw(UInt32(99)))))
     }
 
-    /// A reply with one attribute of one policy; `nest` is the policy of what is inside of it.
+    /// Builds a reply with one attribute of one policy; `nest` is the policy of its nested
+    /// attributes.
     private func member(
         _ policy: UInt16, _ number: UInt16, nest: UInt32? = nil
     ) -> [UInt8] {
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test func putsPartsOfADumpTogether() throws {
-        // Policies may come before the commands that use them, and one may serve several.
+        // A policy may precede the commands that use it, and may serve several.
         let policy = try read([
             member(0, 1), command(13, policy: 0), command(15, policy: 0), member(0, 5),
             member(0, 2, nest: 3), member(3, 1), member(3, 3), command(10, policy: 4),

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A packet with few values in each field, so that all of them can be tried.
+/// A packet with few possible values per field, so that all combinations can be tried.
 private struct Packet {
     var isIPv6: Bool
     var protocolNumber: UInt8
@@ -31,7 +31,7 @@ private struct Packet {
         return packets
     }
 
-    /// Whether a rule takes it, by the kernel's description of each type.
+    /// Returns whether a rule matches the packet, by the kernel's description of each type.
     func isTaken(by rule: [UInt8]) -> Bool {
         func field(_ packet: UInt8, _ offset: Int) -> Bool {
             (packet ^ rule[FlowSpec.value + offset]) & rule[FlowSpec.mask + offset] == 0
@@ -95,8 +95,8 @@ private struct Packet {
         return bytes
     }
 
-    /// Two rules overlap if, and only if, a packet is taken by both; one contains another if it takes
-    /// every packet that the other does.
+    /// Two rules overlap if and only if some packet matches both; one contains the other if it
+    /// matches every packet that the other matches.
     @Test func overlapAgreesWithTryingEveryPacket() {
         var random = SeededGenerator(seed: 5)
         let packets = Packet.all
@@ -107,7 +107,7 @@ private struct Packet {
             let takenRight = packets.map { $0.isTaken(by: right) }
             let both = zip(takenLeft, takenRight).contains { $0 && $1 }
             let (a, b) = (FlowMatch(specification: left), FlowMatch(specification: right))
-            // A mask can ask for what no packet of this small world has.
+            // A mask may require a value that none of the packets has.
             if takenLeft.contains(true) && takenRight.contains(true) {
                 #expect(a.overlaps(b) == both, "\(left) \(right)")
             } else if both {
@@ -125,7 +125,8 @@ private struct Packet {
         #expect(counts.allSatisfy { $0 > 200 })
     }
 
-    /// Bytes of any content are read without a trap, and unknown types match everything.
+    /// Specifications with any content are parsed without a trap, and unknown types match
+    /// everything.
     @Test func anyBytesAreRead() throws {
         var random = SeededGenerator(seed: 9)
         let flow = try #require(FlowRule(isIPv6: false, destinationPort: 80).flowMatch)
@@ -170,9 +171,9 @@ private struct Packet {
             }
         }
         #expect(etherType([0x08, 0x00]) && !etherType([0x86, 0xdd]) && !etherType([0x08, 0x06]))
-        // A tagged packet may be one of ours.
+        // A tagged packet may belong to our flow.
         #expect(etherType([0x81, 0x00]))
-        // A VLAN and the driver's own data do not rule it out.
+        // A VLAN tag or driver data does not rule it out.
         #expect(
             overlaps(1 | FlowSpec.extensionFlag) {
                 for index in FlowSpec.Extension.vlanType..<FlowSpec.matchLength {

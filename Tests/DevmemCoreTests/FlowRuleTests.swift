@@ -82,7 +82,7 @@ import Testing
             change(&copy)
             return try #require(InstalledRule(specification: copy, context: 0))
         }
-        // A partial mask, UDP, an extension, dropping.
+        // A partial mask, UDP, an extension, and dropping packets.
         let partial = try installed { $0[FlowSpec.mask + 10] = 0xf0 }
         #expect(partial.rule == nil && !partial.isSame(as: rule))
         let udp = try installed { $0.store(UInt32(2), at: FlowSpec.type) }
@@ -94,7 +94,7 @@ import Testing
         #expect(
             drop.queue == nil && drop.rule == nil
                 && drop.text == "flow-type tcp4 dst-port 80 action -1")
-        // A value where no mask is set means nothing.
+        // A value outside the mask has no meaning.
         #expect(try installed { $0[FlowSpec.value] = 9 }.isSame(as: rule))
         #expect(InstalledRule(specification: Array(bytes.dropLast()), context: 0) == nil)
     }
@@ -158,21 +158,21 @@ import Testing
         #expect(try table.place() == 5)
     }
 
-    /// What the four drivers answer, and some others.
+    /// The answers of the four drivers, and others.
     @Test func sizeOfTheTableIsBelievedWhereItLeavesRoom() {
         let special: UInt32 = 0x8000_0000
         func table(_ count: UInt32, _ all: UInt32, _ used: Int) -> FlowRuleTable {
             FlowRuleTable(count: count, all: all, locations: (0..<used).map { UInt32($0) })
         }
-        // bnxt: the second answer is the number of rules in use.
+        // bnxt: the second answer is the number of rules.
         #expect(table(5120 | special, 1, 1).capacity == 5120)
         #expect(table(5120 | special, 0, 0).choosesLocation)
-        // mlx5: nothing in the first.
+        // mlx5: the first answer has no size.
         #expect(table(0, 1024, 3).capacity == 1024 && !table(0, 1024, 3).choosesLocation)
-        // gve, fbnic: the same in both.
+        // gve and fbnic: the same size in both.
         #expect(table(16, 16, 2).capacity == 16)
         #expect(table(48 | special, 48, 47).capacity == 48)
-        // None, and those that leave no room.
+        // No size, and sizes that leave no room.
         #expect(table(special, 0, 0).capacity == nil)
         #expect(table(special, 2, 2).capacity == nil && !table(special, 2, 2).isFull)
         #expect(table(0, 1024, 1024).capacity == nil && !table(0, 1024, 1024).isFull)

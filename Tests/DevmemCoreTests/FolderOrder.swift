@@ -1,16 +1,17 @@
-/// One file of a target: in which folder it is, what it declares for others, and which names it uses.
+/// A source file of a target: its folder, the names that it declares for others, and those that it
+/// uses.
 struct SourceFile {
     let path: String
     let folder: String
-    /// Types, functions and constants outside every type, but for private ones.
+    /// The types, functions and constants declared outside any type, except private ones.
     private(set) var declared: Set<String> = []
-    /// What it adds to types in extensions, by the type's name.
+    /// The members that extensions add, by the name of the type.
     private(set) var added: [String: Set<String>] = [:]
-    /// Every name that it declares inside of types.
+    /// All names declared inside types.
     private(set) var members: [String] = []
-    /// Names of its own local variables, parameters and labels.
+    /// The names of its local variables, parameters and labels.
     private(set) var locals: Set<String> = []
-    /// Names used, each with the first line of its use; with a dot in front or without.
+    /// The names used, with and without a leading dot, and the first line of each.
     private(set) var uses: [Use: Int] = [:]
 
     struct Use: Hashable {
@@ -88,13 +89,14 @@ struct SourceFile {
     }
 }
 
-/// Says which folders of a target use which, and where one uses a folder that comes after it.
+/// Finds which folders of a target use which, and where one uses a folder that comes after it.
 ///
-/// It knows a use by the name: of a type, of a function or constant outside types, and of a member that an extension
-/// adds to a type of an earlier folder. A name declared at several places, or also as a member in the folder or a local
-/// name in the file that uses it, it leaves out rather than guess.
+/// A use is recognized by name: of a type, of a function or constant outside types, or of a member
+/// that an extension adds to a type of an earlier folder. A name declared in several places, or
+/// also as a member in the folder or a local name in the file that uses it, is left out rather than
+/// guessed.
 struct FolderOrder {
-    /// A name that is used in one folder and declared in another.
+    /// A name used in one folder and declared in another.
     struct Edge: Hashable, CustomStringConvertible {
         let from: String
         let to: String
@@ -154,7 +156,7 @@ struct FolderOrder {
         self.edges = edges.sorted { ($0.path, $0.line, $0.name) < ($1.path, $1.line, $1.name) }
     }
 
-    /// The uses that run against `order`, or have a folder that is not in it.
+    /// Returns the uses that violate `order`, or whose folder is not in it.
     func violations(of order: [String]) -> [Edge] {
         edges.filter { edge in
             guard let from = order.firstIndex(of: edge.from), let to = order.firstIndex(of: edge.to)
@@ -163,7 +165,7 @@ struct FolderOrder {
         }
     }
 
-    /// One line a folder, in `order`: its name and the folders that it uses.
+    /// Returns one line for each folder, in `order`: its name and the folders that it uses.
     func table(of order: [String]) -> String {
         order.map { folder in
             let used = Set(edges.lazy.filter { $0.from == folder }.map(\.to))

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The order of folders: each may use those before it, none those after it.
+/// Each folder may use those before it and none after it.
 @Suite struct FolderOrderTests {
     private static let orders: [(target: String, folders: [String])] = [
         (
@@ -30,7 +30,7 @@ import Testing
         let folders = try #require(Self.orders.first { $0.target == target }).folders
         let order = FolderOrder(files: try files(of: target))
         print("\(target), folders in their order and what each uses:\n\(order.table(of: folders))")
-        // The check reads enough to mean something.
+        // The check finds enough uses to be meaningful.
         #expect(order.edges.count > folders.count)
         for edge in order.violations(of: folders) { Issue.record("\(edge)") }
     }
@@ -41,7 +41,7 @@ import Testing
                 path: "Early/First.swift",
                 text: """
                     struct First {
-                        // Second in a comment, and "Second" in text, are no uses.
+                        // Second in a comment and "Second" in a string are not uses.
                         let text = "Second \\(Third.self)"
                         func run() { Early.helper() ; finish(self).late }
                     }
@@ -64,7 +64,7 @@ import Testing
             ])
         #expect(order.violations(of: ["Late", "Early"]).map(\.name) == ["First"])
         #expect(order.table(of: ["Early", "Late"]) == "Early: Late\nLate: Early")
-        // A folder that has no place in the order is one that nobody has thought of.
+        // A folder missing from the order is reported.
         #expect(order.violations(of: ["Early"]).count == order.edges.count)
     }
 

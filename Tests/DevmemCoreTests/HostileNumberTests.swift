@@ -4,15 +4,15 @@ import Testing
 
 @testable import DevmemCore
 
-/// Numbers of files and of the kernel may be any: what they lead to is a value or an error, never a
-/// trap, which would end the process with the NIC steered.
+/// Files and the kernel may supply any number. The result is a value or an error, never a trap,
+/// which would end the process while the NIC is steered.
 @Suite struct HostileNumberTests {
     static let extremes = [
         "0", "1", "7", "255", "65535", "65536", "2147483647", "4294967295", "4294967295",
         "9223372036854775807", "-9223372036854775808", "18446744073709551615", "1e308",
     ]
 
-    /// A text with some of its numbers, and some of its lists, replaced.
+    /// Returns a text with some of its numbers and lists replaced.
     private func damaged(_ text: String, _ random: inout SeededGenerator) -> String {
         var result = ""
         var rest = text[...]

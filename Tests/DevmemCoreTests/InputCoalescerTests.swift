@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func aSlowStreamGathersNoLongerThanTheLimit() {
-        // 4 KiB in 1 ms: 16 KiB by the limit, which is never enough but more than there is.
+        // 4 KiB in 1 ms: 16 KiB within the limit, which is never enough but more than there is.
         let slow = gathering(bringing: 4 << 10, after: 1_000_000)
         #expect(slow.isWorthWaiting(with: 4 << 10))
         #expect(slow.wait(with: 4 << 10) == InputCoalescer.limit)

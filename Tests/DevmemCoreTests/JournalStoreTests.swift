@@ -51,7 +51,7 @@ import Testing
         try store.write(journal)
         #expect(try store.read(key) == journal)
         #expect(try store.keys() == [key])
-        // Only the journal is there: no half of a new one.
+        // Only the journal exists, no partly written one.
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1)
         try store.strike(key)
         try store.strike(key)
@@ -89,24 +89,25 @@ import Testing
                 return error.message
             }
         }
-        // Of another interface.
+        // A journal of another interface.
         var journal = try journal
         let key = JournalStore.Key(namespace: 1, index: 9)
         try Data(JournalStore.encode(journal)).write(to: URL(filePath: store.path(of: key)))
         #expect(message(key) == "it is of another interface")
-        // Of an earlier boot: of no use, and whoever owns the NIC's lock drops it.
+        // A journal from an earlier boot is useless; the holder of the NIC's lock drops it.
         let own = JournalStore.Key(journal.interface)
         try store.write(journal)
         #expect(try store.dropEarlier(own) == nil && store.read(own) == journal)
         journal.interface.boot = "another"
         try store.write(journal)
-        // Containers may see boot ids of their own: it is new, and what it tells of is on the NIC.
+        // A container may see its own boot id: the journal is recent, and its changes are on the
+        // NIC.
         #expect(message(own)?.hasPrefix("its boot id is not this system's, and yet") == true)
         #expect(throws: DevmemError.self) { try store.dropEarlier(own) }
         let old = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
         #expect(utimes(store.path(of: own), old) == 0)
         #expect(message(own) == "it is of an earlier boot, which has left no settings")
-        // Nor is anything dropped by who does not know which boot this is.
+        // Without a boot id nothing is dropped.
         var blind = store
         blind.boot = nil
         #expect(throws: DevmemError.self) { try blind.dropEarlier(own) }
@@ -116,7 +117,7 @@ import Testing
         #expect(entry.problem?.message == "it is of an earlier boot, which has left no settings")
         #expect(try store.dropEarlier(own) == journal)
         #expect(try store.read(own) == nil && store.dropEarlier(own) == nil)
-        // A link could lead anywhere, even to a good one.
+        // A symbolic link could lead anywhere, so even a good one is refused.
         journal.interface.boot = try #require(bootID())
         let whole = folder.appending(path: "elsewhere")
         try Data(JournalStore.encode(journal)).write(to: whole)
@@ -138,7 +139,7 @@ import Testing
         #expect(try store.keys().isEmpty)
     }
 
-    /// What the errors of a NIC that is gone advise must find it.
+    /// The advice in the errors about a NIC that is gone must identify it.
     @Test func aNICThatIsGoneIsFoundByItsNumber() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let key = JournalStore.Key(namespace: 1, index: 4_000_000_003)
@@ -154,7 +155,7 @@ import Testing
         try store.write(journal)
         let gone = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
         #expect(gone.answers(to: "gone0") && gone.answers(to: "4000000003"))
-        // The name may be another NIC's by now.
+        // Another NIC may have the name now.
         journal.interface.name = "lo"
         try store.write(journal)
         let renamed = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
@@ -173,7 +174,7 @@ import Testing
 
     @Test func theLockHasOneOwner() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
-        // No other test's.
+        // A key that no other test uses.
         let key = JournalStore.Key(namespace: 1, index: 4_000_000_001)
         do {
             let held = try SteeringLock(key, name: "sim0", in: store)
@@ -187,7 +188,7 @@ import Testing
             let other = JournalStore.Key(namespace: 1, index: 4_000_000_002)
             #expect(refusalOfLock(other, shared: false) == nil)
         }
-        // Users of steering in place get along, but keep others from taking it back.
+        // Processes that use applied steering share the lock and keep others from restoring.
         let first = try SteeringLock(key, name: "sim0", in: store, shared: true)
         defer { withExtendedLifetime(first) {} }
         #expect(refusalOfLock(key, shared: true) == nil)

@@ -54,7 +54,7 @@ import Testing
         #expect(try group.accept(short: { _ in })?.peer == nil)
     }
 
-    /// Many that come to one address keep nobody from another.
+    /// Many connections to one address do not keep others from being accepted.
     @Test func eachAddressHasItsTurn() throws {
         let group = try ListenerGroup(binding: [
             endpoint("127.0.0.1:0"), endpoint("127.0.0.2:0"),
@@ -97,7 +97,7 @@ import Testing
         #expect(throws: DevmemError.self) { _ = try ListenerGroup(binding: []) }
     }
 
-    /// A connection that waits holds little, and can have a large window when it is served.
+    /// A waiting connection has a small receive buffer, which grows when it is served.
     @Test func whoWaitsHoldsLittle() throws {
         let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
         try group.beginWith(receiveBuffer: 16 << 10)
@@ -136,7 +136,7 @@ import Testing
             }
             taken += count
         }
-        // Now the rest comes, as far as the new buffer goes: nobody reads, and it holds more at last.
+        // Now the rest arrives, up to the new buffer size: no one reads, and at last it holds more.
         let more = taken + 10 * held
         let late = ContinuousClock.now + .seconds(30)
         while sent - (try near.unacknowledged()) < min(more, sent), ContinuousClock.now < late {
@@ -196,7 +196,7 @@ import Testing
 }
 
 @Suite struct ReceiveBudgetTests {
-    /// Whatever the numbers, the NIC keeps what its rings hold, or half of everything.
+    /// With any numbers, the NIC keeps what its rings hold, or half of the memory.
     @Test func whatAllMayHoldLeavesTheNICItsShare() {
         var random = SeededGenerator(seed: 11)
         for _ in 0..<20_000 {
@@ -209,7 +209,7 @@ import Testing
                 connections: count, keepsListening: true,
                 initial: UInt64.random(in: 0...1 << 22, using: &random))
             let held = budget.waiting + budget.share * UInt64(count == 1 ? 1 : 2 * count)
-            // Also of a NIC that does not tell of its rings.
+            // Also for a NIC that does not report its rings.
             #expect(held <= memory - max(min(rings, memory / 2), memory / 8))
             #expect(budget.backlog >= 0 && budget.backlog < 4096)
         }
@@ -228,7 +228,7 @@ import Testing
         #expect(small.share == (3 << 20) - small.waiting)
     }
 
-    /// Each socket has a place for one that waits, and all of them together are in the budget.
+    /// Each socket has room for one waiting connection, and all of them count against the budget.
     @Test func aPlaceOfEachSocketIsCounted() {
         func budget(_ listeners: Int) -> ReceiveBudget {
             ReceiveBudget(

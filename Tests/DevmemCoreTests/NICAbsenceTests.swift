@@ -2,18 +2,19 @@ import Testing
 
 @testable import DevmemCore
 
-/// Whether a NIC that is not listed was removed or has moved.
+/// Distinguishes a removed NIC from one that moved to another namespace.
 @Suite struct NICAbsenceTests {
     private let start = ContinuousClock.now
 
-    /// While it moves, the kernel says "down", then lists it no longer, and only then says where it is.
+    /// During a move the kernel first reports the NIC as down, then no longer lists it, and only
+    /// then says where it went.
     @Test func aMoveIsNoRemoval() {
         var absence = NICAbsence()
         absence.note(NICMonitor.News(isDue: true))
         #expect(absence.judge(at: start) == .undecided)
         absence.note(NICMonitor.News(isDue: true, isGone: true, isMoved: true))
         #expect(absence.judge(at: start + .milliseconds(20)) == .moved)
-        // What the kernel has said is not forgotten.
+        // A report by the kernel is remembered.
         #expect(absence.judge(at: start + .seconds(60)) == .moved)
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// What is read from the kernel's notifications.
+/// Parsing of the kernel's notifications.
 @Suite struct NICNoticeTests {
     private func message(type: UInt16, _ payload: [UInt8]) -> [UInt8] {
         raw(UInt32(16 + payload.count)) + raw(type) + raw(UInt16(0)) + raw(UInt32(0))
@@ -17,7 +17,7 @@ import Testing
             + [UInt8](repeating: 0, count: alignedToFour(payload.count) - payload.count)
     }
 
-    /// struct ifinfomsg of interface 7 and a family of addresses.
+    /// Builds a struct ifinfomsg for an interface and address family.
     private func link(family: UInt8 = 0, index: UInt32 = 7) -> [UInt8] {
         [family, 0] + raw(UInt16(1)) + raw(index) + raw(UInt32(1)) + raw(UInt32(0))
     }
@@ -39,7 +39,7 @@ import Testing
         #expect(links(message(type: 17, link(index: 8))).isEmpty)
     }
 
-    /// A NIC that leaves a bridge is not gone.
+    /// A NIC that leaves a bridge still exists.
     @Test func aPortThatLeavesABridgeIsNotGone() {
         #expect(links(message(type: 17, link(family: 7))).isEmpty)
         #expect(links(message(type: 16, link(family: 7))).isEmpty)
@@ -65,7 +65,7 @@ import Testing
             settings(message(type: 0x15, [18, 1, 0, 0, 0xff, 0xff, 1, 0])) == [.unclear])
         #expect(
             links(message(type: 17, link() + [0xff, 0xff, 45, 0])) == [.unclear])
-        // A length that reaches outside of the datagram.
+        // A length that exceeds the datagram.
         #expect(links(raw(UInt32(9999)) + [UInt8](repeating: 0, count: 40)) == [.unclear])
         #expect(links(raw(UInt32(0)) + [UInt8](repeating: 0, count: 40)) == [.unclear])
         #expect(links([]).isEmpty && links([1, 2, 3]).isEmpty)
@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    /// A socket without a number gets no notification at all.
+    /// A socket without a port id receives no notifications.
     @Test func theListeningSocketHasANumber() throws {
         let socket = try NetlinkSocket(
             protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)

@@ -4,7 +4,7 @@ import Testing
 @testable import DevmemCore
 
 @Suite struct NetlinkReplyTests {
-    /// A message: length, type, flags, sequence, port, payload.
+    /// Builds a message: length, type, flags, sequence, port, payload.
     private func message(type: UInt16, flags: UInt16 = 0, _ payload: [UInt8]) -> [UInt8] {
         let padding = [UInt8](repeating: 0, count: alignedToFour(payload.count) - payload.count)
         return raw(UInt32(16 + payload.count)) + raw(type) + raw(flags) + raw(UInt32(5))
@@ -34,7 +34,8 @@ import Testing
             call: "bind-rx", request: request, names: NetdevNumber.bindNames)
     }
 
-    /// A driver with the setting always tells the threshold; split is left out while it is unknown.
+    /// A driver with the setting always reports the threshold; header split is omitted while
+    /// unknown.
     @Test func splitThatIsLeftOutIsUnknown() throws {
         func rings(_ attributes: [UInt8]) throws -> RingSettings {
             RingSettings(try NetlinkAttributes(attributes[...]))
@@ -68,7 +69,7 @@ import Testing
     }
 
     @Test func kernelTextAndAttributeReachTheUser() throws {
-        // The queue's type stands behind the nest's header and the queue's id.
+        // The queue's type follows the nest's header and the queue's id.
         let place = 16 + 4 + 8 + 8 + 4 + 8
         let attributes =
             attribute(1, Array("designated queue already memory provider bound".utf8) + [0])
@@ -137,7 +138,7 @@ import Testing
         #expect(refused > 0)
     }
 
-    /// NLM_F_DUMP_INTR stands in any part of a dump, or in its end only.
+    /// NLM_F_DUMP_INTR may be set in any part of a dump, or only in its end.
     @Test func interruptedDumpsAreNoticed() throws {
         func replies(_ flags: [UInt16]) throws -> NetlinkReplies {
             var replies = NetlinkReplies(sequence: 5)
@@ -150,11 +151,11 @@ import Testing
         #expect(try replies([0x10, 0]).isInterrupted)
         #expect(try replies([0, 0x10]).isInterrupted)
         #expect(try replies([0, 0x10]).payloads.count == 1)
-        // Others' messages count for nothing.
+        // Messages with another sequence number are ignored.
         var others = NetlinkReplies(sequence: 6)
         #expect(try others.take(message(type: 3, flags: 0x12, raw(Int32(0)))) == nil)
         #expect(!others.isInterrupted && others.payloads.isEmpty)
-        // An error's flags mean something else.
+        // In an error message the flag has another meaning.
         var refused = NetlinkReplies(sequence: 5)
         #expect(try refused.take(message(type: 2, flags: 0x110, raw(Int32(-1))))?.errno == 1)
         #expect(!refused.isInterrupted)
@@ -176,7 +177,7 @@ import Testing
 }
 
 @Suite struct NetlinkMessageTests {
-    /// A message of libnl's is of one page and grows no further by itself.
+    /// libnl allocates one page per message and does not enlarge it.
     @Test(arguments: [1, 240, 2_048, 16_000]) func messagesGrow(count: Int) throws {
         let message = try ReceiveBinding.request(
             family: 0x1f, dmabuf: 9, interface: 3, queues: (0..<UInt32(count)).map { $0 })
@@ -200,7 +201,7 @@ import Testing
         }
     }
 
-    /// An attribute tells its length in 16 bits.
+    /// An attribute's length has 16 bits.
     @Test func attributesBeyondTheirLengthAreRefused() throws {
         func refusal(
             _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void

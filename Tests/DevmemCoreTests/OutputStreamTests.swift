@@ -6,7 +6,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A folder of its own for a test, removed at the end.
+/// Runs a test with a directory of its own, which is then removed.
 private func withFolder(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/devmemtcp-test-XXXXXX".utf8CString)
     let made = template.withUnsafeMutableBufferPointer { buffer in
@@ -54,7 +54,7 @@ private func scattered(
 }
 
 @Suite(.serialized) struct OutputStreamTests {
-    /// The reason why a file could not be made, and not that it is not there.
+    /// The error is the reason why the file could not be created, not that it is missing.
     @Test func theKernelsReasonIsTold() throws {
         func errno(_ path: String) -> Errno? {
             let error = #expect(throws: DevmemError.self) { _ = try OutputStream(path) }
@@ -124,7 +124,7 @@ private func scattered(
             let reader = try Descriptor.open(path, O_RDONLY | O_NONBLOCK)
             var stream = try OutputStream(path)
             let parts = scattered(count: 300, size: 5000)
-            // A pipe holds far less than this, so the writer has to wait for each read.
+            // A pipe holds far less, so the writer must wait for each read.
             let number = fcntl(reader.rawValue, F_DUPFD_CLOEXEC, 3)
             _ = fcntl(number, F_SETFL, 0)
             let received = Reader(number)
@@ -159,7 +159,7 @@ private func scattered(
         }
     }
 
-    /// Threads that signals do not reach wait for a pipe's reader all the same.
+    /// Threads that receive no signals wait for a pipe's reader too.
     @Test func aPipeWithoutAReaderIsWaitedForUntilTheEnd() throws {
         try withFolder { folder in
             let path = "\(folder)/pipe"
@@ -200,7 +200,7 @@ private func scattered(
             }
             #expect(readAll(reader) == parts.stream)
             close(reader)
-            // What does not pass is told at once.
+            // A lasting error is reported at once.
             let other = #expect(throws: DevmemError.self) {
                 _ = try OutputStream("\(folder)/none/out", until: StopSignal())
             }
@@ -224,7 +224,7 @@ private func scattered(
     private func finish(_ stream: consuming OutputStream) {}
 }
 
-/// Reads a descriptor to its end beside the test, and closes it.
+/// Reads a descriptor to its end in another thread, and closes it.
 private final class Reader: Sendable {
     private let bytes = Mutex<[UInt8]>([])
     private let group = DispatchGroup()

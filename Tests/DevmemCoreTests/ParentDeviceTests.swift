@@ -3,7 +3,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A NIC's device is the one that netlink names, whatever namespace sysfs shows.
+/// netlink identifies a NIC's device, whatever namespace sysfs shows.
 @Suite struct ParentDeviceTests {
     private var link: LinkInfo {
         var link = LinkInfo(

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// Why payload came outside device memory, and what is made of it.
+/// Why payload arrived outside device memory, and how that is reported.
 @Suite struct PlacementTests {
     private func counts(device: UInt64, ordinary: UInt64) -> ReceiveCounts {
         var counts = ReceiveCounts()
@@ -36,7 +36,8 @@ import Testing
                 specification: FlowSpec.encode(rule, location: location), context: 0))
     }
 
-    /// A NIC on which all is as it was steered: queue 7 is bound, and rule 3 leads there.
+    /// Returns the reason for a NIC that is steered as planned: queue 7 is bound, and rule 3
+    /// directs to it.
     private func reason() throws -> PlacementReason {
         var queues = (0..<8).map { QueueInfo(id: $0, type: .rx) }
         for index in queues.indices { queues[index].napiID = 100 + UInt32(index) }
@@ -79,11 +80,11 @@ import Testing
         let text =
             "flow rule 9 matches the same but leads elsewhere: flow-type tcp4 dst-port 5201 action 2"
         #expect(bad.text(for: MisplacedStream()) == text)
-        // What came where it should was not led elsewhere.
+        // Payload on the right queue was not diverted by another rule.
         #expect(
             bad.text(for: MisplacedStream(napiID: 107)).hasPrefix(
                 "its packets came through queue 7, which is bound"))
-        // One of another match is told by the queue.
+        // A rule with another match is found by the queue.
         snapshot.rules[1] = try installed(
             FlowRule(isIPv6: false, destination: [192, 0, 2, 1], target: .queue(2)), at: 9)
         bad = PlacementReason(
@@ -116,7 +117,8 @@ import Testing
         #expect(bad.text(for: MisplacedStream(napiID: 107, began: began)) == text)
         #expect(bad.text(for: MisplacedStream(napiID: 107)) == text)
         #expect(bad.text(for: MisplacedStream()) == text)
-        // What was lost before it began is no reason, nor is it one for what comes elsewhere now.
+        // A loss before the stream began is no reason, nor is one for packets that now arrive
+        // elsewhere.
         let later = MisplacedStream(napiID: 107, began: began + .seconds(1))
         #expect(bad.text(for: later).contains("which is bound"))
         #expect(bad.text(for: MisplacedStream(napiID: 103, began: began)).contains("not bound"))
@@ -137,7 +139,7 @@ import Testing
         #expect(bad.text(for: MisplacedStream(napiID: 102)).contains("queue 2"))
     }
 
-    /// Payload that missed device memory is told of, also if the NIC does not answer.
+    /// Payload outside device memory is reported even if the NIC does not answer.
     @Test func aReasonThatCannotBeReadIsSaid() {
         #expect(PlacementReason.text { () throws(DevmemError) in "a rule" } == "a rule")
         let text = PlacementReason.text { () throws(DevmemError) in

@@ -4,7 +4,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// Words of others cannot do anything to a terminal.
+/// Text from elsewhere cannot control the terminal.
 @Suite struct PrintableTests {
     @Test func controlCharactersAreWrittenOut() {
         #expect(printable("caf\u{e9} \u{1f600}") == "caf\u{e9} \u{1f600}")
@@ -13,7 +13,7 @@ import Testing
         #expect(printable("a\tb\n\u{1b}c\r\n", keepsLines: true) == "a\tb\n\\x1bc\\x0d\n")
     }
 
-    /// JSON stays the same value, and shows nothing of what a terminal would obey.
+    /// JSON keeps its value but contains no terminal control characters.
     @Test func controlCharactersInJSONAreEscaped() throws {
         let value = ["\u{9b}31m\u{202e}\u{7f}\u{2028}\u{200f}x\u{e9}\u{1f600}", "\u{1b}\n\t\"\\"]
         let text = String(decoding: try JSONEncoder().encode(value), as: UTF8.self) + "\n"

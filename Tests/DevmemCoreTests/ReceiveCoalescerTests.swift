@@ -5,7 +5,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A connection to itself, as it were: both ends on loopback.
+/// Provides a connection over loopback.
 private func withConnection(
     _ body: (borrowing Connection) throws -> Void
 ) throws {
@@ -25,7 +25,7 @@ private func lowWater(_ connection: borrowing Connection) -> Int32 {
     @Test func streamGathersAndItsEndIsNotWaitedFor() throws {
         try withConnection { connection in
             var gathering = ReceiveCoalescer(memory: 64 << 20)
-            // Whatever the load, so much is a stream.
+            // At any load, this much counts as a stream.
             gathering.took(1 << 40)
             let first = (try gathering.prepare(connection), lowWater(connection))
             #expect(first.0 == 4 && first.1 > 1)

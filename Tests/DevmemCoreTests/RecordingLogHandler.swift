@@ -1,7 +1,7 @@
 import Logging
 import Synchronization
 
-/// What was logged, a line each.
+/// The logged messages, a line each.
 final class LoggedLines: Sendable {
     private let all = Mutex<[String]>([])
 
@@ -10,7 +10,7 @@ final class LoggedLines: Sendable {
     func add(_ line: String) { all.withLock { $0.append(line) } }
 }
 
-/// Keeps what is logged, with its level.
+/// Records log messages with their level.
 struct RecordingLogHandler: LogHandler {
     var metadata = Logger.Metadata()
     var logLevel = Logger.Level.trace

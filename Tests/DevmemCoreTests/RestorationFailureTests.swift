@@ -3,11 +3,11 @@ import Testing
 
 @testable import DevmemCore
 
-/// Settings that could not be put back are told of, whatever ended the session.
+/// Settings that could not be restored are reported, however the session ended.
 @Suite struct RestorationFailureTests {
     private let error = DevmemError(.netlink, call: "set header split", errno: .wouldBlock)
 
-    /// What is in the report, and what was logged.
+    /// Returns the failure in the report, and what was logged.
     private func told(_ failure: String?, isShown: Bool) -> (failure: String?, logged: [String]) {
         let log = LoggedLines()
         var failure = failure
@@ -22,7 +22,7 @@ import Testing
         #expect(told.failure == error.description && told.logged.isEmpty)
     }
 
-    /// After a signal nobody shows the report's failure.
+    /// After a signal the report's failure is not shown.
     @Test func aSignalDoesNotHideIt() {
         let told = told(nil, isShown: false)
         #expect(told.failure == error.description && told.logged == ["error: \(error)"])

@@ -40,7 +40,7 @@ import Testing
         narrow.target = .queue(1)
         let any = FlowRule(isIPv6: false, target: .queue(1))
         let text = "flow-type tcp4 src-ip 192.0.2.2 dst-port 5201 action 1"
-        // Most fields, wherever they lie.
+        // The most fields, at any location.
         for location in [0, 9] as [UInt32] {
             #expect(
                 try notes("mlx5_core", [(location, narrow)])
@@ -53,7 +53,7 @@ import Testing
                         + "flow-type tcp4 action 1"
                 ])
         }
-        // The location: ours gets the lowest that is free.
+        // The lowest location: ours gets the lowest free one.
         #expect(
             try notes("gve", [(0, any)]) == [
                 "flow rule 0 goes first and leads all of the flow elsewhere: flow-type tcp4 action 1"
@@ -61,7 +61,7 @@ import Testing
         #expect(
             try notes("gve", [(3, narrow)])
                 == ["flow rule 3 matches part of the flow too, but goes behind: \(text)"])
-        // fbnic fills from the end, holes first.
+        // fbnic fills its table from the end, free places first.
         #expect(
             try notes("fbnic", [(15, narrow)])
                 == ["flow rule 15 matches part of the flow too, but goes behind: \(text)"])
@@ -82,7 +82,7 @@ import Testing
         #expect(try notes("gve", [(0, toContext)]).isEmpty)
         toContext.target = .context(0)
         #expect(try notes("gve", [(0, toContext)]).count == 1)
-        // One that is not known.
+        // A context that does not exist.
         toContext.target = .context(9)
         #expect(try notes("gve", [(0, toContext)]).count == 1)
         #expect(
@@ -104,7 +104,7 @@ import Testing
                         == [.other])
             }
         }
-        // A context's queue and one more.
+        // An offset of 1 to a context's queue.
         var bytes = try FlowSpec.encode(FlowRule(isIPv6: false, target: .context(2)), location: 4)
         bytes.store(UInt64(1), at: FlowSpec.ringCookie)
         snapshot.rules = [try #require(InstalledRule(specification: bytes, context: 2))]
@@ -112,7 +112,7 @@ import Testing
         #expect(RuleConflict.all(with: wide, at: 5, in: snapshot, queues: [7, 8]).isEmpty)
     }
 
-    /// A user's own rule that does the job is judged where it lies.
+    /// A user's rule that serves is compared with others at its own location.
     @Test func aRuleThatIsThereIsHeldAgainstOthersToo() throws {
         var narrow = wide
         narrow.source = [192, 0, 2, 2]
@@ -124,7 +124,7 @@ import Testing
                 == ["flow rule 0 goes first and leads part of the flow elsewhere: \(text)"])
     }
 
-    /// What is said of the winner is what the NIC then does with a packet that both match.
+    /// The reported winner is the rule that the NIC applies to a packet that both match.
     @Test func theWinnerIsTheOneThatTheNICObeys() throws {
         var seen: Set<String> = []
         for (driver, precedence) in [
@@ -185,7 +185,8 @@ import Testing
         #expect(try culprit("gve", [(0, any)]) == 0)
         #expect(try culprit("gve", [(2, any)]) == nil)
         #expect(try culprit("mlx5_core", [(0, any), (2, narrow)]) == 2)
-        // All of it rather than part of it, and what goes first rather than what may.
+        // A rule that takes all packets is likelier than one that takes part, and certain
+        // precedence is likelier than possible precedence.
         #expect(try culprit("bnxt_en", [(0, narrow), (2, any)]) == 2)
         #expect(try culprit("mlx5_core", [(0, wide.aimed(at: .queue(2))), (3, narrow)]) == 3)
     }
@@ -208,7 +209,7 @@ import Testing
         #expect(try notes("bnxt_en", isActive: true) == [note])
     }
 
-    /// The feature is accelerated RFS there.
+    /// For mlx5 the feature is accelerated RFS.
     @Test func mlx5NeedsNoFeatureForRules() throws {
         var snapshot = try snapshot("mlx5_core", [(2, wide.aimed(at: .queue(7)))])
         snapshot.neededGRO = FeatureState(isActive: true, isChangeable: true)
@@ -229,7 +230,7 @@ import Testing
         #expect(
             try changes(SteeringFlow(families: [[other]]))
                 == [.addRule([other.aimed(at: .queue(7))], installed: nil)])
-        // A user's rule that does it counts.
+        // A user's rule with the same effect counts.
         #expect(try changes(SteeringFlow(families: [[wide]])).isEmpty)
         snapshot.ntuple = nil
         #expect(try changes(SteeringFlow(families: [[other]])).count == 1)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// Rules are added as drivers take them, and none is lost.
+/// Rules are added as each driver accepts them, and none is lost.
 @Suite struct RulePlacingTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private let wide = FlowRule(isIPv6: false, destinationPort: 80)
@@ -30,7 +30,7 @@ import Testing
             isIPv6: false, destinationPort: UInt16(1000 + number), target: .queue(1))
     }
 
-    /// The same flow, the narrowest rule first.
+    /// Rules for the same flow, the narrowest first.
     private var alternatives: [FlowRule] {
         let peer = FlowRule(isIPv6: false, source: [192, 0, 2, 2], destinationPort: 80)
         return [peer, wide].map { $0.aimed(at: .queue(3)) }
@@ -56,8 +56,8 @@ import Testing
         return try #require(error)
     }
 
-    /// Another process takes the place between the list and the insertion: its rule stays, also where
-    /// the driver would replace it.
+    /// Another process occupies the location after it was listed and before the insertion: its rule
+    /// stays, even if the driver would replace it.
     @Test func anOccupiedPlaceIsNeverReplaced() throws {
         for replaces in [false, true] {
             let nic = try makeNIC(taken: [0, 2])
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    /// Another process replaces ours right after: theirs stays, and ours goes elsewhere.
+    /// Another process overwrites our rule right after: its rule stays, and ours goes elsewhere.
     @Test func aRuleThatWasReplacedIsAddedAgainElsewhere() throws {
         let nic = try makeNIC()
         nic.replacesRules = true
@@ -84,7 +84,7 @@ import Testing
         }
         let placed = try #require(try apply(alternatives, to: nic))
         #expect(placed.location == 2 && nic.installed.count == 3)
-        // It does not go on for ever.
+        // The attempts are limited.
         thefts = .max
         let endless = #expect(throws: DevmemError.self) { try apply(alternatives, to: nic) }
         #expect(endless?.errno == .resourceTemporarilyUnavailable)
@@ -98,7 +98,7 @@ import Testing
         )
     }
 
-    /// Only what speaks of the rule's fields lets a wider rule be tried.
+    /// A wider rule is tried only if the error concerns the rule's fields.
     @Test func otherRefusalsMakeNoWiderRule() throws {
         for errno in [
             .fileExists, .noSpace, .noMemory, .resourceBusy, .resourceTemporarilyUnavailable,
@@ -126,7 +126,7 @@ import Testing
         #expect(try apply(alternatives, to: nic)?.rule == wide.aimed(at: .queue(3)))
     }
 
-    /// A wider rule beside one of the same match would lose against it.
+    /// A wider rule would lose against an existing rule of the same match.
     @Test func aRuleOfTheSameMatchIsNamed() throws {
         let nic = try makeNIC(choosesLocation: true)
         nic.refusesSameMatch = true
@@ -153,7 +153,7 @@ import Testing
         #expect(
             try refusal(nic, [wide]).advice?.description.hasPrefix("listen at one address, and")
                 == true)
-        // As it asks for.
+        // The request that it advises.
         let peer = try #require(IPAddress(bytes: [192, 0, 2, 2]))
         let listen = Endpoint(
             address: try #require(IPAddress(bytes: [192, 0, 2, 1])), port: 80)
@@ -167,7 +167,7 @@ import Testing
         )
     }
 
-    /// The plan speaks of the narrowest; a wider one may lose against more.
+    /// The plan considers the narrowest rule; a wider one may conflict with more.
     @Test func aWiderRuleIsHeldAgainstOthersToo() throws {
         let nic = try makeNIC()
         nic.driver = "gve"
@@ -213,7 +213,7 @@ import Testing
         #expect(refusal.explained(on: nic).advice == needsNetAdmin)
     }
 
-    /// gve leads a rule with a context to queue 0; it must not stay.
+    /// gve directs a rule with a context to queue 0; such a rule must not stay.
     @Test func aRuleThatTheDriverMadeAnotherOfIsRemoved() throws {
         let nic = try makeNIC()
         nic.forgetsContexts = true
@@ -223,7 +223,7 @@ import Testing
                 == "the driver makes another one of it: flow-type tcp4 dst-port 80 action 0")
     }
 
-    /// What drivers may make of a rule: fewer fields, another field, another queue.
+    /// How drivers may alter a rule: fewer fields, another field, another queue.
     private var alterations: [(FlowRule) -> FlowRule] {
         [
             { FlowRule(isIPv6: $0.isIPv6, destinationPort: nil, target: $0.target) },
@@ -241,8 +241,8 @@ import Testing
                 #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
             }
         }
-        // Where the driver chooses the place, nobody else's rule can lie there.
-        // Elsewhere it may be another process's at first, and is none's if it comes again.
+        // Where the driver chooses the location, no other process's rule can be there. Elsewhere
+        // the first finding may be another process's rule, but not the second.
         for choosesLocation in [true, false] {
             let nic = try makeNIC(choosesLocation: choosesLocation)
             nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
@@ -251,7 +251,7 @@ import Testing
         }
     }
 
-    /// The errors are those that, from adding, would let a wider rule be tried.
+    /// These errors would, on adding, allow a wider rule.
     @Test func aRuleThatCannotBeReadBackDoesNotStay() throws {
         for errno in [.ioError, .invalidArgument, .notSupportedOnSocket] as [Errno] {
             let nic = try makeNIC(choosesLocation: true)
@@ -262,7 +262,7 @@ import Testing
         }
     }
 
-    /// One that the driver alters and does not delete is in the journal until it is gone.
+    /// A rule that the driver alters and does not delete stays in the journal until it is gone.
     @Test func aRuleThatCannotBeDeletedIsNotForgotten() throws {
         for alteration in alterations {
             let nic = try makeNIC()
@@ -279,7 +279,7 @@ import Testing
             #expect(error?.operation.text == "delete flow rule 0 of sim0")
             #expect(saved == journal)
             #expect(journal.reverse(on: nic, logger: logger) { saved = $0 }.failure != nil)
-            // Another process, later, from what was written down.
+            // Later, another process restores from the saved journal.
             saved = try JournalStore.decode(JournalStore.encode(saved), path: "test")
             nic.deletionRefusal = nil
             let result = saved.reverse(on: nic, logger: logger) { _ in }
@@ -288,8 +288,8 @@ import Testing
         }
     }
 
-    /// A process dies right after the driver took a rule, and before it saw what became of it: where it
-    /// got is written down by then.
+    /// A process dies after the driver accepted a rule and before it read the rule back: the
+    /// location is already saved.
     @Test func anAlteredRuleOfADeadProcessIsFound() throws {
         let nic = try makeNIC()
         let before = try nic.snapshot()
@@ -312,8 +312,8 @@ import Testing
         #expect(try nic.snapshot() == before)
     }
 
-    /// Before it was noted that the driver took a rule, only the very same is taken for it: another to
-    /// the same queue may be anybody's.
+    /// Until the acceptance is saved, only an equal rule counts as ours: another rule to the same
+    /// queue may belong to anyone.
     @Test func onlyTheSameRuleIsTakenForOneThatWasNotNoted() throws {
         let nic = try makeNIC()
         let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
@@ -330,20 +330,20 @@ import Testing
         #expect(nic.installed.keys.sorted() == [4, 5])
     }
 
-    /// A rule that was refused is not there, so that the same one is another's.
+    /// A refused rule is not on the NIC, so an equal one belongs to another process.
     @Test func nothingIsDeletedForARuleThatWasRefused() throws {
         let nic = try makeNIC(choosesLocation: true)
         nic.refusesSameMatch = true
         let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])
         var journal = SteeringJournal.sample(plan: plan, on: try nic.snapshot())
-        // Another process, after the plan was made.
+        // Another process adds it after the plan was made.
         try nic.put(alternatives[0], at: 2)
         #expect(throws: DevmemError.self) { try journal.apply(to: nic, logger: logger) { _ in } }
         #expect(journal.reverse(on: nic, logger: logger) { _ in }.failure == nil)
         #expect(nic.installed.keys.sorted() == [2])
     }
 
-    /// Where it cannot be written down that the driver took a rule, the rule goes.
+    /// If the acceptance cannot be saved, the rule is deleted.
     @Test func aRuleThatCannotBeNotedDoesNotStay() throws {
         let nic = try makeNIC()
         let plan = SteeringPlan(queues: [3], changes: [.addRule(alternatives, installed: nil)])

@@ -5,7 +5,8 @@ import Testing
 @testable import DevmemCore
 
 @Suite struct SendCompletionTests {
-    /// A control message with an extended error: level, type, errno, origin, code, info, data.
+    /// Builds a control message with an extended error: level, type, errno, origin, code, info,
+    /// data.
     private func message(
         level: Int32 = 0, type: Int32 = 11, errno: UInt32 = 0, origin: UInt8 = 5, code: UInt8 = 0,
         info: UInt32 = 3, data: UInt32 = 9, length: Int = 32
@@ -156,7 +157,7 @@ import Testing
             }
             ring.fill(place.count)
             let pieces = ring.sendable(limit: Int.random(in: 1...80, using: &random))
-            // The kernel may take less than it is offered.
+            // The kernel may accept less than it is offered.
             var taken = Int.random(
                 in: 0...pieces.first.count + pieces.second.count, using: &random)
             ring.send(taken)
@@ -193,7 +194,8 @@ import Testing
             var memory = [UInt8](repeating: 0, count: 200_000)
             memory.withUnsafeMutableBytes { block.copy(from: position, to: $0) }
             var checker = PatternChecker(pattern)
-            // The checker starts at the pattern's start, so it is brought to the position first.
+            // The checker starts at the beginning of the pattern, so advance it to the position
+            // first.
             let lead = Array(
                 (0..<Int(position % 7)).map { pattern.bytes[$0] })
             lead.withUnsafeBytes { checker.check($0) }

@@ -2,11 +2,11 @@ import SystemPackage
 
 @testable import DevmemCore
 
-/// A NIC in memory that does what kernel and driver do, and fails where a test wants it.
+/// A NIC in memory that behaves like kernel and driver, and fails where a test wants it to.
 final class SimulatedNIC: NICControl {
     let name = "sim0"
 
-    /// What a driver without a user's wish reports; drivers differ.
+    /// The state that the driver reports without a user's setting; drivers differ.
     var defaultSplit: HeaderSplit
     var explicitSplit: HeaderSplit?
     var threshold: UInt32?
@@ -15,72 +15,73 @@ final class SimulatedNIC: NICControl {
     var main: RSSContext?
     var others: [UInt32: RSSContext]
     var feature: FeatureState?
-    /// Hardware GRO, if header split needs it here as it does with mlx5.
+    /// Hardware GRO, if header split depends on it as with mlx5.
     var neededGRO: FeatureState?
     var installed: [UInt32: InstalledRule]
-    /// Rules that it still tells of when asked, though its list has them no more, as gve after a reset.
+    /// Rules that can still be read although they are no longer listed, as with gve after a reset.
     var remembered: [UInt32: InstalledRule] = [:]
     var capacity: UInt32?
     var choosesLocation: Bool
-    /// The kernel's own mark; a reset clears it.
+    /// The kernel's mark that a user set the table; a reset of the table clears it.
     var isTableConfigured: Bool
 
-    /// "Unknown" changes nothing of what the driver does, as with gve.
+    /// Requesting "unknown" does not change the driver's state, as with gve.
     var keepsSplit = false
-    /// Split cannot be turned off, as with bnxt and fbnic.
+    /// Header split cannot be turned off, as with bnxt and fbnic.
     var refusesOff = false
-    /// Whose setting it is cannot be learnt: neither by notifications nor by a binding.
+    /// It cannot be determined who set header split: neither by notifications nor by binding.
     var isDeaf = false
     var canProbe = true
     /// The interface is down.
     var isDown = false
-    /// While it is down the table reads as zeros, as with bnxt.
+    /// The table reads as zeros while the interface is down, as with bnxt.
     var forgetsTableWhileDown = false
-    /// While it is down no rule can be read, as with fbnic.
+    /// No rule can be read while the interface is down, as with fbnic.
     var hidesRulesWhileDown = false
-    /// The longest receive ring while split is on, as with bnxt, whose ring stays cut afterwards.
+    /// The largest receive ring while header split is on; the ring stays reduced afterwards, as
+    /// with bnxt.
     var splitRingLimit: UInt32?
-    /// What the kernel answers to who turns split off while others have memory bound.
+    /// The error for turning header split off while others have memory bound.
     var boundByOthers: DevmemError?
-    /// How often the driver was asked to change its rings.
+    /// How often the rings were set.
     private(set) var ringSets = 0
 
-    /// Rules that look at the source are refused.
+    /// Rules with a source are refused.
     var refusesSources = false
-    /// Rules that leave a field open are refused.
+    /// Rules with an open field are refused.
     var needsAllFields = false
-    /// A rule at an occupied place replaces what lies there, as with mlx5; otherwise it is refused, as
-    /// gve does.
+    /// A rule at an occupied location replaces the present one, as with mlx5; otherwise it is
+    /// refused, as with gve.
     var replacesRules = false
-    /// A rule that matches the same as one that is there is refused, as bnxt does.
+    /// A rule with the same match as an existing one is refused, as with bnxt.
     var refusesSameMatch = false
-    /// Rules to an RSS context lead to queue 0 instead, as with gve.
+    /// Rules for an RSS context direct to queue 0 instead, as with gve.
     var forgetsContexts = false
-    /// What the driver makes of a rule.
+    /// How the driver alters a rule.
     var alteration: ((FlowRule) -> FlowRule)?
-    /// What reading a rule is refused with.
+    /// The error for reading a rule.
     var ruleReadRefusal: Errno?
-    /// What deleting a rule is refused with.
+    /// The error for deleting a rule.
     var deletionRefusal: Errno?
-    /// What every rule is refused with.
+    /// The error for every new rule.
     var ruleRefusal: Errno?
-    /// Which of overlapping rules is obeyed.
+    /// Which of overlapping rules applies.
     var precedence = RulePrecedence.lowestLocation
-    /// Locations that are occupied though the list does not have them yet.
+    /// Occupied locations that are not listed yet.
     var hidden: Set<UInt32> = []
-    /// Whether the driver says how many rules there can be even if there are as many.
+    /// Whether the driver reports its table size even when the table is full.
     var isFullTold = false
-    /// What deleting a rule that is not there is answered with.
+    /// The error for deleting a rule that does not exist.
     var deletionOfNone = Errno.noSuchFileOrDirectory
-    /// What other processes do between looking at a place and inserting there.
+    /// Runs between the check of a location and the insertion, in place of other processes.
     var beforeInserting: (() throws(DevmemError) -> Void)?
-    /// What other processes do right after a rule was inserted at a location.
+    /// Runs after a rule was inserted at a location, in place of other processes.
     var afterInserting: ((UInt32) throws(DevmemError) -> Void)?
-    /// The operation, counted from 0, that is refused.
+    /// The number of the operation that is refused, from 0.
     var failing: Int?
-    /// The operation at which the process dies: before it for even numbers, after it for odd ones.
+    /// The number of the operation at which the process dies: before it if even, after it if odd.
     var deadly: Int?
-    /// The operation that is claimed to be done and is not.
+    /// The number of the operation that reports success without effect.
     var ignored: Int?
     private(set) var operations = 0
     var isDead = false
@@ -89,7 +90,7 @@ final class SimulatedNIC: NICControl {
     static let refusal = DevmemError(.system, call: "refuse", errno: .ioError)
     static let invalid = DevmemError(.system, call: "refuse", errno: .invalidArgument)
 
-    /// What it calls its driver, if a test asks for that.
+    /// The name of its driver, if a test needs one.
     var driver: String?
 
     init(_ snapshot: NICSnapshot, defaultSplit: HeaderSplit, isSplitExplicit: Bool) {
@@ -111,7 +112,7 @@ final class SimulatedNIC: NICControl {
         isTableConfigured = false
     }
 
-    /// Another process, after the first has died.
+    /// Starts another process after the first has died.
     func revive() {
         isDead = false
         deadly = nil
@@ -119,7 +120,7 @@ final class SimulatedNIC: NICControl {
         ignored = nil
     }
 
-    /// One change of the NIC.
+    /// Performs one change of the NIC.
     private func operate(_ body: () throws(DevmemError) -> Void) throws(DevmemError) {
         let number = operations
         operations += 1
@@ -135,7 +136,7 @@ final class SimulatedNIC: NICControl {
         }
     }
 
-    /// A moment between operations, such as writing the journal.
+    /// Passes a point between operations, such as writing the journal.
     func live() throws(DevmemError) {
         try operate {}
     }
@@ -162,7 +163,7 @@ final class SimulatedNIC: NICControl {
     func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool? {
         if isDead { throw Self.death }
         if request.split == .on, let neededGRO, !neededGRO.isActive { throw Self.refusal }
-        // The kernel does not ask the driver for what is set.
+        // The kernel does not ask the driver for the present setting.
         let isChange =
             request.split.map { $0 != (explicitSplit ?? .unknown) } == true
             || request.threshold.map { $0 != threshold } == true
@@ -242,12 +243,12 @@ final class SimulatedNIC: NICControl {
 
     func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
         if isDead { throw Self.death }
-        // The kernel does not ask the driver for what is wanted already.
+        // The kernel does not ask the driver for what is already wanted.
         if let state = state(of: feature), state.isWanted == on {
             guard state.isActive == on else { throw Self.refusal }
             return
         }
-        // While split is on, mlx5 keeps it on.
+        // mlx5 keeps it on while header split is on.
         if feature == .hardwareGRO && !on && explicitSplit == .on {
             change(feature) { $0?.isWanted = on }
             throw Self.refusal
@@ -256,7 +257,7 @@ final class SimulatedNIC: NICControl {
             try operate { change(feature) { $0?.isActive = on } }
             change(feature) { $0?.isWanted = on }
         } catch {
-            // The kernel keeps the wish.
+            // The kernel remembers the request.
             if error == Self.refusal { change(feature) { $0?.isWanted = on } }
             throw error
         }
@@ -298,7 +299,7 @@ final class SimulatedNIC: NICControl {
         return location
     }
 
-    /// What another process does with a rule, without a look at what lies there.
+    /// Writes a rule as another process does, without checking the location.
     func put(_ rule: FlowRule, at location: UInt32) throws(DevmemError) {
         var kept = rule
         if forgetsContexts, case .context = rule.target { kept = rule.aimed(at: .queue(0)) }
@@ -329,7 +330,7 @@ final class SimulatedNIC: NICControl {
         DevmemError(.system, .init(.addFlowRule, "add a flow rule to sim0"), errno: errno)
     }
 
-    /// The rule that a packet of a flow obeys; nil if none matches.
+    /// Returns the rule that applies to a packet of a flow; nil if none matches.
     func rule(obeyedBy flow: FlowRule) -> InstalledRule? {
         guard let packet = flow.flowMatch else { return nil }
         let matching = installed.values.filter { $0.flowMatch.contains(packet) }
@@ -350,7 +351,7 @@ final class SimulatedNIC: NICControl {
         try operate { installed[location] = nil }
     }
 
-    /// Its settings as steering sees them.
+    /// Returns its settings as steering sees them.
     func snapshot() throws(DevmemError) -> NICSnapshot {
         NICSnapshot(
             driver: driver, rings: try rings(), channels: try channels(),
@@ -361,7 +362,7 @@ final class SimulatedNIC: NICControl {
     }
 }
 
-/// A small generator, so that a failing case can be run again.
+/// A simple seeded generator, so that a failing case can be repeated.
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 

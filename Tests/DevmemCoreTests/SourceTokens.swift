@@ -1,11 +1,11 @@
-/// The names and punctuation of Swift source, without its comments and the text of its string literals.
+/// The names and punctuation of Swift source, without comments and the text of string literals.
 ///
 /// Enough of the language to tell what a file declares and uses; no parser.
 struct SourceTokens {
     /// One name, or one character of punctuation.
     struct Token: Equatable {
         let text: String
-        /// The line it stands on, counted from 1.
+        /// Its line, from 1.
         let line: Int
 
         var isName: Bool { text.utf8.first.map(SourceTokens.startsName) ?? false }
@@ -86,7 +86,7 @@ struct SourceTokens {
         if position < bytes.count { advance() }
     }
 
-    /// What a literal interpolates is source; the rest of it is not.
+    /// An interpolation is source; the rest of the literal is not.
     private mutating func readString(closedBy end: StaticString) {
         position += end.utf8CodeUnitCount
         while position < bytes.count, !has(end) {

@@ -4,11 +4,11 @@ import Testing
 
 @testable import DevmemCore
 
-/// A user's setting of header split and a driver's state are two things.
+/// A user's setting of header split and the driver's state are distinct.
 @Suite struct SplitSettingTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    /// A NIC that reads a split and a threshold; `set` is what a user has set.
+    /// Creates a NIC that reports a header split and a threshold; `set` is the user's setting.
     private func nic(
         reads split: HeaderSplit, set: HeaderSplit? = nil, threshold: UInt32? = nil,
         driver: String? = nil
@@ -32,7 +32,7 @@ import Testing
         return .sample(plan: plan, on: before)
     }
 
-    /// Steers and restores; returns how often the driver was asked in all.
+    /// Steers and restores; returns how often the rings were set.
     private func run(_ nic: SimulatedNIC) throws -> Int {
         let before = try nic.snapshot()
         var journal = try journal(for: nic)
@@ -46,7 +46,7 @@ import Testing
 
     @Test func aUsersSettingStaysAndADriversStateComesBack() throws {
         let cases: [(nic: SimulatedNIC, requests: Int)] = [
-            // What a driver does by itself, then what a user set.
+            // First the driver's own state, then a user's setting.
             (nic(reads: .off, threshold: 256), 2), (nic(reads: .on, threshold: 640), 2),
             (nic(reads: .on, threshold: 0), 2), (nic(reads: .on), 2), (nic(reads: .unknown), 2),
             (nic(reads: .unknown, threshold: 0), 2), (nic(reads: .off, driver: "gve"), 3),
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    /// Without udmabuf the notification of a request of its own tells.
+    /// Without udmabuf, a separate request and its notification give the answer.
     @Test func withoutABindingToAskASeparateRequestTells() throws {
         for (set, requests) in [(nil, 3), (.on, 2)] as [(HeaderSplit?, Int)] {
             let nic = nic(reads: .on, set: set, threshold: 640)
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    /// Journals of versions that did not look whose the setting was.
+    /// Journals of versions that did not record who set it.
     @Test func olderJournalsAreReadAndKeepSplitOn() throws {
         let nic = nic(reads: .on, threshold: 640)
         var journal = try journal(for: nic)
@@ -99,13 +99,13 @@ import Testing
         let result = reversed.reverse(on: nic, logger: logger) { _ in }
         #expect(result.failure == nil)
         #expect(nic.explicitSplit == .on && nic.threshold == 640)
-        // And what was learnt is written down.
+        // The answer is recorded.
         journal.changes[0] = .headerSplit(before: .on, after: .on, wasUserSet: false)
         #expect(try JournalStore.decode(JournalStore.encode(journal), path: "test") == journal)
     }
 
     @Test func aRefusalIsNoReasonToStick() throws {
-        // Hardware GRO came on meanwhile, and split with it; nobody asks for it any more.
+        // Hardware GRO came on meanwhile and turned header split on; nobody requests it any more.
         let nic = nic(reads: .off, threshold: 640, driver: "bnxt_en")
         var journal = try journal(for: nic)
         try journal.apply(to: nic, logger: logger) { _ in }
@@ -127,7 +127,7 @@ import Testing
     }
 }
 
-/// What the kernel's notifications and refusals say of a setting.
+/// What the kernel's notifications and refusals say about a setting.
 @Suite struct RingWatchTests {
     private let before = RingSettings(headerSplit: .on, splitThreshold: 0, sizes: ["rx": 512])
     private let request = RingRequest(split: .on)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// Who steers a NIC is found by the network namespace, and nobody but root keeps root from it.
+/// Claims are visible in the network namespace, and only root can block root.
 @Suite struct SteeringClaimTests {
     /// A NIC that no other test claims.
     private let key = JournalStore.Key(
@@ -47,7 +47,7 @@ import Testing
         try #require(try PublishedClaims.all()).holders()[key]
     }
 
-    /// Two containers that share the network namespace, and no files.
+    /// Two containers that share the network namespace but no files.
     @Test func whoSharesOnlyTheNamespaceIsSeen() throws {
         #expect(try holder(of: key) == nil)
         do {
@@ -87,13 +87,13 @@ import Testing
         _ = try SteeringLock(key, name: "sim0", in: store)
     }
 
-    /// Whoever else takes a name neither has the NIC nor keeps root from it: with a datagram socket, one
-    /// that listens and has a connection that nobody accepts, or a name that looks like a line of
-    /// /proc/net/unix about a socket of root's.
+    /// A name taken by another user neither gives it the NIC nor blocks root: with a datagram
+    /// socket, with a listening socket and a pending connection, or with a name that imitates a
+    /// line of /proc/net/unix about a socket of root.
     @Test(arguments: Squat.allCases)
     func aStrangersClaimDoesNotCount(squat: Squat) async {
         await #expect(processExitsWith: .exitCode(7)) { [squat] in
-            // No other test's, nor that of this one's other cases.
+            // Not used by another test or another case of this one.
             let key = JournalStore.Key(namespace: UInt64(getpid()), index: 77)
             let name = ClaimName(key, isShared: false, tag: 1)
             guard seteuid(65534) == 0 else { exit(1) }
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Ways to take a name.
+    /// Ways to occupy a name.
     enum Squat: String, CaseIterable, Codable {
         case datagram, listener, forgery
 
@@ -116,7 +116,7 @@ import Testing
             let number = socket(AF_UNIX, isStream ? cdm_SOCK_STREAM : cdm_SOCK_DGRAM, 0)
             var bytes = name.bytes
             if self == .forgery {
-                // Of root, and open in this process.
+                // Owned by root, and open in this process.
                 var status = stat()
                 let root = socket(AF_UNIX, cdm_SOCK_DGRAM, 0)
                 guard root >= 0, fstat(root, &status) == 0 else { exit(10) }
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    /// The processes of the system are looked through once at most, and not for what strangers publish.
+    /// The processes are scanned at most once, and not for claims of other users.
     @Test func manyNamesTakeNoMoreLooks() {
         func sockets(_ count: UInt32, user: uid_t) -> [UnixSocket] {
             (0..<count).map { number in
@@ -171,13 +171,13 @@ import Testing
         #expect(looks == 1 && holders.count == 600)
         #expect(holders[JournalStore.Key(namespace: 1, index: 2)]?.pid == 9)
         #expect(holders[JournalStore.Key(namespace: 1, index: 3)] == .init(pid: nil))
-        // What is found free is not searched for.
+        // No scan for a NIC that is not claimed.
         let other = ClaimName(
             JournalStore.Key(namespace: 2, index: 1), isShared: false, tag: 1)
         #expect(own.rivals(of: other).holders(among: processes).isEmpty && looks == 1)
     }
 
-    /// What the kernel says of a socket is read as it is, and not believed if it does not say whose.
+    /// Replies about sockets are parsed, and refused without the owner.
     @Test func answersAboutSocketsAreRead() throws {
         func answer(type: UInt8, _ attributes: [(UInt16, [UInt8])]) -> [UInt8] {
             var bytes: [UInt8] = [1, type, 7, 0, 9, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
@@ -200,14 +200,14 @@ import Testing
         }
     }
 
-    /// Not to know whether another steers the NIC is not to know that none does.
+    /// If it is unknown whether another process steers the NIC, that is an error.
     @Test func whatCannotBeKnownIsAnError() async {
         await #expect(processExitsWith: .exitCode(7)) {
             var limit = rlimit(rlim_cur: 64, rlim_max: 64)
             setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
             var last: Int32 = 0
             while last >= 0 { last = dup(0) }
-            // Room for the socket of the claim, but for none to ask over.
+            // Enough descriptors for the claim's socket but not for the query.
             close(63)
             let key = JournalStore.Key(namespace: 1, index: 78)
             do throws(DevmemError) {
@@ -226,7 +226,7 @@ import Testing
         let store = JournalStore(directory: "/tmp/devmemtcp-claim-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(atPath: store.directory) }
         try store.prepare()
-        // As an earlier version made it.
+        // As an earlier version created it.
         let path = store.lockPath(of: key)
         _ = try Descriptor.open(path, O_RDWR | O_CREAT, mode: 0o644)
         let held = try SteeringLock(key, name: "sim0", in: store)
@@ -262,7 +262,7 @@ import Testing
             guard JournalStore().directory == "/run/devmemtcp" else { exit(2) }
             setenv("DEVMEMTCP_STATE_DIR", "/var/lib/devmemtcp", 1)
             guard JournalStore().directory == "/var/lib/devmemtcp" else { exit(3) }
-            // One that is not there is a wrong one; nothing is known of what is steered.
+            // A missing directory is an error, because nothing is known about steering.
             for wrong in ["/nonexistent/state", "state"] {
                 setenv("DEVMEMTCP_STATE_DIR", wrong, 1)
                 guard (try? JournalStore().keys()) == nil else { exit(4) }
@@ -272,7 +272,7 @@ import Testing
         }
     }
 
-    /// A link in its place, or a file, is no folder of ours.
+    /// A symbolic link or a file in its place is refused.
     @Test func theFolderIsNoLink() throws {
         let path = "/tmp/devmemtcp-claim-\(UUID().uuidString)"
         defer {
@@ -282,7 +282,7 @@ import Testing
         #expect(mkdir(path + "-real", 0o755) == 0 && symlink(path + "-real", path) == 0)
         #expect(throws: DevmemError.self) { try JournalStore(directory: path).prepare() }
         #expect(throws: DevmemError.self) { try JournalStore(directory: path).keys() }
-        // Not to be read is not to be empty.
+        // An unreadable directory is not an empty one.
         #expect(throws: DevmemError.self) { try JournalStore(directory: "/dev/null").keys() }
     }
 }

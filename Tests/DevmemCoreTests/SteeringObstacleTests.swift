@@ -4,8 +4,8 @@ import Testing
 
 @testable import DevmemCore
 
-/// What stands in the way of restoring a NIC, as drivers behave while they are down, after a reset, and
-/// with settings that hold each other.
+/// Obstacles to restoring a NIC: drivers while the interface is down, after a reset, and settings
+/// that depend on each other.
 @Suite struct SteeringObstacleTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private let table = (0..<64).map { UInt32($0 == 9 ? 7 : $0 % 3) }
@@ -187,7 +187,7 @@ import Testing
         let result = journal.reverse(on: nic, logger: logger) { _ in }
         #expect(result.failure == nil && result.leftAlone.isEmpty)
         #expect(try nic.snapshot() == before)
-        // What another has made of it stays.
+        // A rule altered by another process stays.
         journal = try steered(nic)
         nic.sizes["rx"] = 512
         let next = journal.reverse(on: nic, logger: logger) { _ in }
@@ -195,7 +195,7 @@ import Testing
         #expect(next.leftAlone == ["the rx ring has 512 entries, it had 4096"])
     }
 
-    /// What reads as before may be another's setting by then.
+    /// A value that reads as before may be another's setting.
     @Test func aDeathWhileRestoringLeavesADriversSplit() throws {
         var deaths = 0
         for deadly in 0..<40 {
@@ -223,7 +223,7 @@ import Testing
             var saved = journal
             nic.deadly = deadly
             try? journal.apply(to: nic, logger: logger) { saved = $0 }
-            // Before it is noted whose it is, nobody can know.
+            // Until it is recorded who set it, it cannot be known.
             guard nic.isDead,
                 case .headerSplit(_, _, wasUserSet: true?)? = saved.changes.first
             else { continue }

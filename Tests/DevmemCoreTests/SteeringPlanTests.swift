@@ -75,7 +75,7 @@ import Testing
                 ]
             } == [6])
         #expect(try queues(.list([3, 1, 3])) == [1, 3])
-        // Never queue 0, whatever the driver.
+        // Never queue 0, with any driver.
         #expect(throws: DevmemError.self) {
             try queues(.automatic(1)) { $0.receiveQueues.removeLast(7) }
         }
@@ -124,7 +124,7 @@ import Testing
         #expect(
             SteeringPlan.indirection(table, without: [7], queueCount: 8)
                 == [0, 3, 0, 1, 1, 3, 3, 0])
-        // All slots taken: the queues that are left share them.
+        // If all slots point to taken queues, the other queues share them.
         #expect(
             SteeringPlan.indirection([7, 7, 7], without: [7], queueCount: 3) == [0, 1, 2])
         #expect(SteeringPlan.indirection([0, 1], without: [7], queueCount: 8) == [0, 1])
@@ -222,7 +222,7 @@ import Testing
         request.fromPort = 9
         #expect(request.admits(Endpoint(address: mapped, port: 9)))
         #expect(!request.admits(Endpoint(address: peer, port: 8)))
-        // ncdevmem's clients may come from any.
+        // Clients of ncdevmem may use any port.
         request.admitsOtherPorts = true
         #expect(request.admits(Endpoint(address: peer, port: 8)))
     }
@@ -268,7 +268,7 @@ import Testing
         let there = FlowRule(isIPv6: false, destinationPort: 5201, target: .queue(7))
         snapshot.rules = [try installed(there, at: 5)]
         #expect(try plan(wish, snapshot).changes.count == 3)
-        // It does not help while rules are off, nor if it leads elsewhere.
+        // It does not serve while rules are off, or if it directs elsewhere.
         var off = snapshot
         off.ntuple = FeatureState(isActive: false, isChangeable: true)
         #expect(try plan(wish, off).changes.count == 5)
@@ -310,7 +310,7 @@ import Testing
             for: wish, on: snapshot, interface: "eth1", applied: applied)
         #expect(plan.queues == [6, 7])
         #expect(plan.changes.isEmpty)
-        // Without it the same context is in the way.
+        // Without that, the same context is an obstacle.
         #expect(throws: DevmemError.self) {
             try SteeringPlan(
                 for: SteeringRequest(queues: .list([6, 7]), flows: []), on: snapshot,
@@ -318,7 +318,7 @@ import Testing
         }
     }
 
-    /// Whoever needs more queues than are steered must not get fewer without a word.
+    /// A request for more queues than are steered must not silently get fewer.
     @Test func moreQueuesThanAreSteeredAreRefused() throws {
         let applied = SteeringPlan.Applied(queues: [7], contexts: [])
         #expect {
@@ -371,7 +371,7 @@ import Testing
                 "ethtool -N eth1 flow-type tcp4 dst-port 1 action 6 loc 1",
                 "ethtool -N eth1 flow-type tcp4 dst-port 2 action 7 loc 3",
             ])
-        // What ethtool cannot say exactly is marked.
+        // A comment marks what ethtool cannot express exactly.
         #expect(lines.contains { $0.hasPrefix("# ethtool cannot change single entries") })
     }
 
@@ -382,7 +382,7 @@ import Testing
         #expect(EthtoolLines.tableWords([1, 1, 3, 3]) == "weight 0 1 0 1")
         #expect(EthtoolLines.tableWords([0, 1, 0, 0]) == nil)
         #expect(EthtoolLines.tableWords([]) == nil)
-        // What no driver should say.
+        // Queue numbers that no driver should report.
         #expect(EthtoolLines.tableWords([0, .max]) == nil)
         #expect(EthtoolLines.tableWords([.max]) == nil)
         #expect(defaultIndirection(slots: 4, queues: 0) == [])
@@ -390,7 +390,7 @@ import Testing
 
     @Test func evenTablesAreAsEthtoolMakesThem() {
         #expect(evenIndirection(slots: 5, over: [2, 3]) == [2, 3, 2, 3, 2])
-        // weight 1 0 1 1 over 8 entries: the boundaries are 8/3 and 16/3, rounded down.
+        // weight 1 0 1 1 over 8 entries: the boundaries 8/3 and 16/3 are rounded down.
         #expect(evenIndirection(slots: 8, over: [0, 2, 3]) == [0, 0, 2, 2, 2, 3, 3, 3])
         #expect(evenIndirection(slots: 3, over: []).isEmpty)
     }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// When a driver that refused is asked again.
+/// When a request is repeated after a refusal by the driver.
 @Suite struct SteeringRefusalsTests {
     private let start = ContinuousClock.now
 
@@ -14,12 +14,12 @@ import Testing
         #expect(refusals.sentence(of: "a") == "no")
         #expect(refusals.isDue("b", at: start))
         #expect(refusals.isDue("a", at: start + .seconds(30)))
-        // What is refused again waits as long again.
+        // A repeated refusal starts the delay again.
         refusals.note("no", of: "a", at: start + .seconds(31))
         #expect(!refusals.isDue("a", at: start + .seconds(60)))
     }
 
-    /// As a device in a reset does, but not as often as an attempt wakes the watch.
+    /// A refusal by a device in a reset: retried soon, but not at every wake-up of the watch.
     @Test func whatPassesSoonIsTriedAgainSoon() {
         var refusals = SteeringRefusals()
         refusals.note("not yet", of: "a", passesSoon: true, at: start)

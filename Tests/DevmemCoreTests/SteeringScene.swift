@@ -1,6 +1,6 @@
 @testable import DevmemCore
 
-/// A random NIC and a random wish, the same for the same seed.
+/// A random NIC and steering request, determined by a seed.
 struct SteeringScene {
     private static let sources: [[UInt8]?] = [nil, [192, 0, 2, 7], [192, 0, 2, 8]]
 
@@ -17,7 +17,7 @@ struct SteeringScene {
             ? defaultIndirection(slots: slots, queues: Int(queues))
             : (0..<slots).map { _ in UInt32.random(in: 0..<queues, using: &random) }
         var contexts = slots == 0 ? [] : [RSSContext(id: 0, indirection: table, key: [1, 2, 3])]
-        // Contexts of others keep to the lower queues, as else most wishes would be refused.
+        // Other contexts use the lower queues; otherwise most requests would be refused.
         for id in 1..<UInt32.random(in: 1...3, using: &random) where slots > 0 {
             contexts.append(
                 RSSContext(
@@ -48,7 +48,8 @@ struct SteeringScene {
                 sizes: ["rx": 1024]),
             receiveQueues: (0..<queues).map { QueueInfo(id: $0, type: .rx) }, contexts: contexts,
             ntuple: FeatureState(isActive: Bool.random(using: &random), isChangeable: true),
-            // Where split needs it, split reads on only as a user set it, and then it is on.
+            // If header split depends on it, split reads as on only if a user set it, and then it
+            // is on.
             neededGRO: Bool.random(using: &random) && (isExplicit || split != .on)
                 ? FeatureState(
                     isActive: Bool.random(using: &random) || split == .on, isChangeable: true)
@@ -56,11 +57,11 @@ struct SteeringScene {
             ruleTable: FlowRuleTable(
                 locations: rules.map(\.location).sorted(), capacity: capacity,
                 choosesLocation: Bool.random(using: &random)), rules: rules)
-        // A driver whose default is another than what a user set is the harder case.
+        // A driver's default that differs from the user's setting is the harder case.
         nic = SimulatedNIC(
             snapshot, defaultSplit: isExplicit ? .off : split, isSplitExplicit: isExplicit)
         nic.canProbe = Bool.random(using: &random)
-        // As gve, which has no threshold and keeps split as it is when it is told "unknown".
+        // Like gve, which has no threshold and ignores "unknown".
         if !isExplicit, split == .off, snapshot.rings.splitThreshold == nil {
             nic.driver = "gve"
             nic.keepsSplit = true
@@ -100,7 +101,7 @@ struct SteeringScene {
             table: TableStyle.allCases.randomElement(using: &random) ?? .minimal)
     }
 
-    /// A journal of the wish on the NIC as it is; nil if the wish is refused.
+    /// Returns a journal of the request on the present NIC; nil if the request is refused.
     func journal() throws -> SteeringJournal? {
         let snapshot = try nic.snapshot()
         guard let plan = try? SteeringPlan(for: wish, on: snapshot, interface: nic.name) else {

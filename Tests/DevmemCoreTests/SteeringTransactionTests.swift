@@ -7,7 +7,7 @@ import Testing
 @Suite struct SteeringTransactionTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    /// The journal as another process would read it.
+    /// Returns the journal as another process would read it.
     private func reread(_ journal: SteeringJournal) throws(DevmemError) -> SteeringJournal {
         try JournalStore.decode(JournalStore.encode(journal), path: "test")
     }
@@ -28,7 +28,7 @@ import Testing
             #expect(try scene.nic.snapshot() == before, "seed \(seed)")
             #expect(scene.nic.explicitSplit == setting, "seed \(seed)")
             #expect(journal.changes.isEmpty)
-            // A table that was the default's is so in the kernel's eyes again.
+            // A table that was the default is the kernel's default again.
             if before.indirection
                 == defaultIndirection(
                     slots: before.indirection.count, queues: before.receiveQueues.count)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    /// A process that is killed at any moment leaves a journal with which another puts all back.
+    /// A process killed at any moment leaves a journal from which another restores everything.
     @Test func deathAtAnyMomentIsMended() throws {
         var deaths = 0
         for seed in 1...150 as ClosedRange<UInt64> {
@@ -84,7 +84,7 @@ import Testing
                 nic.deadly = moment
                 guard let last = try runUntilDeath(journal, nic) else { break }
                 deaths += 1
-                // The second one dies too, a little later.
+                // The second process dies too, a little later.
                 nic.revive()
                 nic.deadly = 2 * nic.operations + moment % 7
                 var latest = last
@@ -99,7 +99,7 @@ import Testing
                 #expect(result.failure == nil, "seed \(seed), moment \(moment)")
                 #expect(result.leftAlone.isEmpty, "seed \(seed), moment \(moment)")
                 #expect(try nic.snapshot() == before, "seed \(seed), moment \(moment)")
-                // A user's split is never lost; a driver's own may become one in a moment.
+                // A user's split is never lost; a driver's own may be restored as a user's.
                 if setting == .on {
                     #expect(nic.explicitSplit == .on, "seed \(seed), moment \(moment)")
                 }
@@ -108,15 +108,15 @@ import Testing
         #expect(deaths > 1_000)
     }
 
-    /// Applies and reverses until the NIC ends the process; returns the journal that was safe then,
-    /// or nil if it lived to the end.
+    /// Applies and reverses until the process dies; returns the journal saved by then, or nil if it
+    /// survived.
     private func runUntilDeath(
         _ journal: SteeringJournal, _ nic: SimulatedNIC
     ) throws -> SteeringJournal? {
         var running = journal
         var safe = journal
         let save = { (saved: SteeringJournal) throws(DevmemError) in
-            // Half of the deaths fall between writing and having written.
+            // Half of the deaths happen while the journal is written.
             try nic.live()
             safe = saved
         }
@@ -162,7 +162,7 @@ import Testing
                 scene.nic.ignored = number
                 do {
                     try journal.apply(to: scene.nic, logger: logger) { _ in }
-                    // What was so before shows no difference.
+                    // Without a previous change there is no difference.
                     if scene.nic.operations <= number { break }
                     let wasSoAlready = journal.changes.contains {
                         switch $0 {
@@ -184,7 +184,7 @@ import Testing
         #expect(lies > 200)
     }
 
-    /// A NIC of eight queues, steered to the last two.
+    /// Steers a NIC of eight queues to the last two.
     private func steered(
         spread: FlowSpread = .roundRobin
     ) throws -> (nic: SimulatedNIC, journal: SteeringJournal, before: NICSnapshot) {
@@ -248,7 +248,8 @@ import Testing
 
     @Test func whatWasNotBegunIsNotTakenBack() throws {
         var (nic, journal, before) = try steered()
-        // As if the first process had died before the rule, and another had added one like it.
+        // As if the first process had died before adding the rule, and another had added a similar
+        // one.
         guard case .addRule(let rules, let placed?) = journal.changes[4] else {
             Issue.record("no rule")
             return

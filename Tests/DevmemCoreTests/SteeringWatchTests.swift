@@ -4,7 +4,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// What a NIC loses under those who hold memory on it, and how it is steered again.
+/// What a NIC loses while memory is bound to it, and how it is steered again.
 @Suite struct SteeringWatchTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -41,7 +41,7 @@ import Testing
         journal.losses(in: try SteeringState(of: nic, for: journal))
     }
 
-    /// Takes everything back, and expects the NIC as it was.
+    /// Restores everything, and expects the former NIC.
     private func expectRestored(
         _ journal: SteeringJournal, on nic: SimulatedNIC, _ comment: Comment
     ) throws {
@@ -83,7 +83,7 @@ import Testing
             ])
     }
 
-    /// The list counts, not what the driver remembers.
+    /// The list counts, not what can still be read.
     @Test func aRuleThatIsOnlyRememberedIsGone() throws {
         let (nic, journal) = try Self.scene()
         nic.remembered = nic.installed
@@ -103,7 +103,7 @@ import Testing
             ])
     }
 
-    /// A table that someone else set is no loss as long as it keeps off the queues.
+    /// A table set by someone else is no loss while it leaves out the queues.
     @Test func anothersTableIsNoLoss() throws {
         let (nic, journal) = try Self.scene()
         nic.main?.indirection = defaultIndirection(slots: 128, queues: 4)
@@ -121,7 +121,7 @@ import Testing
         #expect(try !losses(of: journal, on: nic).isEmpty)
     }
 
-    /// Everything that a reset of the device can take.
+    /// Removes everything that a reset of the device can remove.
     private func wipe(_ nic: SimulatedNIC) {
         nic.installed = [:]
         nic.feature?.isActive = false
@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    /// The place may be another's by now.
+    /// The location may be another's now.
     @Test func findsAnotherPlaceForARule() throws {
         var (nic, journal) = try Self.scene()
         let other = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(2))
@@ -160,7 +160,7 @@ import Testing
         #expect(nic.installed.keys.sorted() == [0, 1])
     }
 
-    /// What someone else has set meanwhile comes back, not what was before him.
+    /// The restored table is the one that someone else set meanwhile, not the one before it.
     @Test func anothersTableComesBack() throws {
         var (nic, journal) = try Self.scene()
         let theirs = (0..<64).map { UInt32($0 % 7) }
@@ -179,7 +179,7 @@ import Testing
             for loss in try losses(of: journal, on: nic) {
                 var attempt = journal
                 nic.failing = nic.operations
-                // Where a rule is refused a wider one may do.
+                // Where a rule is refused, a wider one may be accepted.
                 try? attempt.renew(loss, on: nic, logger: logger) { _ in }
                 #expect(
                     try losses(of: attempt, on: nic).contains { $0.text == loss.text }
@@ -191,7 +191,7 @@ import Testing
         }
     }
 
-    /// A place that another's rule has left becomes ours, and is ours to leave.
+    /// A location that another's rule has left becomes ours, and is freed again.
     @Test func aPlaceThatAnotherHasLeftIsLeftAgain() throws {
         for moment in 0..<40 {
             var (nic, journal) = try Self.scene(isActive: true)
@@ -209,7 +209,7 @@ import Testing
         }
     }
 
-    /// Killed at any moment, what is saved last is enough to leave nothing behind.
+    /// After a death at any moment, the journal saved last suffices to undo everything.
     @Test func survivesDeathAtEachMoment() throws {
         for spread in FlowSpread.allCases {
             for moment in 0..<60 {

@@ -5,9 +5,9 @@ import Testing
 
 @testable import DevmemCore
 
-/// What is looked at while a session waits, besides signals.
+/// Causes other than signals, checked while a session waits.
 @Suite struct StopCauseTests {
-    /// A cause with news in a pipe, a byte each.
+    /// A cause whose events are bytes in a pipe.
     private final class Pipe: StopCause {
         let reader: Descriptor
         let writer: Descriptor
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// News that ends nothing is no readiness, and does not make a wait longer.
+    /// An event that ends nothing does not count as readiness and does not prolong a wait.
     @Test func newsIsLookedAtWhileWaiting() throws {
         let cause = Pipe()
         let stop = try StopSignal(following: StopSignal(), or: cause)
@@ -76,7 +76,7 @@ import Testing
         #expect(try stop.wait(for: -1, events: 0, milliseconds: 9000) == .stopped(by: SIGINT))
     }
 
-    /// Looks do not keep an idle connection alive.
+    /// Checks do not keep an idle connection alive.
     @Test func aSenderGivesAnIdleConnectionUp() throws {
         let listener = try listenOnLoopback()
         let near = try connected(to: listener.endpoint)
@@ -100,7 +100,7 @@ import Testing
         #expect(cause.looks > 1 && cause.looks < Ticking.most)
     }
 
-    /// A cause that has news every 20 milliseconds, and ends everything in the end.
+    /// A cause with an event every 20 milliseconds, which ends the session at last.
     private final class Ticking: StopCause {
         static let most = 500
         let timer: Descriptor

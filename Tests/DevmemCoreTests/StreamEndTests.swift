@@ -6,12 +6,12 @@ import Testing
 
 @testable import DevmemCore
 
-/// Success of a sender means that the peer has everything.
+/// A sender succeeds only if the peer has received everything.
 @Suite(.timeLimit(.minutes(1))) struct StreamEndTests {
-    /// What a peer does once it is connected; the value is its descriptor.
+    /// What a peer does once it is connected; the argument is its descriptor.
     private typealias Peer = @Sendable (Int32) -> Void
 
-    /// Sends from host memory to a peer and tells how that ended.
+    /// Sends from host memory to a peer and returns the result.
     private func send(
         _ bytes: UInt64, wait: Int32 = -1, idleLimit: Int32 = 10_000, to peer: @escaping Peer
     ) throws -> (end: PayloadSender.End?, error: DevmemError?, counts: SendCounts) {
@@ -19,7 +19,7 @@ import Testing
         let near = try connected(to: listener.endpoint)
         let own = try Self.accept(from: listener)
         try runInThread {
-            // Blocking, as it waits for nothing else.
+            // Blocking, because it waits for nothing else.
             _ = cdm_fcntl(own, F_SETFL, 0)
             peer(own)
         }
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    /// The descriptor of the connection that waits, whose owner is the caller.
+    /// Accepts the pending connection; the caller owns the descriptor.
     private static func accept(from listener: borrowing Listener) throws -> Int32 {
         guard let connection = try listener.accept() else {
             Issue.record("nobody came")
@@ -77,14 +77,14 @@ import Testing
         #expect(result.counts.acknowledgedBytes == 3_000_000)
     }
 
-    /// It has ended its half, and still nothing says that it will take what was sent.
+    /// The peer has ended its half, but nothing says that it will read what was sent.
     @Test func anEndedHalfIsNoAcknowledgement() throws {
         let result = try send(300_000, idleLimit: 400) { number in
             shutdown(number, Int32(SHUT_WR))
             sleep(2)
             close(number)
         }
-        // On a busy machine its close may come first.
+        // On a busy machine the peer's close may come first.
         #expect(result.end == nil && result.error != nil)
         #expect(result.counts.acknowledgedBytes < 300_000)
     }
@@ -93,7 +93,7 @@ import Testing
         let result = try send(300_000) { number in
             if endsHalf { shutdown(number, Int32(SHUT_WR)) }
             usleep(300_000)
-            // What it has not read makes this a reset.
+            // Unread data makes this a reset.
             close(number)
         }
         #expect(result.end == nil)
@@ -103,7 +103,7 @@ import Testing
         #expect(error.message == text)
     }
 
-    /// A reset that no call has told of yet.
+    /// A reset that no call has reported yet.
     @Test func endingAStreamThatWasResetTellsOfTheReset() throws {
         let listener = try listenOnLoopback()
         let near = try connected(to: listener.endpoint)
@@ -117,7 +117,7 @@ import Testing
         #expect(error?.errno == .connectionReset && error?.operation.text == "send to \(near.peer)")
     }
 
-    /// Nobody waits for the peer to close, but for its acknowledgement all the same.
+    /// The sender does not wait for the peer to close, but does wait for its acknowledgement.
     @Test func withoutAWaitEverythingIsAcknowledgedToo() throws {
         let result = try send(2_000_000, wait: 0) { number in
             usleep(300_000)
@@ -146,7 +146,7 @@ import Testing
             }
             let all = Int(timeout.idle) + Int(timeout.interval) * Int(timeout.probes)
             #expect(all <= seconds && all >= seconds * 3 / 4, "\(seconds) s")
-            // The kernel takes no more (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT).
+            // The kernel's limits: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT.
             #expect(timeout.idle <= 32767 && timeout.interval <= 32767 && timeout.probes <= 127)
             #expect((1000...120_000).contains(timeout.retransmission))
         }
@@ -171,8 +171,8 @@ import Testing
         }
     }
 
-    /// Without a timeout all is as the system has it; with one, attempts follow each other no slower
-    /// than there.
+    /// Without a timeout the system's settings apply; with one, probes are at least as far apart as
+    /// those.
     @Test func theSystemsSettingsAreLeftWhereNothingIsAskedFor() throws {
         let loopback = try #require(IPAddress(bytes: [127, 0, 0, 1]))
         let listener = try Listener(binding: Endpoint(address: loopback, port: 0))

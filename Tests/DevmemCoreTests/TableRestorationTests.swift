@@ -3,7 +3,7 @@ import Testing
 @testable import DevmemCore
 
 @Suite struct TableRestorationTests {
-    /// A user's table over queues 0 to 3, of which 3 was taken.
+    /// A user's table over queues 0 to 3, from which 3 was taken.
     private let before: [UInt32] = [0, 3, 3, 1, 2, 2, 3, 0]
     private let after: [UInt32] = [0, 0, 1, 1, 2, 2, 2, 0]
 

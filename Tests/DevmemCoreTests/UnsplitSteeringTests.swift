@@ -3,7 +3,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// Steering in which nobody asks for header split, as the selftest of bindings needs it.
+/// Steering that does not request header split, which the selftest of binding needs.
 @Suite struct UnsplitSteeringTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -30,7 +30,7 @@ import Testing
     @Test(
         arguments: [HeaderSplit.unknown, .off, .on], [HeaderSplit.unknown, .off, .on]
     ) func itIsAsBeforeAfterwards(split: HeaderSplit, defaultSplit: HeaderSplit) throws {
-        // "As the driver likes" is what a driver shows only if it likes nothing.
+        // A driver with a default of its own never reports "unknown".
         guard split != .unknown || defaultSplit == .unknown else { return }
         let nic = try nic(split, default: defaultSplit)
         let before = try nic.snapshot()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// What stands above a NIC is told from one.
+/// A virtual interface above a NIC is distinguished from one.
 @Suite struct VirtualInterfaceTests {
     private func link(
         _ index: UInt32, _ name: String, kind: String? = nil, parent: String? = nil,
@@ -62,7 +62,7 @@ import Testing
         #expect(try #require(virtual("lo")).error("x").description.contains("name a NIC"))
     }
 
-    /// Numbers that name each other in a circle, as only a broken kernel would.
+    /// Indices that refer to each other in a circle, as only a broken kernel would report.
     @Test func endsInACircle() {
         let circle = [
             link(1, "a", kind: "vlan", lower: 2), link(2, "b", kind: "vlan", lower: 1, master: 2),

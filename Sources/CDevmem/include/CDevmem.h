@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Swift's importer cannot see of the C library and the kernel's headers: function-like
- * macros, ioctl numbers, variadic and GNU-only calls, and uapi newer than Debian 12's headers.
+ * The parts of the C library and the kernel's headers that Swift cannot import: function-like
+ * macros, ioctl numbers, variadic and GNU-only functions, and uapi newer than Debian 12's headers.
  */
 #pragma once
 
@@ -27,7 +27,7 @@
 #include <sys/timerfd.h>
 #include <sys/types.h>
 
-/* asm-generic/socket.h of Linux 6.12; parisc and sparc have numbers of their own. */
+/* asm-generic/socket.h of Linux 6.12; parisc and sparc use other numbers. */
 #if defined(__hppa__)
 #define CDM_SO_DEVMEM_LINEAR 0x404E
 #define CDM_SO_DEVMEM_DMABUF 0x404F
@@ -73,7 +73,7 @@ struct cdm_dmabuf_token {
 };
 _Static_assert(sizeof(struct cdm_dmabuf_token) == 8, "dmabuf_token");
 
-/* struct cmsghdr without its flexible array, which the importer cannot load as a value. */
+/* struct cmsghdr without its flexible array member, which Swift cannot load as a value. */
 struct cdm_cmsghdr {
 	size_t cmsg_len;
 	int cmsg_level;
@@ -93,7 +93,7 @@ struct cdm_epoll_params {
 _Static_assert(sizeof(struct cdm_epoll_params) == 8, "epoll_params");
 static const unsigned long cdm_EPIOCSPARAMS = _IOW(0x8A, 0x01, struct cdm_epoll_params);
 
-/* The step between control messages; CMSG_SPACE() of a dmabuf_cmsg. */
+/* The alignment of control messages, and the space for a dmabuf_cmsg. */
 static const size_t cdm_cmsg_alignment = CMSG_ALIGN(1);
 static const size_t cdm_cmsg_space_dmabuf = CMSG_SPACE(sizeof(struct cdm_dmabuf_cmsg));
 
@@ -113,8 +113,8 @@ static const uint32_t cdm_RX_CLS_LOC_ANY = RX_CLS_LOC_ANY;
 static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
 
 /*
- * GNU extensions. Not visible here: a module that defined _GNU_SOURCE in its header would see other
- * layouts of the C library's types than the modules it is imported beside.
+ * GNU extensions, defined in CDevmem.c: if this header defined _GNU_SOURCE, this module would see
+ * other layouts of the C library's types than the modules imported with it.
  */
 extern const int cdm_F_SETPIPE_SZ;
 extern const int cdm_F_GETPIPE_SZ;
@@ -131,8 +131,8 @@ extern const unsigned int cdm_MFD_ALLOW_SEALING;
 extern const unsigned int cdm_MFD_HUGETLB;
 
 /*
- * Enumerators of the C library. They lie in headers that other modules include as well, and which
- * of them the importer finds them in depends on the order of loading.
+ * Enumerators of the C library. Other modules include their headers too, and the module in which
+ * Swift finds an enumerator depends on the order of loading.
  */
 extern const int cdm_SOCK_STREAM;
 extern const int cdm_SOCK_DGRAM;

@@ -1,16 +1,16 @@
 import CDevmem
 import Glibc
 
-/// A TCP endpoint: address, port and, for link-local IPv6, the interface that gives it meaning.
+/// A TCP endpoint: address, port and, for link-local IPv6, the interface.
 package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The address.
     package var address: IPAddress
     /// The port, in host order.
     package var port: UInt16
-    /// Number of the interface that a link-local IPv6 address belongs to; otherwise zero.
+    /// The interface index of a link-local IPv6 address; otherwise 0.
     package var scope: UInt32
 
-    /// Makes an endpoint from its parts.
+    /// Creates an endpoint from its parts.
     package init(address: IPAddress, port: UInt16, scope: UInt32 = 0) {
         self.address = address
         self.port = port
@@ -23,36 +23,35 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         return "[\(address)\(scope == 0 ? "" : "%" + interfaceName(scope))]:\(port)"
     }
 
-    /// Looks an endpoint up: the first address that the host's resolver gives.
+    /// Resolves an endpoint to the first address that the resolver returns.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
+    /// - Throws: `DevmemError` of kind `invalid` if the host or port is unknown.
     package init(resolving text: EndpointText) throws(DevmemError) {
         self = try Self.candidates(resolving: text)[0]
     }
 
-    /// Looks an endpoint up: all addresses that the host's resolver gives, the best first.
+    /// Resolves an endpoint to all addresses that the resolver returns, the best first.
     ///
     /// - Parameter text: host and port.
     /// - Returns: at least one endpoint.
-    /// - Throws: `DevmemError` of kind `invalid` if host or port are not known.
+    /// - Throws: `DevmemError` of kind `invalid` if the host or port is unknown.
     package static func candidates(resolving text: EndpointText) throws(DevmemError) -> [Endpoint] {
-        // A lone port means every address of both families.
+        // A port without a host means all addresses of both families.
         try lookUpAll(text.host.isEmpty ? "::" : text.host, port: text.port, text.description)
     }
 
-    /// Looks up a host without a port: all its addresses.
+    /// Resolves a host to all its addresses.
     ///
     /// - Parameter host: a name or an address.
     /// - Returns: at least one address.
-    /// - Throws: `DevmemError` of kind `invalid` if the host is not known.
+    /// - Throws: `DevmemError` of kind `invalid` if the host is unknown.
     package static func addresses(of host: String) throws(DevmemError) -> [IPAddress] {
         try lookUpAll(host, port: "", host).map(\.address)
     }
 
-    /// The port that a text stands for, a number or the name of a service of TCP; nil if there is no
-    /// such port.
+    /// Returns the port for a number or the name of a TCP service; nil if there is none.
     package static func port(named text: String) -> UInt16? {
-        // The C library would cut a larger number.
+        // The C library would truncate a larger number.
         if Int(text) != nil { return UInt16(text) }
         guard !text.isEmpty, let list = try? lookUpAll(nil, port: text, text) else { return nil }
         return list.first?.port
@@ -87,7 +86,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         return endpoints
     }
 
-    /// Copies an endpoint out of a socket address; nil if it is neither IPv4 nor IPv6.
+    /// Copies an endpoint from a socket address; nil if it is neither IPv4 nor IPv6.
     init?(_ address: UnsafePointer<sockaddr>) {
         guard let host = IPAddress(address) else { return nil }
         let raw = UnsafeRawPointer(address)
@@ -102,7 +101,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Lends the endpoint as a socket address of the C library.
+    /// Lends the endpoint as a socket address.
     func withSocketAddress<Result>(
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
@@ -130,20 +129,20 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// An endpoint as a user writes it, not yet looked up: `HOST:PORT`, `[IPV6]:PORT` or `:PORT`,
-/// with numbers or names.
+/// An unresolved endpoint as a user writes it: `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, with numbers
+/// or names.
 package struct EndpointText: Equatable, Sendable, CustomStringConvertible {
-    /// The host; empty for every local address.
+    /// The host; empty for all local addresses.
     package var host: String
-    /// The port, a number or a service's name.
+    /// The port: a number or a service name.
     package var port: String
 
-    /// The text as it would be written.
+    /// The endpoint in the form that a user writes.
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-    /// Takes a text apart.
+    /// Parses an endpoint.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if it is not of that form.
+    /// - Throws: `DevmemError` of kind `invalid` if it does not have that form.
     package init(_ text: String) throws(DevmemError) {
         let colon = text.lastIndex(of: ":")
         guard let colon, colon < text.index(before: text.endIndex) else {

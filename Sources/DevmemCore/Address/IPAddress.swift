@@ -8,28 +8,28 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// Whether it is an IPv6 address.
     package var isIPv6: Bool { bytes.count == 16 }
 
-    /// Whether it stands for every local address.
+    /// Whether it is the wildcard address, which stands for all local addresses.
     package var isWildcard: Bool { bytes.allSatisfy { $0 == 0 } }
 
-    /// Makes an address from 4 or 16 bytes in network order; nil for any other number.
+    /// Creates an address from 4 or 16 bytes in network order; nil for any other length.
     package init?(bytes: [UInt8]) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         self.bytes = bytes
     }
 
-    /// Makes an IPv4 address.
+    /// Creates an IPv4 address.
     package init(four: (UInt8, UInt8, UInt8, UInt8)) {
         bytes = [four.0, four.1, four.2, four.3]
     }
 
-    /// The IPv4 address inside an IPv4-mapped IPv6 address; any other is itself.
+    /// The IPv4 address in an IPv4-mapped IPv6 address; any other address unchanged.
     package var unmapped: IPAddress {
         let prefix: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
         guard isIPv6, bytes.starts(with: prefix) else { return self }
         return IPAddress(bytes: Array(bytes[12...])) ?? self
     }
 
-    /// Copies the address out of a socket address; nil if it is neither IPv4 nor IPv6.
+    /// Copies the address from a socket address; nil if it is neither IPv4 nor IPv6.
     init?(_ address: UnsafePointer<sockaddr>) {
         let raw = UnsafeRawPointer(address)
         switch Int32(address.pointee.sa_family) {
@@ -45,11 +45,11 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Reads the usual text form; nil for anything else, names of hosts among them.
+    /// Parses the usual text form; nil for anything else, including host names.
     package init?(text: String) {
         var four = in_addr()
         var six = in6_addr()
-        // C would take what stands before a zero.
+        // C would ignore everything after a zero byte.
         guard !text.utf8.contains(0) else { return nil }
         if inet_pton(AF_INET, text, &four) == 1 {
             bytes = withUnsafeBytes(of: four) { Array($0) }

@@ -1,9 +1,9 @@
 import Glibc
 
 extension NetworkInterface {
-    /// Its IPv4 and IPv6 addresses, in the kernel's order.
+    /// The interface's IPv4 and IPv6 addresses, in the kernel's order.
     ///
-    /// - Throws: `DevmemError` of kind `system` as getifaddrs(3) fails.
+    /// - Throws: `DevmemError` of kind `system` if getifaddrs(3) fails.
     package var addresses: [IPAddress] {
         get throws(DevmemError) {
             var list: UnsafeMutablePointer<ifaddrs>?
@@ -24,8 +24,9 @@ extension NetworkInterface {
         }
     }
 
-    /// The interface that an address is of. getifaddrs(3) names an IPv4 address by its label, such as
-    /// `eth1:0`; no interface has a colon in its name (`dev_valid_name` of net/core/dev.c).
+    /// Returns the interface name in an address label. getifaddrs(3) returns labels such as
+    /// `eth1:0` for IPv4 addresses; interface names contain no colon (`dev_valid_name` of
+    /// net/core/dev.c).
     static func name(ofLabel label: String) -> String {
         String(label.prefix { $0 != ":" })
     }

@@ -5,7 +5,7 @@ import SystemPackage
 package struct NetworkInterface: Equatable, Sendable {
     /// Its name, such as `eth1`.
     package let name: String
-    /// Its number in the kernel.
+    /// Its interface index.
     package let index: UInt32
 
     /// Finds an interface by name.
@@ -22,9 +22,9 @@ package struct NetworkInterface: Equatable, Sendable {
         self.index = index
     }
 
-    /// The interface that holds a local address.
+    /// Finds the interface that holds a local address.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if none does.
+    /// - Throws: `DevmemError` of kind `invalid` if none does; `system` if getifaddrs(3) fails.
     package init(holding address: IPAddress) throws(DevmemError) {
         guard let name = try Self.name(holding: address) else {
             throw DevmemError(

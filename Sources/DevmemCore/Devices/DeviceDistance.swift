@@ -1,27 +1,27 @@
-/// How far apart two devices are, the nearest first: what a NIC's DMA to the other one's memory has
-/// to cross. The steps are those of `pci_p2pdma_distance_many` of the kernel's drivers/pci/p2pdma.c
-/// and of `nvidia-smi topo`, whose letters are given.
+/// The distance between two devices, nearest first: what a NIC's DMA to the other device's memory
+/// must cross. The levels are those of `pci_p2pdma_distance_many` of the kernel's
+/// drivers/pci/p2pdma.c and of `nvidia-smi topo`, whose abbreviations are given.
 package enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable {
-    /// Functions of one card.
+    /// Functions of one device.
     case sameDevice = "same-device"
-    /// PCIe bridges only, not the host bridge (PIX, PXB): peer-to-peer DMA always works.
+    /// PCIe bridges but no host bridge (PIX, PXB): peer-to-peer DMA always works.
     case sameSwitch = "same-switch"
-    /// The host bridge of one root complex (PHB): works where the chipset lets it.
+    /// One host bridge (PHB): peer-to-peer DMA works if the chipset allows it.
     case sameHostBridge = "same-host-bridge"
-    /// From host bridge to host bridge in one NUMA node (NODE).
+    /// Different host bridges in one NUMA node (NODE).
     case sameNode = "same-numa-node"
-    /// From NUMA node to NUMA node (SYS).
+    /// Different NUMA nodes (SYS).
     case otherNode = "other-numa-node"
-    /// Neither PCI nor NUMA tells.
+    /// Not known from PCI or NUMA information.
     case unknown
 
-    /// Whether it is nearer than another one; an unknown one is the farthest.
+    /// Returns whether it is nearer than another; `unknown` is the farthest.
     package static func < (left: DeviceDistance, right: DeviceDistance) -> Bool {
         let order = allCases
         return order.firstIndex(of: left) ?? 0 < order.firstIndex(of: right) ?? 0
     }
 
-    /// In words: `behind the same PCIe switch`.
+    /// The distance in words: `behind the same PCIe switch`.
     package var text: String {
         switch self {
         case .sameDevice: "on the same device"
@@ -33,13 +33,13 @@ package enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable
         }
     }
 
-    /// The distance of two devices by their places in sysfs. Pure.
+    /// Determines the distance between two devices from their sysfs paths. Pure.
     ///
     /// - Parameters:
-    ///   - first: a device's folder below /sys/devices.
-    ///   - firstNode: its NUMA node; nil if it has none.
-    ///   - second: the other device's folder.
-    ///   - secondNode: its NUMA node.
+    ///   - first: a device's directory below /sys/devices.
+    ///   - firstNode: its NUMA node; nil if unknown.
+    ///   - second: the other device's directory.
+    ///   - secondNode: its NUMA node; nil if unknown.
     package init(from first: String, node firstNode: Int?, to second: String, node secondNode: Int?)
     {
         let one = Self.bridges(in: first)
@@ -64,7 +64,8 @@ package enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable
         }
     }
 
-    /// Host bridge, bridges and device on a path, outermost first; none if it is not of PCI.
+    /// Returns the host bridge, bridges and device on a path, outermost first; empty if it is not a
+    /// PCI path.
     private static func bridges(in path: String) -> ArraySlice<Substring> {
         let parts = path.split(separator: "/")
         guard let end = parts.lastIndex(where: isAddress),
@@ -73,14 +74,14 @@ package enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable
         return parts[start...end].filter { isAddress($0) || isHostBridge($0) }[...]
     }
 
-    /// `pci0000:00`: domain and bus.
+    /// Recognizes `pci0000:00`: domain and bus.
     private static func isHostBridge(_ part: Substring) -> Bool {
         guard part.hasPrefix("pci") else { return false }
         let numbers = part.dropFirst(3).split(separator: ":", omittingEmptySubsequences: false)
         return numbers.count == 2 && numbers.allSatisfy(isHexadecimal)
     }
 
-    /// `0000:03:00.1`: domain, bus, device and function.
+    /// Recognizes `0000:03:00.1`: domain, bus, device and function.
     private static func isAddress(_ part: Substring) -> Bool {
         let numbers = part.split(separator: ":", omittingEmptySubsequences: false)
         guard numbers.count == 3 else { return false }
@@ -92,7 +93,7 @@ package enum DeviceDistance: String, Sendable, Codable, CaseIterable, Comparable
         !text.isEmpty && text.allSatisfy(\.isHexDigit)
     }
 
-    /// An address without its function.
+    /// Returns an address without the function.
     private static func card(_ address: Substring) -> Substring {
         address.prefix { $0 != "." }
     }

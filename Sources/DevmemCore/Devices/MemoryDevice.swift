@@ -1,54 +1,54 @@
 import Glibc
 
-/// A device whose memory can be had as a dma-buf, or one that makes dma-bufs of host memory.
+/// A device that can export its memory as a dma-buf, or one that exports host memory.
 package struct MemoryDevice: Equatable, Sendable {
-    /// What kind of device.
+    /// The kind of device.
     package enum Kind: String, Sendable, Codable {
-        /// Of PCI class 0x03 (display), or another device with a DRM render node.
+        /// PCI class 0x03 (display), or another device with a DRM render node.
         case gpu
-        /// Of PCI class 0x12 (processing accelerator).
+        /// PCI class 0x12 (processing accelerator).
         case accelerator
-        /// A dma-heap, which takes from the host's memory.
+        /// A dma-heap, which allocates host memory.
         case heap = "dma-heap"
-        /// The udmabuf driver, which takes pages of this process.
+        /// The udmabuf driver, which exports pages of this process.
         case udmabuf
     }
 
-    /// What kind of device.
+    /// The kind of device.
     package var kind: Kind
-    /// Its address on its bus, or its name: `0000:41:00.0`, `system`.
+    /// Its bus address or name: `0000:41:00.0`, `system`.
     package var name: String
-    /// PCI vendor, such as 0x10de for NVIDIA and 0x1002 for AMD.
+    /// The PCI vendor id, such as 0x10de for NVIDIA and 0x1002 for AMD.
     package var vendor: UInt16?
     /// The kernel driver's name.
     package var driver: String?
-    /// Its file below /dev: a render node, heap or udmabuf.
+    /// Its device node below /dev: a render node, heap or udmabuf.
     package var node: String?
-    /// Its folder below /sys/devices; nil for host memory.
+    /// Its directory below /sys/devices; nil for host memory.
     package var path: String?
-    /// The NUMA node that it is nearest to.
+    /// The nearest NUMA node.
     package var numaNode: Int?
 
-    /// Makes a device of which only kind and name are known.
+    /// Creates a device with only a kind and a name.
     package init(kind: Kind, name: String) {
         self.kind = kind
         self.name = name
     }
 
-    /// NVIDIA's number among PCI vendors.
+    /// The PCI vendor id of NVIDIA.
     package static let nvidia: UInt16 = 0x10de
 
-    /// How far it is from a NIC; nil for host memory.
+    /// Returns the distance to a NIC; nil for host memory.
     ///
     /// - Parameter device: the NIC's device.
-    /// - Returns: the distance, `unknown` if the NIC is on no bus.
+    /// - Returns: the distance; `unknown` if the NIC is on no bus.
     package func distance(to device: NetworkDevice) -> DeviceDistance? {
         guard let path else { return nil }
         guard let other = device.path else { return .unknown }
         return DeviceDistance(from: path, node: numaNode, to: other, node: device.numaNode)
     }
 
-    /// The devices of this host, those of PCI first. Found by libudev.
+    /// Lists the devices of this host, found with libudev; PCI devices come first.
     package static func all() -> [MemoryDevice] {
         guard let udev = Udev() else { return [] }
         var devices: [MemoryDevice] = []
@@ -94,5 +94,5 @@ package struct MemoryDevice: Equatable, Sendable {
     }
 }
 
-/// The device that makes dma-bufs of host memory (drivers/dma-buf/udmabuf.c).
+/// The node of the udmabuf driver, which exports host memory (drivers/dma-buf/udmabuf.c).
 package let udmabufPath = "/dev/udmabuf"

@@ -1,56 +1,56 @@
 import Glibc
 import SystemPackage
 
-/// What netlink, libudev and the driver tell of the device behind a network interface. What cannot be
-/// read is nil.
+/// The device behind a network interface, as reported by netlink, libudev and the driver. Values
+/// that cannot be read are nil.
 package struct NetworkDevice: Equatable, Sendable {
     /// The interface.
     package var interface: NetworkInterface
-    /// What the interface is if it is no NIC.
+    /// The description of the interface if it is not a NIC.
     package var virtual: VirtualInterface?
     /// The kernel driver's name; nil for a virtual interface.
     package var driver: String?
-    /// The driver's version, for drivers of the kernel's tree the kernel's.
+    /// The driver's version; in-tree drivers report the kernel's.
     package var driverVersion: String?
     /// The firmware's version.
     package var firmwareVersion: String?
-    /// The bus that the device is on: `pci`, `platform`.
+    /// The bus of the device: `pci`, `platform`.
     package var bus: String?
-    /// The device's address there: `0000:03:00.0`.
+    /// The device's bus address: `0000:03:00.0`.
     package var address: String?
-    /// The device's folder below /sys/devices.
+    /// The device's directory below /sys/devices.
     package var path: String?
-    /// The NUMA node that it is nearest to.
+    /// The nearest NUMA node.
     package var numaNode: Int?
-    /// The link's speed in Mbit/s.
+    /// The link speed in Mbit/s.
     package var speed: UInt64?
-    /// The largest packet, without the Ethernet header, in bytes.
+    /// The MTU in bytes.
     package var mtu: UInt32?
-    /// Whether the interface was set up (`ip link set up`).
+    /// Whether the interface is administratively up (`ip link set up`).
     package var isUp: Bool?
-    /// Whether there is a link; known only of one that is up.
+    /// Whether there is a carrier; nil while the interface is down.
     package var hasCarrier: Bool?
     /// The hardware address.
     package var macAddress: String?
-    /// The number of its IOMMU group; nil without an IOMMU.
+    /// Its IOMMU group; nil without an IOMMU.
     package var iommuGroup: String?
-    /// How the IOMMU treats it: `DMA`, `DMA-FQ` or `identity`
-    /// (Documentation/ABI/testing/sysfs-kernel-iommu_groups of the kernel).
+    /// The type of its IOMMU domain: `DMA`, `DMA-FQ` or `identity` (the kernel's
+    /// Documentation/ABI/testing/sysfs-kernel-iommu_groups).
     package var iommuType: String?
 
-    /// A device of which nothing is known.
+    /// Creates a device about which nothing is known.
     package init(_ interface: NetworkInterface) {
         self.interface = interface
     }
 
-    /// Asks netlink, libudev and the driver.
+    /// Reads the device's properties from netlink, libudev and the driver.
     package init(of interface: NetworkInterface) {
         self.init(interface)
-        // An interface that is gone shows in what else is read of it.
+        // If the interface is gone, the other reads fail too.
         virtual = (try? interface.asVirtual) ?? nil
         if let ioctl = try? EthtoolIoctl(interface), let info = try? ioctl.driverInfo() {
             driverVersion = info.version.isEmpty ? nil : info.version
-            // Drivers without firmware write nothing or N/A.
+            // Drivers without firmware report an empty string or N/A.
             firmwareVersion = ["", "N/A"].contains(info.firmware) ? nil : info.firmware
         }
         speed = (try? EthtoolNetlink(interface).speed()).flatMap { $0 }.map { UInt64($0) }
@@ -63,7 +63,7 @@ package struct NetworkDevice: Equatable, Sendable {
         guard let udev = Udev(), let parent = ParentDevice(of: link)?.device(in: udev) else {
             return
         }
-        // Behind virtio and auxiliary devices stands the one that does DMA.
+        // virtio and auxiliary devices have a PCI parent, which does the DMA.
         if parent.subsystem != "pci", let pci = parent.pciParent {
             readBus(pci)
         } else {
@@ -86,10 +86,10 @@ package struct NetworkDevice: Equatable, Sendable {
         iommuType = lines(of: "\(folder)/type").first.map(String.init)
     }
 
-    /// The interfaces of this network namespace that have a device behind them, and so a driver.
+    /// Lists the interfaces of this network namespace that have a device, and so a driver.
     ///
-    /// - Returns: them in the order of the kernel's numbers.
-    /// - Throws: `DevmemError` of kind `system` if the kernel does not list interfaces.
+    /// - Returns: the devices, by interface index.
+    /// - Throws: `DevmemError` of kind `system` if the kernel does not list the interfaces.
     package static func all() throws(DevmemError) -> [NetworkDevice] {
         guard let list = if_nameindex() else {
             throw DevmemError(
@@ -109,7 +109,7 @@ package struct NetworkDevice: Equatable, Sendable {
     }
 }
 
-/// The NUMA node of a device. Where the host has only one, firmware often does not say.
+/// Returns the NUMA node of a device. On hosts with a single node, firmware often does not set it.
 func nodeOfDevice(_ device: borrowing UdevDevice) -> Int? {
     if let node = device.attribute("numa_node").flatMap({ Int($0) }), node >= 0 { return node }
     return lines(of: "/sys/devices/system/node/online").first.flatMap { Int($0) }

@@ -1,34 +1,36 @@
-/// The device behind a network interface.
+/// The device behind a network interface, as identified by netlink.
 ///
-/// sysfs lists the interfaces of the network namespace that it was mounted in, which after `nsenter
-/// --net` is another one, with other interfaces of the same names and numbers. Devices it lists for
-/// all. So which device it is comes from netlink.
+/// sysfs lists the interfaces of the network namespace in which it was mounted. After `nsenter
+/// --net` that is another namespace, possibly with the same interface names and indices. Devices,
+/// however, are listed for all namespaces.
 struct ParentDevice: Equatable, Sendable {
     /// The bus, such as `pci`.
     var bus: String
-    /// The device's name there.
+    /// The device's name on the bus.
     var name: String
 
-    /// The device behind an interface; nil for a virtual one, and for one on no bus.
+    /// Identifies the device behind an interface; nil for a virtual interface or one on no bus.
     init?(of link: LinkInfo) {
         guard let bus = link.parentBus, let name = link.parentDevice else { return nil }
         self.bus = bus
         self.name = name
     }
 
-    /// The device, as libudev knows it.
+    /// Looks the device up with libudev.
     func device(in udev: borrowing Udev) -> UdevDevice? {
         udev.device(subsystem: bus, name: name)
     }
 
-    /// The folder of an interface of this device's; nil if this sysfs does not list it.
+    /// Returns the sysfs directory of an interface of this device; nil if this sysfs does not list
+    /// it.
     ///
     /// - Parameters:
     ///   - link: the interface.
     ///   - root: where sysfs is mounted.
-    /// - Returns: its path.
+    /// - Returns: the directory's path.
     func folder(of link: LinkInfo, root: String = "/sys") -> String? {
-        // A card of several ports may have another one, of the same name, in sysfs's own namespace.
+        // On a NIC with several ports, the namespace of this sysfs may have another interface of
+        // the same name.
         let folder = "\(root)/bus/\(bus)/devices/\(name)/net/\(link.name)"
         guard lines(of: "\(folder)/ifindex").first == "\(link.index)",
             lines(of: "\(folder)/address").first.map(String.init) == link.addressText
@@ -49,7 +51,7 @@ extension NetworkInterface {
         {
             return driver
         }
-        // Where sysfs is not mounted, or for a device on no bus.
+        // sysfs is not mounted, or the device is on no bus.
         return ((try? EthtoolIoctl(self).driverInfo()) ?? nil)?.driver
     }
 }

@@ -1,33 +1,32 @@
 import SystemPackage
 
-/// An interface without queues of a NIC: what it is, and the NICs below it.
+/// An interface without NIC queues, and the NICs below it.
 ///
-/// Memory is bound to queues, and these are a NIC's. The kernel sends from a dma-buf only through
-/// the very interface that it is bound to (`net_devmem_get_binding` of net/core/devmem.c).
+/// Memory is bound to queues, which only a NIC has. The kernel sends from a dma-buf only through
+/// the interface to which it is bound (`net_devmem_get_binding` of net/core/devmem.c).
 package struct VirtualInterface: Equatable, Sendable {
     /// Its name.
     package var name: String
-    /// What it is, in the words of ip-link(8), such as `vlan`; `loopback` for lo.
+    /// Its kind in ip-link(8), such as `vlan`; `loopback` for lo.
     package var kind: String
-    /// The names of the NICs below it, by the kernel's numbers; none for one without.
+    /// The names of the NICs below it, by index; empty if there are none.
     package var nics: [String]
 
-    /// Makes it from its values.
+    /// Creates an interface from its values.
     package init(name: String, kind: String, nics: [String]) {
         self.name = name
         self.kind = kind
         self.nics = nics
     }
 
-    /// Kinds that stand on one other interface, which `IFLA_LINK` names. Of a veth that would be its
-    /// peer.
+    /// Kinds with one lower interface, named by `IFLA_LINK`. For a veth, that would be its peer.
     private static let stacked: Set<String> = [
         "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec",
     ]
 
-    /// Judges an interface by what is known of all; nil if it is or may be a NIC. Pure.
+    /// Classifies an interface; nil if it is or may be a NIC. Pure.
     ///
-    /// netkit is none of these, as queues can be leased to it.
+    /// netkit does not count as virtual, because queues can be leased to it.
     init?(_ link: LinkInfo, among links: [LinkInfo]) {
         if link.isLoopback {
             self.init(name: link.name, kind: "loopback", nics: [])
@@ -60,7 +59,7 @@ package struct VirtualInterface: Equatable, Sendable {
         }
     }
 
-    /// What it is, in words: `a VLAN on eth1`.
+    /// The interface in words: `a VLAN on eth1`.
     package var text: String {
         let below = nics.joined(separator: nics.count == 2 ? " and " : ", ")
         let what =
@@ -74,7 +73,7 @@ package struct VirtualInterface: Equatable, Sendable {
         return what + (kind == "bond" || kind == "team" ? " of \(below)" : " on \(below)")
     }
 
-    /// The error of taking it for a NIC.
+    /// Returns the error for its use where a NIC is required.
     package func error(_ call: String) -> DevmemError {
         DevmemError(
             .invalid, call: call, message: "it is \(text), and has no queues of a NIC",
@@ -100,9 +99,9 @@ package struct VirtualInterface: Equatable, Sendable {
 }
 
 extension NetworkInterface {
-    /// What it is if it is no NIC; nil if it is or may be one.
+    /// The description of the interface if it is not a NIC; nil if it is or may be one.
     ///
-    /// - Throws: `DevmemError` of kind `netlink` if the links cannot be listed.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the interfaces cannot be listed.
     package var asVirtual: VirtualInterface? {
         get throws(DevmemError) {
             let all = try links()
@@ -111,32 +110,33 @@ extension NetworkInterface {
         }
     }
 
-    /// Refuses an interface that has no queues of a NIC.
+    /// Refuses an interface that has no NIC queues.
     ///
-    /// - Parameter call: what needs them, to be followed by the interface's name.
+    /// - Parameter call: the operation that needs them; the interface's name is appended.
     /// - Throws: `DevmemError` of kind `invalid` that names the NICs below it.
     package func requireNIC(_ call: String) throws(DevmemError) {
         if let virtual = try asVirtual { throw virtual.error("\(call) \(name)") }
     }
 
-    /// The interface that the route to a peer leads out through.
+    /// Finds the output interface of the route to a peer.
     ///
     /// - Parameters:
-    ///   - peer: where to.
-    ///   - local: the address that packets come from; nil for the kernel's choice.
+    ///   - peer: the destination.
+    ///   - local: the source address; nil for the kernel's choice.
     /// - Throws: `DevmemError` of kind `netlink` if there is no route.
     package init(leadingTo peer: Endpoint, from local: IPAddress? = nil) throws(DevmemError) {
         let route = try Route(to: peer.address, from: local, scope: peer.scope)
         try self.init(named: interfaceName(route.interface))
     }
 
-    /// The NIC that packets to a local address come in through: the one that has the address, or, of an
-    /// address of the loopback interface or the like, the one that the route to the peer leads through.
+    /// Finds the NIC that receives packets for a local address: the one that holds the address or,
+    /// for an address of a virtual interface without NICs such as lo, the one on the route to the
+    /// peer.
     ///
     /// - Parameters:
     ///   - address: the local address.
-    ///   - peer: where they come from, if that is known.
-    /// - Throws: `DevmemError` of kind `invalid` if it is no NIC, and names those there are.
+    ///   - peer: the source of the packets, if known.
+    /// - Throws: `DevmemError` of kind `invalid` if that is not a NIC, with the candidates.
     init(receivingAt address: IPAddress, from peer: IPAddress?) throws(DevmemError) {
         let holder = try NetworkInterface(holding: address)
         guard let virtual = try holder.asVirtual else {

@@ -1,13 +1,13 @@
 import Glibc
 
-/// The process that keeps an XDP program on an interface through a BPF link, which ip(8) cannot
-/// detach; nil if there is none, or this process may not see it. Found in proc_pid_fdinfo(5), as
-/// `bpf_link_show_fdinfo` of the kernel's kernel/bpf/syscall.c writes it.
+/// Finds the process that holds an XDP program on an interface through a BPF link, which ip(8)
+/// cannot detach, by searching proc_pid_fdinfo(5) (`bpf_link_show_fdinfo` of the kernel's
+/// kernel/bpf/syscall.c); nil if there is none or it is not visible.
 ///
 /// - Parameters:
-///   - program: the program's number, zero if there are several.
-///   - interface: the interface of this network namespace.
-/// - Returns: its process id.
+///   - program: the program's id; 0 if there are several.
+///   - interface: the index of an interface of this network namespace.
+/// - Returns: the process id.
 package func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
     var holders: [Int32] = []
     for pid in names(in: "/proc").compactMap({ Int32($0) }) {
@@ -22,9 +22,9 @@ package func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
     }
 }
 
-/// The one process that it can be. Another namespace may have an interface of the same number, and the
-/// same program there; if that leaves more than one, nobody is named. Nor is a process of another
-/// namespace where only the interface's number speaks for it, and not the program's.
+/// Chooses the holder among candidates if it is unambiguous. Another namespace may have an
+/// interface of the same index, even with the same program; so of several candidates, or if the
+/// program is unknown, only a single one of this namespace counts.
 func chooseHolder(
     _ holders: [Int32], isProgramKnown: Bool = true, isHere: (Int32) -> Bool
 ) -> Int32? {
@@ -33,13 +33,13 @@ func chooseHolder(
     return here.count == 1 ? here[0] : nil
 }
 
-/// Whether a descriptor's lines are those of an XDP link of an interface.
+/// Returns whether fdinfo lines describe an XDP link on an interface.
 ///
 /// - Parameters:
 ///   - lines: the lines.
-///   - interface: its number, which interfaces of other network namespaces may have too.
-///   - program: the number of its program, which no other has; zero if that is not known.
-/// - Returns: whether they are.
+///   - interface: the interface index, which is not unique across network namespaces.
+///   - program: the program's id, which is unique; 0 if unknown.
+/// - Returns: whether they match.
 func isLink(_ lines: [Substring], of interface: UInt32, program: UInt32) -> Bool {
     var isXDP = false
     var isHere = false
@@ -54,14 +54,14 @@ func isLink(_ lines: [Substring], of interface: UInt32, program: UInt32) -> Bool
     return isXDP && isHere && isThis
 }
 
-/// The network namespace of a process: its inode, and the device that this is on; nil if it is gone.
+/// Returns the network namespace of a process as device and inode; nil if the process is gone.
 private func namespace(of pid: Int32) -> [UInt64]? {
     var status = stat()
     guard stat("/proc/\(pid)/ns/net", &status) == 0 else { return nil }
     return [UInt64(status.st_dev), UInt64(status.st_ino)]
 }
 
-/// The names in a folder; none if it cannot be read.
+/// Lists the names in a directory; empty if it cannot be read.
 private func names(in folder: String) -> [String] {
     guard let stream = opendir(folder) else { return [] }
     defer { closedir(stream) }

@@ -1,17 +1,17 @@
 import SystemPackage
 
-/// How many queues a NIC has in use.
+/// The numbers of a NIC's channels in use.
 package struct ChannelCounts: Equatable, Sendable, Codable {
     /// Receive-only channels.
     package var rx: UInt32
     /// Transmit-only channels.
     package var tx: UInt32
-    /// Channels for other things, such as link events.
+    /// Channels for other purposes, such as link events.
     package var other: UInt32
     /// Channels that receive and transmit.
     package var combined: UInt32
 
-    /// Makes counts from their values.
+    /// Creates counts from their values.
     package init(rx: UInt32 = 0, tx: UInt32 = 0, other: UInt32 = 0, combined: UInt32) {
         self.rx = rx
         self.tx = tx
@@ -21,7 +21,7 @@ package struct ChannelCounts: Equatable, Sendable, Codable {
 }
 
 extension ChannelCounts {
-    /// How many receive queues they make.
+    /// The number of receive queues.
     package var receiveQueues: Int { Int(rx) + Int(combined) }
 }
 
@@ -40,17 +40,17 @@ private enum ChannelAttribute {
 }
 
 extension EthtoolNetlink {
-    /// Reads the channel counts; nil if the driver does not tell.
+    /// Reads the channel counts; nil if the driver does not report them.
     package func channels() throws(DevmemError) -> ChannelCounts? {
         try channelCounts(from: ChannelAttribute.firstCount)
     }
 
-    /// Reads how many channels the NIC can have at most; nil if the driver does not tell.
+    /// Reads the maximum channel counts; nil if the driver does not report them.
     package func channelLimits() throws(DevmemError) -> ChannelCounts? {
         try channelCounts(from: ChannelAttribute.firstLimit)
     }
 
-    /// Changes the channel counts; those that the NIC has none of are left out.
+    /// Sets the channel counts, omitting the kinds that the NIC does not have.
     package func setChannels(_ counts: ChannelCounts) throws(DevmemError) {
         let values = [counts.rx, counts.tx, counts.other, counts.combined]
         let present = try channelLimits().map { [$0.rx, $0.tx, $0.other, $0.combined] } ?? []
@@ -64,7 +64,7 @@ extension EthtoolNetlink {
         }
     }
 
-    /// Four counts, in the order RX, TX, other and combined.
+    /// Reads four consecutive counts: RX, TX, other and combined.
     private func channelCounts(from first: UInt16) throws(DevmemError) -> ChannelCounts? {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {

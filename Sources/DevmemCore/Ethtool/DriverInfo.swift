@@ -1,11 +1,11 @@
 import CDevmem
 
-/// What a NIC's driver says of itself.
+/// A driver's self-description.
 struct DriverInfo: Equatable, Sendable {
     var driver: String
     var version: String
     var firmware: String
-    /// The device's address on its bus.
+    /// The device's bus address.
     var busInfo: String
 
     /// `struct ethtool_drvinfo` of linux/ethtool.h: the command, then texts of 32 bytes each.
@@ -18,14 +18,14 @@ struct DriverInfo: Equatable, Sendable {
         static let size = MemoryLayout<ethtool_drvinfo>.size
     }
 
-    /// The request; the driver fills in the rest.
+    /// The request; the driver fills in the other fields.
     static var request: [UInt8] {
         var bytes = [UInt8](repeating: 0, count: Layout.size)
         bytes.store(UInt32(ETHTOOL_GDRVINFO), at: 0)
         return bytes
     }
 
-    /// Reads the answer; nil if it is not of the structure's size.
+    /// Parses the answer; nil if it does not have the structure's size.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == Layout.size else { return nil }
         func text(at offset: Int) -> String {
@@ -40,7 +40,7 @@ struct DriverInfo: Equatable, Sendable {
 }
 
 extension EthtoolIoctl {
-    /// Asks the driver for its names and versions (`ethtool_get_drvinfo` of net/ethtool/ioctl.c).
+    /// Reads the driver's name and versions (`ethtool_get_drvinfo` of net/ethtool/ioctl.c).
     func driverInfo() throws(DevmemError) -> DriverInfo? {
         var bytes = DriverInfo.request
         try run(&bytes, call: "read the driver's name of")

@@ -2,7 +2,8 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Asks and changes one NIC's settings over the SIOCETHTOOL ioctl, for what has no netlink form.
+/// Reads and changes one NIC's settings through the SIOCETHTOOL ioctl, where netlink has no
+/// equivalent.
 package struct EthtoolIoctl: ~Copyable {
     let interface: NetworkInterface
     private let socket: Descriptor
@@ -15,16 +16,18 @@ package struct EthtoolIoctl: ~Copyable {
         self.interface = interface
     }
 
-    /// Commands that change nothing (linux/ethtool.h).
+    /// The commands that change nothing (linux/ethtool.h).
     private static let reading: Set<UInt32> = [
         UInt32(ETHTOOL_GDRVINFO), UInt32(ETHTOOL_GRXCLSRLCNT), UInt32(ETHTOOL_GRXCLSRULE),
         UInt32(ETHTOOL_GRXCLSRLALL),
     ]
 
-    /// Runs one command whose structure, command word first, lies in `bytes` and is written over.
+    /// Runs one command. `bytes` holds its structure, which begins with the command word, and is
+    /// overwritten with the answer.
     ///
-    /// The kernel asks for a name, but a NIC may be renamed, and its name go to another: before
-    /// anything is changed it is looked up by the number.
+    /// The kernel identifies the NIC by name, but a NIC may be renamed and its name given to
+    /// another. So commands that change settings, and reads of a name that is gone, look the name
+    /// up by index first.
     func run(_ bytes: inout [UInt8], call: DevmemError.Operation) throws(DevmemError) {
         var code = ENODEV
         if Self.reading.contains(bytes.word(at: 0)) { code = ask(interface.name, &bytes) }
@@ -37,16 +40,16 @@ package struct EthtoolIoctl: ~Copyable {
         guard code != 0 else { return }
         let error = DevmemError(
             .system, call.on(interface.name), errno: Errno(rawValue: code))
-        // Some drivers too answer so, though the process may do it.
+        // Some drivers return EPERM even to a privileged process.
         let isDenied = error.errno == .notPermitted && (try? hasNetAdmin()) != true
         throw isDenied ? error.advising(needsNetAdmin) : error
     }
 
-    /// Runs a command on the NIC of a name; returns the error number, zero for none.
+    /// Runs a command on the interface with a name; returns the errno, or 0 on success.
     private func ask(_ name: String, _ bytes: inout [UInt8]) -> Int32 {
         var request = ifreq()
         withUnsafeMutableBytes(of: &request) { raw in
-            // The last byte stays zero, as the kernel's name field ends.
+            // The last byte stays 0 and terminates the name.
             raw.copyBytes(from: name.utf8.prefix(Int(IFNAMSIZ) - 1))
         }
         return bytes.withUnsafeMutableBytes { buffer -> Int32 in

@@ -5,7 +5,7 @@ package enum EthtoolNumber {
     package static let familyName = "ethtool"
     static let version: UInt8 = 1
 
-    /// Attribute 1 of every message names the device.
+    /// Attribute 1 of every message identifies the device.
     static let header: UInt16 = 1
 
     enum Header {
@@ -28,13 +28,13 @@ package enum EthtoolNumber {
         package static let rssDelete: UInt8 = 50
     }
 
-    /// Numbers of what the kernel sends, which are others than those of requests.
+    /// Message numbers from the kernel, which differ from those of requests.
     enum Notification {
         static let rings: UInt8 = 17
     }
 }
 
-/// Asks and changes one NIC's settings over ethtool netlink.
+/// Reads and changes one NIC's settings through ethtool netlink.
 package struct EthtoolNetlink: ~Copyable {
     let interface: NetworkInterface
     private let socket: NetlinkSocket
@@ -47,12 +47,12 @@ package struct EthtoolNetlink: ~Copyable {
         self.interface = interface
     }
 
-    /// The commands that the running kernel has.
+    /// Returns the commands that the running kernel supports.
     func commands() throws(DevmemError) -> Set<UInt8> {
         try socket.commands(of: EthtoolNumber.familyName)
     }
 
-    /// One request about this NIC; `body` adds what follows the header.
+    /// Sends a request about this NIC; `body` adds the attributes after the header.
     func request(
         _ command: UInt8, call: DevmemError.Operation, names: AttributeNames = AttributeNames(),
         headerFlags: UInt32 = 0, dump: Bool = false,

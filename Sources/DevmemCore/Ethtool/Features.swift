@@ -1,9 +1,9 @@
-/// A NIC feature that steering turns on, by its name in the kernel's table
-/// (`netdev_features_strings` of net/ethtool/common.c).
+/// A NIC feature that steering turns on, by the kernel's name for it (`netdev_features_strings` of
+/// net/ethtool/common.c).
 package enum SteeringFeature: String, Sendable, Codable, CaseIterable {
-    /// Flow rules need it.
+    /// Required by flow rules.
     case flowRules = "rx-ntuple-filter"
-    /// Header split needs it with some drivers.
+    /// Required by header split in some drivers.
     case hardwareGRO = "rx-gro-hw"
 }
 
@@ -24,16 +24,17 @@ private enum FeatureAttribute {
     }
 }
 
-/// What a NIC says of one feature.
+/// The state of one feature of a NIC.
 package struct FeatureState: Equatable, Sendable, Codable {
-    /// Whether it works now.
+    /// Whether it is active now.
     package var isActive: Bool
     /// Whether it can be turned on and off.
     package var isChangeable: Bool
-    /// Whether a user asked for it. It may be refused and yet be turned on by a later change.
+    /// Whether a user requested it. A refused request stays and may take effect with a later
+    /// change.
     package var isWanted: Bool
 
-    /// Makes a state from its values; `isWanted` is as `isActive` if not given.
+    /// Creates a state from its values; `isWanted` defaults to `isActive`.
     package init(isActive: Bool, isChangeable: Bool, isWanted: Bool? = nil) {
         self.isActive = isActive
         self.isChangeable = isChangeable
@@ -51,13 +52,13 @@ extension EthtoolNetlink {
             isWanted: try featureNames(reply?[FeatureAttribute.wanted]).contains(name))
     }
 
-    /// The features that work now, by name.
+    /// Returns the names of the active features.
     package func activeFeatures() throws(DevmemError) -> Set<String> {
         let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
         return Set(try featureNames(reply?[FeatureAttribute.active]))
     }
 
-    /// Turns a feature on or off. The kernel reports success even when the driver refuses, so the
+    /// Turns a feature on or off. The kernel reports success even if the driver refuses, so the
     /// state is read back (`ethnl_set_features` of net/ethtool/features.c).
     func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
         let name = feature.rawValue
@@ -79,7 +80,7 @@ extension EthtoolNetlink {
         }
     }
 
-    /// The names in a verbose bit set; with a mask, only the bits whose value is set.
+    /// Returns the names in a verbose bitset; with a mask, only those of bits that are set.
     private func featureNames(_ value: NetlinkAttributes.Value?) throws(DevmemError) -> [String] {
         guard let bitset = try value?.nested(),
             let bits = try bitset[FeatureAttribute.Bitset.bits]?.nested()

@@ -1,7 +1,7 @@
-/// Which packets a flow rule matches, in one layout for rules of all types: a packet's fields one
-/// after another, and a mask of the bits that must be as they are here.
+/// The packets that a flow rule matches, in one layout for rules of all types: the values of packet
+/// fields, and a mask of the bits that are compared.
 struct FlowMatch: Equatable {
-    /// Where a field lies.
+    /// The byte ranges of the fields.
     enum Field {
         static let destinationHardware = 0..<6
         static let sourceHardware = 6..<12
@@ -17,15 +17,15 @@ struct FlowMatch: Equatable {
         static let size = 56
     }
 
-    /// The bits, zero where the mask is.
+    /// The bits to compare with; zero where the mask is zero.
     private(set) var value = [UInt8](repeating: 0, count: Field.size)
     private(set) var mask = [UInt8](repeating: 0, count: Field.size)
-    /// Whether it is told whole. Otherwise it may match fewer packets than this says.
+    /// Whether the match is represented completely. If not, the rule may match fewer packets.
     private(set) var isExact = true
 
-    /// Reads `struct ethtool_rx_flow_spec`, `FlowSpec.size` bytes of whatever content.
+    /// Parses a `struct ethtool_rx_flow_spec` of `FlowSpec.size` bytes with any content.
     ///
-    /// What is not known of a rule is left out, so that it matches rather more than less.
+    /// Unknown conditions are left out, so the result matches too many packets rather than too few.
     init(specification: [UInt8]) {
         guard specification.count == FlowSpec.size else {
             isExact = false
@@ -40,13 +40,13 @@ struct FlowMatch: Equatable {
                 take(specification, addresses, into: Field.sourcePort)
                 take(specification, addresses + 2, into: Field.destinationPort)
             } else if masked(specification, addresses..<addresses + 4) {
-                // The number of a security association; TCP has none.
+                // The security parameter index of IPsec; TCP has none.
                 isExact = false
             }
             take(specification, addresses + 4, into: Field.trafficClass)
         case .address(let isIPv6):
             let addresses = takeAddresses(specification, isIPv6)
-            // The first bytes behind the IP header, which are ports of TCP.
+            // The first four bytes of the transport header: the ports of TCP.
             take(specification, addresses, into: Field.sourcePort)
             take(specification, addresses + 2, into: Field.destinationPort)
             take(specification, addresses + 4, into: Field.trafficClass)
@@ -62,7 +62,7 @@ struct FlowMatch: Equatable {
         takeExtension(specification, flags: word)
     }
 
-    /// Whether a packet can be what both match.
+    /// Returns whether some packet can match both.
     func overlaps(_ other: FlowMatch) -> Bool {
         for index in 0..<Field.size {
             let common = mask[index] & other.mask[index]
@@ -71,7 +71,7 @@ struct FlowMatch: Equatable {
         return true
     }
 
-    /// Whether it is certain to match each packet that another one matches.
+    /// Returns whether every packet that the other matches is certain to match.
     func contains(_ other: FlowMatch) -> Bool {
         guard isExact else { return false }
         for index in 0..<Field.size {
@@ -83,7 +83,7 @@ struct FlowMatch: Equatable {
         return true
     }
 
-    /// Whether any bit of a field is looked at.
+    /// Returns whether any bit of a field is compared.
     func looks(at field: Range<Int>) -> Bool { mask[field].contains { $0 != 0 } }
 
     private mutating func takeAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> Int {
@@ -96,7 +96,7 @@ struct FlowMatch: Equatable {
         return 2 * length
     }
 
-    /// A tag's type is no type of what lies behind it.
+    /// A VLAN tag's EtherType is not that of the payload after it.
     private mutating func takeEtherType(_ bytes: [UInt8]) {
         let start = FlowSpec.value + 12
         let isTag = [[0x81, 0x00], [0x88, 0xa8]].contains(Array(bytes[start..<start + 2]))
@@ -107,7 +107,7 @@ struct FlowMatch: Equatable {
         if flags & FlowSpec.extensionFlag != 0 {
             take(bytes, FlowSpec.Extension.vlanType, into: Field.vlanType)
             take(bytes, FlowSpec.Extension.vlanTag, into: Field.vlanTag)
-            // What it means is the driver's matter.
+            // Its meaning is up to the driver.
             if masked(bytes, FlowSpec.Extension.data..<FlowSpec.matchLength) { isExact = false }
         }
         if flags & FlowSpec.hardwareAddressFlag != 0 {
@@ -139,7 +139,7 @@ struct FlowMatch: Equatable {
 }
 
 extension FlowRule {
-    /// What it matches; nil for one that cannot be told to the kernel.
+    /// The packets that it matches; nil if the kernel's structure cannot express the rule.
     var flowMatch: FlowMatch? {
         (try? FlowSpec.encode(aimed(at: .queue(0)), location: 0)).map {
             FlowMatch(specification: $0)
@@ -148,6 +148,6 @@ extension FlowRule {
 }
 
 extension InstalledRule {
-    /// What it matches.
+    /// The packets that it matches.
     var flowMatch: FlowMatch { FlowMatch(specification: specification) }
 }

@@ -1,14 +1,14 @@
-/// Where a flow rule sends packets.
+/// Where a flow rule directs packets.
 package enum RuleTarget: Hashable, Sendable, Codable {
     /// A receive queue.
     case queue(UInt32)
-    /// An RSS context, which spreads flows over queues of its own.
+    /// An RSS context, which spreads flows over queues.
     case context(UInt32)
-    /// The RSS context that the plan with this rule makes.
+    /// The RSS context that the same plan creates.
     case newContext
 }
 
-/// A rule that steers TCP packets. Fields that are nil match anything.
+/// A rule that steers TCP packets. A nil field matches anything.
 package struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
     /// Source address, 4 or 16 bytes in network order.
     package var source: [UInt8]?
@@ -20,10 +20,10 @@ package struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
     package var destinationPort: UInt16?
     /// Whether it matches IPv6 packets rather than IPv4.
     package var isIPv6: Bool
-    /// Where matching packets go.
+    /// Where matching packets are directed.
     package var target: RuleTarget
 
-    /// Makes a rule from its fields.
+    /// Creates a rule from its fields.
     package init(
         isIPv6: Bool, source: [UInt8]? = nil, destination: [UInt8]? = nil,
         sourcePort: UInt16? = nil, destinationPort: UInt16? = nil, target: RuleTarget = .queue(0)
@@ -36,14 +36,14 @@ package struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
         self.target = target
     }
 
-    /// The same rule with another target.
+    /// Returns the rule with another target.
     package func aimed(at target: RuleTarget) -> FlowRule {
         var copy = self
         copy.target = target
         return copy
     }
 
-    /// The rule in the words of ethtool(8): `flow-type tcp4 dst-port 5201 action 7`.
+    /// The rule in ethtool(8) syntax: `flow-type tcp4 dst-port 5201 action 7`.
     package var description: String {
         let action =
             switch target {
@@ -54,7 +54,7 @@ package struct FlowRule: Equatable, Sendable, Codable, CustomStringConvertible {
         return "\(match) \(action)"
     }
 
-    /// What it matches, in the words of ethtool(8).
+    /// The match in ethtool(8) syntax.
     var match: String {
         var words = ["flow-type", isIPv6 ? "tcp6" : "tcp4"]
         for (name, address) in [("src-ip", source), ("dst-ip", destination)] {

@@ -12,14 +12,14 @@ private enum Layout {
     static let size = MemoryLayout<ethtool_rxnfc>.size
 }
 
-/// More rules than any NIC has.
+/// A limit above the table size of any NIC.
 private let mostRules = 1 << 20
 
-/// How often a list is asked for that grows or shrinks meanwhile.
+/// How often a list is requested while its length keeps changing.
 private let mostTries = 16
 
 extension EthtoolIoctl {
-    /// Reads which rules there are; nil if the NIC has no flow rules.
+    /// Reads the table of flow rules; nil if the NIC has none.
     package func flowRules() throws(DevmemError) -> FlowRuleTable? {
         try readStableList(tries: mostTries) { () throws(DevmemError) in try listFlowRules() }
     }
@@ -41,31 +41,32 @@ extension EthtoolIoctl {
         var all = rxnfc(ETHTOOL_GRXCLSRLALL, locations: count)
         all.store(UInt32(count), at: Layout.ruleCount)
         try run(&all, call: call)
-        // Fewer where the first answer counts what is no user's rule, as bnxt's does aRFS filters.
+        // Fewer if the count includes filters that are no user's rules, as bnxt counts aRFS
+        // filters.
         let found = min(Int(all.word(at: Layout.ruleCount)), count)
         return FlowRuleTable(
             count: counts.word(at: Layout.data), all: all.word(at: Layout.data),
             locations: (0..<found).map { all.word(at: Layout.ruleLocations + 4 * $0) })
     }
 
-    /// The rule at a location; nil if there is none.
+    /// Reads the rule at a location; nil if there is none.
     package func flowRule(at location: UInt32) throws(DevmemError) -> InstalledRule? {
         var bytes = rxnfc(ETHTOOL_GRXCLSRULE)
         bytes.store(location, at: Layout.spec + FlowSpec.location)
         do throws(DevmemError) {
             try run(&bytes, call: "read flow rule \(location) of")
         } catch  where error.errno == .noSuchFileOrDirectory || error.errno == .invalidArgument {
-            // Drivers differ in how they say so.
+            // Drivers use different errnos for a location without a rule.
             return nil
         }
-        // Some drivers leave the location out of the answer.
+        // Some drivers do not fill in the location.
         bytes.store(location, at: Layout.spec + FlowSpec.location)
         return InstalledRule(
             specification: Array(bytes[Layout.spec..<Layout.spec + FlowSpec.size]),
             context: bytes.word(at: Layout.context))
     }
 
-    /// Inserts a rule and returns the location that it got.
+    /// Inserts a rule and returns its location.
     func insert(_ rule: FlowRule, at place: UInt32) throws(DevmemError) -> UInt32 {
         var bytes = rxnfc(ETHTOOL_SRXCLSRLINS)
         let spec = try FlowSpec.encode(rule, location: place)
@@ -89,10 +90,10 @@ extension EthtoolIoctl {
     }
 }
 
-/// Reads a list whose length must be said first, again where it was wrong by then: another process
-/// adds rules (EMSGSIZE) or deletes some, which mlx5 calls EINVAL.
+/// Reads a list whose length must be requested first, and repeats if the length changed in between:
+/// rules were added (EMSGSIZE) or deleted (EINVAL from mlx5).
 ///
-/// - Throws: `DevmemError` as `read` does, in the end also that the list does not stand still.
+/// - Throws: `DevmemError` from `read`; after the last try also EMSGSIZE or EINVAL.
 func readStableList<List>(
     tries: Int, _ read: () throws(DevmemError) -> List
 ) throws(DevmemError) -> List {
@@ -106,7 +107,7 @@ func readStableList<List>(
     return try read()
 }
 
-/// The rules at locations; one that has gone since they were listed is left out.
+/// Reads the rules at the locations, skipping those deleted since they were listed.
 package func rules(
     at locations: [UInt32], _ read: (UInt32) throws(DevmemError) -> InstalledRule?
 ) throws(DevmemError) -> [InstalledRule] {

@@ -1,29 +1,29 @@
 import CDevmem
 import SystemPackage
 
-/// What a NIC says of its table of flow rules.
+/// A NIC's table of flow rules.
 package struct FlowRuleTable: Equatable, Sendable {
     /// The locations in use, ascending.
     package var locations: [UInt32]
-    /// How many locations there are; nil if it is not known.
+    /// The number of locations; nil if unknown.
     package var capacity: UInt32?
-    /// Whether the driver picks a free location when asked to.
+    /// Whether the driver chooses a free location on request.
     package var choosesLocation: Bool
-    /// Whether the driver says that as many rules are there as there can be.
+    /// Whether the driver reports as many rules as locations.
     package var isFull = false
 
-    /// Makes a table from its values.
+    /// Creates a table from its values.
     package init(locations: [UInt32], capacity: UInt32?, choosesLocation: Bool) {
         self.locations = locations
         self.capacity = capacity
         self.choosesLocation = choosesLocation
     }
 
-    /// Makes a table from what the kernel's two questions are answered with.
+    /// Creates a table from the kernel's answers to two queries.
     ///
-    /// A driver tells its size in the first answer (gve, bnxt, fbnic), in the second (mlx5, gve,
-    /// fbnic), or not at all; bnxt's second one has the number of rules in use instead. So a size
-    /// that leaves no room is not believed: the driver knows best whether there is some.
+    /// A driver reports its table size in the first answer (gve, bnxt, fbnic), in the second (mlx5,
+    /// gve, fbnic) or not at all; bnxt's second answer holds the number of rules. So a size that
+    /// leaves no room is ignored: the driver will say whether there is room.
     ///
     /// - Parameters:
     ///   - count: `data` of ETHTOOL_GRXCLSRLCNT.
@@ -38,12 +38,13 @@ package struct FlowRuleTable: Equatable, Sendable {
         isFull = told != 0 && Int(told) == locations.count
     }
 
-    /// The place for a new rule: the driver's choice where it has one, else the lowest free. Where
-    /// the location decides between rules, that goes before as many others as can be.
+    /// Returns the location to request for a new rule: the driver's choice if it offers that,
+    /// otherwise the lowest free one. Where the lower location takes precedence, that puts the rule
+    /// before as many others as possible.
     ///
-    /// - Parameter others: locations that are not free either.
-    /// - Returns: the place to ask for.
-    /// - Throws: `DevmemError` of kind `unsupported` if the table is known to be full.
+    /// - Parameter others: further locations that are not free.
+    /// - Returns: the location to request.
+    /// - Throws: `DevmemError` of kind `unsupported` with ENOSPC if the table is known to be full.
     func place(besides others: Set<UInt32> = []) throws(DevmemError) -> UInt32 {
         if choosesLocation { return cdm_RX_CLS_LOC_ANY }
         let used = others.union(locations)

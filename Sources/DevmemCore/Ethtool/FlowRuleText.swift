@@ -1,6 +1,6 @@
 import CDevmem
 
-/// An installed rule in the words of ethtool(8), whatever its type.
+/// Formats an installed rule of any type in ethtool(8) syntax.
 struct FlowRuleText {
     private let bytes: [UInt8]
     private let context: UInt32?
@@ -44,7 +44,7 @@ struct FlowRuleText {
         words += action
     }
 
-    /// The words in a line.
+    /// The rule on one line.
     var text: String { words.joined(separator: " ") }
 
     private var action: [String] {
@@ -52,12 +52,12 @@ struct FlowRuleText {
         if cookie == cdm_RX_CLS_FLOW_DISC { return ["action", "-1"] }
         if cookie == cdm_RX_CLS_FLOW_DISC - 1 { return ["action", "-2"] }
         let queue = cookie & 0xffff_ffff
-        // Above the queue stands the virtual function that has it, counted from 1.
+        // The upper half holds the virtual function of the queue, plus 1.
         let function = cookie >> 32 & 0xff
         var words: [String] = []
         if function != 0 { words += ["vf", "\(function - 1)"] }
         if let context {
-            // A queue beside a context is counted from the one that the context chooses.
+            // With a context, the queue is an offset added to the context's choice.
             if queue != 0 { words += ["action", "\(queue)"] }
             return words + ["context", "\(context)"]
         }
@@ -87,7 +87,7 @@ struct FlowRuleText {
         }
     }
 
-    /// A field that the rule looks at. ethtool(8) writes the bits of a mask that do not count.
+    /// Adds a field that the rule compares. ethtool(8) writes masks inverted.
     private mutating func add(
         _ name: String, _ offset: Int, _ length: Int, _ write: ([UInt8]) -> String
     ) {

@@ -28,8 +28,11 @@ enum FlowSpec {
         static let data = 64
     }
 
-    /// The kernel's form of a rule, to be put at `location`. Ports and addresses are big-endian;
-    /// a mask of ones means that the field must match. The RSS context stands outside of it.
+    /// Encodes a rule for a location. Ports and addresses are big-endian; a mask of ones means that
+    /// the field must match. The RSS context is stored outside of this structure.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if an address does not fit the family or the RSS
+    ///   context does not exist yet.
     static func encode(_ rule: FlowRule, location place: UInt32) throws(DevmemError) -> [UInt8] {
         let addressLength = rule.isIPv6 ? 16 : 4
         var bytes = [UInt8](repeating: 0, count: size)

@@ -1,20 +1,20 @@
-/// What the type of a flow rule says of its packets and of its bytes (`enum` of flow types and
-/// `union ethtool_flow_union` of linux/ethtool.h).
+/// The type of a flow rule, which determines its packets and its layout (flow types and `union
+/// ethtool_flow_union` of linux/ethtool.h).
 enum FlowType: Equatable {
-    /// A transport protocol over IPv4 or IPv6; `ports` says whether the rule can look at ports.
+    /// A transport protocol over IPv4 or IPv6; `ports` says whether the rule can match ports.
     case transport(name: String, isIPv6: Bool, protocolNumber: UInt8, ports: Bool)
     /// IPv4 or IPv6 with any protocol.
     case address(isIPv6: Bool)
     /// Ethernet.
     case ethernet
-    /// Another one, of which nothing is known.
+    /// Any other type; its layout is unknown.
     case other(UInt32)
 
-    /// The flags that stand beside the type.
+    /// The flags that are stored in the type's word.
     static let flags =
         FlowSpec.rssFlag | FlowSpec.hardwareAddressFlag | FlowSpec.extensionFlag
 
-    /// Takes the type of a rule apart from its flags.
+    /// Parses the type's word and ignores the flags.
     init(_ word: UInt32) {
         let number = word & ~Self.flags
         self =
@@ -36,7 +36,7 @@ enum FlowType: Equatable {
             }
     }
 
-    /// What ethtool(8) calls it; a number where it has no word.
+    /// The name in ethtool(8); a number if it has none.
     var name: String {
         switch self {
         case .transport(let name, _, _, _): name

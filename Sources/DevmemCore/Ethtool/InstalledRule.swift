@@ -1,17 +1,17 @@
-/// A flow rule as a NIC reports it, of whatever type.
+/// A flow rule of any type as a NIC reports it.
 package struct InstalledRule: Equatable, Sendable {
-    /// Its place in the NIC's table.
+    /// Its location in the NIC's table.
     package var location: UInt32
-    /// `struct ethtool_rx_flow_spec` of the kernel's linux/ethtool.h, byte for byte.
+    /// The kernel's `struct ethtool_rx_flow_spec` of linux/ethtool.h, byte for byte.
     package let specification: [UInt8]
-    /// The RSS context that it leads to, if it leads to one.
+    /// The RSS context that it directs to, if any.
     package var context: UInt32?
 
-    /// Takes over what the kernel reports; nil if it is not of that structure's size.
+    /// Creates a rule from the kernel's report; nil if the size is wrong.
     ///
     /// - Parameters:
     ///   - specification: the structure's bytes.
-    ///   - number: the RSS context that stands beside it, used if the rule's type asks for one.
+    ///   - number: the RSS context reported with it; used if the type's flag says so.
     package init?(specification: [UInt8], context number: UInt32) {
         guard specification.count == FlowSpec.size else { return nil }
         self.specification = specification
@@ -20,21 +20,21 @@ package struct InstalledRule: Equatable, Sendable {
             specification.word(at: FlowSpec.type) & FlowSpec.rssFlag == 0 ? nil : number
     }
 
-    /// The queue that it leads to; nil if it drops packets or leaves the choice to a context.
+    /// The queue that it directs to; nil if it drops packets or uses a context.
     package var queue: UInt32? {
         guard context == nil else { return nil }
-        // Above the queue's 32 bits stands the virtual function whose queue it is.
+        // The upper 32 bits hold the virtual function that owns the queue.
         let cookie = specification.longWord(at: FlowSpec.ringCookie)
         return UInt32(exactly: cookie)
     }
 
-    /// What is added to the queue that its context chooses; nil if it leads to no context's queue.
+    /// The offset added to the context's choice of queue; nil without a context.
     var queueOffset: UInt32? {
         guard context != nil else { return nil }
         return UInt32(exactly: specification.longWord(at: FlowSpec.ringCookie))
     }
 
-    /// Whether it matches exactly what a rule matches, wherever it leads.
+    /// Returns whether it matches exactly the packets that a rule matches, whatever the targets.
     func matchesSame(as rule: FlowRule) -> Bool {
         guard let wanted = try? FlowSpec.encode(rule.aimed(at: .queue(0)), location: 0) else {
             return false
@@ -43,7 +43,7 @@ package struct InstalledRule: Equatable, Sendable {
         return type == wanted.word(at: FlowSpec.type) && masked == InstalledRule.masked(wanted)
     }
 
-    /// Whether it is a rule: matches the same and leads to the same place.
+    /// Returns whether it is equal to a rule, in match and target.
     func isSame(as rule: FlowRule) -> Bool {
         guard matchesSame(as: rule) else { return false }
         return switch rule.target {
@@ -53,7 +53,7 @@ package struct InstalledRule: Equatable, Sendable {
         }
     }
 
-    /// Whether it is the same as another but for its place.
+    /// Returns whether it equals another installed rule except for the location.
     func isAlike(_ other: InstalledRule) -> Bool {
         var bytes = specification
         bytes.replaceSubrange(
@@ -62,8 +62,8 @@ package struct InstalledRule: Equatable, Sendable {
         return context == other.context && bytes == other.specification
     }
 
-    /// Whether it may be what a driver made of a rule: it matches the same, or leads to the same
-    /// place, which is this process's as long as it steers.
+    /// Returns whether a driver may have made it of a rule: it has the same match or the same
+    /// target, which belongs to this process while it steers.
     func isVariant(of rule: FlowRule) -> Bool {
         let leadsThere =
             switch rule.target {
@@ -74,7 +74,7 @@ package struct InstalledRule: Equatable, Sendable {
         return leadsThere || matchesSame(as: rule)
     }
 
-    /// Whether no packet matches both it and a rule. Pure.
+    /// Returns whether no packet matches both it and a rule. Pure.
     func contradicts(_ rule: FlowRule) -> Bool {
         guard let wanted = try? FlowSpec.encode(rule.aimed(at: .queue(0)), location: 0) else {
             return true
@@ -89,7 +89,7 @@ package struct InstalledRule: Equatable, Sendable {
         }
     }
 
-    /// The mask, then the value where the mask is set: what stands elsewhere has no meaning.
+    /// The mask, then the masked value: other bits of the value have no meaning.
     private var masked: [UInt8] { Self.masked(specification) }
 
     private static func masked(_ bytes: [UInt8]) -> [UInt8] {
@@ -98,7 +98,7 @@ package struct InstalledRule: Equatable, Sendable {
         return mask + zip(mask, value).map { $0 & $1 }
     }
 
-    /// The rule, if it is one of TCP whose fields match wholly or not at all.
+    /// The rule, if it is for TCP and each field is matched completely or not at all.
     package var rule: FlowRule? {
         let type = specification.word(at: FlowSpec.type) & ~FlowSpec.rssFlag
         guard type == FlowSpec.tcp4 || type == FlowSpec.tcp6 else { return nil }
@@ -130,7 +130,7 @@ package struct InstalledRule: Equatable, Sendable {
         field(at: offset, 2).map { UInt16($0[0]) << 8 | UInt16($0[1]) }
     }
 
-    /// The rule in the words of ethtool(8).
+    /// The rule in ethtool(8) syntax.
     package var text: String { FlowRuleText(self).text }
 }
 

@@ -7,7 +7,7 @@ private enum LinkModes {
 }
 
 extension EthtoolNetlink {
-    /// The link's speed in megabits a second; nil if the driver does not tell or there is no link.
+    /// Reads the link speed in Mbit/s; nil if the driver does not report it or there is no link.
     package func speed() throws(DevmemError) -> UInt32? {
         do throws(DevmemError) {
             let reply = try request(

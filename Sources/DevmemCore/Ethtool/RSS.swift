@@ -1,21 +1,21 @@
 import CDevmem
 import SystemPackage
 
-/// An RSS context: how a NIC spreads flows over its queues. Context 0 is the one for flows that
-/// no rule concerns.
+/// An RSS context: how a NIC spreads flows over its queues. Context 0 is for flows that match no
+/// rule.
 package struct RSSContext: Equatable, Sendable {
-    /// The context's number.
+    /// The context's id.
     package var id: UInt32
-    /// For each slot of the indirection table, a receive queue.
+    /// The receive queue of each slot of the indirection table.
     package var indirection: [UInt32]
-    /// The hash function's key.
+    /// The key of the hash function.
     package var key: [UInt8]
     /// The hash function, a bit of `ETH_RSS_HASH_*` of the kernel's linux/ethtool.h.
     package var hashFunction: UInt32
-    /// `RXH_XFRM_*` of linux/ethtool.h: what is done to a packet's fields before hashing.
+    /// `RXH_XFRM_*` of linux/ethtool.h: how a packet's fields are transformed before hashing.
     package var inputTransform: UInt32
 
-    /// Makes a context from its values.
+    /// Creates a context from its values.
     package init(
         id: UInt32, indirection: [UInt32], key: [UInt8] = [], hashFunction: UInt32 = 0,
         inputTransform: UInt32 = 0
@@ -44,7 +44,7 @@ private enum Attribute {
 }
 
 extension EthtoolNetlink {
-    /// Whether RSS can be changed over netlink, which it can from Linux 6.17 on.
+    /// Returns whether the kernel can change RSS over netlink (since Linux 6.17).
     func changesRSS() throws(DevmemError) -> Bool {
         try commands().isSuperset(of: [
             EthtoolNumber.Command.rssSet, EthtoolNumber.Command.rssCreate,
@@ -52,7 +52,7 @@ extension EthtoolNetlink {
         ])
     }
 
-    /// Reads all RSS contexts, the main one first; none if the NIC has no RSS.
+    /// Reads all RSS contexts, the main one first; empty if the NIC has no RSS.
     package func rssContexts() throws(DevmemError) -> [RSSContext] {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
@@ -71,7 +71,7 @@ extension EthtoolNetlink {
         .sorted { $0.id < $1.id }
     }
 
-    /// Sets the main context's table; an empty one asks for the driver's default.
+    /// Sets the main context's table; an empty table requests the driver's default.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
         _ = try request(
             EthtoolNumber.Command.rssSet, call: rssCall(table), names: Attribute.names
@@ -80,7 +80,7 @@ extension EthtoolNetlink {
         }
     }
 
-    /// Makes a context with a table and otherwise as the main one, and returns its number.
+    /// Creates a context with a table and otherwise the main context's settings; returns its id.
     func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
         let replies = try request(
             EthtoolNumber.Command.rssCreate, call: rssCreateCall, names: Attribute.names
@@ -128,14 +128,14 @@ private enum Layout {
 /// RSS over the ioctl (`ethtool_set_rxfh` of the kernel's net/ethtool/ioctl.c), for kernels before
 /// 6.17.
 extension EthtoolIoctl {
-    /// Sets the main context's table, and no key, hash function or input transform. An empty one
-    /// asks for the driver's default; the kernel then no longer regards it as set by a user.
+    /// Sets the main context's table and leaves key, hash function and input transform. An empty
+    /// table requests the driver's default; the kernel then forgets that a user set one.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
         var bytes = rxfh(table)
         try run(&bytes, call: rssCall(table))
     }
 
-    /// Makes a context with a table and otherwise as the main one, and returns its number.
+    /// Creates a context with a table and otherwise the main context's settings; returns its id.
     func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
         var bytes = rxfh(table)
         bytes.store(Layout.newContext, at: Layout.context)

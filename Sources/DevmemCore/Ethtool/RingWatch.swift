@@ -1,18 +1,19 @@
 import SystemPackage
 
-/// Tells a user's ring setting from a driver's state.
+/// Tells whether header split is on because a user set it or because the driver chose so.
 ///
-/// What rings-get reads may be either: the driver writes its state over the setting
-/// (`rings_prepare_data` of net/ethtool/rings.c). But bind-rx asks for the setting alone, so a user's
-/// "on" must not be lost where the driver's own may be. The kernel tells them apart in one place: a
+/// rings-get may report either: the driver overwrites the setting with its state
+/// (`rings_prepare_data` of net/ethtool/rings.c). But bind-rx checks the setting, so a user's "on"
+/// must be restored and a driver's need not be. The kernel reveals the difference in one place: a
 /// rings-set that changes no setting sends no notification (`ethnl_set_rings`).
 ///
-/// `hds-thresh` needs no such care: the kernel holds one number, and drivers put their default there.
+/// `hds-thresh` needs no such care: the kernel holds one number, and drivers put their default
+/// there.
 struct RingWatch: ~Copyable {
     private let interface: UInt32
     private let socket: NetlinkSocket
 
-    /// Listens from now on. The notification of a request is queued before its acknowledgement
+    /// Starts to listen. The notification of a request is queued before its acknowledgement
     /// (`ethnl_default_set_doit` of net/ethtool/netlink.c).
     init(_ interface: NetworkInterface) throws(DevmemError) {
         let socket = try NetlinkSocket()
@@ -21,7 +22,8 @@ struct RingWatch: ~Copyable {
         self.interface = interface.index
     }
 
-    /// Whether a request that was just acknowledged changed a setting; nil if it cannot be told.
+    /// Returns whether the request that was just acknowledged changed a setting; nil if that cannot
+    /// be determined.
     func verdict(on request: RingRequest, before: RingSettings) -> Bool? {
         guard let queue = try? socket.queued(), queue.isWhole,
             let seen = try? Self.notifications(in: queue.datagrams, about: interface)
@@ -29,7 +31,7 @@ struct RingWatch: ~Copyable {
         return Self.verdict(on: request, before: before, seen: seen)
     }
 
-    /// What was notified of an interface's rings. Pure.
+    /// Returns the notifications about an interface's rings. Pure.
     static func notifications(
         in datagrams: [[UInt8]], about interface: UInt32
     ) throws(DevmemError) -> [RingSettings] {
@@ -47,11 +49,11 @@ struct RingWatch: ~Copyable {
         return found
     }
 
-    /// Whether the notifications that came with a request tell that it changed a setting.
+    /// Decides from the notifications that came with a request whether it changed a setting. Pure.
     ///
-    /// They do not say who asked. One that differs from what was there before in more than was asked
-    /// for is another process's, and so is one of two; then nothing is known. What cannot be told is
-    /// another process's request in the same moment that leaves all as ours would.
+    /// They do not name the requester. A notification that differs from the former settings in more
+    /// than the request is another process's, and so is one of two; then the answer is nil. A
+    /// simultaneous request of another process with the same result goes unnoticed.
     static func verdict(
         on request: RingRequest, before: RingSettings, seen: [RingSettings]
     ) -> Bool? {
@@ -66,7 +68,7 @@ struct RingWatch: ~Copyable {
         return isOurs && isAsAsked ? true : nil
     }
 
-    /// What the refusal of a binding says of the setting: the kernel looks at it first, then at the
+    /// Returns what a refused binding says about the setting: the kernel checks it before the
     /// threshold (`__netif_mp_open_rxq` of net/core/netdev_rx_queue.c).
     static func isSplitUserSet(bindingRefusedWith error: DevmemError) -> Bool? {
         switch Refusal(error) {

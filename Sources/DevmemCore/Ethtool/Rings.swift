@@ -1,9 +1,10 @@
 import SystemPackage
 
-/// Whether the NIC puts TCP headers and payload in different buffers
-/// (`ETHTOOL_TCP_DATA_SPLIT_*` of linux/ethtool_netlink.h).
+/// Whether the NIC stores TCP headers and payload in separate buffers (`ETHTOOL_TCP_DATA_SPLIT_*`
+/// of linux/ethtool_netlink.h).
 package enum HeaderSplit: UInt8, Sendable, Codable {
-    /// No user has set it and the driver does not tell its state; as a setting, "as the driver likes".
+    /// No user has set it and the driver does not report its state; in a request, the driver
+    /// decides.
     case unknown = 0
     /// Off.
     case off = 1
@@ -15,14 +16,15 @@ package enum HeaderSplit: UInt8, Sendable, Codable {
 package struct RingSettings: Equatable, Sendable, Codable {
     /// Header split; nil if the driver has no such setting.
     package var headerSplit: HeaderSplit?
-    /// Bytes of a packet up to which it is not split; nil if the driver has no such setting.
+    /// The packet size in bytes up to which headers are not split; nil if the driver has no such
+    /// setting.
     package var splitThreshold: UInt32?
-    /// The largest threshold in bytes that the driver takes; nil if it has no such setting.
+    /// The largest threshold that the driver accepts; nil if it has no such setting.
     package var splitThresholdLimit: UInt32?
-    /// How many descriptors the rings have, by ethtool's name of the ring.
+    /// The numbers of descriptors of the rings, by ethtool's ring name.
     package var sizes: [String: UInt32]
 
-    /// Makes settings from their values.
+    /// Creates settings from their values.
     package init(
         headerSplit: HeaderSplit?, splitThreshold: UInt32?, splitThresholdLimit: UInt32? = nil,
         sizes: [String: UInt32] = [:]
@@ -34,11 +36,11 @@ package struct RingSettings: Equatable, Sendable, Codable {
     }
 }
 
-/// What one rings-set asks for; nil leaves a setting as it is.
+/// The settings to change with one rings-set; nil leaves a setting unchanged.
 package struct RingRequest: Equatable, Sendable, CustomStringConvertible {
     var split: HeaderSplit?
     var threshold: UInt32?
-    /// Lengths of rings, by ethtool's name of the ring.
+    /// Ring sizes, by ethtool's ring name.
     var sizes: [String: UInt32] = [:]
 
     package init(
@@ -79,10 +81,10 @@ package enum RingAttribute {
 }
 
 extension RingSettings {
-    /// Takes over a reply to rings-get.
+    /// Parses a reply to rings-get.
     ///
-    /// The kernel leaves header split out of the reply while it is unknown, which is not the same as
-    /// unsupported; a threshold is there only if the driver has the setting (`rings_fill_reply` of
+    /// The kernel omits header split while it is unknown, which does not mean unsupported; a
+    /// threshold is present only if the driver has the setting (`rings_fill_reply` of
     /// net/ethtool/rings.c).
     init(_ reply: NetlinkAttributes) {
         let threshold = reply.uint32(RingAttribute.splitThreshold)
@@ -97,7 +99,7 @@ extension RingSettings {
 }
 
 extension EthtoolNetlink {
-    /// Reads the ring settings; a NIC without ring settings has none of them.
+    /// Reads the ring settings; they are nil for a NIC without any.
     package func rings() throws(DevmemError) -> RingSettings {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
@@ -109,8 +111,8 @@ extension EthtoolNetlink {
             ?? RingSettings(headerSplit: nil, splitThreshold: nil)
     }
 
-    /// Sets split, the threshold, or both in one request: some drivers close and open the whole NIC
-    /// for each.
+    /// Changes ring settings in one request, because some drivers close and reopen the NIC for
+    /// each.
     package func setRings(_ request: RingRequest) throws(DevmemError) {
         _ = try self.request(
             EthtoolNumber.Command.ringsSet,

@@ -1,13 +1,13 @@
-/// Which of two flow rules that match the same packet a driver's NIC obeys (Linux 7.3).
+/// Which of two flow rules that match the same packet a driver's NIC applies (Linux 7.3).
 package enum RulePrecedence: String, Sendable, Codable {
-    /// That with more fields, wherever it lies (`get_flow_table` of mlx5's en_fs_ethtool.c).
+    /// The rule with more fields, at any location (`get_flow_table` of mlx5's en_fs_ethtool.c).
     case mostFields = "most fields"
-    /// That at the lower location (gve's device; fbnic's table, `fbnic_rpc.c`).
+    /// The rule at the lower location (gve's device; fbnic's table, `fbnic_rpc.c`).
     case lowestLocation = "lowest location"
-    /// It is not known, as with bnxt, whose firmware decides.
+    /// Unknown, as for bnxt, whose firmware decides.
     case unknown
 
-    /// Finds it by the driver's name.
+    /// Looks it up by the driver's name.
     package init(driver: String?) {
         self =
             switch driver {
@@ -17,7 +17,7 @@ package enum RulePrecedence: String, Sendable, Codable {
             }
     }
 
-    /// In words.
+    /// The precedence in words.
     package var text: String {
         switch self {
         case .mostFields: "of overlapping rules the one with more fields goes first"
@@ -28,8 +28,8 @@ package enum RulePrecedence: String, Sendable, Codable {
 }
 
 extension FlowSpec {
-    /// How many fields mlx5 counts (`validate_flow` of its en_fs_ethtool.c); nil for Ethernet, whose
-    /// rules go behind all others.
+    /// Counts a rule's fields as mlx5 does (`validate_flow` of its en_fs_ethtool.c); nil for
+    /// Ethernet rules, which come after all others.
     static func fieldCount(_ bytes: [UInt8]) -> Int? {
         let word = bytes.word(at: type)
         if case .ethernet = FlowType(word) { return nil }
@@ -41,7 +41,7 @@ extension FlowSpec {
         } else {
             fields += [Field.sourcePort, Field.destinationPort]
         }
-        // The type is one of them.
+        // The type counts as a field.
         var count = 1 + fields.count { match.looks(at: $0) }
         if word & extensionFlag != 0 { count += 1 }
         if word & hardwareAddressFlag != 0, match.looks(at: Field.destinationHardware) {

@@ -2,18 +2,18 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Dma-bufs of the kernel's dma-heaps (drivers/dma-buf/dma-heap.c).
+/// Allocates dma-bufs from the kernel's dma-heaps (drivers/dma-buf/dma-heap.c).
 package enum DmaHeap {
     static let folder = "/dev/dma_heap"
     /// The heap of ordinary memory (drivers/dma-buf/heaps/system_heap.c).
     package static let system = "system"
 
-    /// Whether this process may take memory of a heap.
+    /// Returns whether this process may allocate from a heap.
     package static func isUsable(_ heap: String) -> Bool {
         faccessat(AT_FDCWD, "\(folder)/\(heap)", R_OK | W_OK, AT_EACCESS) == 0
     }
 
-    /// Makes a dma-buf; its size must be a multiple of the page size.
+    /// Allocates a dma-buf; its size must be a multiple of the page size.
     static func make(size: UInt64, heap name: String) throws(DevmemError) -> DmabufMemory {
         let length = try DmabufMemory.length(of: size, page: UInt64(systemPageSize))
         try DmabufMemory.checkAvailable(size)

@@ -2,20 +2,20 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// What makes the dma-bufs that a NIC receives into and sends from.
+/// Where the dma-bufs come from that a NIC receives into and sends from.
 package enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
-    /// The dma-heap `system` if it can be used and no huge pages are wanted, else udmabuf. The heap
-    /// makes few large pieces where udmabuf makes many of a page: the kernel looks through a
-    /// binding's pieces for each fragment that goes back to it (`gen_pool_free_owner` of
-    /// lib/genalloc.c), and through udmabuf's whenever the CPU is to look at them. But a file system
-    /// cannot read or write a heap's memory past the page cache, as it can udmabuf's.
+    /// The dma-heap `system` if it is usable and no huge pages are requested, otherwise udmabuf. A
+    /// heap's buffer consists of a few large blocks, udmabuf's of single pages. The kernel searches
+    /// a binding's blocks for each fragment that is returned (`gen_pool_free_owner` of
+    /// lib/genalloc.c), and udmabuf's pages whenever the CPU is to access them. On the other hand,
+    /// direct I/O works with udmabuf's memory and not with a heap's.
     case automatic
-    /// The udmabuf driver: pages of this process's.
+    /// The udmabuf driver: pages of this process.
     case udmabuf
-    /// A dma-heap by the name of its node in /dev/dma_heap, such as `system`.
+    /// A dma-heap, by the name of its node in /dev/dma_heap, such as `system`.
     case heap(String)
 
-    /// Reads `auto`, `udmabuf` or `heap:NAME`; nil for anything else.
+    /// Parses `auto`, `udmabuf` or `heap:NAME`; nil for anything else.
     package init?(_ text: String) {
         if text == "auto" {
             self = .automatic
@@ -38,25 +38,25 @@ package enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A dma-buf of host memory, and this process's view of the same pages.
+/// A dma-buf of host memory, mapped into this process.
 package struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf.
     package let descriptor: Descriptor
-    /// The same pages as memory of this process.
+    /// The pages of the dma-buf, mapped into this process.
     package let mapping: Mapping
 
-    /// Bytes in it, a multiple of the page size.
+    /// The size in bytes, a multiple of the page size.
     package var size: UInt64 { UInt64(mapping.count) }
 
-    /// Makes a dma-buf.
+    /// Allocates a dma-buf.
     ///
     /// - Parameters:
-    ///   - size: bytes, a multiple of the page size; of the huge page size for huge pages.
-    ///   - provider: what makes it.
-    ///   - hugePages: whether the memory lies in huge pages, as large pieces for the NIC need; a
-    ///     heap decides that by itself.
-    /// - Throws: `DevmemError` of kind `invalid` for a size that cannot be, `system` if there is
-    ///   no such provider or no memory; the limits of the running kernel are in the message.
+    ///   - size: bytes, a multiple of the page size, or of the huge page size for huge pages.
+    ///   - provider: where the memory comes from.
+    ///   - hugePages: whether to use huge pages, which large buffers of the NIC need; a heap
+    ///     decides that by itself.
+    /// - Throws: `DevmemError` of kind `invalid` for an impossible size, `system` if the provider
+    ///   or the memory is not available; the message states the running kernel's limits.
     package init(
         size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false
     ) throws(DevmemError) {
@@ -68,8 +68,8 @@ package struct DmabufMemory: ~Copyable, Sendable {
         }
     }
 
-    /// Makes a dma-buf that a NIC fills in pieces of a size, in bytes; larger ones than a page take
-    /// huge pages. Nil is one page.
+    /// Allocates a dma-buf for a NIC that fills buffers of a size in bytes; buffers larger than a
+    /// page need huge pages. Nil means one page.
     package init(
         size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?
     ) throws(DevmemError) {
@@ -83,7 +83,9 @@ package struct DmabufMemory: ~Copyable, Sendable {
         self.mapping = mapping
     }
 
-    /// A size as a length of memory, if it is a multiple of the page size.
+    /// Converts a size to a length of memory.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if it is not a multiple of the page size.
     static func length(of size: UInt64, page: UInt64) throws(DevmemError) -> Int {
         guard size > 0, size % page == 0, let length = Int(exactly: size) else {
             throw DevmemError(
@@ -93,7 +95,8 @@ package struct DmabufMemory: ~Copyable, Sendable {
         return length
     }
 
-    /// Asking for more than there is does not fail: it wakes the out-of-memory killer.
+    /// Refuses a size that exceeds the available memory, because the allocation would not fail but
+    /// wake the out-of-memory killer.
     static func checkAvailable(_ size: UInt64) throws(DevmemError) {
         guard let available = availableMemory(), size > available else { return }
         throw DevmemError(
@@ -101,8 +104,8 @@ package struct DmabufMemory: ~Copyable, Sendable {
             message: "\(available) bytes are available", advice: "choose a smaller \(.memory)")
     }
 
-    /// Lends what the NIC wrote for reading by the CPU. READ or WRITE must be in the flags of
-    /// DMA_BUF_IOCTL_SYNC, else the kernel refuses (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
+    /// Lends the memory to the CPU for reading what the NIC wrote. The kernel requires READ or
+    /// WRITE in the flags of DMA_BUF_IOCTL_SYNC (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
     package borrowing func withDeviceBytes<Result>(
@@ -120,10 +123,10 @@ package struct DmabufMemory: ~Copyable, Sendable {
         return result
     }
 
-    /// Lends memory for the CPU to write what the NIC is to read.
+    /// Lends the memory to the CPU for writing what the NIC will read.
     ///
-    /// - Parameter body: what writes; the pointer must not outlive it.
-    /// - Returns: what `body` returns.
+    /// - Parameter body: writes; the pointer must not outlive it.
+    /// - Returns: the result of `body`.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
     borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result

@@ -1,15 +1,15 @@
 import Glibc
 import SystemPackage
 
-/// A stretch of shared memory in this process, with one owner; unmapped when it goes away.
+/// A memory mapping in this process, with one owner; unmapped when it goes away.
 package struct Mapping: ~Copyable, Sendable {
-    // What lies there is the users' matter: the NIC writes to it at any time as well.
+    // The users are responsible for the contents: the NIC may write to them at any time.
     nonisolated(unsafe) private let base: UnsafeMutableRawPointer
-    /// Bytes mapped.
+    /// The length in bytes.
     package let count: Int
 
-    /// Maps the first `count` bytes of a descriptor for reading and writing, and makes the pages
-    /// present.
+    /// Maps the first `count` bytes of a descriptor for reading and writing, and populates the
+    /// pages.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
     package init(_ descriptor: borrowing Descriptor, count: Int) throws(DevmemError) {
@@ -41,7 +41,7 @@ package struct Mapping: ~Copyable, Sendable {
         try body(UnsafeMutableRawBufferPointer(start: base, count: count))
     }
 
-    /// Maps fresh memory that no descriptor stands for.
+    /// Maps anonymous memory.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
     package init(anonymous count: Int) throws(DevmemError) {

@@ -1,7 +1,7 @@
-/// Where in a ring of memory a stream is filled, sent and freed; positions count bytes of the stream
-/// from its start. Pure.
+/// The positions in a ring of memory up to which a stream was filled, sent and freed, in bytes from
+/// the start of the stream. Pure.
 package struct SendRing: Equatable, Sendable {
-    /// A stretch of the ring.
+    /// A contiguous range of the ring.
     package struct Stretch: Equatable, Sendable {
         var offset: Int
         var count: Int
@@ -11,7 +11,7 @@ package struct SendRing: Equatable, Sendable {
             self.count = count
         }
 
-        /// The first pieces of it, of at most so many bytes each.
+        /// Splits the range into at most `limit` ranges of up to `size` bytes each.
         func pieces(of size: Int, atMost limit: Int) -> [Stretch] {
             stride(from: 0, to: count, by: size).prefix(limit).map {
                 Stretch(offset: offset + $0, count: min(size, count - $0))
@@ -19,7 +19,7 @@ package struct SendRing: Equatable, Sendable {
         }
     }
 
-    /// Bytes in the ring.
+    /// The size of the ring in bytes.
     let capacity: Int
     private(set) var filled: UInt64 = 0
     private(set) var sent: UInt64 = 0
@@ -29,13 +29,13 @@ package struct SendRing: Equatable, Sendable {
         self.capacity = capacity
     }
 
-    /// Bytes that are in the ring and not yet sent.
+    /// The number of bytes filled and not yet sent.
     var unsent: Int { Int(filled - sent) }
 
-    /// Bytes that there is room for.
+    /// The number of free bytes.
     var room: Int { capacity - Int(filled - freed) }
 
-    /// The next stretch in one piece to fill; empty if there is no room.
+    /// Returns the next contiguous range to fill; empty if the ring is full.
     func fillable(limit: Int) -> Stretch {
         let offset = Int(filled % UInt64(capacity))
         return Stretch(offset: offset, count: min(room, capacity - offset, limit))
@@ -46,7 +46,7 @@ package struct SendRing: Equatable, Sendable {
         filled += UInt64(count)
     }
 
-    /// The stretches to send next, two where it goes around the end of the ring.
+    /// Returns the next ranges to send; two if they wrap around the end of the ring.
     func sendable(limit: Int) -> (first: Stretch, second: Stretch) {
         let count = min(unsent, limit)
         let offset = Int(sent % UInt64(capacity))
@@ -59,7 +59,7 @@ package struct SendRing: Equatable, Sendable {
         sent += UInt64(count)
     }
 
-    /// Frees what stands before a position.
+    /// Frees the memory before a position.
     mutating func free(upTo position: UInt64) {
         precondition(position >= freed && position <= sent, "not sent")
         freed = position

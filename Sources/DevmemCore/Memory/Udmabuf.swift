@@ -2,18 +2,18 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Bytes of a page of memory.
+/// The page size in bytes.
 package var systemPageSize: UInt32 { UInt32(getpagesize()) }
 
-/// Dma-bufs of host memory made by the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c).
+/// Creates dma-bufs of host memory with the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c).
 package enum Udmabuf {
-    /// Where the running kernel says how large one may be, in MiB.
+    /// The file with the running kernel's size limit, in MiB.
     package static let limitPath = "/sys/module/udmabuf/parameters/size_limit_mb"
 
-    /// Bytes of a huge page of the kind that memfd_create(2) gives by default.
+    /// The size in bytes of the default huge pages of memfd_create(2).
     package static let hugePageSize: UInt64 = 2 << 20
 
-    /// Makes a dma-buf; its size must be a multiple of the page size, or of the huge page size.
+    /// Creates a dma-buf; its size must be a multiple of the page size, or of the huge page size.
     static func make(size: UInt64, hugePages: Bool) throws(DevmemError) -> DmabufMemory {
         let call = "make a dma-buf of \(size) bytes"
         let length = try DmabufMemory.length(
@@ -34,11 +34,12 @@ package enum Udmabuf {
                     cdm_MFD_CLOEXEC | cdm_MFD_ALLOW_SEALING | (hugePages ? cdm_MFD_HUGETLB : 0))
             })
         try retrying(call) { ftruncate(memory.rawValue, off_t(length)) }
-        // udmabuf takes only memory that cannot shrink under it, and none sealed against writing.
+        // udmabuf requires a seal against shrinking and refuses one against writing.
         try retrying("seal a memfd") {
             cdm_fcntl(memory.rawValue, cdm_F_ADD_SEALS, Int(cdm_F_SEAL_SHRINK))
         }
-        // Mapping is what makes huge pages present; small ones are made cheaper by pinning them.
+        // Huge pages must be populated by mapping them first; for small pages, pinning does it at
+        // lower cost.
         let early: Mapping? = hugePages ? try mapHuge(memory, length) : nil
 
         var request = udmabuf_create()
@@ -84,7 +85,7 @@ package enum Udmabuf {
         }
     }
 
-    /// The largest dma-buf that the running kernel makes, in bytes; nil if it does not say.
+    /// Returns the largest dma-buf that the running kernel creates, in bytes; nil if unknown.
     package static func limit() -> UInt64? {
         lines(of: limitPath).first.flatMap { UInt64($0) }.map { $0 << 20 }
     }

@@ -1,4 +1,4 @@
-/// The names of a request's attributes, to tell a user which one the kernel objects to.
+/// The names of a request's attributes, used to report which one the kernel rejects.
 package struct AttributeNames: Sendable {
     var name: String
     var children: [UInt16: AttributeNames]
@@ -8,17 +8,18 @@ package struct AttributeNames: Sendable {
         self.children = children
     }
 
-    /// Generic netlink: the netlink header, then four bytes of its own.
+    /// The attributes follow the netlink header and the 4-byte generic netlink header.
     private static let firstAttribute = NetlinkFrame.headerLength + 4
 
-    /// The dotted name of the attribute at a byte offset of the request, as far as it is known.
+    /// Returns the dotted name of the attribute at a byte offset of the request; nil if unknown.
     func path(at target: Int, in request: [UInt8]) -> String? {
         steps(to: target, in: request).map { steps in
             dotted(steps)
         }
     }
 
-    /// The dotted name of an attribute missing from the request or from the nest at an offset.
+    /// Returns the dotted name of an attribute missing from the request or from the nest at an
+    /// offset.
     func path(missing type: UInt16, nest: Int?, in request: [UInt8]) -> String {
         dotted((nest.flatMap { steps(to: $0, in: request) } ?? []) + [type])
     }
@@ -33,7 +34,7 @@ package struct AttributeNames: Sendable {
         return names.joined(separator: ".")
     }
 
-    /// The attribute types from the outermost to the one that starts at `target`.
+    /// Returns the attribute types from the outermost to the one at `target`.
     private func steps(to target: Int, in request: [UInt8]) -> [UInt16]? {
         var steps: [UInt16] = []
         var range = Self.firstAttribute..<request.count

@@ -1,10 +1,10 @@
 import CNetlink
 import SystemPackage
 
-/// A dma-buf bound to receive queues. The kernel unbinds, and restarts the queues, when this
-/// value goes away and its netlink socket with it.
+/// A dma-buf bound to receive queues. When this value goes away, its netlink socket is closed and
+/// the kernel unbinds and restarts the queues.
 package struct ReceiveBinding: ~Copyable {
-    /// The kernel's id of the binding; control messages name it.
+    /// The binding's id, which control messages carry.
     package let id: UInt32
     private let socket: NetlinkSocket
 
@@ -14,8 +14,9 @@ package struct ReceiveBinding: ~Copyable {
     ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
     ///   - interface: the NIC.
     ///   - queues: indices of receive queues.
-    ///   - pageSize: bytes of the pieces that the NIC fills, a power of two; nil for one page.
-    /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
+    ///   - pageSize: the size in bytes of the buffers that the NIC fills, a power of two; nil for
+    ///     one page.
+    /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and advice if it refuses
     ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c).
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface, queues: [UInt32],
@@ -33,7 +34,7 @@ package struct ReceiveBinding: ~Copyable {
         self.socket = socket
     }
 
-    /// Asks to bind queues without saying which, what the kernel must refuse.
+    /// Requests to bind queues without naming them, which the kernel must refuse.
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface, unnamedQueues count: Int,
         pageSize: UInt32?
@@ -53,7 +54,7 @@ package struct ReceiveBinding: ~Copyable {
         self.socket = socket
     }
 
-    /// The request of bind-rx: one nest of id and type for each queue.
+    /// Builds a bind-rx request, with one nest of id and type for each queue.
     static func request(
         family: Int32, dmabuf: Int32, interface: UInt32, queues: [UInt32],
         pageSize: UInt32? = nil
@@ -73,7 +74,7 @@ package struct ReceiveBinding: ~Copyable {
     }
 }
 
-/// Sends a bind request; returns the id that the kernel gives the binding.
+/// Sends a bind request; returns the id of the binding.
 private func bind(
     _ message: borrowing NetlinkMessage, over socket: borrowing NetlinkSocket,
     _ operation: DevmemError.Operation
@@ -90,10 +91,10 @@ private func bind(
     return id
 }
 
-/// A dma-buf that may be sent from through an interface. The kernel unbinds when this value goes
-/// away and its netlink socket with it.
+/// A dma-buf bound for sending through an interface. When this value goes away, its netlink socket
+/// is closed and the kernel unbinds.
 package struct TransmitBinding: ~Copyable {
-    /// The kernel's id of the binding; control messages of sendmsg(2) name it.
+    /// The binding's id, which control messages of sendmsg(2) carry.
     package let id: UInt32
     private let socket: NetlinkSocket
 
@@ -102,7 +103,7 @@ package struct TransmitBinding: ~Copyable {
     /// - Parameters:
     ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
     ///   - interface: the NIC.
-    /// - Throws: `DevmemError` of kind `netlink` with the kernel's words and advice if it refuses
+    /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and advice if it refuses
     ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c).
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface

@@ -1,11 +1,11 @@
 import SystemPackage
 
-/// Receive queues by the DMA device that fills them, where a NIC has several, as mlx5's Socket Direct
-/// does; empty where all share one, and where that cannot be learnt.
+/// Groups receive queues by DMA device on a NIC with several, such as mlx5 with Socket Direct;
+/// returns no groups if all queues share one or it cannot be determined.
 ///
-/// The kernel tells it nowhere, but bind-rx looks at the devices before it looks at the dma-buf
-/// (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c). So a request without a dma-buf, which changes
-/// nothing, is refused in one way or the other. It takes CAP_NET_ADMIN.
+/// The kernel does not report the device, but bind-rx checks the devices before the dma-buf
+/// (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c). So a request without a dma-buf, which
+/// changes nothing, is refused in one of two ways. It requires CAP_NET_ADMIN.
 func dmaGroups(of queues: [UInt32], on interface: NetworkInterface) -> [[UInt32]] {
     guard queues.count > 1, let socket = try? NetlinkSocket(),
         let family = try? socket.family(NetdevNumber.familyName)
@@ -22,13 +22,13 @@ func dmaGroups(of queues: [UInt32], on interface: NetworkInterface) -> [[UInt32]
     }
 }
 
-/// What the refusal of a binding without a dma-buf says: whether its queues share a device.
+/// Returns what the refusal of a binding without a dma-buf says: whether its queues share a device.
 func shareDMADevice(bindingRefusedWith error: DevmemError) -> Bool? {
     if Refusal(error) == .differentDMADevices { return false }
     return error.errno == .badFileDescriptor ? true : nil
 }
 
-/// Groups queues of which it can only be asked whether some share a device. Pure.
+/// Groups queues by a function that tells whether given queues share a device. Pure.
 func dmaGroups(of queues: [UInt32], share: ([UInt32]) -> Bool?) -> [[UInt32]] {
     guard share(queues) == false else { return [] }
     var groups: [[UInt32]] = []

@@ -1,11 +1,12 @@
-/// What a generic netlink family of the running kernel takes: its commands, and the attributes of
-/// each. So a feature is known by itself and not by the kernel's version, as vendors port them back.
+/// The commands of a generic netlink family in the running kernel, and the attributes that each
+/// accepts. They show whether a feature exists, also where a vendor backported it to an older
+/// version.
 package struct FamilyPolicy: Equatable, Sendable {
-    /// The commands, by number.
+    /// The command numbers.
     package var commands: Set<UInt8>
-    /// For each command the numbers of the attributes that a request may have.
+    /// The attribute numbers that a request may contain, by command.
     package var attributes: [UInt8: Set<UInt16>]
-    /// For each command and nest the numbers of the attributes inside.
+    /// The attribute numbers allowed in each nest, by command and nest.
     var nested: [UInt8: [UInt16: Set<UInt16>]]
 
     init(
@@ -17,11 +18,11 @@ package struct FamilyPolicy: Equatable, Sendable {
         self.nested = nested
     }
 
-    /// Asks the kernel (`ctrl_dumppolicy_start` of net/netlink/genetlink.c).
+    /// Reads the policy from the kernel (`ctrl_dumppolicy_start` of net/netlink/genetlink.c).
     ///
     /// - Parameter family: the family's name, such as `netdev`.
     /// - Throws: `DevmemError` of kind `unsupported` if there is no such family, `netlink` if the
-    ///   kernel does not tell.
+    ///   kernel refuses.
     package init(of family: String) throws(DevmemError) {
         let socket = try NetlinkSocket()
         _ = try socket.family(family)
@@ -35,8 +36,7 @@ package struct FamilyPolicy: Equatable, Sendable {
         nested = table.nested
     }
 
-    /// Puts the parts of a policy dump together: policies by number, and which of them a command
-    /// uses.
+    /// Combines the parts of a policy dump: the policies by number, and the policy of each command.
     static func read(
         _ replies: [NetlinkAttributes]
     ) throws(DevmemError) -> (

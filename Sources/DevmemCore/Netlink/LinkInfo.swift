@@ -25,7 +25,7 @@ package enum LinkNumber {
     static let linkInfo: UInt16 = 18
     static let linkInfoKind: UInt16 = 1
     package static let xdp: UInt16 = 43
-    /// IFLA_LINK_NETNSID: the interface below is in another network namespace.
+    /// IFLA_LINK_NETNSID: the lower interface is in another network namespace.
     static let lowerNamespace: UInt16 = 37
     static let parentDevice: UInt16 = 56
     static let parentBus: UInt16 = 57
@@ -35,47 +35,49 @@ package enum LinkNumber {
         static let attached: UInt16 = 2
         package static let flags: UInt16 = 3
         static let programID: UInt16 = 4
-        /// A value of the flags: in the kernel's stack, whatever the driver can.
+        /// XDP_FLAGS_SKB_MODE: run the program in the network stack even if the driver supports
+        /// XDP.
         package static let genericMode: UInt32 = 1 << 1
     }
 
-    /// RFC 2863's states in the order of linux/if.h, in the words of ip-link(8).
+    /// RFC 2863 operational states in the order of linux/if.h, in the words of ip-link(8).
     static let operationalStates = [
         "unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up",
     ]
 }
 
-/// An interface as the routing netlink reports it.
+/// An interface as rtnetlink reports it.
 package struct LinkInfo: Equatable, Sendable {
-    /// Its number in the kernel.
+    /// Its interface index.
     package var index: UInt32
     /// Its name.
     package var name: String
-    /// Whether a user has brought it up.
+    /// Whether it is administratively up.
     package var isUp: Bool
-    /// Whether the driver reports that the link below works.
+    /// Whether the driver reports a carrier.
     package var hasCarrier: Bool
-    /// RFC 2863's state in the words of ip-link(8), in lower case.
+    /// Its RFC 2863 operational state in the words of ip-link(8), in lower case.
     package var operationalState: String?
-    /// The largest packet, in bytes, without the link's header.
+    /// The MTU in bytes.
     package var mtu: UInt32?
-    /// The link's address, six bytes for Ethernet.
+    /// The hardware address, 6 bytes for Ethernet.
     package var address: [UInt8]
-    /// What kind of virtual interface it is, such as `veth`.
+    /// The kind of virtual interface, such as `veth`.
     package var kind: String?
-    /// The device behind it, such as a PCI address; nil for a virtual interface, and from kernels
-    /// before 5.14.
+    /// The name of its parent device, such as a PCI address; nil for a virtual interface and before
+    /// Linux 5.14.
     package var parentDevice: String?
-    /// The bus that this device is on, such as `pci`; nil if it is on none.
+    /// The bus of the parent device, such as `pci`; nil if it is on none.
     package var parentBus: String?
     /// Whether it is the loopback interface.
     package var isLoopback = false
-    /// The interface that this one stands on, or of a veth its peer, if it is in this namespace.
+    /// The index of its lower interface or, for a veth, of its peer; nil if that is in another
+    /// namespace.
     package var lower: UInt32?
-    /// The bridge, bond or the like that this one is part of.
+    /// The index of the bridge, bond or other master of this interface.
     package var master: UInt32?
 
-    /// Makes a link from its values.
+    /// Creates a link from its values.
     package init(
         index: UInt32, name: String, isUp: Bool = true, hasCarrier: Bool = true,
         operationalState: String? = nil, mtu: UInt32? = nil, address: [UInt8] = [],
@@ -92,7 +94,7 @@ package struct LinkInfo: Equatable, Sendable {
         self.parentDevice = parentDevice
     }
 
-    /// Reads struct ifinfomsg and the attributes behind it; nil if there is no name.
+    /// Parses a struct ifinfomsg and the attributes after it; nil if the name is missing.
     init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
         guard payload.count >= LinkNumber.headerLength else { return nil }
         let attributes = try NetlinkAttributes(payload.dropFirst(LinkNumber.headerLength))
@@ -116,19 +118,19 @@ package struct LinkInfo: Equatable, Sendable {
         master = attributes.uint32(LinkNumber.master)
     }
 
-    /// The link's address as ip-link(8) writes it; nil if it has none.
+    /// The hardware address as ip-link(8) writes it; nil if it has none.
     package var addressText: String? {
         guard !address.isEmpty else { return nil }
         return address.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     }
 }
 
-/// The interfaces of this network namespace, by number.
+/// Lists the interfaces of this network namespace, by index.
 ///
-/// - Parameter index: only the interface of this number; nil for all.
-/// - Returns: the interfaces, one if a number is given.
-/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses, as it does with `ENODEV` for a
-///   number that no interface has (`rtnl_getlink` of net/core/rtnetlink.c).
+/// - Parameter index: the index of the only interface to list; nil for all.
+/// - Returns: the interfaces.
+/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses, with `ENODEV` for an unknown
+///   index (`rtnl_getlink` of net/core/rtnetlink.c).
 package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
     let socket = try NetlinkSocket(
         protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)

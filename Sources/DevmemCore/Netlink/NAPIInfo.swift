@@ -1,13 +1,13 @@
-/// A NAPI instance: what polls a NIC's queues.
+/// A NAPI instance, which polls queues of a NIC.
 package struct NAPIInfo: Equatable, Sendable {
-    /// The kernel's number of it; `SO_INCOMING_NAPI_ID` of socket(7) gives the same.
+    /// Its id, as `SO_INCOMING_NAPI_ID` of socket(7) returns it.
     package var id: UInt32
-    /// Its interrupt, if it has one.
+    /// Its interrupt, if any.
     package var irq: UInt32?
-    /// The thread that polls it, where NAPI is threaded.
+    /// The pid of its thread, if NAPI is threaded.
     package var pid: UInt32?
 
-    /// Makes an instance with only a number.
+    /// Creates an instance with only an id.
     package init(id: UInt32) {
         self.id = id
     }
@@ -27,9 +27,9 @@ package struct NAPIInfo: Equatable, Sendable {
     }
 }
 
-/// The NAPI instances of an interface.
+/// Lists the NAPI instances of an interface.
 ///
-/// - Parameter index: the interface's number.
+/// - Parameter index: the interface index.
 /// - Returns: the instances, in the kernel's order.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
 ///   net/core/netdev-genl.c).

@@ -5,7 +5,7 @@ import SystemPackage
 package enum NetdevNumber {
     package static let familyName = "netdev"
     package static let version: UInt8 = 1
-    /// Of a message about a device: its interface's number.
+    /// The interface index in a message about a device.
     static let deviceIndex: UInt16 = 1
 
     package enum Command {
@@ -50,7 +50,7 @@ package enum NetdevNumber {
         ])
 }
 
-/// Which way a NIC queue moves packets (`enum netdev_queue_type` of linux/netdev.h).
+/// The direction of a NIC queue (`enum netdev_queue_type` of linux/netdev.h).
 package enum QueueType: UInt32, Sendable, Codable {
     /// Receive.
     case rx = 0
@@ -60,22 +60,22 @@ package enum QueueType: UInt32, Sendable, Codable {
 
 /// A NIC queue as the netdev family's queue-get reports it.
 package struct QueueInfo: Equatable, Sendable {
-    /// The queue's index among its type.
+    /// The queue's index within its type.
     package var id: UInt32
     /// Receive or transmit.
     package var type: QueueType
-    /// The NAPI instance that serves it, if the driver tells.
+    /// The NAPI instance that serves it, if the driver reports one.
     package var napiID: UInt32?
-    /// The dma-buf binding that feeds it, if one does.
+    /// The dma-buf binding that provides its memory, if any.
     package var dmabufID: UInt32?
-    /// Whether io_uring zero-copy receive feeds it.
+    /// Whether io_uring zero-copy receive provides its memory.
     package var hasIOUring: Bool
-    /// Whether an AF_XDP socket has it.
+    /// Whether an AF_XDP socket uses it.
     package var hasXSK: Bool
-    /// To whom it is leased, if it is.
+    /// The lease of the queue to a virtual interface, if any.
     package var lease: QueueLease?
 
-    /// What keeps the queue from being bound, in words; nil if nothing does.
+    /// What prevents the queue from being bound, in words; nil if nothing does.
     package var holder: String? {
         if let dmabufID { return "bound to dma-buf id \(dmabufID)" }
         if hasIOUring { return "used by io_uring zero-copy receive" }
@@ -83,7 +83,7 @@ package struct QueueInfo: Equatable, Sendable {
         return lease == nil ? nil : "leased to a virtual interface"
     }
 
-    /// Makes a free queue.
+    /// Creates a queue that nothing uses.
     package init(id: UInt32, type: QueueType) {
         self.id = id
         self.type = type
@@ -107,10 +107,10 @@ package struct QueueInfo: Equatable, Sendable {
     }
 }
 
-/// The queues of an interface, receive and transmit.
+/// Lists the receive and transmit queues of an interface.
 ///
-/// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the
-///   kernel refuses (queue-get of net/core/netdev-genl.c).
+/// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the kernel
+///   refuses (queue-get of net/core/netdev-genl.c).
 package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
     let replies = try netdevDump(NetdevNumber.Command.queueGet, call: "queue-get") {
         message throws(DevmemError) in
@@ -123,14 +123,15 @@ package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo
     return queues
 }
 
-/// The numbers of an interface's receive queues, ascending.
+/// Lists the indices of an interface's receive queues, ascending.
 ///
-/// - Throws: as `queues(ofInterface:)`.
+/// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the kernel
+///   refuses.
 package func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
     try queues(ofInterface: interface.index).filter { $0.type == .rx }.map(\.id).sorted()
 }
 
-/// The replies to a dump of the netdev family; `body` adds what narrows it.
+/// Returns the replies to a dump of the netdev family; `body` adds attributes that narrow it.
 func netdevDump(
     _ command: UInt8, call: DevmemError.Operation,
     _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
@@ -145,7 +146,7 @@ func netdevDump(
 
 let needsNetAdmin: Advice = "run as root or with CAP_NET_ADMIN"
 
-/// Queue indices for people: runs as `6-7`, otherwise separated by commas.
+/// Formats queue indices for users: ranges as `6-7`, separated by commas.
 package func queueList(_ queues: [UInt32]) -> String {
     var runs: [ClosedRange<UInt32>] = []
     for queue in queues.sorted() {

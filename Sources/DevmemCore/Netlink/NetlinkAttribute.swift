@@ -4,14 +4,14 @@ enum AttributeFlag {
     static let typeMask: UInt16 = ~(3 << 14)
 }
 
-/// The attributes of a netlink message or of a nest, copied out so that they outlive it.
+/// The attributes of a netlink message or nest, copied so that they outlive it.
 package struct NetlinkAttributes: Sendable {
     /// One attribute's payload.
     struct Value: Sendable, Equatable {
         let type: UInt16
         let payload: ArraySlice<UInt8>
 
-        /// An unsigned number in host order of 1, 2, 4 or 8 bytes; nil for any other length.
+        /// An unsigned integer of 1, 2, 4 or 8 bytes in host order; nil for any other length.
         var unsigned: UInt64? {
             switch payload.count {
             case 1: UInt64(payload[payload.startIndex])
@@ -22,10 +22,10 @@ package struct NetlinkAttributes: Sendable {
             }
         }
 
-        /// A string up to its terminating zero.
+        /// A string up to its terminating zero byte.
         var string: String { String(decoding: payload.prefix { $0 != 0 }, as: UTF8.self) }
 
-        /// An array of numbers of 4 bytes in host order; what is left over is dropped.
+        /// An array of 4-byte integers in host order; excess bytes are dropped.
         var words: [UInt32] {
             stride(from: payload.startIndex, to: payload.endIndex - 3, by: 4).map {
                 payload.number32(at: $0)
@@ -40,7 +40,7 @@ package struct NetlinkAttributes: Sendable {
 
     let values: [Value]
 
-    /// Walks attributes; a length that reaches outside is an error, trailing padding is not.
+    /// Parses attributes. A length that exceeds the input is an error; trailing padding is not.
     init(_ bytes: ArraySlice<UInt8>) throws(DevmemError) {
         var values: [Value] = []
         var offset = bytes.startIndex
@@ -64,7 +64,7 @@ package struct NetlinkAttributes: Sendable {
     /// All attributes of a type, in order.
     func all(_ type: UInt16) -> [Value] { values.filter { $0.type == type } }
 
-    /// A number that fits 32 bits; nil when absent or of another shape.
+    /// Returns an integer that fits 32 bits; nil if the attribute is absent or has another form.
     func uint32(_ type: UInt16) -> UInt32? { self[type]?.unsigned.flatMap { UInt32(exactly: $0) } }
 }
 

@@ -1,11 +1,11 @@
 import CNetlink
 import SystemPackage
 
-/// A generic netlink request under construction, with one owner; libnl does the encoding.
+/// A netlink request under construction, with one owner. libnl encodes it.
 package struct NetlinkMessage: ~Copyable {
     let handle: OpaquePointer
 
-    /// Starts a request of `command` for a generic netlink family.
+    /// Starts a request for a command of a generic netlink family.
     package init(family: Int32, command: UInt8, version: UInt8, dump: Bool = false)
         throws(DevmemError)
     {
@@ -24,7 +24,7 @@ package struct NetlinkMessage: ~Copyable {
         self.handle = handle
     }
 
-    /// Starts a request of another netlink protocol, `header` being what it puts before attributes.
+    /// Starts a request of another netlink protocol with its own header before the attributes.
     package init(type: UInt16, header: [UInt8], dump: Bool = false) throws(DevmemError) {
         guard let handle = nlmsg_alloc() else {
             throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
@@ -67,18 +67,19 @@ package struct NetlinkMessage: ~Copyable {
             })
     }
 
-    /// Puts an attribute without payload.
+    /// Appends an attribute without payload.
     func putFlag(_ type: UInt16) throws(DevmemError) {
         try prepare(for: 0)
         try check(nla_put_flag(handle, Int32(type)))
     }
 
-    /// Puts attributes inside an attribute; NLA_F_NESTED is set, as strict families demand.
+    /// Appends a nest with the attributes that `body` adds. NLA_F_NESTED is set, because families
+    /// with strict validation require it.
     package func nest(
         _ type: UInt16, _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void
     ) throws(DevmemError) {
         try makeRoom(for: 0)
-        // The message may move as it grows, so that where the nest begins is kept as an offset.
+        // The message may move when it grows, so remember the start of the nest as an offset.
         let start = length
         guard nla_nest_start(handle, Int32(type | AttributeFlag.nested)) != nil else {
             throw noRoom
@@ -92,14 +93,14 @@ package struct NetlinkMessage: ~Copyable {
         }
     }
 
-    /// The bytes of the whole request, header included.
+    /// The bytes of the whole request, including the header.
     var bytes: [UInt8] {
         guard let header = nlmsg_hdr(handle) else { return [] }
         return [UInt8](
             UnsafeRawBufferPointer(start: header, count: Int(header.pointee.nlmsg_len)))
     }
 
-    /// Lets libnl number the message anew, so that it can be sent more than once.
+    /// Makes libnl assign a new sequence number, so that the message can be sent again.
     func prepareForSending() {
         nlmsg_hdr(handle)?.pointee.nlmsg_seq = UInt32(NL_AUTO_SEQ)
     }
@@ -115,7 +116,7 @@ package struct NetlinkMessage: ~Copyable {
         if code < 0 { throw noRoom }
     }
 
-    /// Grows the message for one attribute more: what libnl allocates is one page and stays so.
+    /// Grows the message for one more attribute: libnl allocates one page and does not enlarge it.
     private func makeRoom(for payload: Int) throws(DevmemError) {
         let needed = alignedToFour(length) + Self.attributeHeader + alignedToFour(payload)
         guard needed > nlmsg_get_max_size(handle) else { return }
@@ -129,7 +130,8 @@ package struct NetlinkMessage: ~Copyable {
         }
     }
 
-    /// An attribute tells its length, header included, in 16 bits; libnl would cut it off.
+    /// Rejects an attribute whose length, including the header, exceeds 16 bits; libnl would
+    /// truncate it.
     private static func checkLength(_ length: Int) throws(DevmemError) {
         guard length > Int(UInt16.max) else { return }
         throw DevmemError(
@@ -138,7 +140,7 @@ package struct NetlinkMessage: ~Copyable {
     }
 
     private static let attributeHeader = 4
-    /// Far beyond what the kernel takes from a socket at once.
+    /// Far more than the kernel accepts in one message.
     private static let longest = 1 << 24
 
     private var noRoom: DevmemError {

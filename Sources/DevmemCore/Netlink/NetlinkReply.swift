@@ -1,14 +1,14 @@
 import SystemPackage
 
-/// Splits what the kernel sent into messages and reads acknowledgements. Pure: bytes in, values out.
+/// A netlink message, split off a datagram. Pure: bytes in, values out.
 struct NetlinkFrame: Sendable, Equatable {
-    /// Message types below the families' (linux/netlink.h).
+    /// Message types below those of the families (linux/netlink.h).
     static let typeError: UInt16 = 2
     static let typeDone: UInt16 = 3
 
     static let headerLength = 16
 
-    /// NLM_F_DUMP_INTR of linux/netlink.h: what is dumped changed meanwhile.
+    /// NLM_F_DUMP_INTR of linux/netlink.h: the dumped objects changed during the dump.
     static let flagInterrupted: UInt16 = 0x10
 
     let type: UInt16
@@ -16,7 +16,7 @@ struct NetlinkFrame: Sendable, Equatable {
     let sequence: UInt32
     let payload: ArraySlice<UInt8>
 
-    /// The messages of one datagram, in order.
+    /// Splits a datagram into its messages, in order.
     static func split(_ datagram: [UInt8]) throws(DevmemError) -> [NetlinkFrame] {
         var frames: [NetlinkFrame] = []
         var offset = 0
@@ -39,23 +39,24 @@ struct NetlinkFrame: Sendable, Equatable {
     }
 }
 
-/// The answers to one request, as they come. Pure: bytes in, values out.
+/// Collects the replies to one request. Pure: bytes in, values out.
 struct NetlinkReplies: Sendable {
-    /// The request's sequence number; other messages are none of its answers.
+    /// The request's sequence number; messages with another one are ignored.
     let sequence: UInt32
     private(set) var payloads: [ArraySlice<UInt8>] = []
-    /// Whether the kernel says that what it lists changed meanwhile.
+    /// Whether the kernel reports that the objects changed during the dump.
     private(set) var isInterrupted = false
 
     init(sequence: UInt32) {
         self.sequence = sequence
     }
 
-    /// Takes a datagram; returns the acknowledgement or the dump's end once it has come.
+    /// Processes a datagram; returns the acknowledgement or the end of the dump once it has
+    /// arrived.
     mutating func take(_ datagram: [UInt8]) throws(DevmemError) -> Acknowledgement? {
         for frame in try NetlinkFrame.split(datagram) where frame.sequence == sequence {
             let end = try Acknowledgement(frame)
-            // Of an error's flags this bit has no meaning.
+            // The flag has no meaning in NLMSG_ERROR.
             if frame.type != NetlinkFrame.typeError,
                 frame.flags & NetlinkFrame.flagInterrupted != 0
             {
@@ -68,8 +69,8 @@ struct NetlinkReplies: Sendable {
     }
 }
 
-/// What an acknowledgement says: an error number and, from kernels with extended
-/// acknowledgement, a text and the place in the request that it objects to.
+/// An acknowledgement: an errno and, with extended acknowledgements, a message and the attribute of
+/// the request that the kernel rejects.
 struct Acknowledgement: Sendable, Equatable {
     /// NLM_F_CAPPED and NLM_F_ACK_TLVS of linux/netlink.h.
     static let flagCapped: UInt16 = 0x100
@@ -83,16 +84,16 @@ struct Acknowledgement: Sendable, Equatable {
         static let missingNest: UInt16 = 6
     }
 
-    /// Zero, or a positive error number.
+    /// 0, or a positive errno.
     var errno: Int32
     var message: String?
-    /// Byte offset into the request of the attribute at fault.
+    /// The byte offset of the rejected attribute in the request.
     var offset: Int?
-    /// Type of an attribute that the request lacks, and the offset of the nest it belongs in.
+    /// The type of an attribute missing from the request, and the offset of its nest.
     var missingType: UInt16?
     var missingNest: Int?
 
-    /// Reads an NLMSG_ERROR or NLMSG_DONE message; nil for any other.
+    /// Parses an NLMSG_ERROR or NLMSG_DONE message; nil for any other.
     init?(_ frame: NetlinkFrame) throws(DevmemError) {
         guard frame.type == NetlinkFrame.typeError || frame.type == NetlinkFrame.typeDone else {
             return nil
@@ -126,7 +127,7 @@ struct Acknowledgement: Sendable, Equatable {
         missingNest = attributes.uint32(Attribute.missingNest).map { Int($0) }
     }
 
-    /// The error for a refused request, or nil where the kernel agreed.
+    /// Returns the error for a refused request; nil if it succeeded.
     func error(call: DevmemError.Operation, request: [UInt8], names: AttributeNames) -> DevmemError?
     {
         guard errno != 0 else { return nil }

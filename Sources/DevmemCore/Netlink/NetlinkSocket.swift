@@ -3,27 +3,27 @@ import CNetlink
 import Glibc
 import SystemPackage
 
-/// A generic netlink socket with one owner. A device memory binding lives as long as the socket
-/// that made it (`netdev_nl_sock_priv_destroy` of net/core/netdev-genl.c).
+/// A netlink socket with one owner. A device memory binding lives as long as the socket that
+/// created it (`netdev_nl_sock_priv_destroy` of net/core/netdev-genl.c).
 package struct NetlinkSocket: ~Copyable {
-    /// Room to start with for what comes: the kernel makes the parts of a dump as large as the room it
-    /// has seen, up to 32 KiB, and an RSS context must fit into one part.
+    /// The initial receive buffer. The kernel sizes the parts of a dump by the largest buffer it
+    /// has seen, up to 32 KiB, and an RSS context must fit in one part.
     private static let bufferSize = 1 << 16
-    /// What may lie in the socket, in bytes, either way. A request larger than the send buffer is
-    /// refused; an attribute alone may be of 64 KiB.
+    /// The size of both socket buffers. The kernel refuses a request larger than the send buffer,
+    /// and a single attribute may have 64 KiB.
     private static let socketBufferSize: Int32 = 1 << 18
-    /// How many datagrams are taken at once.
+    /// The most datagrams read at once.
     private static let mostQueued = 256
-    /// How often a dump is asked for in all while the kernel says that it changed meanwhile.
+    /// How often a dump is tried while the kernel reports it as interrupted.
     private static let dumpAttempts = 8
 
     private let handle: OpaquePointer
-    /// What a message has between netlink's header and its attributes, in bytes.
+    /// The bytes between the netlink header and the attributes.
     private let familyHeaderLength: Int
 
-    /// Opens a generic netlink socket with extended acknowledgements on.
+    /// Opens a generic netlink socket with extended acknowledgements.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel gives no socket.
+    /// - Throws: `DevmemError` of kind `system` if the socket cannot be opened.
     package init() throws(DevmemError) {
         try self.init(protocol: NETLINK_GENERIC, familyHeaderLength: 4)
     }
@@ -38,7 +38,7 @@ package struct NetlinkSocket: ~Copyable {
             nl_socket_free(handle)
             throw DevmemError(.system, call: "open a netlink socket", errno: code)
         }
-        // Kernels without either option answer with less text; that is no reason to fail.
+        // Kernels without these options return less detail; that is no failure.
         for option in [NETLINK_EXT_ACK, NETLINK_CAP_ACK] {
             var on: Int32 = 1
             _ = setsockopt(
@@ -46,9 +46,9 @@ package struct NetlinkSocket: ~Copyable {
                 socklen_t(MemoryLayout<Int32>.size))
         }
         nl_socket_set_msg_buf_size(handle, Self.bufferSize)
-        // Asks for each message's length first, so that the room grows with it.
+        // Query each message's length first and grow the buffer to fit.
         nl_socket_enable_msg_peek(handle)
-        // The kernel grants what its limits allow, which is no reason to fail either.
+        // The kernel may grant less; that is no failure either.
         _ = nl_socket_set_buffer_size(handle, Self.socketBufferSize, Self.socketBufferSize)
         self.handle = handle
         self.familyHeaderLength = familyHeaderLength
@@ -58,7 +58,7 @@ package struct NetlinkSocket: ~Copyable {
         nl_socket_free(handle)
     }
 
-    /// The number of a generic netlink family.
+    /// Looks up the id of a generic netlink family.
     ///
     /// - Throws: `DevmemError` of kind `unsupported` if the running kernel has no such family.
     package func family(_ name: String) throws(DevmemError) -> Int32 {
@@ -72,7 +72,7 @@ package struct NetlinkSocket: ~Copyable {
         return number
     }
 
-    /// The commands that the running kernel has in a generic netlink family (`ctrl_fill_info` of
+    /// Returns the commands of a generic netlink family in the running kernel (`ctrl_fill_info` of
     /// net/netlink/genetlink.c).
     func commands(of family: String) throws(DevmemError) -> Set<UInt8> {
         let message = try NetlinkMessage(
@@ -87,10 +87,10 @@ package struct NetlinkSocket: ~Copyable {
         return commands
     }
 
-    /// Sends a request and collects the replies up to the acknowledgement or the dump's end.
+    /// Sends a request and collects the replies up to the acknowledgement or the end of the dump.
     ///
-    /// - Throws: `DevmemError` of kind `netlink` with the kernel's text and attribute if it
-    ///   refuses; `system` if the socket fails; `malformed` if the answer cannot be read.
+    /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and attribute if it
+    ///   refuses; `system` if the socket fails; `malformed` if the reply cannot be parsed.
     package func request(
         _ message: borrowing NetlinkMessage, call: DevmemError.Operation,
         names: AttributeNames = AttributeNames()
@@ -102,10 +102,10 @@ package struct NetlinkSocket: ~Copyable {
         return replies
     }
 
-    /// The same with what the family puts before the attributes, for those who must read that.
+    /// Sends a request like `request`, but returns the payloads with the family's own header.
     ///
-    /// A dump that the kernel calls interrupted, as things were added or removed meanwhile, may lack
-    /// some or hold some twice; it is asked for again.
+    /// A dump that the kernel reports as interrupted, because objects were added or removed, may be
+    /// incomplete or contain duplicates; it is repeated.
     func payloads(
         _ message: borrowing NetlinkMessage, call: DevmemError.Operation,
         names: AttributeNames = AttributeNames()
@@ -139,10 +139,10 @@ package struct NetlinkSocket: ~Copyable {
         }
     }
 
-    /// The socket's descriptor, to wait on.
+    /// The socket's descriptor, for polling.
     var rawValue: Int32 { nl_socket_get_fd(handle) }
 
-    /// The number of a multicast group of a generic netlink family.
+    /// Looks up the id of a multicast group of a generic netlink family.
     func group(_ name: String, of family: String) throws(DevmemError) -> Int32 {
         let number = genl_ctrl_resolve_grp(handle, family, name)
         guard number >= 0 else {
@@ -153,7 +153,7 @@ package struct NetlinkSocket: ~Copyable {
         return number
     }
 
-    /// Has the kernel send what it notifies a multicast group of.
+    /// Subscribes to a multicast group's notifications.
     func join(_ group: Int32) throws(DevmemError) {
         var group = group
         try retrying("listen to netlink group \(group)") {
@@ -163,24 +163,24 @@ package struct NetlinkSocket: ~Copyable {
         }
     }
 
-    /// What the kernel has sent.
+    /// The pending datagrams.
     struct Queue {
         var datagrams: [[UInt8]] = []
-        /// Whether that is all of it: the kernel had to drop none, and no more lies there.
+        /// Whether they are complete: the kernel dropped none and no more are pending.
         var isWhole = true
     }
 
-    /// Takes what lies in the socket, without waiting for more.
+    /// Reads the pending datagrams without blocking.
     ///
-    /// - Throws: `DevmemError` of kind `system` as recvfrom(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if recvfrom(2) fails.
     func queued() throws(DevmemError) -> Queue {
         var queue = Queue()
         var buffer = [UInt8](repeating: 0, count: Self.bufferSize)
-        // A flood of messages must not keep the caller from its other work.
+        // A flood of messages must not keep the caller from other work.
         for _ in 0..<Self.mostQueued {
             do throws(DevmemError) {
                 let (count, sender) = try receiveNow(into: &buffer)
-                // Only the kernel's own word counts.
+                // Accept only messages from the kernel.
                 if sender == 0 { queue.datagrams.append(Array(buffer.prefix(count))) }
             } catch {
                 if error.errno == .resourceTemporarilyUnavailable { return queue }
@@ -192,7 +192,7 @@ package struct NetlinkSocket: ~Copyable {
         return queue
     }
 
-    /// One datagram's length, and the number of the socket that it came from.
+    /// Reads one datagram; returns its length and the port id of its sender.
     private func receiveNow(
         into buffer: inout [UInt8]
     ) throws(DevmemError) -> (count: Int, sender: UInt32) {
@@ -227,7 +227,7 @@ package struct NetlinkSocket: ~Copyable {
     }
 }
 
-/// The family that tells of the others (linux/genetlink.h and, of policies, linux/netlink.h).
+/// The generic netlink controller (linux/genetlink.h; for policies, linux/netlink.h).
 enum ControlNumber {
     static let family: Int32 = 16
     static let getFamily: UInt8 = 3
@@ -239,6 +239,6 @@ enum ControlNumber {
     static let policy: UInt16 = 8
     static let commandPolicy: UInt16 = 9
     static let policyDo: UInt16 = 1
-    /// Of an attribute in a policy: the number of the policy of what is nested in it.
+    /// In the policy of an attribute: the number of the policy for its nested attributes.
     static let nestedPolicy: UInt16 = 8
 }

@@ -1,26 +1,25 @@
 import SystemPackage
 
-/// A page pool: the memory from which a NIC's receive queue is fed.
+/// A page pool, which provides the memory of a NIC's receive queue.
 package struct PagePoolInfo: Equatable, Sendable {
-    /// The kernel's number of the pool.
+    /// The pool's id.
     package var id: UInt64
-    /// The interface that it belongs to; nil if that is gone or elsewhere.
+    /// The interface that it belongs to; nil if that is gone or in another namespace.
     package var interface: UInt32?
-    /// The NAPI instance that uses it, if one does.
+    /// The NAPI instance that uses it, if any.
     package var napiID: UInt32?
-    /// Pages, or pieces of device memory, that are out: in the NIC, in sockets, or with users.
+    /// Pages, or net_iovs of device memory, in flight: held by the NIC, by sockets or by users.
     package var inFlight: UInt64?
-    /// The same in bytes.
+    /// The memory in flight, in bytes.
     package var inFlightBytes: UInt64?
-    /// Seconds after boot at which the driver let go of it, if it has: it then waits for what is in
-    /// flight to come back.
+    /// When the driver detached it, in seconds since boot; it then waits for its memory in flight.
     package var detachedAt: UInt64?
-    /// The dma-buf binding that feeds it, if one does.
+    /// The dma-buf binding that provides its memory, if any.
     package var dmabufID: UInt32?
-    /// Whether io_uring zero-copy receive feeds it.
+    /// Whether io_uring zero-copy receive provides its memory.
     package var hasIOUring: Bool
 
-    /// Makes a pool with only a number.
+    /// Creates a pool with only an id.
     package init(id: UInt64) {
         self.id = id
         hasIOUring = false
@@ -50,7 +49,7 @@ package struct PagePoolInfo: Equatable, Sendable {
     }
 }
 
-/// All page pools of this network namespace.
+/// Lists the page pools of this network namespace.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (page-pool-get of
 ///   net/core/page_pool_user.c).

@@ -1,27 +1,27 @@
-/// To whom a physical receive queue is leased: a queue of a virtual interface, such as netkit's, in
-/// this or another network namespace (queue-create of net/core/netdev-genl.c, Linux 7.1).
+/// The lease of a physical receive queue to a queue of a virtual interface, such as netkit, in this
+/// or another network namespace (queue-create of net/core/netdev-genl.c, Linux 7.1).
 package struct QueueLease: Equatable, Sendable {
-    /// The virtual interface's number, in its own namespace.
+    /// The virtual interface's index in its own namespace.
     package var interface: UInt32
     /// The virtual interface's queue.
     package var queue: UInt32
-    /// The number that this network namespace gives to the other (ip-netns(8)); nil if they are
-    /// the same, -1 if it has none.
+    /// The id of the other network namespace in this one (ip-netns(8)); nil if they are the same,
+    /// -1 if none is assigned.
     package var namespace: Int32?
 
-    /// Makes a lease from its values.
+    /// Creates a lease from its values.
     package init(interface: UInt32, queue: UInt32, namespace: Int32? = nil) {
         self.interface = interface
         self.queue = queue
         self.namespace = namespace
     }
 
-    /// The virtual interface's name, if it is in this network namespace and still there.
+    /// The virtual interface's name; nil if it is gone or in another network namespace.
     package var interfaceName: String? {
         namespace == nil ? (try? links(index: interface).first)?.name : nil
     }
 
-    /// Reads the nest `lease` of queue-get.
+    /// Parses the nest `lease` of queue-get.
     init?(_ attributes: NetlinkAttributes) throws(DevmemError) {
         guard let interface = attributes.uint32(Attribute.interface),
             let queue = try attributes[Attribute.queue]?.nested().uint32(NetdevNumber.Queue.id)

@@ -1,11 +1,11 @@
-/// What a NIC's driver counts for one queue.
+/// A driver's counters for one queue.
 package struct QueueStatistics: Equatable, Sendable {
     /// Receive or transmit.
     package var type: QueueType
-    /// The queue's index among its type.
+    /// The queue's index within its type.
     package var id: UInt32
-    /// Counters by the names of the kernel's Documentation/netlink/specs/netdev.yaml, such as
-    /// `rx-packets`.
+    /// The counters, by their names in the kernel's Documentation/netlink/specs/netdev.yaml, such
+    /// as `rx-packets`.
     package var counters: [String: UInt64]
 
     /// Makes statistics from their values.
@@ -43,7 +43,7 @@ package struct QueueStatistics: Equatable, Sendable {
         static let firstCounter = 8
     }
 
-    /// In the order of their numbers, which start at 8 (linux/netdev.h).
+    /// The counters' names, in the order of their attributes from 8 on (linux/netdev.h).
     static let names = [
         "rx-packets", "rx-bytes", "tx-packets", "tx-bytes", "rx-alloc-fail", "rx-hw-drops",
         "rx-hw-drop-overruns", "rx-csum-complete", "rx-csum-unnecessary", "rx-csum-none",
@@ -55,11 +55,11 @@ package struct QueueStatistics: Equatable, Sendable {
     ]
 }
 
-/// What an interface's driver counts for each of its queues.
+/// Reads the driver's counters for each queue of an interface.
 ///
-/// - Parameter index: the interface's number.
-/// - Returns: the statistics of each queue, in the kernel's order, none while the interface is
-///   down; nil if the driver does not count by queue.
+/// - Parameter index: the interface index.
+/// - Returns: the statistics in the kernel's order, empty while the interface is down; nil if the
+///   driver has no counters by queue.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (qstats-get of
 ///   net/core/netdev-genl.c).
 package func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics]? {

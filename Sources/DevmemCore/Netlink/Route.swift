@@ -1,15 +1,15 @@
 import SystemPackage
 
-/// The way on which the kernel sends to an address.
+/// The route that the kernel uses to an address.
 struct Route: Equatable, Sendable {
-    /// The interface that it leads out through.
+    /// The output interface.
     var interface: UInt32
     /// Whether it ends on this host.
     var isLocal: Bool
 
     private enum Number {
         static let getRoute: UInt16 = 26
-        /// struct rtmsg: family, lengths of addresses, and so on, then flags.
+        /// struct rtmsg: family, address lengths, further fields, then flags.
         static let headerLength = 12
         static let headerFamily = 0
         static let headerDestinationLength = 1
@@ -27,7 +27,7 @@ struct Route: Equatable, Sendable {
         static let inet6: UInt8 = 10
     }
 
-    /// Reads struct rtmsg and the attributes behind it; nil if they name no interface.
+    /// Parses a struct rtmsg and the attributes after it; nil if no interface is named.
     init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
         guard payload.count >= Number.headerLength else { return nil }
         let attributes = try NetlinkAttributes(payload.dropFirst(Number.headerLength))
@@ -36,14 +36,15 @@ struct Route: Equatable, Sendable {
         isLocal = payload[payload.startIndex + Number.headerType] == Number.local
     }
 
-    /// Asks the kernel, whose rules may look at where a packet comes from (RTM_GETROUTE,
-    /// `inet_rtm_getroute` of net/ipv4/route.c).
+    /// Looks up a route in the kernel, whose policy rules may depend on the source address
+    /// (RTM_GETROUTE, `inet_rtm_getroute` of net/ipv4/route.c).
     ///
     /// - Parameters:
-    ///   - peer: the address.
-    ///   - local: the address that packets come from; nil for the kernel's choice.
-    ///   - scope: the interface that gives a link-local address its meaning; 0 for none.
-    /// - Throws: `DevmemError` of kind `netlink` with `ENETUNREACH` or the like if there is none.
+    ///   - peer: the destination address.
+    ///   - local: the source address; nil for the kernel's choice.
+    ///   - scope: the interface index of a link-local address; 0 for none.
+    /// - Throws: `DevmemError` of kind `netlink`, for example with `ENETUNREACH`, if there is no
+    ///   route.
     package init(
         to peer: IPAddress, from local: IPAddress? = nil, scope: UInt32 = 0
     ) throws(DevmemError) {

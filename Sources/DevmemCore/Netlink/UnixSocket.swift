@@ -2,14 +2,14 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// A unix datagram socket of this network namespace that has a name and is connected to none, as
-/// `unix_diag` tells of it: unlike in `/proc/net/unix`, names are exact bytes, and the user is known.
+/// A named, unconnected unix datagram socket of this network namespace, as reported by `unix_diag`.
+/// Unlike `/proc/net/unix`, that reports names byte for byte and the owner.
 struct UnixSocket: Equatable, Sendable {
-    /// Its name; abstract ones begin with a zero.
+    /// Its name; abstract names begin with a zero byte.
     var name: [UInt8]
-    /// The user who made it, as this user namespace numbers users.
+    /// The user id of its creator, in this user namespace.
     var user: uid_t
-    /// Its inode, as links of `/proc/PID/fd` tell it.
+    /// Its inode, as shown by the links in `/proc/PID/fd`.
     var inode: UInt64
 }
 
@@ -17,7 +17,7 @@ struct UnixSocket: Equatable, Sendable {
 private enum UnixDiagnosis {
     static let netlinkSocketDiagnosis: Int32 = 4
     static let byFamily: UInt16 = 20
-    /// struct unix_diag_req: family, protocol, padding, states, inode, what to show, cookie.
+    /// struct unix_diag_req: family, protocol, padding, states, inode, attributes to show, cookie.
     static let requestLength = 24
     static let requestStates = 4
     static let requestShow = 12
@@ -25,21 +25,21 @@ private enum UnixDiagnosis {
     static let replyLength = 16
     static let replyType = 1
     static let replyInode = 4
-    /// `TCP_CLOSE` of the kernel's net/tcp_states.h: what is neither connected nor listens.
+    /// `TCP_CLOSE` of the kernel's net/tcp_states.h: neither connected nor listening.
     static let unconnected: UInt32 = 1 << 7
     static let showName: UInt32 = 1 << 0
-    /// UDIAG_SHOW_UID, from Linux 5.3 on.
+    /// UDIAG_SHOW_UID, since Linux 5.3.
     static let showUser: UInt32 = 1 << 6
     static let name: UInt16 = 0
     static let user: UInt16 = 7
-    /// `SOCK_DGRAM`, which Linux numbers so on all but MIPS.
+    /// `SOCK_DGRAM`; Linux uses another number only on MIPS.
     static let datagram = UInt8(truncatingIfNeeded: cdm_SOCK_DGRAM)
 }
 
 extension UnixSocket {
-    /// Reads an answer; nil if the socket is of another type or has no name.
+    /// Parses a reply; nil if the socket is of another type or has no name.
     ///
-    /// - Throws: `DevmemError` of kind `unsupported` if the kernel does not tell whose it is.
+    /// - Throws: `DevmemError` of kind `unsupported` if the kernel does not report the owner.
     init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
         let start = payload.startIndex
         guard payload.count >= UnixDiagnosis.replyLength,
@@ -57,10 +57,10 @@ extension UnixSocket {
             inode: UInt64(payload.number32(at: start + UnixDiagnosis.replyInode)))
     }
 
-    /// All of them.
+    /// Lists the sockets.
     ///
     /// - Returns: the sockets; nil if the kernel has no unix_diag.
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the request fails.
     static func all() throws(DevmemError) -> [UnixSocket]? {
         let socket = try NetlinkSocket(
             protocol: UnixDiagnosis.netlinkSocketDiagnosis,
@@ -75,7 +75,7 @@ extension UnixSocket {
         do throws(DevmemError) {
             replies = try socket.payloads(message, call: "list unix sockets")
         } catch {
-            // A list cannot lack what it lists; so it is what lists that there is not.
+            // A dump never returns ENOENT for a socket, so unix_diag itself is missing.
             guard error.errno == .noSuchFileOrDirectory else { throw error }
             return nil
         }

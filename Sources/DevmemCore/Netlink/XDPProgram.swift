@@ -1,24 +1,24 @@
-/// An XDP program on an interface.
+/// An XDP program attached to an interface.
 package struct XDPProgram: Equatable, Sendable {
-    /// Where it runs (`XDP_ATTACHED_*` of linux/if_link.h).
+    /// Where the program runs (`XDP_ATTACHED_*` of linux/if_link.h).
     package enum Mode: UInt32, Sendable {
         /// In the driver.
         case native = 1
-        /// In the kernel's stack, for drivers without XDP.
+        /// In the network stack, for drivers without XDP.
         case generic = 2
         /// On the NIC.
         case offloaded = 3
-        /// In more than one of these.
+        /// At more than one of these.
         case several = 4
     }
 
-    /// The program's number; zero if there are several.
+    /// The program's id; 0 if there are several.
     package var id: UInt32
-    /// Where it runs; nil if the kernel says something new.
+    /// Where it runs; nil for a value that is unknown here.
     package var mode: Mode?
 }
 
-/// The XDP program on an interface; nil if it has none.
+/// Reads the XDP program attached to an interface; nil if it has none.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
 package func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPProgram? {
@@ -35,7 +35,8 @@ package func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPPro
         id: xdp.uint32(LinkNumber.XDP.programID) ?? 0, mode: XDPProgram.Mode(rawValue: attached))
 }
 
-/// The id of the XDP program on an interface, zero if it has several; nil if it has none.
+/// Reads the id of the XDP program attached to an interface, 0 if it has several; nil if it has
+/// none.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
 func attachedXDPProgram(ofInterface index: UInt32) throws(DevmemError) -> UInt32? {

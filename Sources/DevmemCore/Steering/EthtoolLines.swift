@@ -1,4 +1,4 @@
-/// The lines of shell with ethtool(8) that do what a plan does.
+/// The ethtool(8) shell commands that have the effect of a plan.
 struct EthtoolLines {
     private let interface: String
     private let ruleTable: FlowRuleTable?
@@ -45,7 +45,7 @@ struct EthtoolLines {
         }
     }
 
-    /// Where a rule goes, if the driver does not choose.
+    /// Returns the `loc` argument for a rule if the driver does not choose locations itself.
     private mutating func place() -> String {
         guard let ruleTable, !ruleTable.choosesLocation else { return "" }
         guard let free = try? ruleTable.place(besides: used) else { return "" }
@@ -53,15 +53,15 @@ struct EthtoolLines {
         return " loc \(free)"
     }
 
-    /// What `ethtool -X` needs to make a table; nil if it cannot.
+    /// Returns the arguments with which `ethtool -X` makes a table; nil if it cannot.
     static func tableWords(_ table: [UInt32]) -> String? {
-        // Of more queues than any NIC has the words would be longer than a command line.
+        // The list of weights for higher queue numbers would not fit on a command line.
         guard let least = table.min(), let most = table.max(), most < 1 << 16 else { return nil }
         let count = most - least + 1
         let inTurn = table.indices.map { least + UInt32($0 % Int(count)) }
         if table == inTurn { return (least == 0 ? "" : "start \(least) ") + "equal \(count)" }
         guard table == table.sorted() else { return nil }
-        // Shares as long as their runs make the boundaries come out exactly.
+        // Weights equal to the run lengths reproduce the run boundaries exactly.
         let shares = (0...most).map { queue in table.count { $0 == queue } }
         let divisor = shares.reduce(0, greatestCommonDivisor)
         return "weight " + shares.map { "\($0 / divisor)" }.joined(separator: " ")
@@ -73,7 +73,7 @@ struct EthtoolLines {
 }
 
 extension SteeringFeature {
-    /// What `ethtool -K` calls it.
+    /// The feature's name for `ethtool -K`.
     package var ethtoolWord: String {
         switch self {
         case .flowRules: "ntuple"

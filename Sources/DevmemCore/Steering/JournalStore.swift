@@ -3,12 +3,12 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// The folder in which steering journals lie, one for each NIC that is steered.
+/// The directory that holds the steering journals, one for each steered NIC.
 ///
-/// A journal is written whole to a new file that then takes the old one's place, so that there is
-/// no moment at which it is half there. Its first line holds a checksum of the rest.
+/// A journal is written to a new file that is then renamed over the old one, so a reader never sees
+/// half a journal. Its first line holds a checksum of the rest.
 package struct JournalStore: Sendable {
-    /// Identifies a NIC among all network namespaces.
+    /// Identifies a NIC across all network namespaces.
     struct Key: Hashable, Sendable {
         var namespace: UInt64
         var index: UInt32
@@ -34,25 +34,26 @@ package struct JournalStore: Sendable {
     }
 
     private static let suffix = ".journal"
-    /// Behind the suffix while a journal is being written.
+    /// Follows the suffix while a journal is being written.
     private static let unfinished = ".new"
     private static let magic = "devmemtcp-steering"
-    /// The environment variable that names the folder.
+    /// The environment variable that names the directory.
     static let variable = "DEVMEMTCP_STATE_DIR"
-    /// How many seconds the clock may have been set by since boot, for a file to count as of that boot.
+    /// How far, in seconds, the clock may have been set forward since boot before a file of this
+    /// boot counts as older.
     private static let clockSlack: Int64 = 60
 
-    /// The folder's path.
+    /// The directory's path.
     package let directory: String
-    /// Whether there need be no such folder, as nothing may have been written down yet.
+    /// Whether the directory may be absent because no journal has been written yet.
     private let mayBeMissing: Bool
-    /// The running system's random id; nil if that cannot be read.
+    /// The running system's boot id; nil if it cannot be read.
     var boot = bootID()
 
-    /// A store where journals lie: in the folder that the environment names, for containers that share
-    /// one, which must be there to be read; else below /run.
+    /// Uses the directory named by the environment, which containers can share and which must exist
+    /// to be read; otherwise one below /run.
     package init() {
-        // Whoever may run this program with more rights than they have does not choose it.
+        // A set-user-ID program must not let its caller choose the directory.
         if let value = cdm_secure_getenv(Self.variable), value.pointee != 0 {
             directory = String(cString: value)
             mayBeMissing = false
@@ -62,7 +63,7 @@ package struct JournalStore: Sendable {
         }
     }
 
-    /// A store in a folder, which is made when first written to.
+    /// Uses the given directory and creates it on the first write.
     package init(directory: String) {
         self.directory = directory
         mayBeMissing = true
@@ -76,8 +77,8 @@ package struct JournalStore: Sendable {
 
     func lockPath(of key: Key) -> String { path(key.fileName + ".lock") }
 
-    /// Opens the file that is locked by who steers a NIC, made if need be. Whoever may open it may lock
-    /// it, so nobody else may.
+    /// Opens the lock file of a NIC and creates it if necessary. Anyone who can open the file can
+    /// lock it, so only its owner may open it.
     func openLock(of key: Key) throws(DevmemError) -> Descriptor {
         let folder = try prepare()
         let path = lockPath(of: key)
@@ -91,12 +92,13 @@ package struct JournalStore: Sendable {
         }
     }
 
-    /// Makes the folder if need be. One in which others than root and this user may write is refused:
-    /// they could put any file in a journal's place.
+    /// Creates the directory if necessary. Refuses a directory that users other than root and this
+    /// user can write to, because they could replace a journal with any file.
     ///
-    /// - Returns: the folder. What is done to journals is done through it, as its path could lead
-    ///   elsewhere a moment later.
-    /// - Throws: `DevmemError` of kind `invalid` if it is such a folder.
+    /// - Returns: the open directory. Journals are accessed relative to it, because its path could
+    ///   resolve elsewhere a moment later.
+    /// - Throws: `DevmemError` of kind `invalid` if the path is not absolute or others can write to
+    ///   the directory; `system` if it cannot be created or opened.
     @discardableResult
     package func prepare() throws(DevmemError) -> Descriptor {
         try checkPath()
@@ -132,7 +134,7 @@ package struct JournalStore: Sendable {
         return folder
     }
 
-    /// The folder; nil if there is none, and need not be.
+    /// Opens the directory; nil if it does not exist and need not.
     private func existingFolder() throws(DevmemError) -> Descriptor? {
         try checkPath()
         do throws(DevmemError) {
@@ -145,15 +147,15 @@ package struct JournalStore: Sendable {
         }
     }
 
-    /// The NICs that have a journal, or one that its writer did not live to finish; none if there is
-    /// no folder yet.
+    /// Lists the NICs that have a journal, complete or partly written; empty if the directory does
+    /// not exist yet.
     ///
-    /// - Throws: `DevmemError` if that cannot be known, as the folder cannot be read or is missing
-    ///   though the environment names it.
+    /// - Throws: `DevmemError` of kind `system` if the directory cannot be read, or is missing
+    ///   although the environment names it; `invalid` if others can write to it.
     func keys() throws(DevmemError) -> [Key] {
         guard let folder = try existingFolder() else { return [] }
         let call = "list \(directory)"
-        // What lists it closes its descriptor.
+        // closedir() closes the descriptor that it was given.
         let copy = try retrying(call) { fcntl(folder.rawValue, F_DUPFD_CLOEXEC, 0) }
         guard let stream = fdopendir(copy) else {
             let code = Errno(rawValue: errno)
@@ -175,7 +177,7 @@ package struct JournalStore: Sendable {
 
     /// Reads a NIC's journal; nil if it has none.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` if it is damaged or of an earlier boot.
+    /// - Throws: `DevmemError` of kind `malformed` if it is damaged or from an earlier boot.
     func read(_ key: Key) throws(DevmemError) -> SteeringJournal? {
         guard let file = try readOfAnyBoot(key) else { return nil }
         guard try isEarlier(file, key) else { return file.journal }
@@ -186,23 +188,23 @@ package struct JournalStore: Sendable {
                 + "\(AdvisedCommand(.restore, interfaceName(key.index)))")
     }
 
-    /// A NIC's journal if it is of an earlier boot; nil if there is none such.
+    /// Reads a NIC's journal if it is from an earlier boot; otherwise nil.
     func readEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
         guard let file = try readOfAnyBoot(key), try isEarlier(file, key) else { return nil }
         return file.journal
     }
 
-    /// Removes a NIC's journal if it is of an earlier boot; to be called by the owner of the NIC's lock.
+    /// Removes a NIC's journal if it is from an earlier boot. The caller must hold the NIC's lock.
     ///
-    /// - Returns: the journal; nil if there is none of an earlier boot.
+    /// - Returns: the removed journal; nil if there was none from an earlier boot.
     func dropEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
         guard let journal = try readEarlier(key) else { return nil }
         try strike(key)
         return journal
     }
 
-    /// Whether the system has been started anew since a journal was written. Containers may each see a
-    /// boot id of their own, so that another one alone says nothing.
+    /// Returns whether the system has rebooted since a journal was written. Each container may see
+    /// its own boot id, so a different id alone proves nothing.
     private func isEarlier(_ file: File, _ key: Key) throws(DevmemError) -> Bool {
         guard let boot else { throw unknownBoot("read the journal \(path(of: key))") }
         if file.journal.interface.boot == boot { return false }
@@ -216,7 +218,7 @@ package struct JournalStore: Sendable {
 
     private struct File {
         var journal: SteeringJournal
-        /// When it was written, in seconds since 1970.
+        /// The modification time, in seconds since 1970.
         var written: Int64
     }
 
@@ -238,7 +240,7 @@ package struct JournalStore: Sendable {
         return File(journal: journal, written: Int64(status.st_mtim.tv_sec))
     }
 
-    /// Puts a journal where the next run finds it.
+    /// Stores a journal where the next run finds it.
     func write(_ journal: SteeringJournal) throws(DevmemError) {
         let name = Self.name(of: Key(journal.interface))
         let fresh = name + Self.unfinished
@@ -266,7 +268,7 @@ package struct JournalStore: Sendable {
         }
     }
 
-    /// Removes a NIC's journal, whatever is in it; nothing happens if there is none.
+    /// Removes a NIC's journal without reading it; does nothing if there is none.
     func strike(_ key: Key) throws(DevmemError) {
         guard let folder = try existingFolder() else { return }
         for name in [Self.name(of: key), Self.name(of: key) + Self.unfinished] {
@@ -313,7 +315,8 @@ package struct JournalStore: Sendable {
         }
     }
 
-    /// FNV-1a of 64 bits: finds what is cut or overwritten; no defence against forgery.
+    /// FNV-1a, 64 bits. Detects truncated and overwritten files; it is no protection against
+    /// forgery.
     private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
         bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
@@ -325,7 +328,7 @@ package struct JournalStore: Sendable {
                 + "\(forgetting(path))")
     }
 
-    /// The command that drops a journal: of its NIC, if its name tells that.
+    /// Returns the command that drops a journal: of one NIC if the file name identifies it.
     private static func forgetting(_ path: String) -> AdvisedCommand {
         guard let file = path.split(separator: "/").last, file.hasSuffix(suffix),
             let key = Key(fileName: file.dropLast(suffix.count))
@@ -333,12 +336,12 @@ package struct JournalStore: Sendable {
         return forgetting(key)
     }
 
-    /// The same by its NIC, or the number that this had.
+    /// Returns the command that drops a NIC's journal, by the NIC's name or its former index.
     private static func forgetting(_ key: Key) -> AdvisedCommand {
         AdvisedCommand(.forget, interfaceName(key.index))
     }
 
-    /// A file of the folder; nil if there is none.
+    /// Opens a file in the directory; nil if it does not exist.
     private static func openJournal(
         _ name: String, in folder: borrowing Descriptor, path: String
     ) throws(DevmemError) -> Descriptor? {

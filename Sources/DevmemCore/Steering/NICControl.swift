@@ -1,10 +1,10 @@
-/// What steering reads and changes of one NIC.
+/// The operations that steering performs on one NIC.
 ///
-/// All throw `DevmemError` as the kernel or the driver refuses.
+/// Each throws `DevmemError` if the kernel or the driver refuses.
 protocol NICControl: ~Copyable {
     /// The interface's name, for messages.
     var name: String { get }
-    /// Its driver, if that is known.
+    /// The driver's name, if known.
     var driver: String? { get }
 
     /// Whether the interface is up.
@@ -12,16 +12,16 @@ protocol NICControl: ~Copyable {
 
     func rings() throws(DevmemError) -> RingSettings
     func channels() throws(DevmemError) -> ChannelCounts?
-    /// Sets split, the threshold or both.
+    /// Sets header split, its threshold, the ring sizes, or any of them.
     func setRings(_ request: RingRequest) throws(DevmemError)
-    /// The same; returns whether it changed anything in the kernel's eyes, nil if that cannot be told.
+    /// Sets rings and returns whether the kernel saw a change; nil if that cannot be determined.
     func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool?
-    /// Whether it is a user who set split on, told without changing anything while the threshold is
-    /// not 0; nil if it cannot be told.
+    /// Returns whether a user turned header split on, without changing a setting, while the
+    /// threshold is not 0; nil if it cannot be determined.
     func isSplitUserSet(probing queue: UInt32) -> Bool?
 
     func contexts() throws(DevmemError) -> [RSSContext]
-    /// Sets the main table; an empty one asks for the driver's default.
+    /// Sets the main RSS table; an empty table requests the driver's default.
     func setIndirection(_ table: [UInt32]) throws(DevmemError)
     func createContext(_ table: [UInt32]) throws(DevmemError) -> UInt32
     func deleteContext(_ id: UInt32) throws(DevmemError)
@@ -31,14 +31,15 @@ protocol NICControl: ~Copyable {
 
     func ruleTable() throws(DevmemError) -> FlowRuleTable?
     func rule(at location: UInt32) throws(DevmemError) -> InstalledRule?
-    /// Inserts a rule at a place and returns the location that it got.
+    /// Inserts a rule at a location and returns the location that the driver gave it.
     func insert(_ rule: FlowRule, at place: UInt32) throws(DevmemError) -> UInt32
     func deleteRule(at location: UInt32) throws(DevmemError)
 }
 
 extension NICControl where Self: ~Copyable {
-    /// Turns a feature on or off, also one that was asked for in vain before: the kernel does not ask the
-    /// driver for what is wanted already (`ethnl_set_features` of net/ethtool/features.c).
+    /// Turns a feature on or off. If the feature is already wanted but not active, the kernel would
+    /// not ask the driver again (`ethnl_set_features` of net/ethtool/features.c), so the opposite
+    /// is requested first.
     func ask(for feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
         let now = try self.feature(feature)
         if now.isWanted == on && now.isActive != on { try setFeature(feature, !on) }
@@ -46,17 +47,18 @@ extension NICControl where Self: ~Copyable {
     }
 }
 
-/// Which of the kernel's interfaces changes RSS.
+/// The kernel interface through which RSS is changed.
 package enum RSSInterface: String, Sendable, CaseIterable {
-    /// Netlink where the kernel has it, otherwise the ioctl.
+    /// Netlink where the kernel supports it, otherwise the ioctl.
     case automatic = "auto"
-    /// ethtool netlink, from Linux 6.17 on.
+    /// ethtool netlink, since Linux 6.17.
     case netlink
     /// The SIOCETHTOOL ioctl.
     case ioctl
 }
 
-/// A NIC of this host, over ethtool netlink and, for what has no netlink form, the ioctl.
+/// A NIC of this host, accessed through ethtool netlink and, for operations without a netlink form,
+/// the ioctl.
 struct EthtoolNIC: NICControl, ~Copyable {
     let name: String
     let driver: String?
@@ -76,7 +78,7 @@ struct EthtoolNIC: NICControl, ~Copyable {
         self.netlink = netlink
     }
 
-    /// Whether RSS is changed over netlink.
+    /// Returns whether to change RSS over netlink.
     private static func choose(
         _ wanted: RSSInterface, _ netlink: borrowing EthtoolNetlink
     ) throws(DevmemError) -> Bool {
@@ -101,7 +103,7 @@ struct EthtoolNIC: NICControl, ~Copyable {
     func setRings(_ request: RingRequest) throws(DevmemError) { try netlink.setRings(request) }
 
     func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool? {
-        // Whoever cannot listen can still set; it only is not known then what it changed.
+        // Without a notification socket the rings can still be set; only the effect stays unknown.
         guard let before = try? netlink.rings(), let watch = try? RingWatch(interface) else {
             try netlink.setRings(request)
             return nil

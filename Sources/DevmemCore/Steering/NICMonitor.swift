@@ -3,17 +3,17 @@ import CNetlink
 import Glibc
 import SystemPackage
 
-/// Listens to what the kernel tells of one NIC: its link, and its settings.
+/// Listens for the kernel's notifications about one NIC: its link and its settings.
 ///
-/// Flow rules have no notification, so that a timer asks for a look at them.
+/// The kernel sends none for flow rules, so a timer triggers a check of them.
 struct NICMonitor: ~Copyable {
-    /// What has come since the last look.
+    /// What has happened since the last call of `news()`.
     struct News: Equatable {
-        /// Whether anything may have changed, or it is time to look.
+        /// Whether a setting may have changed or the timer has expired.
         var isDue = false
         /// Whether the NIC has left this network namespace.
         var isGone = false
-        /// Whether it has gone to another one.
+        /// Whether it was moved to another network namespace.
         var isMoved = false
 
         mutating func add(_ notice: NICNotice) {
@@ -25,7 +25,7 @@ struct NICMonitor: ~Copyable {
         }
     }
 
-    /// Seconds between two looks that nobody asked for.
+    /// Seconds between two checks that no notification triggers.
     private static let interval = 3
 
     private let index: UInt32
@@ -36,10 +36,10 @@ struct NICMonitor: ~Copyable {
     private let timer: Descriptor
     private let poller: Descriptor
 
-    /// Begins to listen.
+    /// Subscribes to the notifications.
     ///
-    /// - Throws: `DevmemError` of kind `system` or `unsupported` if the kernel has no such
-    ///   notifications.
+    /// - Throws: `DevmemError` of kind `system`, `netlink` or `unsupported` if the kernel does not
+    ///   provide the notifications.
     init(index: UInt32) throws(DevmemError) {
         let routes = try NetlinkSocket(
             protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
@@ -47,7 +47,7 @@ struct NICMonitor: ~Copyable {
         let generic = try NetlinkSocket()
         let ethtool = try generic.family(EthtoolNumber.familyName)
         let netdev = try generic.family(NetdevNumber.familyName)
-        // Notifications come between the answers once one is joined.
+        // Resolve all groups before joining one: later replies would be mixed with notifications.
         let groups = [
             try generic.group("monitor", of: EthtoolNumber.familyName),
             try generic.group("mgmt", of: NetdevNumber.familyName),
@@ -74,10 +74,10 @@ struct NICMonitor: ~Copyable {
 
     private static let call = "listen for changes of the NIC"
 
-    /// The descriptor to wait on; readable when there is news.
+    /// The descriptor to poll; it is readable when there is news.
     var rawValue: Int32 { poller.rawValue }
 
-    /// Takes what has come, without waiting.
+    /// Reads the pending notifications without blocking.
     func news() -> News {
         var news = News()
         var expirations: UInt64 = 0
@@ -94,7 +94,7 @@ struct NICMonitor: ~Copyable {
         _ socket: borrowing NetlinkSocket, into news: inout News, _ read: ([UInt8]) -> [NICNotice]
     ) {
         guard let queue = try? socket.queued() else { return }
-        // What the kernel had to drop is read from the kernel itself.
+        // After an overrun the settings must be read from the kernel.
         if !queue.isWhole { news.add(.unclear) }
         for datagram in queue.datagrams { for notice in read(datagram) { news.add(notice) } }
     }

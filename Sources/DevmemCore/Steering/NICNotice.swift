@@ -1,14 +1,14 @@
-/// What a notification of the kernel says about one NIC. Pure: bytes in, values out.
+/// What a kernel notification says about one NIC. Pure: bytes in, values out.
 enum NICNotice: Equatable {
-    /// Its link has changed: flags, name or carrier.
+    /// Its link changed: flags, name or carrier.
     case link
-    /// It has left this network namespace; `isMoved` says that it is in another one.
+    /// It left this network namespace; `isMoved` says that it went to another one.
     case gone(isMoved: Bool)
-    /// An interface appeared or was renamed, which may be the same NIC made anew.
+    /// An interface appeared or was renamed, which may be the same NIC, created anew.
     case other
-    /// A setting has changed.
+    /// A setting changed.
     case settings
-    /// The message cannot be read, so anything may have changed.
+    /// The message cannot be parsed, so anything may have changed.
     case unclear
 
     private enum Route {
@@ -18,13 +18,13 @@ enum NICNotice: Equatable {
         static let newNamespace: UInt16 = 45
     }
 
-    /// The notices in a datagram of the routing netlink.
+    /// Returns the notices in a datagram of rtnetlink.
     static func links(in datagram: [UInt8], about index: UInt32) -> [NICNotice] {
         notices(in: datagram) { frame throws(DevmemError) in
             guard frame.type == Route.newLink || frame.type == Route.deleteLink else { return nil }
             let payload = frame.payload
             guard payload.count >= LinkNumber.headerLength else { return .unclear }
-            // A bridge tells of its ports in messages of its own family.
+            // Bridges send link messages about their ports with family AF_BRIDGE.
             guard payload[payload.startIndex] == 0 else { return nil }
             let isOurs =
                 payload.number32(at: payload.startIndex + LinkNumber.headerIndex) == index
@@ -35,16 +35,16 @@ enum NICNotice: Equatable {
         }
     }
 
-    /// The notices in a datagram of the families ethtool and netdev.
+    /// Returns the notices in a datagram of the ethtool or netdev family.
     static func settings(
         in datagram: [UInt8], about index: UInt32, ethtool: UInt16, netdev: UInt16
     ) -> [NICNotice] {
         notices(in: datagram) { frame throws(DevmemError) in
             guard frame.type == ethtool || frame.type == netdev else { return nil }
-            // Behind the family's own header of four bytes.
+            // The attributes follow the 4-byte generic netlink header.
             guard frame.payload.count >= 4 else { return .unclear }
             let attributes = try NetlinkAttributes(frame.payload.dropFirst(4))
-            // In a message of netdev the number is the first attribute itself.
+            // netdev messages carry the interface index as a top-level attribute.
             let named =
                 frame.type == ethtool
                 ? try attributes[EthtoolNumber.header]?.nested()

@@ -1,32 +1,32 @@
-/// The settings of a NIC that steering may touch, and what it must know of the rest.
+/// The NIC settings that steering changes, and those that its decisions depend on.
 package struct NICSnapshot: Equatable, Sendable {
-    /// The kernel driver's name, if it is known.
+    /// The kernel driver's name, if known.
     package var driver: String?
     /// Header split, its threshold and the ring sizes.
     package var rings: RingSettings
-    /// How many channels are in use; nil if the driver does not tell.
+    /// The number of channels in use; nil if the driver does not report it.
     package var channels: ChannelCounts?
     /// The receive queues in use.
     package var receiveQueues: [QueueInfo]
-    /// The receive queues by their DMA device, which queues of one binding must share; empty where all do,
-    /// and where it is not known.
+    /// The receive queues grouped by DMA device, which all queues of one binding must share; empty
+    /// if all share one or it is unknown.
     package var dmaGroups: [[UInt32]]
-    /// The id of an XDP program on the interface, if there is one.
+    /// The id of the XDP program attached to the interface, if any.
     package var xdpProgram: UInt32?
-    /// The RSS contexts, the main one first; none if the NIC has no RSS.
+    /// The RSS contexts, the main one first; empty if the NIC has no RSS.
     package var contexts: [RSSContext]
-    /// Whether flow rules are turned on, and can be; nil if the NIC has none.
+    /// The state of the flow rule feature; nil if the NIC has none.
     package var ntuple: FeatureState?
-    /// Whether hardware GRO is turned on, and can be, where header split needs it; nil elsewhere.
+    /// The state of hardware GRO where header split depends on it; otherwise nil.
     package var neededGRO: FeatureState?
-    /// The table of flow rules; nil if the NIC has none.
+    /// The flow rule table; nil if the NIC has none.
     package var ruleTable: FlowRuleTable?
     /// The flow rules, by location.
     package var rules: [InstalledRule]
-    /// The receive queues that accelerated RFS may lead flows of others to.
+    /// The receive queues to which accelerated RFS may steer other flows.
     package var acceleratedQueues: Set<UInt32> = []
 
-    /// Makes a snapshot from its values.
+    /// Creates a snapshot from its values.
     package init(
         driver: String? = nil, rings: RingSettings, channels: ChannelCounts? = nil,
         receiveQueues: [QueueInfo], dmaGroups: [[UInt32]] = [], xdpProgram: UInt32? = nil,
@@ -49,7 +49,7 @@ package struct NICSnapshot: Equatable, Sendable {
 
     /// Reads a NIC's settings.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the kernel refuses a request.
     package init(of interface: NetworkInterface) throws(DevmemError) {
         let nic = try EthtoolNIC(interface)
         let table = try nic.ruleTable()
@@ -71,16 +71,17 @@ package struct NICSnapshot: Equatable, Sendable {
             of: interface, driver: driver, among: receiveQueues.map(\.id))
     }
 
-    /// Reads a NIC's settings, and which of its queues one binding can have together, for those who are
-    /// to choose queues. That takes requests to bind, which the kernel refuses.
+    /// Reads a NIC's settings, and which of its queues can share a binding, for the choice of
+    /// queues. This sends bind requests that the kernel is bound to refuse.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the kernel refuses a request for
+    ///   settings.
     package init(choosingQueuesOf interface: NetworkInterface) throws(DevmemError) {
         try self.init(of: interface)
         dmaGroups = DevmemCore.dmaGroups(of: receiveQueues.map(\.id).sorted(), on: interface)
     }
 
-    /// What must be changed before the driver turns header split on.
+    /// The changes that the driver requires before it turns header split on.
     package var changesBeforeSplit: [SteeringChange] {
         guard let neededGRO, !neededGRO.isActive else { return [] }
         return [.feature(.hardwareGRO, wasWanted: neededGRO.isWanted)]
@@ -90,6 +91,6 @@ package struct NICSnapshot: Equatable, Sendable {
     package var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
 }
 
-/// Whether a driver turns header split on only while rx-gro-hw is on
+/// Returns whether a driver turns header split on only while rx-gro-hw is on
 /// (`mlx5e_ethtool_set_tcp_data_split` of mlx5's en_ethtool.c, Linux 7.3).
 package func headerSplitNeedsGRO(driver: String?) -> Bool { driver == "mlx5_core" }

@@ -1,33 +1,34 @@
 import SystemPackage
 
-/// What is known of a stream of which payload came outside device memory.
+/// The known facts about a stream whose payload arrived outside device memory.
 package struct MisplacedStream: Equatable {
     /// Whether the peer is this host itself.
     var isLocal = false
-    /// The NAPI instance that its packets come through; nil if the kernel does not tell.
+    /// The NAPI instance that received its packets; nil if the kernel does not report it.
     var napiID: UInt32?
-    /// Whether all of that payload came in packets' heads.
+    /// Whether all of that payload came in the packets' linear part.
     var isLinear = false
-    /// The port that the peer sent from; nil if it is not known.
+    /// The peer's source port, if known.
     var peerPort: UInt16?
-    /// When it began; nil if that is not known.
+    /// When the stream began, if known.
     var began: ContinuousClock.Instant?
 }
 
-/// Says why payload came outside device memory, as far as a NIC's present settings tell. Pure.
+/// Explains why payload arrived outside device memory, as far as the NIC's present settings show
+/// it. Pure.
 package struct PlacementReason {
     let snapshot: NICSnapshot
-    /// What the NIC has lost of its steering.
+    /// The steering that the NIC has lost.
     var losses: [SteeringLoss] = []
-    /// What it had lost while the stream lasted, and has again.
+    /// The steering that it lost and regained during the stream.
     var renewals: [SteeringRenewal] = []
     /// The rules that steer the stream.
     var rules: [SteeringChange.PlacedRule] = []
-    /// The queues that memory is bound to, and the number of the binding.
+    /// The queues bound to the memory, and the id of the binding.
     let queues: [UInt32]
     let bindingID: UInt32
 
-    /// A sentence without a full stop.
+    /// Returns the reason as a sentence without a full stop.
     func text(for stream: MisplacedStream) -> String {
         if stream.isLocal {
             return "the peer is this host, and what a host sends to itself passes no NIC"
@@ -37,7 +38,7 @@ package struct PlacementReason {
         if stream.isLinear { return "the NIC put it behind packets' headers, not into the memory" }
         if let text = portText(stream.peerPort) { return text }
         let arrival = arrivalQueue(stream.napiID)
-        // One that comes elsewhere now does so whatever was lost before.
+        // A stream on an unbound queue now has its cause there, whatever was lost earlier.
         if arrival.map(queues.contains) ?? true, let text = renewalText(since: stream.began) {
             return text
         }
@@ -56,7 +57,8 @@ package struct PlacementReason {
             + "split them"
     }
 
-    /// Reads the reason of a stream's payload, as a NIC may be gone or in a reset.
+    /// Returns the reason that `reading` finds, or a sentence if it throws: the NIC may be gone or
+    /// in a reset.
     package static func text(reading: () throws(DevmemError) -> String) -> String {
         do throws(DevmemError) {
             return try reading()
@@ -65,7 +67,7 @@ package struct PlacementReason {
         }
     }
 
-    /// No rule is for a peer that comes from another port than each of them names.
+    /// Returns the reason if every rule names a source port other than the peer's.
     private func portText(_ port: UInt16?) -> String? {
         guard let port, !rules.isEmpty,
             rules.allSatisfy({ $0.rule.sourcePort.map { $0 != port } ?? false })
@@ -99,7 +101,7 @@ package struct PlacementReason {
         return nil
     }
 
-    /// Whether a rule leads to one of some queues, by itself or through a context.
+    /// Returns whether a rule directs packets to one of the queues, by itself or through a context.
     private func leads(_ rule: InstalledRule, to queues: [UInt32]) -> Bool {
         if let queue = rule.queue { return queues.contains(queue) }
         guard let id = rule.context else { return false }
@@ -107,15 +109,15 @@ package struct PlacementReason {
             ?? false
     }
 
-    /// The receive queue that a NAPI instance serves; a bound one if it serves several.
+    /// Returns the receive queue that a NAPI instance serves; a bound one if it serves several.
     private func arrivalQueue(_ napiID: UInt32?) -> UInt32? {
         guard let napiID else { return nil }
         let served = snapshot.receiveQueues.filter { $0.napiID == napiID }.map(\.id)
         return served.first(where: queues.contains) ?? served.first
     }
 
-    /// The rule of others that takes the stream: it leads where the packets came, or, where that is not
-    /// known, it matches them.
+    /// Names another's rule that takes the stream: one that directs to the arrival queue or, if
+    /// that is unknown, one that matches the same packets.
     private func rivalText(_ arrival: UInt32?) -> String? {
         guard let arrival else {
             return RuleConflict.culprit(against: rules, in: snapshot, queues: Set(queues))?.text

@@ -1,12 +1,12 @@
 import SystemPackage
 
-/// Chooses receive queues for device memory, or says why it cannot.
+/// Chooses receive queues for device memory, or explains why it cannot.
 package struct QueueChooser {
     let snapshot: NICSnapshot
     let interface: String
-    /// Steering in place that the choice is made under; nil if there is none.
+    /// The applied steering to choose within; nil if there is none.
     let applied: SteeringPlan.Applied?
-    /// Whether RSS contexts of others may point at the queues too.
+    /// Whether other RSS contexts may include the queues too.
     var sharesContexts = false
 
     package init(
@@ -61,7 +61,8 @@ package struct QueueChooser {
         return chosen
     }
 
-    /// The last queues that nothing else uses. Under steering in place, those that it took.
+    /// Chooses the highest-numbered queues that nothing else uses; with applied steering, its
+    /// queues.
     private func choose(_ count: Int) throws(DevmemError) -> [UInt32] {
         if let applied {
             guard applied.queues.count >= count else {
@@ -91,8 +92,8 @@ package struct QueueChooser {
         return fitting.suffix(count)
     }
 
-    /// What is wrong with queues on different DMA devices, which one binding cannot have, and which
-    /// would do; nil if nothing is.
+    /// Describes chosen queues that are on different DMA devices, which one binding cannot span,
+    /// and proposes others; nil if all are on one.
     func mixture(of chosen: [UInt32]) -> String? {
         let groups = snapshot.dmaGroups.filter { !$0.filter(chosen.contains).isEmpty }
         guard groups.count > 1 else { return nil }
@@ -117,7 +118,7 @@ package struct QueueChooser {
         var advice: Advice
     }
 
-    /// Why a queue cannot be bound; nil if nothing is known to be in the way.
+    /// Returns why a queue cannot be bound; nil if no obstacle is known.
     private func hindrance(of id: UInt32) -> Hindrance? {
         if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
             return Hindrance(

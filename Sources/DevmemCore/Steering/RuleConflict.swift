@@ -1,28 +1,27 @@
-/// A rule that matches packets which another rule shall lead to certain queues, and leads them
-/// elsewhere.
+/// An installed rule that overlaps a wanted rule and directs packets to other queues.
 package struct RuleConflict: Equatable {
-    /// Which of the two a NIC obeys.
+    /// Which of the two rules the NIC applies.
     package enum Winner: Equatable {
         case wanted, other, unknown
     }
 
-    /// The rule that leads elsewhere.
+    /// The installed rule.
     let other: InstalledRule
-    /// Which one goes first.
+    /// Which rule takes precedence.
     package let winner: Winner
-    /// Whether it matches all that the wanted rule does.
+    /// Whether the installed rule matches everything that the wanted one matches.
     let takesAll: Bool
-    /// Whether it matches exactly what the wanted rule does.
+    /// Whether both match exactly the same packets.
     let isSame: Bool
 
-    /// Finds the rules in the way of one. Pure.
+    /// Finds the installed rules that conflict with a rule. Pure.
     ///
     /// - Parameters:
     ///   - wanted: the rule.
-    ///   - location: where it lies or would lie; nil if that is not known.
-    ///   - snapshot: the rules there are, with the contexts that they lead to.
-    ///   - queues: where it is no harm to be led to.
-    /// - Returns: a conflict for each, by location.
+    ///   - location: its present or future location; nil if unknown.
+    ///   - snapshot: the installed rules and the contexts that they refer to.
+    ///   - queues: the queues to which an installed rule may direct without conflict.
+    /// - Returns: the conflicts, by location.
     package static func all(
         with wanted: FlowRule, at location: UInt32?, in snapshot: NICSnapshot,
         queues: Set<UInt32>
@@ -45,14 +44,15 @@ package struct RuleConflict: Equatable {
         }
     }
 
-    /// Finds the rule that took the packets of a stream which rules of ours did not get. Pure.
+    /// Finds the installed rule that most likely took the packets of a stream away from our rules.
+    /// Pure.
     ///
     /// - Parameters:
-    ///   - rules: those that should have led it to the queues.
-    ///   - snapshot: the rules there are.
-    ///   - queues: where the stream should have come.
-    /// - Returns: the likeliest one: that goes first rather than may, and takes all rather than
-    ///   part; nil if there is none.
+    ///   - rules: the rules that should have directed the stream to the queues.
+    ///   - snapshot: the installed rules.
+    ///   - queues: the queues where the stream should have arrived.
+    /// - Returns: the likeliest conflict, preferring a rule that certainly takes precedence and one
+    ///   that takes the whole flow; nil if there is none.
     static func culprit(
         against rules: [SteeringChange.PlacedRule], in snapshot: NICSnapshot, queues: Set<UInt32>
     ) -> RuleConflict? {
@@ -64,7 +64,7 @@ package struct RuleConflict: Equatable {
 
     private var likelihood: Int { (winner == .other ? 2 : 0) + (takesAll ? 1 : 0) }
 
-    /// It in a sentence.
+    /// The conflict as a sentence.
     package var text: String {
         let rule = "flow rule \(other.location)"
         let share = takesAll ? "all" : "part"
@@ -83,7 +83,7 @@ package struct RuleConflict: Equatable {
 }
 
 extension RulePrecedence {
-    /// Which goes first: a rule at a location, or one that is installed. Pure.
+    /// Returns which rule takes precedence: one at a location or an installed one. Pure.
     func winner(
         _ wanted: [UInt8], at location: UInt32?, against other: InstalledRule
     ) -> RuleConflict.Winner {
@@ -95,17 +95,18 @@ extension RulePrecedence {
         case .mostFields:
             let ours = FlowSpec.fieldCount(wanted) ?? 0
             let theirs = FlowSpec.fieldCount(other.specification) ?? 0
-            // Of as many, the one of the older group of the flow table, which is not shown.
+            // With as many fields, the older group in the driver's flow table wins, and that is not
+            // visible.
             return ours == theirs ? .unknown : ours > theirs ? .wanted : .other
         }
     }
 }
 
 extension NICSnapshot {
-    /// Which of overlapping rules the NIC obeys.
+    /// How the NIC orders overlapping rules.
     var precedence: RulePrecedence { RulePrecedence(driver: driver) }
 
-    /// Whether packets that a rule matches get to these queues and to no others.
+    /// Returns whether all packets that a rule matches go to these queues.
     package func leads(_ rule: InstalledRule, onlyTo queues: Set<UInt32>) -> Bool {
         if let queue = rule.queue { return queues.contains(queue) }
         guard let id = rule.context, let offset = rule.queueOffset,

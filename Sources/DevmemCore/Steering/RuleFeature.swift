@@ -1,36 +1,35 @@
 import SystemPackage
 
-/// What the feature ntuple means to a driver (Linux 7.3).
+/// The meaning of the ntuple feature, by driver (Linux 7.3).
 package enum RuleFeature {
-    /// Whether flow rules work only while it is on. With mlx5 it stands for accelerated RFS, and rules
-    /// work without (`mlx5e_ethtool_flow_replace` of en_fs_ethtool.c does not ask for it).
+    /// Returns whether flow rules require the feature. In mlx5 it controls accelerated RFS and
+    /// rules work without it (`mlx5e_ethtool_flow_replace` of en_fs_ethtool.c does not check it).
     package static func isNeeded(driver: String?) -> Bool { driver != "mlx5_core" }
 
-    /// Drivers that lead flows to the queue of the processor that reads them while the feature is on
-    /// (`ndo_rx_flow_steer`), those that can do device memory.
+    /// Drivers with accelerated RFS (`ndo_rx_flow_steer`) among those that support device memory.
     static let accelerators: Set<String> = ["mlx5_core", "bnxt_en"]
 }
 
 extension NICSnapshot {
-    /// Whether flow rules have an effect as things are.
+    /// Whether flow rules take effect at present.
     var rulesWork: Bool {
         ntuple?.isActive == true || !RuleFeature.isNeeded(driver: driver) && ruleTable != nil
     }
 
-    /// Whether flow rules have an effect, or can be made to have one.
+    /// Whether flow rules take effect, or would once the feature is on.
     var canHaveRules: Bool {
         ruleTable != nil && (rulesWork || ntuple?.isChangeable == true)
     }
 }
 
-/// The receive queues that accelerated RFS may lead flows to: those with a flow table, if sockets
-/// have one too (Documentation/networking/scaling.rst).
+/// Returns the receive queues to which accelerated RFS may steer flows: those with a flow table, if
+/// the global socket flow table is enabled too (Documentation/networking/scaling.rst).
 ///
 /// - Parameters:
 ///   - interface: the interface.
 ///   - driver: its driver.
-///   - queues: the queues to look at.
-/// - Returns: those of them; none if it cannot be read.
+///   - queues: the queues to check.
+/// - Returns: the subset of `queues`; empty if the settings cannot be read.
 func acceleratedQueues(
     of interface: NetworkInterface, driver: String?, among queues: [UInt32]
 ) -> Set<UInt32> {

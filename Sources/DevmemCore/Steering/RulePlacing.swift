@@ -1,24 +1,25 @@
 import SystemPackage
 
-/// How often another place is tried for a rule when others add some at the same time.
+/// How many locations are tried for a rule while other processes add theirs.
 private let mostTries = 8
 
 extension NICControl where Self: ~Copyable {
-    /// Inserts a rule where none is, and proves that it lies there.
+    /// Inserts a rule at a free location and verifies it by reading it back.
     ///
-    /// mlx5 replaces what lies at an occupied place without a word, so the place is looked at right
-    /// before; the kernel has no way to do both at once. Where another process comes later and puts a
-    /// rule of its own there, theirs stays, and ours goes elsewhere.
+    /// mlx5 silently replaces a rule at an occupied location, so the location is checked just
+    /// before; the kernel offers no atomic operation. If another process overwrites the rule
+    /// afterwards, its rule stays and ours is inserted elsewhere.
     ///
     /// - Parameters:
     ///   - rule: the rule.
-    ///   - stuck: set to what is left on the NIC if the driver made another rule of it, or one that
-    ///     cannot be read back, and does not delete that.
-    ///   - note: puts in safety that the driver took the rule at a place; whether it is the same is not
-    ///     proved by then.
-    /// - Returns: the location that it got.
-    /// - Throws: `DevmemError` of kind `system` with the driver's error number if it refuses;
-    ///   `unsupported` if the rule cannot be read back, or is another by then.
+    ///   - stuck: set to the rule that remains on the NIC if the driver installed a different or
+    ///     unreadable one and refuses to delete it.
+    ///   - note: saves that the driver accepted the rule at a location, before the rule is
+    ///     verified.
+    /// - Returns: the location of the rule.
+    /// - Throws: `DevmemError` with the driver's errno if it refuses the rule; of kind
+    ///   `unsupported` if the installed rule differs or cannot be read back; `system` with EAGAIN
+    ///   if other processes take each location; and what `note` throws.
     func place(
         _ rule: FlowRule, stuck: inout SteeringChange.PlacedRule?,
         note: (SteeringChange.PlacedRule) throws(DevmemError) -> Void
@@ -42,12 +43,13 @@ extension NICControl where Self: ~Copyable {
             switch try readBack(rule, at: location, stuck: &stuck) {
             case let found? where found.isSame(as: rule): return location
             case let found? where table.choosesLocation || found.isVariant(of: rule):
-                // gve forgets the context, and leads the flow to queue 0.
+                // gve drops the RSS context and directs the flow to queue 0.
                 try discard(rule, at: location, as: found, stuck: &stuck)
                 throw madeAnother(found)
             case let found?:
-                // Another process has put its own there since; ours is gone, and theirs stays. Two
-                // processes would not both put the same, so that is the driver's work.
+                // Probably another process has overwritten our rule: leave its rule. Two processes
+                // would not both write the same one, so the same finding twice is the driver's
+                // work.
                 if let earlier = strange, earlier.isAlike(found) {
                     for one in [found, earlier] where try self.rule(at: one.location) == one {
                         try discard(rule, at: one.location, as: one, stuck: &stuck)
@@ -76,7 +78,7 @@ extension NICControl where Self: ~Copyable {
             advice: "spread flows another way, or report it to the driver's maintainers")
     }
 
-    /// What has become of a rule that was just inserted; where that cannot be read, the rule goes.
+    /// Reads a rule that was just inserted; deletes it if it cannot be read.
     private func readBack(
         _ rule: FlowRule, at location: UInt32, stuck: inout SteeringChange.PlacedRule?
     ) throws(DevmemError) -> InstalledRule? {
@@ -88,7 +90,7 @@ extension NICControl where Self: ~Copyable {
         }
     }
 
-    /// Deletes what became of a rule that was inserted here.
+    /// Deletes what became of an inserted rule.
     private func discard(
         _ rule: FlowRule, at location: UInt32, as found: InstalledRule?,
         stuck: inout SteeringChange.PlacedRule?
@@ -105,15 +107,16 @@ extension NICControl where Self: ~Copyable {
         }
     }
 
-    /// An error after a rule was taken. It says nothing of the rule's fields, whatever its number.
+    /// Wraps an error that follows acceptance of a rule. Its errno is dropped: it would read as a
+    /// verdict on the rule's fields.
     private static func unproven(_ error: DevmemError, _ call: String) -> DevmemError {
         let words = [error.errno.map(describe), error.message].compactMap { $0 }
         return DevmemError(
             .unsupported, call: call, message: words.joined(separator: ", "), advice: error.advice)
     }
 
-    /// The place of a rule that a process may have added and not lived to note: a new one that is one of
-    /// these. One that only resembles them may be anybody's.
+    /// Finds a rule that a process may have added without recording its location: a new rule equal
+    /// to one of the alternatives. A merely similar rule may belong to anyone.
     func leftover(
         of alternatives: [FlowRule], besides known: Set<UInt32>
     ) throws(DevmemError) -> UInt32? {
@@ -124,12 +127,12 @@ extension NICControl where Self: ~Copyable {
         return nil
     }
 
-    /// Deletes the rule at a location; one that has gone meanwhile is no failure.
+    /// Deletes the rule at a location; succeeds if it is already gone.
     func removeRule(at location: UInt32) throws(DevmemError) {
         do throws(DevmemError) {
             try deleteRule(at: location)
         } catch {
-            // Drivers answer variously that there is none.
+            // Drivers use various errnos for a location without a rule.
             guard RuleRefusal.isAboutFields(error) || error.errno == .noSuchFileOrDirectory,
                 try rule(at: location) == nil
             else { throw error }
@@ -137,24 +140,24 @@ extension NICControl where Self: ~Copyable {
     }
 }
 
-/// Explains why a NIC does not take a rule.
+/// Explains why a NIC refuses a rule.
 struct RuleRefusal {
     let name: String
-    /// What was tried, the narrowest first.
+    /// The rules that were tried, the narrowest first.
     let tried: [FlowRule]
-    /// What the driver answered last.
+    /// The driver's answer to the last one.
     let error: DevmemError
-    /// Whether this process may change the NIC, so that a refusal is not for want of that.
+    /// Whether this process has CAP_NET_ADMIN, so that a refusal has another cause.
     var isPrivileged = (try? hasNetAdmin()) == true
 
-    /// Whether an answer speaks of the rule's fields, so that another rule may be taken. Every other
-    /// answer would be the same, or worse: beside a rule of the same match (EEXIST) a wider one goes
-    /// in and then loses.
+    /// Returns whether an error concerns the rule's fields, so that a wider rule may be accepted.
+    /// Other errors would repeat or do harm: where a rule of the same match exists (EEXIST), a
+    /// wider one would be accepted and then lose against it.
     static func isAboutFields(_ error: DevmemError) -> Bool {
         error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
     }
 
-    /// The error with what the NIC's rules say about it.
+    /// Returns the error with an explanation drawn from the NIC's rules and features.
     func explained<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> DevmemError {
         var told = error
         let isOff =
@@ -186,7 +189,7 @@ struct RuleRefusal {
         return told
     }
 
-    /// Drivers differ in the fields that a rule may leave out.
+    /// Names the fields that the NIC requires: drivers differ in which a rule may omit.
     private func notTaken(_ narrowest: FlowRule) -> DevmemError {
         var told = error
         let missing = narrowest.missingFields
@@ -221,7 +224,7 @@ struct RuleRefusal {
 }
 
 extension FlowRule {
-    /// The fields of a connection that it leaves open, in words.
+    /// The connection's fields that the rule leaves open, in words.
     var missingFields: [String] {
         [
             (source == nil, "a source address"), (destination == nil, "a destination address"),

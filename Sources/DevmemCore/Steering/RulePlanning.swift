@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// The part of a plan that is about flow rules.
+/// The part of a plan that concerns flow rules.
 extension SteeringPlan {
     mutating func planRules(
         for wish: SteeringRequest, _ snapshot: NICSnapshot, _ name: String
@@ -61,7 +61,7 @@ extension SteeringPlan {
         changes += rules
     }
 
-    /// The notes, with those on rules that had to be made wider than planned.
+    /// Returns the notes, including conflicts of rules that had to be made wider than planned.
     func notes(with made: [SteeringChange], on snapshot: NICSnapshot) -> [String] {
         var copy = self
         for case .addRule(let planned, installed: let placed?) in made
@@ -71,7 +71,7 @@ extension SteeringPlan {
         return copy.notes
     }
 
-    /// A rule that is there already and does what one of these would.
+    /// Returns an installed rule that already has the effect of one of the alternatives.
     private func covering(
         _ alternatives: [FlowRule], in snapshot: NICSnapshot
     ) -> InstalledRule? {
@@ -111,7 +111,7 @@ extension SteeringPlan {
     }
 
     private mutating func noteAcceleration(_ snapshot: NICSnapshot, _ name: String) {
-        // Where rules need the feature, it is on once there are some.
+        // Where rules require the feature, it will be on once they are added.
         guard snapshot.ntuple?.isActive == true || RuleFeature.isNeeded(driver: snapshot.driver)
         else { return }
         for queue in queues where snapshot.acceleratedQueues.contains(queue) {
@@ -123,7 +123,7 @@ extension SteeringPlan {
     }
 }
 
-/// Where new rules will lie, as far as that is known before they are made.
+/// Predicts the locations of new rules.
 struct RulePlaces {
     private let table: FlowRuleTable
     private let driver: String?
@@ -135,7 +135,7 @@ struct RulePlaces {
         used = Set(table.locations)
     }
 
-    /// The location of the next rule; nil if it is not known or there is no room.
+    /// Returns the location of the next rule; nil if it is unknown or the table is full.
     mutating func next() -> UInt32? {
         guard let place = table.choosesLocation ? chosen : try? table.place(besides: used) else {
             return nil
@@ -144,7 +144,7 @@ struct RulePlaces {
         return place
     }
 
-    /// fbnic gives the highest free place (`fbnic_cls_rule_any_loc` of its fbnic_ethtool.c).
+    /// fbnic assigns the highest free location (`fbnic_cls_rule_any_loc` of its fbnic_ethtool.c).
     private var chosen: UInt32? {
         guard driver == "fbnic", let capacity = table.capacity else { return nil }
         return (0..<capacity).reversed().first { !used.contains($0) }

@@ -1,25 +1,26 @@
 import Logging
 import SystemPackage
 
-/// What came of taking changes back.
+/// The result of undoing changes.
 package struct SteeringReversal: Equatable, Sendable {
-    /// What was put back, a phrase each.
+    /// What was restored, a phrase each.
     package var restored: [String] = []
-    /// What someone else had changed meanwhile, a sentence each.
+    /// What was left alone because someone else had changed it, a sentence each.
     package var leftAlone: [String] = []
-    /// The first failure; what it concerns is still in the journal.
+    /// The first failure; the changes concerned remain in the journal.
     package var failure: DevmemError?
 }
 
 extension SteeringJournal {
-    /// Takes back the changes that were begun, the last first, and drops each from the journal; goes
-    /// on after a failure. It can be broken off anywhere and done again.
+    /// Undoes the changes that were begun, the last first, and removes each from the journal;
+    /// continues after a failure. It may be interrupted at any point and repeated.
     mutating func reverse<NIC: NICControl & ~Copyable>(
         on nic: borrowing NIC, logger: Logger,
         save: (SteeringJournal) throws(DevmemError) -> Void
     ) -> SteeringReversal {
         var result = SteeringReversal()
-        // Until it is noted that settings go back, values in between would look like another's.
+        // Until the journal says that a restore has begun, intermediate values would pass for
+        // someone else's settings.
         let isResumed = phase == .restoring
         changes.removeLast(changes.count - min(max(begun, 0), changes.count))
         phase = .restoring
@@ -47,13 +48,13 @@ extension SteeringJournal {
         return result
     }
 
-    /// What came of one change.
+    /// The result of undoing one change.
     enum Outcome: Equatable {
         case restored(String)
         case leftAlone(String)
     }
 
-    /// The changes that are taken back next: one, or two of the rings with one request.
+    /// Returns the changes to undo next: one, or two ring changes that share a request.
     private func lastStep(before end: Int) -> Range<Int> {
         if end > 1, let both = ringChanges(from: end - 2), both.upperBound == end { return both }
         return end - 1..<end
@@ -79,12 +80,13 @@ extension SteeringJournal {
     private func turnOff<NIC: NICControl & ~Copyable>(
         _ feature: SteeringFeature, _ nic: borrowing NIC, _ wasWanted: Bool
     ) throws(DevmemError) -> Outcome? {
-        // A wish that the driver refused stays with the kernel, which would try again some time.
+        // The kernel remembers a request that the driver refused, and would retry it later.
         let now = try nic.feature(feature)
         guard now.isActive || now.isWanted && !wasWanted else { return nil }
         if feature == .flowRules {
             let locations = Set(try nic.ruleTable()?.locations ?? [])
-            // One of ours that could not be deleted is tried again, and this after it.
+            // If one of our rules could not be deleted, leave the feature on: both are retried
+            // later.
             if let mine = mineByLocation.first(where: locations.contains) {
                 throw DevmemError(
                     .invalid, call: "turn \(feature.rawValue) off on \(nic.name)",
@@ -98,8 +100,8 @@ extension SteeringJournal {
             }
         }
         if feature == .hardwareGRO, try nic.rings().headerSplit == .on {
-            // mlx5 would keep it on (`mlx5e_fix_features` of en_main.c), and the kernel would not ask a
-            // second time for what was wanted once.
+            // While header split is on, mlx5 would keep the feature on (`mlx5e_fix_features` of
+            // en_main.c), and the kernel would not repeat the request later.
             let isOurs = changes.contains { if case .headerSplit = $0 { true } else { false } }
             guard isOurs else {
                 return .leftAlone("\(feature.rawValue) stays on: header split is on")
@@ -117,7 +119,7 @@ extension SteeringJournal {
     ) throws(DevmemError) -> [Outcome] {
         let now = try nic.indirection()
         guard !now.isEmpty else { return [] }
-        // bnxt has no table while it is down, and the kernel shows zeros (`bnxt_get_rxfh`).
+        // bnxt has no table while it is down, and the kernel then reports zeros (`bnxt_get_rxfh`).
         if now != before, now.allSatisfy({ $0 == 0 }), after.contains(where: { $0 != 0 }),
             try !nic.isUp()
         {
@@ -125,7 +127,7 @@ extension SteeringJournal {
         }
         let count = try nic.channels()?.receiveQueues
         if now == before {
-            // A driver that has reset its table left the kernel's mark that a user set one.
+            // A driver that reset its table leaves the kernel's mark of a table set by a user.
             if isDefault && count == self.before.channels?.receiveQueues {
                 try resetTable(to: before, nic)
             }
@@ -147,7 +149,7 @@ extension SteeringJournal {
         return restoration.outcomes
     }
 
-    /// Asks for the driver's table; the one that there was is written if that is another.
+    /// Requests the driver's default table, and writes the former table if they differ.
     private func resetTable<NIC: NICControl & ~Copyable>(
         to before: [UInt32]?, _ nic: borrowing NIC
     ) throws(DevmemError) {
@@ -155,7 +157,7 @@ extension SteeringJournal {
         if let before, try nic.indirection() != before { try nic.setIndirection(before) }
     }
 
-    /// What cannot be seen or put back before the interface is up.
+    /// Returns the error for a setting that cannot be read or restored while the interface is down.
     private func isDown(
         _ operation: DevmemError.Operation, _ name: String
     ) -> DevmemError {
@@ -182,7 +184,7 @@ extension SteeringJournal {
         _ alternatives: [FlowRule], _ placed: SteeringChange.PlacedRule?, _ nic: borrowing NIC
     ) throws(DevmemError) -> Outcome? {
         guard let placed else {
-            // Where it got, if it did, was not written down any more: a new one that is the same is it.
+            // The location was not recorded. A new rule equal to one of the alternatives is ours.
             let known = Set(before.ruleLocations + mineByLocation)
             if let location = try nic.leftover(of: alternatives, besides: known) {
                 try nic.removeRule(at: location)
@@ -193,8 +195,9 @@ extension SteeringJournal {
             }
             return nil
         }
-        // gve remembers rules that a reset has deleted, and lists them no more. fbnic tells of none while it
-        // is down, and has them all again when it is up (`fbnic_clear_valid_act_tcam` of fbnic_rpc.c).
+        // gve reports a rule by location after a reset has deleted and unlisted it. fbnic lists
+        // none while it is down, and all of them again when it is up (`fbnic_clear_valid_act_tcam`
+        // of fbnic_rpc.c).
         let isListed = try nic.ruleTable()?.locations.contains(placed.location) == true
         guard isListed, let found = try nic.rule(at: placed.location) else {
             guard try nic.isUp() else {
@@ -226,7 +229,7 @@ extension SteeringJournal {
             message: "the driver says that it did, but reading it back shows otherwise")
     }
 
-    /// What nobody asked for and yet is other than it was.
+    /// Returns the settings that changed although no one asked.
     private func sideEffects<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> [String] {
         var effects: [String] = []
         if let now = try? nic.rings().sizes {

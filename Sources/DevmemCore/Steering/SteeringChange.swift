@@ -1,46 +1,45 @@
-/// One change of a NIC's settings: what was and what becomes.
+/// One change to a NIC's settings, with the value before and after.
 package enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertible {
-    /// Header split. Set even if it reads on: the kernel asks that a user has set it. `wasUserSet` says
-    /// that what it was is what a user had set, not only the driver's state; nil until that is known,
-    /// and where it cannot be.
+    /// Header split. It is set even if it reads as on, because the kernel requires that a user set
+    /// it. `wasUserSet` says whether the former value was a user's setting rather than the driver's
+    /// state; nil while or where that is unknown.
     case headerSplit(before: HeaderSplit, after: HeaderSplit, wasUserSet: Bool? = nil)
-    /// The packet size in bytes up to which headers are not split off.
+    /// The packet size in bytes up to which headers are not split.
     case splitThreshold(before: UInt32, after: UInt32)
-    /// A feature is turned on; `wasWanted` says that a user had asked for that in vain.
+    /// Turns a feature on; `wasWanted` says that a user had already requested it without effect.
     case feature(SteeringFeature, wasWanted: Bool)
-    /// The main RSS table; `isDefault` says that `before` is how the driver spreads by default.
+    /// The main RSS table; `isDefault` says that `before` equals the driver's default spread.
     case indirection(before: [UInt32], after: [UInt32], isDefault: Bool)
-    /// A new RSS context; its number is known once it is made.
+    /// A new RSS context; its id is known once it exists.
     case createContext(table: [UInt32], id: UInt32?)
-    /// A new flow rule, the first of these that the NIC takes; then the one it took.
+    /// A new flow rule: the first of these that the NIC accepts, and then the accepted one.
     case addRule([FlowRule], installed: PlacedRule?)
 
-    /// A rule that a NIC took, and the location that it got.
+    /// A rule that a NIC accepted, and its location.
     package struct PlacedRule: Equatable, Sendable, Codable {
         /// The rule.
         package var rule: FlowRule
-        /// Its place in the NIC's table.
+        /// Its location in the NIC's table.
         package var location: UInt32
-        /// What the driver made of it, if that is another rule and could not be deleted at once:
-        /// `struct ethtool_rx_flow_spec`.
+        /// The rule that the driver installed instead and did not delete at once, as a `struct
+        /// ethtool_rx_flow_spec`.
         var altered: [UInt8]?
-        /// True while it is only known that the driver took it, and not yet what it made of it; nil
-        /// else.
+        /// True after the driver accepted the rule and until it is verified; otherwise nil.
         var isUnproven: Bool?
 
-        /// Makes it from its parts.
+        /// Creates a placed rule.
         package init(rule: FlowRule, location: UInt32) {
             self.rule = rule
             self.location = location
         }
 
-        /// One that the driver just took.
+        /// Creates a rule that the driver just accepted.
         init(unproven rule: FlowRule, location: UInt32) {
             self.init(rule: rule, location: location)
             isUnproven = true
         }
 
-        /// Whether a rule at its place is what became of it.
+        /// Returns whether an installed rule is this rule or what the driver made of it.
         func hasBecome(_ found: InstalledRule) -> Bool {
             found.isSame(as: rule) || altered == found.specification
                 || isUnproven == true && found.isVariant(of: rule) && !found.contradicts(rule)
@@ -69,7 +68,7 @@ package enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertib
 }
 
 extension SteeringFeature {
-    /// What it is, in words.
+    /// The feature in words.
     var text: String {
         switch self {
         case .flowRules: "flow rules"
@@ -78,21 +77,21 @@ extension SteeringFeature {
     }
 }
 
-/// How the kernel spreads flows by default (`ethtool_rxfh_indir_default` of linux/ethtool.h in
-/// the kernel's own headers).
+/// Returns the kernel's default spread (`ethtool_rxfh_indir_default` of the kernel-internal
+/// linux/ethtool.h).
 func defaultIndirection(slots: Int, queues: Int) -> [UInt32] {
     queues > 0 ? (0..<slots).map { UInt32($0 % queues) } : []
 }
 
-/// A table in which queues share all slots, made as `ethtool -X` makes it, so that one line of
-/// that can tell it: in turn where they stand side by side, otherwise in runs.
+/// Returns a table with equal shares for the queues, laid out as `ethtool -X` does so that one such
+/// command can reproduce it: round-robin for consecutive queues, otherwise in runs.
 func evenIndirection(slots: Int, over queues: [UInt32]) -> [UInt32] {
     guard let first = queues.first, let last = queues.last else { return [] }
     if Int(last - first) == queues.count - 1 {
         return (0..<slots).map { first + UInt32($0 % queues.count) }
     }
     return (0..<slots).map { slot in
-        // The first queue whose share of the table ends behind the slot.
+        // Find the first queue whose share of the table ends after the slot.
         var share = 0
         while slot >= slots * (share + 1) / queues.count { share += 1 }
         return queues[share]

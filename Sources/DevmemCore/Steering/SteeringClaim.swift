@@ -2,44 +2,44 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Tells every process of this network namespace that this one uses the steering of a NIC, for as
-/// long as it lives.
+/// A claim on a NIC's steering that every process of the network namespace can see while this
+/// process lives.
 ///
-/// Containers may share a network namespace and see different files. So it is a socket of an abstract
-/// name (unix(7)), which the network namespace scopes and the kernel removes. Whose it is the kernel
-/// tells, and only root's and one's own count: a name that anyone else has taken neither keeps a
-/// NIC from being steered nor is told as its owner.
+/// Containers may share a network namespace but not files. So the claim is a socket with an
+/// abstract name (unix(7)), which is scoped to the network namespace and removed by the kernel. The
+/// kernel reports its owner, and only claims of root and of the same user count: a name taken by
+/// another user neither blocks steering nor is reported as the holder.
 ///
-/// Names end at random, so that nobody can take one in advance. Whoever claims first publishes, then
-/// looks at what others have published; of two at the same time at least one withdraws.
+/// Names end in a random tag, so nobody can occupy one in advance. A process first publishes its
+/// claim and then looks for others; of two that claim at the same time at least one withdraws.
 struct SteeringClaim: ~Copyable {
-    /// Who has published a claim.
+    /// The process that published a claim.
     struct Holder: Equatable, Sendable {
-        /// Its pid; nil if it is not visible from here: of another pid namespace, or to this user.
+        /// Its pid; nil if it is not visible, for example from another pid namespace.
         var pid: Int32?
 
-        /// Who it is, in words.
+        /// The process in words.
         var text: String {
             guard let pid else { return "a process not visible from here" }
             return "\(nameOfProcess(pid) ?? "a process"), pid \(pid)"
         }
     }
 
-    /// How often it is tried again when others are there.
+    /// How many attempts are made while other claims exist.
     private static let attempts = 4
 
     private let socket: Descriptor
-    /// Whether claims of others could be seen; a kernel without unix_diag does not show them.
+    /// Whether other claims are visible; a kernel without unix_diag does not show them.
     let seesOthers: Bool
 
-    /// Publishes a claim that goes with those of others.
+    /// Publishes a claim that is compatible with those of others.
     ///
     /// - Parameters:
     ///   - key: the NIC.
-    ///   - shared: whether it goes with other shared ones.
+    ///   - shared: whether it is compatible with other shared claims.
     ///   - name: the NIC's name, for messages.
-    /// - Throws: `DevmemError` of kind `invalid` with EBUSY and the holder's pid if another process has
-    ///   claimed it; `system` or `netlink` if that cannot be found out.
+    /// - Throws: `DevmemError` of kind `invalid` with EBUSY and the holder's pid if another process
+    ///   has claimed the NIC; of kind `system` or `netlink` if the kernel does not answer.
     init(_ key: JournalStore.Key, shared: Bool, name: String) throws(DevmemError) {
         var attempt = 1
         while true {
@@ -72,7 +72,7 @@ struct SteeringClaim: ~Copyable {
         }
     }
 
-    /// Nobody writes to the socket: its name is all that it is for.
+    /// Creates the socket. Only its name matters, so it is shut down for data.
     private static func publish(_ name: ClaimName) throws(DevmemError) -> Descriptor {
         let call = "claim a NIC in this network namespace"
         let number = try retrying(call) {
@@ -88,7 +88,7 @@ struct SteeringClaim: ~Copyable {
     }
 }
 
-/// The claims of this network namespace that count, as of one look.
+/// The valid claims in this network namespace at one moment.
 struct PublishedClaims: Sendable {
     private struct Claim: Sendable {
         var name: ClaimName
@@ -98,10 +98,10 @@ struct PublishedClaims: Sendable {
 
     private var claims: [Claim] = []
 
-    /// None.
+    /// Creates an empty set.
     init() {}
 
-    /// Those among sockets that are believed: root's and a user's own. Pure.
+    /// Selects the claims among sockets of root and of the user. Pure.
     init(_ sockets: [UnixSocket], user: uid_t) {
         for socket in sockets where socket.user == 0 || socket.user == user {
             guard let name = ClaimName(bytes: socket.name) else { continue }
@@ -109,27 +109,27 @@ struct PublishedClaims: Sendable {
         }
     }
 
-    /// Looks.
+    /// Asks the kernel.
     ///
-    /// - Returns: the claims; nil if the kernel has no unix_diag, and does not tell.
-    /// - Throws: `DevmemError` of kind `netlink` or `malformed` if the sockets cannot be listed.
+    /// - Returns: the claims; nil if the kernel has no unix_diag.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the request fails.
     static func all() throws(DevmemError) -> PublishedClaims? {
         try UnixSocket.all().map { PublishedClaims($0, user: geteuid()) }
     }
 
     var isEmpty: Bool { claims.isEmpty }
 
-    /// The NICs that are claimed.
+    /// The claimed NICs.
     var keys: Set<JournalStore.Key> { Set(claims.map(\.name.key)) }
 
-    /// Those of NICs of a network namespace; names may hold any number.
+    /// Returns the claims on NICs of one network namespace; a name may contain any namespace.
     func of(_ namespace: UInt64) -> PublishedClaims {
         var some = self
         some.claims.removeAll { $0.name.key.namespace != namespace }
         return some
     }
 
-    /// Those that keep a claim from being had.
+    /// Returns the claims that conflict with one.
     func rivals(of own: ClaimName) -> PublishedClaims {
         var rivals = self
         rivals.claims.removeAll {
@@ -138,11 +138,11 @@ struct PublishedClaims: Sendable {
         return rivals
     }
 
-    /// Who has published them. Looking through procfs takes long where there are many processes; it is
-    /// done once for all, and only if there are any.
+    /// Finds the processes that hold the claims. A scan of procfs takes long on hosts with many
+    /// processes; there is one for all claims, and none without claims.
     ///
-    /// - Parameter processes: lists the processes whose descriptors can be seen.
-    /// - Returns: a holder for each NIC that is claimed.
+    /// - Parameter processes: lists the processes whose descriptors are visible.
+    /// - Returns: a holder for each claimed NIC.
     func holders(
         among processes: () -> [ProcessDescriptors] = { ProcessDescriptors.all(withOwn: true) }
     ) -> [JournalStore.Key: SteeringClaim.Holder] {
@@ -156,7 +156,7 @@ struct PublishedClaims: Sendable {
         }
         return claims.reduce(into: [:]) { holders, claim in
             let pid = pids[claim.inode]
-            // Of several one that can be named.
+            // Of several holders, prefer one with a known pid.
             if holders[claim.name.key]?.pid == nil {
                 holders[claim.name.key] = SteeringClaim.Holder(pid: pid)
             }
@@ -178,8 +178,8 @@ struct ClaimName: Equatable, Sendable {
         self.tag = tag
     }
 
-    /// Reads the name of a socket, the zero that abstract ones begin with among it; nil if it is not
-    /// exactly the name of a claim.
+    /// Parses the name of a socket, including the leading zero byte of abstract names; nil if it is
+    /// not exactly the name of a claim.
     init?(bytes: [UInt8]) {
         guard bytes.first == 0 else { return nil }
         let rest = Substring(decoding: bytes.dropFirst(), as: UTF8.self)
@@ -189,11 +189,11 @@ struct ClaimName: Equatable, Sendable {
             parts[2] == "shared" || parts[2] == "exclusive", let tag = UInt64(parts[3], radix: 16)
         else { return nil }
         self.init(key, isShared: parts[2] == "shared", tag: tag)
-        // One that is written otherwise is another name.
+        // Accept the canonical spelling only.
         guard self.bytes == bytes else { return nil }
     }
 
-    /// The name as the kernel has it.
+    /// The name as the kernel stores it.
     var bytes: [UInt8] { [0] + Array(text.utf8) }
 
     var text: String {

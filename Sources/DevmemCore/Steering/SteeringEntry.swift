@@ -2,21 +2,22 @@ import Glibc
 package import Logging
 import SystemPackage
 
-/// A NIC of this network namespace that is steered, or that a dead process has left so.
+/// A NIC of this network namespace that is steered, or was left steered by a dead process.
 package struct SteeringEntry: Sendable {
     /// The NIC; nil if it is no longer in the namespace.
     package var interface: NetworkInterface?
-    /// Its name, or what it was when it was steered.
+    /// Its name, or its former name if it is gone.
     package var name: String
-    /// Who changed what; nil if that cannot be read, or nothing had been changed yet.
+    /// The journal; nil if it cannot be read or nothing has been changed yet.
     package var journal: SteeringJournal?
     /// Why the journal cannot be read.
     package var problem: DevmemError?
-    /// Whether that is as it is of an earlier boot; the next command that steers the NIC drops it.
+    /// Whether the reason is that the journal is from an earlier boot; the next command that steers
+    /// the NIC drops it.
     package var isOfEarlierBoot = false
-    /// Whether there is a journal; a process of another container may have its elsewhere.
+    /// Whether there is a journal; a process in another container may keep its journal elsewhere.
     package var isWrittenDown: Bool
-    /// The process that steers it now, if one does: a name and a pid.
+    /// The process that steers the NIC now, if any: its name and pid.
     package var holder: String?
     /// The pid of that process.
     package var holderPID: Int32?
@@ -39,7 +40,7 @@ package struct SteeringEntry: Sendable {
             problem = error
             isOfEarlierBoot = ((try? store.readEarlier(key)) ?? nil) != nil
         }
-        // Not everybody may see whose a claim is, but the journal says who wrote it.
+        // The claim's owner may not be visible, but the journal names its writer.
         if owner != nil, owner?.pid == nil, let writer = journal?.owner,
             startTicks(ofProcess: "\(writer.pid)") == writer.startTime
         {
@@ -52,25 +53,25 @@ package struct SteeringEntry: Sendable {
 }
 
 extension SteeringEntry {
-    /// Whether it is what a user calls so: by the NIC, by the name of what was applied, or, of a NIC that
-    /// is gone, by the number or the name that it had.
+    /// Returns whether a user's word names this entry: by the NIC's name, by the name under which
+    /// steering was applied or, for a NIC that is gone, by its former index or name.
     ///
-    /// - Parameter word: what the user wrote.
-    /// - Returns: whether it is.
+    /// - Parameter word: the user's word.
+    /// - Returns: whether it matches.
     package func answers(to word: String) -> Bool {
         if journal?.name == word { return true }
         if let interface { return interface.name == word }
-        // The name may be another NIC's by now.
+        // Another NIC may have the name now.
         return word == "\(key.index)" || word == name && if_nametoindex(word) == 0
     }
 }
 
-/// The NICs of this network namespace that have a steering journal, or that a process steers.
+/// Lists the NICs of this network namespace that have a steering journal or that a process steers.
 ///
-/// - Parameter store: where journals lie.
+/// - Parameter store: the journals.
 /// - Returns: an entry each, also where a journal cannot be read.
-/// - Throws: `DevmemError` if the kernel does not tell the namespace or what is claimed in it, or the
-///   store's folder cannot be read.
+/// - Throws: `DevmemError` of kind `system`, `netlink` or `invalid` if the namespace, its claims or
+///   the store's directory cannot be read.
 package func steeringEntries(
     in store: JournalStore = JournalStore()
 ) throws(DevmemError) -> [SteeringEntry] {
@@ -84,18 +85,19 @@ package func steeringEntries(
     }
 }
 
-/// Takes back what is steered on a NIC: what stays applied, and what a dead process has left.
+/// Restores the settings that steering changed on a NIC: steering that was kept, or what a dead
+/// process left.
 ///
 /// - Parameters:
-///   - entry: the NIC, of `steeringEntries`.
-///   - forget: only drop the journal, whatever is in it, and leave the NIC as it is.
-///   - rss: how to change RSS.
-///   - store: where journals lie.
-///   - logger: is told of each failure at level debug.
-/// - Returns: whose changes they were, if that can be read, and what came of it; nil if they have
-///   been taken back meanwhile.
-/// - Throws: `DevmemError` of kind `invalid` with the holder's pid if a process steers the NIC or
-///   the NIC is gone; `malformed` if its journal is damaged.
+///   - entry: the NIC, from `steeringEntries`.
+///   - forget: only removes the journal, without reading it, and leaves the NIC unchanged.
+///   - rss: the interface through which RSS is changed.
+///   - store: the journals.
+///   - logger: receives each failure at level debug.
+/// - Returns: the journal, if it could be read, and the result; nil if the settings have been
+///   restored meanwhile.
+/// - Throws: `DevmemError` of kind `invalid` if a process steers the NIC (with its pid) or the NIC
+///   is gone; `malformed` if the journal is damaged.
 package func restoreSteering(
     of entry: SteeringEntry, forget: Bool = false, rss: RSSInterface = .automatic,
     store: JournalStore = JournalStore(), logger: Logger

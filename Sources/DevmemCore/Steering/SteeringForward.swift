@@ -2,10 +2,11 @@ import Logging
 import SystemPackage
 
 extension SteeringJournal {
-    /// Makes its changes in order, each proved by reading back; `save` puts the journal in safety
-    /// before each and after those whose outcome it cannot foresee.
+    /// Makes the changes in order and verifies each by reading it back. `save` persists the journal
+    /// before each change, and after those whose result cannot be predicted.
     ///
-    /// - Throws: `DevmemError` at the first change that fails; those begun are still in the journal.
+    /// - Throws: `DevmemError` of the first change that fails, or of `save`; the changes that were
+    ///   begun remain in the journal.
     mutating func apply<NIC: NICControl & ~Copyable>(
         to nic: borrowing NIC, logger: Logger,
         save: (SteeringJournal) throws(DevmemError) -> Void
@@ -19,7 +20,8 @@ extension SteeringJournal {
             do throws(DevmemError) {
                 if try make(step, on: nic, logger: logger, save: save) { try save(self) }
             } catch {
-                // A rule that was refused is not there; one like it that comes now is another's.
+                // A refused rule is not on the NIC; an equal one that appears later belongs to
+                // someone else.
                 if case .addRule(_, installed: nil) = changes[index] { begun = index }
                 throw error
             }
@@ -27,7 +29,7 @@ extension SteeringJournal {
         }
     }
 
-    /// Makes one change, or two that take one request; returns whether the journal has learnt from it.
+    /// Makes one change, or two that share a request; returns whether the journal was updated.
     mutating func make<NIC: NICControl & ~Copyable>(
         _ step: Range<Int>, on nic: borrowing NIC, logger: Logger,
         save: (SteeringJournal) throws(DevmemError) -> Void
@@ -69,7 +71,7 @@ extension SteeringJournal {
                 changes[index] = .addRule(alternatives, installed: placed)
                 return true
             } catch {
-                // One that the driver took and does not delete is not forgotten.
+                // Record a rule that the driver accepted but does not delete.
                 guard let stuck else { throw error }
                 changes[index] = .addRule(alternatives, installed: stuck)
                 try save(self)
@@ -89,7 +91,7 @@ extension SteeringJournal {
             advice: "report it to the driver's maintainers")
     }
 
-    /// Rules that wait for the new context lead there.
+    /// Aims the rules that wait for the new context at it.
     private mutating func aimRules(at context: UInt32) {
         for index in changes.indices {
             guard case .addRule(let rules, installed: nil) = changes[index] else { continue }
@@ -99,7 +101,8 @@ extension SteeringJournal {
         }
     }
 
-    /// Adds the first rule that the NIC takes; nil if a rule added for another flow does as well.
+    /// Adds the first rule that the NIC accepts; returns nil if a rule added for another flow
+    /// serves.
     private func add<NIC: NICControl & ~Copyable>(
         firstOf alternatives: [FlowRule], to nic: borrowing NIC, _ logger: Logger,
         stuck: inout PlacedRule?, note: (PlacedRule) throws(DevmemError) -> Void
@@ -134,8 +137,9 @@ extension SteeringJournal {
     }
 }
 
-/// What keeps a feature off that the kernel says can be turned on. Drivers tell that in their log only
-/// (`mlx5e_fix_features` of mlx5's en_main.c), or nowhere (`bnxt_fix_features` of bnxt.c).
+/// Adds advice where a feature stays off that the kernel reports as changeable. Drivers state the
+/// reason in the kernel log only (`mlx5e_fix_features` of mlx5's en_main.c) or not at all
+/// (`bnxt_fix_features` of bnxt.c).
 private func explainFeature(
     _ feature: SteeringFeature, _ error: DevmemError, _ name: String
 ) -> DevmemError {
@@ -151,7 +155,7 @@ private func explainFeature(
 }
 
 extension NICControl where Self: ~Copyable {
-    /// The main RSS table; empty if the NIC has none.
+    /// Returns the main RSS table; empty if the NIC has none.
     func indirection() throws(DevmemError) -> [UInt32] {
         try contexts().first { $0.id == 0 }?.indirection ?? []
     }

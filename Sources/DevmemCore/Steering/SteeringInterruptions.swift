@@ -1,23 +1,23 @@
-/// How often the changes of a plan stop all traffic of a NIC, as its driver closes and opens all
-/// queues for them. Other changes stop nothing.
+/// How often the changes of a plan interrupt all traffic of a NIC because its driver closes and
+/// reopens all queues. Other changes interrupt nothing.
 package struct SteeringInterruptions: Equatable, Sendable, Encodable {
     private enum CodingKeys: String, CodingKey {
         case applying, restoring
         case losesLink = "loses_link"
     }
 
-    /// How often at most while the changes are made; nil if it is not known of the driver.
+    /// The most interruptions while the changes are made; nil if unknown for the driver.
     package let applying: Int?
-    /// How often at most while they are restored; nil if it is not known of the driver.
+    /// The most interruptions while they are restored; nil if unknown for the driver.
     package let restoring: Int?
-    /// Whether the link goes down each time; nil if it is not known of the driver.
+    /// Whether the link goes down each time; nil if unknown for the driver.
     package let losesLink: Bool?
 
-    /// Counts them, by what the drivers of Linux 7.3 do.
+    /// Counts the interruptions, as the drivers of Linux 7.3 cause them.
     ///
     /// - Parameters:
     ///   - changes: the changes of a plan.
-    ///   - driver: the kernel driver's name, if it is known.
+    ///   - driver: the kernel driver's name, if known.
     package init(of changes: [SteeringChange], driver: String?) {
         guard let habits = driver.flatMap({ DriverHabits.known[$0] }) else {
             applying = changes.isEmpty ? 0 : nil
@@ -31,7 +31,8 @@ package struct SteeringInterruptions: Equatable, Sendable, Encodable {
         for change in changes {
             switch change {
             case .headerSplit(let before, _, _) where habits.stoppedBy.contains(.rings):
-                // gve: looking for a user's "off" may be one, and what was none takes two to restore.
+                // gve: the probe for a user's "off" may cost one, and restoring the driver's own
+                // takes two.
                 let count = before == .off && driver == "gve" ? 2 : 1
                 applying += count
                 restoring += count
@@ -52,9 +53,9 @@ package struct SteeringInterruptions: Equatable, Sendable, Encodable {
         losesLink = habits.losesLink
     }
 
-    /// A sentence for people.
+    /// Returns a sentence for users.
     ///
-    /// - Parameter driver: the kernel driver's name, if it is known.
+    /// - Parameter driver: the kernel driver's name, if known.
     /// - Returns: the sentence, without a full stop.
     package func text(driver: String?) -> String {
         guard let applying, let restoring else {
@@ -72,7 +73,7 @@ package struct SteeringInterruptions: Equatable, Sendable, Encodable {
     private static func times(_ count: Int) -> String { count == 1 ? "once" : "\(count) times" }
 }
 
-/// What a driver closes and opens all queues for.
+/// The settings for which a driver closes and reopens all queues.
 private struct DriverHabits {
     enum Setting {
         case rings, table, flowRules, hardwareGRO
@@ -81,10 +82,11 @@ private struct DriverHabits {
     let stoppedBy: Set<Setting>
     let losesLink: Bool
 
+    /// The functions concerned:
     /// - bnxt: `bnxt_set_ringparam`, `bnxt_set_rxfh` and `bnxt_set_features`.
     /// - fbnic: `fbnic_set_ringparam`.
     /// - gve: `gve_set_ringparam`; binding and unbinding stop all queues too (`gve_turndown`).
-    /// - mlx5: `set_feature_hw_gro` of en_main.c; a change of split alone stops nothing.
+    /// - mlx5: `set_feature_hw_gro` of en_main.c; a change of header split alone stops nothing.
     static let known: [String: DriverHabits] = [
         "bnxt_en": DriverHabits(stoppedBy: [.rings, .table, .flowRules], losesLink: true),
         "fbnic": DriverHabits(stoppedBy: [.rings], losesLink: false),

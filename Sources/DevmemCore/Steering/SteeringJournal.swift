@@ -1,28 +1,28 @@
-/// What is about to be changed on a NIC, or has been, and by whom: enough to take it back after
-/// whoever wrote it has died.
+/// The record of changes that are about to be made or were made to a NIC, and by whom: enough to
+/// undo them after the writer has died.
 package struct SteeringJournal: Equatable, Sendable, Codable {
-    /// The format's version; another one is refused.
+    /// The format version; a journal of another version is refused.
     static let version = 1
 
-    /// How far its changes are.
+    /// The state of the changes.
     package enum Phase: String, Sendable, Codable {
         /// Being made, or in use by the process that made them.
         case active
-        /// Made, to stay until someone takes them back.
+        /// Made, and kept until someone restores the settings.
         case kept
-        /// Being taken back.
+        /// Being undone.
         case restoring
     }
 
-    /// A NIC: names may be used again, so the namespace's and the interface's numbers count.
+    /// Identifies a NIC. Names may be reused, so the namespace and the index identify it.
     package struct Interface: Equatable, Sendable, Codable {
-        /// Its name when the journal was begun.
+        /// Its name when the journal was created.
         package var name: String
-        /// Its number in the kernel.
+        /// Its interface index.
         package var index: UInt32
         /// The network namespace's cookie (`SO_NETNS_COOKIE` of socket(7)).
         package var namespace: UInt64
-        /// The kernel's random id of the running system; another one has forgotten all settings.
+        /// The boot id; no setting outlives a boot.
         package var boot: String
     }
 
@@ -30,9 +30,9 @@ package struct SteeringJournal: Equatable, Sendable, Codable {
     package struct Owner: Equatable, Sendable, Codable {
         /// Its process id, in its own pid namespace.
         package var pid: Int32
-        /// When it was started, in clock ticks since boot (field 22 of /proc/PID/stat).
+        /// Its start time, in clock ticks since boot (field 22 of /proc/PID/stat).
         package var startTime: UInt64
-        /// What it was started as, such as `devmemtcp serve`.
+        /// Its command, such as `devmemtcp serve`.
         package var command: String
     }
 
@@ -41,22 +41,23 @@ package struct SteeringJournal: Equatable, Sendable, Codable {
     package var interface: Interface
     /// Who makes the changes.
     package var owner: Owner
-    /// What a user calls them, if they are to stay.
+    /// The name that a user gave the changes, if they are kept.
     package var name: String?
-    /// How far they are.
+    /// The state of the changes.
     package var phase: Phase = .active
-    /// The queues that they are for.
+    /// The queues that they serve.
     package var queues: [UInt32]
-    /// The changes that are not yet taken back, in the order in which they are made.
+    /// The changes that are not undone yet, in the order in which they are made.
     package var changes: [SteeringChange]
-    /// How many of them have been begun.
+    /// How many of them were begun.
     package var begun = 0
-    /// The lengths of rings that the driver made shorter when header split came on, by ethtool's name.
+    /// The sizes of rings that the driver reduced when header split came on, by ethtool's ring
+    /// name.
     var cutSizes: [String: UInt32]?
-    /// What stood on the NIC before, beyond what the changes say.
+    /// Settings before the changes, beyond those that the changes record.
     var before: Before
 
-    /// Parts of a snapshot that tell ours from others'.
+    /// The parts of a snapshot that distinguish our changes from others'.
     struct Before: Equatable, Sendable, Codable {
         var rings: RingSettings
         var channels: ChannelCounts?
@@ -75,7 +76,7 @@ package struct SteeringJournal: Equatable, Sendable, Codable {
             contexts: snapshot.contexts.map(\.id))
     }
 
-    /// The steering that it keeps in place, for others to use.
+    /// The steering that it keeps applied, for others to use.
     package var applied: SteeringPlan.Applied {
         SteeringPlan.Applied(
             queues: queues,
@@ -84,9 +85,9 @@ package struct SteeringJournal: Equatable, Sendable, Codable {
             })
     }
 
-    /// Who made the changes, in words: `devmemtcp serve (pid 812)`.
+    /// The process that made the changes, in words: `devmemtcp serve (pid 812)`.
     package var maker: String { "\(owner.command) (pid \(owner.pid))" }
 
-    /// What is said when it is dropped as it is of an earlier boot.
+    /// The message for a journal that is dropped because it is from an earlier boot.
     var dropped: String { "the journal of \(maker) was of an earlier boot, and is dropped" }
 }

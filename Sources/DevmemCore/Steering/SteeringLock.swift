@@ -2,18 +2,19 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// The right to change a NIC, held by one process at a time; the kernel takes it from the dead.
+/// The exclusive right to change a NIC; the kernel releases it when the holder dies.
 ///
-/// Processes that only use steering which is in place share it, so that it stays as long. A locked
-/// file decides among those that share the folder of journals, and a claim among those that share
-/// the network namespace only.
+/// Processes that only use applied steering share the lock, so the steering stays as long as they
+/// run. A file lock arbitrates between processes that share the journal directory; a claim between
+/// those that share only the network namespace.
 struct SteeringLock: ~Copyable {
     private let descriptor: Descriptor
     private let claim: SteeringClaim
 
-    /// Takes the lock, or says who has it.
+    /// Takes the lock without waiting.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` with the holder's pid if another process has it.
+    /// - Throws: `DevmemError` of kind `invalid` with the holder's pid if another process has it;
+    ///   `system` or `netlink` if the lock file or the claims are not accessible.
     init(
         _ key: JournalStore.Key, name: String, in store: JournalStore, shared: Bool = false
     ) throws(DevmemError) {
@@ -24,14 +25,14 @@ struct SteeringLock: ~Copyable {
             }
         } catch {
             guard error.errno == .resourceTemporarilyUnavailable else { throw error }
-            // It is in use; by whom may stay unknown.
+            // The lock is taken; the holder may stay unknown.
             throw Self.inUse(name, by: (try? PublishedClaims.all())?.holders()[key])
         }
         claim = try SteeringClaim(key, shared: shared, name: name)
         self.descriptor = descriptor
     }
 
-    /// What is not known of others that steer the NIC, in words; nil if all is.
+    /// A warning if other processes that steer the NIC may be invisible; otherwise nil.
     var doubt: String? {
         claim.seesOthers
             ? nil
@@ -39,7 +40,7 @@ struct SteeringLock: ~Copyable {
                 + "that steer the same NIC are not seen"
     }
 
-    /// The error of a NIC that another process has.
+    /// Returns the error for a NIC that another process holds.
     static func inUse(_ name: String, by holder: SteeringClaim.Holder?) -> DevmemError {
         DevmemError(
             .invalid, call: "take \(name)", errno: .resourceBusy,

@@ -1,27 +1,27 @@
 import SystemPackage
 
-/// A change that steering made and that the NIC no longer has.
+/// A change made by steering that is no longer in effect on the NIC.
 struct SteeringLoss: Equatable {
-    /// Which of the journal's changes it is.
+    /// The index of the change in the journal.
     var change: Int
-    /// What is so, in a sentence without the NIC's name.
+    /// The present state, as a sentence without the NIC's name.
     var text: String
 }
 
-/// A loss that was made good.
+/// A lost change that was made again.
 struct SteeringRenewal: Equatable {
-    /// What was lost, in the loss's words.
+    /// The text of the loss.
     var loss: String
-    /// When it was made again.
+    /// When the change was made again.
     var moment: ContinuousClock.Instant
 }
 
-/// What a NIC has at the moment of what steering changed.
+/// The present state of what steering changed.
 struct SteeringState: Equatable {
     var rings: RingSettings
     var contexts: [RSSContext]
     var features: [SteeringFeature: Bool] = [:]
-    /// The rules at the locations of ours.
+    /// The rules at the locations of our rules.
     var rules: [UInt32: InstalledRule] = [:]
 
     init(rings: RingSettings, contexts: [RSSContext]) {
@@ -29,12 +29,12 @@ struct SteeringState: Equatable {
         self.contexts = contexts
     }
 
-    /// Reads of a NIC what a journal is about, and no rule of others.
+    /// Reads the settings that a journal covers, and no rule of others.
     init<NIC: NICControl & ~Copyable>(
         of nic: borrowing NIC, for journal: SteeringJournal
     ) throws(DevmemError) {
         self.init(rings: try nic.rings(), contexts: try nic.contexts())
-        // After a reset gve still tells of a rule that its list no longer has.
+        // After a reset gve still reports a rule that it no longer lists.
         let listed = Set(try nic.ruleTable()?.locations ?? [])
         for change in journal.changes {
             switch change {
@@ -52,10 +52,10 @@ struct SteeringState: Equatable {
 }
 
 extension SteeringJournal {
-    /// What of its changes the NIC no longer has. Pure.
+    /// Returns the changes that are no longer in effect. Pure.
     ///
-    /// - Parameter state: what the NIC has.
-    /// - Returns: a loss for each change that is undone, in the order of the changes.
+    /// - Parameter state: the NIC's present state.
+    /// - Returns: a loss for each change that was undone, in the order of the changes.
     func losses(in state: SteeringState) -> [SteeringLoss] {
         changes.prefix(max(begun, 0)).enumerated().compactMap { index, change in
             loss(of: change, in: state).map { SteeringLoss(change: index, text: $0) }
@@ -68,7 +68,7 @@ extension SteeringJournal {
             guard state.rings.headerSplit != .on else { return nil }
             let now = state.rings.headerSplit.map { "\($0)" } ?? "gone"
             return "tcp-data-split is \(now), it was set on"
-        // "As the driver likes" may be anything.
+        // With "unknown" the driver decides, so any state is right.
         case .headerSplit: return nil
         case .splitThreshold(_, let after):
             guard let now = state.rings.splitThreshold, now != after else { return nil }

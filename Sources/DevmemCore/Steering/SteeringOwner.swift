@@ -2,17 +2,17 @@ import CDevmem
 import Glibc
 
 extension SteeringJournal.Owner {
-    /// This process.
+    /// Describes this process.
     init(command: String) {
         self.init(pid: getpid(), startTime: startTicks(ofProcess: "self") ?? 0, command: command)
     }
 }
 
 extension SteeringJournal.Interface {
-    /// An interface of this process's network namespace.
+    /// Identifies an interface of this process's network namespace.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel does not tell the namespace, or which of
-    ///   its runs this is.
+    /// - Throws: `DevmemError` of kind `system` if the kernel does not report the namespace;
+    ///   `unsupported` if the boot id cannot be read.
     init(_ interface: NetworkInterface) throws(DevmemError) {
         guard let boot = bootID() else { throw unknownBoot("steer \(interface.name)") }
         self.init(
@@ -21,8 +21,7 @@ extension SteeringJournal.Interface {
     }
 }
 
-/// The number of this process's network namespace, which no other has had or will have while
-/// the system runs.
+/// Returns the cookie of this process's network namespace, which is unique while the system runs.
 func namespaceCookie() throws(DevmemError) -> UInt64 {
     let call = "ask for the network namespace"
     let number = try retrying(call) { socket(AF_INET, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0) }
@@ -37,14 +36,13 @@ func namespaceCookie() throws(DevmemError) -> UInt64 {
 
 private let bootIDPath = "/proc/sys/kernel/random/boot_id"
 
-/// The running system's random id (Documentation/admin-guide/sysctl/kernel.rst); nil if it cannot be
-/// read.
+/// Returns the boot id (Documentation/admin-guide/sysctl/kernel.rst); nil if it cannot be read.
 func bootID() -> String? {
     lines(of: bootIDPath).first.map(String.init)
 }
 
-/// The error of a system whose id cannot be read: what an earlier one has left would look like this
-/// one's.
+/// Returns the error for an unreadable boot id: without it, what an earlier boot left would pass
+/// for this one's.
 func unknownBoot(_ call: String) -> DevmemError {
     DevmemError(
         .unsupported, call: call,
@@ -52,7 +50,7 @@ func unknownBoot(_ call: String) -> DevmemError {
         advice: "mount /proc")
 }
 
-/// When the running system was started, in seconds since 1970, as its clock now tells.
+/// Returns the time of boot in seconds since 1970, by the present clock.
 func secondsAtBoot() -> Int64 {
     var now = timespec()
     var uptime = timespec()
@@ -61,13 +59,13 @@ func secondsAtBoot() -> Int64 {
     return Int64(now.tv_sec) - Int64(uptime.tv_sec)
 }
 
-/// When a process was started, in clock ticks since boot; nil if there is none.
+/// Returns the start time of a process in clock ticks since boot; nil if there is no such process.
 func startTicks(ofProcess pid: String) -> UInt64? {
-    // The name in parentheses may hold anything, also spaces and parentheses.
+    // The command name in parentheses may itself contain spaces and parentheses.
     guard let line = lines(of: "/proc/\(pid)/stat").last,
         let end = line.lastIndex(of: ")")
     else { return nil }
     let fields = line[line.index(after: end)...].split(separator: " ")
-    // Field 22 of proc(5), the third being the first after the name.
+    // Field 22 of proc(5); fields[0] is field 3.
     return fields.count > 19 ? UInt64(fields[19]) : nil
 }

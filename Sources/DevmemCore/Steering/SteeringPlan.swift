@@ -1,18 +1,18 @@
 import SystemPackage
 
-/// A list of changes that gives a NIC's user what he wishes, and the queues that it takes.
+/// The changes that meet a steering request, and the queues that they take.
 package struct SteeringPlan: Equatable, Sendable {
     /// The queues to bind, ascending.
     package var queues: [UInt32]
-    /// The changes, to be made in this order and reversed in the opposite one.
+    /// The changes, in the order in which they are made; they are undone in reverse.
     package var changes: [SteeringChange] = []
-    /// What is no hindrance but worth knowing, a sentence each.
+    /// Remarks that are worth knowing but stop nothing, a sentence each.
     package var notes: [String] = []
 
-    /// What steering that stays applied has made of a NIC, for those who use it.
+    /// What applied steering did to a NIC, for those who use it.
     package struct Applied: Equatable {
         package var queues: [UInt32]
-        /// The RSS contexts that it made.
+        /// The RSS contexts that it created.
         package var contexts: [UInt32]
 
         package init(queues: [UInt32], contexts: [UInt32]) {
@@ -21,15 +21,15 @@ package struct SteeringPlan: Equatable, Sendable {
         }
     }
 
-    /// Makes a plan of changes that are known.
+    /// Creates a plan of given changes.
     init(queues: [UInt32], changes: [SteeringChange]) {
         self.queues = queues
         self.changes = changes
     }
 
-    /// Works out what to change. Pure: nothing is asked of the kernel.
+    /// Plans the changes. Pure: it does not access the kernel.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` or `unsupported` if the wish cannot be met; the
+    /// - Throws: `DevmemError` of kind `invalid` or `unsupported` if the request cannot be met; the
     ///   kernel's conditions are in `netif_mp_open_rxq` of net/core/netdev_rx_queue.c.
     package init(
         for wish: SteeringRequest, on snapshot: NICSnapshot, interface name: String
@@ -53,12 +53,12 @@ package struct SteeringPlan: Equatable, Sendable {
         try planRules(for: wish, snapshot, name)
     }
 
-    /// The lines of shell with ethtool(8) that do what the plan does.
+    /// Returns the ethtool(8) shell commands that have the effect of the plan.
     ///
     /// - Parameters:
     ///   - interface: the NIC's name.
-    ///   - snapshot: what the plan was made for.
-    /// - Returns: a line each; some are comments.
+    ///   - snapshot: the snapshot that the plan was made for.
+    /// - Returns: the lines; some are comments.
     package func ethtoolLines(for interface: String, on snapshot: NICSnapshot) -> [String] {
         EthtoolLines(self, interface: interface, ruleTable: snapshot.ruleTable).lines
     }
@@ -125,8 +125,8 @@ package struct SteeringPlan: Equatable, Sendable {
                 isDefault: before == defaultIndirection(slots: before.count, queues: count)))
     }
 
-    /// Moves the slots that point at taken queues to the queues that the table uses besides, in
-    /// turn; every other slot stays.
+    /// Returns a table in which the slots of taken queues go round-robin to the other queues of the
+    /// table; all other slots stay.
     static func indirection(
         _ table: [UInt32], without taken: Set<UInt32>, queueCount: UInt32
     ) -> [UInt32] {

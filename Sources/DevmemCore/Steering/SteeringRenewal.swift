@@ -1,23 +1,24 @@
 import Logging
 
 extension SteeringJournal {
-    /// Makes a change again that the NIC has lost. The journal is in safety before the NIC is
-    /// changed, and tells at each moment what must be undone.
+    /// Makes a lost change again. The journal is saved before the NIC is changed, and always
+    /// describes what must be undone.
     ///
     /// - Parameters:
     ///   - loss: the change.
     ///   - nic: the NIC.
-    ///   - logger: is told of what the NIC does not take.
-    ///   - save: puts the journal in safety.
-    /// - Throws: `DevmemError` as the driver refuses.
+    ///   - logger: receives what the NIC refuses.
+    ///   - save: persists the journal.
+    /// - Throws: `DevmemError` if the driver refuses the change or `save` fails; of kind `invalid`
+    ///   if someone else has changed the RSS context, or the table has no other queues.
     mutating func renew<NIC: NICControl & ~Copyable>(
         _ loss: SteeringLoss, on nic: borrowing NIC, logger: Logger,
         save: (SteeringJournal) throws(DevmemError) -> Void
     ) throws(DevmemError) {
-        // One made again before may have brought it back.
+        // Renewing an earlier change may have brought this one back.
         let state = try SteeringState(of: nic, for: self)
         guard losses(in: state).contains(where: { $0.change == loss.change }) else { return }
-        // A place or a number that others have freed may be ours next.
+        // Our next rule or context may get a location or id that others have freed since.
         let locations = try nic.ruleTable()?.locations ?? []
         before.ruleLocations.removeAll { !locations.contains($0) }
         let contexts = try nic.contexts()
@@ -45,7 +46,7 @@ extension SteeringJournal {
                     .invalid, call: "change the RSS table of \(nic.name)",
                     message: "it leads to queue \(queueList(queues)) alone")
             }
-            // A default of other channels than there were is one too.
+            // The kernel's default for another number of channels counts as a default too.
             let isAnotherDefault =
                 count > 0 && now == defaultIndirection(slots: now.count, queues: count)
             changes[loss.change] = .indirection(
@@ -57,7 +58,7 @@ extension SteeringJournal {
             try save(self)
             let step = loss.change..<loss.change + 1
             if try make(step, on: nic, logger: logger, save: save) { try save(self) }
-            // Rules that led to a context of another number.
+            // Add the rules that pointed to the old context again.
             for index in changes.prefix(max(begun, 0)).indices {
                 guard case .addRule(_, installed: nil) = changes[index] else { continue }
                 let step = index..<index + 1
@@ -72,7 +73,8 @@ extension SteeringJournal {
         }
     }
 
-    /// Whether what the NIC refused is not on it, so that what was known before is still so.
+    /// Returns whether the refused change is certainly not on the NIC, so that the old journal
+    /// still holds.
     private func isUnmade(_ index: Int) -> Bool {
         switch changes[index] {
         case .indirection, .createContext(_, id: nil), .addRule(_, installed: nil): true
@@ -80,13 +82,13 @@ extension SteeringJournal {
         }
     }
 
-    /// The alternatives of a rule, led where it led; the one that the NIC took first.
+    /// Returns the alternatives of a rule with its target, the accepted rule first.
     private func aimed(_ alternatives: [FlowRule], as rule: FlowRule) -> [FlowRule] {
         let all = alternatives.map { $0.aimed(at: rule.target) }
         return [rule] + all.drop { $0 != rule }.filter { $0 != rule }
     }
 
-    /// Takes rules to a context that is gone away, if they still are there; they wait for the next.
+    /// Deletes the rules that point to a context that is gone; they wait for its successor.
     private mutating func releaseRules<NIC: NICControl & ~Copyable>(
         ledTo id: UInt32, on nic: borrowing NIC
     ) throws(DevmemError) {

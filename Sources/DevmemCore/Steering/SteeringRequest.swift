@@ -1,48 +1,49 @@
-/// Which receive queues a user wants for device memory.
+/// Which receive queues a user requests for device memory.
 package enum QueueChoice: Equatable, Sendable {
-    /// These.
+    /// These queues.
     case list([UInt32])
-    /// So many, counted from the last one.
+    /// This many queues, counted from the last one.
     case last(Int)
-    /// So many free ones, the last first, that nothing else uses; never queue 0.
+    /// This many queues that nothing else uses, from the last one down; never queue 0.
     case automatic(Int)
 }
 
 /// How flows are spread over several queues.
 package enum FlowSpread: String, Sendable, CaseIterable {
-    /// Flow by flow, the first queue after the last.
+    /// One queue after the other, starting again after the last.
     case roundRobin = "round-robin"
-    /// Each flow has a queue for itself.
+    /// Each flow gets a queue of its own.
     case oneToOne = "one-to-one"
-    /// All flows go to an RSS context that spreads them over the queues by their hash.
+    /// All flows go to an RSS context that hashes them to the queues.
     case rssContext = "rss"
 }
 
-/// What becomes of the main RSS table.
+/// How the main RSS table is changed.
 package enum TableStyle: String, Sendable, CaseIterable {
-    /// Only entries that point at taken queues change.
+    /// Only the entries of taken queues change.
     case minimal
-    /// The queues that are left share it anew, as `ethtool -X` would have it.
+    /// The remaining queues get equal shares, as `ethtool -X` makes them.
     case even
 }
 
-/// Certain traffic to be steered: rules for one or both address families.
+/// Traffic to steer: rules for one or both address families.
 package struct SteeringFlow: Equatable, Sendable {
-    /// For each family the rules that would do, the narrowest first.
+    /// For each family, the rules that would serve, the narrowest first.
     package var families: [[FlowRule]]
 
-    /// Makes a flow from its rules.
+    /// Creates a flow from its rules.
     package init(families: [[FlowRule]]) {
         self.families = families
     }
 
-    /// The flow to an endpoint, from one peer if it is given. A wildcard address means any; if the
-    /// peer does not decide, of both families. Rules lead to queue 0 until planned.
+    /// Describes the traffic to an endpoint, optionally from one peer. A wildcard address matches
+    /// any address; `::` without a peer means both families. The rules point to queue 0 until they
+    /// are planned.
     ///
     /// - Parameters:
-    ///   - listen: address and port that the flow goes to.
-    ///   - peer: address that it comes from; nil for any.
-    ///   - peerPort: port that it comes from; nil for any.
+    ///   - listen: the destination address and port.
+    ///   - peer: the source address; nil for any.
+    ///   - peerPort: the source port; nil for any.
     package init(to listen: Endpoint, from peer: IPAddress? = nil, port peerPort: UInt16? = nil) {
         let address = listen.address.unmapped
         let peer = peer?.unmapped
@@ -68,7 +69,7 @@ package struct SteeringFlow: Equatable, Sendable {
     }
 }
 
-/// What a user wants of a NIC: certain queues for device memory, and certain traffic on them.
+/// What a user requests of a NIC: queues for device memory, and the traffic to steer to them.
 package struct SteeringRequest: Equatable, Sendable {
     /// The receive queues to take.
     package var queues: QueueChoice
@@ -76,15 +77,15 @@ package struct SteeringRequest: Equatable, Sendable {
     package var flows: [SteeringFlow]
     /// How flows are spread over the queues.
     package var spread: FlowSpread
-    /// What becomes of the main RSS table.
+    /// How the main RSS table is changed.
     package var table: TableStyle
-    /// Whether RSS contexts of others may point at the queues too.
+    /// Whether other RSS contexts may include the queues too.
     package var sharesContexts: Bool
-    /// Whether header split is turned on. Otherwise nobody asks for it any more, as a selftest needs
-    /// that wants to see binding refused.
+    /// Whether header split is turned on. Otherwise it is set to "unknown", which a selftest needs
+    /// to see a bind refused.
     package var splitsHeaders: Bool
 
-    /// Makes a wish from its parts.
+    /// Creates a request from its parts.
     package init(
         queues: QueueChoice, flows: [SteeringFlow], spread: FlowSpread = .roundRobin,
         table: TableStyle = .minimal, sharesContexts: Bool = false, splitsHeaders: Bool = true

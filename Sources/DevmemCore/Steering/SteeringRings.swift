@@ -1,9 +1,10 @@
 import SystemPackage
 
-/// Header split and its threshold, set in as few requests as can be: some drivers close and open the
-/// whole NIC for each (`bnxt_set_ringparam` of bnxt_ethtool.c, `gve_set_ringparam` of gve_ethtool.c).
+/// Header split and its threshold, set in as few requests as possible: some drivers close and
+/// reopen the NIC for each (`bnxt_set_ringparam` of bnxt_ethtool.c, `gve_set_ringparam` of
+/// gve_ethtool.c).
 extension SteeringJournal {
-    /// The changes of the rings that start at one: split and threshold where they follow each other.
+    /// Returns the ring changes that start at an index: header split and the threshold if adjacent.
     func ringChanges(from index: Int) -> Range<Int>? {
         switch changes[index] {
         case .splitThreshold: return index..<index + 1
@@ -16,11 +17,11 @@ extension SteeringJournal {
         }
     }
 
-    /// Makes the changes of a step, and learns on the way whether it was a user who had set split;
-    /// returns whether it has.
+    /// Makes the changes of a step, determines on the way whether a user had set header split, and
+    /// returns whether the journal was updated.
     ///
-    /// Until that is known the journal says so, and whoever restores after a death leaves a split
-    /// that was on as a user's, since losing that would be worse than keeping a driver's own.
+    /// Until it is known, the journal says so. A restore after a crash then treats a split that was
+    /// on as a user's setting, because losing that is worse than keeping a driver's state.
     mutating func setRings<NIC: NICControl & ~Copyable>(
         _ step: Range<Int>, on nic: borrowing NIC,
         save: (SteeringJournal) throws(DevmemError) -> Void
@@ -44,7 +45,7 @@ extension SteeringJournal {
         if !rest.isEmpty { try nic.setRings(rest) }
         let now = try nic.rings()
         if let split = request.split {
-            // "As the driver likes" reads as what it likes.
+            // "unknown" reads back as whatever the driver chooses.
             try prove(split == .unknown || now.headerSplit == split, "tcp-data-split", nic.name)
         }
         if let threshold = request.threshold {
@@ -58,15 +59,15 @@ extension SteeringJournal {
         return true
     }
 
-    /// Whether a user had set what split is before it is changed, as far as that can be learnt
+    /// Determines, before the change, whether a user had set header split, as far as possible
     /// without changing it.
     private func learn<NIC: NICControl & ~Copyable>(
         _ before: HeaderSplit, _ request: RingRequest, _ nic: borrowing NIC
     ) throws(DevmemError) -> Bool? {
         switch before {
         case .unknown: return false
-        // Asking for "as the driver likes" changes nothing unless a user had set off, and then it
-        // changes nothing that anyone looks at but a driver's reply.
+        // Requesting "unknown" changes nothing unless a user had set "off", and then only the
+        // driver's reply.
         case .off: return (try? nic.setRingsWatching(RingRequest(split: .unknown))) ?? nil
         case .on:
             guard request.split == .on, request.threshold != nil, let queue = queues.last else {
@@ -76,8 +77,8 @@ extension SteeringJournal {
         }
     }
 
-    /// Sets a split that reads on by itself if it is not known whose that is: asking for what a user
-    /// had set changes nothing, asking for "as the driver likes" changes only what a user had set.
+    /// Sets a header split that reads as on, in a request of its own, if it is unknown who set it:
+    /// "on" changes nothing if a user had set it, and "unknown" changes something only then.
     private mutating func setSplitThatReadsSo<NIC: NICControl & ~Copyable>(
         _ index: Int, _ request: RingRequest, _ nic: borrowing NIC
     ) throws(DevmemError) -> (isLearnt: Bool, rest: RingRequest) {
@@ -91,17 +92,17 @@ extension SteeringJournal {
     }
 }
 
-/// How to ask for split so that it is as it was, reading and setting.
+/// The requests that restore header split, both its state and its setting.
 enum SplitRestoration {
-    /// What to ask for, one after the other; nothing if it is as it was.
+    /// Returns the requests, in order; none if nothing has to be restored.
     ///
-    /// - Most drivers fall back to their own state with "unknown" (mlx5, bnxt, fbnic): it is enough
-    ///   where no user had set split.
-    /// - gve takes "unknown" and changes nothing (`gve_set_hsplit_config` of gve_main.c), but opens all
-    ///   queues anew: split goes off first, and then the setting.
-    /// - bnxt and fbnic refuse "off", which no user of theirs can have set.
+    /// - With "unknown" most drivers return to their own state (mlx5, bnxt, fbnic): it suffices if
+    ///   no user had set header split.
+    /// - gve accepts "unknown" without effect (`gve_set_hsplit_config` of gve_main.c) but reopens
+    ///   all queues: first turn header split off, then clear the setting.
+    /// - bnxt and fbnic refuse "off", so no user can have set it there.
     ///
-    /// A user who sets split on meanwhile changes nothing that could be seen, and loses it in the end.
+    /// If a user sets header split on meanwhile, the change is invisible and lost in the end.
     static func requests(
         before: HeaderSplit, after: HeaderSplit, wasUserSet: Bool?, driver: String?
     ) -> [HeaderSplit] {
@@ -117,7 +118,7 @@ enum SplitRestoration {
 }
 
 extension SteeringJournal {
-    /// Puts back split and threshold, either or both.
+    /// Restores header split, the threshold, or both.
     func restoreRings<NIC: NICControl & ~Copyable>(
         _ taken: some Collection<SteeringChange>, _ nic: borrowing NIC, isResumed: Bool
     ) throws(DevmemError) -> [Outcome] {
@@ -128,7 +129,8 @@ extension SteeringJournal {
         for change in taken {
             switch change {
             case .headerSplit(let before, let after, let wasUserSet):
-                // Whoever died restoring may have left what reads so and is another's setting.
+                // A restore that died may have left this value; it looks like someone else's
+                // setting.
                 let isUntouched = now.headerSplit == before && before != after && after != .unknown
                 if isUntouched && !isResumed && wasUserSet != true { continue }
                 guard isUntouched || now.headerSplit == after || after == .unknown || isResumed
@@ -171,9 +173,9 @@ extension SteeringJournal {
         return .leftAlone("tcp-data-split is on by the driver's own will, it was off")
     }
 
-    /// Rings that the driver made shorter for header split (`bnxt_set_ring_params` of bnxt.c) get their
-    /// length back, which takes a request after the one that turns split off. What is refused is told
-    /// with what else is other than it was.
+    /// Restores ring sizes that the driver reduced for header split (`bnxt_set_ring_params` of
+    /// bnxt.c), in a request after the one that turns it off. A refusal shows up among the side
+    /// effects.
     private func restoreSizes<NIC: NICControl & ~Copyable>(
         _ nic: borrowing NIC
     ) throws(DevmemError) {
@@ -191,7 +193,7 @@ extension SteeringJournal {
                 + (before == after ? "not \(after)" : "neither \(before) nor \(after)"))
     }
 
-    /// Asks for split as it was, and with the first request for the threshold.
+    /// Requests the former header split, with the threshold in the first request.
     private func restore<NIC: NICControl & ~Copyable>(
         _ before: HeaderSplit, _ requests: [HeaderSplit], with threshold: UInt32?,
         _ nic: borrowing NIC
@@ -210,8 +212,8 @@ extension SteeringJournal {
         guard before == .off, requests == [.unknown], try nic.rings().headerSplit != .off else {
             return
         }
-        // A driver that keeps its state is told to leave it. One that refuses splits by its own will
-        // by now, for example as hardware GRO came on; nobody asks for it any more.
+        // Ask a driver that keeps its state to turn header split off. One that refuses has it on
+        // for its own reasons by now, for example hardware GRO; nobody requests it any more.
         do throws(DevmemError) {
             try nic.setRings(RingRequest(split: .off))
         } catch {
@@ -219,10 +221,10 @@ extension SteeringJournal {
         }
     }
 
-    /// Some drivers do not take "unknown", some refuse "off"; asking again does not help. Other
-    /// refusals pass.
+    /// Returns whether repeating a request is useless: some drivers refuse "unknown", some "off".
+    /// Other refusals are temporary.
     private func isRefusedForGood(_ error: DevmemError) -> Bool {
-        // While memory of others is bound the kernel refuses what the driver would take.
+        // While others have memory bound, the kernel refuses what the driver would accept.
         if Refusal(error)?.isForBoundMemory == true { return false }
         return error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
     }

@@ -1,42 +1,41 @@
 package import Logging
 import SystemPackage
 
-/// Changes made to a NIC, with one owner, who takes them back or leaves them in place.
+/// Changes made to a NIC, with one owner, who restores the settings or keeps the changes.
 ///
-/// What is changed is in the journal first, so whatever ends the owner, the next run on the NIC, or
-/// `restoreSteering`, finishes what it could not. If the owner forgets, changes are taken back
-/// when the value goes away.
+/// Each change is recorded in the journal first. However the owner ends, the next run on the NIC or
+/// `restoreSteering` completes the restore. If the owner does neither, the deinit restores the
+/// settings.
 package struct SteeringTransaction: ~Copyable {
-    /// The queues that the changes are for.
+    /// The queues that the changes serve.
     package let queues: [UInt32]
-    /// What is no hindrance but worth knowing, a sentence each.
+    /// Remarks that are worth knowing but stop nothing, a sentence each.
     package let notes: [String]
 
     private let nic: EthtoolNIC
     private let lock: SteeringLock
     private let store: JournalStore
     private let logger: Logger
-    /// Nil once all is taken back, and where steering in place is only used.
+    /// Nil once the settings are restored, and while applied steering is only used.
     private var journal: SteeringJournal?
-    /// Steering in place that is used.
+    /// The applied steering that is used.
     private let used: SteeringJournal?
-    /// What was lost and made again, the latest last.
+    /// The changes that were lost and made again, the latest last.
     private var renewals: [SteeringRenewal] = []
 
-    /// Steers a NIC. What a dead process has left on it is taken back first; steering that stays
-    /// applied is used as it is if it does what is wished. If a change fails, those made before
-    /// are taken back.
+    /// Steers a NIC. First restores what a dead process left on it. Uses applied steering unchanged
+    /// if that meets the request. If a change fails, restores those made before it.
     ///
     /// - Parameters:
     ///   - wish: queues and traffic.
     ///   - interface: the NIC.
-    ///   - command: what others are told of this process, such as `devmemtcp serve`.
-    ///   - rss: how to change RSS.
-    ///   - store: where the journal lies.
-    ///   - logger: is told of each change at level debug, of a dead process's at notice.
-    /// - Throws: `DevmemError` of kind `netlink` or `system` if the kernel or the driver refuses;
-    ///   `unsupported` if the NIC cannot do it; `invalid` for queues that cannot be had, and with
-    ///   the holder's pid if another process steers the NIC; `malformed` if its journal is damaged.
+    ///   - command: this process's description for others, such as `devmemtcp serve`.
+    ///   - rss: the interface through which RSS is changed.
+    ///   - store: the journals.
+    ///   - logger: receives each change at level debug, and those of a dead process at notice.
+    /// - Throws: `DevmemError` if the kernel or the driver refuses a change; of kind `invalid` if
+    ///   another process steers the NIC (with its pid) or the request cannot be met; `unsupported`
+    ///   if the NIC cannot; `malformed` if its journal is damaged.
     package init(
         applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
         rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
@@ -48,15 +47,15 @@ package struct SteeringTransaction: ~Copyable {
         }
     }
 
-    /// Makes single changes, for those who want a NIC in a certain state.
+    /// Makes single changes, for callers that need a NIC in a certain state.
     ///
     /// - Parameters:
-    ///   - changes: works the changes out from what the NIC's settings are.
+    ///   - changes: computes the changes from the NIC's settings.
     ///   - interface: the NIC.
-    ///   - command: what others are told of this process.
-    ///   - store: where the journal lies.
-    ///   - logger: is told of each change at level debug.
-    /// - Throws: as `init(applying:to:as:rss:store:logger:)`, and what `changes` throws.
+    ///   - command: this process's description for others.
+    ///   - store: the journals.
+    ///   - logger: receives each change at level debug.
+    /// - Throws: `DevmemError` as the initializer that steers does, and what `changes` throws.
     package init(
         making changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange],
         on interface: NetworkInterface, as command: String, store: JournalStore = JournalStore(),
@@ -114,15 +113,15 @@ package struct SteeringTransaction: ~Copyable {
         self.logger = logger
     }
 
-    /// Whoever only uses steering in place does not keep others from it.
+    /// Takes the lock; a shared one if applied steering will only be used.
     private static func lock(
         _ interface: SteeringJournal.Interface, _ store: JournalStore
     ) throws(DevmemError) -> SteeringLock {
         let key = JournalStore.Key(interface)
-        // What cannot be read is refused, or dropped, by who has the lock.
+        // The holder of the lock refuses or drops an unreadable journal.
         if (try? store.read(key))?.phase == .kept {
             let shared = try SteeringLock(key, name: interface.name, in: store, shared: true)
-            // It may have been taken back before the lock was had.
+            // The settings may have been restored before we got the lock.
             if (try? store.read(key))?.phase == .kept { return shared }
         }
         return try SteeringLock(key, name: interface.name, in: store)
@@ -172,14 +171,14 @@ package struct SteeringTransaction: ~Copyable {
         if let failure = result.failure { logger.error("cannot restore a setting: \(failure)") }
     }
 
-    /// The changes that were made; none if steering in place is used.
+    /// The changes that were made; empty if applied steering is used.
     package var changes: [SteeringChange] { journal?.changes ?? [] }
 
-    /// Takes back every change, the last first; goes on after a failure.
+    /// Undoes every change, the last first; continues after a failure.
     ///
-    /// - Returns: what was put back and what someone else had changed meanwhile.
+    /// - Returns: what was restored, and what was left alone because someone else had changed it.
     /// - Throws: `DevmemError`, the first failure, after trying the others; the journal keeps what
-    ///   is left.
+    ///   remains.
     @discardableResult
     package mutating func restore() throws(DevmemError) -> SteeringReversal {
         guard let journal else { return SteeringReversal() }
@@ -192,10 +191,10 @@ package struct SteeringTransaction: ~Copyable {
         return result
     }
 
-    /// Leaves the changes in place, under a name, until `restoreSteering` takes them back.
+    /// Keeps the changes under a name until `restoreSteering` undoes them.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the journal cannot be written, `invalid` if there is
-    ///   steering in place already; the changes are undone then.
+    /// - Throws: `DevmemError` of kind `invalid` if applied steering is used; of kind `system` if
+    ///   the journal cannot be written, and the deinit then restores the settings.
     package mutating func keep(as name: String) throws(DevmemError) {
         guard var kept = journal else {
             throw DevmemError(
@@ -214,17 +213,17 @@ extension SteeringTransaction {
     /// Whether the changes are its own, to be made again if the NIC loses them.
     var isOwn: Bool { journal != nil }
 
-    /// What the NIC has lost of the changes.
+    /// Returns the changes that the NIC has lost.
     ///
-    /// - Throws: `DevmemError` of kind `netlink` or `system` if the NIC's settings cannot be read.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the settings cannot be read.
     func losses() throws(DevmemError) -> [SteeringLoss] {
         guard let watched = journal ?? used else { return [] }
         return watched.losses(in: try SteeringState(of: nic, for: watched))
     }
 
-    /// Says why payload of a stream came outside device memory.
+    /// Explains why payload of a stream arrived outside device memory.
     ///
-    /// - Throws: `DevmemError` of kind `netlink` or `system` if the NIC's settings cannot be read.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the settings cannot be read.
     package func reason(
         for stream: MisplacedStream, on interface: NetworkInterface, bindingID: UInt32
     ) throws(DevmemError) -> String {
@@ -241,22 +240,21 @@ extension SteeringTransaction {
 
     /// Makes a lost change again.
     ///
-    /// - Returns: the change as it is now.
-    /// - Throws: `DevmemError` of kind `netlink` or `system` if the driver refuses, `unsupported` if
-    ///   the change does not show.
+    /// - Returns: the change as it is now; nil if the steering is not its own.
+    /// - Throws: `DevmemError` if the driver refuses the change.
     mutating func renew(_ loss: SteeringLoss) throws(DevmemError) -> SteeringChange? {
         guard var renewed = journal else { return nil }
-        // Whatever comes of it, this process must know what it may have to take back.
+        // Even after a failure, this process must know what to undo.
         defer { journal = renewed }
         try renewed.renew(loss, on: nic, logger: logger) { saved throws(DevmemError) in
             try store.write(saved)
         }
-        // The latest are enough to explain a stream, however often it happens.
+        // The latest suffice to explain a stream, however many there were.
         renewals = renewals.suffix(15) + [SteeringRenewal(loss: loss.text, moment: .now)]
         return renewed.changes.indices.contains(loss.change) ? renewed.changes[loss.change] : nil
     }
 
-    /// Drops the journal of a NIC that is gone, and its settings with it.
+    /// Drops the journal of a NIC that is gone along with its settings.
     mutating func forget() {
         guard let gone = journal else { return }
         journal = nil
@@ -268,7 +266,7 @@ extension SteeringTransaction {
     }
 }
 
-/// Takes a journal's changes back and strikes it out if that succeeds.
+/// Undoes a journal's changes and removes it if that succeeds.
 func rollback(
     _ journal: SteeringJournal, on nic: borrowing EthtoolNIC, store: JournalStore, logger: Logger
 ) -> SteeringReversal {

@@ -1,27 +1,27 @@
-/// How the main RSS table comes back, whatever it and the channels have become meanwhile. Pure.
+/// How the main RSS table is restored, even if it and the channels have changed meanwhile. Pure.
 ///
-/// Whether a table is a user's cannot be read (`netif_is_rxfh_configured` of net/ethtool/common.c): a
-/// request that tells would clear the mark or change the channels. So one that looks like the kernel's
-/// default is taken for it, and reset: a default follows the channels, and a table that was written
-/// does not. A device's own default that looks otherwise is written as it was; only its mark differs
-/// then.
+/// Whether a user set a table cannot be read (`netif_is_rxfh_configured` of net/ethtool/common.c):
+/// a request that reveals it would clear the mark or change the channels. So a table that equals
+/// the kernel's default is taken for the default and reset, because a default follows the number of
+/// channels and a written table does not. A device's own default that differs is written back; only
+/// its mark is then wrong.
 struct TableRestoration: Equatable {
-    /// Whether the kernel is asked for its default instead of the goal being written.
+    /// Whether to request the default instead of writing the goal.
     let resets: Bool
     /// The table to write; entries that others changed stay.
     let goal: [UInt32]
-    /// What to report.
+    /// The results to report.
     let outcomes: [SteeringJournal.Outcome]
 
-    /// Compares entry by entry.
+    /// Compares the tables entry by entry.
     ///
     /// - Parameters:
-    ///   - before: what the table was.
-    ///   - after: what was written.
-    ///   - isDefault: whether `before` looked like the kernel's default.
-    ///   - now: what it is; perhaps of another size.
-    ///   - taken: the queues that it was changed for.
-    ///   - queueCount: how many receive queues there are now, if that is known.
+    ///   - before: the table before the change.
+    ///   - after: the table that was written.
+    ///   - isDefault: whether `before` equals the kernel's default.
+    ///   - now: the present table, possibly of another size.
+    ///   - taken: the queues that the change was made for.
+    ///   - queueCount: the present number of receive queues, if known.
     init(
         before: [UInt32], after: [UInt32], isDefault: Bool, now: [UInt32], taken: [UInt32],
         queueCount: Int?
@@ -43,7 +43,7 @@ struct TableRestoration: Equatable {
                 goal[slot] = wanted[slot]
             }
         }
-        // What was written may look like the default of as many queues as there are by now.
+        // The written table may equal the default of the present number of queues.
         resets = isDefault && foreign == 0 && gone == 0
         self.goal = goal
         var words: [String] = []
@@ -70,11 +70,11 @@ struct TableRestoration: Equatable {
         self.outcomes = outcomes
     }
 
-    /// A table in another size, as the kernel makes it (`ethtool_rxfh_resize` of net/ethtool/common.c):
-    /// repeated, or its first part if that is repeated in it. Else every so many entries.
+    /// Resizes a table as the kernel does (`ethtool_rxfh_resize` of net/ethtool/common.c): repeats
+    /// it, or takes its first part if the table repeats it. Otherwise takes evenly spaced entries.
     static func fit(_ table: [UInt32], to size: Int) -> [UInt32] {
         guard size != table.count else { return table }
-        // There is no such table on a NIC, but perhaps in a journal.
+        // A NIC has no empty table, but a journal may.
         guard !table.isEmpty, size > 0 else { return [UInt32](repeating: 0, count: size) }
         if size > table.count { return (0..<size).map { table[$0 % table.count] } }
         let start = Array(table.prefix(size))

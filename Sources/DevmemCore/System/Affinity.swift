@@ -1,11 +1,11 @@
 import CDevmem
 
-/// Which processor a thread runs on.
+/// The CPU affinity of a thread.
 package enum Affinity {
-    /// Processors are numbered from zero to one less than this.
+    /// The number of CPUs that the mask covers.
     package static let limit = 4096
 
-    /// Has this thread run on one processor only.
+    /// Pins the calling thread to one CPU.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of sched_setaffinity(2).
     package static func pin(to processor: Int) throws(DevmemError) {

@@ -1,21 +1,21 @@
-/// Sizes as people write and read them: powers of 1024.
+/// Parses and formats sizes with units that are powers of 1024.
 package enum ByteCount {
     private static let units: [(letter: Character, factor: UInt64)] = [
         ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40),
         ("P", 1 << 50), ("E", 1 << 60),
     ]
 
-    /// Why a text is no size.
+    /// Why a text is not a size.
     package enum Problem: Error, Equatable {
         /// It does not begin with a number.
         case noNumber
-        /// What stands behind the number is no unit.
+        /// What follows the number is not a unit.
         case unknownUnit(String)
-        /// It does not fit 64 bits.
+        /// It exceeds 64 bits.
         case tooLarge
     }
 
-    /// Reads `4096`, `64K`, `64M`, `1G`, with `B` or `iB` after the unit or not.
+    /// Parses `4096`, `64K`, `64M` or `1G`; `B` or `iB` may follow the unit.
     ///
     /// - Throws: `Problem` for anything else.
     package static func read(_ text: String) throws(Problem) -> UInt64 {
@@ -38,7 +38,7 @@ package enum ByteCount {
         return unit.factor
     }
 
-    /// Writes a size with one decimal where it has a unit: `512 B`, `64.0 MiB`.
+    /// Formats a size, with one decimal if it has a unit: `512 B`, `64.0 MiB`.
     package static func text(_ bytes: UInt64) -> String {
         guard let unit = units.last(where: { bytes >= $0.factor }) else { return "\(bytes) B" }
         let tenths = (Double(bytes) / Double(unit.factor) * 10).rounded() / 10

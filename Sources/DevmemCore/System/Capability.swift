@@ -1,7 +1,9 @@
 import CDevmem
 import Glibc
 
-/// Whether this thread may administer the network: field CapEff of proc_pid_status(5).
+/// Returns whether this thread has CAP_NET_ADMIN, from field CapEff of proc_pid_status(5).
+///
+/// - Throws: `DevmemError` of kind `malformed` if the field cannot be read.
 package func hasNetAdmin() throws(DevmemError) -> Bool {
     let path = "/proc/thread-self/status"
     guard let line = lines(of: path).first(where: { $0.hasPrefix("CapEff:") }),

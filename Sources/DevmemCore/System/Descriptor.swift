@@ -2,12 +2,12 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// An open file descriptor with exactly one owner; closed when the owner goes away.
+/// An open file descriptor with exactly one owner; closed when it goes away.
 package struct Descriptor: ~Copyable, Sendable {
-    /// The descriptor's number, valid as long as this value lives.
+    /// The descriptor's number, valid while this value lives.
     package let rawValue: Int32
 
-    /// Takes over an open descriptor.
+    /// Takes ownership of an open descriptor.
     package init(owning rawValue: Int32) {
         self.rawValue = rawValue
     }
@@ -16,14 +16,14 @@ package struct Descriptor: ~Copyable, Sendable {
         _ = Glibc.close(rawValue)
     }
 
-    /// Closes the descriptor, where it matters what the kernel says to that.
+    /// Closes the descriptor and reports errors.
     ///
-    /// - Parameter name: what errors call it.
+    /// - Parameter name: the name in errors.
     /// - Throws: `DevmemError` of kind `system` with the `errno` of close(2).
     consuming func close(_ name: String) throws(DevmemError) {
         let number = rawValue
         discard self
-        // Linux has closed it even if a signal came.
+        // Linux closes the descriptor even if close(2) fails with EINTR.
         guard Glibc.close(number) != 0, errno != EINTR else { return }
         throw DevmemError(.system, call: "close \(name)", errno: Errno(rawValue: errno))
     }
@@ -38,9 +38,9 @@ package struct Descriptor: ~Copyable, Sendable {
         return Descriptor(owning: number)
     }
 
-    /// Opens a file of the folder that this is, and follows no link there.
+    /// Opens a file in this directory without following a symbolic link.
     ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of openat(2); it names the file's path.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of openat(2) and the file's path.
     func open(
         _ name: String, _ flags: Int32, mode: UInt32 = 0, path: String
     ) throws(DevmemError) -> Descriptor {
@@ -51,9 +51,9 @@ package struct Descriptor: ~Copyable, Sendable {
     }
 }
 
-/// Calls until it is not interrupted by a signal; a result of -1 becomes an error.
+/// Repeats a call while it fails with EINTR; throws if it returns -1.
 ///
-/// - Throws: `DevmemError` of kind `system` carrying `errno` and `call`.
+/// - Throws: `DevmemError` of kind `system` with `errno` and `call`.
 @discardableResult
 package func retrying<Result: SignedInteger>(
     _ call: @autoclosure () -> String, _ body: () -> Result

@@ -1,6 +1,7 @@
 import Glibc
 
-/// Refuses what needs more descriptors than this process may have, at its start and not in its midst.
+/// Checks that this process may open as many descriptors as an operation needs, so that it fails at
+/// its start rather than halfway.
 ///
 /// - Throws: `DevmemError` of kind `invalid` with EMFILE.
 package func requireDescriptors(_ needed: UInt64, to call: String) throws(DevmemError) {
@@ -14,9 +15,9 @@ package func requireDescriptors(_ needed: UInt64, to call: String) throws(Devmem
         advice: "ulimit -n \(needed), or LimitNOFILE=\(needed) of the unit, allows more")
 }
 
-/// Raises the limit on this process's descriptors as far as it may. What is executed inherits that.
+/// Raises this process's limit on descriptors to the hard limit. Child processes inherit it.
 ///
-/// - Returns: how many there may be.
+/// - Returns: the new limit.
 @discardableResult
 package func raiseDescriptorLimit() -> UInt64 {
     var limit = rlimit()

@@ -1,14 +1,13 @@
 import Glibc
 import SystemPackage
 
-/// Has the kernel put on the disk what was written to a file that a user named, and tell what it could
-/// not keep. A full disk or quota may show only then, as the page cache has taken everything before;
-/// on some network file systems not before it is closed, so that close(2) is to be looked at as well.
-/// Nothing happens to what is no file: a pipe, a terminal, a socket.
+/// Writes a file's data to the disk and reports what could not be stored. A full disk or quota may
+/// show only here, because the page cache has accepted all writes; with some network file systems
+/// only in close(2), which must be checked as well. Does nothing for a pipe, terminal or socket.
 ///
 /// - Parameters:
 ///   - number: the open file, which stays open.
-///   - name: what errors call it.
+///   - name: the file's name in errors.
 /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2).
 package func makeDurable(_ number: Int32, name: String) throws(DevmemError) {
     var status = stat()
@@ -18,7 +17,7 @@ package func makeDurable(_ number: Int32, name: String) throws(DevmemError) {
     do throws(DevmemError) {
         try retrying("store \(name)") { fsync(number) }
     } catch {
-        // File systems that keep nothing have nothing to store.
+        // Some file systems have no storage and return EINVAL.
         guard error.errno == .invalidArgument else { throw error }
     }
 }

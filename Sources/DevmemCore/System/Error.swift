@@ -35,7 +35,7 @@ package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible 
     /// The signal that broke it off, if one did.
     package var signal: Int32?
 
-    /// Makes an error from its parts.
+    /// Creates an error from its parts.
     package init(
         _ kind: Kind, _ operation: Operation, errno: Errno? = nil, message: String? = nil,
         attribute: String? = nil, advice: Advice? = nil

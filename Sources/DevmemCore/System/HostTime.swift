@@ -1,19 +1,19 @@
 import Glibc
 
-/// What the host's processors have done since it was started.
+/// CPU time of the host and of this process.
 package enum HostTime {
-    /// Seconds that all processors spent in softirqs (/proc/stat of
-    /// Documentation/filesystems/proc.rst); zero if the kernel does not tell.
+    /// The seconds that all CPUs have spent in softirqs since boot (/proc/stat of
+    /// Documentation/filesystems/proc.rst); 0 if unknown.
     package static var softirq: Double { softirq(in: lines(of: "/proc/stat").first ?? "") }
 
-    /// The same from the first line of /proc/stat.
+    /// Returns the softirq time from the first line of /proc/stat.
     static func softirq(in line: Substring) -> Double {
         let fields = line.split(separator: " ")
         guard fields.count > 7, fields[0] == "cpu", let ticks = Double(fields[7]) else { return 0 }
         return ticks / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    /// Seconds that all threads of this process have spent, in user mode and in the kernel.
+    /// The seconds that all threads of this process have spent in user mode and in the kernel.
     package static var ofProcess: (user: Double, system: Double) {
         var usage = rusage()
         getrusage(RUSAGE_SELF.rawValue, &usage)

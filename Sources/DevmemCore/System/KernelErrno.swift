@@ -1,7 +1,7 @@
 import CDevmem
 package import SystemPackage
 
-/// Error numbers that are the kernel's own and yet reach programs (include/linux/errno.h).
+/// Kernel-internal error numbers that nevertheless reach programs (include/linux/errno.h).
 package enum KernelErrno {
     /// ENOTSUPP.
     static let notSupported = Int32(CDM_ENOTSUPP)
@@ -9,7 +9,7 @@ package enum KernelErrno {
     package static let tooSmall = Int32(CDM_ETOOSMALL)
 }
 
-/// The C library's text for an error number, and one for those of the kernel's own.
+/// Returns the C library's text for an error number, or our own for kernel-internal ones.
 package func describe(_ errno: Errno) -> String {
     switch errno.rawValue {
     case KernelErrno.tooSmall: "control buffer too small (errno \(errno.rawValue))"

@@ -1,11 +1,11 @@
-/// Text from elsewhere, such as a process's name or a peer's message, made fit for a terminal: control
-/// characters, with which it could move the cursor or begin a line that looks like this program's,
-/// are written as `\x1b`.
+/// Makes text from elsewhere, such as a process name or a peer's message, safe to print: control
+/// characters are written as `\x1b`. They could move the cursor or fake a line of this program.
 ///
 /// - Parameters:
 ///   - text: any text.
-///   - keepsLines: whether it is of this program's own lines, which tabs and line ends belong to.
-/// - Returns: the text, on one line unless it keeps them.
+///   - keepsLines: whether the text is this program's own, in which newlines and tabs are
+///     legitimate.
+/// - Returns: the text, on one line unless `keepsLines` is set.
 package func printable(_ text: String, keepsLines: Bool = false) -> String {
     func isPlain(_ scalar: Unicode.Scalar) -> Bool {
         !isControl(scalar) || keepsLines && (scalar == "\n" || scalar == "\t")
@@ -23,13 +23,13 @@ package func printable(_ text: String, keepsLines: Bool = false) -> String {
     }
 }
 
-/// JSON whose texts may be from elsewhere, made fit for a terminal: what JSON lets stand of control
-/// characters is written as `\u009b`, which readers of JSON take for the same.
+/// Makes JSON with strings from elsewhere safe to print: control characters that JSON permits are
+/// written as `\u009b`, which is equivalent.
 ///
-/// - Parameter json: a JSON value, on lines that end as they may.
+/// - Parameter json: a JSON value, on any number of lines.
 /// - Returns: the same value.
 package func printableJSON(_ json: String) -> String {
-    // Outside of texts only line ends and tabs are there, and within them JSON allows none of C0.
+    // Outside of strings only newlines and tabs occur, and in strings JSON permits no C0 controls.
     func isPlain(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x20 || !isControl(scalar) }
     guard !json.unicodeScalars.allSatisfy(isPlain) else { return json }
     return json.unicodeScalars.reduce(into: "") { result, scalar in
@@ -42,7 +42,8 @@ package func printableJSON(_ json: String) -> String {
     }
 }
 
-/// Of C0, C1, and those that end a line or change the direction of writing; all below 0x10000.
+/// Returns whether a scalar is a C0 or C1 control, a line separator or a control of writing
+/// direction; all are below 0x10000.
 private func isControl(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0..<0x20, 0x7f..<0xa0, 0x61c, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true

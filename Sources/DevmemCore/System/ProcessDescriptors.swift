@@ -1,6 +1,6 @@
 import Glibc
 
-/// What a process has open, as far as it tells who may hold a NIC's memory.
+/// The open descriptors of a process that may show that it holds a NIC's memory.
 package struct ProcessDescriptors: Equatable, Sendable {
     /// Its process id.
     package var pid: Int32
@@ -11,8 +11,8 @@ package struct ProcessDescriptors: Equatable, Sendable {
     /// Whether it has a dma-buf open.
     package var hasDmabuf = false
 
-    /// Takes what a link in `/proc/PID/fd` leads to: `socket:[812]`, or `/dmabuf:` and the buffer's
-    /// name (`dmabuffs_dname` of drivers/dma-buf/dma-buf.c).
+    /// Records the target of a link in `/proc/PID/fd`: `socket:[812]`, or `/dmabuf:` and the
+    /// buffer's name (`dmabuffs_dname` of drivers/dma-buf/dma-buf.c).
     mutating func note(_ link: Substring) {
         if link.hasPrefix("/dmabuf:") {
             hasDmabuf = true
@@ -21,10 +21,10 @@ package struct ProcessDescriptors: Equatable, Sendable {
         }
     }
 
-    /// Every process whose descriptors may be looked at, by pid; without CAP_SYS_PTRACE these are the
+    /// Lists the processes whose descriptors are visible, by pid; without CAP_SYS_PTRACE only the
     /// user's own.
     ///
-    /// - Parameter own: whether this process is among them.
+    /// - Parameter own: whether to include this process.
     /// - Returns: the processes.
     package static func all(withOwn own: Bool = false) -> [ProcessDescriptors] {
         let all = names(in: "/proc").compactMap { Int32($0) }.filter { own || $0 != getpid() }
@@ -40,7 +40,7 @@ package struct ProcessDescriptors: Equatable, Sendable {
 
     private static func target(of link: String) -> Substring {
         var buffer = [CChar](repeating: 0, count: 64)
-        // One less than there is room for, so that a zero ends it.
+        // Leave room for a terminating zero.
         return readlink(link, &buffer, buffer.count - 1) > 0 ? Substring(terminated(buffer)) : ""
     }
 
@@ -58,7 +58,8 @@ package struct ProcessDescriptors: Equatable, Sendable {
     }
 }
 
-/// The name of a process, fit for a terminal: its owner may choose any; nil if there is none.
+/// Returns the name of a process, made safe to print because its owner may choose any; nil if there
+/// is no such process.
 func nameOfProcess(_ pid: Int32) -> String? {
     lines(of: "/proc/\(pid)/comm").first.map { printable(String($0)) }
 }

@@ -2,24 +2,24 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Tells a service manager how far this service is (sd_notify(3)).
+/// Notifies a service manager of this service's state (sd_notify(3)).
 package struct Readiness: Sendable {
     private let socketPath: String?
 
-    /// Talks to the socket that the environment names, if it does.
+    /// Uses the socket named by the environment, if any.
     package init(environment: [String: String]) {
         socketPath = environment["NOTIFY_SOCKET"]
     }
 
-    /// Says that the service is ready; nothing happens without a service manager.
+    /// Reports that the service is ready; does nothing without a service manager.
     ///
-    /// - Parameter status: what it does, in words.
+    /// - Parameter status: the status text.
     /// - Throws: `DevmemError` of kind `system` if the message cannot be sent.
     package func ready(status: String) throws(DevmemError) {
         try send("READY=1\nSTATUS=\(status)")
     }
 
-    /// Says that the service is about to end.
+    /// Reports that the service is stopping.
     ///
     /// - Throws: `DevmemError` of kind `system` if the message cannot be sent.
     package func stopping() throws(DevmemError) {

@@ -1,8 +1,8 @@
-// What a kernel or a peer counts may be any number, and an overflow would end the process with the NIC
-// steered: sums of such numbers end at the largest one instead.
+// Counts from a kernel or a peer may be any number, and an overflow would end the process while the
+// NIC is steered. So their sums saturate.
 
 extension FixedWidthInteger where Self: UnsignedInteger {
-    /// The sum, or the largest number if that is less.
+    /// Returns the sum, or the largest number on overflow.
     @inline(__always)
     package func saturatingAdding(_ other: Self) -> Self {
         let (sum, overflow) = addingReportingOverflow(other)
@@ -11,6 +11,6 @@ extension FixedWidthInteger where Self: UnsignedInteger {
 }
 
 extension Sequence where Element: FixedWidthInteger & UnsignedInteger {
-    /// The sum, or the largest number if that is less.
+    /// The sum, or the largest number on overflow.
     package var saturatingSum: Element { reduce(0) { $0.saturatingAdding($1) } }
 }

@@ -1,26 +1,26 @@
 import Glibc
 
-/// What a session makes of a signal, so that none ends the process while a NIC is steered. Pure.
+/// How a session treats a signal, so that none ends the process while a NIC is steered. Pure.
 ///
-/// The default actions are those of signal(7).
+/// The default actions are those in signal(7).
 package enum SignalRole: Equatable {
-    /// Its default action ends the process; a session ends in good order instead.
+    /// The default action ends the process; a session ends in an orderly way instead.
     case stops
-    /// It only repeats what the call that caused it returns: EPIPE or EFBIG.
+    /// Only repeats the error of the call that caused it: EPIPE or EFBIG.
     case failsCall
-    /// The processor's word on an instruction of this program, after which nothing it would do
-    /// can be relied on. What was steered is in the journal, and restored by the next run.
+    /// A fault of this program, which cannot be trusted to do anything afterwards. The next run
+    /// restores the settings from the journal.
     case fault
-    /// Not to be caught. What SIGKILL leaves is restored from the journal.
+    /// Cannot be caught. What SIGKILL leaves is restored from the journal.
     case uncatchable
-    /// It stops the process until SIGCONT; the NIC stays steered, as the session goes on.
+    /// Stops the process until SIGCONT; the NIC stays steered because the session continues.
     case suspends
-    /// Its default action is to be ignored, or to go on.
+    /// Ignored by default, or continues the process.
     case harmless
-    /// The C library's own, which no program can block (nptl(7)).
+    /// Used by the C library, which does not let programs block it (nptl(7)).
     case reserved
 
-    /// The role of a signal by its number, from 1 to 64.
+    /// Returns the role of a signal from 1 to 64.
     init(of signal: Int32) {
         self =
             switch signal {
@@ -34,33 +34,33 @@ package enum SignalRole: Equatable {
             }
     }
 
-    /// The numbers of all signals.
+    /// All signal numbers.
     static let numbers: ClosedRange<Int32> = 1...64
 
-    /// The signals of a role.
+    /// Returns the signals with a role.
     package static func signals(_ role: SignalRole) -> [Int32] {
         numbers.filter { SignalRole(of: $0) == role }
     }
 }
 
-/// Whether a signal does what it does by default. One that is ignored, as by nohup(1), or that a
-/// library handles, is left to whoever wished it so.
+/// Returns whether a signal has its default action. If it is ignored, as by nohup(1), or handled by
+/// a library, that is left alone.
 func hasDefaultAction(_ signal: Int32) -> Bool {
     var action = sigaction()
     guard sigaction(signal, nil, &action) == 0 else { return false }
     return action.__sigaction_handler.sa_handler == nil
 }
 
-/// Has a write that fails say so by what it returns, EPIPE or EFBIG, and by no signal: it is an error to
-/// report, not a reason to leave a NIC as it is.
+/// Ignores SIGPIPE and SIGXFSZ, so that a failing write returns EPIPE or EFBIG: an error to report,
+/// and no reason to abandon a steered NIC.
 package func ignoreFailingWrites() {
     for number in SignalRole.signals(.failsCall) { signal(number, SIG_IGN) }
 }
 
-/// Undoes what a parent process may have left that a program of this kind cannot work with: signals
-/// that are blocked, and children's ends that go untold (SIGCHLD ignored; waitpid(2) would fail).
+/// Resets signal settings inherited from the parent process that would break this program: blocked
+/// signals, and an ignored SIGCHLD, which makes waitpid(2) fail.
 ///
-/// To be called once, before there are threads.
+/// Call it once, before creating threads.
 package func resetInheritedSignals() {
     var none = sigset_t()
     sigemptyset(&none)

@@ -1,13 +1,13 @@
 import Glibc
 
-/// What time and processor time of this thread pass from its making on.
+/// Measures the elapsed time and this thread's CPU time since its creation.
 package struct SpentTime {
     private let begun = ContinuousClock.now
     private let before = processorTime()
 
     package init() {}
 
-    /// So far, in seconds: passed, in user mode, and in the kernel.
+    /// The seconds so far: elapsed, in user mode and in the kernel.
     package var soFar: (seconds: Double, user: Double, system: Double) {
         let now = processorTime()
         return (
@@ -17,7 +17,7 @@ package struct SpentTime {
     }
 }
 
-/// Processor time of this thread in seconds.
+/// Returns this thread's CPU time in seconds.
 private func processorTime() -> (user: Double, system: Double) {
     var usage = rusage()
     // RUSAGE_THREAD of getrusage(2), which is not imported.

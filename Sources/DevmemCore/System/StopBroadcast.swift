@@ -3,10 +3,10 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Tells all threads of a session to stop. A signal that is read is gone for the others, so one
-/// thread reads it and passes it on.
+/// Tells all threads of a session to stop. A signal can be read only once, so one thread reads it
+/// and announces it to the others.
 package final class StopBroadcast: Sendable {
-    /// Readable from the moment of the announcement on; nobody ever reads it empty.
+    /// Readable from the announcement on; never drained.
     private let event: Descriptor
     private let reason = Mutex<Int32?>(nil)
 
@@ -14,20 +14,20 @@ package final class StopBroadcast: Sendable {
         event = try makeEvent()
     }
 
-    /// The descriptor that a thread polls beside its own.
+    /// The descriptor that a thread polls besides its own.
     package var rawValue: Int32 { event.rawValue }
 
-    /// The signal that was announced; nil before.
+    /// The announced signal; nil if none was.
     var announced: Int32? { reason.withLock { $0 } }
 
-    /// Announces a signal; the first one counts.
+    /// Announces a signal; only the first announcement counts.
     package func announce(_ signal: Int32) {
         reason.withLock { if $0 == nil { $0 = signal } }
         ring(event)
     }
 }
 
-/// An eventfd that is not readable yet.
+/// Creates an eventfd that is not readable.
 package func makeEvent() throws(DevmemError) -> Descriptor {
     Descriptor(
         owning: try retrying("make an eventfd") {

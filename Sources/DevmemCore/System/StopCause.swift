@@ -1,7 +1,7 @@
-/// What can end a session besides a signal, and is looked at while the session waits.
+/// A condition other than a signal that can end a session; checked while the session waits.
 package protocol StopCause: AnyObject {
-    /// The descriptor that can be read when there is something to look at; -1 if none ever can.
+    /// The descriptor that is readable when there is something to check; -1 if there is none.
     var rawValue: Int32 { get }
-    /// Looks, without waiting; returns whether the session shall end.
+    /// Checks without waiting; returns whether the session is to end.
     func look() -> Bool
 }

@@ -1,17 +1,17 @@
 import CDevmem
 import Glibc
 
-/// Lets a session be stopped by signals: they are blocked and read from a descriptor, so that
-/// there is no moment at which one ends the process before the NIC is as it was.
+/// Stops a session on signals. They are blocked and read from a descriptor, so that none can end
+/// the process before the NIC's settings are restored.
 package struct StopSignal: ~Copyable {
     private let descriptor: Descriptor?
     private let broadcast: StopBroadcast?
     private let other: Other?
 
-    /// A cause besides signals.
+    /// A cause other than signals.
     private struct Other: ~Copyable {
         let cause: any StopCause
-        /// An epoll(7) of both.
+        /// An epoll instance that watches both.
         let poller: Descriptor
     }
 
@@ -22,8 +22,8 @@ package struct StopSignal: ~Copyable {
         other = nil
     }
 
-    /// Stops for the signals of another, or for a cause besides, which is looked at whenever
-    /// signals are and counts as SIGTERM.
+    /// Stops on the signals of another value, or on a cause that is checked along with them and
+    /// reported as SIGTERM.
     package init(following signals: borrowing StopSignal, or cause: any StopCause)
         throws(DevmemError)
     {
@@ -53,10 +53,10 @@ package struct StopSignal: ~Copyable {
         other = nil
     }
 
-    /// Blocks signals for this thread, and threads that it makes, and watches for them.
+    /// Blocks signals in this thread and in threads it creates, and watches for them.
     ///
     /// - Parameter signals: signal numbers, such as `SIGINT`.
-    /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
+    /// - Throws: `DevmemError` of kind `system` if signalfd(2) fails.
     package init(_ signals: [Int32]) throws(DevmemError) {
         var set = signalSet(signals)
         let number = try retrying("watch for signals") {
@@ -68,30 +68,30 @@ package struct StopSignal: ~Copyable {
         other = nil
     }
 
-    /// Watches for all signals that end a program by default, but for those of faults; those that are
-    /// ignored, as by nohup(1), stay so. A write that fails does not end the program either.
+    /// Watches for all signals that end a program by default, except those of faults; ignored ones,
+    /// as with nohup(1), stay ignored. A failing write does not end the program either.
     ///
-    /// - Returns: what watches.
-    /// - Throws: `DevmemError` of kind `system` if the kernel gives no signalfd(2).
+    /// - Returns: the value that watches.
+    /// - Throws: `DevmemError` of kind `system` if signalfd(2) fails.
     package static func ofUser() throws(DevmemError) -> StopSignal {
         let stop = try StopSignal(SignalRole.signals(.stops).filter(hasDefaultAction))
-        // Blocked and not ignored, as programs that are started would inherit that.
+        // Block rather than ignore: started programs would inherit the latter.
         var writes = signalSet(SignalRole.signals(.failsCall))
         pthread_sigmask(SIG_BLOCK, &writes, nil)
         return stop
     }
 
-    /// A signal that has arrived.
+    /// A received signal.
     package struct Arrival: Equatable {
         package let signal: Int32
-        /// Whether a terminal sent it, which sends to all processes in front of it alike.
+        /// Whether the terminal sent it, to every process in the foreground.
         package let isFromTerminal: Bool
     }
 
-    /// The code with which the kernel itself sends signals (asm-generic/siginfo.h).
+    /// The si_code of signals from the kernel itself (asm-generic/siginfo.h).
     private static let kernelCode: Int32 = 0x80
 
-    /// The signal that has arrived, if one has.
+    /// Returns a signal if one has arrived.
     package func pending() -> Int32? { arrival()?.signal }
 
     private func arrival() -> Arrival? { announced ?? signalled() ?? otherArrival() }
@@ -120,11 +120,11 @@ package struct StopSignal: ~Copyable {
             signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
     }
 
-    /// Waits for a signal, and for nothing else.
+    /// Waits for a signal.
     ///
-    /// - Parameter milliseconds: how long to wait.
-    /// - Returns: the signal that has arrived; nil if time is up.
-    /// - Throws: `DevmemError` of kind `system` as poll(2) fails.
+    /// - Parameter milliseconds: the timeout.
+    /// - Returns: the signal; nil on timeout.
+    /// - Throws: `DevmemError` of kind `system` if poll(2) fails.
     package func wait(milliseconds: Int32) throws(DevmemError) -> Int32? {
         if case .stopped(let signal) = try wait(for: -1, events: 0, milliseconds: milliseconds) {
             return signal
@@ -132,7 +132,7 @@ package struct StopSignal: ~Copyable {
         return nil
     }
 
-    /// The descriptor to poll for signals; nil if none can come.
+    /// The descriptor to poll for signals; nil if none can arrive.
     package var rawValue: Int32? {
         switch other {
         case .some(let other): other.poller.rawValue
@@ -147,14 +147,14 @@ package struct StopSignal: ~Copyable {
         }
     }
 
-    /// How a wait ended.
+    /// The result of a wait.
     package enum Wait: Equatable {
         case ready
         case timeout
         case stopped(by: Int32)
     }
 
-    /// Waits until a descriptor is ready, a signal arrives or time is up.
+    /// Waits until a descriptor is ready, a signal arrives or the timeout expires.
     package func wait(
         for number: Int32, events: Int32, milliseconds: Int32 = -1
     ) throws(DevmemError) -> Wait {
@@ -172,9 +172,9 @@ package struct StopSignal: ~Copyable {
         }
     }
 
-    /// Waits until a descriptor can be read, for as long as no signal arrives.
+    /// Waits until a descriptor is readable or a signal arrives.
     ///
-    /// - Returns: the signal; nil if the descriptor is ready first.
+    /// - Returns: the signal; nil if the descriptor was ready first.
     package func arrival(before number: Int32) throws(DevmemError) -> Arrival? {
         while true {
             let polled = try poll(for: number, events: Int32(POLLIN), milliseconds: -1)
@@ -183,14 +183,14 @@ package struct StopSignal: ~Copyable {
         }
     }
 
-    /// What ended a wait for one of two descriptors.
+    /// The result of a wait for one of two descriptors.
     package enum Ready: Equatable {
         case signal(Arrival)
         case first
         case second
     }
 
-    /// Waits until one of two descriptors can be read or a signal arrives, which counts first.
+    /// Waits until one of two descriptors is readable or a signal arrives, which takes precedence.
     package func wait(reading first: Int32, or second: Int32) throws(DevmemError) -> Ready {
         var watched = [
             pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
@@ -208,7 +208,7 @@ package struct StopSignal: ~Copyable {
     /// Waits until a signal arrives.
     ///
     /// - Returns: its number.
-    /// - Throws: `DevmemError` of kind `system` if waiting fails.
+    /// - Throws: `DevmemError` of kind `system` if poll(2) fails.
     package func arrived() throws(DevmemError) -> Int32 {
         while true {
             // No descriptor has the number -1; poll(2) leaves it out.

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The lines of a file of sysfs or procfs; none if it cannot be read.
+/// Reads the lines of a sysfs or procfs file; empty if it cannot be read.
 package func lines(of path: String) -> [Substring] {
     guard let descriptor = try? Descriptor.open(path, O_RDONLY),
         let bytes = try? contents(of: descriptor, call: "read \(path)")
@@ -8,10 +8,10 @@ package func lines(of path: String) -> [Substring] {
     return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
 }
 
-/// The numbers in a file of sysfs or procfs.
+/// Reads the numbers in a sysfs or procfs file.
 ///
-/// - Throws: `DevmemError` of kind `system` if it cannot be read, `malformed` if it holds anything
-///   else.
+/// - Throws: `DevmemError` of kind `system` if it cannot be read, `malformed` if it contains
+///   anything else.
 package func numbers(in path: String) throws(DevmemError) -> [UInt64] {
     let descriptor = try Descriptor.open(path, O_RDONLY)
     let bytes = try contents(of: descriptor, call: "read \(path)")
@@ -23,7 +23,7 @@ package func numbers(in path: String) throws(DevmemError) -> [UInt64] {
     return numbers
 }
 
-/// A text file.
+/// Reads a text file.
 ///
 /// - Throws: `DevmemError` of kind `system` if it cannot be read.
 package func textFile(_ path: String) throws(DevmemError) -> String {
@@ -31,10 +31,10 @@ package func textFile(_ path: String) throws(DevmemError) -> String {
     return String(decoding: try contents(of: descriptor, call: "read \(path)"), as: UTF8.self)
 }
 
-/// What a file holds from where its descriptor stands, up to a limit in bytes that no file of ours
-/// or the kernel's reaches.
+/// Reads a file from its current offset, up to a limit in bytes that no file of ours or of the
+/// kernel reaches.
 ///
-/// - Throws: `DevmemError` of kind `system` as read(2) fails.
+/// - Throws: `DevmemError` of kind `system` if read(2) fails.
 package func contents(
     of descriptor: borrowing Descriptor, limit: Int = 16 << 20, call: String
 ) throws(DevmemError) -> [UInt8] {
@@ -49,8 +49,8 @@ package func contents(
     return bytes
 }
 
-/// Memory in bytes that can be had without swapping, as the kernel estimates it
-/// (Documentation/filesystems/proc.rst); nil if it does not say.
+/// Returns the memory in bytes that is available without swapping, as estimated by the kernel
+/// (Documentation/filesystems/proc.rst); nil if unknown.
 func availableMemory() -> UInt64? {
     let fields = lines(of: "/proc/meminfo").first { $0.hasPrefix("MemAvailable:") }?
         .split(separator: " ")

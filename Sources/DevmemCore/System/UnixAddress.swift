@@ -5,7 +5,8 @@ struct UnixAddress {
     private(set) var storage = sockaddr_un()
     let length: socklen_t
 
-    /// By its path; a leading @ stands for the abstract namespace. Nil if it is neither or too long.
+    /// Creates an address from a path, or from an abstract name with a leading @; nil if the text
+    /// is neither or is too long.
     init?(_ path: String) {
         var bytes = Array(path.utf8)
         guard let first = bytes.first, first == UInt8(ascii: "/") || first == UInt8(ascii: "@"),
@@ -19,7 +20,7 @@ struct UnixAddress {
         withUnsafeMutableBytes(of: &storage.sun_path) { $0.copyBytes(from: bytes) }
     }
 
-    /// Lends it as the kernel takes it.
+    /// Lends the address as the kernel expects it.
     func withSocketAddress<Result>(
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {

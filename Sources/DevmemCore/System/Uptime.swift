@@ -1,7 +1,7 @@
 import Glibc
 
-/// Seconds since boot, those asleep included, as page pools count them (`ktime_get_boottime` of the
-/// kernel's net/core/page_pool_user.c).
+/// Returns the seconds since boot, including suspend, as the kernel timestamps page pools
+/// (`ktime_get_boottime` of net/core/page_pool_user.c).
 package func secondsSinceBoot() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_BOOTTIME, &time)

@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 
-/// Holds what a thread runs until it does.
+/// Holds a thread's body until the thread runs.
 private final class Work: Sendable {
     let body: @Sendable () -> Void
 
@@ -10,8 +10,8 @@ private final class Work: Sendable {
     }
 }
 
-/// Runs something in a thread of its own, in which blocked signals stay blocked. Nobody waits for
-/// the thread itself; what it runs tells when it is done. Advice is worded there as it is here.
+/// Runs a closure in a new detached thread, which inherits the blocked signals. The closure itself
+/// must report when it is done.
 ///
 /// - Throws: `DevmemError` of kind `system` with the error number of pthread_create(3).
 package func runInThread(_ body: @escaping @Sendable () -> Void) throws(DevmemError) {
