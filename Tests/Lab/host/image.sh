@@ -62,7 +62,7 @@ copy_modules() {
     depmod --basedir "$tree" "$release"
 }
 
-# What the base initramfs holds already need not come twice; the index of modules is a new one.
+# Removes what the base initramfs contains already, except the index of modules, which is new.
 drop_known_files() {
     local tree=$1 known
     while IFS= read -r known; do

@@ -2,7 +2,7 @@
 # The command under test: built with this machine's Swift, run in the guest.
 # SPDX-License-Identifier: Apache-2.0
 
-# What --version tells of the build: nothing outside git.
+# The commit for --version; empty outside git.
 DEVMEMTCP_COMMIT=$(git -C "${BASH_SOURCE[0]%/*}" describe --always --dirty --exclude='*' 2>/dev/null) || true
 export DEVMEMTCP_COMMIT
 
