@@ -50,8 +50,8 @@ test_bench_sends_from_device_memory() {
     # For people it is not "device memory out 0 bytes".
     devmemtcp bench run --remote netns:peer --interface eth1 --bytes 30000001 --tx device >text 2>messages ||
         fail "$(cat messages)"
-    expect_line text '30000001 bytes from device memory at the near end'
-    expect_line text '30000001 bytes in host memory at the far end'
+    expect_line text '30000001 bytes from device memory of this host'
+    expect_line text '30000001 bytes in host memory of the peer'
 }
 
 # One port for each queue, and nothing comes to any other.

@@ -365,7 +365,7 @@ test_doctor_probe_asks_first() {
     local status=0
     devmemtcp doctor eth1 --probe >out 2>messages </dev/null || status=$?
     expect_equal 'exit status' 64 "$status"
-    expect_line messages '--probe needs --yes where nobody can be asked'
+    expect_line messages '--probe needs --yes if standard input is not a terminal'
     status=0
     devmemtcp doctor --probe --yes >out 2>messages || status=$?
     expect_equal 'exit status' 64 "$status"
@@ -376,7 +376,7 @@ test_doctor_probe_asks_first() {
         socat - "EXEC:devmemtcp doctor eth1 --probe,pty,stderr,setsid,ctty" <answers >"said.$answer" &
         asked=$!
         exec {hand}>answers
-        await_text "said.$answer" "bind a queue of eth1 for a moment? its traffic moves to others"
+        await_text "said.$answer" "bind a queue of eth1 for a moment? Its traffic moves to other queues"
         echo "$answer" >&"$hand"
         wait "$asked"
         exec {hand}>&-

@@ -16,9 +16,9 @@ test_dropin_wrong_turns() {
     expect_dropin_refusal 'no interface is named (give one with -f)'
     expect_dropin_refusal 'find interface eth9: No such device' -f eth9
     expect_dropin_refusal 'find interface eth9: No such device' -l -f eth9 -s "$near4" -p 5299
-    expect_dropin_refusal 'option -x: there is none of that name' -f eth1 -x
+    expect_dropin_refusal 'option -x: there is no such option' -f eth1 -x
     expect_dropin_refusal 'option -s: it needs a value' -f eth1 -s
-    expect_dropin_refusal 'argument "more": only options are taken' -f eth1 more
+    expect_dropin_refusal 'argument "more": only options are accepted' -f eth1 more
     expect_dropin_refusal '-p "x": it takes a number from 1 to 65535' -f eth1 -p x
     expect_dropin_refusal '-b "16k": it takes a number' -f eth1 -b 16k
     expect_dropin_refusal 'no port is named (give one with -p)' -l -f eth1 -s "$near4"

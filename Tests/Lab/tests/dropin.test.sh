@@ -140,7 +140,7 @@ test_dropin_probe() {
     expect_equal 'lines of messages' 1 "$(wc -l <messages)"
     shown_queues=2-4 probe_ok -t 2 -q3
     probe_ok -lp5201
-    expect_line messages 'without -s this is the selftest, for which -l -p means nothing'
+    expect_line messages 'without -s this is the selftest, which ignores -l -p'
 }
 
 test_dropin_probe_with_large_pages() {
@@ -223,7 +223,7 @@ test_dropin_empty_stream() {
     receive_ok 0 0 "$far4" "$near4" -f eth1
     receive 0 0 "$far4" "$near4" -f eth1 -v 7
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'ncdevmem: nothing came to validate'
+    expect_line messages 'ncdevmem: no payload arrived to validate'
 }
 
 test_dropin_finds_one_wrong_bit() {
@@ -270,7 +270,7 @@ test_dropin_payload_outside_device_memory() {
     set_knob unsplit_nth 1
     receive 100000 0 "$far4" "$near4" -f eth1
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'none of 100000 bytes came in device memory'
+    expect_line messages 'none of 100000 bytes arrived in device memory'
 }
 
 # The NIC takes no rule with the peer's address: a wider one does.

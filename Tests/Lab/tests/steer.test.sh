@@ -144,7 +144,7 @@ test_killed_session_is_mended_by_the_next() {
     end_serve
     expect_equal 'header split' on "$(settings | jq -r .tcp_data_split)"
     devmemtcp steer show eth1 >shown
-    expect_line shown 'left by a process that is gone; devmemtcp serve'
+    expect_line shown 'left by a dead process; devmemtcp serve'
     start_serve --listen "$near4:5201" --discard
     expect_line messages "eth1: devmemtcp serve (pid $first) died steering; put back: flow rule"
     pattern 1000 | send "$near4" 5201
@@ -365,7 +365,7 @@ test_damaged_journal_is_refused() {
     devmemtcp steer show eth1 >out
     expect_line out 'steering: read the journal'
     devmemtcp steer restore eth1 --forget >out
-    expect_line out 'journal dropped, settings left as they are'
+    expect_line out 'journal dropped, settings left alone'
     expect_equal 'header split' on "$(settings | jq -r .tcp_data_split)"
     cp whole "$journal"
     devmemtcp steer restore eth1 >out

@@ -98,7 +98,7 @@ test_connections_of_one_peer_get_files_of_their_own() {
     end_serve
     expect_equal 'files' "got-$far4 got-$far4.2 got-$far4.3" "$(echo got-*)"
     expect_equal 'payload' 'payload 1 payload 2 payload 3' "$(cat got-* | sort | xargs)"
-    expect_line messages "connection 2: an earlier one has that file, this one goes to got-$far4.2"
+    expect_line messages "connection 2: an earlier one has used that file name, writing to got-$far4.2"
 }
 
 # While no descriptor is left, a connection waits; it is not the end of the service.
