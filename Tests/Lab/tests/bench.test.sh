@@ -188,7 +188,7 @@ test_bench_finds_a_corrupted_byte() {
     set_knob corrupt_nth 20
     bench --bytes 20000000 --validate
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'devmemtcp: payload of flow 1 to the near end is wrong from offset'
+    expect_line messages 'devmemtcp: payload of flow 1 to this host is wrong from offset'
     expect_true 'wrong' '.inbound.wrong_bytes > 0'
     # Unseen by one that does not look.
     bench --bytes 20000000

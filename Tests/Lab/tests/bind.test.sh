@@ -135,7 +135,7 @@ test_bind_command_that_ends_badly() {
     expect_equal 'status of none as a user' 127 "$status"
     expect_line messages 'run no-such-command: No such file or directory'
     expect_equal 'settings' "$before" "$(settings_now)"
-    expect_refusal 'look up user nosuchuser: there is none' \
+    expect_refusal 'look up user nosuchuser: no such user' \
         devmemtcp bind eth1 --rx 7 --user nosuchuser -- true
 }
 

@@ -52,7 +52,7 @@ test_validate_passes_and_skips_only_what_there_is_not() {
 test_validate_without_far_end_or_privilege() {
     validate
     expect_equal "exit status ($(cat out messages))" 0 "$status"
-    expect_line out ' receive-ipv4.segments-of-1 # SKIP no far end: --remote or --peer names one'
+    expect_line out ' receive-ipv4.segments-of-1 # SKIP no peer: --remote or --peer gives one'
     ! grep -q 'not ok' out || fail "$(grep 'not ok' out)"
     validate --filter 'receive-*' bind
     expect_equal 'exit status' 0 "$status"
@@ -173,7 +173,7 @@ test_validate_with_an_echoing_peer() {
     kill "$echoing"
     wait "$echoing" || true
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
-    expect_line out ' # SKIP the far end'
+    expect_line out ' # SKIP the peer'
     [[ -z $(compgen -G '/run/devmemtcp/*.journal') ]] || fail 'a journal is left'
     ip netns exec peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
     echoing=$!
@@ -239,13 +239,13 @@ test_validate_needs_a_far_end_that_sends() {
     validate --remote ssh:mute --filter 'receive-ipv4.*' receive-calls tokens flows traffic
     expect_equal 'exit status' 1 "$status"
     expect_equal 'cases that pass' 'tokens.no-tcp' "$(awk '/^ok / && !/ # SKIP / { print $3 }' out)"
-    expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes came'
+    expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes arrived'
     # It hears, and never connects: what needs it is not skipped, as that would look like a pass.
     far_end_that "sed -u 's/\"action\":\"send\"/\"action\":\"none\"/'"
     validate --remote ssh:deaf
     expect_equal 'exit status' 1 "$status"
     [[ ! -s out ]] || fail "it printed $(cat out)"
-    expect_line messages "the far end does not get to $near4"
+    expect_line messages "the peer cannot reach $near4"
 }
 
 # A report that cannot be written is a failure, and the NIC is as it was.
@@ -333,7 +333,7 @@ mutate() {
 
 test_validate_finds_wrong_payload() {
     mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'which must be'
-    mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the far end byte'
+    mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the peer byte'
     mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'which must be'
     mutate w0a lose_linear_nth 2 'receive-ipv4.segments-of-4096' 'which must be'
     mutate w0a reuse_nth 1 'tokens.unique' 'handed out twice'
@@ -342,10 +342,10 @@ test_validate_finds_wrong_payload() {
 
 test_validate_finds_payload_in_the_wrong_place() {
     needs_knobs unsplit_nth partial_split_nth ignore_hds_thresh wrong_queue_nth ignore_rule_insert ignore_rss_set
-    mutate w0a unsplit_nth 3 'receive-ipv4.segments-of-8948' 'came in ordinary memory'
-    mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'left beside their headers'
-    mutate w0a ignore_hds_thresh 1 'receive-ipv4.segments-of-8' 'came in ordinary memory'
-    mutate w0a wrong_queue_nth 1 'receive-ipv4.segments-of-536' 'came in ordinary memory'
+    mutate w0a unsplit_nth 3 'receive-ipv4.segments-of-8948' 'arrived in ordinary memory'
+    mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'stayed with their headers'
+    mutate w0a ignore_hds_thresh 1 'receive-ipv4.segments-of-8' 'arrived in ordinary memory'
+    mutate w0a wrong_queue_nth 1 'receive-ipv4.segments-of-536' 'arrived in ordinary memory'
     mutate w0a ignore_rule_insert 9 'receive-ipv4.segments-of-536' 'reading it back shows otherwise'
     mutate w0a ignore_rss_set 9 'flows.rss-context' 'reading it back shows otherwise'
 }
@@ -359,7 +359,7 @@ test_validate_finds_refusals_and_leaks() {
     mutate w0a fail_queue_start 9 'bind.good' 'Input/output error'
     mutate w0a fail_queue_alloc 9 'traffic.restart-beside' 'Cannot allocate memory'
     mutate w0a fail_rss_set 9 'bind.good' 'set the RSS table'
-    mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not give them back'
+    mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not return them'
     mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never completed'
     mutate w0a fail_rule_delete 9 'receive-ipv4.segments-of-536 afterwards' 'flow rule 0 is left'
     free_huge_pages
