@@ -18,7 +18,7 @@ extension Steer {
         func run() throws {
             try reporting(common) {
                 let interface = try NetworkInterface(named: steering.interface)
-                try interface.requireNIC("take queues of")
+                try interface.requireNIC("choose queues of")
                 let snapshot = try NICSnapshot(choosingQueuesOf: interface)
                 let plan = try SteeringPlan(
                     for: try steering.wish(), on: snapshot, interface: interface.name)

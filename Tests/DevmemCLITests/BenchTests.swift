@@ -168,7 +168,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         #expect(result.status == 1)
         #expect(
             result.messages.hasPrefix(
-                "devmemtcp: measure 200 flows at once: Too many open files, they may need 245 "),
+                "devmemtcp: measure 200 flows at once: Too many open files, this may need 245 "),
             "\(result.messages)")
     }
 }

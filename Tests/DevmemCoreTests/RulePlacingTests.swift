@@ -134,7 +134,7 @@ import Testing
         let error = try refusal(nic)
         #expect(
             error.message
-                == "flow rule 5 matches the same: flow-type tcp4 src-ip 192.0.2.2 dst-port 80 action 1"
+                == "flow rule 5 has the same match: flow-type tcp4 src-ip 192.0.2.2 dst-port 80 action 1"
         )
         #expect(error.advice?.contains("delete 5") == false)
     }
@@ -147,7 +147,7 @@ import Testing
         let error = try refusal(nic, [toOne, wide])
         #expect(
             error.message
-                == "the NIC takes no rule without a source address, a source port "
+                == "the NIC supports no rule without a source address, a source port "
                 + "(flow-type tcp4 dst-ip 192.0.2.1 dst-port 80)")
         #expect(error.advice == "name the peer: --from ADDR:PORT, or --flow DST:PORT,SRC:PORT")
         #expect(try refusal(nic, [wide]).advice?.hasPrefix("listen at one address, and") == true)
@@ -161,7 +161,7 @@ import Testing
         #expect(placed.rule.missingFields.isEmpty)
         nic.ruleRefusal = .invalidArgument
         #expect(
-            try refusal(nic, [placed.rule]).message?.contains("though it names every field") == true
+            try refusal(nic, [placed.rule]).message?.contains("though it has every field") == true
         )
     }
 
@@ -182,7 +182,7 @@ import Testing
         try journal.apply(to: nic, logger: logger) { _ in }
         #expect(
             plan.notes(with: journal.changes, on: before) == [
-                "flow rule 0 goes first and leads part of the flow elsewhere: "
+                "flow rule 0 takes precedence and leads part of the flow elsewhere: "
                     + "flow-type tcp4 src-ip 192.0.2.9 action 1"
             ])
     }
@@ -218,7 +218,7 @@ import Testing
         let error = try refusal(nic, [wide.aimed(at: .context(1))])
         #expect(
             error.message
-                == "the driver makes another one of it: flow-type tcp4 dst-port 80 action 0")
+                == "the driver installed a different rule: flow-type tcp4 dst-port 80 action 0")
     }
 
     /// What drivers may make of a rule: fewer fields, another field, another queue.
@@ -236,7 +236,7 @@ import Testing
                 let nic = try makeNIC(choosesLocation: choosesLocation, taken: [2])
                 nic.alteration = alteration
                 let error = try refusal(nic)
-                #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
+                #expect(error.message?.hasPrefix("the driver installed a different rule") == true)
             }
         }
         // Where the driver chooses the place, nobody else's rule can lie there.
@@ -245,7 +245,7 @@ import Testing
             let nic = try makeNIC(choosesLocation: choosesLocation)
             nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
             let error = try refusal(nic)
-            #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
+            #expect(error.message?.hasPrefix("the driver installed a different rule") == true)
         }
     }
 

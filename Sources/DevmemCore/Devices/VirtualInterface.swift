@@ -77,7 +77,7 @@ package struct VirtualInterface: Equatable, Sendable {
     /// The error of taking it for a NIC.
     package func error(_ call: String) -> DevmemError {
         DevmemError(
-            .invalid, call: call, message: "it is \(text), and has no queues of a NIC",
+            .invalid, call: call, message: "it is \(text), which has no queues of a NIC",
             advice: advice)
     }
 
@@ -150,15 +150,15 @@ extension NetworkInterface {
         guard let peer else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "the address is of \(holder.name), \(virtual.text): what comes to it may "
-                    + "come in through any NIC",
+                message: "the address belongs to \(holder.name), \(virtual.text): its packets can "
+                    + "arrive through any NIC",
                 advice: "name the NIC with --interface, or the peer with --from")
         }
         let route = try Route(to: peer, from: address)
         guard !route.isLocal else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "\(peer) is this host's own, and what it sends to itself passes no NIC")
+                message: "\(peer) is this host, and packets to itself do not pass through a NIC")
         }
         let leading = try NetworkInterface(named: interfaceName(route.interface))
         try leading.requireNIC("receive from \(peer) through")

@@ -59,19 +59,19 @@ extension NICControl where Self: ~Copyable {
             case .none:
                 throw DevmemError(
                     .unsupported, call: "add flow rule \(location) to \(name)",
-                    message: "the driver says that it did, but reading it back shows otherwise",
+                    message: "the driver reported success, but it reads back differently",
                     advice: "report it to the driver's maintainers")
             }
         }
         throw DevmemError(
             .system, call: "add a flow rule to \(name)", errno: .resourceTemporarilyUnavailable,
-            message: "another process adds rules at the same time", advice: "try again")
+            message: "another process is adding rules at the same time", advice: "try again")
     }
 
     private func madeAnother(_ found: InstalledRule) -> DevmemError {
         DevmemError(
             .unsupported, call: "add a flow rule to \(name)",
-            message: "the driver makes another one of it: \(found.text)",
+            message: "the driver installed a different rule: \(found.text)",
             advice: "spread flows another way, or report it to the driver's maintainers")
     }
 
@@ -174,7 +174,7 @@ struct RuleRefusal {
                 told = notTaken(narrowest)
             }
         } else if error.errno == .fileExists, let rival = rival(on: nic) {
-            told.message = "flow rule \(rival.location) matches the same: \(rival.text)"
+            told.message = "flow rule \(rival.location) has the same match: \(rival.text)"
             told.advice = "another port or address, or whoever added that rule deletes it"
         } else if let answer = explain(error) {
             told.message = told.message ?? answer.meaning
@@ -191,12 +191,12 @@ struct RuleRefusal {
         let missing = narrowest.missingFields
         guard !missing.isEmpty else {
             told.message =
-                "the NIC takes no such rule, though it names every field: "
+                "the NIC does not support such a rule, though it has every field: "
                 + narrowest.match
             return told
         }
         told.message =
-            "the NIC takes no rule without " + missing.joined(separator: ", ")
+            "the NIC supports no rule without " + missing.joined(separator: ", ")
             + " (\(narrowest.match))"
         told.advice =
             narrowest.destination == nil

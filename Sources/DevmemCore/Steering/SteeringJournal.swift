@@ -88,5 +88,5 @@ package struct SteeringJournal: Equatable, Sendable, Codable {
     package var maker: String { "\(owner.command) (pid \(owner.pid))" }
 
     /// What is said when it is dropped as it is of an earlier boot.
-    var dropped: String { "the journal of \(maker) was of an earlier boot, and is dropped" }
+    var dropped: String { "dropped the journal of \(maker), which was of an earlier boot" }
 }

@@ -43,7 +43,7 @@ extension SteeringJournal {
             guard after != now else {
                 throw DevmemError(
                     .invalid, call: "change the RSS table of \(nic.name)",
-                    message: "it leads to queue \(queueList(queues)) alone")
+                    message: "it leads only to queue \(queueList(queues))")
             }
             // A default of other channels than there were is one too.
             let isAnotherDefault =

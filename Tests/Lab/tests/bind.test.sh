@@ -257,7 +257,7 @@ test_restart_is_refused_where_it_would_hurt() {
     ethtool -N eth1 delete 0
     if nic_has contexts; then
         ethtool -X eth1 start 2 equal 2 context new >out
-        expect_refusal 'RSS context 1 points at queue 3' devmemtcp queue restart eth1 3
+        expect_refusal 'RSS context 1 leads to queue 3' devmemtcp queue restart eth1 3
         devmemtcp queue restart eth1 3 --force >out
         ethtool -X eth1 context 1 delete
     fi

@@ -28,7 +28,7 @@ test_dropin_wrong_turns() {
     expect_dropin_refusal 'look up 192.0.2.300:5299' -l -f eth1 -s 192.0.2.300 -p 5299
     expect_dropin_refusal 'Cannot assign requested address' -l -f eth1 -s 198.51.100.77 -p 5299
     expect_dropin_refusal 'one address is IPv4, the other IPv6' "${server4[@]}" -c "$far6"
-    expect_dropin_refusal 'no receive queue 8; there are 0-7' "${server4[@]}" -t 8 -q 1
+    expect_dropin_refusal 'there is no receive queue 8, only 0-7' "${server4[@]}" -t 8 -q 1
     expect_dropin_refusal 'no queue of 0-7 would be left' "${server4[@]}" -t 0 -q 8
     expect_dropin_refusal 'nobody listens there' -f eth1 -s "$far4" -p 5299
     expect_refusal 'run as root or with CAP_NET_ADMIN' \

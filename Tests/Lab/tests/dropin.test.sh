@@ -162,7 +162,7 @@ test_dropin_probe_of_a_broken_nic() {
     for row in 'refuse_hds 1:set tcp-data-split on' 'fail_ring_set 1:tcp-data-split' \
         'fail_queue_start 1:bind-rx on eth1 queues 4-7: Input/output error' \
         'fail_queue_alloc 1:bind-rx on eth1 queues 4-7: Cannot allocate memory' \
-        'fail_rss_set 1:set the RSS table of eth1' 'ignore_rss_set 1:reading it back shows otherwise'; do
+        'fail_rss_set 1:set the RSS table of eth1' 'ignore_rss_set 1:reads back differently'; do
         # Two words.
         # shellcheck disable=SC2086
         set_knob ${row%%:*}

@@ -139,7 +139,7 @@ test_a_pipe_that_nobody_reads_does_not_keep_the_server() {
     wait "${peers[@]}" || true
     rm got-1 got-2
     expect_equal 'exit status' 143 "$status"
-    expect_line messages 'open got-1: No such device or address, nobody reads the pipe; its connection waits'
+    expect_line messages 'open got-1: No such device or address, the pipe has no reader; its connection waits'
     ((SECONDS - begun < 30)) || fail "it took $((SECONDS - begun)) s"
 }
 
@@ -148,7 +148,7 @@ test_more_connections_than_descriptors_are_refused() {
     (ulimit -n 64 && exec devmemtcp serve --listen "$near4:5201" --connections 100 --output 'got-%n') \
         >out 2>messages || refused=$?
     expect_equal 'exit status' 1 "$refused"
-    expect_line messages 'they may need 240 descriptors, and 64 are allowed'
+    expect_line messages 'this may need 240 descriptors, and the limit is 64'
 }
 
 # A peer that vanishes without a word: nothing of it leaves its host any more.

@@ -209,7 +209,7 @@ test_validate_refuses_a_nic_that_is_steered() {
     expect_line messages 'validate eth1: Device or resource busy, it is steered by "training" to queues 7'
     expect_line messages '(devmemtcp steer restore eth1)'
     # Nor does anyone get fewer queues than he asks for.
-    (expect_refusal '2 are wanted, and it is steered to 7' \
+    (expect_refusal '2 wanted, but it is steered to 7' \
         devmemtcp bind eth1 --rx 'auto 2' -- true)
     devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
@@ -332,11 +332,11 @@ mutate() {
 }
 
 test_validate_finds_wrong_payload() {
-    mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'which must be'
+    mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'expected'
     mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the peer byte'
-    mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'which must be'
-    mutate w0a lose_linear_nth 2 'receive-ipv4.segments-of-4096' 'which must be'
-    mutate w0a reuse_nth 1 'tokens.unique' 'handed out twice'
+    mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'expected'
+    mutate w0a lose_linear_nth 2 'receive-ipv4.segments-of-4096' 'expected'
+    mutate w0a reuse_nth 1 'tokens.unique' 'delivered twice'
     mutate w0a drop_nth 1 'receive-ipv4.segments-of-1448' 'nothing came for 5.0 s'
 }
 
@@ -346,8 +346,8 @@ test_validate_finds_payload_in_the_wrong_place() {
     mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'stayed with their headers'
     mutate w0a ignore_hds_thresh 1 'receive-ipv4.segments-of-8' 'arrived in ordinary memory'
     mutate w0a wrong_queue_nth 1 'receive-ipv4.segments-of-536' 'arrived in ordinary memory'
-    mutate w0a ignore_rule_insert 9 'receive-ipv4.segments-of-536' 'reading it back shows otherwise'
-    mutate w0a ignore_rss_set 9 'flows.rss-context' 'reading it back shows otherwise'
+    mutate w0a ignore_rule_insert 9 'receive-ipv4.segments-of-536' 'reads back differently'
+    mutate w0a ignore_rss_set 9 'flows.rss-context' 'reads back differently'
 }
 
 test_validate_finds_refusals_and_leaks() {
@@ -360,7 +360,7 @@ test_validate_finds_refusals_and_leaks() {
     mutate w0a fail_queue_alloc 9 'traffic.restart-beside' 'Cannot allocate memory'
     mutate w0a fail_rss_set 9 'bind.good' 'set the RSS table'
     mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not return them'
-    mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never completed'
+    mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never reported complete'
     mutate w0a fail_rule_delete 9 'receive-ipv4.segments-of-536 afterwards' 'flow rule 0 is left'
     free_huge_pages
 }
