@@ -79,19 +79,8 @@ struct Bind: ParsableCommand {
 
     func run() throws {
         try reporting(common, on: reportStream) {
-            do { try bind() } catch let error as DevmemError { throw Self.inItsWords(error) }
+            try bind()
         }
-    }
-
-    /// A text of the core with the option that this command has for queues.
-    static func inItsWords(_ text: String) -> String { text.replacing("--queues", with: "--rx") }
-
-    /// The error with advice that this command's user can follow.
-    static func inItsWords(_ error: DevmemError) -> DevmemError {
-        var error = error
-        error.message = error.message.map { inItsWords($0) }
-        error.advice = error.advice.map { inItsWords($0) }
-        return error
     }
 
     private func bind() throws {
@@ -101,7 +90,7 @@ struct Bind: ParsableCommand {
         let stop = try StopSignal.ofUser()
         var holding = try MemoryHolding(request, on: interface, logger: common.logger)
         for note in holding.notes {
-            common.logger.notice("\(interface.name): \(Self.inItsWords(note))")
+            common.logger.notice("\(interface.name): \(note)")
         }
         let report = BindReport(interface: interface.name, request: request, holding: holding)
         try show(report)

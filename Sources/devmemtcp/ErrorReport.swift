@@ -30,9 +30,9 @@ struct ErrorReport: Encodable {
 
     init(_ error: DevmemError) {
         self.error = Failure(
-            text: error.description, kind: error.kind.rawValue, call: error.call,
+            text: error.description, kind: error.kind.rawValue, call: error.operation.text,
             errno: error.errno?.rawValue, message: error.message, attribute: error.attribute,
-            advice: error.advice)
+            advice: error.advice?.text())
     }
 
     /// Of an error that no command has reported, and the exit status that it leads to.

@@ -30,7 +30,10 @@ struct Devmemtcp: ParsableCommand {
         }
         let arguments = Array(words.dropFirst())
         if Ncdevmem.isCalled(by: words.first) {
-            Glibc.exit(closing(Ncdevmem().run(arguments), as: Ncdevmem.name))
+            let status = AdviceStyle.$current.withValue(Ncdevmem.style) {
+                closing(Ncdevmem().run(arguments), as: Ncdevmem.name)
+            }
+            Glibc.exit(status)
         }
         Glibc.exit(closing(run(arguments), as: "devmemtcp"))
     }
@@ -39,7 +42,7 @@ struct Devmemtcp: ParsableCommand {
     private static func run(_ arguments: [String]) -> Int32 {
         do {
             var command = try parseAsRoot(arguments)
-            try command.run()
+            try AdviceStyle.$current.withValue(.of(type(of: command))) { try command.run() }
             return 0
         } catch {
             let status = exitCode(for: error).rawValue

@@ -2,14 +2,16 @@ import ArgumentParser
 import DevmemCore
 import DevmemTools
 import Foundation
+import Synchronization
 import Testing
 
 @testable import devmemtcp
 
 /// The program's source files: their names, and their lines without comments.
-private func sources() throws -> [(name: String, lines: [Substring])] {
+private func sources(_ target: String = "") throws -> [(name: String, lines: [Substring])] {
     let folder = URL(filePath: #filePath).deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Sources")
+        .deletingLastPathComponent().deletingLastPathComponent().appending(
+            path: "Sources/\(target)")
     let files = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
     var found: [(String, [Substring])] = []
     while let file = files?.nextObject() as? URL {
@@ -35,12 +37,76 @@ private func sources() throws -> [(name: String, lines: [Substring])] {
         #expect(type(of: command).configuration.subcommands.isEmpty)
     }
 
+    /// The options by which advice names what can be varied are options of commands; where one
+    /// command is named, of that one.
+    @Test func everyAdvisedOptionIsKnown() throws {
+        let known = try options()
+        for parameter in Advice.Parameter.allCases {
+            let words = parameter.option.split(separator: " ").map(String.init)
+            let isKnown =
+                words.count > 1
+                ? known.contains(Array(words[2...] + words[..<1]))
+                : known.contains { $0.last == words[0] }
+            #expect(isKnown, "\(parameter.option)")
+        }
+        let queues = try #require(AdviceStyle.of(Bind.self).parameter(.queues))
+        #expect(known.contains(["bind", queues]))
+    }
+
+    /// The library says the same without knowing a command or an option, and another program's words
+    /// take their place.
+    @Test func adviceIsWordedByTheProgram() throws {
+        let advice: Advice = "choose a smaller \(.memory), or \(AdvisedCommand(.restore, "eth1"))"
+        #expect(
+            "\(advice)" == "choose a smaller memory size, or restore the settings of eth1")
+        AdviceStyle.$current.withValue(.of(Serve.self)) {
+            #expect(
+                "\(advice)" == "choose a smaller --memory, or devmemtcp steer restore eth1")
+        }
+        let parts =
+            Advice.Parameter.allCases.map(\.description)
+            + AdvisedCommand.Action.allCases.map { "\(AdvisedCommand($0, "eth1"))" }
+        for words in parts { #expect(!words.contains("--") && !words.contains("devmemtcp")) }
+    }
+
+    /// A thread words advice as whoever started it.
+    @Test func threadsKeepTheStyle() throws {
+        let (words, done) = (Words(), DispatchSemaphore(value: 0))
+        try AdviceStyle.$current.withValue(.of(Bind.self)) {
+            try runInThread {
+                words.text.withLock { $0 = Advice.Parameter.queues.description }
+                done.signal()
+            }
+        }
+        #expect(done.wait(timeout: .now() + 60) == .success)
+        #expect(words.text.withLock { $0 } == "--rx")
+    }
+
+    private final class Words: Sendable {
+        let text = Mutex("")
+    }
+
+    /// What an error says steers nothing; the kernel's words are told apart in one place.
+    @Test func noTextSteersTheProgram() throws {
+        let matching =
+            /[^A-Za-z](message|description|failure|advice|operation|text)[?!]?(\.text)?\.(contains|has(Pre|Suf)fix)\(/
+        var seen = 0
+        for (name, lines) in try sources() {
+            for line in lines where line.contains(matching) {
+                seen += 1
+                let isOfInput = line.contains("text.hasPrefix(\"h")  // "hex:" and "heap:"
+                #expect(name == "Refusal.swift" || isOfInput, "\(name): \(line)")
+            }
+        }
+        #expect(seen > 0)
+    }
+
     /// Advice is made of that type, so that none is left out above.
     @Test func noOtherTextNamesACommandToRun() throws {
         let names = Set(Devmemtcp.configuration.subcommands.map { $0._commandName })
         var seen = 0
         for (name, lines) in try sources() {
-            if name == "AdvisedCommand.swift" { continue }
+            if name == "CommandAdvice.swift" { continue }
             for line in lines where line.contains("devmemtcp ") {
                 let called = line.matches(of: /devmemtcp ([a-z]+)/).map { String($0.output.1) }
                 guard called.contains(where: { names.contains($0) }) else { continue }
@@ -54,7 +120,23 @@ private func sources() throws -> [(name: String, lines: [Substring])] {
         #expect(seen > 4)
     }
 
-    /// Options that texts of the library name are options of some command, or of another program.
+    /// Options of this program where it starts itself as the far end.
+    private static let hidden: Set = ["--netns", "--remove-self", "--bench"]
+
+    /// Texts of the library name no option of a command.
+    @Test func theLibraryKnowsNoOption() throws {
+        var seen = 0
+        for (name, lines) in try sources("DevmemCore") + sources("DevmemTools") {
+            for line in lines where line.contains("\"") && !line.contains("ethtool ") {
+                seen += 1
+                let options = line.matches(of: /"[^"]*(--[a-z-]+)/).map { String($0.output.1) }
+                #expect(Self.hidden.isSuperset(of: options), "\(name): \(line)")
+            }
+        }
+        #expect(seen > 500)
+    }
+
+    /// Options that texts name are options of some command, or of another program.
     @Test func optionsInAdviceExist() throws {
         func all(_ type: any ParsableCommand.Type) -> String {
             Devmemtcp.helpMessage(for: type, columns: 1000)
@@ -63,19 +145,31 @@ private func sources() throws -> [(name: String, lines: [Substring])] {
         let help = all(Devmemtcp.self)
         var seen = 0
         let known = Set(help.matches(of: /--[a-z][a-z-]+/).map { String($0.output) })
-        // Of the program itself as far end.
-        let hidden: Set = ["--netns", "--remove-self", "--bench"]
         for (name, lines) in try sources() {
             for line in lines
             where line.contains("--") && line.contains("\"") && !line.contains("ethtool ") {
                 for match in line.matches(of: /[ "\[(](--[a-z][a-z-]+)/) {
                     let option = String(match.output.1)
                     seen += 1
-                    #expect(known.contains(option) || hidden.contains(option), "\(name): \(option)")
+                    #expect(
+                        known.contains(option) || Self.hidden.contains(option), "\(name): \(option)"
+                    )
                 }
             }
         }
         #expect(seen > 50)
+    }
+}
+
+/// The long options of all commands, each with the words of its command before it.
+private func options(ofKinds kinds: Set<String> = ["option", "flag"]) throws -> [[String]] {
+    do {
+        _ = try Devmemtcp.parseAsRoot(["--experimental-dump-help"])
+        return []
+    } catch {
+        let text = Devmemtcp.fullMessage(for: error)
+        return try JSONDecoder().decode(ToolInfo.self, from: Data(text.utf8)).command
+            .options(behind: [], ofKinds: kinds)
     }
 }
 
@@ -94,12 +188,15 @@ private struct CommandInfo: Decodable {
     var subcommands: [CommandInfo]?
     var arguments: [OptionInfo]?
 
-    /// The options that take a value, each with the words of its command before it.
-    func options(behind words: [String]) -> [[String]] {
-        let own = (arguments ?? []).filter { $0.kind == "option" }.compactMap { option in
+    /// The options of some kinds, each with the words of its command before it.
+    func options(behind words: [String], ofKinds kinds: Set<String>) -> [[String]] {
+        let own = (arguments ?? []).filter { kinds.contains($0.kind) }.compactMap { option in
             option.names?.first { $0.kind == "long" }.map { words + ["--\($0.name)"] }
         }
-        return own + (subcommands ?? []).flatMap { $0.options(behind: words + [$0.commandName]) }
+        return own
+            + (subcommands ?? []).flatMap {
+                $0.options(behind: words + [$0.commandName], ofKinds: kinds)
+            }
     }
 }
 
@@ -119,10 +216,8 @@ private struct ToolInfo: Decodable {
 
     /// Every option of every command that can have a wrong value says what it takes.
     @Test func wrongValuesAreToldWhatIsAllowed() throws {
-        let tool = try JSONDecoder().decode(
-            ToolInfo.self, from: Data(message(["--experimental-dump-help"]).utf8))
         var seen = 0
-        for option in tool.command.options(behind: []) {
+        for option in try options(ofKinds: ["option"]) {
             var message = ""
             do {
                 _ = try Devmemtcp.parseAsRoot(option + ["?"])

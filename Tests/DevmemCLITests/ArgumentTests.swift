@@ -179,14 +179,16 @@ import Testing
 
 @Suite struct BindWordTests {
     @Test func queuesHaveTheOptionOfBind() {
-        var error = DevmemError(
-            .invalid, call: "choose queues of eth1",
-            message: "queue 7 is bound; --queues 5 would do",
-            advice: "choose another with --queues")
-        error = Bind.inItsWords(error)
-        #expect(error.message == "queue 7 is bound; --rx 5 would do")
-        #expect(error.advice == "choose another with --rx")
-        #expect(Bind.inItsWords("--queues 5,7 would do") == "--rx 5,7 would do")
+        let error = AdviceStyle.$current.withValue(.of(Bind.self)) {
+            DevmemError(
+                .invalid, call: "choose queues of eth1",
+                message: "queue 7 is bound; \(Advice.Parameter.queues) 5 would do",
+                advice: "choose another with \(.queues)"
+            ).description
+        }
+        #expect(
+            error == "choose queues of eth1: queue 7 is bound; --rx 5 would do "
+                + "(choose another with --rx)")
     }
 }
 

@@ -100,8 +100,9 @@ import Testing
             Issue.record("taken: \(options)")
         } catch {
             #expect(error.kind == .invalid)
-            let line = Ncdevmem.inItsWords(error)
-            #expect(line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f })
+            #expect(
+                error.description.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+            )
         }
     }
 }
@@ -237,14 +238,18 @@ import Testing
     }
 
     @Test func adviceNamesItsOwnOptions() {
-        func words(_ advice: String) -> String {
-            Ncdevmem.inItsWords(DevmemError(.invalid, call: "x", advice: advice))
+        func words(_ advice: Advice) -> String {
+            AdviceStyle.$current.withValue(Ncdevmem.style) {
+                DevmemError(.invalid, call: "x", advice: advice).description
+            }
         }
         #expect(
-            words("choose another with --queues, or wait")
+            words("choose another with \(.queues), or wait")
                 == "x (choose another with -t and -q, or wait)")
-        #expect(words("choose a smaller --memory") == "x")
-        #expect(words("devmemtcp steer restore --forget") == "x (devmemtcp steer restore --forget)")
+        #expect(words("choose a smaller \(.memory)") == "x")
+        #expect(
+            words("\(AdvisedCommand(.forget, "eth1"))")
+                == "x (devmemtcp steer restore eth1 --forget)")
         #expect(words("ip link set eth1 up") == "x (ip link set eth1 up)")
     }
 }

@@ -50,7 +50,7 @@ import Testing
         #expect(
             mixed.notes.first
                 == "queues 6-7 are on 2 DMA devices, and a binding cannot span several; "
-                + "--queues 5,7 would do")
+                + "the list of queues 5,7 would do")
         #expect(try plan(.last(2), snapshot(2)).notes.count == mixed.notes.count)
         #expect(try plan(.list([5, 7]), snapshot(2)).notes.count == mixed.notes.count - 1)
     }

@@ -136,7 +136,7 @@ import Testing
             error.message
                 == "flow rule 5 has the same match: flow-type tcp4 src-ip 192.0.2.2 dst-port 80 action 1"
         )
-        #expect(error.advice?.contains("delete 5") == false)
+        #expect(error.advice?.description.contains("delete 5") == false)
     }
 
     @Test func aNICThatTakesWholeConnectionsOnlySaysWhatToDo() throws {
@@ -149,8 +149,10 @@ import Testing
             error.message
                 == "the NIC supports no rule without a source address, a source port "
                 + "(flow-type tcp4 dst-ip 192.0.2.1 dst-port 80)")
-        #expect(error.advice == "name the peer: --from ADDR:PORT, or --flow DST:PORT,SRC:PORT")
-        #expect(try refusal(nic, [wide]).advice?.hasPrefix("listen at one address, and") == true)
+        #expect(error.advice == "name the peer: \(.from) ADDR:PORT, or \(.flow) DST:PORT,SRC:PORT")
+        #expect(
+            try refusal(nic, [wide]).advice?.description.hasPrefix("listen at one address, and")
+                == true)
         // As it asks for.
         let peer = try #require(IPAddress(bytes: [192, 0, 2, 2]))
         let listen = Endpoint(
@@ -203,7 +205,7 @@ import Testing
         var refusal = RuleRefusal(
             name: "sim0", tried: alternatives,
             error: DevmemError(
-                .system, call: "add a flow rule to sim0", errno: .notPermitted,
+                .system, .init(.addFlowRule, "add a flow rule to sim0"), errno: .notPermitted,
                 advice: needsNetAdmin))
         refusal.isPrivileged = true
         #expect(refusal.explained(on: nic).advice == "ethtool -K sim0 ntuple on")
@@ -255,7 +257,7 @@ import Testing
             let nic = try makeNIC(choosesLocation: true)
             nic.ruleReadRefusal = errno
             let error = try refusal(nic)
-            #expect(error.call == "read flow rule 15 of sim0 back")
+            #expect(error.operation.text == "read flow rule 15 of sim0 back")
             #expect(error.errno == nil && error.message?.isEmpty == false)
         }
     }
@@ -274,7 +276,7 @@ import Testing
             let error = #expect(throws: DevmemError.self) {
                 try journal.apply(to: nic, logger: logger) { saved = $0 }
             }
-            #expect(error?.call == "delete flow rule 0 of sim0")
+            #expect(error?.operation.text == "delete flow rule 0 of sim0")
             #expect(saved == journal)
             #expect(journal.reverse(on: nic, logger: logger) { saved = $0 }.failure != nil)
             // Another process, later, from what was written down.

@@ -326,7 +326,7 @@ final class SimulatedNIC: NICControl {
     }
 
     private static func error(_ errno: Errno) -> DevmemError {
-        DevmemError(.system, call: "add a flow rule to sim0", errno: errno)
+        DevmemError(.system, .init(.addFlowRule, "add a flow rule to sim0"), errno: errno)
     }
 
     /// The rule that a packet of a flow obeys; nil if none matches.

@@ -215,7 +215,7 @@ import Testing
                 exit(1)
             } catch {
                 guard error.errno == .tooManyOpenFiles,
-                    error.call.hasPrefix("find out whether another process steers sim0")
+                    error.operation.text.hasPrefix("find out whether another process steers sim0")
                 else { exit(2) }
             }
             exit(7)

@@ -51,7 +51,8 @@ import Testing
         nic.hidesRulesWhileDown = true
         let result = journal.reverse(on: nic, logger: logger) { _ in }
         #expect(result.failure?.errno == .networkDown)
-        #expect(result.failure?.advice?.contains("steer restore sim0") == true)
+        #expect(
+            result.failure?.advice?.description.contains("restore the settings of sim0") == true)
         #expect(nic.installed.count == 1 && journal.changes.count == 2)
         nic.isDown = false
         let next = journal.reverse(on: nic, logger: logger) { _ in }
@@ -104,7 +105,7 @@ import Testing
     }
 
     private static let bound = DevmemError(
-        .netlink, call: "set tcp-data-split", errno: .invalidArgument,
+        .netlink, .init(.setHeaderSplit, "set tcp-data-split"), errno: .invalidArgument,
         message: "can't disable tcp-data-split while device has memory provider enabled")
 
     @Test func splitWaitsForTheMemoryOfOthers() throws {

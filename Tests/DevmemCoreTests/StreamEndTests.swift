@@ -114,7 +114,7 @@ import Testing
         close(far)
         _ = try StopSignal().wait(for: near.rawValue, events: Int32(POLLIN), milliseconds: 5000)
         let error = #expect(throws: DevmemError.self) { try near.finishSending() }
-        #expect(error?.errno == .connectionReset && error?.call == "send to \(near.peer)")
+        #expect(error?.errno == .connectionReset && error?.operation.text == "send to \(near.peer)")
     }
 
     /// Nobody waits for the peer to close, but for its acknowledgement all the same.

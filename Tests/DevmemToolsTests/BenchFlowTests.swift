@@ -30,7 +30,7 @@ import Testing
         _ = flow.step(nil, isOver: false, answered: { _ in })
         #expect(flow.failure?.errno == .connectionReset && flow.isDone)
         #expect(
-            flow.failure?.call
+            flow.failure?.operation.text
                 == (sends ? "send to " : "receive from ") + "\(near.connection.peer)")
     }
 

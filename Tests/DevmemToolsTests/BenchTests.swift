@@ -47,7 +47,7 @@ import Testing
         let error = #expect(throws: DevmemError.self) {
             _ = try BenchFarEnd.sources(of: [shared])
         }
-        #expect(error?.call == "ask where the connection to 192.0.2.1:5 comes from")
+        #expect(error?.operation.text == "ask where the connection to 192.0.2.1:5 comes from")
     }
 }
 

@@ -81,7 +81,7 @@ extension NICFacts {
         let list = checks(of: facts)
         #expect(list.map(\.verdict) == [.failed])
         #expect(list[0].evidence.contains("a bond of eth1 and eth2"))
-        #expect(list[0].fix == "devmemtcp doctor eth1")
+        #expect(list[0].fix == "check eth1")
     }
 }
 
@@ -157,7 +157,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fixFor(.permissionDenied) == "chmod u+rw /dev/udmabuf")
         #expect(fixFor(.ioError) == nil)
         facts.isRoot = false
-        #expect(fixFor(.permissionDenied) == "sudo devmemtcp doctor")
+        #expect(fixFor(.permissionDenied) == "sudo check the host")
         facts.udmabuf.number = nil
         #expect(fixFor(.noSuchFileOrDirectory) == "modprobe udmabuf")
     }
@@ -378,10 +378,10 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
             judged(.inUse(holder: "devmemtcp, pid 9", pid: 9, queues: [3])) == (.warning, "kill 9"))
         #expect(
             judged(.left(maker: "devmemtcp serve (pid 9)", changes: 3))
-                == (.warning, "devmemtcp steer restore lo"))
+                == (.warning, "restore the settings of lo"))
         #expect(
             judged(.damaged("it is cut short"))
-                == (.failed, "devmemtcp steer restore lo --forget"))
+                == (.failed, "drop the journal of lo"))
     }
 
     @Test func whatOthersAddedIsTheirsToDelete() throws {

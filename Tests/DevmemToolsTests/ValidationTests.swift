@@ -177,7 +177,9 @@ private func farmResults(of output: String) -> [String: String] {
         let refusal = DevmemError(.netlink, call: "bind-rx", errno: errno)
         #expect(CaseVerdict(refusal).name == "skip")
         #expect(
-            CaseVerdict(DevmemError(.system, call: "add a flow rule to eth1", errno: errno)).name
+            CaseVerdict(
+                DevmemError(.system, .init(.addFlowRule, "add a flow rule to eth1"), errno: errno)
+            ).name
                 == "skip")
         #expect(CaseVerdict(DevmemError(.system, call: "bind-rx", errno: .noData)).name == "fail")
         #expect(CaseVerdict(DevmemError(.unsupported, call: "prove")).name == "fail")
@@ -252,7 +254,7 @@ private func farmResults(of output: String) -> [String: String] {
 
 @Suite struct ExpectationTests {
     private let expected = ExpectedRefusal(
-        .invalidArgument, text: "is disabled", attribute: "queues")
+        .invalidArgument, refusal: .splitIsOff, attribute: "queues")
 
     private func error(
         _ errno: DevmemError, _ message: String?, _ attribute: String?
@@ -271,13 +273,13 @@ private func farmResults(of output: String) -> [String: String] {
         #expect(!expected.isMet(by: error(busy, "tcp-data-split is disabled", "queues")))
         #expect(!expected.isMet(by: error(invalid, "something else", "queues")))
         #expect(!expected.isMet(by: error(invalid, nil, "queues")))
-        #expect(!expected.isMet(by: error(invalid, "is disabled", "fd")))
+        #expect(!expected.isMet(by: error(invalid, "tcp-data-split is disabled", "fd")))
         #expect(!expected.isMet(by: DevmemError(.malformed, call: "bind")))
         let verdict = expected.verdict(on: "it") { () throws(DevmemError) in throw busy }
         #expect(
             verdict.message
                 == "refused with \"bind: Device or resource busy\", expected: Invalid argument, "
-                + "\"is disabled\", attribute queues")
+                + "\"tcp-data-split is disabled\", attribute queues")
     }
 
     /// Refused before the kernel looked at what is wrong with it.
@@ -339,7 +341,7 @@ private func farmResults(of output: String) -> [String: String] {
                 "the rx ring was 1024 and is 512", "combined channels was 8 and is 7",
                 "XDP program was none and is 4", "rx-ntuple-filter on was true and is false",
                 "RSS context 0 has changed", "RSS context 1 is left over",
-                "flow rule 3 is left: flow-type tcp4 dst-port 80 action 7",
+                "flow rule 3 is left over: flow-type tcp4 dst-port 80 action 7",
                 "what holds queue 0 was none and is bound to dma-buf id 9",
             ])
         #expect(

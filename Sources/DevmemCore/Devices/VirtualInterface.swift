@@ -81,12 +81,12 @@ package struct VirtualInterface: Equatable, Sendable {
             advice: advice)
     }
 
-    private var advice: String {
+    private var advice: Advice {
         guard let nic = nics.first else {
             return "name a NIC; \(AdvisedCommand(.showAll)) lists them"
         }
         let name = nics.count == 1 ? nic : "one of " + nics.joined(separator: ", ")
-        let receiving =
+        let receiving: Advice =
             switch kind {
             case "vlan":
                 "name \(name) to receive; whether its flow rules match packets with a VLAN tag is "
@@ -102,7 +102,7 @@ package struct VirtualInterface: Equatable, Sendable {
 extension NetworkInterface {
     /// What it is if it is no NIC; nil if it is or may be one.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` if the links cannot be listed.
     package var asVirtual: VirtualInterface? {
         get throws(DevmemError) {
             let all = try links()
@@ -152,7 +152,7 @@ extension NetworkInterface {
                 .invalid, call: call,
                 message: "the address belongs to \(holder.name), \(virtual.text): its packets can "
                     + "arrive through any NIC",
-                advice: "name the NIC with --interface, or the peer with --from")
+                advice: "name the NIC with \(.interface), or the peer with \(.from)")
         }
         let route = try Route(to: peer, from: address)
         guard !route.isLocal else {

@@ -25,7 +25,7 @@ package struct EthtoolIoctl: ~Copyable {
     ///
     /// The kernel asks for a name, but a NIC may be renamed, and its name go to another: before
     /// anything is changed it is looked up by the number.
-    func run(_ bytes: inout [UInt8], call: String) throws(DevmemError) {
+    func run(_ bytes: inout [UInt8], call: DevmemError.Operation) throws(DevmemError) {
         var code = ENODEV
         if Self.reading.contains(bytes.word(at: 0)) { code = ask(interface.name, &bytes) }
         if code == ENODEV {
@@ -36,7 +36,7 @@ package struct EthtoolIoctl: ~Copyable {
         }
         guard code != 0 else { return }
         let error = DevmemError(
-            .system, call: "\(call) \(interface.name)", errno: Errno(rawValue: code))
+            .system, call.on(interface.name), errno: Errno(rawValue: code))
         // Some drivers too answer so, though the process may do it.
         let isDenied = error.errno == .notPermitted && (try? hasNetAdmin()) != true
         throw isDenied ? error.advising(needsNetAdmin) : error

@@ -54,7 +54,7 @@ package struct EthtoolNetlink: ~Copyable {
 
     /// One request about this NIC; `body` adds what follows the header.
     func request(
-        _ command: UInt8, call: String, names: AttributeNames = AttributeNames(),
+        _ command: UInt8, call: DevmemError.Operation, names: AttributeNames = AttributeNames(),
         headerFlags: UInt32 = 0, dump: Bool = false,
         _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> [NetlinkAttributes] {
@@ -66,7 +66,7 @@ package struct EthtoolNetlink: ~Copyable {
         }
         try body(message)
         do throws(DevmemError) {
-            return try socket.request(message, call: "\(call) \(interface.name)", names: names)
+            return try socket.request(message, call: call.on(interface.name), names: names)
         } catch {
             throw error.errno == .notPermitted ? error.advising(needsNetAdmin) : error
         }

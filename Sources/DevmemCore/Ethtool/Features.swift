@@ -61,7 +61,7 @@ extension EthtoolNetlink {
     /// state is read back (`ethnl_set_features` of net/ethtool/features.c).
     func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
         let name = feature.rawValue
-        let call = "turn \(name) \(on ? "on" : "off") on"
+        let call: DevmemError.Operation = "turn \(name) \(on ? "on" : "off") on"
         _ = try request(EthtoolNumber.Command.featuresSet, call: call) {
             message throws(DevmemError) in
             try message.nest(FeatureAttribute.wanted) { bitset throws(DevmemError) in

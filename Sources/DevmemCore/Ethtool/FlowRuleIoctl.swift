@@ -25,7 +25,7 @@ extension EthtoolIoctl {
     }
 
     private func listFlowRules() throws(DevmemError) -> FlowRuleTable? {
-        let call = "read the flow rules of"
+        let call = DevmemError.Operation(.readFlowRules, "read the flow rules of")
         var counts = rxnfc(ETHTOOL_GRXCLSRLCNT)
         do throws(DevmemError) {
             try run(&counts, call: call)
@@ -35,7 +35,7 @@ extension EthtoolIoctl {
         let count = Int(counts.word(at: Layout.ruleCount))
         guard count <= mostRules else {
             throw DevmemError(
-                .malformed, call: "\(call) \(interface.name)",
+                .malformed, call.on(interface.name),
                 message: "the driver reports \(count) of them")
         }
         var all = rxnfc(ETHTOOL_GRXCLSRLALL, locations: count)
@@ -71,7 +71,7 @@ extension EthtoolIoctl {
         let spec = try FlowSpec.encode(rule, location: place)
         bytes.replaceSubrange(Layout.spec..<Layout.spec + spec.count, with: spec)
         if case .context(let id) = rule.target { bytes.store(id, at: Layout.context) }
-        try run(&bytes, call: "add a flow rule to")
+        try run(&bytes, call: .init(.addFlowRule, "add a flow rule to"))
         return bytes.word(at: Layout.spec + FlowSpec.location)
     }
 
@@ -79,7 +79,7 @@ extension EthtoolIoctl {
     func deleteRule(at location: UInt32) throws(DevmemError) {
         var bytes = rxnfc(ETHTOOL_SRXCLSRLDEL)
         bytes.store(location, at: Layout.spec + FlowSpec.location)
-        try run(&bytes, call: "delete flow rule \(location) of")
+        try run(&bytes, call: .init(.deleteFlowRule, "delete flow rule \(location) of"))
     }
 
     private func rxnfc(_ command: Int32, locations: Int = 0) -> [UInt8] {

@@ -89,7 +89,7 @@ extension EthtoolNetlink {
         }
         guard let id = replies.first?.uint32(Attribute.context) else {
             throw DevmemError(
-                .malformed, call: "\(rssCreateCall) \(interface.name)",
+                .malformed, rssCreateCall.on(interface.name),
                 message: "the reply has no id")
         }
         return id
@@ -104,11 +104,13 @@ extension EthtoolNetlink {
     }
 }
 
-private let rssCreateCall = "add an RSS context to"
+private let rssCreateCall = DevmemError.Operation(.addContext, "add an RSS context to")
 
-private func rssDeleteCall(_ id: UInt32) -> String { "delete RSS context \(id) of" }
+private func rssDeleteCall(_ id: UInt32) -> DevmemError.Operation {
+    DevmemError.Operation(.deleteContext, "delete RSS context \(id) of")
+}
 
-private func rssCall(_ table: [UInt32]) -> String {
+private func rssCall(_ table: [UInt32]) -> DevmemError.Operation {
     table.isEmpty ? "reset the RSS table of" : "set the RSS table of"
 }
 

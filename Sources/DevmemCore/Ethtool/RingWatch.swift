@@ -69,8 +69,10 @@ struct RingWatch: ~Copyable {
     /// What the refusal of a binding says of the setting: the kernel looks at it first, then at the
     /// threshold (`__netif_mp_open_rxq` of net/core/netdev_rx_queue.c).
     static func isSplitUserSet(bindingRefusedWith error: DevmemError) -> Bool? {
-        if error.message?.contains("tcp-data-split is disabled") == true { return false }
-        if error.message?.contains("hds-thresh is not zero") == true { return true }
-        return nil
+        switch Refusal(error) {
+        case .splitIsOff: false
+        case .thresholdIsSet: true
+        default: nil
+        }
     }
 }

@@ -113,7 +113,9 @@ extension EthtoolNetlink {
     /// for each.
     package func setRings(_ request: RingRequest) throws(DevmemError) {
         _ = try self.request(
-            EthtoolNumber.Command.ringsSet, call: "set \(request) on", names: RingAttribute.names
+            EthtoolNumber.Command.ringsSet,
+            call: .init(request.split == nil ? .other : .setHeaderSplit, "set \(request) on"),
+            names: RingAttribute.names
         ) { message throws(DevmemError) in
             if let split = request.split {
                 try message.put(RingAttribute.headerSplit, split.rawValue)

@@ -98,7 +98,7 @@ package struct DmabufMemory: ~Copyable, Sendable {
         guard let available = availableMemory(), size > available else { return }
         throw DevmemError(
             .invalid, call: "make a dma-buf of \(size) bytes", errno: .noMemory,
-            message: "\(available) bytes are available", advice: "choose a smaller --memory")
+            message: "\(available) bytes are available", advice: "choose a smaller \(.memory)")
     }
 
     /// Lends what the NIC wrote for reading by the CPU. READ or WRITE must be in the flags of

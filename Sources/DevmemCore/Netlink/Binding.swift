@@ -25,8 +25,10 @@ package struct ReceiveBinding: ~Copyable {
         let message = try Self.request(
             family: try socket.family(NetdevNumber.familyName), dmabuf: dmabuf.rawValue,
             interface: interface.index, queues: queues, pageSize: pageSize)
-        let call = "bind-rx on \(interface.name) queues \(queueList(queues))"
-        let id = try bind(message, over: socket, call: call)
+        let id = try bind(
+            message, over: socket,
+            DevmemError.Operation(
+                .bindReceive, "bind-rx on \(interface.name) queues \(queueList(queues))"))
         self.id = id
         self.socket = socket
     }
@@ -43,8 +45,10 @@ package struct ReceiveBinding: ~Copyable {
         for _ in 0..<count {
             try message.putFlag(NetdevNumber.Dmabuf.queues | AttributeFlag.nested)
         }
-        let call = "bind-rx on \(interface.name) of \(count) unnamed queues"
-        let id = try bind(message, over: socket, call: call)
+        let id = try bind(
+            message, over: socket,
+            DevmemError.Operation(
+                .bindReceive, "bind-rx on \(interface.name) of \(count) unnamed queues"))
         self.id = id
         self.socket = socket
     }
@@ -71,16 +75,17 @@ package struct ReceiveBinding: ~Copyable {
 
 /// Sends a bind request; returns the id that the kernel gives the binding.
 private func bind(
-    _ message: borrowing NetlinkMessage, over socket: borrowing NetlinkSocket, call: String
+    _ message: borrowing NetlinkMessage, over socket: borrowing NetlinkSocket,
+    _ operation: DevmemError.Operation
 ) throws(DevmemError) -> UInt32 {
     let replies: [NetlinkAttributes]
     do throws(DevmemError) {
-        replies = try socket.request(message, call: call, names: NetdevNumber.bindNames)
+        replies = try socket.request(message, call: operation, names: NetdevNumber.bindNames)
     } catch {
         throw explained(error)
     }
     guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
-        throw DevmemError(.malformed, call: call, message: "the reply carries no id")
+        throw DevmemError(.malformed, operation, message: "the reply carries no id")
     }
     return id
 }
@@ -108,8 +113,9 @@ package struct TransmitBinding: ~Copyable {
             command: NetdevNumber.Command.bindTx, version: NetdevNumber.version)
         try message.put(NetdevNumber.Dmabuf.ifindex, interface.index)
         try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf.rawValue))
-        let call = "bind-tx on \(interface.name)"
-        let id = try bind(message, over: socket, call: call)
+        let id = try bind(
+            message, over: socket,
+            DevmemError.Operation(.bindTransmit, "bind-tx on \(interface.name)"))
         self.id = id
         self.socket = socket
     }

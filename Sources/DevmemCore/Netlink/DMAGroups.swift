@@ -14,7 +14,7 @@ func dmaGroups(of queues: [UInt32], on interface: NetworkInterface) -> [[UInt32]
         do throws(DevmemError) {
             let message = try ReceiveBinding.request(
                 family: family, dmabuf: -1, interface: interface.index, queues: some)
-            _ = try socket.request(message, call: "bind-rx of nothing")
+            _ = try socket.request(message, call: .init(.bindReceive, "bind-rx of nothing"))
             return nil
         } catch {
             return shareDMADevice(bindingRefusedWith: error)
@@ -24,7 +24,7 @@ func dmaGroups(of queues: [UInt32], on interface: NetworkInterface) -> [[UInt32]
 
 /// What the refusal of a binding without a dma-buf says: whether its queues share a device.
 func shareDMADevice(bindingRefusedWith error: DevmemError) -> Bool? {
-    if error.message?.contains("DMA device mismatch") == true { return false }
+    if Refusal(error) == .differentDMADevices { return false }
     return error.errno == .badFileDescriptor ? true : nil
 }
 

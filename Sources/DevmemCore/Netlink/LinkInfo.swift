@@ -136,7 +136,8 @@ package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
     header.store(index ?? 0, at: LinkNumber.headerIndex)
     let message = try NetlinkMessage(
         type: LinkNumber.getLink, header: header, dump: index == nil)
-    let call = index.map { "read the link of interface \($0)" } ?? "list the interfaces"
+    let call: DevmemError.Operation =
+        index.map { "read the link of interface \($0)" } ?? "list the interfaces"
     var links: [LinkInfo] = []
     for payload in try socket.payloads(message, call: call) {
         if let link = try LinkInfo(payload) { links.append(link) }

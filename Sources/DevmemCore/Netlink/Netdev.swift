@@ -125,14 +125,14 @@ package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo
 
 /// The numbers of an interface's receive queues, ascending.
 ///
-/// - Throws: `DevmemError` as the kernel answers.
+/// - Throws: as `queues(ofInterface:)`.
 package func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -> [UInt32] {
     try queues(ofInterface: interface.index).filter { $0.type == .rx }.map(\.id).sorted()
 }
 
 /// The replies to a dump of the netdev family; `body` adds what narrows it.
 func netdevDump(
-    _ command: UInt8, call: String,
+    _ command: UInt8, call: DevmemError.Operation,
     _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
 ) throws(DevmemError) -> [NetlinkAttributes] {
     let socket = try NetlinkSocket()
@@ -143,7 +143,7 @@ func netdevDump(
     return try socket.request(message, call: call)
 }
 
-let needsNetAdmin = "run as root or with CAP_NET_ADMIN"
+let needsNetAdmin: Advice = "run as root or with CAP_NET_ADMIN"
 
 /// Queue indices for people: runs as `6-7`, otherwise separated by commas.
 package func queueList(_ queues: [UInt32]) -> String {

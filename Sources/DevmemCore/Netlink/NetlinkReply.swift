@@ -127,7 +127,8 @@ struct Acknowledgement: Sendable, Equatable {
     }
 
     /// The error for a refused request, or nil where the kernel agreed.
-    func error(call: String, request: [UInt8], names: AttributeNames) -> DevmemError? {
+    func error(call: DevmemError.Operation, request: [UInt8], names: AttributeNames) -> DevmemError?
+    {
         guard errno != 0 else { return nil }
         var attribute: String?
         if let missingType {
@@ -137,7 +138,7 @@ struct Acknowledgement: Sendable, Equatable {
             attribute = names.path(at: offset, in: request)
         }
         return DevmemError(
-            .netlink, call: call, errno: Errno(rawValue: errno), message: message,
+            .netlink, call, errno: Errno(rawValue: errno), message: message,
             attribute: attribute)
     }
 }

@@ -92,7 +92,8 @@ package struct NetlinkSocket: ~Copyable {
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's text and attribute if it
     ///   refuses; `system` if the socket fails; `malformed` if the answer cannot be read.
     package func request(
-        _ message: borrowing NetlinkMessage, call: String, names: AttributeNames = AttributeNames()
+        _ message: borrowing NetlinkMessage, call: DevmemError.Operation,
+        names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [NetlinkAttributes] {
         var replies: [NetlinkAttributes] = []
         for payload in try payloads(message, call: call, names: names) {
@@ -106,20 +107,21 @@ package struct NetlinkSocket: ~Copyable {
     /// A dump that the kernel calls interrupted, as things were added or removed meanwhile, may lack
     /// some or hold some twice; it is asked for again.
     func payloads(
-        _ message: borrowing NetlinkMessage, call: String, names: AttributeNames = AttributeNames()
+        _ message: borrowing NetlinkMessage, call: DevmemError.Operation,
+        names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [ArraySlice<UInt8>] {
         for _ in 0..<Self.dumpAttempts {
             let replies = try ask(message, call: call, names: names)
             if !replies.isInterrupted { return replies.payloads }
         }
         throw DevmemError(
-            .netlink, call: call, errno: .interrupted,
+            .netlink, call, errno: .interrupted,
             message: "the list changed each of the \(Self.dumpAttempts) times that it was read",
             advice: "try again")
     }
 
     private func ask(
-        _ message: borrowing NetlinkMessage, call: String, names: AttributeNames
+        _ message: borrowing NetlinkMessage, call: DevmemError.Operation, names: AttributeNames
     ) throws(DevmemError) -> NetlinkReplies {
         message.prepareForSending()
         nl_complete_msg(handle, message.handle)
@@ -127,7 +129,7 @@ package struct NetlinkSocket: ~Copyable {
         let sent = nl_send(handle, message.handle)
         guard sent >= 0 else {
             throw DevmemError(
-                .system, call: call, message: String(cString: nl_geterror(sent)))
+                .system, call, message: String(cString: nl_geterror(sent)))
         }
         var replies = NetlinkReplies(sequence: request[...].number32(at: 8))
         while true {
@@ -210,7 +212,7 @@ package struct NetlinkSocket: ~Copyable {
         return (count, sender.nl_pid)
     }
 
-    private func receive(_ call: String) throws(DevmemError) -> [UInt8] {
+    private func receive(_ call: DevmemError.Operation) throws(DevmemError) -> [UInt8] {
         var address = sockaddr_nl()
         var buffer: UnsafeMutablePointer<UInt8>?
         while true {
@@ -220,7 +222,7 @@ package struct NetlinkSocket: ~Copyable {
                 return [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count)))
             }
             if count == 0 || count == -NLE_INTR { continue }
-            throw DevmemError(.system, call: call, message: String(cString: nl_geterror(count)))
+            throw DevmemError(.system, call, message: String(cString: nl_geterror(count)))
         }
     }
 }

@@ -49,7 +49,8 @@ struct Route: Equatable, Sendable {
     ) throws(DevmemError) {
         let peer = peer.unmapped
         let local = local?.unmapped
-        let call = "find the route to \(peer)"
+        let call: DevmemError.Operation =
+            "find the route to \(peer)"
         var header = [UInt8](repeating: 0, count: Number.headerLength)
         header[Number.headerFamily] = peer.isIPv6 ? Number.inet6 : Number.inet
         header[Number.headerDestinationLength] = UInt8(8 * peer.bytes.count)
@@ -67,7 +68,7 @@ struct Route: Equatable, Sendable {
             return
         }
         throw DevmemError(
-            .system, call: call, message: "the kernel names no interface",
+            .system, call, message: "the kernel names no interface",
             advice: "ip route get \(peer) shows what it does")
     }
 }

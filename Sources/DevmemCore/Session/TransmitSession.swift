@@ -186,7 +186,7 @@ private func checkRoute(
         .invalid, call: "send to \(connection.peer) through \(interface.name)",
         errno: .operationNotSupportedByDevice,
         message: "the route leads through \(holder.name), from \(local.address)",
-        advice: "--interface \(holder.name), or --pin forces \(interface.name)")
+        advice: "\(.interface) \(holder.name), or \(.pin) forces \(interface.name)")
 }
 
 private func transmit(

@@ -34,7 +34,7 @@ extension Connection {
 
     /// The error of a connection that ended before the peer had everything.
     package func deliveryError(_ error: Errno) -> DevmemError {
-        DevmemError(.system, call: "send to \(peer)", errno: error).explainingLoss()
+        DevmemError(.system, .init(.send, "send to \(peer)"), errno: error).explainingLoss()
     }
 
     /// Whether the kernel has given the connection up (`TCP_CLOSE` of net/tcp_states.h).

@@ -56,8 +56,10 @@ package struct Connection: ~Copyable, Sendable {
         if count == 0 { return .end }
         let error = Errno(rawValue: code)
         if error == .wouldBlock || error == .interrupted { return .wouldBlock }
-        throw explained(DevmemError(.system, call: "receive from \(peer)", errno: error))
-            .explainingLoss()
+        throw explained(
+            DevmemError(.system, .init(.receive, "receive from \(peer)"), errno: error)
+        )
+        .explainingLoss()
     }
 
     /// Bytes that may wait in the kernel to be received (SO_RCVBUF of socket(7)).
@@ -93,7 +95,6 @@ package struct Connection: ~Copyable, Sendable {
     ///   fewer fragments than it was given.
     package func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
         guard !batch.isEmpty else { return }
-        let call = "give \(batch.fragmentCount) fragments back to the NIC"
         let number = socket.rawValue
         // Unlike other options this one answers with a number: the fragments it took.
         let taken = batch.withUnsafeBytes { bytes -> Int32 in
@@ -105,11 +106,12 @@ package struct Connection: ~Copyable, Sendable {
                 if errno != EINTR { return -errno }
             }
         }
-        guard taken >= 0 else {
-            throw DevmemError(.system, call: call, errno: Errno(rawValue: -taken))
-        }
         guard Int(taken) == batch.fragmentCount else {
-            throw DevmemError(.malformed, call: call, message: "the kernel took \(taken)")
+            let operation = DevmemError.Operation(
+                .returnTokens, "give \(batch.fragmentCount) fragments back to the NIC")
+            throw taken < 0
+                ? DevmemError(.system, operation, errno: Errno(rawValue: -taken))
+                : DevmemError(.malformed, operation, message: "the kernel took \(taken)")
         }
         batch.removeAll()
     }

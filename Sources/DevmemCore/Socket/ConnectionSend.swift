@@ -198,7 +198,7 @@ extension Connection {
         }
         if error == .wouldBlock { return .wouldBlock }
         if error == .noBufferSpace { return .noBuffers }
-        throw explained(DevmemError(.system, call: "send to \(peer)", errno: error))
+        throw explained(DevmemError(.system, .init(.send, "send to \(peer)"), errno: error))
             .explainingLoss()
     }
 

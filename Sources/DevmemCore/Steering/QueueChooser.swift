@@ -86,7 +86,7 @@ package struct QueueChooser {
                     + (free.isEmpty ? "none is free" : "only \(queueList(free)) is free")
                     + (free.count >= count ? ", on different DMA devices" : "")
                     + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
-                advice: "name them with --queues, or ethtool -L \(interface) gives it more")
+                advice: "name them with \(.queues), or ethtool -L \(interface) gives it more")
         }
         return fitting.suffix(count)
     }
@@ -102,7 +102,7 @@ package struct QueueChooser {
             .filter { $0.count == chosen.count }.max { ($0.last ?? 0) < ($1.last ?? 0) }
         return "queues \(queueList(chosen)) are on \(groups.count) DMA devices, and a binding "
             + "cannot span several"
-            + (better.map { "; --queues \(queueList($0)) would do" } ?? "")
+            + (better.map { "; \(Advice.Parameter.queues) \(queueList($0)) would do" } ?? "")
     }
 
     /// The queues that nothing else uses, ascending; never queue 0.
@@ -114,7 +114,7 @@ package struct QueueChooser {
     private struct Hindrance {
         var errno: Errno?
         var message: String
-        var advice: String
+        var advice: Advice
     }
 
     /// Why a queue cannot be bound; nil if nothing is known to be in the way.
@@ -122,12 +122,12 @@ package struct QueueChooser {
         if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
             return Hindrance(
                 errno: .resourceBusy, message: "queue \(id) is \(holder)",
-                advice: "choose another with --queues, or end the process that holds it")
+                advice: "choose another with \(.queues), or end the process that holds it")
         }
         if id == 0 && snapshot.driver == "gve" {
             return Hindrance(
                 errno: .outOfRange, message: "gve cannot stop queue 0 while it is up",
-                advice: "choose another with --queues")
+                advice: "choose another with \(.queues)")
         }
         let others = snapshot.contexts.filter { context in
             !sharesContexts && context.id != 0 && applied?.contexts.contains(context.id) != true

@@ -17,8 +17,8 @@ extension NICControl where Self: ~Copyable {
     ///   - note: puts in safety that the driver took the rule at a place; whether it is the same is not
     ///     proved by then.
     /// - Returns: the location that it got.
-    /// - Throws: `DevmemError` as the driver refuses it; of kind `unsupported` if it cannot be read
-    ///   back.
+    /// - Throws: `DevmemError` of kind `system` with the driver's error number if it refuses;
+    ///   `unsupported` if the rule cannot be read back, or is another by then.
     func place(
         _ rule: FlowRule, stuck: inout SteeringChange.PlacedRule?,
         note: (SteeringChange.PlacedRule) throws(DevmemError) -> Void
@@ -64,13 +64,14 @@ extension NICControl where Self: ~Copyable {
             }
         }
         throw DevmemError(
-            .system, call: "add a flow rule to \(name)", errno: .resourceTemporarilyUnavailable,
+            .system, .init(.addFlowRule, "add a flow rule to \(name)"),
+            errno: .resourceTemporarilyUnavailable,
             message: "another process is adding rules at the same time", advice: "try again")
     }
 
     private func madeAnother(_ found: InstalledRule) -> DevmemError {
         DevmemError(
-            .unsupported, call: "add a flow rule to \(name)",
+            .unsupported, .init(.addFlowRule, "add a flow rule to \(name)"),
             message: "the driver installed a different rule: \(found.text)",
             advice: "spread flows another way, or report it to the driver's maintainers")
     }
@@ -180,8 +181,8 @@ struct RuleRefusal {
             told.message = told.message ?? answer.meaning
             told.advice = told.advice ?? answer.advice
         }
-        told = told.advising("ethtool -n IFACE shows the rules there are")
-        told.advice = told.advice?.replacing("IFACE", with: name)
+        told = told.advising("ethtool -n \(name) shows the rules there are")
+        told.advice = told.advice?.naming(name)
         return told
     }
 
@@ -200,9 +201,9 @@ struct RuleRefusal {
             + " (\(narrowest.match))"
         told.advice =
             narrowest.destination == nil
-            ? "listen at one address, and name the peer: --from ADDR:PORT, or --flow "
+            ? "listen at one address, and name the peer: \(.from) ADDR:PORT, or \(.flow) "
                 + "DST:PORT,SRC:PORT"
-            : "name the peer: --from ADDR:PORT, or --flow DST:PORT,SRC:PORT"
+            : "name the peer: \(.from) ADDR:PORT, or \(.flow) DST:PORT,SRC:PORT"
         return told
     }
 

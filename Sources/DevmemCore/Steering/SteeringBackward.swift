@@ -156,9 +156,11 @@ extension SteeringJournal {
     }
 
     /// What cannot be seen or put back before the interface is up.
-    private func isDown(_ call: String, _ name: String) -> DevmemError {
+    private func isDown(
+        _ operation: DevmemError.Operation, _ name: String
+    ) -> DevmemError {
         DevmemError(
-            .system, call: call, errno: .networkDown,
+            .system, operation, errno: .networkDown,
             advice: "ip link set \(name) up, then \(AdvisedCommand(.restore, name))")
     }
 
@@ -196,7 +198,9 @@ extension SteeringJournal {
         let isListed = try nic.ruleTable()?.locations.contains(placed.location) == true
         guard isListed, let found = try nic.rule(at: placed.location) else {
             guard try nic.isUp() else {
-                throw isDown("delete flow rule \(placed.location) of \(nic.name)", nic.name)
+                throw isDown(
+                    .init(.deleteFlowRule, "delete flow rule \(placed.location) of \(nic.name)"),
+                    nic.name)
             }
             return nil
         }

@@ -39,7 +39,7 @@ struct SteeringClaim: ~Copyable {
     ///   - shared: whether it goes with other shared ones.
     ///   - name: the NIC's name, for messages.
     /// - Throws: `DevmemError` of kind `invalid` with EBUSY and the holder's pid if another process has
-    ///   claimed it; as the kernel answers if it cannot be known.
+    ///   claimed it; `system` or `netlink` if that cannot be found out.
     init(_ key: JournalStore.Key, shared: Bool, name: String) throws(DevmemError) {
         var attempt = 1
         while true {
@@ -66,7 +66,8 @@ struct SteeringClaim: ~Copyable {
             return try PublishedClaims.all()
         } catch {
             var unknown = error
-            unknown.call = "find out whether another process steers \(name): \(error.call)"
+            unknown.operation =
+                "find out whether another process steers \(name): \(error.operation)"
             throw unknown.advising("nothing was changed; try again")
         }
     }
@@ -111,7 +112,7 @@ struct PublishedClaims: Sendable {
     /// Looks.
     ///
     /// - Returns: the claims; nil if the kernel has no unix_diag, and does not tell.
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` or `malformed` if the sockets cannot be listed.
     static func all() throws(DevmemError) -> PublishedClaims? {
         try UnixSocket.all().map { PublishedClaims($0, user: geteuid()) }
     }

@@ -35,11 +35,7 @@ extension SteeringJournal {
         let index = step.lowerBound
         switch changes[index] {
         case .headerSplit, .splitThreshold:
-            do throws(DevmemError) {
-                return try setRings(step, on: nic, save: save)
-            } catch {
-                throw explainHeaderSplit(error, nic.name)
-            }
+            return try setRings(step, on: nic, save: save)
         case .feature(let feature, _):
             do throws(DevmemError) {
                 try nic.ask(for: feature, true)
@@ -109,7 +105,8 @@ extension SteeringJournal {
         stuck: inout PlacedRule?, note: (PlacedRule) throws(DevmemError) -> Void
     ) throws(DevmemError) -> PlacedRule? {
         var refusal = DevmemError(
-            .unsupported, call: "add a flow rule to \(nic.name)", message: "there is none to add")
+            .unsupported, .init(.addFlowRule, "add a flow rule to \(nic.name)"),
+            message: "there is none to add")
         for rule in alternatives {
             if mine.contains(where: { $0.match == rule.match }) { return nil }
             do throws(DevmemError) {
@@ -135,14 +132,6 @@ extension SteeringJournal {
             if case .addRule(_, let placed) = $0 { placed?.rule } else { nil }
         }
     }
-}
-
-/// What to do about header split refused, as far as drivers' words tell.
-private func explainHeaderSplit(_ error: DevmemError, _ name: String) -> DevmemError {
-    if error.message?.contains("GRO HW") == true {
-        return error.advising("ethtool -K \(name) rx-gro-hw on")
-    }
-    return error
 }
 
 /// What keeps a feature off that the kernel says can be turned on. Drivers tell that in their log only

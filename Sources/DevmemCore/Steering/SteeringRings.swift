@@ -223,7 +223,7 @@ extension SteeringJournal {
     /// refusals pass.
     private func isRefusedForGood(_ error: DevmemError) -> Bool {
         // While memory of others is bound the kernel refuses what the driver would take.
-        if error.message?.contains("memory provider") == true { return false }
+        if Refusal(error)?.isForBoundMemory == true { return false }
         return error.errno == .invalidArgument || error.errno == .notSupportedOnSocket
     }
 }

@@ -34,8 +34,9 @@ package struct SteeringTransaction: ~Copyable {
     ///   - rss: how to change RSS.
     ///   - store: where the journal lies.
     ///   - logger: is told of each change at level debug, of a dead process's at notice.
-    /// - Throws: `DevmemError` as the kernel or the driver refuses; of kind `invalid` with the
-    ///   holder's pid if another process steers the NIC; `malformed` if its journal is damaged.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the kernel or the driver refuses;
+    ///   `unsupported` if the NIC cannot do it; `invalid` for queues that cannot be had, and with
+    ///   the holder's pid if another process steers the NIC; `malformed` if its journal is damaged.
     package init(
         applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
         rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
@@ -55,7 +56,7 @@ package struct SteeringTransaction: ~Copyable {
     ///   - command: what others are told of this process.
     ///   - store: where the journal lies.
     ///   - logger: is told of each change at level debug.
-    /// - Throws: `DevmemError` as steering does.
+    /// - Throws: as `init(applying:to:as:rss:store:logger:)`, and what `changes` throws.
     package init(
         making changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange],
         on interface: NetworkInterface, as command: String, store: JournalStore = JournalStore(),
@@ -153,12 +154,12 @@ package struct SteeringTransaction: ~Copyable {
             let undoing = rollback(journal, on: nic, store: store, logger: logger)
             guard let failure = undoing.failure else {
                 var told = explained(error)
-                told.advice = told.advice?.replacing("IFACE", with: nic.name)
+                told.advice = told.advice?.naming(nic.name)
                 throw told
             }
             var both = error
             both.message =
-                (error.message.map { "\($0); " } ?? "") + "and then \(failure.call): "
+                (error.message.map { "\($0); " } ?? "") + "and then \(failure.operation): "
                 + (failure.errno.map(describe) ?? failure.message ?? "failed")
             both.advice = "\(AdvisedCommand(.restore, nic.name)) tries again to put settings back"
             throw both
@@ -193,8 +194,8 @@ package struct SteeringTransaction: ~Copyable {
 
     /// Leaves the changes in place, under a name, until `restoreSteering` takes them back.
     ///
-    /// - Throws: `DevmemError` if the journal cannot be written, or of kind `invalid` if there is
-    ///   steering in place already; the changes are then taken back.
+    /// - Throws: `DevmemError` of kind `system` if the journal cannot be written, `invalid` if there is
+    ///   steering in place already; the changes are undone then.
     package mutating func keep(as name: String) throws(DevmemError) {
         guard var kept = journal else {
             throw DevmemError(
@@ -215,7 +216,7 @@ extension SteeringTransaction {
 
     /// What the NIC has lost of the changes.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the NIC's settings cannot be read.
     func losses() throws(DevmemError) -> [SteeringLoss] {
         guard let watched = journal ?? used else { return [] }
         return watched.losses(in: try SteeringState(of: nic, for: watched))
@@ -223,7 +224,7 @@ extension SteeringTransaction {
 
     /// Says why payload of a stream came outside device memory.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the NIC's settings cannot be read.
     package func reason(
         for stream: MisplacedStream, on interface: NetworkInterface, bindingID: UInt32
     ) throws(DevmemError) -> String {
@@ -241,7 +242,8 @@ extension SteeringTransaction {
     /// Makes a lost change again.
     ///
     /// - Returns: the change as it is now.
-    /// - Throws: `DevmemError` as the driver refuses.
+    /// - Throws: `DevmemError` of kind `netlink` or `system` if the driver refuses, `unsupported` if
+    ///   the change does not show.
     mutating func renew(_ loss: SteeringLoss) throws(DevmemError) -> SteeringChange? {
         guard var renewed = journal else { return nil }
         // Whatever comes of it, this process must know what it may have to take back.

@@ -1,11 +1,10 @@
-/// A command of this suite that a text tells its reader to run. All that texts name are made here, so
-/// that a test can try each of them on the parser of command lines.
+/// Something to run that advice tells its reader of.
 package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
-    /// What the command does.
+    /// What it does.
     package enum Action: CaseIterable, Sendable {
-        /// Put a NIC's settings back.
+        /// Restore a NIC's settings.
         case restore
-        /// Drop what is written down of a NIC, and leave it as it is.
+        /// Drop the journal of a NIC, and leave the NIC as it is.
         case forget
         /// The same with all NICs.
         case forgetAll
@@ -19,11 +18,11 @@ package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
         case checkNIC
         /// Check a NIC by binding a queue.
         case probe
-        /// Be the far end of benchmarks.
+        /// Serve benchmarks.
         case serveBench
     }
 
-    /// What the command does.
+    /// What it does.
     package var action: Action
     /// The NIC that it is about; empty where it is about none.
     package var interface: String
@@ -34,21 +33,21 @@ package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
         self.interface = interface
     }
 
-    /// The words behind the program's name.
-    package var arguments: [String] {
+    /// The command in the words of the program, or else in plain ones.
+    package var description: String { AdviceStyle.current.command(self) }
+
+    /// What it does, in words that every program's user understands.
+    var plain: String {
         switch action {
-        case .restore: ["steer", "restore", interface]
-        case .forget: ["steer", "restore", interface, "--forget"]
-        case .forgetAll: ["steer", "restore", "--all", "--forget"]
-        case .showSteering: ["steer", "show", interface]
-        case .showAll: ["show"]
-        case .checkHost: ["doctor"]
-        case .checkNIC: ["doctor", interface]
-        case .probe: ["doctor", interface, "--probe"]
-        case .serveBench: ["bench", "serve"]
+        case .restore: "restore the settings of \(interface)"
+        case .forget: "drop the journal of \(interface)"
+        case .forgetAll: "drop all journals"
+        case .showSteering: "show the steering of \(interface)"
+        case .showAll: "list the NICs"
+        case .checkHost: "check the host"
+        case .checkNIC: "check \(interface)"
+        case .probe: "check \(interface) by binding a queue"
+        case .serveBench: "serve benchmarks"
         }
     }
-
-    /// The command line.
-    package var description: String { (["devmemtcp"] + arguments).joined(separator: " ") }
 }

@@ -23,7 +23,7 @@ package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Where the failure comes from.
     package var kind: Kind
     /// What was being done, such as `bind-rx on eth1` or `open /dev/udmabuf`.
-    package var call: String
+    package var operation: Operation
     /// The kernel's error number, if the kernel said no.
     package var errno: Errno?
     /// The kernel's own text (extack) or the detail of what is wrong.
@@ -31,39 +31,49 @@ package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible 
     /// The netlink attribute that the kernel objects to, such as `queues.id`.
     package var attribute: String?
     /// What the user can do about it.
-    package var advice: String?
+    package var advice: Advice?
     /// The signal that broke it off, if one did.
     package var signal: Int32?
 
     /// Makes an error from its parts.
     package init(
-        _ kind: Kind, call: String, errno: Errno? = nil, message: String? = nil,
-        attribute: String? = nil, advice: String? = nil
+        _ kind: Kind, _ operation: Operation, errno: Errno? = nil, message: String? = nil,
+        attribute: String? = nil, advice: Advice? = nil
     ) {
         self.kind = kind
-        self.call = call
+        self.operation = operation
         self.errno = errno
         self.message = message
         self.attribute = attribute
         self.advice = advice
     }
 
+    /// Makes an error of an operation that nobody tells apart from others.
+    package init(
+        _ kind: Kind, call text: String, errno: Errno? = nil, message: String? = nil,
+        attribute: String? = nil, advice: Advice? = nil
+    ) {
+        self.init(
+            kind, Operation(.other, text), errno: errno, message: message, attribute: attribute,
+            advice: advice)
+    }
+
     /// The same error with advice, unless it carries some already.
-    package func advising(_ text: String) -> DevmemError {
+    package func advising(_ more: Advice) -> DevmemError {
         var copy = self
-        copy.advice = advice ?? text
+        copy.advice = advice ?? more
         return copy
     }
 
     /// One line: what failed, the kernel's words, the attribute at fault, and what to do.
     package var description: String {
-        var line = call
+        var line = operation.text
         var details: [String] = []
         if let errno { details.append(describe(errno)) }
         if let message { details.append(message) }
         if let attribute { details.append("attribute \(attribute)") }
         if !details.isEmpty { line += ": " + details.joined(separator: ", ") }
-        if let advice { line += " (\(advice))" }
+        if let advice = advice?.text() { line += " (\(advice))" }
         return printable(line)
     }
 }

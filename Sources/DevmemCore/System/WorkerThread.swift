@@ -11,11 +11,13 @@ private final class Work: Sendable {
 }
 
 /// Runs something in a thread of its own, in which blocked signals stay blocked. Nobody waits for
-/// the thread itself; what it runs tells when it is done.
+/// the thread itself; what it runs tells when it is done. Advice is worded there as it is here.
 ///
 /// - Throws: `DevmemError` of kind `system` with the error number of pthread_create(3).
 package func runInThread(_ body: @escaping @Sendable () -> Void) throws(DevmemError) {
-    let work = Unmanaged.passRetained(Work(body))
+    let style = AdviceStyle.current
+    let work = Unmanaged.passRetained(
+        Work { AdviceStyle.$current.withValue(style, operation: body) })
     var thread = pthread_t()
     let code = pthread_create(
         &thread, nil,

@@ -9,7 +9,7 @@ final class BenchChannel {
     private let output: Int32
     private let name: String
     private let stop: StopWatch
-    private let advice: String?
+    private let advice: Advice?
     private var reader = LineReader()
     /// Whether the other end has said hello; before, there may be the greeting of a login.
     private var isGreeted = false
@@ -25,7 +25,7 @@ final class BenchChannel {
     ///   - stop: signals that end a wait.
     init(
         input: Int32, output: Int32, to name: String,
-        advice: String? = nil, stop: StopWatch
+        advice: Advice? = nil, stop: StopWatch
     ) {
         self.input = input
         self.output = output

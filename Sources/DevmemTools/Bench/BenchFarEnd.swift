@@ -196,8 +196,7 @@ extension BenchFarEnd {
             switch error.errno {
             case .timedOut, .connectionRefused, .noRouteToHost:
                 told.advice =
-                    "the near end listens there: a firewall must let it in; --port of bench run "
-                    + "names the port"
+                    "the near end listens there: a firewall must let it in; \(.port) names the port"
             default: break
             }
             throw told

@@ -21,15 +21,17 @@ package enum BindingTrial: String, CaseIterable, Sendable {
         case refused(DevmemError)
     }
 
-    /// The texts with one of which the kernel refuses; none where it has none.
-    private var texts: [String] {
+    /// Whether the kernel refuses with words that it may use; any, where it has none of its own.
+    private func isRight(_ refusal: Refusal?) -> Bool {
         switch self {
-        case .bind, .unnamed: []
+        case .bind, .unnamed: true
         // `ethtool_check_max_channel` of net/ethtool/common.c, which may see another's flow rule
         // first, and `netdev_queue_busy` of net/core/netdev_queues.c.
-        case .deactivate: ["requested channel counts are too low", "memory provider"]
+        case .deactivate:
+            refusal == .channelsHeldByTable || refusal == .channelsHeldByRules
+                || refusal?.isForBoundMemory == true
         // `netif_mp_open_rxq` of net/core/netdev_rx_queue.c.
-        case .unsplit: ["tcp-data-split is disabled"]
+        case .unsplit: refusal == .splitIsOff
         }
     }
 
@@ -53,8 +55,7 @@ package enum BindingTrial: String, CaseIterable, Sendable {
     private func isExpected(_ error: DevmemError) -> Bool {
         guard error.errno == .invalidArgument else { return false }
         // Older kernels have no text for everything.
-        guard let message = error.message, !texts.isEmpty else { return true }
-        return texts.contains { message.contains($0) }
+        return error.message == nil || isRight(Refusal(error))
     }
 }
 

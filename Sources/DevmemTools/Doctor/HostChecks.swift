@@ -33,7 +33,7 @@ private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
 }
 
 /// What a user without privilege can only do with more of it.
-let asRoot = "sudo \(AdvisedCommand(.checkHost))"
+var asRoot: String { "sudo \(AdvisedCommand(.checkHost))" }
 
 /// What a login gets by default; each connection takes one.
 private let leastOpenFiles: UInt64 = 1024

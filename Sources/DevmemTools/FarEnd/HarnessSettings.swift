@@ -140,7 +140,7 @@ extension HarnessSettings {
     private static func refused(_ path: String, _ why: String) -> DevmemError {
         DevmemError(
             .invalid, call: "read \(path)", message: why,
-            advice: "name it, if it is to be trusted: --config \(path); or none: --config "
+            advice: "name it, if it is to be trusted: \(.settings) \(path); or none: \(.settings) "
                 + "/dev/null")
     }
 }

@@ -87,17 +87,17 @@ extension ValidationCase {
                 "page-size-not-power-of-2", "a page size that is not a power of two",
                 systemPageSize * 3,
                 ExpectedRefusal(
-                    .invalidArgument, text: "rx-page-size must be a power of 2",
+                    .invalidArgument, refusal: .pageSizeNotPowerOfTwo,
                     attribute: "rx-page-size")),
             pageSize(
                 "page-size-too-small", "a page size below the system's", systemPageSize / 2,
                 ExpectedRefusal(
-                    .outOfRange, text: "integer out of range", attribute: "rx-page-size")),
+                    .outOfRange, refusal: .pageSizeOutOfRange, attribute: "rx-page-size")),
             pageSize(
                 "page-size-unsupported", "a page size that no NIC supports", 1 << 31,
-                ExpectedRefusal(.invalidArgument, text: "not aligned to niov size"),
+                ExpectedRefusal(.invalidArgument, refusal: .extentNotAligned),
                 ExpectedRefusal(
-                    .notSupportedOnSocket, text: "device does not support: rx_page_size"),
+                    .notSupportedOnSocket, refusal: .pageSizeUnsupported),
                 ExpectedRefusal(.outOfRange)),
             ValidationCase(
                 "bind", "header-split-off", "binding with header split off is refused",
@@ -105,7 +105,7 @@ extension ValidationCase {
             ) { run throws(DevmemError) in
                 try bindInState(
                     run,
-                    ExpectedRefusal(.invalidArgument, text: "tcp-data-split is disabled")
+                    ExpectedRefusal(.invalidArgument, refusal: .splitIsOff)
                 ) { snapshot in
                     // The kernel looks at what a user has set, and some drivers refuse "off".
                     snapshot.rings.headerSplit == .on
@@ -118,7 +118,7 @@ extension ValidationCase {
                 needs: .binding + [.splitThreshold]
             ) { run throws(DevmemError) in
                 try bindInState(
-                    run, ExpectedRefusal(.invalidArgument, text: "hds-thresh is not zero")
+                    run, ExpectedRefusal(.invalidArgument, refusal: .thresholdIsSet)
                 ) { snapshot in
                     let threshold = snapshot.rings.splitThreshold ?? 0
                     let split = SteeringChange.headerSplit(
@@ -218,7 +218,8 @@ func bind(
     try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: descriptor))
     if let pageSize { try message.put(NetdevNumber.Dmabuf.rxPageSize, pageSize) }
     try queues(message)
-    _ = try socket.request(message, call: "bind-rx", names: NetdevNumber.bindNames)
+    _ = try socket.request(
+        message, call: .init(.bindReceive, "bind-rx"), names: NetdevNumber.bindNames)
 }
 
 /// Asks to bind the NIC's last queue.

@@ -14,7 +14,7 @@ extension ValidationCase {
                 let memory = try DmabufMemory(size: smallMemory)
                 let number = memory.descriptor.rawValue
                 return ExpectedRefusal(
-                    .fileExists, text: "designated queue already memory provider bound"
+                    .fileExists, refusal: .queueHasMemory
                 ).verdict(on: "the request") { () throws(DevmemError) in
                     try bind(to: run.interface.index, descriptor: number) {
                         message throws(DevmemError) in
@@ -38,7 +38,7 @@ extension ValidationCase {
                 } catch {
                     // Before Linux 6.18.
                     return ExpectedRefusal(
-                        .fileExists, text: "designated queue already memory provider bound"
+                        .fileExists, refusal: .queueHasMemory
                     ).isMet(by: error) ? .pass : CaseVerdict(error)
                 }
             },
@@ -50,8 +50,7 @@ extension ValidationCase {
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
-                        text:
-                            "can't disable tcp-data-split while device has memory provider enabled"
+                        refusal: .splitHeldByMemory
                     ), "turning header split off",
                     change: { () throws(DevmemError) in try nic.setRings(RingRequest(split: .off))
                     },
@@ -66,8 +65,7 @@ extension ValidationCase {
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
-                        text:
-                            "can't set non-zero hds_thresh while device is memory provider enabled"
+                        refusal: .thresholdHeldByMemory
                     ), "raising hds-thresh",
                     change: { () throws(DevmemError) in try nic.setRings(RingRequest(threshold: 1))
                     },
@@ -88,7 +86,7 @@ extension ValidationCase {
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
-                        text: "requested channel counts are too low for existing memory provider"
+                        refusal: .channelsHeldByMemory
                     ), "\(asked.receiveQueues) channels",
                     change: { () throws(DevmemError) in try nic.setChannels(asked) },
                     undo: { () throws(DevmemError) in try nic.setChannels(before) })
@@ -110,7 +108,7 @@ extension ValidationCase {
                 return try whileBound(
                     ExpectedRefusal(
                         .resourceBusy,
-                        text: "unable to install XDP to device using memory provider"),
+                        refusal: .xdpHeldByMemory),
                     "an XDP program",
                     change: { () throws(DevmemError) in
                         try XDPTrial.attach(number, to: run.interface)
@@ -217,6 +215,7 @@ enum XDPTrial {
             try nest.put(LinkNumber.XDP.descriptor, program)
             try nest.put(LinkNumber.XDP.flags, LinkNumber.XDP.genericMode)
         }
-        _ = try socket.request(message, call: "attach an XDP program to \(interface.name)")
+        _ = try socket.request(
+            message, call: .init(.attachXDP, "attach an XDP program to \(interface.name)"))
     }
 }

@@ -13,7 +13,7 @@ package enum CaseVerdict: Equatable, Sendable {
     /// What an error makes of a case. What kernel or driver do not support they cannot do, and so it
     /// is skipped; all else they should. A socket is no driver: what it refuses is wrong.
     init(_ error: DevmemError) {
-        let isOfDriver = error.kind == .netlink || error.call.hasPrefix("add a flow rule")
+        let isOfDriver = error.kind == .netlink || error.operation.kind == .addFlowRule
         let isUnsupported = isOfDriver && error.errno.map(Errno.unsupported.contains) == true
         self = isUnsupported ? .skip("\(error)") : .fail("\(error)")
     }

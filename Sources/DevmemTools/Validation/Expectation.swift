@@ -5,21 +5,21 @@ import SystemPackage
 struct ExpectedRefusal {
     /// The error numbers that kernels give it.
     var errnos: [Errno]
-    /// What the kernel's text holds; nil where it gives none.
-    var text: String?
+    /// What the kernel's text says; nil where it gives none.
+    var refusal: Refusal?
     /// The attribute that the kernel names; nil where it names none.
     var attribute: String?
 
-    init(_ errnos: Errno..., text: String? = nil, attribute: String? = nil) {
+    init(_ errnos: Errno..., refusal: Refusal? = nil, attribute: String? = nil) {
         self.errnos = errnos
-        self.text = text
+        self.refusal = refusal
         self.attribute = attribute
     }
 
     /// The refusal in words.
     var description: String {
         var parts = [errnos.map { describe($0) }.joined(separator: " or ")]
-        if let text { parts.append("\"\(text)\"") }
+        if let refusal { parts.append("\"\(refusal.rawValue)\"") }
         if let attribute { parts.append("attribute \(attribute)") }
         return parts.joined(separator: ", ")
     }
@@ -27,7 +27,7 @@ struct ExpectedRefusal {
     /// Whether an error is the refusal.
     func isMet(by error: DevmemError) -> Bool {
         guard let errno = error.errno, errnos.contains(errno) else { return false }
-        if let text, error.message?.contains(text) != true { return false }
+        if let refusal, Refusal(error) != refusal { return false }
         return attribute == nil || error.attribute == attribute
     }
 

@@ -183,10 +183,11 @@ final class ValidationPeers {
     /// gets will do if `mayEcho` says so.
     func reason(ipv6: Bool, mayEcho: Bool) -> String? {
         if farEnd == nil && echo == nil {
-            return "no peer: --remote or --peer gives one"
+            return "no peer: \(Advice.Parameter.remote) or \(Advice.Parameter.peer) gives one"
         }
         if farEnd == nil && !mayEcho {
-            return "needs a peer that the test controls: --remote starts one"
+            return
+                "needs a peer that the test controls: \(Advice.Parameter.remote) starts one"
         }
         guard !has(ipv6: ipv6) else { return nil }
         return refusals[ipv6] ?? "the peer has no IPv\(ipv6 ? 6 : 4) address"

@@ -39,24 +39,23 @@ struct Ncdevmem {
             case .send(let request): return try run(request)
             }
         } catch {
-            say(Self.inItsWords(error))
+            say("\(error)")
             return 1
         }
     }
 
     private func say(_ line: String) { writeError("\(Self.name): \(line)\n") }
 
-    /// The error with advice that this command's user can follow.
-    static func inItsWords(_ error: DevmemError) -> String {
-        guard let advice = error.advice else { return error.description }
-        var error = error
-        let options = ["--queues": "-t and -q", "--interface": "-f"]
-        let translated = options.reduce(advice) { $0.replacing($1.key, with: $1.value) }
-        // Other commands are named whole, with their options.
-        error.advice =
-            translated.contains("--") && !translated.contains("devmemtcp ") ? nil : translated
-        return error.description
-    }
+    /// How its user is told what to do: with its options where it has one, else not at all. Other
+    /// commands are named whole.
+    static let style = AdviceStyle(
+        parameter: { parameter in
+            switch parameter {
+            case .queues: "-t and -q"
+            case .interface: "-f"
+            default: nil
+            }
+        }, command: { $0.line })
 
     // MARK: - Selftest
 
@@ -74,7 +73,7 @@ struct Ncdevmem {
                 "\(interface.name): \(trials.count) of \(BindingTrial.allCases.count) trials passed "
                     + "on queues \(queueList(queues))")
         } catch {
-            say(Self.inItsWords(error))
+            say("\(error)")
             return Self.selfTestFailed
         }
         return stop.pending().map { 128 + $0 } ?? 0

@@ -126,7 +126,7 @@ enum NcdevmemJob: Equatable {
         }
     }
 
-    private static func refusal(_ what: String, _ advice: String) -> DevmemError {
+    private static func refusal(_ what: String, _ advice: Advice) -> DevmemError {
         DevmemError(.invalid, call: what, advice: advice)
     }
 }

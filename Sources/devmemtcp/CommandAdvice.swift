@@ -1,0 +1,52 @@
+import ArgumentParser
+import DevmemCore
+
+/// How this program words advice: with options and commands of its own.
+extension AdviceStyle {
+    /// The words for whoever runs a command.
+    static func of(_ command: any ParsableCommand.Type) -> AdviceStyle {
+        let isBind = command == Bind.self
+        return AdviceStyle(
+            parameter: { isBind && $0 == .queues ? "--rx" : $0.option }, command: { $0.line })
+    }
+}
+
+extension Advice.Parameter {
+    /// The option that most commands have for it; `bench run` alone has one for the port.
+    var option: String {
+        switch self {
+        case .memory: "--memory"
+        case .queues: "--queues"
+        case .interface: "--interface"
+        case .from: "--from"
+        case .flow: "--flow"
+        case .spread: "--spread"
+        case .pin: "--pin"
+        case .force: "--force"
+        case .remote: "--remote"
+        case .peer: "--peer"
+        case .settings: "--config"
+        case .port: "--port of bench run"
+        }
+    }
+}
+
+extension AdvisedCommand {
+    /// The words behind the program's name.
+    var arguments: [String] {
+        switch action {
+        case .restore: ["steer", "restore", interface]
+        case .forget: ["steer", "restore", interface, "--forget"]
+        case .forgetAll: ["steer", "restore", "--all", "--forget"]
+        case .showSteering: ["steer", "show", interface]
+        case .showAll: ["show"]
+        case .checkHost: ["doctor"]
+        case .checkNIC: ["doctor", interface]
+        case .probe: ["doctor", interface, "--probe"]
+        case .serveBench: ["bench", "serve"]
+        }
+    }
+
+    /// The command line.
+    var line: String { (["devmemtcp"] + arguments).joined(separator: " ") }
+}
