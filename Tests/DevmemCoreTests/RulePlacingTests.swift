@@ -196,7 +196,7 @@ import Testing
         fixed.isFullTold = true
         let error = try refusal(fixed)
         #expect(error.message == "its table of flow rules is full")
-        #expect(error.advice == "ethtool -n sim0 lists them; room is made by whoever added them")
+        #expect(error.advice == "ethtool -n sim0 lists them; delete those not needed")
     }
 
     @Test func aFeatureThatIsOffIsToldToThePrivileged() throws {

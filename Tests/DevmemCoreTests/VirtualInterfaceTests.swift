@@ -55,7 +55,7 @@ import Testing
         #expect(
             error.description
                 == "choose queues of br0: it is a bridge on eth3, which has no queues of a NIC (name eth3 "
-                + "to receive; from device memory one sends only straight through a NIC)")
+                + "to receive; device memory can be sent only through a NIC itself)")
         let vlan = try #require(virtual("bond0.5")).error("x")
         #expect(vlan.description.contains("one of eth1, eth2"))
         #expect(vlan.description.contains("VLAN tag"))

@@ -89,13 +89,13 @@ package struct VirtualInterface: Equatable, Sendable {
         let receiving: Advice =
             switch kind {
             case "vlan":
-                "name \(name) to receive; whether its flow rules match packets with a VLAN tag is "
-                    + "the NIC's affair"
+                "name \(name) to receive; whether its flow rules match packets with a VLAN tag "
+                    + "depends on the NIC"
             case "bond", "team":
                 "name \(name) to receive what comes in through it"
             default: "name \(name) to receive"
             }
-        return receiving + "; from device memory one sends only straight through a NIC"
+        return receiving + "; device memory can be sent only through a NIC itself"
     }
 }
 

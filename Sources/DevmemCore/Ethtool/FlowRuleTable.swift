@@ -52,7 +52,7 @@ package struct FlowRuleTable: Equatable, Sendable {
             throw DevmemError(
                 .unsupported, call: "find room for a flow rule", errno: .noSpace,
                 message: "all \(limit) locations are in use",
-                advice: "ethtool -n \(.nic) lists them; room is made by whoever put one there")
+                advice: "ethtool -n \(.nic) lists them; delete those not needed")
         }
         return free
     }

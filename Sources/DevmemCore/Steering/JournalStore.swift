@@ -212,7 +212,7 @@ package struct JournalStore: Sendable {
             .malformed, call: "read the journal \(path(of: key))",
             message: "its boot id is not this system's, but it was written since boot: perhaps "
                 + "by a container that sees another id",
-            advice: "restore it there; if that is not so, drop it with \(Self.forgetting(key))")
+            advice: "restore it there; otherwise drop it with \(Self.forgetting(key))")
     }
 
     private struct File {
@@ -322,7 +322,7 @@ package struct JournalStore: Sendable {
     private static func refusal(_ path: String, _ why: String) -> DevmemError {
         DevmemError(
             .malformed, call: "read the journal \(path)", message: why,
-            advice: "nothing was changed; see to the NIC by hand, then drop the journal with "
+            advice: "nothing was changed; check the NIC by hand, then drop the journal with "
                 + "\(forgetting(path))")
     }
 

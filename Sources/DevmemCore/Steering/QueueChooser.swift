@@ -44,13 +44,13 @@ package struct QueueChooser {
             throw DevmemError(
                 .invalid, call: call,
                 message: "there is no receive queue \(missing), only \(queueList(ids))",
-                advice: "choose among them, or ethtool -L \(interface) gives it more")
+                advice: "choose one of them, or add more with ethtool -L \(interface)")
         }
         guard chosen.count < ids.count else {
             throw DevmemError(
                 .invalid, call: call,
                 message: "no queue of \(queueList(ids)) would be left for other traffic",
-                advice: "leave one out, or ethtool -L \(interface) gives it more")
+                advice: "leave one out, or add more with ethtool -L \(interface)")
         }
         for queue in chosen {
             guard let hindrance = hindrance(of: queue) else { continue }
@@ -69,7 +69,7 @@ package struct QueueChooser {
                     .invalid, call: call, errno: .resourceBusy,
                     message:
                         "\(count) wanted, but it is steered to \(queueList(applied.queues))",
-                    advice: "ask for as many, or \(AdvisedCommand(.restore, interface))")
+                    advice: "request as many, or \(AdvisedCommand(.restore, interface))")
             }
             return try check(applied.queues)
         }
@@ -86,7 +86,7 @@ package struct QueueChooser {
                     + (free.isEmpty ? "none is free" : "only \(queueList(free)) is free")
                     + (free.count >= count ? ", on different DMA devices" : "")
                     + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
-                advice: "name them with \(.queues), or ethtool -L \(interface) gives it more")
+                advice: "choose them with \(.queues), or add more with ethtool -L \(interface)")
         }
         return fitting.suffix(count)
     }

@@ -170,18 +170,18 @@ struct RuleRefusal {
         } else if Self.isAboutFields(error) {
             if (try? nic.ruleTable())??.isFull == true {
                 told.message = "its table of flow rules is full"
-                told.advice = "ethtool -n \(name) lists them; room is made by whoever added them"
+                told.advice = "ethtool -n \(name) lists them; delete those not needed"
             } else if let narrowest = tried.first {
                 told = notTaken(narrowest)
             }
         } else if error.errno == .fileExists, let rival = rival(on: nic) {
             told.message = "flow rule \(rival.location) has the same match: \(rival.text)"
-            told.advice = "another port or address, or whoever added that rule deletes it"
+            told.advice = "choose another port or address, or delete that rule"
         } else if let answer = explain(error) {
             told.message = told.message ?? answer.meaning
             told.advice = told.advice ?? answer.advice
         }
-        told = told.advising("ethtool -n \(name) shows the rules there are")
+        told = told.advising("ethtool -n \(name) lists the rules")
         told.advice = told.advice?.naming(name)
         return told
     }

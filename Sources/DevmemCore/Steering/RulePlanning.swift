@@ -18,7 +18,7 @@ extension SteeringPlan {
             throw DevmemError(
                 .invalid, call: call,
                 message: "\(wish.flows.count) flows, but only queues \(queueList(queues))",
-                advice: "take more queues, or spread them another way")
+                advice: "use more queues, or spread the flows another way")
         }
         var rules: [SteeringChange] = []
         var places = RulePlaces(table, driver: snapshot.driver)
@@ -44,7 +44,7 @@ extension SteeringPlan {
                 message:
                     "its table has \(capacity) locations, \(table.locations.count) are in use, "
                     + "and \(rules.count) are needed",
-                advice: "ethtool -n \(name) lists the rules; room is made by whoever added them")
+                advice: "ethtool -n \(name) lists the rules; delete those not needed")
         }
         if !snapshot.rulesWork, let ntuple = snapshot.ntuple {
             changes.append(.feature(.flowRules, wasWanted: ntuple.isWanted))

@@ -161,7 +161,8 @@ package struct SteeringTransaction: ~Copyable {
             both.message =
                 (error.message.map { "\($0); " } ?? "") + "and then \(failure.operation): "
                 + (failure.errno.map(describe) ?? failure.message ?? "failed")
-            both.advice = "\(AdvisedCommand(.restore, nic.name)) tries again to put settings back"
+            both.advice =
+                "\(AdvisedCommand(.restore, nic.name)) tries again to restore the settings"
             throw both
         }
     }
@@ -201,7 +202,7 @@ package struct SteeringTransaction: ~Copyable {
             throw DevmemError(
                 .invalid, call: "steer \(nic.name)", errno: .fileExists,
                 message: "it is already steered this way",
-                advice: "\(AdvisedCommand(.showSteering, nic.name)) tells by whom")
+                advice: "\(AdvisedCommand(.showSteering, nic.name)) shows by whom")
         }
         kept.name = name
         kept.phase = .kept

@@ -71,8 +71,8 @@ final class ValidationPeers {
         if let problem, let farEnd = request.farEnd {
             throw DevmemError(
                 .system, call: "validate \(interface.name) with \(farEnd)", message: problem,
-                advice: "see to addresses, routes and firewalls of both ends, or leave the far end "
-                    + "out")
+                advice: "check addresses, routes and firewalls on both sides, or run without "
+                    + "a peer")
         }
     }
 

@@ -274,14 +274,14 @@ test_bench_near_end_dies() {
 }
 
 test_bench_wrong_turns() {
-    expect_refusal 'Connection refused (nobody listens there)' devmemtcp bench run "$far4"
+    expect_refusal 'Connection refused (nothing listens there)' devmemtcp bench run "$far4"
     expect_refusal 'find interface eth9: No such device' \
         devmemtcp bench run --remote netns:peer --interface eth9
     expect_refusal 'run as root or with CAP_NET_ADMIN' setpriv --bounding-set=-net_admin \
         devmemtcp bench run --remote netns:peer --interface eth1 --quiet
     expect_refusal 'set congestion control nosuch: No such file or directory' \
         devmemtcp bench run --remote netns:peer --interface eth1 --quiet --congestion nosuch
-    expect_refusal 'nproc tells how many there are' \
+    expect_refusal 'nproc shows how many there are' \
         devmemtcp bench run --remote netns:peer --interface eth1 --quiet --cpus 99
     local status=0
     devmemtcp bench run --remote netns:nowhere --interface eth1 >out 2>messages || status=$?

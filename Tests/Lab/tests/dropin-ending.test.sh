@@ -30,7 +30,7 @@ test_dropin_wrong_turns() {
     expect_dropin_refusal 'one address is IPv4, the other IPv6' "${server4[@]}" -c "$far6"
     expect_dropin_refusal 'there is no receive queue 8, only 0-7' "${server4[@]}" -t 8 -q 1
     expect_dropin_refusal 'no queue of 0-7 would be left' "${server4[@]}" -t 0 -q 8
-    expect_dropin_refusal 'nobody listens there' -f eth1 -s "$far4" -p 5299
+    expect_dropin_refusal 'nothing listens there' -f eth1 -s "$far4" -p 5299
     expect_refusal 'run as root or with CAP_NET_ADMIN' \
         setpriv --bounding-set=-net_admin "$dropin" "${server4[@]}"
 }
