@@ -5,7 +5,7 @@ import DevmemTools
 /// A size on the command line, such as `64M`.
 struct ByteSize: OptionValue, Equatable {
     static let form =
-        "a number of bytes, or a number with K, M, G, T, P or E for powers of 1024, such as 64M"
+        "a number of bytes, or a number with suffix K, M, G, T, P or E (powers of 1024), such as 64M"
 
     var bytes: UInt64
 
@@ -25,8 +25,8 @@ struct ByteSize: OptionValue, Equatable {
         } catch {
             return switch error {
             case .noNumber: nil
-            case .unknownUnit(let unit): "\(unit) is no unit"
-            case .tooLarge: "it is more than \(UInt64.max) bytes, the largest size"
+            case .unknownUnit(let unit): "\(unit) is not a unit"
+            case .tooLarge: "it exceeds \(UInt64.max) bytes, the largest size"
             }
         }
     }
@@ -37,7 +37,7 @@ struct ByteSize: OptionValue, Equatable {
 /// Queues on the command line: `6-7`, `1,3,6-7`, `last 2` or `auto`.
 struct QueueSelection: OptionValue, Equatable {
     static let form =
-        "numbers of queues such as 6-7 or 1,3, or 'last N' or 'auto N' for N of them"
+        "queue numbers such as 6-7 or 1,3, or 'last N' or 'auto N' for N queues"
 
     /// More queues than any NIC has; keeps a slip of the finger from making a list of millions.
     private static let limit: UInt32 = 65536
@@ -79,7 +79,7 @@ struct QueueSelection: OptionValue, Equatable {
 /// A flow on the command line: `DST:PORT` or `DST:PORT,SRC[:PORT]`.
 struct FlowArgument: OptionValue, Equatable {
     static let form =
-        "DST:PORT, [IPV6]:PORT or :PORT, and behind a comma SRC or SRC:PORT, such as "
+        "DST:PORT, [IPV6]:PORT or :PORT, optionally followed by ,SRC or ,SRC:PORT, such as "
         + "192.0.2.1:5201,192.0.2.2"
 
     var destination: EndpointText
@@ -139,7 +139,7 @@ struct SourceArgument: OptionValue, Equatable {
 }
 
 extension MemoryProvider: OptionValue {
-    static let form = "auto, udmabuf, or heap: and the name of a dma-heap, such as heap:system"
+    static let form = "auto, udmabuf, or heap:NAME for a dma-heap, such as heap:system"
 
     init?(argument: String) {
         self.init(argument)
@@ -190,7 +190,7 @@ struct LocalAddressArgument: OptionValue, Equatable {
 /// Where a far end is to be started, on the command line: `netns:NAME` or `ssh:HOST`.
 struct RemoteArgument: OptionValue, Equatable {
     static let form =
-        "netns: and the name of a network namespace, or ssh: and a host, such as ssh:farhost"
+        "netns:NAME for a network namespace, or ssh:HOST, such as ssh:farhost"
 
     var place: FarEndPlace
 
@@ -224,7 +224,7 @@ struct PeerArgument: OptionValue, Equatable {
 /// What a peer gets back, on the command line: `echo`, or `file:` and a name.
 struct AnswerArgument: OptionValue, Equatable {
     static let form =
-        "echo, or file: and the name of a file, such as file:answer.bin"
+        "echo, or file:NAME, such as file:answer.bin"
 
     var answer: ReceiveRequest.Answer
 
@@ -269,7 +269,7 @@ struct PeerTimeoutOption: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             """
-            Give a connection up when its peer has not answered for so long: 2 to 65534, or off.
+            Close a connection if the peer has not answered for this long: 2 to 65534, or off.
             """, valueName: "seconds"))
     var peerTimeout = PeerTimeoutArgument(.standard)
 }
@@ -277,7 +277,7 @@ struct PeerTimeoutOption: ParsableArguments {
 /// A pattern on the command line, such as `7`.
 struct PatternArgument: OptionValue, Equatable {
     static let form =
-        "a period from 2 to 256, or hex: and pairs of digits, such as 7 or hex:00ff"
+        "a period from 2 to 256, or hex: and pairs of hexadecimal digits, such as 7 or hex:00ff"
 
     var pattern: Pattern
 
@@ -292,13 +292,13 @@ struct CommonOptions: ParsableArguments {
     @Flag(name: .long, help: "Print the result as JSON.")
     var json = false
 
-    @Flag(name: .shortAndLong, help: "Say on standard error what is done.")
+    @Flag(name: .shortAndLong, help: "Log what is done to standard error.")
     var verbose = false
 
-    @Flag(name: .shortAndLong, help: "Print errors only on standard error.")
+    @Flag(name: .shortAndLong, help: "Print only errors on standard error.")
     var quiet = false
 
     func validate() throws {
-        if verbose && quiet { throw ValidationError("-v and -q contradict each other.") }
+        if verbose && quiet { throw ValidationError("-v and -q cannot be combined.") }
     }
 }

@@ -8,11 +8,12 @@ import Logging
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure goodput, processor time and latency of device memory TCP.",
+        abstract: "Measure goodput, CPU time and latency of device memory TCP.",
         discussion: """
-            Payload flows between two ends, to or from device memory or as plain TCP, over many \
-            flows and both ways if that is asked for. The far end serves, or is started by the \
-            near end, which reports what both saw. Every setting of the NICs is put back.
+            Payload flows between this host and a peer, to or from device memory or as plain TCP, \
+            over any number of flows, in one direction or both. The peer runs bench serve, or is \
+            started by bench run, which reports what both sides measured. Every setting of the NICs \
+            is restored.
             """,
         subcommands: [BenchRun.self, BenchServe.self, BenchNative.self])
 }
@@ -20,10 +21,10 @@ struct Bench: ParsableCommand {
 struct BenchServe: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Be the far end of benchmarks, one after another.",
+        abstract: "Run as the peer of benchmarks, one after another.",
         discussion: """
-            Does what whoever connects asks for, device memory and steering of the NIC included, \
-            until a signal comes. --from says who may come.
+            Does what the connecting host asks for, including device memory and steering of the NIC, \
+            until a signal arrives. --from restricts who may connect.
             """)
 
     @Option(
@@ -34,21 +35,21 @@ struct BenchServe: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Where the other end comes to: HOST:PORT, [IPV6]:PORT or :PORT. Default: :5201.",
+            "Address to listen on: HOST:PORT, [IPV6]:PORT or :PORT. Default: :5201.",
             valueName: "addr:port"))
     var listen: EndpointArgument?
 
     @Option(
-        name: .long, help: ArgumentHelp("The only address that may come.", valueName: "addr"))
+        name: .long, help: ArgumentHelp("The only address that may connect.", valueName: "addr"))
     var from: String?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Run each thread on one of these processors, in turn: 0-3 or 1,3.", valueName: "list"))
+            "Run the threads on these CPUs, in turn: 0-3 or 1,3.", valueName: "list"))
     var cpus: ProcessorList?
 
-    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    @Flag(name: .long, help: "Restore steering that the NIC loses during a benchmark.")
     var keepSteered = false
 
     @OptionGroup var common: CommonOptions
@@ -74,7 +75,7 @@ struct BenchServe: ParsableCommand {
 /// Processors on the command line: `0-3` or `1,3`.
 struct ProcessorList: OptionValue, Equatable {
     static let form =
-        "numbers of processors below 4096, such as 0-3 or 1,3"
+        "CPU numbers below 4096, such as 0-3 or 1,3"
 
     var processors: [Int]
 
@@ -89,7 +90,7 @@ struct ProcessorList: OptionValue, Equatable {
 /// A rate on the command line, in bits a second: `500M`, `10G`, powers of 1000.
 struct BitRate: OptionValue, Equatable {
     static let form =
-        "bits a second from 8 on, with K, M, G or T for powers of 1000 or without, such as 10G"
+        "bits per second, at least 8, with or without suffix K, M, G or T (powers of 1000), such as 10G"
 
     /// Bytes a second.
     var bytes: UInt64

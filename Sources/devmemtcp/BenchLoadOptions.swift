@@ -4,64 +4,74 @@ import DevmemTools
 
 /// What payload flows in a benchmark, and how.
 struct BenchLoadOptions: ParsableArguments {
-    @Option(name: .shortAndLong, help: ArgumentHelp("Measure for so long.", valueName: "seconds"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Measure for this long.", valueName: "seconds"))
     var time: Double?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Measure until so much has gone each way, over all flows.", valueName: "size"))
+            "Measure until this much has been sent in each direction, over all flows.",
+            valueName: "size"))
     var bytes: ByteSize?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Let payload flow for so long before measuring.", valueName: "seconds"))
+        help: ArgumentHelp("Let payload flow for this long before measuring.", valueName: "seconds")
+    )
     var warmUp = 0.0
 
-    @Option(name: .long, help: ArgumentHelp("TCP connections.", valueName: "n"))
+    @Option(name: .long, help: ArgumentHelp("Number of TCP connections.", valueName: "n"))
     var flows = 1
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Threads of each end, which share the flows.", valueName: "n"))
+        help: ArgumentHelp("Number of threads on each side, which share the flows.", valueName: "n")
+    )
     var threads = 1
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where payload that comes is put: device, host or none. Default: device, or none with --tx.",
+            """
+            Memory of this host to receive into: device, host or none. Default: device, or none \
+            with --tx.
+            """,
             valueName: "memory"))
     var rx: MemoryArgument?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where payload that goes is taken from: device, host or none. Default: none.",
+            "Memory of this host to send from: device, host or none. Default: none.",
             valueName: "memory"))
     var tx: MemoryArgument?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Where the far end puts payload: device or host.", valueName: "memory"))
+        help: ArgumentHelp(
+            "Memory of the peer to receive into: device or host.", valueName: "memory"))
     var peerRx = MemoryArgument.host
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where the far end takes payload from: device or host.", valueName: "memory"))
+            "Memory of the peer to send from: device or host.", valueName: "memory"))
     var peerTx = MemoryArgument.host
 
     @Flag(
-        name: .long, help: "Payload both ways at once; a way that is not said is plain TCP.")
+        name: .long,
+        help: """
+            Send payload in both directions at once; a direction without its own option is plain TCP.
+            """)
     var duplex = false
 
     @Option(
-        name: .long, help: ArgumentHelp("The most bytes of a send call.", valueName: "size"))
+        name: .long, help: ArgumentHelp("The most bytes per send call.", valueName: "size"))
     var message: ByteSize?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The largest segment, in bytes.", valueName: "bytes"))
+        help: ArgumentHelp("The maximum segment size.", valueName: "bytes"))
     var mss: Int?
 
     @Option(
@@ -72,48 +82,49 @@ struct BenchLoadOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Bits a second that each flow sends at most, such as 10G.", valueName: "bitrate"))
+            "Maximum send rate of each flow in bits per second, such as 10G.", valueName: "bitrate")
+    )
     var pace: BitRate?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Microseconds that a thread polls the NIC for before it sleeps.", valueName: "us"))
+            "Poll the NIC for this many microseconds before a thread sleeps.", valueName: "us"))
     var busyPoll: UInt32?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Time requests of so many bytes and responses of as many.", valueName: "size"))
+            "Measure the latency of requests and responses of this size.", valueName: "size"))
     var requestResponse: ByteSize?
 
-    @Flag(name: .customLong("validate"), help: "Compare payload with the pattern that is sent.")
+    @Flag(name: .customLong("validate"), help: "Compare all received payload with the pattern.")
     var validates = false
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Size of the dma-buf that an end receives into.", valueName: "size"))
+        help: ArgumentHelp("Size of the dma-buf that a side receives into.", valueName: "size"))
     var memory = ByteSize(bytes: 64 << 20)
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Bytes of the pieces that NICs fill, a power of two; large ones take huge pages.",
+            "Size of the buffers that the NICs fill, a power of two; large ones need huge pages.",
             valueName: "size"))
     var rxPageSize: ByteSize?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Run each thread of the far end on one of these processors.", valueName: "list"))
+            "Run the peer's threads on these CPUs, in turn.", valueName: "list"))
     var peerCpus: ProcessorList?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             """
-            Have the far end's flows come from its address and this port on, for NICs whose flow \
-            rules must name a connection whole.
+            The peer's address and the first port of its flows, for NICs whose flow rules must match \
+            both addresses and both ports.
             """, valueName: "addr:port"))
     var from: NumericSource?
 
@@ -121,7 +132,7 @@ struct BenchLoadOptions: ParsableArguments {
 
     func validate() throws {
         if time != nil && bytes != nil {
-            throw ValidationError("--time and --bytes exclude each other.")
+            throw ValidationError("--time and --bytes cannot be combined.")
         }
         if peerRx == .nothing || peerTx == .nothing {
             throw ValidationError("--peer-rx and --peer-tx take device or host.")
@@ -172,7 +183,7 @@ struct BenchLoadOptions: ParsableArguments {
 /// numbers only, as it is the far end that they mean something to.
 struct NumericSource: OptionValue, Equatable {
     static let form =
-        "ADDR:PORT or [IPV6]:PORT in numbers, such as 192.0.2.2:40000"
+        "a numeric ADDR:PORT or [IPV6]:PORT, such as 192.0.2.2:40000"
 
     var source: BenchPlan.Source
 

@@ -9,27 +9,28 @@ struct BenchRun: ParsableCommand {
         commandName: "run",
         abstract: "Run a benchmark and report it.",
         discussion: """
-            Without further options the far end sends plain TCP for 10 seconds, which is received \
-            into device memory. --tx, --rx and --duplex say which way payload goes and where it is \
-            at this end, --peer-rx and --peer-tx where it is at the other. All connections come to \
-            this end, which therefore must be reachable; --port says at which port.
+            Without further options the peer sends plain TCP for 10 seconds, and this host receives \
+            it into device memory. --tx, --rx and --duplex choose the direction of payload and the \
+            memory of this host, --peer-rx and --peer-tx the memory of the peer. The peer opens all \
+            connections, so this host must be reachable; --port chooses the port.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "Where devmemtcp bench serve runs: HOST, HOST:PORT or [IPV6]:PORT.",
+            "The peer, which runs devmemtcp bench serve: HOST, HOST:PORT or [IPV6]:PORT.",
             valueName: "host[:port]"))
     var host: PeerArgument?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Start the far end: netns:NAME or ssh:HOST. Needs --interface.", valueName: "place"))
+            "Start the peer: netns:NAME or ssh:HOST. Needs --interface.", valueName: "place"))
     var remote: RemoteArgument?
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("The NIC. Default: the one that leads to the host.", valueName: "iface"))
+        help: ArgumentHelp(
+            "The NIC. Default: the one on the route to the peer.", valueName: "iface"))
     var interface: String?
 
     @OptionGroup var load: BenchLoadOptions
@@ -45,20 +46,20 @@ struct BenchRun: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             """
-            The port of this end that all connections come to, for firewalls; with several queues \
-            one port for each, from this one on. Default: ports of the kernel's choice.
+            The local port of all connections, for firewalls; with several queues the first of \
+            consecutive ports, one for each queue. Default: chosen by the kernel.
             """, valueName: "port"))
     var port: UInt16?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Run each thread on one of these processors, in turn: 0-3 or 1,3.", valueName: "list"))
+            "Run the threads on these CPUs, in turn: 0-3 or 1,3.", valueName: "list"))
     var cpus: ProcessorList?
 
     @Flag(
         name: .long,
-        help: "Succeed even if no payload at all comes in device memory.")
+        help: "Succeed even if no payload arrives in device memory.")
     var allowHostMemory = false
 
     @Flag(name: .long, help: "Show a line for each second on standard error.")
@@ -66,24 +67,24 @@ struct BenchRun: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Write the intervals to a file as CSV.", valueName: "file"))
+        help: ArgumentHelp("Write the figures of each interval as CSV.", valueName: "file"))
     var csv: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Draw the intervals into a file as SVG.", valueName: "file"))
+        help: ArgumentHelp("Draw the figures over time as SVG.", valueName: "file"))
     var plot: String?
 
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
         guard (host == nil) != (remote == nil) else {
-            throw ValidationError("Name the far end, or start it with --remote.")
+            throw ValidationError("Give a peer, or start one with --remote.")
         }
         if remote != nil && interface == nil {
             throw ValidationError("--remote needs --interface.")
         }
-        guard port != 0 else { throw ValidationError("--port takes 1 to 65535.") }
+        guard port != 0 else { throw ValidationError("--port takes a number from 1 to 65535.") }
     }
 
     func run() throws {
@@ -102,7 +103,7 @@ struct BenchRun: ParsableCommand {
             raiseDescriptorLimit()
             let logger = common.logger
             let warmUp = load.warmUp
-            let warmUpNotice = warmUp > 0 ? ", first \(fixed(warmUp, 1)) s of warm-up" : ""
+            let warmUpNotice = warmUp > 0 ? ", after \(fixed(warmUp, 1)) s of warm-up" : ""
             let progress = BenchProgress(
                 load.plan, showsLines: interval, quiet: common.quiet)
             defer { progress.finish() }
@@ -129,7 +130,7 @@ struct BenchRun: ParsableCommand {
         }
         guard let signal = report.stoppedBy else { return }
         if report.isStoppedByFar == true {
-            writeError("devmemtcp: the far end was ended by signal \(signal)\n")
+            writeError("devmemtcp: the peer was ended by signal \(signal)\n")
             throw ExitCode.failure
         }
         throw ExitCode(128 + signal)

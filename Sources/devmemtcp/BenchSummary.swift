@@ -13,26 +13,26 @@ extension BenchReport {
 /// A benchmark for people: one fact a line, and a table of flows if there are several.
 func summary(of report: BenchReport) -> String {
     var lines: [(String, String)] = [
-        ("near end", text(of: report.near)),
-        ("far end", report.farEnd + (report.far.map { ", " + text(of: $0) } ?? "")),
+        ("this host", text(of: report.near)),
+        ("peer", report.farEnd + (report.far.map { ", " + text(of: $0) } ?? "")),
         ("load", text(of: report.plan)),
     ]
     for (name, direction) in [("in", report.inbound), ("out", report.outbound)] {
         guard let direction else { continue }
-        let ends = name == "in" ? ("far", "near") : ("near", "far")
+        let ends = name == "in" ? ("the peer", "this host") : ("this host", "the peer")
         lines.append(("payload \(name)", text(of: direction)))
         lines.append(("sent \(name)", sentText(of: direction, at: ends.0)))
         lines.append(("received \(name)", receivedText(of: direction, at: ends.1)))
     }
-    for (name, end) in [("near", report.near as BenchEndReport?), ("far", report.far)] {
+    for (name, end) in [("here", report.near as BenchEndReport?), ("at peer", report.far)] {
         if let reason = end?.placement?.reason { lines.append(("elsewhere \(name)", reason)) }
     }
-    lines.append(("processor near", text(of: report.near, report.nearCost)))
+    lines.append(("CPU here", text(of: report.near, report.nearCost)))
     if let far = report.far, let cost = report.farCost {
-        lines.append(("processor far", text(of: far, cost)))
+        lines.append(("CPU at peer", text(of: far, cost)))
     }
-    lines.append(("calls near", calls(of: report.near)))
-    if let far = report.far { lines.append(("calls far", calls(of: far))) }
+    lines.append(("calls here", calls(of: report.near)))
+    if let far = report.far { lines.append(("calls at peer", calls(of: far))) }
     if let latency = report.latency { lines.append(("latency", text(of: latency))) }
     if report.plan.validates {
         lines.append(
@@ -54,7 +54,7 @@ func liveLine(of sample: BenchSample, left: Double?) -> String {
     let processor = (sample.user + sample.system) / max(sample.seconds, 1e-9) * 100
     return
         "\(fixed(sample.time, 1)) s  in \(rate(sample.received))  out \(rate(sample.sent)) Gbit/s"
-        + "  processor \(fixed(processor, 0)) %"
+        + "  CPU \(fixed(processor, 0)) %"
         + (left.map { "  \(fixed($0.rounded(.up), 0)) s left" } ?? "")
 }
 
@@ -106,28 +106,28 @@ private func text(of direction: BenchDirectionReport) -> String {
 /// Which memory payload was sent from.
 private func sentText(of direction: BenchDirectionReport, at end: String) -> String {
     let bytes = direction.sentBytes.map { "\($0) bytes" } ?? "an unknown number of bytes"
-    return "\(bytes) from \(direction.memory.sender.rawValue) memory at the \(end) end"
+    return "\(bytes) from \(direction.memory.sender.rawValue) memory of \(end)"
 }
 
 /// Which memory payload came to.
 private func receivedText(of direction: BenchDirectionReport, at end: String) -> String {
-    let place = "\(direction.memory.receiver.rawValue) memory at the \(end) end"
+    let place = "\(direction.memory.receiver.rawValue) memory of \(end)"
     guard direction.memory.receiver == .device else {
         return "\(direction.bytes) bytes in \(place)"
     }
     return "\(direction.deviceBytes) bytes in \(place), \(direction.elsewhereBytes) elsewhere, "
-        + "\(fixed(direction.fragmentsPerCall, 1)) fragments a call"
+        + "\(fixed(direction.fragmentsPerCall, 1)) fragments per call"
 }
 
 private func text(of end: BenchEndReport, _ cost: BenchCost) -> String {
     "\(fixed(end.userSeconds, 2)) s user, \(fixed(end.systemSeconds, 2)) s system; "
         + "\(fixed(cost.user, 3)) and \(fixed(cost.system, 3)) s/GiB; "
-        + "host's softirqs \(fixed(end.softirqSeconds, 2)) s"
+        + "host's softirq time \(fixed(end.softirqSeconds, 2)) s"
 }
 
 private func calls(of end: BenchEndReport) -> String {
     let (received, sent) = (end.received, end.sent)
-    return "\(received.receiveCalls) recvmsg, \(received.tokenCalls) setsockopt to give back "
+    return "\(received.receiveCalls) recvmsg, \(received.tokenCalls) setsockopt to return "
         + "\(received.tokenRanges) token ranges, \(sent.calls) sendmsg, "
         + "\(sent.completions) completions"
 }
@@ -140,7 +140,7 @@ private func text(of latency: BenchLatency) -> String {
 
 private func flowTable(of report: BenchReport) -> String {
     guard report.plan.flows > 1 else { return "" }
-    var table = TextTable(["flow#", "way", "Gbit/s#", "bytes#", "retransmits#", "rtt us#"])
+    var table = TextTable(["flow#", "direction", "Gbit/s#", "bytes#", "retransmits#", "rtt us#"])
     for (name, direction) in [("in", report.inbound), ("out", report.outbound)] {
         for flow in direction?.flows ?? [] {
             table.add([

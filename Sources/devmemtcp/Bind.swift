@@ -11,9 +11,9 @@ struct Bind: ParsableCommand {
         commandName: "bind",
         abstract: "Bind a dma-buf to a NIC and hold it, for a command or until a signal.",
         discussion: """
-            A binding lives as long as the process that made it. This makes one for programs that \
-            do not, or may not: with a COMMAND it hands the dma-buf over as descriptor 3 and its \
-            ids in the environment, and undoes everything when the command ends.
+            A binding lives as long as the process that made it. This command makes one for programs \
+            that do not make their own, or lack the privilege. A COMMAND inherits the dma-buf as \
+            descriptor 3 and finds its ids in the environment; when it ends, everything is undone.
             """)
 
     @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
@@ -21,7 +21,7 @@ struct Bind: ParsableCommand {
 
     @Argument(
         parsing: .postTerminator,
-        help: ArgumentHelp("What to run with the dma-buf, behind --.", valueName: "command"))
+        help: ArgumentHelp("The command to run with the dma-buf, after --.", valueName: "command"))
     var command: [String] = []
 
     @Option(
@@ -31,7 +31,7 @@ struct Bind: ParsableCommand {
             valueName: "list"))
     var rx: QueueSelection?
 
-    @Flag(name: .long, help: "Bind it for sending too.")
+    @Flag(name: .long, help: "Bind the dma-buf for sending.")
     var tx = false
 
     @OptionGroup var buffer: MemoryOptions
@@ -40,7 +40,7 @@ struct Bind: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             """
-            Bytes of the pieces that the NIC fills, a power of two. More than a page takes huge \
+            Size of the buffers that the NIC fills, a power of two. More than a page needs huge \
             pages.
             """, valueName: "size"))
     var pageSize: ByteSize?
@@ -50,7 +50,7 @@ struct Bind: ParsableCommand {
     @Flag(name: .long, help: "Leave the NIC's settings as they are.")
     var noSteering = false
 
-    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    @Flag(name: .long, help: "Restore steering that the NIC loses while memory is bound.")
     var keepSteered = false
 
     @Option(name: .long, help: ArgumentHelp("Run the command as this user.", valueName: "name"))
@@ -61,16 +61,16 @@ struct Bind: ParsableCommand {
     func validate() throws {
         if rx == nil && !tx { throw ValidationError("Give --rx, --tx or both.") }
         if rx == nil && (pageSize != nil || !flows.flow.isEmpty || noSteering) {
-            throw ValidationError("--page-size, --flow and --no-steering go with --rx.")
+            throw ValidationError("--page-size, --flow and --no-steering require --rx.")
         }
         if keepSteered && (rx == nil || noSteering) {
-            throw ValidationError("--keep-steered goes with --rx and without --no-steering.")
+            throw ValidationError("--keep-steered requires --rx and excludes --no-steering.")
         }
         if noSteering && !flows.flow.isEmpty {
-            throw ValidationError("--no-steering goes without --flow.")
+            throw ValidationError("--no-steering and --flow cannot be combined.")
         }
         if user != nil && command.isEmpty {
-            throw ValidationError("--user goes with a command.")
+            throw ValidationError("--user requires a command.")
         }
         if let pageSize, UInt32(exactly: pageSize.bytes) == nil {
             throw ValidationError("--page-size is too large.")

@@ -10,26 +10,26 @@ struct Connect: ParsableCommand, PayloadCommand {
         commandName: "connect",
         abstract: "Send a stream from device memory.",
         discussion: """
-            Binds a dma-buf to a NIC for sending, which changes no setting of it, connects, reads \
-            input into the dma-buf and sends it from there. What the peer sends goes to standard \
-            output. At the end of the input the stream is ended, and the peer's end is waited for.
+            Binds a dma-buf to a NIC for sending, connects, reads input into the dma-buf and sends \
+            it from there; this changes no setting of the NIC. What the peer sends goes to standard \
+            output. At end of input it closes its direction, and waits for the peer to close its own.
             """)
 
     @Argument(
-        help: ArgumentHelp("Where to connect to: HOST:PORT or [IPV6]:PORT.", valueName: "addr:port")
+        help: ArgumentHelp("The peer: HOST:PORT or [IPV6]:PORT.", valueName: "addr:port")
     )
     var peer: EndpointArgument
 
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The NIC. Default: the one that the route to the peer leads through.",
+            "The NIC. Default: the one on the route to the peer.",
             valueName: "iface"))
     var interface: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The address to come from: ADDR or ADDR:PORT.", valueName: "addr[:port]")
+        help: ArgumentHelp("The local address: ADDR or ADDR:PORT.", valueName: "addr[:port]")
     )
     var bind: LocalAddressArgument?
 
@@ -42,7 +42,7 @@ struct Connect: ParsableCommand, PayloadCommand {
         name: .long,
         help: ArgumentHelp(
             """
-            Send a repeating pattern: N for the bytes 1 to N-1 and a newline, or hex: and digits.
+            Send a repeating pattern: N for the bytes 1 to N-1 and a newline, or hex:DIGITS.
             """, valueName: "pattern"))
     var pattern: PatternArgument?
 
@@ -57,16 +57,16 @@ struct Connect: ParsableCommand, PayloadCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The most that one send call takes.", valueName: "size"))
+        help: ArgumentHelp("The most bytes per send call.", valueName: "size"))
     var chunk = ByteSize(bytes: 1 << 20)
 
-    @Flag(name: .long, help: "Read the file past the page cache (O_DIRECT) where that can be.")
+    @Flag(name: .long, help: "Read the file with O_DIRECT if possible.")
     var direct = false
 
-    @Flag(name: .long, help: "Send ordinary memory, as any program does.")
+    @Flag(name: .long, help: "Send from ordinary memory, as any program does.")
     var hostMemory = false
 
-    @Flag(name: .long, help: "Send through the NIC, whatever the routes say.")
+    @Flag(name: .long, help: "Send through the NIC regardless of routes.")
     var pin = false
 
     @Option(
@@ -82,15 +82,15 @@ struct Connect: ParsableCommand, PayloadCommand {
             "Compare what the peer sends with a repeating pattern.", valueName: "pattern"))
     var expected: PatternArgument?
 
-    @Flag(name: .long, help: "Do not look at what the peer sends.")
+    @Flag(name: .long, help: "Discard what the peer sends.")
     var discard = false
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             """
-            How long to wait, once all is acknowledged, for the peer to close. Default: as long as \
-            it takes.
+            How long to wait for the peer to close once everything is acknowledged. Default: no \
+            limit.
             """, valueName: "seconds"))
     var wait: Double?
 
@@ -100,17 +100,17 @@ struct Connect: ParsableCommand, PayloadCommand {
     func validate() throws {
         try validateDestination()
         if (pattern == nil) != (bytes == nil) {
-            throw ValidationError("--pattern and --bytes go together.")
+            throw ValidationError("--pattern and --bytes require each other.")
         }
         if pattern != nil && input != nil {
-            throw ValidationError("--pattern goes without --input.")
+            throw ValidationError("--pattern and --input cannot be combined.")
         }
-        if direct && input == nil { throw ValidationError("--direct goes with --input.") }
+        if direct && input == nil { throw ValidationError("--direct requires --input.") }
         if chunk.bytes == 0 { throw ValidationError("--chunk must not be zero.") }
         if let wait, !(0...1e6).contains(wait) {
             throw ValidationError("--wait takes seconds from 0 to 1000000.")
         }
-        if peer.text.host.isEmpty { throw ValidationError("Name a host to connect to.") }
+        if peer.text.host.isEmpty { throw ValidationError("Give a host to connect to.") }
     }
 
     func run() throws {
@@ -134,7 +134,8 @@ struct Connect: ParsableCommand, PayloadCommand {
         let stop = try StopSignal.ofUser()
         let logger = common.logger
         if direct && !source.isDirect {
-            logger.notice("\(input ?? "-") cannot be read past the page cache")
+            logger.notice(
+                "\(input ?? "-"): O_DIRECT is not possible, reading through the page cache")
         }
         let progress = Progress(quiet: common.quiet, total: source.remaining)
         defer { progress.finish() }

@@ -6,30 +6,30 @@ import Glibc
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Tell whether this host and its NICs can do device memory TCP.",
+        abstract: "Check whether this host and its NICs can do device memory TCP.",
         discussion: """
-            Looks at kernel, privileges, memory, network settings and NICs, changes nothing, and \
-            ends with status 1 if a check failed. Each check that is not ok comes with what was \
-            read and, where there is one, with a command for root's shell that mends it.
+            Checks kernel, privileges, memory, network settings and NICs, and changes nothing. Each \
+            check shows what was read and, if there is one, a command that fixes it, to be run as \
+            root. The exit status is 1 if a check failed.
             """)
 
     @Argument(
         help: ArgumentHelp("The NIC. Default: all that have a driver.", valueName: "iface"))
     var interface: String?
 
-    @Flag(name: .long, help: "Really bind a queue of the NIC for a moment, and put all back.")
+    @Flag(name: .long, help: "Bind a queue of the NIC for a moment to prove that it works.")
     var probe = false
 
-    @Flag(name: .shortAndLong, help: "Do not ask before binding.")
+    @Flag(name: .shortAndLong, help: "Do not ask for confirmation.")
     var yes = false
 
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
         if probe && interface == nil { throw ValidationError("--probe needs a NIC.") }
-        if yes && !probe { throw ValidationError("--yes goes with --probe.") }
+        if yes && !probe { throw ValidationError("--yes requires --probe.") }
         if probe && !yes && isatty(STDIN_FILENO) == 0 {
-            throw ValidationError("--probe needs --yes where nobody can be asked.")
+            throw ValidationError("--probe needs --yes if standard input is not a terminal.")
         }
     }
 
@@ -68,8 +68,8 @@ struct Doctor: ParsableCommand {
     private func agrees(to interface: NetworkInterface) -> Bool {
         if yes { return true }
         writeError(
-            "bind a queue of \(interface.name) for a moment? its traffic moves to others "
-                + "meanwhile [y/N] ")
+            "bind a queue of \(interface.name) for a moment? Its traffic moves to other queues "
+                + "meanwhile. [y/N] ")
         return ["y", "yes"].contains(readLine()?.lowercased())
     }
 
@@ -82,5 +82,5 @@ extension DoctorCheck {
     /// Nothing to look at is a failure as well.
     static let noNIC = DoctorCheck(
         id: "nic-present", group: .nic, interface: nil, title: "NICs", verdict: .failed,
-        evidence: "no interface of this network namespace has a driver behind it", fix: nil)
+        evidence: "no interface of this network namespace has a driver", fix: nil)
 }

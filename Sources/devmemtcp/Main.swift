@@ -7,11 +7,11 @@ import Glibc
 struct Devmemtcp: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "devmemtcp",
-        abstract: "TCP payload straight into and out of device memory.",
+        abstract: "Receive TCP payload straight into device memory, and send it from there.",
         discussion: """
-            Device memory TCP lets a NIC put TCP payload into a dma-buf, and send it from there, while \
-            headers go through the kernel's ordinary stack. Every NIC setting that a command changes is put back when \
-            it ends; if it is killed, by the next one, or by steer restore.
+            With device memory TCP a NIC writes TCP payload straight into a dma-buf, and sends payload from one; \
+            headers go through the ordinary kernel stack. A command restores every NIC setting that it has changed \
+            when it ends; after a kill -9, the next command on the NIC restores them, or steer restore.
             """,
         version: BuildVersion.text,
         // Each of these names itself: deriving names from types takes half of the start-up time.
@@ -25,7 +25,7 @@ struct Devmemtcp: ParsableCommand {
         resetInheritedSignals()
         ignoreFailingWrites()
         guard let words = startingArguments() else {
-            writeError("devmemtcp: what was asked for cannot be read (mount /proc)\n")
+            writeError("devmemtcp: cannot read the command line (mount /proc)\n")
             Glibc.exit(1)
         }
         let arguments = Array(words.dropFirst())

@@ -38,7 +38,7 @@ extension Double {
     /// What a number of seconds may be: the parser knows only that it is a number.
     static func readSeconds(_ text: String) throws(OptionProblem) -> Double {
         if let seconds = Double(text), seconds.isFinite { return seconds }
-        throw OptionProblem(description: "it takes seconds, with decimals or without, such as 2.5")
+        throw OptionProblem(description: "it takes a number of seconds, such as 2.5")
     }
 }
 
@@ -48,7 +48,7 @@ extension FixedWidthInteger {
         if let number = Self(text) { return number }
         let isNumber = !text.isEmpty && text.allSatisfy { $0.isASCII && $0.isNumber }
         throw OptionProblem(
-            description: (isNumber ? "it is more than \(Self.max); " : "")
+            description: (isNumber ? "it exceeds \(Self.max); " : "")
                 + "it takes a whole number, such as 4")
     }
 }

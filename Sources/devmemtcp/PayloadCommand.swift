@@ -16,7 +16,7 @@ struct ProviderOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "What makes the dma-buf: udmabuf, heap:NAME for a dma-heap, or auto.",
+            "Where the dma-buf comes from: udmabuf, heap:NAME for a dma-heap, or auto.",
             valueName: "provider"))
     var provider = MemoryProvider.automatic
 
@@ -57,7 +57,7 @@ extension PayloadCommand {
 
     func validateDestination() throws {
         if discard && (output != nil || expected != nil) {
-            throw ValidationError("--discard goes with neither --output nor --validate.")
+            throw ValidationError("--discard cannot be combined with --output or --validate.")
         }
     }
 
@@ -87,7 +87,7 @@ extension PayloadCommand {
 func failure(in report: some PayloadReport) -> String? {
     if let failure = report.failure { return failure }
     guard let validation = report.validation else { return nil }
-    if validation.checkedBytes == 0 { return "nothing came to validate" }
+    if validation.checkedBytes == 0 { return "no payload arrived to validate" }
     guard let first = validation.firstMismatch else { return nil }
     return "payload is wrong from offset \(first.offset): "
         + "found \(first.found), expected \(first.expected)"
@@ -117,6 +117,6 @@ private func note(
     _ stream: borrowing OutputStream, _ path: String, direct: Bool, _ logger: Logger
 ) {
     if direct && !stream.isDirect {
-        logger.notice("\(path) cannot be written past the page cache")
+        logger.notice("\(path): O_DIRECT is not possible, writing through the page cache")
     }
 }

@@ -4,16 +4,16 @@ import DevmemTools
 
 struct QueueCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "queue", abstract: "Work on single queues of a NIC.",
+        commandName: "queue", abstract: "Restart single receive queues of a NIC.",
         subcommands: [Restart.self])
 
     struct Restart: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "restart",
-            abstract: "Restart single receive queues while the others run on.",
+            abstract: "Restart single receive queues while the others keep running.",
             discussion: """
-                Uses the kernel's queue API: a scratch dma-buf is bound to the queue for a moment. \
-                Other traffic is kept off the queue meanwhile.
+                Uses the kernel's queue API: a small dma-buf is bound to the queue for a moment. \
+                Other traffic is moved off the queue meanwhile.
                 """)
 
         @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
@@ -24,7 +24,7 @@ struct QueueCommand: ParsableCommand {
 
         @Flag(
             name: .long,
-            help: "Restart a queue even if flow rules or RSS contexts of others lead to it.")
+            help: "Restart a queue even if other flow rules or RSS contexts lead to it.")
         var force = false
 
         @OptionGroup var common: CommonOptions

@@ -30,12 +30,12 @@ func summary(of report: ReceiveReport) -> String {
     lines.append(
         (
             "calls",
-            "\(counts.receiveCalls) recvmsg, \(counts.tokenCalls) to give back "
+            "\(counts.receiveCalls) recvmsg, \(counts.tokenCalls) setsockopt to return "
                 + "\(counts.tokenRanges) token ranges"
         ))
     lines.append(
         (
-            "processor",
+            "CPU",
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))
     if let straight = report.directBytes {

@@ -8,32 +8,32 @@ import SystemPackage
 struct Serve: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Accept TCP connections into device memory.",
+        abstract: "Receive TCP connections into device memory.",
         discussion: """
-            Takes receive queues of a NIC for device memory, steers the connection to them, \
-            receives it into a dma-buf and puts every setting of the NIC back. Payload goes to \
-            standard output unless --output, --validate or --discard says otherwise. The summary \
-            goes to standard output, or to standard error where payload goes there.
+            Steers a connection to receive queues of a NIC, receives it into a dma-buf bound to \
+            these queues, and restores every setting of the NIC. Payload goes to \
+            standard output unless --output, --validate or --discard is given. The summary \
+            goes to standard output, or to standard error if payload goes to standard output.
             """)
 
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The NIC. Default: the one that holds the address listened on.", valueName: "iface"))
+            "The NIC. Default: the one that has the address to listen on.", valueName: "iface"))
     var interface: String?
 
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "Where to listen: HOST:PORT, [IPV6]:PORT or :PORT.", valueName: "addr:port"))
+            "Address to listen on: HOST:PORT, [IPV6]:PORT or :PORT.", valueName: "addr:port"))
     var listen: EndpointArgument
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             """
-            The only peer that may connect: ADDR, or ADDR:PORT for NICs whose flow rules must name \
-            a connection whole.
+            The only peer that may connect: ADDR, or ADDR:PORT for NICs whose flow rules must match \
+            both addresses and both ports.
             """, valueName: "addr[:port]"))
     var from: SourceArgument?
 
@@ -50,12 +50,12 @@ struct Serve: ParsableCommand, PayloadCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             """
-            Write payload to a file; - is standard output. Of several connections %n is the \
-            number, %a the peer's address, %p its port.
+            Write payload to a file; - is standard output. With several connections, %n stands for the \
+            connection's number, %a for the peer's address, %p for its port.
             """, valueName: "file"))
     var output: String?
 
-    @Flag(name: .long, help: "Write the file past the page cache (O_DIRECT) where that can be.")
+    @Flag(name: .long, help: "Write the file with O_DIRECT if possible.")
     var direct = false
 
     @Option(
@@ -63,46 +63,46 @@ struct Serve: ParsableCommand, PayloadCommand {
         help: ArgumentHelp(
             """
             Compare payload with a repeating pattern: N for the bytes 1 to N-1 and a newline, or \
-            hex: and digits.
+            hex:DIGITS.
             """, valueName: "pattern"))
     var expected: PatternArgument?
 
-    @Flag(name: .long, help: "Do not look at payload at all.")
+    @Flag(name: .long, help: "Discard payload without reading it.")
     var discard = false
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Answer from device memory: echo, or file: and the name of a file.",
+            "Answer from device memory: echo, or file:NAME.",
             valueName: "answer"))
     var duplex: AnswerArgument?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Connections at once, each in a thread of its own.", valueName: "n"))
+        help: ArgumentHelp("Number of simultaneous connections.", valueName: "n"))
     var connections = 1
 
-    @Flag(name: .long, help: "Go on with further connections until a signal comes.")
+    @Flag(name: .long, help: "Accept further connections until a signal arrives.")
     var keepOpen = false
 
     @Flag(
         name: .long,
-        help: "Succeed even if no payload at all comes in device memory.")
+        help: "Succeed even if no payload arrives in device memory.")
     var allowHostMemory = false
 
-    @Flag(name: .long, help: "Set again what the NIC loses of its steering meanwhile.")
+    @Flag(name: .long, help: "Restore steering that the NIC loses while memory is bound.")
     var keepSteered = false
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Give a connection up if nothing comes for so long.", valueName: "seconds"))
+            "Close a connection if nothing arrives for this long.", valueName: "seconds"))
     var idle: Double?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "End everything after so long, as SIGALRM would.", valueName: "seconds"))
+            "End everything after this time, as SIGALRM would.", valueName: "seconds"))
     var timeLimit: Double?
 
     @OptionGroup var silence: PeerTimeoutOption
@@ -114,20 +114,20 @@ struct Serve: ParsableCommand, PayloadCommand {
     func validate() throws {
         try validateDestination()
         if direct && output ?? "-" == "-" {
-            throw ValidationError("--direct goes with --output and the name of a file.")
+            throw ValidationError("--direct requires --output with a file name.")
         }
         guard (1...1000).contains(connections) else {
-            throw ValidationError("--connections takes 1 to 1000.")
+            throw ValidationError("--connections takes a number from 1 to 1000.")
         }
         for limit in [idle, timeLimit] {
             if let limit, !(0.001...1e6).contains(limit) {
-                throw ValidationError("Limits are seconds from 0.001 to 1000000.")
+                throw ValidationError("--idle and --time-limit take seconds from 0.001 to 1000000.")
             }
         }
         guard isMany, let outputPath else { return }
         if outputPath == "-" {
             if connections > 1 {
-                throw ValidationError("Several connections at once need --output with %n.")
+                throw ValidationError("Simultaneous connections need --output with %n.")
             }
         } else if !OutputName(outputPath).isTemplate {
             throw ValidationError("Several connections need %n, %a or %p in --output.")
@@ -223,7 +223,7 @@ struct Serve: ParsableCommand, PayloadCommand {
                     let path = names.take(number: number, peer: peer)
                     if path != names.pattern.path(number: number, peer: peer) {
                         logger.notice(
-                            "connection \(number): an earlier one has that file, this one goes to \(path)"
+                            "connection \(number): an earlier one has used that file name, writing to \(path)"
                         )
                     }
                     return PayloadConsumer(

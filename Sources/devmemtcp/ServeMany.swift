@@ -142,7 +142,7 @@ func line(of report: ReceiveReport, failure: String?) -> String {
         + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s, "
         + "\(fixed(report.deviceShare * 100, 3)) % in device memory"
         + (report.answeredBytes.map { ", \($0) bytes answered" } ?? "")
-    return "connection \(report.connection ?? 1) from \(report.peer ?? "nobody"): \(result)\n"
+    return "connection \(report.connection ?? 1) from \(report.peer ?? "unknown"): \(result)\n"
 }
 
 /// Has the kernel send SIGALRM once, after so long.

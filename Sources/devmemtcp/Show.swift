@@ -5,41 +5,43 @@ import DevmemTools
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show NICs, their queues, and what feeds, steers and holds them.",
+        abstract: "Show NICs and their queues: bindings, page pools, steering, counters.",
         discussion: """
-            Without an interface: all NICs of this network namespace, a line each. With one: its \
-            queues with their bindings, page pools, counters, RSS and flow rules, and page pools \
-            that cannot be freed, with who is likely to hold them. Needs no privilege, but sees \
-            only the user's own processes without it.
+            Without an interface: all NICs of this network namespace, a line each. With an interface: \
+            its queues with their bindings, page pools, counters, RSS and flow rules; and page pools \
+            that cannot be freed, with the processes likely to hold them. Needs no privilege, but \
+            without it sees only the user's own processes.
             """)
 
     @Argument(
         help: ArgumentHelp("The interface. Default: all that have a device.", valueName: "iface"))
     var interface: String?
 
-    @Flag(name: .long, help: "Show virtual interfaces as well.")
+    @Flag(name: .long, help: "Show virtual interfaces too.")
     var all = false
 
-    @Flag(name: .shortAndLong, help: "Show what each queue does, again and again.")
+    @Flag(name: .shortAndLong, help: "Show each queue's rates, updated every interval.")
     var watch = false
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Seconds from one to the next with --watch.", valueName: "seconds"))
+        help: ArgumentHelp("Length of an interval of --watch.", valueName: "seconds"))
     var interval = Interval(milliseconds: 1000)
 
     @Option(
         name: .long,
-        help: ArgumentHelp("End after so many intervals with --watch.", valueName: "n"))
+        help: ArgumentHelp("End --watch after this many intervals.", valueName: "n"))
     var count: Int?
 
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
         if watch && interface == nil { throw ValidationError("--watch needs an interface.") }
-        if all && interface != nil { throw ValidationError("--all goes without an interface.") }
+        if all && interface != nil {
+            throw ValidationError("--all and an interface cannot be combined.")
+        }
         if let count, !watch || count < 1 {
-            throw ValidationError("--count takes a number from 1 on and goes with --watch.")
+            throw ValidationError("--count takes a number of at least 1 and requires --watch.")
         }
     }
 
@@ -80,7 +82,7 @@ struct Show: ParsableCommand {
 /// A time between two samples on the command line, in seconds with or without decimals.
 struct Interval: OptionValue, Equatable {
     static let form =
-        "seconds from 0.1 to 86400, with decimals or without, such as 0.5"
+        "seconds from 0.1 to 86400, such as 0.5"
 
     /// Shorter ones measure the sampling, longer ones do not fit poll(2)'s milliseconds.
     private static let limits = 0.1...86400.0

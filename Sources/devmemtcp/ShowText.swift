@@ -19,7 +19,7 @@ func text(of list: InterfaceList) -> String {
             steeringText(summary.steering),
         ])
     }
-    var lines = list.interfaces.isEmpty ? ["no interface has a device"] : table.lines
+    var lines = list.interfaces.isEmpty ? ["no interface with a device"] : table.lines
     for summary in list.interfaces where !summary.detachedPools.isEmpty {
         lines.append("\(summary.link.name): \(brief(summary.detachedPools))")
     }
@@ -53,7 +53,7 @@ func text(of state: InterfaceState) -> String {
             + (holders.isEmpty ? unseenProcess : holders.joined(separator: ", "))
     }
     lines += queueTable(state.queues, slots: state.settings.indirection.count)
-    lines += state.unassignedPools.map { "page pool \(poolText($0)); its queue is not known" }
+    lines += state.unassignedPools.map { "page pool \(poolText($0)); queue unknown" }
     if !summary.detachedPools.isEmpty {
         lines.append("page pools that cannot be freed:")
         lines += summary.detachedPools.map {
@@ -67,7 +67,7 @@ func text(of state: InterfaceState) -> String {
 
 /// The queues in a table; `slots` is the size of the main RSS table.
 private func queueTable(_ queues: [QueueState], slots: Int) -> [String] {
-    guard !queues.isEmpty else { return ["queues: none in use, as while an interface is down"] }
+    guard !queues.isEmpty else { return ["queues: none, as while an interface is down"] }
     var table = TextTable([
         "queue", "NAPI#", "polled by", "held by", "page pools", "in flight#", "RSS#", "steered",
         "packets#", "bytes#", "drops#", "alloc-fail#",
@@ -130,7 +130,7 @@ func brief(_ pools: [DetachedPool]) -> String {
 
 private func holderLines(_ holders: [LikelyHolder]) -> [String] {
     guard !holders.isEmpty else {
-        return ["likely held by: no connection with unread payload is visible from here"]
+        return ["likely holder unknown: no visible connection has unread payload"]
     }
     return holders.map { holder in
         let owner =
@@ -138,8 +138,8 @@ private func holderLines(_ holders: [LikelyHolder]) -> [String] {
         let why =
             switch holder.reason {
             case .unread: "\(holder.unreadBytes) bytes unread"
-            case .notAccepted: "\(holder.unreadBytes) bytes unread in a connection not accepted"
-            case .deviceMemory: "has a dma-buf open, perhaps with tokens not given back"
+            case .notAccepted: "\(holder.unreadBytes) bytes unread in a connection not yet accepted"
+            case .deviceMemory: "has an open dma-buf, perhaps with tokens not returned"
             }
         return "likely held by \(owner): \(why), \(holder.local) from \(holder.remote)"
     }

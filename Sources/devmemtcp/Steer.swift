@@ -5,11 +5,11 @@ import DevmemTools
 struct Steer: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "steer",
-        abstract: "Set a NIC up for device memory, and back exactly.",
+        abstract: "Set a NIC up for device memory, and restore it exactly.",
         discussion: """
-            Turns header split on, keeps other traffic off the queues taken, and steers flows to \
-            them. Before a setting changes, what it was is written down, so that it is put back \
-            whatever ends the one who changed it.
+            Turns header split on, keeps other traffic off the chosen queues, and steers flows to \
+            them. Before a setting changes, its old value is written to a journal, so that it can be \
+            restored even if the process is killed.
             """,
         subcommands: [Plan.self, Apply.self, Show.self, Restore.self])
 }
@@ -39,8 +39,8 @@ struct FlowOptions: ParsableArguments {
         name: .shortAndLong,
         help: ArgumentHelp(
             """
-            TCP traffic to steer to them: DST:PORT or :PORT, and behind a comma SRC or SRC:PORT; \
-            may be given more than once.
+            TCP traffic to steer to the queues: DST:PORT or :PORT, optionally followed by ,SRC or \
+            ,SRC:PORT; can be given more than once.
             """, valueName: "flow"))
     var flow: [FlowArgument] = []
 
@@ -48,8 +48,8 @@ struct FlowOptions: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             """
-            How flows share the queues: round-robin, one-to-one, or rss for an RSS context that \
-            all of them go to.
+            How flows share the queues: round-robin, one-to-one, or rss for one RSS context over \
+            all of them.
             """, valueName: "way"))
     var spread = FlowSpread.roundRobin
 
@@ -57,8 +57,8 @@ struct FlowOptions: ParsableArguments {
         name: .customLong("rss-table"),
         help: ArgumentHelp(
             """
-            What becomes of the main RSS table: minimal changes only entries that point at taken \
-            queues, even spreads all anew as ethtool -X does.
+            How the main RSS table changes: minimal changes only entries that lead to the chosen \
+            queues, even spreads all entries evenly as ethtool -X does.
             """, valueName: "style"))
     var table = TableStyle.minimal
 
@@ -75,8 +75,8 @@ struct RSSOptions: ParsableArguments {
         name: .customLong("rss-api"),
         help: ArgumentHelp(
             """
-            The kernel interface that changes RSS: netlink, ioctl, or auto for netlink where the \
-            kernel has it.
+            The kernel interface that changes RSS: netlink, ioctl, or auto for netlink if the \
+            kernel supports it.
             """, valueName: "api"))
     var interface = RSSInterface.automatic
 }

@@ -10,7 +10,7 @@ extension Steer {
 
         @OptionGroup var steering: SteeringOptions
 
-        @Flag(name: .long, help: "Print the equal command lines of ethtool(8).")
+        @Flag(name: .long, help: "Print the plan as ethtool(8) command lines.")
         var asEthtool = false
 
         @OptionGroup var common: CommonOptions
@@ -18,7 +18,7 @@ extension Steer {
         func run() throws {
             try reporting(common) {
                 let interface = try NetworkInterface(named: steering.interface)
-                try interface.requireNIC("take queues of")
+                try interface.requireNIC("choose queues of")
                 let snapshot = try NICSnapshot(choosingQueuesOf: interface)
                 let plan = try SteeringPlan(
                     for: try steering.wish(), on: snapshot, interface: interface.name)
@@ -45,17 +45,17 @@ extension Steer {
     struct Apply: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "apply",
-            abstract: "Change settings and leave them so until they are restored.",
+            abstract: "Change settings and leave them in place until they are restored.",
             discussion: """
-                Meanwhile other commands use the queues and flows that are steered, and refuse what \
-                would need more changes.
+                Until then other commands use the steered queues and flows, and refuse requests \
+                that would need more changes.
                 """)
 
         @OptionGroup var steering: SteeringOptions
 
         @Option(
             name: .long,
-            help: ArgumentHelp("What to call it, for show and restore.", valueName: "name"))
+            help: ArgumentHelp("Name of the steering, for show and restore.", valueName: "name"))
         var name = "steer"
 
         @OptionGroup var rss: RSSOptions

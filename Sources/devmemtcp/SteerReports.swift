@@ -94,9 +94,9 @@ struct RestoreReport: Encodable {
     /// The report for people.
     var text: String {
         guard failure == nil else { return "" }
-        if isForgotten { return "\(interface): journal dropped, settings left as they are\n" }
+        if isForgotten { return "\(interface): journal dropped, settings left alone\n" }
         guard let steeredBy else { return "\(interface): nothing is steered\n" }
-        let done = restored.isEmpty ? "nothing to put back" : restored.joined(separator: ", ")
+        let done = restored.isEmpty ? "nothing to restore" : restored.joined(separator: ", ")
         return "\(interface), steered by \(steeredBy): \(done)\n"
             + leftAlone.map { "\(interface): left alone: \($0)\n" }.joined()
     }

@@ -6,16 +6,16 @@ extension Steer {
     struct Restore: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "restore",
-            abstract: "Put back what is steered, and what a killed process has left.")
+            abstract: "Restore the settings after apply, or after a process was killed.")
 
         @Argument(
-            help: ArgumentHelp("A NIC, or the name of what was applied.", valueName: "iface|name"))
+            help: ArgumentHelp("A NIC, or the name given to apply.", valueName: "iface|name"))
         var target: String?
 
-        @Flag(name: .long, help: "All NICs of this network namespace.")
+        @Flag(name: .long, help: "Restore all NICs of this network namespace.")
         var all = false
 
-        @Flag(name: .long, help: "Only drop what was written down, and leave the NIC as it is.")
+        @Flag(name: .long, help: "Drop the journal and leave the NIC as it is.")
         var forget = false
 
         @OptionGroup var rss: RSSOptions
@@ -23,7 +23,7 @@ extension Steer {
 
         func validate() throws {
             if (target == nil) != all {
-                throw ValidationError("Name a NIC, or give --all, but not both.")
+                throw ValidationError("Give either a NIC or --all.")
             }
         }
 

@@ -6,7 +6,7 @@ extension Steer {
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "show",
-            abstract: "Show what is steered, by whom, and the settings that steering may touch.")
+            abstract: "Show what is steered, by whom, and the settings that steering may change.")
 
         @Argument(
             help: ArgumentHelp("The NIC. Default: all that are steered.", valueName: "iface"))

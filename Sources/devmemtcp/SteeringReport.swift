@@ -110,7 +110,7 @@ extension SteeringReport.Steering {
             } else if journal.phase == .kept {
                 "applied"
             } else {
-                "left by a process that is gone"
+                "left by a dead process"
             }
         owner = journal.owner.command
         pid = journal.owner.pid

@@ -15,7 +15,7 @@ func summary(of report: TransmitReport) -> String {
             "\(counts.sentBytes) bytes in \(fixed(report.seconds, 3)) s, "
                 + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s"
         ))
-    lines.append(("came back", "\(counts.receivedBytes) bytes"))
+    lines.append(("received", "\(counts.receivedBytes) bytes"))
     lines.append(
         (
             "calls",
@@ -25,12 +25,12 @@ func summary(of report: TransmitReport) -> String {
     if counts.copiedSends > 0 { lines.append(("copied", "\(counts.copiedSends) sends")) }
     lines.append(
         (
-            "processor",
+            "CPU",
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))
     if let validation = report.validation { lines.append(("validation", text(of: validation))) }
     if !report.peerClosed && report.failure == nil && report.stoppedBy == nil {
-        lines.append(("peer", "has not closed in the time it had"))
+        lines.append(("peer", "did not close in time"))
     }
     return aligned(lines)
 }

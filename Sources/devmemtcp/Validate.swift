@@ -8,46 +8,46 @@ import Logging
 struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
-        abstract: "Put a NIC, its driver and the kernel to the test of device memory TCP.",
+        abstract: "Test device memory TCP on a NIC, its driver and the kernel.",
         discussion: """
-            Asks for what must be refused, receives and sends what must arrive, disturbs what must \
-            bear it, and puts every setting of the NIC back. The result is TAP, as the kernel's own \
-            tests print it; the exit status is 0 if nothing failed, 1 if something did, and 4 if \
-            everything was skipped. Needs a NIC that may be disturbed for a minute.
+            Makes requests that must be refused, receives and sends payload that must arrive, \
+            disturbs neighbouring queues, and restores every setting of the NIC. The result is TAP, as \
+            the kernel's own tests print it; the exit status is 0 if nothing failed, 1 if something \
+            did, and 4 if everything was skipped. Disturbs the NIC for up to a minute.
             """)
 
     @Argument(
         help: ArgumentHelp(
-            "The NIC. Default: NETIF of the environment or of net.config.", valueName: "iface"))
+            "The NIC. Default: NETIF from the environment or net.config.", valueName: "iface"))
     var interface: String?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Start this program at the far end: netns:NAME or ssh:HOST.", valueName: "place"))
+            "Start this program as the peer: netns:NAME or ssh:HOST.", valueName: "place"))
     var remote: RemoteArgument?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Use a far end that sends back what it gets: ADDR or ADDR:PORT.",
+            "Use an echo server as the peer: ADDR or ADDR:PORT.",
             valueName: "addr[:port]"))
     var peer: PeerArgument?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Read the settings of the kernel's tests there. Default: ./net.config, if there is one.",
+            "File with the settings of the kernel's tests. Default: ./net.config, if it exists.",
             valueName: "file"))
     var config: String?
 
-    @Flag(name: .long, help: "List the cases, and run none.")
+    @Flag(name: .long, help: "List the cases without running them.")
     var list = false
 
     @Option(
         name: .long, parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Run only cases whose name, or whose family's, matches one of these.",
+            "Run only cases whose name or family matches one of these.",
             valueName: "glob"))
     var filter: [String] = []
 
@@ -55,7 +55,7 @@ struct Validate: ParsableCommand {
 
     func validate() throws {
         if remote != nil && peer != nil {
-            throw ValidationError("--remote and --peer exclude each other.")
+            throw ValidationError("--remote and --peer cannot be combined.")
         }
     }
 
@@ -92,7 +92,7 @@ struct Validate: ParsableCommand {
             environment: ProcessInfo.processInfo.environment, path: config ?? "net.config",
             isOptional: config == nil)
         guard let name = interface ?? settings.interface else {
-            throw ValidationError("Name a NIC, or set NETIF.")
+            throw ValidationError("Give a NIC, or set NETIF.")
         }
         return ValidationRequest(
             interface: name, farEnd: try farEnd(settings),
@@ -136,7 +136,7 @@ struct CaseEntry: Encodable {
 /// Does at the far end what `validate`, or `bench`, asks for; it is started by that.
 struct FarEndCommandLine: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "far-end", abstract: "Be the far end of a test.", shouldDisplay: false)
+        commandName: "far-end", abstract: "Run as the peer of a test.", shouldDisplay: false)
 
     @Option var netns: String?
     @Flag var removeSelf = false
@@ -145,7 +145,7 @@ struct FarEndCommandLine: ParsableCommand {
     func run() throws {
         do throws(DevmemError) {
             if bench {
-                let logger = Logger(label: "devmemtcp: far end") {
+                let logger = Logger(label: "devmemtcp: peer") {
                     ErrorLogHandler(name: $0, logLevel: .notice)
                 }
                 return try runBenchFarEnd(
@@ -156,7 +156,7 @@ struct FarEndCommandLine: ParsableCommand {
                 input: STDIN_FILENO, output: STDOUT_FILENO, namespace: netns,
                 removesItself: removeSelf)
         } catch {
-            writeError("devmemtcp: far end: \(error)\n")
+            writeError("devmemtcp: peer: \(error)\n")
             throw ExitCode.failure
         }
     }

@@ -20,7 +20,7 @@ struct Watch {
         guard last.isCounted else {
             throw DevmemError(
                 .unsupported, call: "watch \(interface.name)",
-                message: "its driver does not count packets of each queue",
+                message: "its driver does not count packets per queue",
                 advice: "ethtool -S \(interface.name) shows what it counts")
         }
         let isInPlace = !isJSON && terminalSize() != nil

@@ -113,7 +113,7 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
                 seen += 1
                 // Whole texts are names of those who steer, and a title; one is of the help.
                 let isWhole = line.firstMatch(of: /[">]devmemtcp [a-z ]+["<]/) != nil
-                let isHelp = line.contains("Where devmemtcp bench serve runs")
+                let isHelp = line.contains("which runs devmemtcp bench serve")
                 #expect(isWhole || isHelp, "\(name): \(line)")
             }
         }
@@ -236,9 +236,9 @@ private struct ToolInfo: Decodable {
     }
 
     @Test(arguments: [
-        ("16E", "it is more than 18446744073709551615 bytes, the largest size; it takes a number"),
-        ("18446744073709551616", "it is more than"), ("4Q", "Q is no unit; it takes"),
-        ("64X", "X is no unit"), ("lots", "it takes a number of bytes"),
+        ("16E", "it exceeds 18446744073709551615 bytes, the largest size; it takes a number"),
+        ("18446744073709551616", "it exceeds"), ("4Q", "Q is not a unit; it takes"),
+        ("64X", "X is not a unit"), ("lots", "it takes a number of bytes"),
     ])
     func sizesSayWhatIsWrong(text: String, words: String) {
         #expect(
@@ -255,7 +255,7 @@ private struct ToolInfo: Decodable {
     @Test func numbersSayWhatIsTooLarge() {
         #expect(
             message(["queue", "restart", "eth1", "4294967296"])
-                .contains("it is more than 4294967295; it takes a whole number, such as 4"))
+                .contains("it exceeds 4294967295; it takes a whole number, such as 4"))
         #expect(message(["serve", "--listen", ":1", "--idle", "inf"]).contains("such as 2.5"))
     }
 

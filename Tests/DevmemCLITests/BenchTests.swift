@@ -168,7 +168,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         #expect(result.status == 1)
         #expect(
             result.messages.hasPrefix(
-                "devmemtcp: measure 200 flows at once: Too many open files, they may need 245 "),
+                "devmemtcp: measure 200 flows at once: Too many open files, this may need 245 "),
             "\(result.messages)")
     }
 }
@@ -180,10 +180,10 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         #expect(text.contains("host to device, 1073741824 bytes in 2.000 s, 4.295 Gbit/s"))
         #expect(text.contains("0.500 and 0.000 s/GiB") == false)
         #expect(text.contains("0.250 and 0.000 s/GiB"))
-        #expect(text.contains("2.5 fragments a call"))
+        #expect(text.contains("2.5 fragments per call"))
         #expect(text.contains("p50 2.0, p90 3.0, p99 4.0, p99.9 5.0, max 6.0 us"))
         #expect(text.contains("4 bytes wrong"))
-        #expect(text.contains("flow  way"))
+        #expect(text.contains("flow  direction"))
     }
 
     @Test func liveLineHoldsTheRates() {
@@ -192,20 +192,20 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
             system: 0.15, softirq: 0)
         #expect(
             liveLine(of: sample, left: nil)
-                == "3.0 s  in 2.000  out 0.000 Gbit/s  processor 50 %")
+                == "3.0 s  in 2.000  out 0.000 Gbit/s  CPU 50 %")
         #expect(
             liveLine(of: sample, left: 6.2)
-                == "3.0 s  in 2.000  out 0.000 Gbit/s  processor 50 %  7 s left")
+                == "3.0 s  in 2.000  out 0.000 Gbit/s  CPU 50 %  7 s left")
     }
 
     @Test func eachWaySaysWhichMemoryIsSentFromAndReceivedTo() throws {
         let text = summary(of: try BenchReport.full)
         // The near end received into device memory what the far end sent from host memory.
-        #expect(text.contains("4096 bytes from host memory at the far end"))
-        #expect(text.contains("1073741824 bytes in device memory at the near end, 0 elsewhere"))
+        #expect(text.contains("4096 bytes from host memory of the peer"))
+        #expect(text.contains("1073741824 bytes in device memory of this host, 0 elsewhere"))
         // And sent from device memory, which is not where the far end received.
-        #expect(text.contains("4096 bytes from device memory at the near end"))
-        #expect(text.contains("1073741824 bytes in host memory at the far end"))
+        #expect(text.contains("4096 bytes from device memory of this host"))
+        #expect(text.contains("1073741824 bytes in host memory of the peer"))
         #expect(!text.contains("0 bytes, 1073741824 elsewhere"))
     }
 }

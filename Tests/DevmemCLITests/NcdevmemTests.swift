@@ -234,7 +234,7 @@ import Testing
         #expect(
             Ncdevmem.fault(in: wrong) == "payload is wrong from offset 999: found 7, expected 6")
         let empty = try report(validation: #"{"checked_bytes":0,"wrong_bytes":0}"#)
-        #expect(Ncdevmem.fault(in: empty) == "nothing came to validate")
+        #expect(Ncdevmem.fault(in: empty) == "no payload arrived to validate")
     }
 
     @Test func adviceNamesItsOwnOptions() {

@@ -49,7 +49,7 @@ import Testing
         let mixed = try plan(.list([6, 7]), snapshot(2))
         #expect(
             mixed.notes.first
-                == "queues 6-7 are on 2 DMA devices, and one binding cannot have them all; "
+                == "queues 6-7 are on 2 DMA devices, and a binding cannot span several; "
                 + "the list of queues 5,7 would do")
         #expect(try plan(.last(2), snapshot(2)).notes.count == mixed.notes.count)
         #expect(try plan(.list([5, 7]), snapshot(2)).notes.count == mixed.notes.count - 1)

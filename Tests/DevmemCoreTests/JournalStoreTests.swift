@@ -102,11 +102,11 @@ import Testing
         try store.write(journal)
         // A container may see its own boot id: the journal is recent, and its changes are on the
         // NIC.
-        #expect(message(own)?.hasPrefix("its boot id is not this system's, and yet") == true)
+        #expect(message(own)?.hasPrefix("its boot id is not this system's, but") == true)
         #expect(throws: DevmemError.self) { try store.dropEarlier(own) }
         let old = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
         #expect(utimes(store.path(of: own), old) == 0)
-        #expect(message(own) == "it is of an earlier boot, which has left no settings")
+        #expect(message(own) == "it is of an earlier boot, whose settings are gone")
         // Without a boot id nothing is dropped.
         var blind = store
         blind.boot = nil
@@ -114,7 +114,7 @@ import Testing
         #expect(throws: DevmemError.self) { try blind.read(own) }
         let entry = SteeringEntry(own, in: store, isWrittenDown: true, claimedBy: nil)
         #expect(entry.isOfEarlierBoot && entry.journal == nil)
-        #expect(entry.problem?.message == "it is of an earlier boot, which has left no settings")
+        #expect(entry.problem?.message == "it is of an earlier boot, whose settings are gone")
         #expect(try store.dropEarlier(own) == journal)
         #expect(try store.read(own) == nil && store.dropEarlier(own) == nil)
         // A symbolic link could lead anywhere, so even a good one is refused.

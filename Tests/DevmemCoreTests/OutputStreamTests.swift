@@ -176,7 +176,7 @@ private func scattered(
                 }
             }
             #expect(
-                told == ["open \(path): No such device or address, nobody reads the pipe"])
+                told == ["open \(path): No such device or address, the pipe has no reader"])
             #expect(error?.signal == SIGTERM && error?.errno == .interrupted)
             let opened = Mutex<Int32>(-1)
             try runInThread {

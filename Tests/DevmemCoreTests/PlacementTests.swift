@@ -54,7 +54,9 @@ import Testing
 
     @Test func namesTheSettingThatIsWrong() throws {
         let good = try reason()
-        #expect(good.text(for: MisplacedStream()) == "no rule and no setting of the NIC tells why")
+        #expect(
+            good.text(for: MisplacedStream())
+                == "the cause is unknown: no rule or setting of the NIC explains it")
         func expect(_ text: String, _ change: (inout NICSnapshot) -> Void) {
             var snapshot = good.snapshot
             change(&snapshot)
@@ -63,7 +65,7 @@ import Testing
             #expect(bad.text(for: MisplacedStream()) == text)
         }
         expect("tcp-data-split is off") { $0.rings.headerSplit = .off }
-        expect("hds-thresh is 640, so that shorter packets are not split") {
+        expect("hds-thresh is 640, so shorter packets are not split") {
             $0.rings.splitThreshold = 640
         }
         expect("queue 7 is no longer bound to the memory") { $0.receiveQueues[7].dmabufID = nil }
@@ -78,7 +80,7 @@ import Testing
         bad = PlacementReason(
             snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], bindingID: 5)
         let text =
-            "flow rule 9 matches the same but leads elsewhere: flow-type tcp4 dst-port 5201 action 2"
+            "flow rule 9 has the same match but leads elsewhere: flow-type tcp4 dst-port 5201 action 2"
         #expect(bad.text(for: MisplacedStream()) == text)
         // Payload on the right queue was not diverted by another rule.
         #expect(
@@ -101,7 +103,7 @@ import Testing
         var bad = try reason()
         #expect(
             bad.text(for: MisplacedStream(isLocal: true))
-                == "the peer is this host, and what a host sends to itself passes no NIC")
+                == "the peer is this host, and packets to itself do not pass through a NIC")
         #expect(bad.text(for: MisplacedStream(isLinear: true)).contains("headers"))
         #expect(bad.text(for: MisplacedStream(napiID: 9)).contains("another NIC"))
         #expect(bad.text(for: MisplacedStream(napiID: 107)).contains("which is bound"))
@@ -113,7 +115,7 @@ import Testing
         var bad = try reason()
         let began = ContinuousClock.now
         bad.renewals = [SteeringRenewal(loss: "flow rule 3 is gone", moment: began)]
-        let text = "steering was lost meanwhile and set again (flow rule 3 is gone)"
+        let text = "steering was lost for a while (flow rule 3 is gone)"
         #expect(bad.text(for: MisplacedStream(napiID: 107, began: began)) == text)
         #expect(bad.text(for: MisplacedStream(napiID: 107)) == text)
         #expect(bad.text(for: MisplacedStream()) == text)
@@ -128,13 +130,13 @@ import Testing
 
     @Test func saysThatThePeerCameFromAnotherPort() throws {
         var bad = try reason()
-        #expect(bad.text(for: MisplacedStream(peerPort: 40000)).contains("no rule and no setting"))
+        #expect(bad.text(for: MisplacedStream(peerPort: 40000)).contains("no rule or setting"))
         var rule = Self.rule
         rule.sourcePort = 5201
         bad.rules = [SteeringChange.PlacedRule(rule: rule, location: 3)]
         #expect(
             bad.text(for: MisplacedStream(napiID: 102, peerPort: 40000))
-                == "the peer came from port 40000, and the rules name another")
+                == "the peer connected from port 40000, and the rules match another")
         #expect(bad.text(for: MisplacedStream(napiID: 102, peerPort: 5201)).contains("queue 2"))
         #expect(bad.text(for: MisplacedStream(napiID: 102)).contains("queue 2"))
     }
@@ -145,6 +147,6 @@ import Testing
         let text = PlacementReason.text { () throws(DevmemError) in
             throw DevmemError(.netlink, call: "read", errno: .resourceBusy)
         }
-        #expect(text == "the NIC's settings cannot be read to tell why")
+        #expect(text == "the cause is unknown, because the NIC's settings cannot be read")
     }
 }

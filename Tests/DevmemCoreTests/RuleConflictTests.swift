@@ -45,34 +45,34 @@ import Testing
             #expect(
                 try notes("mlx5_core", [(location, narrow)])
                     == [
-                        "flow rule \(location) goes first and leads part of the flow elsewhere: \(text)"
+                        "flow rule \(location) takes precedence and leads part of the flow elsewhere: \(text)"
                     ])
             #expect(
                 try notes("mlx5_core", [(location, any)]) == [
-                    "flow rule \(location) matches all of the flow too, but goes behind: "
+                    "flow rule \(location) also matches all of the flow, at lower precedence: "
                         + "flow-type tcp4 action 1"
                 ])
         }
         // The lowest location: ours gets the lowest free one.
         #expect(
             try notes("gve", [(0, any)]) == [
-                "flow rule 0 goes first and leads all of the flow elsewhere: flow-type tcp4 action 1"
+                "flow rule 0 takes precedence and leads all of the flow elsewhere: flow-type tcp4 action 1"
             ])
         #expect(
             try notes("gve", [(3, narrow)])
-                == ["flow rule 3 matches part of the flow too, but goes behind: \(text)"])
+                == ["flow rule 3 also matches part of the flow, at lower precedence: \(text)"])
         // fbnic fills its table from the end, free places first.
         #expect(
             try notes("fbnic", [(15, narrow)])
-                == ["flow rule 15 matches part of the flow too, but goes behind: \(text)"])
+                == ["flow rule 15 also matches part of the flow, at lower precedence: \(text)"])
         #expect(
             try notes("fbnic", [(14, narrow)])
-                == ["flow rule 14 goes first and leads part of the flow elsewhere: \(text)"])
+                == ["flow rule 14 takes precedence and leads part of the flow elsewhere: \(text)"])
         for driver in ["bnxt_en", nil] {
             #expect(
                 try notes(driver, [(0, any)]) == [
-                    "flow rule 0 matches all of the flow too and leads it elsewhere if the NIC looks "
-                        + "at it first, which is not known: flow-type tcp4 action 1"
+                    "flow rule 0 also matches all of the flow and leads it elsewhere if it takes "
+                        + "precedence, which is not known: flow-type tcp4 action 1"
                 ])
         }
     }
@@ -121,7 +121,7 @@ import Testing
         let text = "flow-type tcp4 src-ip 192.0.2.2 dst-port 5201 action 1"
         #expect(
             try notes("gve", rules)
-                == ["flow rule 0 goes first and leads part of the flow elsewhere: \(text)"])
+                == ["flow rule 0 takes precedence and leads part of the flow elsewhere: \(text)"])
     }
 
     /// The reported winner is the rule that the NIC applies to a packet that both match.
@@ -202,8 +202,8 @@ import Testing
             ).notes
         }
         let note =
-            "accelerated RFS may lead flows of others to queue 7; "
-            + "echo 0 > /sys/class/net/eth1/queues/rx-7/rps_flow_cnt keeps it off"
+            "accelerated RFS may lead foreign flows to queue 7; "
+            + "echo 0 > /sys/class/net/eth1/queues/rx-7/rps_flow_cnt prevents that"
         #expect(try notes("mlx5_core", isActive: true) == [note])
         #expect(try notes("mlx5_core", isActive: false).isEmpty)
         #expect(try notes("bnxt_en", isActive: true) == [note])

@@ -134,7 +134,7 @@ import Testing
         let error = try refusal(nic)
         #expect(
             error.message
-                == "flow rule 5 matches the same: flow-type tcp4 src-ip 192.0.2.2 dst-port 80 action 1"
+                == "flow rule 5 has the same match: flow-type tcp4 src-ip 192.0.2.2 dst-port 80 action 1"
         )
         #expect(error.advice?.description.contains("delete 5") == false)
     }
@@ -147,7 +147,7 @@ import Testing
         let error = try refusal(nic, [toOne, wide])
         #expect(
             error.message
-                == "the NIC takes no rule without a source address, a source port "
+                == "the NIC supports no rule without a source address, a source port "
                 + "(flow-type tcp4 dst-ip 192.0.2.1 dst-port 80)")
         #expect(error.advice == "name the peer: \(.from) ADDR:PORT, or \(.flow) DST:PORT,SRC:PORT")
         #expect(
@@ -163,7 +163,7 @@ import Testing
         #expect(placed.rule.missingFields.isEmpty)
         nic.ruleRefusal = .invalidArgument
         #expect(
-            try refusal(nic, [placed.rule]).message?.contains("though it names every field") == true
+            try refusal(nic, [placed.rule]).message?.contains("though it has every field") == true
         )
     }
 
@@ -184,7 +184,7 @@ import Testing
         try journal.apply(to: nic, logger: logger) { _ in }
         #expect(
             plan.notes(with: journal.changes, on: before) == [
-                "flow rule 0 goes first and leads part of the flow elsewhere: "
+                "flow rule 0 takes precedence and leads part of the flow elsewhere: "
                     + "flow-type tcp4 src-ip 192.0.2.9 action 1"
             ])
     }
@@ -196,7 +196,7 @@ import Testing
         fixed.isFullTold = true
         let error = try refusal(fixed)
         #expect(error.message == "its table of flow rules is full")
-        #expect(error.advice == "ethtool -n sim0 lists them; room is made by whoever added them")
+        #expect(error.advice == "ethtool -n sim0 lists them; delete those not needed")
     }
 
     @Test func aFeatureThatIsOffIsToldToThePrivileged() throws {
@@ -220,7 +220,7 @@ import Testing
         let error = try refusal(nic, [wide.aimed(at: .context(1))])
         #expect(
             error.message
-                == "the driver makes another one of it: flow-type tcp4 dst-port 80 action 0")
+                == "the driver installed a different rule: flow-type tcp4 dst-port 80 action 0")
     }
 
     /// How drivers may alter a rule: fewer fields, another field, another queue.
@@ -238,7 +238,7 @@ import Testing
                 let nic = try makeNIC(choosesLocation: choosesLocation, taken: [2])
                 nic.alteration = alteration
                 let error = try refusal(nic)
-                #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
+                #expect(error.message?.hasPrefix("the driver installed a different rule") == true)
             }
         }
         // Where the driver chooses the location, no other process's rule can be there. Elsewhere
@@ -247,7 +247,7 @@ import Testing
             let nic = try makeNIC(choosesLocation: choosesLocation)
             nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
             let error = try refusal(nic)
-            #expect(error.message?.hasPrefix("the driver makes another one of it") == true)
+            #expect(error.message?.hasPrefix("the driver installed a different rule") == true)
         }
     }
 

@@ -251,7 +251,7 @@ import Testing
         let relative = #expect(throws: DevmemError.self) {
             try JournalStore(directory: "state").prepare()
         }
-        #expect(relative?.message == "it is no absolute path")
+        #expect(relative?.message == "it is not an absolute path")
     }
 
     @Test func theFolderIsOfTheEnvironment() async {

@@ -33,11 +33,11 @@ import Testing
         }
         #expect(
             text("bnxt_en", threshold, table)
-                == "bnxt_en stops all traffic up to 2 times for it, and up to 2 times to restore; "
+                == "bnxt_en stops all traffic up to 2 times to apply, and up to 2 times to restore; "
                 + "the link goes down each time")
         #expect(
             text("fbnic", threshold)
-                == "fbnic stops all traffic up to once for it, and up to once to restore")
+                == "fbnic stops all traffic up to once to apply, and up to once to restore")
         #expect(text("mlx5_core", table) == "no traffic is interrupted")
         #expect(text(nil, table).hasPrefix("the driver may stop all traffic for a moment"))
     }

@@ -130,7 +130,8 @@ import Testing
         nic.defaultSplit = .on
         let result = journal.reverse(on: nic, logger: logger) { _ in }
         #expect(result.failure == nil)
-        #expect(result.leftAlone == ["tcp-data-split is on by the driver's own will, it was off"])
+        #expect(
+            result.leftAlone == ["tcp-data-split was off, and the driver now has it on by default"])
     }
 
     @Test func aTableThatTheDriverHasResetIsADefaultAgain() throws {

@@ -146,8 +146,8 @@ import Testing
                 return (error as? DevmemError)?.message
             }
         }
-        #expect(try message([8]) { _ in } == "no receive queue 8; there are 0-7")
-        #expect(try message([]) { _ in } == "none is named")
+        #expect(try message([8]) { _ in } == "there is no receive queue 8, only 0-7")
+        #expect(try message([]) { _ in } == "the list is empty")
         #expect(
             try message(Array(0..<8)) { _ in } == "no queue of 0-7 would be left for other traffic"
         )
@@ -171,7 +171,7 @@ import Testing
         #expect(try message([0, 7]) { $0.driver = "bnxt_en" } == nil)
         #expect(
             try message([6]) { $0.contexts.append(RSSContext(id: 4, indirection: [0, 6])) }
-                == "RSS context 4 points at queue 6")
+                == "RSS context 4 leads to queue 6")
         #expect(
             try message([6]) { $0.contexts.append(RSSContext(id: 4, indirection: [0, 1])) } == nil)
         #expect(
@@ -185,7 +185,7 @@ import Testing
                 == noRules)
         #expect(
             try message([7]) { $0.ruleTable?.capacity = 0 }
-                == "its table has 0 places, 0 are in use, and 1 are needed")
+                == "its table has 0 locations, 0 are in use, and 1 are needed")
         #expect(try message([7]) { $0.ruleTable?.capacity = nil } == nil)
     }
 
@@ -277,7 +277,7 @@ import Testing
         #expect(plan.changes.count == 4)
         #expect(
             plan.notes == [
-                "flow rule 5 matches the same but leads elsewhere: "
+                "flow rule 5 has the same match but leads elsewhere: "
                     + "flow-type tcp4 dst-port 5201 action 2"
             ])
     }
@@ -326,7 +326,7 @@ import Testing
                 for: SteeringRequest(queues: .automatic(2), flows: []), on: snapshot,
                 interface: "eth1", applied: applied)
         } throws: {
-            ($0 as? DevmemError)?.message == "2 are wanted, and it is steered to 7"
+            ($0 as? DevmemError)?.message == "2 wanted, but it is steered to 7"
         }
     }
 
@@ -349,7 +349,7 @@ import Testing
         #expect(
             try plan(wish, snapshot).ethtoolLines(for: "eth1", on: snapshot) == [
                 "ethtool -G eth1 tcp-data-split on",
-                "# ethtool knows hds-thresh from version 6.15 on.",
+                "# hds-thresh needs ethtool 6.15 or newer.",
                 "ethtool -G eth1 hds-thresh 0",
                 "ethtool -X eth1 equal 6",
                 "ethtool -K eth1 ntuple on",

@@ -173,7 +173,7 @@ import Testing
                     #expect(wasSoAlready, "seed \(seed)")
                 } catch {
                     lies += 1
-                    #expect(error.message?.contains("reading it back shows otherwise") == true)
+                    #expect(error.message?.contains("reads back differently") == true)
                 }
                 scene.nic.revive()
                 let result = journal.reverse(on: scene.nic, logger: logger) { _ in }
@@ -218,7 +218,7 @@ import Testing
         #expect(result.failure == nil)
         #expect(
             result.leftAlone == [
-                "flow rule 0 is another by now: flow-type tcp6 dst-port 443 action 1",
+                "flow rule 0 was replaced: flow-type tcp6 dst-port 443 action 1",
                 "RSS context 1 was changed meanwhile",
                 "rx-ntuple-filter stays on: flow rule 0 came meanwhile",
                 "1 RSS table entries were changed meanwhile",

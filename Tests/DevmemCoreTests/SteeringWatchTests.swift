@@ -75,10 +75,10 @@ import Testing
         nic.feature?.isActive = false
         #expect(
             try losses(of: journal, on: nic).map(\.text) == [
-                "tcp-data-split is off, it was set on",
-                "hds-thresh is 100, it was set to 0",
+                "tcp-data-split is off but was set to on",
+                "hds-thresh is 100 but was set to 0",
                 "the RSS table leads other traffic to queue 6-7 again",
-                "rx-ntuple-filter is off, it was turned on",
+                "rx-ntuple-filter is off but was turned on",
                 "flow rule 1 is gone: flow-type tcp4 dst-ip 192.0.2.1 dst-port 5201 action 6",
             ])
     }
@@ -98,7 +98,7 @@ import Testing
             specification: try FlowSpec.encode(other, location: 1), context: 0)
         #expect(
             try losses(of: journal, on: nic).map(\.text) == [
-                "flow rule 1 is another, flow-type tcp4 dst-port 80 action 2, in place of "
+                "flow rule 1 was replaced by flow-type tcp4 dst-port 80 action 2, it was "
                     + "flow-type tcp4 dst-ip 192.0.2.1 dst-port 5201 action 6"
             ])
     }

@@ -40,7 +40,7 @@ import Testing
         #expect(result.goal == after)
         #expect(
             result.outcomes == [
-                .leftAlone("3 RSS table entries led to queues that are gone and lead elsewhere")
+                .leftAlone("3 RSS table entries led to queues that are gone, and were redirected")
             ])
     }
 

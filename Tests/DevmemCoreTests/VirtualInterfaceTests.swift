@@ -51,11 +51,11 @@ import Testing
     }
 
     @Test func advisesWhatWorks() throws {
-        let error = try #require(virtual("br0")).error("take queues of br0")
+        let error = try #require(virtual("br0")).error("choose queues of br0")
         #expect(
             error.description
-                == "take queues of br0: it is a bridge on eth3, and has no queues of a NIC (name eth3 "
-                + "to receive; from device memory one sends only straight through a NIC)")
+                == "choose queues of br0: it is a bridge on eth3, which has no queues of a NIC (name eth3 "
+                + "to receive; device memory can be sent only through a NIC itself)")
         let vlan = try #require(virtual("bond0.5")).error("x")
         #expect(vlan.description.contains("one of eth1, eth2"))
         #expect(vlan.description.contains("VLAN tag"))
@@ -93,7 +93,7 @@ import Testing
         let interface = try NetworkInterface(leadingTo: Endpoint(address: address, port: 9))
         #expect(interface.name == "lo" && interface.index == route.interface)
         #expect(try interface.asVirtual?.kind == "loopback")
-        #expect(throws: DevmemError.self) { try interface.requireNIC("take queues of") }
+        #expect(throws: DevmemError.self) { try interface.requireNIC("choose queues of") }
     }
 
     @Test func anAddressOfTheLoopbackInterfaceNeedsAPeer() throws {
@@ -109,7 +109,7 @@ import Testing
             _ = try NetworkInterface(receivingAt: address, from: address)
             Issue.record("lo was taken")
         } catch {
-            #expect(error.message?.contains("passes no NIC") == true)
+            #expect(error.message?.contains("do not pass through a NIC") == true)
         }
     }
 }

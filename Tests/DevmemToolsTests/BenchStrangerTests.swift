@@ -218,7 +218,8 @@ struct BenchStrangerTests {
         #expect(BufferBound(wanted: 4096, actual: 9000).shortfall == nil)
         #expect(
             BufferBound(wanted: 4 << 20, actual: 425984).shortfall?.contains(
-                "holds 416.0 KiB, not 4.0 MiB, as net.core.rmem_max bounds it") == true)
+                "holds 416.0 KiB, not 4.0 MiB, because without CAP_NET_ADMIN net.core.rmem_max limits it"
+            ) == true)
     }
 
     /// More than net.core.rmem_max allows is had with CAP_NET_ADMIN; otherwise it is told.

@@ -413,24 +413,24 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
         let good = end([5, 5])
         #expect(
             BenchReport(goodPlan(), farEnd: "x", near: good, far: nil, intervals: []).failure
-                == "the far end did not come to tell")
+                == "the peer sent no report")
         var empty = end([0, 0])
         for index in empty.flows.indices { empty.flows[index].received.ordinaryBytes = 0 }
         #expect(
             BenchReport(goodPlan(), farEnd: "x", near: empty, far: good, intervals: []).failure
-                == "no payload came while it measured")
+                == "no payload arrived during the measurement")
         var wrong = good
         wrong.flows[0].failure = "it broke"
         #expect(
             BenchReport(goodPlan(), farEnd: "x", near: good, far: wrong, intervals: []).failure
-                == "flow 1 at the far end: it broke")
+                == "flow 1 on the peer: it broke")
         wrong.flows[1].validation = PatternComparison(
             checkedBytes: 9, wrongBytes: 1,
             firstMismatch: PatternChecker.Mismatch(offset: 4, expected: 5, found: 6))
         let report = BenchReport(goodPlan(), farEnd: "x", near: wrong, far: good, intervals: [])
         #expect(
             report.failure
-                == "payload of flow 2 to the near end is wrong from offset 4: found 6, expected 5")
+                == "payload of flow 2 to this host is wrong from offset 4: found 6, expected 5")
         #expect(report.inbound?.wrongBytes == 1)
     }
 
@@ -543,7 +543,7 @@ private func drawn(flows: Int = 2) -> BenchReport {
                 plan, farEnd: "x", near: near, far: far, intervals: [], allowsHostMemory: allowed
             ).failure
         }
-        #expect(failure(false) == "at the near end no payload came in device memory: a rule")
+        #expect(failure(false) == "on this host no payload came in device memory: a rule")
         #expect(failure(true) == nil)
     }
 }

@@ -18,9 +18,9 @@ import Testing
     @Test(arguments: [BindingTrial.deactivate, .unnamed, .unsplit])
     func whatMustBeRefusedMustNotSucceed(trial: BindingTrial) {
         let fault = trial.fault(in: .accepted)
-        #expect(fault?.description == "\(trial.rawValue): it succeeded, and must be refused")
+        #expect(fault?.description == "\(trial.rawValue): it succeeded but must be refused")
         // Nor may it fail for whatever reason.
-        #expect(trial.fault(in: refused(.ioError))?.message?.contains("another reason") == true)
+        #expect(trial.fault(in: refused(.ioError))?.message?.contains("wrong reason") == true)
         #expect(trial.fault(in: refused(.notPermitted)) != nil)
         #expect(trial.fault(in: refused(.invalidArgument)) == nil)
     }

@@ -173,7 +173,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
             DevmemError(.system, call: "open /dev/udmabuf", errno: .noSuchFileOrDirectory))
         let checks = checks(of: facts)
         #expect(findings(checks) == ["udmabuf-device": .warning])
-        #expect(checks.contains { $0.evidence.contains("the dma-heap system does for the rest") })
+        #expect(checks.contains { $0.evidence.contains("otherwise the dma-heap system is used") })
     }
 
     @Test func buffersKeepTheirOtherNumbers() {
@@ -292,7 +292,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         var list = CheckList(.probe, interface: "eth1")
         judge(SteeringReversal(restored: ["hds-thresh 256"]), &list)
         #expect(list.checks.last?.verdict == .ok)
-        #expect(list.checks.last?.evidence == "every setting is as it was")
+        #expect(list.checks.last?.evidence == "every setting is restored")
         judge(SteeringReversal(leftAlone: ["the RSS table was changed", "x"]), &list)
         #expect(list.checks.last?.verdict == .warning)
         #expect(list.checks.last?.evidence == "left alone: the RSS table was changed; x")
@@ -351,7 +351,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(order.verdict == .warning)
         #expect(
             order.evidence
-                == "of rule 9: flow rule 2 goes first and leads all of the flow elsewhere: "
+                == "of rule 9: flow rule 2 takes precedence and leads all of the flow elsewhere: "
                 + "flow-type tcp4 dst-port 80 action 1")
     }
 

@@ -278,7 +278,7 @@ private func farmResults(of output: String) -> [String: String] {
         let verdict = expected.verdict(on: "it") { () throws(DevmemError) in throw busy }
         #expect(
             verdict.message
-                == "refused as \"bind: Device or resource busy\", which must be: Invalid argument, "
+                == "refused with \"bind: Device or resource busy\", expected: Invalid argument, "
                 + "\"tcp-data-split is disabled\", attribute queues")
     }
 
@@ -295,14 +295,14 @@ private func farmResults(of output: String) -> [String: String] {
     @Test func acceptingIsAFailure() {
         #expect(
             ExpectedRefusal(.invalidArgument).verdict(on: "the request") {}
-                == .fail("the request was accepted, which must be refused: Invalid argument"))
+                == .fail("the request was accepted, expected: Invalid argument"))
     }
 
     @Test func firstProblemIsTheVerdict() {
         #expect(verdict(unless: nil, nil) == .pass)
         #expect(verdict(unless: nil, "b", "c") == .fail("b"))
         #expect(difference("x", 1, 1) == nil)
-        #expect(difference("x", 1, 2) == "x: 1, which must be 2")
+        #expect(difference("x", 1, 2) == "x: 1, expected 2")
     }
 }
 
@@ -340,8 +340,8 @@ private func farmResults(of output: String) -> [String: String] {
                 "tcp-data-split was off and is on", "hds-thresh was 256 and is 0",
                 "the rx ring was 1024 and is 512", "combined channels was 8 and is 7",
                 "XDP program was none and is 4", "rx-ntuple-filter on was true and is false",
-                "RSS context 0 is other than it was", "RSS context 1 is left",
-                "flow rule 3 is left: flow-type tcp4 dst-port 80 action 7",
+                "RSS context 0 has changed", "RSS context 1 is left over",
+                "flow rule 3 is left over: flow-type tcp4 dst-port 80 action 7",
                 "what holds queue 0 was none and is bound to dma-buf id 9",
             ])
         #expect(

@@ -151,11 +151,13 @@ package struct EndpointText: Equatable, Sendable, CustomStringConvertible {
         port = String(text[text.index(after: colon)...])
         let before = text[..<colon]
         if before.hasPrefix("[") {
-            guard before.hasSuffix("]"), before.count > 2 else { throw Self.error(text, "no ]") }
+            guard before.hasSuffix("]"), before.count > 2 else {
+                throw Self.error(text, "a ] is missing")
+            }
             host = String(before.dropFirst().dropLast())
         } else {
             guard !before.contains(":") else {
-                throw Self.error(text, "an IPv6 address goes in brackets: [ADDRESS]:PORT")
+                throw Self.error(text, "an IPv6 address must be in brackets: [ADDRESS]:PORT")
             }
             host = before == "*" ? "" : String(before)
         }

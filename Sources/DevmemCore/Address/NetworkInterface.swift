@@ -16,7 +16,7 @@ package struct NetworkInterface: Equatable, Sendable {
         guard index != 0 else {
             throw DevmemError(
                 .invalid, call: "find interface \(name)", errno: Errno(rawValue: errno),
-                advice: "ip -brief link shows the interfaces there are")
+                advice: "ip -brief link lists the interfaces")
         }
         self.name = name
         self.index = index

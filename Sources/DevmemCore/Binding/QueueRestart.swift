@@ -91,7 +91,7 @@ private func refuseTraffic(
     throw DevmemError(
         .invalid, call: "restart queue \(queue) of \(interface.name)", errno: .resourceBusy,
         message: "flow rule \(rule.location) leads to it: \(rule.text)",
-        advice: "delete the rule, or \(.force) breaks its connections")
+        advice: "delete the rule, or \(.force) lets its connections break")
 }
 
 /// The page pool and the NAPI instance of a queue.

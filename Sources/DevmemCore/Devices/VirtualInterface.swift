@@ -76,7 +76,7 @@ package struct VirtualInterface: Equatable, Sendable {
     /// Returns the error for its use where a NIC is required.
     package func error(_ call: String) -> DevmemError {
         DevmemError(
-            .invalid, call: call, message: "it is \(text), and has no queues of a NIC",
+            .invalid, call: call, message: "it is \(text), which has no queues of a NIC",
             advice: advice)
     }
 
@@ -88,13 +88,13 @@ package struct VirtualInterface: Equatable, Sendable {
         let receiving: Advice =
             switch kind {
             case "vlan":
-                "name \(name) to receive; whether its flow rules match packets with a VLAN tag is "
-                    + "the NIC's affair"
+                "name \(name) to receive; whether its flow rules match packets with a VLAN tag "
+                    + "depends on the NIC"
             case "bond", "team":
                 "name \(name) to receive what comes in through it"
             default: "name \(name) to receive"
             }
-        return receiving + "; from device memory one sends only straight through a NIC"
+        return receiving + "; device memory can be sent only through a NIC itself"
     }
 }
 
@@ -150,15 +150,15 @@ extension NetworkInterface {
         guard let peer else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "the address is of \(holder.name), \(virtual.text): what comes to it may "
-                    + "come in through any NIC",
+                message: "the address belongs to \(holder.name), \(virtual.text): its packets can "
+                    + "arrive through any NIC",
                 advice: "name the NIC with \(.interface), or the peer with \(.from)")
         }
         let route = try Route(to: peer, from: address)
         guard !route.isLocal else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "\(peer) is this host's own, and what it sends to itself passes no NIC")
+                message: "\(peer) is this host, and packets to itself do not pass through a NIC")
         }
         let leading = try NetworkInterface(named: interfaceName(route.interface))
         try leading.requireNIC("receive from \(peer) through")

@@ -76,7 +76,8 @@ extension EthtoolNetlink {
         }
         guard try self.feature(feature).isActive == on else {
             throw DevmemError(
-                .unsupported, call: "\(call) \(interface.name)", message: "the driver refuses")
+                .unsupported, call: "\(call) \(interface.name)",
+                message: "the driver does not allow it")
         }
     }
 

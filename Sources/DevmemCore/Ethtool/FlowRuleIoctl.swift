@@ -36,7 +36,7 @@ extension EthtoolIoctl {
         guard count <= mostRules else {
             throw DevmemError(
                 .malformed, call.on(interface.name),
-                message: "the driver counts \(count) of them")
+                message: "the driver reports \(count) of them")
         }
         var all = rxnfc(ETHTOOL_GRXCLSRLALL, locations: count)
         all.store(UInt32(count), at: Layout.ruleCount)

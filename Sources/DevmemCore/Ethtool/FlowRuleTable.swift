@@ -52,8 +52,8 @@ package struct FlowRuleTable: Equatable, Sendable {
         guard let free = (0..<limit).first(where: { !used.contains($0) }) else {
             throw DevmemError(
                 .unsupported, call: "find room for a flow rule", errno: .noSpace,
-                message: "all \(limit) places are in use",
-                advice: "ethtool -n \(.nic) lists them; room is made by whoever put one there")
+                message: "all \(limit) locations are in use",
+                advice: "ethtool -n \(.nic) lists them; delete those not needed")
         }
         return free
     }

@@ -56,7 +56,7 @@ enum FlowSpec {
         switch rule.target {
         case .queue(let queue): bytes.store(UInt64(queue), at: ringCookie)
         case .context: flowType |= rssFlag
-        case .newContext: throw invalid("its RSS context is not made yet")
+        case .newContext: throw invalid("its RSS context does not exist yet")
         }
         bytes.store(flowType, at: type)
         bytes.store(place, at: location)

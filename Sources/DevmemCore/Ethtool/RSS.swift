@@ -90,7 +90,7 @@ extension EthtoolNetlink {
         guard let id = replies.first?.uint32(Attribute.context) else {
             throw DevmemError(
                 .malformed, rssCreateCall.on(interface.name),
-                message: "the reply carries no number")
+                message: "the reply has no id")
         }
         return id
     }

@@ -20,9 +20,9 @@ package enum RulePrecedence: String, Sendable, Codable {
     /// The precedence in words.
     package var text: String {
         switch self {
-        case .mostFields: "of overlapping rules the one with more fields goes first"
-        case .lowestLocation: "of overlapping rules the one at the lower location goes first"
-        case .unknown: "which of overlapping rules goes first is not known"
+        case .mostFields: "of overlapping rules the one with more fields takes precedence"
+        case .lowestLocation: "of overlapping rules the one at the lower location takes precedence"
+        case .unknown: "which of overlapping rules takes precedence is not known"
         }
     }
 }

@@ -17,16 +17,16 @@ private let notPrivileged = ErrorExplanation(
 )
 private let noInterface = ErrorExplanation(
     "the interface is gone, or in another network namespace",
-    "ip -brief link shows the interfaces there are")
+    "ip -brief link lists the interfaces")
 private let goneOrDown = ErrorExplanation(
     "the interface is gone, in another network namespace, or down (mlx5)",
-    "ip -brief link shows the interfaces there are; ip link set \(.nic) up")
+    "ip -brief link lists the interfaces; ip link set \(.nic) up")
 private let isDown = ErrorExplanation("the interface is down", "ip link set \(.nic) up")
 private let noRoomForRules = ErrorExplanation(
     "the NIC has no room for another rule of this kind",
-    "ethtool -n \(.nic) lists the rules; room is made by whoever added them")
+    "ethtool -n \(.nic) lists the rules; delete those not needed")
 private let notADmabuf = ErrorExplanation(
-    "the descriptor is not a dma-buf", "hand over what a memory provider made")
+    "the descriptor is not a dma-buf", "pass the descriptor of a dma-buf")
 private let noMemory = ErrorExplanation(
     "the kernel or the driver has no memory for the queue or the binding",
     "free some, choose a smaller \(.memory), or bind fewer queues")
@@ -41,8 +41,8 @@ let requests: [RefusedRequest] = [
             "queues.id": .init(
                 "there is no such receive queue",
                 "choose an existing one; ethtool -l counts them"),
-            "queues.type": .init("only receive queues can be bound", "name receive queues"),
-            "queues": .init("no queue is named", "name receive queues"),
+            "queues.type": .init("only receive queues can be bound", "choose receive queues"),
+            "queues": .init("no queue is named", "choose receive queues"),
             "rx-page-size": .init(
                 "the kernel or the driver does not support this receive page size",
                 "choose a power of two from one page on, or leave it out"),
@@ -95,7 +95,7 @@ let requests: [RefusedRequest] = [
                 "Linux 6.16 can with gve, later ones with mlx5, bnxt and fbnic"),
             .invalidArgument: .init(
                 "the descriptor is not a dma-buf, or its size is not a multiple of a page",
-                "hand over a dma-buf of whole pages"),
+                "pass a dma-buf of whole pages"),
             .badFileDescriptor: notADmabuf, .noMemory: noMemory,
         ]),
     // netdev_nl_queue_create_doit.
@@ -109,7 +109,7 @@ let requests: [RefusedRequest] = [
                 "the kernel or one of the interfaces cannot lease queues",
                 "Linux 7.1 can, from a NIC with queue management to a netkit interface"),
             .invalidArgument: .init(
-                "interface, queue or type is wrong", "name a receive queue that exists"),
+                "interface, queue or type is wrong", "choose a receive queue that exists"),
             .resourceBusy: .init(
                 "something else has the queue", "lease another, or end its holder"),
             .outOfRange: .init(
@@ -127,7 +127,7 @@ let requests: [RefusedRequest] = [
             .operationNotSupportedByDevice: .init(
                 "a packet held ordinary or io_uring memory beside device memory",
                 "a packet held device memory of another kind"),
-            .noMemory: .init("no memory for another token", "give fragments back sooner"),
+            .noMemory: .init("no memory for another token", "return tokens sooner"),
             errorTooSmall: .init(
                 "no control message fits",
                 "give recvmsg a control buffer of 40 bytes or more"
@@ -138,7 +138,7 @@ let requests: [RefusedRequest] = [
         kind: .returnTokens,
         answers: [
             .invalidArgument: .init(
-                "too many token ranges, or an incomplete one", "give back at most 128 at once"),
+                "too many token ranges, or an incomplete one", "return at most 128 per call"),
             .badFileDescriptor: .init("the socket is not a TCP socket", "use a TCP socket"),
             .noMemory: .init("no memory to read the tokens", "free some"),
             .badAddress: .init("the tokens cannot be read", "pass readable memory"),
@@ -174,8 +174,8 @@ let requests: [RefusedRequest] = [
         answers: [
             .fileExists: .init(
                 "a rule with the same match exists already",
-                "ethtool -n \(.nic) lists the rules; choose another port or address, or have "
-                    + "whoever added it remove it"),
+                "ethtool -n \(.nic) lists the rules; choose another port or address, or "
+                    + "delete that rule"),
             .noSpace: noRoomForRules, .noMemory: noRoomForRules,
             .resourceBusy: .init("the driver is busy with another change", "try again"),
             .resourceTemporarilyUnavailable: .init(
@@ -192,11 +192,11 @@ let requests: [RefusedRequest] = [
             .operationNotSupportedByDevice: goneOrDown, .networkDown: isDown,
             .invalidArgument: .init(
                 "the NIC does not support such a rule, or not at that location",
-                "name more of the connection, such as the peer; ethtool -n \(.nic) lists the "
+                "match more fields, such as the peer's address; ethtool -n \(.nic) lists the "
                     + "rules"),
             .notSupportedOnSocket: .init(
                 "the NIC does not support such a rule, or flow rules are off",
-                "name more of the connection, such as the peer; ethtool -K \(.nic) ntuple on"),
+                "match more fields, such as the peer's address; ethtool -K \(.nic) ntuple on"),
         ]),
     // The same functions of the drivers.
     RefusedRequest(
@@ -229,7 +229,7 @@ let requests: [RefusedRequest] = [
         answers: [
             .resourceBusy: .init(
                 "a flow rule leads to the context",
-                "ethtool -n \(.nic) lists the rules; whoever added it deletes it"),
+                "ethtool -n \(.nic) lists the rules; delete that rule first"),
             .operationNotSupportedByDevice: goneOrDown, .networkDown: isDown,
         ]),
     // ethtool_get_rxnfc and the drivers.
@@ -258,5 +258,5 @@ let requests: [RefusedRequest] = [
         ]),
 ]
 
-private let peerGaveUp: Advice = "the peer gave up before its stream ended"
-private let readerGaveUp: Advice = "the peer gave up before the stream ended"
+private let peerGaveUp: Advice = "the peer closed the connection before its stream ended"
+private let readerGaveUp: Advice = "the peer closed the connection before the stream ended"

@@ -123,7 +123,7 @@ package struct NetlinkMessage: ~Copyable {
         guard needed <= Self.longest else {
             throw DevmemError(
                 .invalid, call: "build a netlink message", errno: .messageTooLong,
-                message: "it would be longer than \(Self.longest) bytes")
+                message: "it would exceed \(Self.longest) bytes")
         }
         guard nlmsg_expand(handle, max(needed, 2 * nlmsg_get_max_size(handle))) >= 0 else {
             throw noRoom
@@ -136,7 +136,7 @@ package struct NetlinkMessage: ~Copyable {
         guard length > Int(UInt16.max) else { return }
         throw DevmemError(
             .invalid, call: "build a netlink message", errno: .messageTooLong,
-            message: "an attribute of \(length) bytes is longer than \(UInt16.max)")
+            message: "an attribute of \(length) bytes exceeds \(UInt16.max)")
     }
 
     private static let attributeHeader = 4

@@ -116,7 +116,7 @@ package struct NetlinkSocket: ~Copyable {
         }
         throw DevmemError(
             .netlink, call, errno: .interrupted,
-            message: "what is listed changed each of the \(Self.dumpAttempts) times it was read",
+            message: "the list changed each of the \(Self.dumpAttempts) times that it was read",
             advice: "try again")
     }
 

@@ -50,7 +50,7 @@ extension UnixSocket {
         guard let user = attributes.uint32(UnixDiagnosis.user) else {
             throw DevmemError(
                 .unsupported, call: "list unix sockets",
-                message: "the kernel does not tell whose they are; Linux 5.3 and newer do")
+                message: "the kernel does not report their owners; Linux 5.3 and newer do")
         }
         self.init(
             name: Array(name), user: user,

@@ -176,7 +176,7 @@ struct ReceivePlace {
         if let name = request.interface { return try NetworkInterface(named: name) }
         var refusal = DevmemError(
             .invalid, call: "choose an interface", message: "no address is named",
-            advice: "name it with \(.interface)")
+            advice: "choose it with \(.interface)")
         for (index, endpoint) in wanted.enumerated() {
             do throws(DevmemError) {
                 return try interface(of: endpoint, request)
@@ -197,7 +197,7 @@ struct ReceivePlace {
             throw DevmemError(
                 .invalid, call: "choose an interface",
                 message: "the address is not of one interface",
-                advice: "name it with \(.interface)")
+                advice: "choose it with \(.interface)")
         }
         return try NetworkInterface(
             receivingAt: endpoint.address.unmapped,

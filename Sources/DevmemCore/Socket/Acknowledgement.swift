@@ -51,10 +51,10 @@ extension DevmemError {
     func explainingLoss() -> DevmemError {
         switch errno {
         case .connectionReset, .brokenPipe:
-            advising("the peer gave up before the stream ended")
+            advising("the peer closed the connection before the stream ended")
         case .timedOut: advising("the peer no longer answers: it or the network is down")
         case .noRouteToHost, .networkUnreachable:
-            advising("the network says that the peer is no longer there")
+            advising("the network reports that the peer is unreachable")
         default: self
         }
     }

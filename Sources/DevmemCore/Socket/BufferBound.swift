@@ -13,7 +13,7 @@ package struct BufferBound: Equatable, Sendable {
     package var shortfall: String? {
         guard actual < wanted else { return nil }
         return "a connection's receive buffer holds \(ByteCount.text(actual)), not "
-            + "\(ByteCount.text(wanted)), as net.core.rmem_max bounds it without CAP_NET_ADMIN; "
+            + "\(ByteCount.text(wanted)), because without CAP_NET_ADMIN net.core.rmem_max limits it; "
             + "goodput may be lower"
     }
 }

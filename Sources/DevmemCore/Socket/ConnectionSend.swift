@@ -263,8 +263,8 @@ extension Connection {
 
 private func explainConnect(_ error: DevmemError) -> DevmemError {
     switch error.errno {
-    case .connectionRefused: error.advising("nobody listens there")
-    case .noRouteToHost, .networkUnreachable: error.advising("ip route get shows the way there")
+    case .connectionRefused: error.advising("nothing listens there")
+    case .noRouteToHost, .networkUnreachable: error.advising("ip route get shows the route")
     case .timedOut: error.advising("it does not answer")
     case .invalidArgument:
         error.advising("a link-local address needs its interface: [ADDRESS%IFACE]:PORT")

@@ -181,8 +181,8 @@ enum AcceptRefusal: Equatable {
 extension DevmemError {
     fileprivate func explainingShortage() -> DevmemError {
         switch errno {
-        case .tooManyOpenFiles: advising("ulimit -n, or LimitNOFILE= of the unit, bounds them")
-        case .tooManyOpenFilesInSystem: advising("sysctl fs.file-max bounds them")
+        case .tooManyOpenFiles: advising("ulimit -n, or LimitNOFILE= of the unit, limits them")
+        case .tooManyOpenFilesInSystem: advising("sysctl fs.file-max limits them")
         default: self
         }
     }
@@ -193,7 +193,7 @@ private func explain(_ error: DevmemError) -> DevmemError {
     case .addressInUse:
         error.advising("another process has the port: ss -ltnp shows it; or choose another port")
     case .addressNotAvailable:
-        error.advising("not an address of this host; ip -brief address shows those there are")
+        error.advising("not an address of this host; ip -brief address shows the existing ones")
     case .invalidArgument:
         error.advising("a link-local address needs its interface: [ADDRESS%IFACE]:PORT")
     case .permissionDenied: error.advising("ports below 1024 need CAP_NET_BIND_SERVICE")

@@ -141,7 +141,7 @@ package struct ZerocopyTracker: Sendable {
     private func unknown(_ completion: SendCompletion) -> DevmemError {
         DevmemError(
             .malformed, call: "read the socket's error queue",
-            message: "sends \(completion.first) to \(completion.last) are done, but "
-                + "\(outstanding) from \(firstNumber) are waited for")
+            message: "sends \(completion.first) to \(completion.last) are reported complete, but "
+                + "\(outstanding) from \(firstNumber) on are outstanding")
     }
 }

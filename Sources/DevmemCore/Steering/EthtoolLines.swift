@@ -16,7 +16,7 @@ struct EthtoolLines {
         case .headerSplit(_, let after, _):
             lines.append("ethtool -G \(interface) tcp-data-split \(after)")
         case .splitThreshold(_, let after):
-            lines.append("# ethtool knows hds-thresh from version 6.15 on.")
+            lines.append("# hds-thresh needs ethtool 6.15 or newer.")
             lines.append("ethtool -G \(interface) hds-thresh \(after)")
         case .feature(let feature, _):
             lines.append("ethtool -K \(interface) \(feature.ethtoolWord) on")
@@ -26,7 +26,7 @@ struct EthtoolLines {
             } else {
                 let queues = Set(after).sorted()
                 let even = evenIndirection(slots: after.count, over: queues)
-                lines.append("# ethtool cannot change single entries; this spreads all anew.")
+                lines.append("# ethtool cannot change single entries; this spreads all of them.")
                 lines.append("ethtool -X \(interface) \(Self.tableWords(even) ?? "default")")
             }
         case .createContext(let table, _):

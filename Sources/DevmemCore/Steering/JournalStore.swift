@@ -113,7 +113,8 @@ package struct JournalStore: Sendable {
     private func checkPath() throws(DevmemError) {
         guard directory.hasPrefix("/") else {
             throw DevmemError(
-                .invalid, call: "use \(directory) for journals", message: "it is no absolute path",
+                .invalid, call: "use \(directory) for journals",
+                message: "it is not an absolute path",
                 advice: "set \(Self.variable) to one")
         }
     }
@@ -183,7 +184,7 @@ package struct JournalStore: Sendable {
         guard try isEarlier(file, key) else { return file.journal }
         throw DevmemError(
             .malformed, call: "read the journal \(path(of: key))",
-            message: "it is of an earlier boot, which has left no settings",
+            message: "it is of an earlier boot, whose settings are gone",
             advice: "the next command that steers the NIC drops it, or "
                 + "\(AdvisedCommand(.restore, interfaceName(key.index)))")
     }
@@ -211,9 +212,9 @@ package struct JournalStore: Sendable {
         if file.written < secondsAtBoot() - Self.clockSlack { return true }
         throw DevmemError(
             .malformed, call: "read the journal \(path(of: key))",
-            message: "its boot id is not this system's, and yet it was written since boot: perhaps "
+            message: "its boot id is not this system's, but it was written since boot: perhaps "
                 + "by a container that sees another id",
-            advice: "restore it there; if that is not so, drop it with \(Self.forgetting(key))")
+            advice: "restore it there; otherwise drop it with \(Self.forgetting(key))")
     }
 
     private struct File {
@@ -295,7 +296,7 @@ package struct JournalStore: Sendable {
 
     static func decode(_ bytes: [UInt8], path: String) throws(DevmemError) -> SteeringJournal {
         guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else {
-            throw refusal(path, "it is cut short or damaged")
+            throw refusal(path, "it is truncated or damaged")
         }
         let head = String(decoding: bytes[..<end], as: UTF8.self).split(separator: " ")
         guard head.count == 3, head[0] == magic else {
@@ -306,7 +307,7 @@ package struct JournalStore: Sendable {
         }
         let body = bytes[(end + 1)...]
         guard head[2] == "\(checksum(body))" else {
-            throw refusal(path, "it is cut short or damaged")
+            throw refusal(path, "it is truncated or damaged")
         }
         do {
             return try JSONDecoder().decode(SteeringJournal.self, from: Data(body))
@@ -324,7 +325,7 @@ package struct JournalStore: Sendable {
     private static func refusal(_ path: String, _ why: String) -> DevmemError {
         DevmemError(
             .malformed, call: "read the journal \(path)", message: why,
-            advice: "nothing was changed; see to the NIC by hand, then drop the journal with "
+            advice: "nothing was changed; check the NIC by hand, then drop the journal with "
                 + "\(forgetting(path))")
     }
 

@@ -31,11 +31,11 @@ package struct PlacementReason {
     /// Returns the reason as a sentence without a full stop.
     func text(for stream: MisplacedStream) -> String {
         if stream.isLocal {
-            return "the peer is this host, and what a host sends to itself passes no NIC"
+            return "the peer is this host, and packets to itself do not pass through a NIC"
         }
         if let loss = losses.first { return loss.text }
         if let text = settingText { return text }
-        if stream.isLinear { return "the NIC put it behind packets' headers, not into the memory" }
+        if stream.isLinear { return "the NIC left it with the packets' headers" }
         if let text = portText(stream.peerPort) { return text }
         let arrival = arrivalQueue(stream.napiID)
         // A stream on an unbound queue now has its cause there, whatever was lost earlier.
@@ -46,12 +46,13 @@ package struct PlacementReason {
         guard let napi = stream.napiID else { return unknown }
         guard let arrival else {
             return "its packets came through NAPI instance \(napi), which serves no queue of this "
-                + "NIC: they take another NIC"
+                + "NIC: they use another NIC"
         }
         guard queues.contains(arrival) else {
-            return "its packets came through queue \(arrival), which is not bound: no rule of ours "
-                + "leads there, so that the NIC does not do what its rules say, or an aRFS or "
-                + "driver rule does"
+            return
+                "its packets came through queue \(arrival), which is not bound, and no flow rule leads "
+                + "there: the NIC does not follow its rules, or aRFS or the driver has a rule of its "
+                + "own"
         }
         return "its packets came through queue \(arrival), which is bound, and the NIC did not "
             + "split them"
@@ -63,7 +64,7 @@ package struct PlacementReason {
         do throws(DevmemError) {
             return try reading()
         } catch {
-            return "the NIC's settings cannot be read to tell why"
+            return "the cause is unknown, because the NIC's settings cannot be read"
         }
     }
 
@@ -72,22 +73,24 @@ package struct PlacementReason {
         guard let port, !rules.isEmpty,
             rules.allSatisfy({ $0.rule.sourcePort.map { $0 != port } ?? false })
         else { return nil }
-        return "the peer came from port \(port), and the rules name another"
+        return "the peer connected from port \(port), and the rules match another"
     }
 
     private func renewalText(since began: ContinuousClock.Instant?) -> String? {
         let during = renewals.last { renewal in began.map { renewal.moment >= $0 } ?? true }
-        return during.map { "steering was lost meanwhile and set again (\($0.loss))" }
+        return during.map { "steering was lost for a while (\($0.loss))" }
     }
 
-    private var unknown: String { "no rule and no setting of the NIC tells why" }
+    private var unknown: String {
+        "the cause is unknown: no rule or setting of the NIC explains it"
+    }
 
     private var settingText: String? {
         if let split = snapshot.rings.headerSplit, split == .off {
             return "tcp-data-split is off"
         }
         if let threshold = snapshot.rings.splitThreshold, threshold != 0 {
-            return "hds-thresh is \(threshold), so that shorter packets are not split"
+            return "hds-thresh is \(threshold), so shorter packets are not split"
         }
         let bound = snapshot.receiveQueues.filter { $0.dmabufID == bindingID }.map(\.id)
         let unbound = Set(queues).subtracting(bound)

@@ -38,19 +38,19 @@ package struct QueueChooser {
     private func check(_ wanted: [UInt32]) throws(DevmemError) -> [UInt32] {
         let chosen = Set(wanted).sorted()
         guard !chosen.isEmpty else {
-            throw DevmemError(.invalid, call: call, message: "none is named")
+            throw DevmemError(.invalid, call: call, message: "the list is empty")
         }
         if let missing = chosen.first(where: { !ids.contains($0) }) {
             throw DevmemError(
                 .invalid, call: call,
-                message: "no receive queue \(missing); there are \(queueList(ids))",
-                advice: "choose among them, or ethtool -L \(interface) gives it more")
+                message: "there is no receive queue \(missing), only \(queueList(ids))",
+                advice: "choose one of them, or add more with ethtool -L \(interface)")
         }
         guard chosen.count < ids.count else {
             throw DevmemError(
                 .invalid, call: call,
                 message: "no queue of \(queueList(ids)) would be left for other traffic",
-                advice: "leave one out, or ethtool -L \(interface) gives it more")
+                advice: "leave one out, or add more with ethtool -L \(interface)")
         }
         for queue in chosen {
             guard let hindrance = hindrance(of: queue) else { continue }
@@ -69,8 +69,8 @@ package struct QueueChooser {
                 throw DevmemError(
                     .invalid, call: call, errno: .resourceBusy,
                     message:
-                        "\(count) are wanted, and it is steered to \(queueList(applied.queues))",
-                    advice: "ask for as many, or \(AdvisedCommand(.restore, interface))")
+                        "\(count) wanted, but it is steered to \(queueList(applied.queues))",
+                    advice: "request as many, or \(AdvisedCommand(.restore, interface))")
             }
             return try check(applied.queues)
         }
@@ -83,11 +83,11 @@ package struct QueueChooser {
         guard let fitting, ids.count > count else {
             throw DevmemError(
                 .invalid, call: call, errno: .resourceBusy,
-                message: "\(count) are wanted, and of \(queueList(ids)) only "
-                    + "\(free.isEmpty ? "none" : queueList(free)) is free"
+                message: "\(count) wanted, but of \(queueList(ids)) "
+                    + (free.isEmpty ? "none is free" : "only \(queueList(free)) is free")
                     + (free.count >= count ? ", on different DMA devices" : "")
                     + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
-                advice: "name them with \(.queues), or ethtool -L \(interface) gives it more")
+                advice: "choose them with \(.queues), or add more with ethtool -L \(interface)")
         }
         return fitting.suffix(count)
     }
@@ -101,8 +101,8 @@ package struct QueueChooser {
         let better = snapshot.dmaGroups
             .map { group in Array(Set(free.filter(group.contains)).sorted().suffix(chosen.count)) }
             .filter { $0.count == chosen.count }.max { ($0.last ?? 0) < ($1.last ?? 0) }
-        return "queues \(queueList(chosen)) are on \(groups.count) DMA devices, and one binding "
-            + "cannot have them all"
+        return "queues \(queueList(chosen)) are on \(groups.count) DMA devices, and a binding "
+            + "cannot span several"
             + (better.map { "; \(Advice.Parameter.queues) \(queueList($0)) would do" } ?? "")
     }
 
@@ -135,7 +135,7 @@ package struct QueueChooser {
         }
         if let context = others.first(where: { $0.indirection.contains(id) }) {
             return Hindrance(
-                errno: nil, message: "RSS context \(context.id) points at queue \(id)",
+                errno: nil, message: "RSS context \(context.id) leads to queue \(id)",
                 advice: "choose another, or ethtool -X \(interface) context \(context.id) delete")
         }
         return nil

@@ -69,15 +69,16 @@ package struct RuleConflict: Equatable {
         let rule = "flow rule \(other.location)"
         let share = takesAll ? "all" : "part"
         if isSame && winner == .unknown {
-            return "\(rule) matches the same but leads elsewhere: \(other.text)"
+            return "\(rule) has the same match but leads elsewhere: \(other.text)"
         }
         return switch winner {
-        case .other: "\(rule) goes first and leads \(share) of the flow elsewhere: \(other.text)"
+        case .other:
+            "\(rule) takes precedence and leads \(share) of the flow elsewhere: \(other.text)"
         case .wanted:
-            "\(rule) matches \(share) of the flow too, but goes behind: \(other.text)"
+            "\(rule) also matches \(share) of the flow, at lower precedence: \(other.text)"
         case .unknown:
-            "\(rule) matches \(share) of the flow too and leads it elsewhere if the NIC looks at "
-                + "it first, which is not known: \(other.text)"
+            "\(rule) also matches \(share) of the flow and leads it elsewhere if it takes "
+                + "precedence, which is not known: \(other.text)"
         }
     }
 }

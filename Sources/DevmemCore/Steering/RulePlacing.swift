@@ -61,20 +61,20 @@ extension NICControl where Self: ~Copyable {
             case .none:
                 throw DevmemError(
                     .unsupported, call: "add flow rule \(location) to \(name)",
-                    message: "the driver says that it did, but reading it back shows otherwise",
+                    message: "the driver reported success, but it reads back differently",
                     advice: "report it to the driver's maintainers")
             }
         }
         throw DevmemError(
             .system, .init(.addFlowRule, "add a flow rule to \(name)"),
             errno: .resourceTemporarilyUnavailable,
-            message: "another process adds rules at the same time", advice: "try again")
+            message: "another process is adding rules at the same time", advice: "try again")
     }
 
     private func madeAnother(_ found: InstalledRule) -> DevmemError {
         DevmemError(
             .unsupported, .init(.addFlowRule, "add a flow rule to \(name)"),
-            message: "the driver makes another one of it: \(found.text)",
+            message: "the driver installed a different rule: \(found.text)",
             advice: "spread flows another way, or report it to the driver's maintainers")
     }
 
@@ -173,18 +173,18 @@ struct RuleRefusal {
         } else if Self.isAboutFields(error) {
             if (try? nic.ruleTable())??.isFull == true {
                 told.message = "its table of flow rules is full"
-                told.advice = "ethtool -n \(name) lists them; room is made by whoever added them"
+                told.advice = "ethtool -n \(name) lists them; delete those not needed"
             } else if let narrowest = tried.first {
                 told = notTaken(narrowest)
             }
         } else if error.errno == .fileExists, let rival = rival(on: nic) {
-            told.message = "flow rule \(rival.location) matches the same: \(rival.text)"
-            told.advice = "another port or address, or whoever added that rule deletes it"
+            told.message = "flow rule \(rival.location) has the same match: \(rival.text)"
+            told.advice = "choose another port or address, or delete that rule"
         } else if let answer = explain(error) {
             told.message = told.message ?? answer.meaning
             told.advice = told.advice ?? answer.advice
         }
-        told = told.advising("ethtool -n \(name) shows the rules there are")
+        told = told.advising("ethtool -n \(name) lists the rules")
         told.advice = told.advice?.naming(name)
         return told
     }
@@ -195,12 +195,12 @@ struct RuleRefusal {
         let missing = narrowest.missingFields
         guard !missing.isEmpty else {
             told.message =
-                "the NIC takes no such rule, though it names every field: "
+                "the NIC does not support such a rule, though it has every field: "
                 + narrowest.match
             return told
         }
         told.message =
-            "the NIC takes no rule without " + missing.joined(separator: ", ")
+            "the NIC supports no rule without " + missing.joined(separator: ", ")
             + " (\(narrowest.match))"
         told.advice =
             narrowest.destination == nil

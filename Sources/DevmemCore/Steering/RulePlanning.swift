@@ -17,8 +17,8 @@ extension SteeringPlan {
         guard wish.spread != .oneToOne || wish.flows.count <= queues.count else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "\(wish.flows.count) flows are more than queues \(queueList(queues))",
-                advice: "take more queues, or spread them another way")
+                message: "\(wish.flows.count) flows, but only queues \(queueList(queues))",
+                advice: "use more queues, or spread the flows another way")
         }
         var rules: [SteeringChange] = []
         var places = RulePlaces(table, driver: snapshot.driver)
@@ -41,9 +41,10 @@ extension SteeringPlan {
         if let capacity = table.capacity, Int(capacity) < table.locations.count + rules.count {
             throw DevmemError(
                 .unsupported, call: call, errno: .noSpace,
-                message: "its table has \(capacity) places, \(table.locations.count) are in use, "
+                message:
+                    "its table has \(capacity) locations, \(table.locations.count) are in use, "
                     + "and \(rules.count) are needed",
-                advice: "ethtool -n \(name) lists the rules; room is made by whoever added them")
+                advice: "ethtool -n \(name) lists the rules; delete those not needed")
         }
         if !snapshot.rulesWork, let ntuple = snapshot.ntuple {
             changes.append(.feature(.flowRules, wasWanted: ntuple.isWanted))
@@ -106,7 +107,7 @@ extension SteeringPlan {
             guard let queue = other.queue, queues.contains(queue),
                 !wanted.contains(where: other.matchesSame)
             else { continue }
-            notes.append("flow rule \(other.location) leads to queue \(queue) too: \(other.text)")
+            notes.append("flow rule \(other.location) also leads to queue \(queue): \(other.text)")
         }
     }
 
@@ -116,8 +117,8 @@ extension SteeringPlan {
         else { return }
         for queue in queues where snapshot.acceleratedQueues.contains(queue) {
             notes.append(
-                "accelerated RFS may lead flows of others to queue \(queue); "
-                    + "echo 0 > /sys/class/net/\(name)/queues/rx-\(queue)/rps_flow_cnt keeps it off"
+                "accelerated RFS may lead foreign flows to queue \(queue); "
+                    + "echo 0 > /sys/class/net/\(name)/queues/rx-\(queue)/rps_flow_cnt prevents that"
             )
         }
     }

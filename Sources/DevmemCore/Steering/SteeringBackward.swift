@@ -208,7 +208,7 @@ extension SteeringJournal {
             return nil
         }
         guard placed.hasBecome(found) else {
-            return .leftAlone("flow rule \(placed.location) is another by now: \(found.text)")
+            return .leftAlone("flow rule \(placed.location) was replaced: \(found.text)")
         }
         try nic.removeRule(at: placed.location)
         return .restored("flow rule \(placed.location) deleted")
@@ -226,7 +226,7 @@ extension SteeringJournal {
         guard !isSo else { return }
         throw DevmemError(
             .unsupported, call: "restore \(setting) of \(nic.name)",
-            message: "the driver says that it did, but reading it back shows otherwise")
+            message: "the driver reported success, but it reads back differently")
     }
 
     /// Returns the settings that changed although no one asked.
@@ -239,7 +239,7 @@ extension SteeringJournal {
             }
         }
         if let channels = before.channels, let now = try? nic.channels(), now != channels {
-            effects.append("the channels are not as many as they were (ethtool -l \(nic.name))")
+            effects.append("the number of channels has changed (ethtool -l \(nic.name))")
         }
         return effects
     }

@@ -81,7 +81,7 @@ struct SteeringClaim: ~Copyable {
         let socket = Descriptor(owning: number)
         shutdown(number, Int32(SHUT_RDWR))
         guard let address = UnixAddress("@" + name.text) else {
-            throw DevmemError(.invalid, call: call, message: "\(name.text) is too long a name")
+            throw DevmemError(.invalid, call: call, message: "the name \(name.text) is too long")
         }
         try retrying(call) { address.withSocketAddress { bind(number, $0, $1) } }
         return socket

@@ -118,7 +118,7 @@ package func restoreSteering(
     guard let interface = entry.interface else {
         throw DevmemError(
             .invalid, call: "restore \(entry.name)", errno: .noSuchAddressOrDevice,
-            message: "interface number \(entry.key.index) is gone, with its settings or to "
+            message: "the interface with index \(entry.key.index) is gone, or in "
                 + "another network namespace",
             advice: "\(AdvisedCommand(.forget, "\(entry.key.index)")) drops its journal")
     }

@@ -87,7 +87,7 @@ extension SteeringJournal {
         guard !isSo else { return }
         throw DevmemError(
             .unsupported, call: "change \(setting) of \(name)",
-            message: "the driver says that it did, but reading it back shows otherwise",
+            message: "the driver reported success, but it reads back differently",
             advice: "report it to the driver's maintainers")
     }
 
@@ -109,13 +109,13 @@ extension SteeringJournal {
     ) throws(DevmemError) -> PlacedRule? {
         var refusal = DevmemError(
             .unsupported, .init(.addFlowRule, "add a flow rule to \(nic.name)"),
-            message: "none is given")
+            message: "there is none to add")
         for rule in alternatives {
             if mine.contains(where: { $0.match == rule.match }) { return nil }
             do throws(DevmemError) {
                 let location = try nic.place(rule, stuck: &stuck, note: note)
                 if rule != alternatives.first {
-                    logger.notice("\(nic.name) does not take a narrower rule than \(rule)")
+                    logger.notice("\(nic.name) supports no narrower rule than \(rule)")
                 }
                 return PlacedRule(rule: rule, location: location)
             } catch {

@@ -65,7 +65,7 @@ package struct SteeringInterruptions: Equatable, Sendable, Encodable {
         }
         if applying == 0 && restoring == 0 { return "no traffic is interrupted" }
         return
-            "\(driver ?? "the driver") stops all traffic up to \(Self.times(applying)) for it, and "
+            "\(driver ?? "the driver") stops all traffic up to \(Self.times(applying)) to apply, and "
             + "up to \(Self.times(restoring)) to restore"
             + (losesLink == true ? "; the link goes down each time" : "")
     }

@@ -89,5 +89,5 @@ package struct SteeringJournal: Equatable, Sendable, Codable {
     package var maker: String { "\(owner.command) (pid \(owner.pid))" }
 
     /// The message for a journal that is dropped because it is from an earlier boot.
-    var dropped: String { "the journal of \(maker) was of an earlier boot, and is dropped" }
+    var dropped: String { "dropped the journal of \(maker), which was of an earlier boot" }
 }

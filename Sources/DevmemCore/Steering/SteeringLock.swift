@@ -36,7 +36,7 @@ struct SteeringLock: ~Copyable {
     var doubt: String? {
         claim.seesOthers
             ? nil
-            : "the kernel has no unix_diag (CONFIG_UNIX_DIAG), so that processes of other containers "
+            : "the kernel has no unix_diag (CONFIG_UNIX_DIAG), so processes of other containers "
                 + "that steer the same NIC are not seen"
     }
 

@@ -67,15 +67,15 @@ extension SteeringJournal {
         case .headerSplit(_, after: .on, _):
             guard state.rings.headerSplit != .on else { return nil }
             let now = state.rings.headerSplit.map { "\($0)" } ?? "gone"
-            return "tcp-data-split is \(now), it was set on"
+            return "tcp-data-split is \(now) but was set to on"
         // With "unknown" the driver decides, so any state is right.
         case .headerSplit: return nil
         case .splitThreshold(_, let after):
             guard let now = state.rings.splitThreshold, now != after else { return nil }
-            return "hds-thresh is \(now), it was set to \(after)"
+            return "hds-thresh is \(now) but was set to \(after)"
         case .feature(let feature, _):
             return state.features[feature] == false
-                ? "\(feature.rawValue) is off, it was turned on" : nil
+                ? "\(feature.rawValue) is off but was turned on" : nil
         case .indirection:
             let back = Set(queues).intersection(state.indirection)
             return back.isEmpty
@@ -92,7 +92,7 @@ extension SteeringJournal {
             }
             return now.isSame(as: placed.rule)
                 ? nil
-                : "flow rule \(placed.location) is another, \(now.text), in place of \(placed.rule)"
+                : "flow rule \(placed.location) was replaced by \(now.text), it was \(placed.rule)"
         case .createContext, .addRule: return nil
         }
     }

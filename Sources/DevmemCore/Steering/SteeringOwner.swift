@@ -46,7 +46,7 @@ func bootID() -> String? {
 func unknownBoot(_ call: String) -> DevmemError {
     DevmemError(
         .unsupported, call: call,
-        message: "\(bootIDPath) cannot be read, so that it is not known what is of this boot",
+        message: "\(bootIDPath) cannot be read, so it is not known which journals are of this boot",
         advice: "mount /proc")
 }
 

@@ -68,7 +68,7 @@ package struct SteeringPlan: Equatable, Sendable {
     ) throws(DevmemError) {
         guard let program = snapshot.xdpProgram else { return }
         throw DevmemError(
-            .invalid, call: "take queues of \(name)", errno: .fileExists,
+            .invalid, call: "choose queues of \(name)", errno: .fileExists,
             message: "it has an XDP program" + (program == 0 ? "" : ", id \(program)"),
             advice: "detach it: ip link set \(name) xdp off")
     }
@@ -87,7 +87,7 @@ package struct SteeringPlan: Equatable, Sendable {
                 throw DevmemError(
                     .unsupported, call: "turn header split on for \(name)",
                     message: "the driver splits headers only with rx-gro-hw, "
-                        + "and does not offer that",
+                        + "and does not support that",
                     advice: "device memory needs a NIC with header split")
             }
             changes += snapshot.changesBeforeSplit
@@ -106,7 +106,7 @@ package struct SteeringPlan: Equatable, Sendable {
         if before.isEmpty {
             notes.append(
                 "the driver has no RSS table: other traffic may arrive on queue "
-                    + "\(queueList(queues)) too, and what reads it must know device memory")
+                    + "\(queueList(queues)) too, where ordinary programs cannot read it")
         }
         guard !taken.isDisjoint(with: before) else { return }
         let count = snapshot.receiveQueues.count

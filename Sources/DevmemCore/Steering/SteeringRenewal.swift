@@ -44,7 +44,7 @@ extension SteeringJournal {
             guard after != now else {
                 throw DevmemError(
                     .invalid, call: "change the RSS table of \(nic.name)",
-                    message: "it leads to queue \(queueList(queues)) alone")
+                    message: "it leads only to queue \(queueList(queues))")
             }
             // The kernel's default for another number of channels counts as a default too.
             let isAnotherDefault =

@@ -170,7 +170,7 @@ extension SteeringJournal {
     ) throws(DevmemError) -> Outcome {
         let now = try nic.rings().headerSplit
         guard before == .off && now == .on else { return .restored("tcp-data-split \(before)") }
-        return .leftAlone("tcp-data-split is on by the driver's own will, it was off")
+        return .leftAlone("tcp-data-split was off, and the driver now has it on by default")
     }
 
     /// Restores ring sizes that the driver reduced for header split (`bnxt_set_ring_params` of

@@ -72,7 +72,7 @@ package struct SteeringTransaction: ~Copyable {
         store: JournalStore, logger: Logger,
         planning makePlan: (NICSnapshot, SteeringPlan.Applied?) throws(DevmemError) -> SteeringPlan
     ) throws(DevmemError) {
-        try interface.requireNIC("take queues of")
+        try interface.requireNIC("choose queues of")
         let identity = try SteeringJournal.Interface(interface)
         let lock = try Self.lock(identity, store)
         if let doubt = lock.doubt { logger.warning("\(interface.name): \(doubt)") }
@@ -135,7 +135,7 @@ package struct SteeringTransaction: ~Copyable {
         throw DevmemError(
             .invalid, call: "steer \(name)", errno: .resourceBusy,
             message: "it is steered by \"\(standing.name ?? standing.maker)\" to queues "
-                + "\(queueList(standing.queues)), and more would be needed: \(missing)",
+                + "\(queueList(standing.queues)), and the request needs more: \(missing)",
             advice: "\(AdvisedCommand(.restore, name)), or ask for what is steered")
     }
 
@@ -160,7 +160,8 @@ package struct SteeringTransaction: ~Copyable {
             both.message =
                 (error.message.map { "\($0); " } ?? "") + "and then \(failure.operation): "
                 + (failure.errno.map(describe) ?? failure.message ?? "failed")
-            both.advice = "\(AdvisedCommand(.restore, nic.name)) tries again to put settings back"
+            both.advice =
+                "\(AdvisedCommand(.restore, nic.name)) tries again to restore the settings"
             throw both
         }
     }
@@ -199,8 +200,8 @@ package struct SteeringTransaction: ~Copyable {
         guard var kept = journal else {
             throw DevmemError(
                 .invalid, call: "steer \(nic.name)", errno: .fileExists,
-                message: "it is steered so already",
-                advice: "\(AdvisedCommand(.showSteering, nic.name)) tells by whom")
+                message: "it is already steered this way",
+                advice: "\(AdvisedCommand(.showSteering, nic.name)) shows by whom")
         }
         kept.name = name
         kept.phase = .kept
@@ -288,8 +289,9 @@ private func report(
 ) {
     let done =
         result.restored.isEmpty
-        ? "nothing had to be put back" : result.restored.joined(separator: ", ")
-    logger.notice("\(journal.interface.name): \(journal.maker) died steering; put back: \(done)")
+        ? "nothing had to be restored" : result.restored.joined(separator: ", ")
+    logger.notice(
+        "\(journal.interface.name): \(journal.maker) died while steering; restored: \(done)")
     for sentence in result.leftAlone {
         logger.notice("\(journal.interface.name): left alone: \(sentence)")
     }

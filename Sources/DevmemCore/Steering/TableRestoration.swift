@@ -49,7 +49,8 @@ struct TableRestoration: Equatable {
         var words: [String] = []
         if foreign > 0 { words.append("\(foreign) RSS table entries were changed meanwhile") }
         if gone > 0 {
-            words.append("\(gone) RSS table entries led to queues that are gone and lead elsewhere")
+            words.append(
+                "\(gone) RSS table entries led to queues that are gone, and were redirected")
         }
         if now.count != before.count && !isDefault {
             words.append(

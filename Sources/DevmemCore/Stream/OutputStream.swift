@@ -94,7 +94,7 @@ package struct OutputStream: ~Copyable {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem: return error
         case .noSuchAddressOrDevice where kind(at: path) == S_IFIFO:
             var told = error
-            told.message = "nobody reads the pipe"
+            told.message = "the pipe has no reader"
             return told
         default: return nil
         }

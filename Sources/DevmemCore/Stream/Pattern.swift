@@ -68,7 +68,7 @@ package struct PatternChecker: Sendable {
 
         /// The offset and both bytes, in one clause.
         package var description: String {
-            "byte \(offset) of the stream is \(found), which must be \(expected)"
+            "byte \(offset) of the stream is \(found), expected \(expected)"
         }
     }
 

@@ -135,7 +135,7 @@ package struct PayloadReceiver: ~Copyable {
         guard others > 0 else { return }
         throw DevmemError(
             .unsupported, call: "receive from \(connection.peer)",
-            message: "\(others) bytes came outside device memory, "
+            message: "\(others) bytes arrived outside device memory, "
                 + (counts.linearBytes > 0 ? "in a packet's head" : "as on any socket")
                 + ", after \(counts.deviceBytes) bytes in it",
             advice: "header split or the flow rule did not work for this packet")

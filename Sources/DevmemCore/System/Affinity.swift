@@ -17,7 +17,7 @@ package enum Affinity {
             }
         } catch {
             throw error.errno == .invalidArgument
-                ? error.advising("nproc tells how many there are; they count from 0") : error
+                ? error.advising("nproc shows how many there are; they are numbered from 0") : error
         }
     }
 }

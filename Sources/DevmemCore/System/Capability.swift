@@ -10,7 +10,7 @@ package func hasNetAdmin() throws(DevmemError) -> Bool {
         let field = line.split(whereSeparator: \.isWhitespace).last,
         let mask = UInt64(field, radix: 16)
     else {
-        throw DevmemError(.malformed, call: "read \(path)", message: "it has no CapEff")
+        throw DevmemError(.malformed, call: "read \(path)", message: "it has no line CapEff")
     }
     return mask & 1 << UInt64(CAP_NET_ADMIN) != 0
 }

@@ -11,7 +11,7 @@ package func requireDescriptors(_ needed: UInt64, to call: String) throws(Devmem
     else { return }
     throw DevmemError(
         .invalid, call: call, errno: .tooManyOpenFiles,
-        message: "they may need \(needed) descriptors, and \(limit.rlim_cur) are allowed",
+        message: "this may need \(needed) descriptors, and the limit is \(limit.rlim_cur)",
         advice: "ulimit -n \(needed), or LimitNOFILE=\(needed) of the unit, allows more")
 }
 

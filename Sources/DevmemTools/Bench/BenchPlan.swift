@@ -119,34 +119,37 @@ package struct BenchPlan: Codable, Equatable, Sendable {
     /// - Throws: `DevmemError` of kind `invalid` that says what is wrong.
     package func check() throws(DevmemError) {
         let tests: [(Bool, String)] = [
-            (inbound != nil || outbound != nil, "no payload goes either way"),
-            ((seconds == nil) != (bytes == nil), "either a time or a number of bytes"),
-            (seconds.map { (0.1...86400).contains($0) } ?? true, "from 0.1 s to a day"),
-            (bytes.map { $0 > 0 && $0 < 1 << 50 } ?? true, "from one byte to a petabyte"),
-            ((0...3600).contains(warmUp), "a warm-up of up to an hour"),
-            (warmUp == 0 || bytes == nil, "a warm-up goes with a time"),
-            ((1...Self.limits.flows).contains(flows), "from 1 to \(Self.limits.flows) flows"),
+            (inbound != nil || outbound != nil, "no direction has payload"),
+            ((seconds == nil) != (bytes == nil), "needs either a time or a number of bytes"),
+            (seconds.map { (0.1...86400).contains($0) } ?? true, "time must be 0.1 s to a day"),
+            (bytes.map { $0 > 0 && $0 < 1 << 50 } ?? true, "size must be 1 byte to 1P"),
+            ((0...3600).contains(warmUp), "the warm-up must be at most an hour"),
+            (warmUp == 0 || bytes == nil, "a warm-up requires a time"),
+            ((1...Self.limits.flows).contains(flows), "flows must be 1 to \(Self.limits.flows)"),
             (
                 (1...Self.limits.threads).contains(threads),
-                "from 1 to \(Self.limits.threads) threads"
+                "threads must be 1 to \(Self.limits.threads)"
             ),
-            ((1...64 << 20).contains(message), "messages from 1 byte to 64M"),
-            (segment.map { (88...65495).contains($0) } ?? true, "an MSS from 88 to 65495"),
+            ((1...64 << 20).contains(message), "messages must be 1 to 64M"),
+            (segment.map { (88...65495).contains($0) } ?? true, "the MSS must be 88 to 65495"),
             (congestion.map(Self.isName) ?? true, "no such congestion control"),
-            (pace.map { $0 > 0 } ?? true, "a pace above zero"),
-            (requestSize.map { (1...64 << 20).contains($0) } ?? true, "requests up to 64M"),
-            (requestSize == nil || bytes == nil, "requests and responses go with a time"),
+            (pace.map { $0 > 0 } ?? true, "the pace must be above zero"),
+            (requestSize.map { (1...64 << 20).contains($0) } ?? true, "requests must be 1 to 64M"),
+            (requestSize == nil || bytes == nil, "requests and responses require a time"),
             (
                 requestSize == nil || inbound != nil && outbound != nil,
-                "requests and responses go both ways"
+                "requests and responses need both directions"
             ),
-            ((1 << 16...1 << 40).contains(memory), "from 64K to 1T of memory"),
-            (busyPoll.map { (1...1_000_000).contains($0) } ?? true, "busy polling of 1 us to 1 s"),
+            ((1 << 16...1 << 40).contains(memory), "memory must be 64K to 1T"),
+            (
+                busyPoll.map { (1...1_000_000).contains($0) } ?? true,
+                "busy polling must be 1 us to 1 s"
+            ),
             (
                 source.map { $0.port > 0 && $0.endpoint(of: flows &- 1) != nil } ?? true,
-                "an address, and a port for each flow up to 65535"
+                "the source needs an address, and its ports must not exceed 65535"
             ),
-            (farProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such processor"),
+            (farProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such CPU"),
         ]
         guard let wrong = tests.first(where: { !$0.0 }) else { return }
         throw DevmemError(.invalid, call: "plan a benchmark", message: wrong.1)

@@ -33,18 +33,18 @@ package func benchPlot(of report: BenchReport) -> String {
     }
     let processor = [
         PlotCurve(
-            name: "near end", style: "c",
+            name: "this host", style: "c",
             points: report.intervals.map { point($0, ($0.nearUser + $0.nearSystem) * 100) }),
         PlotCurve(
-            name: "far end", style: "d",
+            name: "peer", style: "d",
             points: report.intervals.map { point($0, ($0.farUser + $0.farSystem) * 100) }),
         PlotCurve(
-            name: "near host's softirqs", style: "e",
+            name: "this host's softirqs", style: "e",
             points: report.intervals.map { point($0, $0.softirq * 100) }),
     ]
     let panels = [
         PlotPanel(title: "goodput, Gbit/s", top: 40, end: end, curves: goodput),
-        PlotPanel(title: "processor, % of one", top: 270, end: end, curves: processor),
+        PlotPanel(title: "CPU time, % of one CPU", top: 270, end: end, curves: processor),
     ]
     return ([plotHead] + panels.flatMap(\.lines) + ["</svg>"]).map { $0 + "\n" }.joined()
 }

@@ -81,26 +81,27 @@ package struct BenchReport: Codable, Equatable, Sendable {
         nearCost = BenchCost(of: near, bytes: bytes)
         farCost = far.map { BenchCost(of: $0, bytes: bytes) }
         failure =
-            Self.failure(near, far) ?? (bytes == 0 ? "no payload came while it measured" : nil)
+            Self.failure(near, far)
+            ?? (bytes == 0 ? "no payload arrived during the measurement" : nil)
         if !allowsHostMemory { failure = failure ?? Self.misplacement(near, far) }
-        if failure == nil && far == nil { failure = "the far end did not come to tell" }
+        if failure == nil && far == nil { failure = "the peer sent no report" }
     }
 
     /// The first end to which no payload came in device memory though it should.
     private static func misplacement(_ near: BenchEndReport, _ far: BenchEndReport?) -> String? {
-        for (name, end) in [("near", near)] + (far.map { [("far", $0)] } ?? []) {
-            if let failure = end.placement?.failure { return "at the \(name) end \(failure)" }
+        for (name, end) in [("this host", near)] + (far.map { [("the peer", $0)] } ?? []) {
+            if let failure = end.placement?.failure { return "on \(name) \(failure)" }
         }
         return nil
     }
 
     /// The first thing that went wrong, wrong bytes before all else.
     private static func failure(_ near: BenchEndReport, _ far: BenchEndReport?) -> String? {
-        let ends = [("near", near)] + (far.map { [("far", $0)] } ?? [])
+        let ends = [("this host", near)] + (far.map { [("the peer", $0)] } ?? [])
         for (name, end) in ends {
             for flow in end.flows {
                 guard let first = flow.validation?.firstMismatch else { continue }
-                return "payload of flow \(flow.flow) to the \(name) end is wrong from offset "
+                return "payload of flow \(flow.flow) to \(name) is wrong from offset "
                     + "\(first.offset): found \(first.found), expected \(first.expected)"
             }
         }
@@ -108,7 +109,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
         for (name, end) in ends {
             for flow in end.flows {
                 if let failure = flow.failure {
-                    return "flow \(flow.flow) at the \(name) end: \(failure)"
+                    return "flow \(flow.flow) on \(name): \(failure)"
                 }
             }
         }

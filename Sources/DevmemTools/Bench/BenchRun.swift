@@ -99,7 +99,7 @@ package func runBench(
             throw DevmemError(
                 .invalid, call: "choose an interface",
                 message: "a far end that is to be started does not tell which",
-                advice: "name it with \(.interface)")
+                advice: "choose it with \(.interface)")
         }
         let interface = try NetworkInterface(named: name)
         guard let address = try interface.addresses.first(where: { !$0.isLinkLocal }) else {

@@ -77,7 +77,7 @@ final class BenchWorker {
                 cdm_ioctl(epoll, cdm_EPIOCSPARAMS, &parameters)
             }
         } catch {
-            throw error.advising("it needs Linux 6.9 or newer with CONFIG_NET_RX_BUSY_POLL")
+            throw error.advising("needs Linux 6.9 or newer with CONFIG_NET_RX_BUSY_POLL")
         }
     }
 

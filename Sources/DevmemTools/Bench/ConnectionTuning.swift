@@ -54,7 +54,7 @@ extension Connection {
             }
         } catch {
             throw error.advising(
-                "sysctl net.ipv4.tcp_available_congestion_control lists those there are")
+                "sysctl net.ipv4.tcp_available_congestion_control lists the available ones")
         }
     }
 

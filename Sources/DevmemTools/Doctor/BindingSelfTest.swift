@@ -42,13 +42,13 @@ package enum BindingTrial: String, CaseIterable, Sendable {
         case (.bind, .refused(let error)): error
         case (_, .accepted):
             DevmemError(
-                .unsupported, call: rawValue, message: "it succeeded, and must be refused")
+                .unsupported, call: rawValue, message: "it succeeded but must be refused")
         case (_, .refused(let error)):
             isExpected(error)
                 ? nil
                 : DevmemError(
                     .unsupported, call: rawValue,
-                    message: "refused for another reason than it must be: \(error.description)")
+                    message: "refused for the wrong reason: \(error.description)")
         }
     }
 

@@ -12,11 +12,11 @@ struct DriverSupport: Equatable {
     /// By the driver's name in sysfs; as of Linux 7.3, by the sources in drivers/net/ethernet.
     private static let known: [String: DriverSupport] = [
         "bnxt_en": DriverSupport(
-            receive: "6.16", send: "6.17", note: "with a chip of type P5 or newer"),
+            receive: "6.16", send: "6.17", note: "with a P5 chip or newer"),
         "mlx5_core": DriverSupport(
             receive: "6.17", send: "6.17", note: "with hardware GRO for header split"),
         "gve": DriverSupport(
-            receive: "6.18", send: "6.16", note: "with a DQO queue format; not on queue 0"),
+            receive: "6.18", send: "6.16", note: "with the DQO queue format; not on queue 0"),
         "fbnic": DriverSupport(receive: "6.18", send: "6.18"),
         "labnic": DriverSupport(receive: "7.3", send: "7.3", note: "the lab's software NIC"),
         "bnge": DriverSupport(), "ice": DriverSupport(), "idpf": DriverSupport(),
@@ -29,7 +29,7 @@ struct DriverSupport: Equatable {
     /// In words.
     var text: String {
         guard receive != nil || send != nil else {
-            return "it has no device memory TCP as of Linux 7.3"
+            return "no device memory TCP as of Linux 7.3"
         }
         let parts = [
             receive.map { "receives into device memory since Linux \($0)" },

@@ -9,7 +9,7 @@ package func checks(of facts: HostFacts) -> [DoctorCheck] {
 
 private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
     var list = CheckList(.privileges)
-    let title = "Right to bind and steer"
+    let title = "Privilege to bind and steer"
     if let has = list.value(of: facts.hasNetAdmin, "cap-net-admin", title) {
         list.add(
             "cap-net-admin", title, has ? .ok : .failed,
@@ -25,9 +25,9 @@ private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
     }
     let enough = facts.openFiles >= leastOpenFiles
     list.add(
-        "open-files", "Open files", enough ? .ok : .warning,
-        "this process may have \(facts.openFiles) open"
-            + (enough ? "" : "; many connections need more"),
+        "open-files", "Limit on open files", enough ? .ok : .warning,
+        "\(facts.openFiles)"
+            + (enough ? "" : "; many simultaneous connections need more"),
         fix: enough ? nil : "ulimit -n \(leastOpenFiles)")
     return list.checks
 }
@@ -76,21 +76,21 @@ private let proposedWindow: UInt64 = 64 << 20
 private let bufferSettings = [
     BufferSetting(
         id: "tcp-rmem", name: "net.ipv4.tcp_rmem", title: "Receive window", least: leastWindow,
-        proposal: proposedWindow, consequence: "the window that TCP offers caps throughput"),
+        proposal: proposedWindow, consequence: "limits the TCP window and with it throughput"),
     BufferSetting(
         id: "tcp-wmem", name: "net.ipv4.tcp_wmem", title: "Send buffer", least: leastWindow,
-        proposal: proposedWindow, consequence: "what may be under way caps throughput"),
+        proposal: proposedWindow, consequence: "limits data in flight and with it throughput"),
     BufferSetting(
         id: "rmem-max", name: "net.core.rmem_max",
-        title: "Receive buffer that a program may ask for",
+        title: "Limit of SO_RCVBUF",
         least: leastWindow, proposal: proposedWindow,
         consequence: "programs that set SO_RCVBUF get no larger window"),
     BufferSetting(
-        id: "wmem-max", name: "net.core.wmem_max", title: "Send buffer that a program may ask for",
+        id: "wmem-max", name: "net.core.wmem_max", title: "Limit of SO_SNDBUF",
         least: leastWindow, proposal: proposedWindow,
         consequence: "programs that set SO_SNDBUF get no larger buffer"),
     BufferSetting(
-        id: "optmem-max", name: "net.core.optmem_max", title: "Zero-copy sends under way",
+        id: "optmem-max", name: "net.core.optmem_max", title: "Zero-copy sends in flight",
         least: 128 << 10, proposal: 1 << 20,
-        consequence: "sendmsg ends with ENOBUFS when completions are late"),
+        consequence: "sendmsg fails with ENOBUFS when completions are late"),
 ]

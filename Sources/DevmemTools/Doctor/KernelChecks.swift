@@ -33,19 +33,19 @@ private let netdevOffers = [
         id: "bind-tx", title: "Binding for sending", command: NetdevNumber.Command.bindTx,
         missing: .warning, consequence: "no sending; Linux 6.16 has it"),
     Offer(
-        id: "queue-get", title: "Queues and who holds them", command: NetdevNumber.Command.queueGet,
+        id: "queue-get", title: "Queues and their users", command: NetdevNumber.Command.queueGet,
         missing: .failed, consequence: "queues cannot be chosen; Linux 6.8 has it"),
     Offer(
         id: "page-pool-get", title: "Page pools", command: NetdevNumber.Command.pagePoolGet,
-        missing: .warning, consequence: "memory that lags behind is not seen; Linux 6.8 has it"),
+        missing: .warning, consequence: "memory still in flight cannot be seen; Linux 6.8 has it"),
     Offer(
-        id: "qstats-get", title: "Counters of single queues",
+        id: "qstats-get", title: "Per-queue counters",
         command: NetdevNumber.Command.queueStatisticsGet, missing: .warning,
-        consequence: "drops of a queue are not seen; Linux 6.9 has it"),
+        consequence: "drops of a queue cannot be seen; Linux 6.9 has it"),
     Offer(
         id: "rx-page-size", title: "Large receive pages", command: NetdevNumber.Command.bindRx,
         attribute: NetdevNumber.Dmabuf.rxPageSize, missing: .warning,
-        consequence: "the NIC fills single pages; Linux 7.3 has it"),
+        consequence: "the NIC only fills single pages; Linux 7.3 has it"),
     Offer(
         id: "queue-create", title: "Queue leases for containers",
         command: NetdevNumber.Command.queueCreate, attribute: NetdevNumber.Queue.lease,
@@ -54,18 +54,18 @@ private let netdevOffers = [
 
 private let ethtoolOffers = [
     Offer(
-        id: "tcp-data-split", title: "Setting of header split",
+        id: "tcp-data-split", title: "Header split setting",
         command: EthtoolNumber.Command.ringsSet, attribute: RingAttribute.headerSplit,
         missing: .failed, consequence: "header split cannot be turned on; Linux 6.6 has it"),
     Offer(
-        id: "hds-thresh-setting", title: "Setting of the split threshold",
+        id: "hds-thresh-setting", title: "Split threshold setting",
         command: EthtoolNumber.Command.ringsSet, attribute: RingAttribute.splitThreshold,
         missing: .warning,
-        consequence: "a driver with a threshold of its own keeps it; Linux 6.14 has it"),
+        consequence: "a driver's own threshold cannot be changed; Linux 6.14 has it"),
 ]
 
 private func judgeNetdev(_ reading: Reading<FamilyPolicy>, _ list: inout CheckList) {
-    let title = "Family netdev"
+    let title = "netlink family netdev"
     switch reading {
     case .success(let policy):
         list.add("netdev-family", title, .ok, "\(policy.commands.count) commands")
@@ -78,7 +78,7 @@ private func judgeNetdev(_ reading: Reading<FamilyPolicy>, _ list: inout CheckLi
 }
 
 private func judgeEthtool(_ reading: Reading<FamilyPolicy>, _ list: inout CheckList) {
-    let title = "Family ethtool"
+    let title = "netlink family ethtool"
     switch reading {
     case .success(let policy):
         list.add("ethtool-family", title, .ok, "\(policy.commands.count) commands")
@@ -90,7 +90,7 @@ private func judgeEthtool(_ reading: Reading<FamilyPolicy>, _ list: inout CheckL
         // No warning: the older way does the same, only without the kernel's words.
         list.add(
             "rss-set", "Changing RSS", .ok,
-            changesRSS ? "over netlink" : "over the ioctl; Linux 6.17 has it over netlink")
+            changesRSS ? "through netlink" : "through ioctl; Linux 6.17 has it in netlink")
     case .failure(let error):
         list.add(
             "ethtool-family", title, error.kind == .unsupported ? .failed : .unknown,
@@ -103,6 +103,6 @@ private func judge(_ offers: [Offer], _ policy: FamilyPolicy, _ list: inout Chec
         let isThere = offer.isIn(policy)
         list.add(
             offer.id, offer.title, isThere ? .ok : offer.missing,
-            isThere ? "the kernel has it" : "the kernel lacks it: \(offer.consequence)")
+            isThere ? "supported" : "not supported by the kernel: \(offer.consequence)")
     }
 }

@@ -10,13 +10,13 @@ func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
     let heaps = facts.memoryDevices.filter { $0.kind == .heap }.map(\.name)
     list.add(
         "dma-heaps", "dma-heaps", .ok,
-        heaps.isEmpty ? "none; udmabuf makes dma-bufs as well" : heaps.joined(separator: ", "))
+        heaps.isEmpty ? "none; udmabuf can be used instead" : heaps.joined(separator: ", "))
 
     let devices = facts.memoryDevices.filter { $0.kind == .gpu || $0.kind == .accelerator }
     list.add(
         "devices-with-memory", "GPUs and accelerators", .ok,
         devices.isEmpty
-            ? "none; dma-bufs are of host memory"
+            ? "none; dma-bufs are in host memory"
             : devices.map { device in
                 "\(device.kind.rawValue) \(device.name)" + (device.driver.map { ", \($0)" } ?? "")
             }.joined(separator: "; "))
@@ -26,8 +26,8 @@ func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
         facts.hasCUDA
             ? "libcuda.so.1 is found"
             : isNVIDIA
-                ? "there is an NVIDIA GPU, but libcuda.so.1 of its driver is not found"
-                : "libcuda.so.1 is not found; there is no NVIDIA GPU either")
+                ? "there is an NVIDIA GPU, but libcuda.so.1 is not found"
+                : "libcuda.so.1 is not found, but there is no NVIDIA GPU")
     return list.checks
 }
 
@@ -40,11 +40,11 @@ private let defaultListLimit: UInt64 = 1024
 private let proposedSize: UInt64 = 1024
 
 private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
-    let title = "dma-bufs of host memory"
+    let title = "dma-bufs in host memory"
     let missing: DoctorCheck.Verdict = facts.hasSystemHeap ? .warning : .failed
     let instead =
         facts.hasSystemHeap
-        ? "; only large receive pages need it, the dma-heap system does for the rest" : ""
+        ? "; only large receive pages need it, otherwise the dma-heap system is used" : ""
     switch facts.udmabuf.opening {
     case .success: list.add("udmabuf-device", title, .ok, "\(udmabufPath) can be opened")
     case .failure(let error):
@@ -59,10 +59,10 @@ private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
         list.add(
             "udmabuf-size-limit", size, enough ? .ok : missing,
             "size_limit_mb allows \(ByteCount.text(limit << 20))"
-                + (enough ? "" : "; devmemtcp takes \(defaultSize) MiB by default\(instead)"),
+                + (enough ? "" : "; devmemtcp uses \(defaultSize) MiB by default\(instead)"),
             fix: enough ? nil : "echo \(proposedSize) > \(parameters)/size_limit_mb")
     }
-    let pieces = "Pieces of a dma-buf"
+    let pieces = "Entries of a dma-buf"
     if let limit = list.value(of: facts.udmabuf.listLimit, "udmabuf-list-limit", pieces) {
         let enough = limit >= defaultListLimit
         list.add(
@@ -93,13 +93,13 @@ private func judgeHugePages(_ facts: HostFacts, _ list: inout CheckList) {
         policy.attributes[NetdevNumber.Command.bindRx]?.contains(NetdevNumber.Dmabuf.rxPageSize)
             == true
     else {
-        list.add("huge-pages", title, .ok, "\(evidence); this kernel does not use them here")
+        list.add("huge-pages", title, .ok, "\(evidence); this kernel cannot use them for dma-bufs")
         return
     }
     let wanted = pages.size == 0 ? 0 : (defaultSize << 20) / pages.size
     list.add(
         "huge-pages", title, pages.free > 0 ? .ok : .warning,
-        evidence + (pages.free > 0 ? "" : "; large receive pages need some"),
+        evidence + (pages.free > 0 ? "" : "; large receive pages need them"),
         fix: pages.free > 0 || wanted == 0
             ? nil : "sysctl -w vm.nr_hugepages=\(pages.total.saturatingAdding(wanted))")
 }

@@ -33,7 +33,7 @@ private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
         return
     }
     guard let support = DriverSupport.of(driver) else {
-        list.add("driver", title, .unknown, "of \(driver) nothing is known\(ask)")
+        list.add("driver", title, .unknown, "nothing is known about \(driver)\(ask)")
         return
     }
     let verdict: DoctorCheck.Verdict =
@@ -47,12 +47,12 @@ private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
     let name = facts.device.interface.name
     let title = "Interface"
     guard let isUp = facts.device.isUp else {
-        list.add("interface-up", title, .unknown, "sysfs does not tell whether it is up")
+        list.add("interface-up", title, .unknown, "sysfs does not say whether it is up")
         return
     }
     list.add(
         "interface-up", title, isUp ? .ok : .failed,
-        isUp ? "up" : "down, and has no queues to bind",
+        isUp ? "up" : "down, so there are no queues to bind",
         fix: isUp ? nil : "ip link set \(name) up")
     if isUp {
         let carrier = facts.device.hasCarrier
@@ -61,7 +61,7 @@ private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
             "carrier", "Link", carrier == true ? .ok : carrier == nil ? .unknown : .warning,
             carrier == true
                 ? "there is a link\(speed)"
-                : carrier == nil ? "sysfs does not tell" : "no link: cable, or the far end")
+                : carrier == nil ? "sysfs does not say" : "no link: check the cable and the peer")
     }
     // No warning: a network's MTU is not for one host to choose.
     if let mtu = facts.device.mtu { list.add("mtu", "MTU", .ok, "\(mtu) bytes") }
@@ -75,7 +75,7 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
         if facts.device.driver == "gve", case .success(.some) = facts.xdpProgram {
             list.add(
                 "header-split", title, .unknown,
-                "gve does not tell it while an XDP program is attached")
+                "gve does not report it while an XDP program is attached")
             return
         }
         list.add(
@@ -87,15 +87,15 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
         switch split {
         case .on: "on"
         case .off: "off; steering turns it on"
-        case .unknown: "as the driver likes; steering turns it on"
+        case .unknown: "driver's default; steering turns it on"
         }
     let gro = neededGRO(facts)
     if let gro, !gro.isActive && !gro.isChangeable {
         list.add(
             "header-split", title, .failed,
-            "the driver splits headers only with rx-gro-hw, and does not offer that")
+            "the driver splits headers only with rx-gro-hw, and does not support that")
     } else {
-        let too = gro?.isActive == false ? ", and rx-gro-hw, which the driver needs for it" : ""
+        let too = gro?.isActive == false ? "; also rx-gro-hw, which the driver needs for it" : ""
         list.add("header-split", title, .ok, state + too)
     }
     let threshold =
@@ -135,7 +135,7 @@ private func judgeChannels(_ facts: NICFacts, _ list: inout CheckList) {
     list.add(
         "channels", title, enough ? .ok : .failed,
         enough
-            ? "\(count)" : "only \(count); device memory takes one, and other traffic needs one",
+            ? "\(count)" : "only \(count); device memory needs one, and so does other traffic",
         fix: fix)
 }
 
@@ -158,8 +158,8 @@ private func judgeXDP(_ facts: NICFacts, _ list: inout CheckList) {
         }
     list.add(
         "xdp", title, .failed,
-        "program \(program.id) is attached, and could not read device memory"
-            + (facts.xdpHolder.map { "; process \($0) keeps it there" } ?? ""),
+        "program \(program.id) is attached, and cannot read device memory"
+            + (facts.xdpHolder.map { "; process \($0) holds it" } ?? ""),
         fix: facts.xdpHolder.map { "kill \($0)" } ?? "ip link set \(name) \(mode) off")
 }
 
@@ -168,7 +168,7 @@ private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
     let name = facts.device.interface.name
     guard let state = list.value(of: facts.steering, "steering", title) else { return }
     switch state {
-    case .none: list.add("steering", title, .ok, "nobody steers it")
+    case .none: list.add("steering", title, .ok, "none")
     case .kept(let made, let queues, _):
         list.add("steering", title, .ok, "\"\(made)\" is applied to queues \(queueList(queues))")
     case .inUse(let holder, let pid, let queues):
@@ -176,12 +176,12 @@ private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
             "steering", title, .warning,
             "in use by \(holder)"
                 + (queues.isEmpty ? "" : ", queues \(queueList(queues))")
-                + "; nobody else can steer it meanwhile",
+                + "; until that ends, no other process can steer the NIC",
             fix: pid.map { "kill \($0)" })
     case .left(let maker, let changes):
         list.add(
             "steering", title, .warning,
-            "\(maker) died and left \(changes) changes; the next run takes them back",
+            "\(maker) died and left \(changes) changes; the next run restores the settings",
             fix: "\(AdvisedCommand(.restore, name))")
     case .earlier(let words):
         list.add(
@@ -206,9 +206,9 @@ private func judgePagePools(_ facts: NICFacts, _ list: inout CheckList) {
     list.add(
         "page-pools", title, stalled.isEmpty ? .ok : .warning,
         stalled.isEmpty
-            ? "\(pools.count), none waits for lost pages"
-            : "\(stalled.count) of \(pools.count) are detached for more than \(stallSeconds) s; "
-                + "sockets or programs hold \(ByteCount.text(bytes)) of them")
+            ? "\(pools.count), none is waiting for pages"
+            : "\(stalled.count) of \(pools.count) have been detached for more than \(stallSeconds) s; "
+                + "sockets or programs hold \(ByteCount.text(bytes)) of their memory")
 }
 
 /// DEFER_WARN_INTERVAL of the kernel's net/core/page_pool.c.
@@ -220,7 +220,7 @@ private func judgePlace(_ facts: NICFacts, _ list: inout CheckList) {
     list.add(
         "iommu", "IOMMU", .ok,
         device.iommuGroup.map { "group \($0)" + (device.iommuType.map { ", \($0)" } ?? "") }
-            ?? "not behind one")
+            ?? "the NIC is not behind an IOMMU")
     let distances = facts.memory.compactMap { memory in
         memory.distance(to: device).map { (memory, $0) }
     }

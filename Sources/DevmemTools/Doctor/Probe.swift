@@ -23,12 +23,12 @@ package func probe(
             judge(try steering.restore(), &list)
         } catch {
             list.add(
-                "probe-restore", "Putting back", .failed, words(of: error),
+                "probe-restore", "Restoring settings", .failed, words(of: error),
                 fix: "\(AdvisedCommand(.restore, interface.name))")
         }
         judgeSending(memory.descriptor, interface, &list)
     } catch {
-        list.add("probe-steer", "Setting a queue up", .failed, words(of: error))
+        list.add("probe-steer", "Steering a queue", .failed, words(of: error))
     }
     return list.checks
 }
@@ -37,8 +37,8 @@ package func probe(
 func judge(_ reversal: SteeringReversal, _ list: inout CheckList) {
     let changed = reversal.leftAlone.joined(separator: "; ")
     list.add(
-        "probe-restore", "Putting back", changed.isEmpty ? .ok : .warning,
-        changed.isEmpty ? "every setting is as it was" : "left alone: \(changed)")
+        "probe-restore", "Restoring settings", changed.isEmpty ? .ok : .warning,
+        changed.isEmpty ? "every setting is restored" : "left alone: \(changed)")
 }
 
 /// The binding ends before this returns, so that header split can be turned off again.
@@ -51,7 +51,7 @@ private func bind(
         let binding = try ReceiveBinding(dmabuf: memory, interface: interface, queues: queues)
         list.add(
             "probe-bind-rx", title, .ok,
-            "the kernel bound queue \(queueList(queues)) as binding \(binding.id)")
+            "queue \(queueList(queues)) was bound, with binding id \(binding.id)")
     } catch {
         list.add("probe-bind-rx", title, .failed, words(of: error))
     }
@@ -64,7 +64,7 @@ private func judgeSending(
     let title = "Binding for sending"
     do throws(DevmemError) {
         let binding = try TransmitBinding(dmabuf: memory, interface: interface)
-        list.add("probe-bind-tx", title, .ok, "the kernel made binding \(binding.id)")
+        list.add("probe-bind-tx", title, .ok, "bound, with binding id \(binding.id)")
     } catch {
         list.add("probe-bind-tx", title, .warning, words(of: error))
     }

@@ -18,33 +18,33 @@ func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
     if needsFeature {
         list.add(
             "ntuple", title, ntuple.isActive ? .ok : .warning,
-            ntuple.isActive ? "on" : "off; rules do nothing until steering turns them on",
+            ntuple.isActive ? "on" : "off; rules have no effect until steering turns them on",
             fix: ntuple.isActive ? nil : "ethtool -K \(name) ntuple on")
     } else {
         list.add(
             "ntuple", title, .ok,
-            "they work; ntuple is \(ntuple.isActive ? "on" : "off"), and only stands for "
-                + "accelerated RFS here")
+            "supported; ntuple is \(ntuple.isActive ? "on" : "off"), which with this driver only "
+                + "means accelerated RFS")
     }
     judgePlaces(table, &list)
     judgeOrder(facts, RulePrecedence(driver: driver), &list)
 }
 
 private func judgePlaces(_ table: FlowRuleTable, _ list: inout CheckList) {
-    let title = "Places for flow rules"
+    let title = "Room for flow rules"
     let used = table.locations.count
     if table.isFull {
         list.add(
             "rule-places", title, .failed,
-            "all \(used) are in use; room is made by whoever added the rules")
+            "all \(used) locations are in use; delete rules that are not needed")
     } else if let capacity = table.capacity {
         let free = Int(capacity) - used
         list.add(
             "rule-places", title, free >= 1 ? .ok : .failed,
-            "\(max(0, free)) of \(capacity) are free"
-                + (free >= 1 ? "" : "; room is made by whoever added the rules"))
+            "\(max(0, free)) of \(capacity) locations are free"
+                + (free >= 1 ? "" : "; delete rules that are not needed"))
     } else {
-        list.add("rule-places", title, .ok, "\(used) in use of an unknown number")
+        list.add("rule-places", title, .ok, "\(used) locations in use, capacity unknown")
     }
 }
 
@@ -92,7 +92,7 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
         let contexts = list.value(of: facts.contexts, "free-queues", title)
     else { return }
     guard !queues.isEmpty else {
-        list.add("free-queues", title, .unknown, "there are none while it is down")
+        list.add("free-queues", title, .unknown, "none while the interface is down")
         return
     }
     // One alone is what the check of channels is about.
@@ -102,7 +102,7 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
     if case .success(.kept(let name, let taken, _)) = facts.steering {
         list.add(
             "free-queues", title, .ok,
-            "\(queueList(taken)) are set aside by \"\(name)\"\(suffix)")
+            "\(queueList(taken)) are reserved by \"\(name)\"\(suffix)")
         return
     }
     let snapshot = NICSnapshot(
@@ -148,7 +148,7 @@ private struct QueueRelease {
         let spreading = contexts.filter { $0.id != 0 && $0.indirection.contains(queue.id) }
         for context in spreading {
             reasons.append(
-                "RSS context \(context.id) points at queues \(queueList(context.indirection))")
+                "RSS context \(context.id) leads to queues \(queueList(context.indirection))")
         }
         for rule in facts.rules where rule.queue == queue.id {
             reasons.append("flow rule \(rule.location) leads to queue \(queue.id)")

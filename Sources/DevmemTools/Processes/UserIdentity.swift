@@ -22,7 +22,7 @@ package struct UserIdentity: Equatable, Sendable {
             throw DevmemError(
                 .invalid, call: "look up user \(name)",
                 errno: code == 0 ? nil : Errno(rawValue: code),
-                message: code == 0 ? "there is none" : nil)
+                message: code == 0 ? "no such user" : nil)
         }
         self.name = name
         user = entry.pw_uid

@@ -6,7 +6,7 @@ extension ValidationCase {
     static var afterwards: [ValidationCase] {
         [
             ValidationCase(
-                "afterwards", "settings", "every setting of the NIC is as it was before",
+                "afterwards", "settings", "every setting of the NIC is as before",
                 needs: [.privilege]
             ) { run throws(DevmemError) in
                 var problems: [String] = []
@@ -24,7 +24,7 @@ extension ValidationCase {
                 return problems.isEmpty ? .pass : .fail(problems.joined(separator: "; "))
             },
             ValidationCase(
-                "afterwards", "memory", "all memory that was bound has come back",
+                "afterwards", "memory", "all bound memory has been returned",
                 needs: [.privilege, .bindReceive]
             ) { run throws(DevmemError) in
                 try run.releaseStage()
@@ -55,9 +55,9 @@ extension ValidationRun {
         }
         let pools = left.map {
             "page pool \($0.id) of dma-buf binding \($0.dmabufID ?? 0) waits for "
-                + "\($0.inFlight ?? 0) pieces of memory"
+                + "\($0.inFlight ?? 0) pages"
         }
-        return .fail(pools.joined(separator: "; ") + ": the driver does not give them back")
+        return .fail(pools.joined(separator: "; ") + ": the driver does not return them")
     }
 }
 
@@ -91,10 +91,10 @@ extension NICSnapshot {
         let (oldContexts, newContexts) = (contexts(before), contexts(self))
         for id in Set(oldContexts.keys).union(newContexts.keys).sorted() {
             switch (oldContexts[id], newContexts[id]) {
-            case (nil, _): found.append("RSS context \(id) is left")
+            case (nil, _): found.append("RSS context \(id) is left over")
             case (_, nil): found.append("RSS context \(id) is gone")
             case (let then, let now) where then != now:
-                found.append("RSS context \(id) is other than it was")
+                found.append("RSS context \(id) has changed")
             default: break
             }
         }
@@ -104,10 +104,10 @@ extension NICSnapshot {
         let (oldRules, newRules) = (rules(before), rules(self))
         for location in Set(oldRules.keys).union(newRules.keys).sorted() {
             switch (oldRules[location], newRules[location]) {
-            case (nil, let now?): found.append("flow rule \(location) is left: \(now.text)")
+            case (nil, let now?): found.append("flow rule \(location) is left over: \(now.text)")
             case (let then?, nil): found.append("flow rule \(location) is gone: \(then.text)")
             case (let then, let now) where then != now:
-                found.append("flow rule \(location) is other than it was")
+                found.append("flow rule \(location) has changed")
             default: break
             }
         }

@@ -9,11 +9,11 @@ extension ValidationCase {
     static var bindRefusals: [ValidationCase] {
         [
             refused(
-                "no-queues", "a request that names no queue",
+                "no-queues", "a request without queues",
                 ExpectedRefusal(.invalidArgument, attribute: "missing queues")
             ) { _, _ in },
             refused(
-                "queue-without-id", "a queue without a number",
+                "queue-without-id", "a queue without an id",
                 ExpectedRefusal(.invalidArgument, attribute: "missing queues.id")
             ) { message, _ throws(DevmemError) in
                 try message.putQueue(id: nil, type: QueueType.rx.rawValue)
@@ -25,7 +25,7 @@ extension ValidationCase {
                 try message.putQueue(id: run.facts.lastQueue, type: nil)
             },
             refused(
-                "queue-out-of-range", "a queue that is not there",
+                "queue-out-of-range", "a queue that does not exist",
                 ExpectedRefusal(.invalidArgument, attribute: "queues.id"),
                 // Before Linux 6.18.
                 ExpectedRefusal(.outOfRange)
@@ -48,7 +48,7 @@ extension ValidationCase {
                 }
             },
             ValidationCase(
-                "bind", "no-dma-buf", "a descriptor of something else than a dma-buf is refused",
+                "bind", "no-dma-buf", "a descriptor that is not a dma-buf is refused",
                 needs: [.privilege, .bindReceive]
             ) { run throws(DevmemError) in
                 let other = try Descriptor.open("/dev/null", O_RDWR)
@@ -58,7 +58,7 @@ extension ValidationCase {
                 }
             },
             ValidationCase(
-                "bind", "no-such-interface", "an interface that is not there is refused",
+                "bind", "no-such-interface", "an interface that does not exist is refused",
                 needs: [.privilege, .bindReceive, .udmabuf]
             ) { run throws(DevmemError) in
                 let memory = try DmabufMemory(size: smallMemory)
@@ -84,7 +84,7 @@ extension ValidationCase {
                 }
             },
             pageSize(
-                "page-size-not-power-of-2", "a page size that is no power of two",
+                "page-size-not-power-of-2", "a page size that is not a power of two",
                 systemPageSize * 3,
                 ExpectedRefusal(
                     .invalidArgument, refusal: .pageSizeNotPowerOfTwo,
@@ -94,7 +94,7 @@ extension ValidationCase {
                 ExpectedRefusal(
                     .outOfRange, refusal: .pageSizeOutOfRange, attribute: "rx-page-size")),
             pageSize(
-                "page-size-unsupported", "a page size beyond all NICs and memory", 1 << 31,
+                "page-size-unsupported", "a page size that no NIC supports", 1 << 31,
                 ExpectedRefusal(.invalidArgument, refusal: .extentNotAligned),
                 ExpectedRefusal(
                     .notSupportedOnSocket, refusal: .pageSizeUnsupported),
@@ -113,7 +113,8 @@ extension ValidationCase {
                 }
             },
             ValidationCase(
-                "bind", "hds-thresh-not-zero", "binding with small packets not split is refused",
+                "bind", "hds-thresh-not-zero",
+                "binding with a split threshold above zero is refused",
                 needs: .binding + [.splitThreshold]
             ) { run throws(DevmemError) in
                 try bindInState(
@@ -127,7 +128,8 @@ extension ValidationCase {
                 }
             },
             ValidationCase(
-                "bind", "good", "a good request is taken, and the queue says so", needs: .binding
+                "bind", "good", "a valid request is accepted, and the queue reports the binding",
+                needs: .binding
             ) { run throws(DevmemError) in
                 let stage = try run.stage(.quiet)
                 let holders = try queues(ofInterface: run.interface.index).filter {
@@ -135,7 +137,7 @@ extension ValidationCase {
                 }
                 return verdict(
                     unless: difference(
-                        "the dma-buf that queue \(queueList(stage.queues)) says it is bound to",
+                        "the dma-buf that queue \(queueList(stage.queues)) reports",
                         holders.map(\.dmabufID), [stage.bound.id]))
             },
         ]

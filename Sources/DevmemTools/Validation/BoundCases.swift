@@ -8,7 +8,7 @@ extension ValidationCase {
     static var boundRefusals: [ValidationCase] {
         [
             ValidationCase(
-                "bound", "bound-again", "a queue that is bound is not bound again", needs: .binding
+                "bound", "bound-again", "a bound queue cannot be bound again", needs: .binding
             ) { run throws(DevmemError) in
                 let queue = try run.stage(.quiet).queue
                 let memory = try DmabufMemory(size: smallMemory)
@@ -23,7 +23,7 @@ extension ValidationCase {
                 }
             },
             ValidationCase(
-                "bound", "queue-twice", "a queue named twice is bound once, or refused",
+                "bound", "queue-twice", "a queue given twice is bound once, or refused",
                 needs: .binding + [.freeQueues(2)]
             ) { run throws(DevmemError) in
                 let spare = try run.stage(.withSpare).spare
@@ -78,16 +78,16 @@ extension ValidationCase {
                 let queue = try run.stage(.quiet).queue
                 let nic = try EthtoolNetlink(run.interface)
                 guard let before = try nic.channels() else {
-                    return .skip("\(run.interface.name) does not tell its channels")
+                    return .skip("\(run.interface.name) does not report its channels")
                 }
                 guard let asked = before.leavingOut(queue) else {
-                    return .skip("no count of channels leaves queue \(queue) out alone")
+                    return .skip("no number of channels removes queue \(queue) only")
                 }
                 return try whileBound(
                     ExpectedRefusal(
                         .invalidArgument,
                         refusal: .channelsHeldByMemory
-                    ), "a count of \(asked.receiveQueues) channels",
+                    ), "\(asked.receiveQueues) channels",
                     change: { () throws(DevmemError) in try nic.setChannels(asked) },
                     undo: { () throws(DevmemError) in try nic.setChannels(before) })
             },

@@ -26,7 +26,7 @@ extension ValidationCase {
     private static func receive(_ segment: Int, ipv6: Bool) -> ValidationCase {
         ValidationCase(
             "receive-\(protocolName(ipv6))", "segments-of-\(segment)",
-            "what the far end writes \(segment) bytes at a time arrives in device memory",
+            "payload that the peer writes \(segment) bytes at a time arrives in device memory",
             needs: .receiving + [.peer(ipv6: ipv6)]
         ) { run throws(DevmemError) in
             let stage = try run.stage()
@@ -37,7 +37,7 @@ extension ValidationCase {
     private static func send(_ segment: Int, ipv6: Bool) -> ValidationCase {
         ValidationCase(
             "send-\(protocolName(ipv6))", "segments-of-\(segment)",
-            "what is sent \(segment) bytes at a time from device memory arrives, and completes",
+            "payload sent \(segment) bytes at a time from device memory arrives, and each send completes",
             needs: .sending + [.peer(ipv6: ipv6)]
         ) { run throws(DevmemError) in try run.send(segment, total(segment), ipv6: ipv6) }
     }
@@ -49,7 +49,7 @@ extension ValidationCase {
     private static func largePages(_ segment: Int) -> ValidationCase {
         ValidationCase(
             "large-pages", "segments-of-\(segment)",
-            "an rx-page-size of \(pageSize) takes what is written \(segment) bytes at a time",
+            "with rx-page-size \(pageSize), payload written \(segment) bytes at a time arrives",
             needs: .receiving + [.pageSize, .hugePages(largeMemory), .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
             let stage = try run.stage(
@@ -61,7 +61,7 @@ extension ValidationCase {
 
     private static var severalConnections: ValidationCase {
         ValidationCase(
-            "flows", "several-connections", "connections at once do not mix on one queue",
+            "flows", "several-connections", "simultaneous connections on one queue do not mix",
             needs: .receiving + [.farEnd]
         ) { run throws(DevmemError) in
             try run.receiveSeveral(run.stage(ReceiveFixture.Kind(listeners: 4)), each: 1 << 20)
@@ -88,11 +88,11 @@ extension ValidationCase {
     ) -> CaseVerdict {
         guard let before, let after else {
             return .skip(
-                "all payload came, but the driver counts no packets of a queue, so it is not known "
-                    + "through which")
+                "all payload arrived, but the driver does not count packets per queue, so it is not known "
+                    + "through which queue")
         }
         for queue in queues where after[queue] ?? 0 <= before[queue] ?? 0 {
-            return .fail("queue \(queue) counts no packet, though flows are steered to it")
+            return .fail("queue \(queue) counts no packets although flows are steered to it")
         }
         return .pass
     }
@@ -144,7 +144,7 @@ extension ValidationRun {
                             total: total)))
             }
         }
-        guard !flows.isEmpty else { return .fail("no address leads to the far end") }
+        guard !flows.isEmpty else { return .fail("no address leads to the peer") }
         var running = flows
         while !running.isEmpty {
             var watched = running.map {

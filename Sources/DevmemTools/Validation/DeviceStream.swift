@@ -17,7 +17,7 @@ struct DeviceStream: ~Copyable {
         let stage = try run.stage()
         let isIPv6 = run.peers.prefersIPv6
         guard let farEnd = run.peers.farEnd else {
-            throw DevmemError(.invalid, call: "receive", message: "there is no far end")
+            throw DevmemError(.invalid, call: "receive", message: "there is no peer")
         }
         let endpoint = try stage.endpoint(ipv6: isIPv6)
         let id = try farEnd.ask(
@@ -63,7 +63,7 @@ struct DeviceStream: ~Copyable {
     mutating func compare(_ received: RawReceived) throws(DevmemError) {
         guard received.deviceBytes == received.count else {
             throw corrupt(
-                "\(received.count - received.deviceBytes) of \(received.count) bytes did not come "
+                "\(received.count - received.deviceBytes) of \(received.count) bytes did not arrive "
                     + "in device memory")
         }
         var checker = self.checker

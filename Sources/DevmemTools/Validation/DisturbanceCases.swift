@@ -8,7 +8,7 @@ extension ValidationCase {
         [
             ValidationCase(
                 "traffic", "restart-beside",
-                "restarting a queue does not disturb the one beside it",
+                "restarting a queue does not disturb its neighbour",
                 needs: .receiving + [.freeQueues(2), .farEnd]
             ) { run throws(DevmemError) in
                 let stage = try run.stage(ReceiveFixture.Kind(spareQueues: 1, memory: 8 << 20))
@@ -33,11 +33,11 @@ extension ValidationCase {
                 if let refusal { throw refusal }
                 guard case .pass = verdict else { return verdict }
                 return restarts > 0
-                    ? .pass : .fail("all came before the queue could be restarted")
+                    ? .pass : .fail("all payload arrived before the queue could be restarted")
             },
             ValidationCase(
                 "traffic", "unbind",
-                "unbinding keeps what has come and lets the rest go on in ordinary memory",
+                "after unbinding, received payload is kept and the rest arrives in ordinary memory",
                 needs: .receiving + [.farEnd]
             ) { run throws(DevmemError) in
                 // Less memory than payload, so that not all of it can come before.
@@ -54,11 +54,12 @@ extension ValidationCase {
                 guard case .pass = verdict else { return verdict }
                 return DevmemTools.verdict(
                     unless: counts.deviceBytes >= trafficBytes / 4
-                        ? nil : "only \(counts.deviceBytes) bytes came in device memory before",
-                    counts.ordinaryBytes > 0 ? nil : "nothing came in ordinary memory afterwards")
+                        ? nil : "only \(counts.deviceBytes) bytes arrived in device memory before",
+                    counts.ordinaryBytes > 0 ? nil : "nothing arrived in ordinary memory afterwards"
+                )
             },
             ValidationCase(
-                "traffic", "bind-again", "after all that a queue can be bound and receives",
+                "traffic", "bind-again", "afterwards a queue can be bound again and receives",
                 needs: .receiving + [.farEnd]
             ) { run throws(DevmemError) in
                 try run.receive(on: run.stage(), bytes: 1 << 20) { _ in }.verdict

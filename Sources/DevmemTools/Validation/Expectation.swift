@@ -51,9 +51,9 @@ struct ExpectedRefusal {
             plain.advice = nil
             // Refused before the kernel looked at what is wrong with it.
             if case .skip(let why) = CaseVerdict(plain) { return .skip(why) }
-            return .fail("refused as \"\(plain)\", which must be: \(words(expected))")
+            return .fail("refused with \"\(plain)\", expected: \(words(expected))")
         }
-        return .fail("\(request) was accepted, which must be refused: \(words(expected))")
+        return .fail("\(request) was accepted, expected: \(words(expected))")
     }
 
     private static func words(_ expected: [ExpectedRefusal]) -> String {
@@ -71,5 +71,5 @@ func verdict(unless problems: String?...) -> CaseVerdict {
 func difference<Value: Equatable>(
     _ what: String, _ found: Value, _ expected: Value
 ) -> String? {
-    found == expected ? nil : "\(what): \(found), which must be \(expected)"
+    found == expected ? nil : "\(what): \(found), expected \(expected)"
 }

@@ -19,7 +19,7 @@ struct RawReceived {
         get throws(DevmemError) {
             guard let token = tokens.first else {
                 throw DevmemError(
-                    .corrupt, call: "recvmsg", message: "nothing came in device memory")
+                    .corrupt, call: "recvmsg", message: "nothing arrived in device memory")
             }
             return token
         }

@@ -29,38 +29,39 @@ extension ValidationCase {
                     _ = try receiveRaw(from: number, bound, controlSize: 16)
                 }
             },
-            of("room-for-one", "room for one control message brings one fragment") {
+            of("room-for-one", "with room for one control message, one fragment is received") {
                 stream, _ throws(DevmemError) in
                 let received = try stream.take(controlSize: Int(cdm_cmsg_space_dmabuf))
                 try stream.giveBack(received.tokens)
                 return verdict(unless: difference("fragments", received.tokens.count, 1))
             },
-            of("byte-by-byte", "a call takes no more than it asks for") {
+            of("byte-by-byte", "a call receives no more than it asks for") {
                 stream, _ throws(DevmemError) in
                 for _ in 0..<8 {
                     let received = try stream.take(dataSize: 1)
                     try stream.giveBack(received.tokens)
                     guard received.count == 1 else {
-                        return .fail("a call for 1 byte brought \(received.count)")
+                        return .fail("a call for 1 byte received \(received.count)")
                     }
                 }
                 return .pass
             },
-            of("peek", "MSG_PEEK takes nothing, and its tokens can be given back") {
+            of("peek", "MSG_PEEK consumes nothing, and its tokens can be returned") {
                 stream, number throws(DevmemError) in
                 let flags = DevmemSocketNumber.message | cdm_MSG_PEEK
                 guard
                     let peeked = try receiveRaw(
                         from: number, stream.bound, dataSize: 4096, flags: flags)
-                else { return .fail("the peek brought nothing") }
+                else { return .fail("the peek received nothing") }
                 let received = try stream.take(dataSize: 4096)
                 try stream.giveBack(peeked.tokens)
                 try stream.giveBack(received.tokens)
                 let shared = Set(peeked.tokens).intersection(received.tokens)
                 return verdict(
-                    unless: difference("bytes taken after the peek", received.count, peeked.count),
-                    difference("where they lie", received.places, peeked.places),
-                    shared.isEmpty ? nil : "token \(shared.min() ?? 0) was given out twice")
+                    unless: difference(
+                        "bytes received after the peek", received.count, peeked.count),
+                    difference("their places in the dma-buf", received.places, peeked.places),
+                    shared.isEmpty ? nil : "token \(shared.min() ?? 0) was issued twice")
             },
         ]
     }

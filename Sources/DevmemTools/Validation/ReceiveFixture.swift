@@ -79,7 +79,7 @@ final class ReceiveFixture {
         guard taken.count == kind.queues + kind.spareQueues else {
             throw DevmemError(
                 .invalid, call: "take queues of \(interface.name)",
-                message: "\(kind.queues + kind.spareQueues) are needed, and it is steered to "
+                message: "\(kind.queues + kind.spareQueues) are needed, but it is steered to "
                     + queueList(taken))
         }
         let queues = Array(taken.prefix(kind.queues))
@@ -108,7 +108,7 @@ final class ReceiveFixture {
     private static func first(of queues: [UInt32], _ what: String) throws(DevmemError) -> UInt32 {
         guard let queue = queues.first else {
             throw DevmemError(
-                .invalid, call: "choose a queue", message: "the stage has no \(what) one")
+                .invalid, call: "choose a queue", message: "there is no \(what) one")
         }
         return queue
     }
@@ -152,7 +152,7 @@ final class ReceiveFixture {
         let ones = listeners.filter { $0.listener.endpoint.address.isIPv6 == ipv6 }
         guard ones.indices.contains(number) else {
             throw DevmemError(
-                .invalid, call: "listen", message: "no address of IPv\(ipv6 ? 6 : 4)")
+                .invalid, call: "listen", message: "no IPv\(ipv6 ? 6 : 4) address")
         }
         return ones[number]
     }

@@ -106,20 +106,20 @@ struct ReceivedFlow: ~Copyable {
         }
         let counts = receiver.counts
         return verdict(
-            unless: failure.map { "the far end: \($0)" },
+            unless: failure.map { "the peer: \($0)" },
             consumer.checker?.firstMismatch.map(\.description),
             counts.bytes == total ? nil : shortfall,
             mayLieElsewhere || counts.ordinaryBytes == 0
                 ? nil
-                : "\(counts.ordinaryBytes) of \(total) bytes came in ordinary memory: not split "
+                : "\(counts.ordinaryBytes) of \(total) bytes arrived in ordinary memory: not split "
                     + "from their headers, or on a queue that is not bound",
             mayLieElsewhere || counts.linearBytes == 0
                 ? nil
-                : "\(counts.linearBytes) of \(total) bytes were left beside their headers")
+                : "\(counts.linearBytes) of \(total) bytes stayed with their headers")
     }
 
     private var shortfall: String {
-        "only \(receiver.counts.bytes) of \(total) bytes came"
+        "only \(receiver.counts.bytes) of \(total) bytes arrived"
     }
 }
 
@@ -133,7 +133,7 @@ extension ValidationRun {
     /// A connection to the service that sends back what it gets.
     func connectToEcho() throws(DevmemError) -> Connection {
         guard let echo = peers.echo else {
-            throw DevmemError(.invalid, call: "connect", message: "there is no far end")
+            throw DevmemError(.invalid, call: "connect", message: "there is no peer")
         }
         let from = peers.local(ipv6: echo.address.isIPv6).map { Endpoint(address: $0, port: 0) }
         return try stop.connect(to: echo, from: from, milliseconds: casePatience)

@@ -9,7 +9,7 @@ extension ValidationCase {
     static var sendRefusals: [ValidationCase] {
         [
             ValidationCase(
-                "send-refusals", "bad-descriptor", "binding what is not open is refused",
+                "send-refusals", "bad-descriptor", "a descriptor that is not open is refused",
                 needs: [.bindTransmit]
             ) { run throws(DevmemError) in
                 ExpectedRefusal(.badFileDescriptor).verdict(on: "the request") {
@@ -18,7 +18,7 @@ extension ValidationCase {
                     _ = try TransmitBinding(dmabuf: none, interface: run.interface)
                 }
             },
-            refused("unknown-binding", "the id of no binding", SendTrial(binding: 0x7fff_fffe)),
+            refused("unknown-binding", "an unknown binding id", SendTrial(binding: 0x7fff_fffe)),
             ValidationCase(
                 "send-refusals", "receive-binding", "the id of a binding for receiving is refused",
                 needs: .binding + .sending
@@ -34,11 +34,11 @@ extension ValidationCase {
                 "other-device", "a send that leaves through another interface",
                 SendTrial(expected: ExpectedRefusal(.operationNotSupportedByDevice))),
             overWire(
-                "beyond-the-end", "a send from beyond the end of the memory",
+                "beyond-the-end", "a send from beyond the end of the dma-buf",
                 SendTrial(
                     offset: smallMemory, expected: ExpectedRefusal(.badAddress))),
             overWire(
-                "far-beyond-the-end", "a send from the end of all addresses",
+                "far-beyond-the-end", "a send from the end of the address space",
                 SendTrial(offset: 1 << 46, expected: ExpectedRefusal(.badAddress))),
         ]
     }
@@ -117,7 +117,7 @@ struct WireConnection: ~Copyable {
     init(_ run: ValidationRun, ipv6: Bool) throws(DevmemError) {
         guard let farEnd = run.peers.farEnd, let local = run.peers.local(ipv6: ipv6),
             let remote = run.peers.remote(ipv6: ipv6)
-        else { throw DevmemError(.invalid, call: "connect", message: "there is no far end") }
+        else { throw DevmemError(.invalid, call: "connect", message: "there is no peer") }
         let id = try farEnd.ask(
             FarEndRequest(id: 0, action: .receive, address: remote.description))
         let port = try farEnd.port(of: id)

@@ -13,10 +13,10 @@ extension ValidationRun {
         if let problem { return .fail(problem) }
         let reply = try farEnd.result(of: id)
         return verdict(
-            unless: reply.failure.map { "the far end: \($0)" },
-            reply.mismatch.map { "at the far end \($0)" },
+            unless: reply.failure.map { "the peer: \($0)" },
+            reply.mismatch.map { "at the peer \($0)" },
             reply.bytes == total
-                ? nil : "the far end got \(reply.bytes ?? 0) of \(total) bytes")
+                ? nil : "the peer received \(reply.bytes ?? 0) of \(total) bytes")
     }
 
     /// Returns the far end's number of the connection, which is closed by then, and what went wrong.
@@ -37,7 +37,7 @@ extension ValidationRun {
         let problem = try transmit(connection, segment, total, &consumer)
         let checked = consumer.checker?.checkedBytes ?? 0
         return verdict(
-            unless: problem, consumer.checker?.firstMismatch.map { "of the answer \($0)" },
+            unless: problem, consumer.checker?.firstMismatch.map { "in the answer \($0)" },
             checked == total ? nil : "\(checked) of \(total) bytes came back")
     }
 
@@ -63,9 +63,9 @@ extension ValidationRun {
         } catch {
             guard error.errno == .timedOut, sender.outstandingSends > 0 else { throw error }
             return "\(sender.outstandingSends) of \(sender.counts.sendCalls) sends were never "
-                + "completed in the error queue"
+                + "reported complete in the error queue"
         }
         return sender.counts.copiedSends == 0
-            ? nil : "the kernel says that it copied \(sender.counts.copiedSends) sends"
+            ? nil : "the kernel copied \(sender.counts.copiedSends) sends"
     }
 }

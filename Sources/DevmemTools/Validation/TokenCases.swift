@@ -7,7 +7,7 @@ extension ValidationCase {
     /// Tokens, by which memory goes back to the NIC (`sock_devmem_dontneed` of net/core/sock.c).
     static var tokenCases: [ValidationCase] {
         [
-            of("unique", "each piece of memory is handed out once, under a token of its own") {
+            of("unique", "no memory is delivered twice, and each fragment has its own token") {
                 stream, _ throws(DevmemError) in
                 var tokens: [UInt32] = []
                 var places: [Range<UInt64>] = []
@@ -19,21 +19,22 @@ extension ValidationCase {
                     left -= min(left, UInt64(received.count))
                     if let place = twice(places) {
                         return .fail(
-                            "offset \(place) of the dma-buf was handed out twice before it was "
-                                + "given back")
+                            "offset \(place) of the dma-buf was delivered twice before its token was "
+                                + "returned")
                     }
                     try stream.compare(received)
                 }
                 try stream.giveBack(tokens)
                 return verdict(
-                    unless: difference("tokens that differ", Set(tokens).count, tokens.count))
+                    unless: difference("number of distinct tokens", Set(tokens).count, tokens.count)
+                )
             },
-            of("unknown", "a token that is not out is not counted") {
+            of("unknown", "a token that was not issued is not counted") {
                 stream, number throws(DevmemError) in
                 let taken = try giveBackRaw([(0x7fff_fff0, 1)], on: number)
-                return verdict(unless: difference("fragments the kernel took", taken, 0))
+                return verdict(unless: difference("fragments that the kernel accepted", taken, 0))
             },
-            of("double", "a token given back twice counts once") {
+            of("double", "a token returned twice is counted once") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let first = try received.firstToken
@@ -41,32 +42,33 @@ extension ValidationCase {
                 let again = try giveBackRaw([(first, 1)], on: number)
                 try stream.giveBack(Array(received.tokens.dropFirst()))
                 return verdict(
-                    unless: difference("fragments the kernel took at first", once, 1),
-                    difference("fragments the kernel took the second time", again, 0))
+                    unless: difference("fragments that the kernel accepted first", once, 1),
+                    difference("fragments that the kernel accepted the second time", again, 0))
             },
-            of("too-many-ranges", "more than 128 ranges are refused, and none is taken") {
+            of("too-many-ranges", "more than 128 ranges are refused, and none is accepted") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let ranges = [(start: UInt32, count: UInt32)](
                     repeating: (try received.firstToken, 1), count: TokenBatch.maximumRanges + 1)
-                let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list of 129") {
+                let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list of 129 ranges")
+                {
                     () throws(DevmemError) in _ = try giveBackRaw(ranges, on: number)
                 }
                 try stream.giveBack(received.tokens)
                 return verdict
             },
-            of("part-of-a-range", "a length that is no multiple of a range is refused") {
+            of("part-of-a-range", "a length that is not a multiple of a range is refused") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let first = try received.firstToken
-                let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list cut off") {
+                let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a truncated list") {
                     () throws(DevmemError) in
                     _ = try giveBackRaw([(first, 1)], surplus: 4, on: number)
                 }
                 try stream.giveBack(received.tokens)
                 return verdict
             },
-            of("too-many-fragments", "of more than 1024 fragments the rest is not taken") {
+            of("too-many-fragments", "of more than 1024 fragments the rest is not accepted") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let first = try received.firstToken
@@ -75,8 +77,8 @@ extension ValidationCase {
                 let alone = try giveBackRaw([(first, 1)], on: number)
                 try stream.giveBack(Array(received.tokens.dropFirst()))
                 return verdict(
-                    unless: difference("fragments taken behind 1024 others", beyond, 0),
-                    difference("fragments taken alone", alone, 1))
+                    unless: difference("fragments accepted after 1024 others", beyond, 0),
+                    difference("fragments accepted alone", alone, 1))
             },
             ValidationCase(
                 "tokens", "no-tcp", "tokens on a socket that is not TCP are refused",

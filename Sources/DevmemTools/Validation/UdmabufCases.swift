@@ -8,18 +8,19 @@ extension ValidationCase {
     static var udmabufRefusals: [ValidationCase] {
         let page = UInt64(systemPageSize)
         return [
-            refused("without-seal", "memory that may shrink", seals: 0, size: page),
+            refused("without-seal", "memory that can shrink", seals: 0, size: page),
             refused(
                 "sealed-against-writing", "memory sealed against writing",
                 seals: cdm_F_SEAL_SHRINK | cdm_F_SEAL_WRITE, size: page),
-            refused("size-not-aligned", "a size that is no multiple of a page", size: page + 512),
+            refused(
+                "size-not-aligned", "a size that is not a multiple of a page", size: page + 512),
             refused("size-zero", "a size of zero", size: 0),
             refused(
-                "offset-not-aligned", "an offset that is no multiple of a page", offset: 512,
+                "offset-not-aligned", "an offset that is not a multiple of a page", offset: 512,
                 size: page),
             refused("beyond-the-end", "more than the memory holds", size: page * 64),
             ValidationCase(
-                "udmabuf", "no-memfd", "a descriptor of something else than memory is refused",
+                "udmabuf", "no-memfd", "a descriptor that is not a memfd is refused",
                 needs: [.udmabuf]
             ) { _ throws(DevmemError) in
                 let other = try Descriptor.open("/dev/null", O_RDWR)

@@ -75,7 +75,7 @@ private func prepare(
     if let virtual = try interface.asVirtual {
         // Who names a bond means its NIC.
         guard virtual.nics.isEmpty else { throw virtual.error("validate \(interface.name)") }
-        return .skip("\(interface.name) is \(virtual.text): no NIC")
+        return .skip("\(interface.name) is \(virtual.text), not a NIC")
     }
     try mend(interface, logger)
     let facts: ValidationFacts
@@ -124,7 +124,7 @@ private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(Devmem
             throw DevmemError(
                 .invalid, call: "validate \(interface.name)", errno: .resourceBusy,
                 message: "it is steered by \"\(journal.name ?? journal.maker)\" to queues "
-                    + "\(queueList(journal.queues)), and all of it is needed",
+                    + "\(queueList(journal.queues)), and the test needs the whole NIC",
                 advice: "\(AdvisedCommand(.restore, interface.name))")
         }
         _ = try restoreSteering(

@@ -34,27 +34,27 @@ struct ValidationFacts {
         case .privilege: isAdmin ? nil : "needs CAP_NET_ADMIN: run as root"
         case .bindReceive:
             commands.contains(NetdevNumber.Command.bindRx)
-                ? nil : "this kernel has no bind-rx: it needs Linux 6.12 and CONFIG_NET_DEVMEM"
+                ? nil : "this kernel lacks bind-rx: needs Linux 6.12 and CONFIG_NET_DEVMEM"
         case .bindTransmit:
             commands.contains(NetdevNumber.Command.bindTx)
-                ? nil : "this kernel has no bind-tx: it needs Linux 6.16"
+                ? nil : "this kernel lacks bind-tx: needs Linux 6.16"
         case .pageSize:
             netdev?.attributes[NetdevNumber.Command.bindRx]?
                 .contains(NetdevNumber.Dmabuf.rxPageSize) == true
-                ? nil : "this kernel has no rx-page-size: it needs Linux 7.3"
+                ? nil : "this kernel lacks rx-page-size: needs Linux 7.3"
         case .headerSplit:
             snapshot.rings.headerSplit == nil ? "\(name) has no tcp-data-split setting" : nil
         case .splitThreshold:
             snapshot.rings.splitThreshold == nil
                 ? "\(name) has no hds-thresh setting"
                 : snapshot.rings.splitThresholdLimit == 0
-                    ? "\(name) takes no hds-thresh but 0" : nil
+                    ? "\(name) supports only hds-thresh 0" : nil
         case .freeQueues(let count):
             freeQueues.count >= count && snapshot.receiveQueues.count > count
                 ? nil
-                : "of the receive queues of \(name) "
+                : "needs \(count) free receive queues, and of those of \(name) "
                     + (freeQueues.isEmpty ? "none" : queueList(freeQueues))
-                    + " may be taken, and \(count) are needed"
+                    + " can be used"
         case .flowRules:
             snapshot.ruleTable != nil
                 && snapshot.ntuple.map { $0.isActive || $0.isChangeable } == true
@@ -74,6 +74,6 @@ struct ValidationFacts {
         let needed = bytes / Udmabuf.hugePageSize
         return free >= needed
             ? nil
-            : "\(free) huge pages are free, and \(needed) are needed: sysctl vm.nr_hugepages=\(needed)"
+            : "needs \(needed) free huge pages, has \(free): sysctl vm.nr_hugepages=\(needed)"
     }
 }

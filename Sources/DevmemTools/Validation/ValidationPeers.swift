@@ -50,7 +50,7 @@ final class ValidationPeers {
                 remote = [endpoint.address]
             } else {
                 refusals[endpoint.address.isIPv6] =
-                    "\(interface.name) has no address of the family of \(endpoint)"
+                    "\(interface.name) has no address of the same family as \(endpoint)"
             }
         case .place(let place):
             let farEnd = try FarEnd(at: place, stop: stop)
@@ -71,8 +71,8 @@ final class ValidationPeers {
         if let problem, let farEnd = request.farEnd {
             throw DevmemError(
                 .system, call: "validate \(interface.name) with \(farEnd)", message: problem,
-                advice: "see to addresses, routes and firewalls of both ends, or leave the far end "
-                    + "out")
+                advice: "check addresses, routes and firewalls on both sides, or run without "
+                    + "a peer")
         }
     }
 
@@ -153,7 +153,7 @@ final class ValidationPeers {
                     on: listener, until: deadline, "wait for the far end at \(address)")
                 guard FarEndReply.Source(connection.peer) == own else {
                     why =
-                        ": it connects from \(own.address), but what came was from "
+                        ": it connects from \(own.address), but the connection came from "
                         + "\(connection.peer)"
                     continue
                 }
@@ -164,7 +164,7 @@ final class ValidationPeers {
         } catch {
             guard error.errno == .timedOut else { throw error }
         }
-        refusals[address.isIPv6] = "the far end does not get to \(address)\(why)"
+        refusals[address.isIPv6] = "the peer cannot reach \(address)\(why)"
     }
 
     /// Whether an address family leads to the far end and back.
@@ -183,14 +183,14 @@ final class ValidationPeers {
     /// gets will do if `mayEcho` says so.
     func reason(ipv6: Bool, mayEcho: Bool) -> String? {
         if farEnd == nil && echo == nil {
-            return "no far end: \(Advice.Parameter.remote) or \(Advice.Parameter.peer) names one"
+            return "no peer: \(Advice.Parameter.remote) or \(Advice.Parameter.peer) gives one"
         }
         if farEnd == nil && !mayEcho {
             return
-                "needs a far end that can be told what to do: \(Advice.Parameter.remote) names one"
+                "needs a peer that the test controls: \(Advice.Parameter.remote) starts one"
         }
         guard !has(ipv6: ipv6) else { return nil }
-        return refusals[ipv6] ?? "the far end has no IPv\(ipv6 ? 6 : 4) address"
+        return refusals[ipv6] ?? "the peer has no IPv\(ipv6 ? 6 : 4) address"
     }
 }
 

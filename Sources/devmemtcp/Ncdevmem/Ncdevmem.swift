@@ -31,7 +31,7 @@ struct Ncdevmem {
             let idle = NcdevmemJob.idle(in: options, for: job)
             if !idle.isEmpty {
                 let letters = idle.map { "-\($0)" }.joined(separator: " ")
-                say("without -s this is the selftest, for which \(letters) means nothing")
+                say("without -s this is the selftest, which ignores \(letters)")
             }
             switch job {
             case .selfTest(let test): return try run(test)
@@ -84,7 +84,7 @@ struct Ncdevmem {
         guard all.count > 1 else {
             throw DevmemError(
                 .invalid, call: "choose queues of \(interface.name)",
-                message: "it has \(all.count), and one must be left for other traffic",
+                message: "it has only \(all.count), and other traffic needs one",
                 advice: "ethtool -L \(interface.name) gives it more")
         }
         return Array(all[(all.count / 2)...].prefix(all.count / 2))
@@ -135,7 +135,7 @@ struct Ncdevmem {
         if let failure = failure(in: report) { return failure }
         // Single packets may come otherwise, a whole stream may not.
         guard report.counts.bytes > 0, report.counts.deviceBytes == 0 else { return nil }
-        return "none of \(report.counts.bytes) bytes came in device memory: "
+        return "none of \(report.counts.bytes) bytes arrived in device memory: "
             + "the flow rule or header split does not work"
     }
 

@@ -43,7 +43,7 @@ struct NcdevmemOptions: Equatable {
         for option in parsed.options { try take(option.letter, option.value ?? "") }
         if let operand = parsed.operands.first {
             throw Self.refusal(
-                "argument \(operand.debugDescription)", "only options are taken")
+                "argument \(operand.debugDescription)", "only options are accepted")
         }
     }
 
@@ -57,7 +57,7 @@ struct NcdevmemOptions: Equatable {
             case .unknown(let name):
                 throw refusal(
                     "option \("-" + name.debugDescription.dropFirst().dropLast())",
-                    "there is none of that name")
+                    "there is no such option")
             case .noValue(let letter): throw refusal("option -\(letter)", "it needs a value")
             }
         }
@@ -85,7 +85,7 @@ struct NcdevmemOptions: Equatable {
         case "t": firstQueue = UInt32(try number(0...Self.queueLimit - 1))
         case "z": piece = try number(0...UInt64(Int32.max))
         case "b": pageSize = try Self.pageSize(value)
-        default: throw Self.refusal("option -\(letter)", "there is none of that name")
+        default: throw Self.refusal("option -\(letter)", "there is no such option")
         }
     }
 

@@ -50,8 +50,8 @@ test_bench_sends_from_device_memory() {
     # The text for people names the direction and the memory of each end.
     devmemtcp bench run --remote netns:peer --interface eth1 --bytes 30000001 --tx device >text 2>messages ||
         fail "$(cat messages)"
-    expect_line text '30000001 bytes from device memory at the near end'
-    expect_line text '30000001 bytes in host memory at the far end'
+    expect_line text '30000001 bytes from device memory of this host'
+    expect_line text '30000001 bytes in host memory of the peer'
 }
 
 # Each queue has one port, and nothing arrives at another port.
@@ -185,7 +185,7 @@ test_bench_finds_a_corrupted_byte() {
     set_knob corrupt_nth 20
     bench --bytes 20000000 --validate
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'devmemtcp: payload of flow 1 to the near end is wrong from offset'
+    expect_line messages 'devmemtcp: payload of flow 1 to this host is wrong from offset'
     expect_true 'wrong' '.inbound.wrong_bytes > 0'
     # Without --validate nobody notices.
     bench --bytes 20000000
@@ -271,14 +271,14 @@ test_bench_near_end_dies() {
 }
 
 test_bench_refusals() {
-    expect_refusal 'Connection refused (nobody listens there)' devmemtcp bench run "$far4"
+    expect_refusal 'Connection refused (nothing listens there)' devmemtcp bench run "$far4"
     expect_refusal 'find interface eth9: No such device' \
         devmemtcp bench run --remote netns:peer --interface eth9
     expect_refusal 'run as root or with CAP_NET_ADMIN' setpriv --bounding-set=-net_admin \
         devmemtcp bench run --remote netns:peer --interface eth1 --quiet
     expect_refusal 'set congestion control nosuch: No such file or directory' \
         devmemtcp bench run --remote netns:peer --interface eth1 --quiet --congestion nosuch
-    expect_refusal 'nproc tells how many there are' \
+    expect_refusal 'nproc shows how many there are' \
         devmemtcp bench run --remote netns:peer --interface eth1 --quiet --cpus 99
     local status=0
     devmemtcp bench run --remote netns:nowhere --interface eth1 >out 2>messages || status=$?

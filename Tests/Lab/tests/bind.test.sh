@@ -134,7 +134,7 @@ test_bind_command_that_fails() {
     expect_equal 'status of none as a user' 127 "$status"
     expect_line messages 'run no-such-command: No such file or directory'
     expect_equal 'settings' "$before" "$(settings_now)"
-    expect_refusal 'look up user nosuchuser: there is none' \
+    expect_refusal 'look up user nosuchuser: no such user' \
         devmemtcp bind eth1 --rx 7 --user nosuchuser -- true
 }
 
@@ -256,7 +256,7 @@ test_restart_is_refused_while_the_queue_is_in_use() {
     ethtool -N eth1 delete 0
     if nic_has contexts; then
         ethtool -X eth1 start 2 equal 2 context new >out
-        expect_refusal 'RSS context 1 points at queue 3' devmemtcp queue restart eth1 3
+        expect_refusal 'RSS context 1 leads to queue 3' devmemtcp queue restart eth1 3
         devmemtcp queue restart eth1 3 --force >out
         ethtool -X eth1 context 1 delete
     fi

@@ -149,7 +149,7 @@ test_doctor_rule_table_full() {
     expect_equal 'what is broken' 'rule-places failed' "$(findings)"
     expect_equal 'fix' null "$(jq '.checks[] | select(.id == "rule-places") | .fix' report)"
     devmemtcp doctor eth1 >shown || true
-    expect_line shown 'all 64 are in use; room is made by whoever added the rules'
+    expect_line shown 'all 64 locations are in use; delete rules that are not needed'
     delete_flow_rules
 }
 
@@ -300,7 +300,7 @@ test_doctor_probe_binds_and_restores() {
     expect_equal 'probes' 'probe-bind-rx ok,probe-restore ok,probe-bind-tx ok' \
         "$(jq -r '[.checks[] | select(.group == "probe") | "\(.id) \(.verdict)"] | join(",")' report)"
     devmemtcp doctor eth1 --probe --yes >out
-    expect_line out 'the kernel bound queue 7 as binding'
+    expect_line out 'queue 7 was bound, with binding id'
     expect_equal 'last line' ready "$(tail -n 1 out)"
     [[ -z $(ls /run/devmemtcp/*.journal 2>/dev/null) ]] || fail 'it left a journal'
 }
@@ -314,13 +314,13 @@ test_doctor_probe_reports_the_kernels_error() {
     expect_equal 'exit status' 1 "$status"
     expect_line out 'Binding a queue: bind-rx on eth1 queues 7: Cannot allocate memory'
     expect_line out 'found no memory for queue or binding'
-    expect_line out 'every setting is as it was'
+    expect_line out 'every setting is restored'
     set_knob fail_queue_alloc 0
     set_knob refuse_hds 1
     status=0
     devmemtcp doctor eth1 --probe --yes >out || status=$?
     expect_equal 'exit status' 1 "$status"
-    expect_line out 'Setting a queue up: set tcp-data-split on'
+    expect_line out 'Steering a queue: set tcp-data-split on'
     expect_line out 'the driver does not let header split be turned on'
     expect_line out 'not ready: 1 check failed'
 }
@@ -329,7 +329,7 @@ test_doctor_probe_asks_first() {
     local status=0
     devmemtcp doctor eth1 --probe >out 2>messages </dev/null || status=$?
     expect_equal 'exit status' 64 "$status"
-    expect_line messages '--probe needs --yes where nobody can be asked'
+    expect_line messages '--probe needs --yes if standard input is not a terminal'
     status=0
     devmemtcp doctor --probe --yes >out 2>messages || status=$?
     expect_equal 'exit status' 64 "$status"
@@ -340,11 +340,11 @@ test_doctor_probe_asks_first() {
         socat - "EXEC:devmemtcp doctor eth1 --probe,pty,stderr,setsid,ctty" <answers >"said.$answer" &
         asked=$!
         exec {hand}>answers
-        await_text "said.$answer" "bind a queue of eth1 for a moment? its traffic moves to others"
+        await_text "said.$answer" "bind a queue of eth1 for a moment? Its traffic moves to other queues"
         echo "$answer" >&"$hand"
         wait "$asked"
         exec {hand}>&-
     done
-    ! grep -q 'the kernel bound queue' said.n || fail 'it bound after a no'
-    expect_line said.y 'the kernel bound queue 7'
+    ! grep -q 'was bound' said.n || fail 'it bound after a no'
+    expect_line said.y 'queue 7 was bound'
 }

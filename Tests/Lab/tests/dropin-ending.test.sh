@@ -16,9 +16,9 @@ test_dropin_refusals() {
     expect_dropin_refusal 'no interface is named (give one with -f)'
     expect_dropin_refusal 'find interface eth9: No such device' -f eth9
     expect_dropin_refusal 'find interface eth9: No such device' -l -f eth9 -s "$near4" -p 5299
-    expect_dropin_refusal 'option -x: there is none of that name' -f eth1 -x
+    expect_dropin_refusal 'option -x: there is no such option' -f eth1 -x
     expect_dropin_refusal 'option -s: it needs a value' -f eth1 -s
-    expect_dropin_refusal 'argument "more": only options are taken' -f eth1 more
+    expect_dropin_refusal 'argument "more": only options are accepted' -f eth1 more
     expect_dropin_refusal '-p "x": it takes a number from 1 to 65535' -f eth1 -p x
     expect_dropin_refusal '-b "16k": it takes a number' -f eth1 -b 16k
     expect_dropin_refusal 'no port is named (give one with -p)' -l -f eth1 -s "$near4"
@@ -28,9 +28,9 @@ test_dropin_refusals() {
     expect_dropin_refusal 'look up 192.0.2.300:5299' -l -f eth1 -s 192.0.2.300 -p 5299
     expect_dropin_refusal 'Cannot assign requested address' -l -f eth1 -s 198.51.100.77 -p 5299
     expect_dropin_refusal 'one address is IPv4, the other IPv6' "${server4[@]}" -c "$far6"
-    expect_dropin_refusal 'no receive queue 8; there are 0-7' "${server4[@]}" -t 8 -q 1
+    expect_dropin_refusal 'there is no receive queue 8, only 0-7' "${server4[@]}" -t 8 -q 1
     expect_dropin_refusal 'no queue of 0-7 would be left' "${server4[@]}" -t 0 -q 8
-    expect_dropin_refusal 'nobody listens there' -f eth1 -s "$far4" -p 5299
+    expect_dropin_refusal 'nothing listens there' -f eth1 -s "$far4" -p 5299
     expect_refusal 'run as root or with CAP_NET_ADMIN' \
         setpriv --bounding-set=-net_admin "$dropin" "${server4[@]}"
 }

@@ -134,7 +134,7 @@ test_dropin_probe() {
     expect_equal 'lines of messages' 1 "$(wc -l <messages)"
     shown_queues=2-4 probe_ok -t 2 -q3
     probe_ok -lp5201
-    expect_line messages 'without -s this is the selftest, for which -l -p means nothing'
+    expect_line messages 'without -s this is the selftest, which ignores -l -p'
 }
 
 test_dropin_probe_with_large_pages() {
@@ -156,7 +156,7 @@ test_dropin_probe_of_a_broken_nic() {
     for row in 'refuse_hds 1:set tcp-data-split on' 'fail_ring_set 1:tcp-data-split' \
         'fail_queue_start 1:bind-rx on eth1 queues 4-7: Input/output error' \
         'fail_queue_alloc 1:bind-rx on eth1 queues 4-7: Cannot allocate memory' \
-        'fail_rss_set 1:set the RSS table of eth1' 'ignore_rss_set 1:reading it back shows otherwise'; do
+        'fail_rss_set 1:set the RSS table of eth1' 'ignore_rss_set 1:reads back differently'; do
         # shellcheck disable=SC2086
         set_knob ${row%%:*}
         expect_probe_failure "${row#*:}"
@@ -214,7 +214,7 @@ test_dropin_empty_stream() {
     receive_ok 0 0 "$far4" "$near4" -f eth1
     receive 0 0 "$far4" "$near4" -f eth1 -v 7
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'ncdevmem: nothing came to validate'
+    expect_line messages 'ncdevmem: no payload arrived to validate'
 }
 
 test_dropin_finds_one_wrong_bit() {
@@ -261,7 +261,7 @@ test_dropin_payload_outside_device_memory() {
     set_knob unsplit_nth 1
     receive 100000 0 "$far4" "$near4" -f eth1
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'none of 100000 bytes came in device memory'
+    expect_line messages 'none of 100000 bytes arrived in device memory'
 }
 
 # If the NIC refuses a rule with the peer's address, the drop-in adds a wider one.

@@ -110,7 +110,7 @@ test_one_failed_connection_fails_the_session() {
 }
 
 test_connect_refusals() {
-    expect_refusal 'Connection refused (nobody listens there)' \
+    expect_refusal 'Connection refused (nothing listens there)' \
         devmemtcp connect "$far4:5201" --discard
     expect_refusal 'find interface eth9: No such device' \
         devmemtcp connect "$far4:5201" --interface eth9

@@ -43,7 +43,7 @@ test_containers_share_a_journal_of_their_choice() {
     # A directory that others may write to is refused.
     chmod 777 state
     expect_refusal 'others may write there' devmemtcp bind eth1 --rx 7 -- true
-    DEVMEMTCP_STATE_DIR=state expect_refusal 'it is no absolute path' devmemtcp bind eth1 --rx 7 -- true
+    DEVMEMTCP_STATE_DIR=state expect_refusal 'it is not an absolute path' devmemtcp bind eth1 --rx 7 -- true
 }
 
 # before_boot COMMAND...: runs the command with the boot id of an earlier boot.
@@ -64,16 +64,16 @@ test_a_journal_of_an_earlier_boot_is_dropped() {
     touch --date=@1 "$journal"
     cp --preserve=timestamps "$journal" kept
     devmemtcp steer show eth1 >out
-    expect_line out 'it is of an earlier boot, which has left no settings'
+    expect_line out 'it is of an earlier boot, whose settings are gone'
     devmemtcp bind eth1 --rx 6 -- true 2>messages
-    expect_line messages 'eth1: the journal of devmemtcp steer apply'
-    expect_line messages 'was of an earlier boot, and is dropped'
+    expect_line messages 'eth1: dropped the journal of devmemtcp steer apply'
+    expect_line messages 'which was of an earlier boot'
     [[ ! -e $journal ]] || fail 'it is still there'
     cp --preserve=timestamps kept "$journal"
     devmemtcp doctor eth1 --json >facts || true
     expect_equal 'verdict' warning "$(jq -r '.checks[] | select(.id == "steering").verdict' facts)"
     devmemtcp steer restore --all >out
-    expect_line out 'was of an earlier boot, and is dropped'
+    expect_line out 'which was of an earlier boot'
     [[ ! -e $journal ]] || fail 'it is still there'
     # Under its own boot id the settings are restored.
     cp kept "$journal"

@@ -196,7 +196,7 @@ test_direct_where_the_file_system_cannot() {
     send "$near4" 5201 <sent
     serve_ok
     cmp sent plain/got
-    expect_line messages 'plain/got cannot be written past the page cache'
+    expect_line messages 'plain/got: O_DIRECT is not possible'
     expect_equal 'key in the report' null "$(report .direct_bytes)"
 }
 

@@ -30,7 +30,7 @@ test_no_udmabuf() {
 }
 
 test_queue_out_of_range() {
-    expect_refusal 'no receive queue 8; there are 0-7' \
+    expect_refusal 'there is no receive queue 8, only 0-7' \
         devmemtcp serve --interface eth1 --listen :5201 --queues 7-8
 }
 

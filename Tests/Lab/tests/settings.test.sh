@@ -171,6 +171,6 @@ test_queues_of_one_dma_device_are_chosen() {
     expect_equal 'queues' '5,7' \
         "$(devmemtcp steer plan eth1 --queues 'auto 2' --json | jq -r '.queues | join(",")')"
     devmemtcp steer plan eth1 --queues 6-7 >plan
-    expect_line plan 'queues 6-7 are on 2 DMA devices, and one binding cannot have them all; --queues 5,7 would do'
+    expect_line plan 'queues 6-7 are on 2 DMA devices, and a binding cannot span several; --queues 5,7 would do'
     expect_refusal 'DMA device mismatch' devmemtcp bind eth1 --rx 6-7 -- true
 }

@@ -199,7 +199,7 @@ test_show_interface_that_is_down() {
     expect_same 'what is down' '{"up":false,"carrier":false,"rx_queues":0,"queues":[]}' \
         "$(shown '{up, carrier, rx_queues, queues}')"
     devmemtcp show eth1 >text
-    expect_line text 'queues: none in use'
+    expect_line text 'queues: none, as while an interface is down'
     bring_up
     await_shown '.carrier and .rx_queues == 8'
 }
@@ -214,7 +214,7 @@ test_show_virtual_interfaces_only_when_asked() {
     expect_equal 'kind' veth "$(jq -r '.interfaces[] | select(.interface == "pair0").kind' out)"
     devmemtcp show pair0 >out
     expect_line out 'pair0: veth, down'
-    expect_refusal 'does not count packets of each queue' devmemtcp show pair0 --watch
+    expect_refusal 'does not count packets per queue' devmemtcp show pair0 --watch
     expect_refusal 'find interface nosuch: No such device' devmemtcp show nosuch
 }
 

@@ -144,9 +144,9 @@ test_the_next_session_restores_what_a_killed_one_left() {
     end_serve
     expect_equal 'header split' on "$(settings | jq -r .tcp_data_split)"
     devmemtcp steer show eth1 >shown
-    expect_line shown 'left by a process that is gone; devmemtcp serve'
+    expect_line shown 'left by a dead process; devmemtcp serve'
     start_serve --listen "$near4:5201" --discard
-    expect_line messages "eth1: devmemtcp serve (pid $first) died steering; put back: flow rule"
+    expect_line messages "eth1: devmemtcp serve (pid $first) died while steering; restored: flow rule"
     pattern 1000 | send "$near4" 5201
     serve_ok
     expect_nothing_left "$before"
@@ -290,7 +290,7 @@ test_changes_that_only_seem_done_are_undone() {
     local before
     before=$(settings)
     set_knob ignore_rss_set 1
-    expect_refusal 'change the RSS table of eth1: the driver says that it did' \
+    expect_refusal 'change the RSS table of eth1: the driver reported success' \
         devmemtcp steer apply eth1 --queues 7 --flow :5201
     set_knob ignore_rss_set 0
     expect_nothing_left "$before"
@@ -319,7 +319,7 @@ test_changes_of_others_are_left_alone() {
     ethtool -N eth1 flow-type udp4 dst-port 53 action 1 loc 0 >out
     ethtool -X eth1 equal 3
     devmemtcp steer restore eth1 >out
-    expect_line out 'eth1: left alone: flow rule 0 is another by now: flow-type udp4 dst-port 53 action 1'
+    expect_line out 'eth1: left alone: flow rule 0 was replaced: flow-type udp4 dst-port 53 action 1'
     expect_line out 'RSS table entries were changed meanwhile'
     [[ $rules == on ]] || ! nic_has needed-ntuple || expect_line out 'rx-ntuple-filter stays on: flow rule 0 came meanwhile'
     expect_equal 'rules' 1 "$(settings | jq '.rules | length')"
@@ -358,14 +358,14 @@ test_damaged_journal_is_refused() {
     journal=$(ls "$journals"/*.journal)
     cp "$journal" whole
     head -c 300 whole >"$journal"
-    expect_refusal 'it is cut short or damaged (nothing was changed' devmemtcp steer restore eth1
-    expect_refusal 'it is cut short or damaged' devmemtcp serve --listen "$near4:5201"
+    expect_refusal 'it is truncated or damaged (nothing was changed' devmemtcp steer restore eth1
+    expect_refusal 'it is truncated or damaged' devmemtcp serve --listen "$near4:5201"
     sed 's/"index":[0-9]*/"index":99/' whole >"$journal"
-    expect_refusal 'it is cut short or damaged' devmemtcp steer restore --all
+    expect_refusal 'it is truncated or damaged' devmemtcp steer restore --all
     devmemtcp steer show eth1 >out
     expect_line out 'steering: read the journal'
     devmemtcp steer restore eth1 --forget >out
-    expect_line out 'journal dropped, settings left as they are'
+    expect_line out 'journal dropped, settings left alone'
     expect_equal 'header split' on "$(settings | jq -r .tcp_data_split)"
     cp whole "$journal"
     devmemtcp steer restore eth1 >out
@@ -383,7 +383,7 @@ test_sessions_use_steering_in_place() {
     server=$first
     serve_ok
     expect_equal 'bytes in device memory' 300000 "$(report .counts.device_bytes)"
-    expect_refusal 'it is steered by "training" to queues 6-7, and more would be needed: add a flow rule' \
+    expect_refusal 'it is steered by "training" to queues 6-7, and the request needs more: add a flow rule' \
         devmemtcp serve --listen "$near4:5202"
     devmemtcp steer restore training >out
     expect_nothing_left "$before"
@@ -406,7 +406,7 @@ test_xdp_program_is_refused() {
 test_context_of_another_keeps_its_queues() {
     needs contexts
     ethtool -X eth1 start 6 equal 2 context new >out
-    expect_refusal 'RSS context 1 points at queue 7' devmemtcp steer apply eth1 --queues 7
+    expect_refusal 'RSS context 1 leads to queue 7' devmemtcp steer apply eth1 --queues 7
     devmemtcp steer plan eth1 >out
     expect_line out 'eth1, queues 5:'
     ethtool -X eth1 context 1 delete
@@ -440,20 +440,20 @@ test_full_rule_table_is_refused() {
     for ((place = 0; place < 63; place++)); do
         ethtool -N eth1 flow-type tcp4 dst-port $((place + 1)) action 1 loc "$place"
     done
-    expect_refusal 'its table has 64 places, 63 are in use, and 2 are needed' \
+    expect_refusal 'its table has 64 locations, 63 are in use, and 2 are needed' \
         devmemtcp steer apply eth1 --queues 7 --flow :5201
     delete_flow_rules
 }
 
 # The plan always names another rule for the flow, and says which one wins if that is known.
 test_rules_that_match_the_flow_too_are_named() {
-    local verdict='if the NIC looks at it first, which is not known'
+    local verdict='if it takes precedence, which is not known'
     allow_rules
     ethtool -N eth1 flow-type tcp4 dst-port 5201 src-ip "$far4" action 1 loc 3
     ethtool -N eth1 flow-type tcp4 dst-port 80 action 1 loc 4
     case $lab_nic in
-    gve) verdict='matches part of the flow too, but goes behind' ;;
-    mlx5) verdict='goes first and leads part of the flow elsewhere' ;;
+    gve) verdict='also matches part of the flow, at lower precedence' ;;
+    mlx5) verdict='takes precedence and leads part of the flow elsewhere' ;;
     esac
     devmemtcp steer plan eth1 --queues 7 --flow :5201 >out
     expect_line out "note: flow rule 3"
@@ -491,7 +491,7 @@ test_rules_added_at_the_same_time_stay() {
 test_interface_that_is_gone() {
     devmemtcp steer apply eth1 --queues 7 >out
     move_away other
-    expect_refusal 'is gone, with its settings or to another network namespace' \
+    expect_refusal 'is gone, or in another network namespace' \
         devmemtcp steer restore --all
     # The interface keeps its index and settings, so they are restored once it is back.
     move_back other

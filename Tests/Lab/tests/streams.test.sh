@@ -110,7 +110,7 @@ test_connections_of_one_peer_get_files_of_their_own() {
     end_serve
     expect_equal 'files' "got-$far4 got-$far4.2 got-$far4.3" "$(echo got-*)"
     expect_equal 'payload' 'payload 1 payload 2 payload 3' "$(cat got-* | sort | xargs)"
-    expect_line messages "connection 2: an earlier one has that file, this one goes to got-$far4.2"
+    expect_line messages "connection 2: an earlier one has used that file name, writing to got-$far4.2"
 }
 
 # A connection waits while no descriptor is left, and the server goes on.
@@ -150,7 +150,7 @@ test_a_pipe_without_reader_does_not_block_the_end() {
     wait "${peers[@]}" || true
     rm got-1 got-2
     expect_equal 'exit status' 143 "$status"
-    expect_line messages 'open got-1: No such device or address, nobody reads the pipe; its connection waits'
+    expect_line messages 'open got-1: No such device or address, the pipe has no reader; its connection waits'
     ((SECONDS - begun < 30)) || fail "it took $((SECONDS - begun)) s"
 }
 
@@ -159,7 +159,7 @@ test_more_connections_than_descriptors_are_refused() {
     (ulimit -n 64 && exec devmemtcp serve --listen "$near4:5201" --connections 100 --output 'got-%n') \
         >out 2>messages || refused=$?
     expect_equal 'exit status' 1 "$refused"
-    expect_line messages 'they may need 240 descriptors, and 64 are allowed'
+    expect_line messages 'this may need 240 descriptors, and the limit is 64'
 }
 
 # The peer vanishes: its host drops everything that it sends.

@@ -44,7 +44,7 @@ test_vlan_names_its_nic() {
     in_peer ip address add "$upper_far4/24" dev eth1.5
     in_peer ip link set eth1.5 up
     upper=eth1.5
-    expect_words 'it is a VLAN on eth1, and has no queues of a NIC (name eth1 to receive' 'a VLAN on eth1'
+    expect_words 'it is a VLAN on eth1, which has no queues of a NIC (name eth1 to receive' 'a VLAN on eth1'
     expect_refusal 'it is a VLAN on eth1' devmemtcp serve --listen "$upper4:5201" --discard
     expect_delivery "$upper4" --interface eth1 --allow-host-memory
     echo "# a VLAN's payload in device memory: $(report .placement.device_share)"
@@ -58,8 +58,8 @@ test_bridge_names_its_nic() {
     ip link set br5 up
     add_far_address
     upper=br5
-    expect_refusal 'it is a bridge on eth1, and has no queues of a NIC' devmemtcp validate "$upper"
-    expect_words 'it is a bridge on eth1, and has no queues of a NIC (name eth1 to receive' 'a bridge on eth1'
+    expect_refusal 'it is a bridge on eth1, which has no queues of a NIC' devmemtcp validate "$upper"
+    expect_words 'it is a bridge on eth1, which has no queues of a NIC (name eth1 to receive' 'a bridge on eth1'
     expect_refusal 'it is a bridge on eth1' devmemtcp serve --listen "$upper4:5201" --discard
     expect_delivery "$upper4" --interface eth1
     echo "# a bridge's payload in device memory: $(report .placement.device_share)"
@@ -75,8 +75,8 @@ test_bond_names_its_nic() {
     ip link set bond5 up
     add_far_address
     upper=bond5
-    expect_refusal 'it is a bond of eth1, and has no queues of a NIC' devmemtcp validate "$upper"
-    expect_words 'it is a bond of eth1, and has no queues of a NIC (name eth1 to receive' 'a bond of eth1'
+    expect_refusal 'it is a bond of eth1, which has no queues of a NIC' devmemtcp validate "$upper"
+    expect_words 'it is a bond of eth1, which has no queues of a NIC (name eth1 to receive' 'a bond of eth1'
     expect_refusal 'it is a bond of eth1' devmemtcp serve --listen "$upper4:5201" --discard
     expect_delivery "$upper4" --interface eth1
     echo "# a bond's payload in device memory: $(report .placement.device_share)"

@@ -50,7 +50,7 @@ test_validate_passes_and_skips_only_what_the_nic_lacks() {
 test_validate_without_far_end_or_privilege() {
     validate
     expect_equal "exit status ($(cat out messages))" 0 "$status"
-    expect_line out ' receive-ipv4.segments-of-1 # SKIP no far end: --remote or --peer names one'
+    expect_line out ' receive-ipv4.segments-of-1 # SKIP no peer: --remote or --peer gives one'
     ! grep -q 'not ok' out || fail "$(grep 'not ok' out)"
     validate --filter 'receive-*' bind
     expect_equal 'exit status' 0 "$status"
@@ -171,7 +171,7 @@ test_validate_with_an_echoing_peer() {
     kill "$echoing"
     wait "$echoing" || true
     expect_equal "exit status ($(grep -v '^ *ok' out; cat messages))" 0 "$status"
-    expect_line out ' # SKIP the far end'
+    expect_line out ' # SKIP the peer'
     [[ -z $(compgen -G '/run/devmemtcp/*.journal') ]] || fail 'a journal is left'
     ip netns exec peer socat 'TCP6-LISTEN:5202,fork,reuseaddr' EXEC:cat &
     echoing=$!
@@ -206,7 +206,7 @@ test_validate_refuses_a_nic_that_is_steered() {
     expect_line messages 'validate eth1: Device or resource busy, it is steered by "training" to queues 7'
     expect_line messages '(devmemtcp steer restore eth1)'
     # bind never gets fewer queues than requested.
-    (expect_refusal '2 are wanted, and it is steered to 7' \
+    (expect_refusal '2 wanted, but it is steered to 7' \
         devmemtcp bind eth1 --rx 'auto 2' -- true)
     devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
@@ -236,13 +236,13 @@ test_validate_needs_a_far_end_that_sends() {
     validate --remote ssh:mute --filter 'receive-ipv4.*' receive-calls tokens flows traffic
     expect_equal 'exit status' 1 "$status"
     expect_equal 'cases that pass' 'tokens.no-tcp' "$(awk '/^ok / && !/ # SKIP / { print $3 }' out)"
-    expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes came'
+    expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes arrived'
     # The remote end never connects. The cases that need it are not skipped, as that would look like a pass.
     far_end_that "sed -u 's/\"action\":\"send\"/\"action\":\"none\"/'"
     validate --remote ssh:deaf
     expect_equal 'exit status' 1 "$status"
     [[ ! -s out ]] || fail "it printed $(cat out)"
-    expect_line messages "the far end does not get to $near4"
+    expect_line messages "the peer cannot reach $near4"
 }
 
 # A command fails if it cannot write its report, and restores the NIC.
@@ -328,22 +328,22 @@ mutate() {
 }
 
 test_validate_detects_wrong_payload() {
-    mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'which must be'
-    mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the far end byte'
-    mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'which must be'
-    mutate w0a lose_linear_nth 2 'receive-ipv4.segments-of-4096' 'which must be'
-    mutate w0a reuse_nth 1 'tokens.unique' 'handed out twice'
+    mutate w0a corrupt_nth 5 'receive-ipv4.segments-of-16384' 'expected'
+    mutate w0b corrupt_nth 5 'send-ipv6.segments-of-16384' 'at the peer byte'
+    mutate w0a stale_nth 5 'receive-ipv6.segments-of-16384' 'expected'
+    mutate w0a lose_linear_nth 2 'receive-ipv4.segments-of-4096' 'expected'
+    mutate w0a reuse_nth 1 'tokens.unique' 'delivered twice'
     mutate w0a drop_nth 1 'receive-ipv4.segments-of-1448' 'nothing came for 5.0 s'
 }
 
 test_validate_detects_payload_in_the_wrong_place() {
     needs_knobs unsplit_nth partial_split_nth ignore_hds_thresh wrong_queue_nth ignore_rule_insert ignore_rss_set
-    mutate w0a unsplit_nth 3 'receive-ipv4.segments-of-8948' 'came in ordinary memory'
-    mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'left beside their headers'
-    mutate w0a ignore_hds_thresh 1 'receive-ipv4.segments-of-8' 'came in ordinary memory'
-    mutate w0a wrong_queue_nth 1 'receive-ipv4.segments-of-536' 'came in ordinary memory'
-    mutate w0a ignore_rule_insert 9 'receive-ipv4.segments-of-536' 'reading it back shows otherwise'
-    mutate w0a ignore_rss_set 9 'flows.rss-context' 'reading it back shows otherwise'
+    mutate w0a unsplit_nth 3 'receive-ipv4.segments-of-8948' 'arrived in ordinary memory'
+    mutate w0a partial_split_nth 3 'receive-ipv4.segments-of-8948' 'stayed with their headers'
+    mutate w0a ignore_hds_thresh 1 'receive-ipv4.segments-of-8' 'arrived in ordinary memory'
+    mutate w0a wrong_queue_nth 1 'receive-ipv4.segments-of-536' 'arrived in ordinary memory'
+    mutate w0a ignore_rule_insert 9 'receive-ipv4.segments-of-536' 'reads back differently'
+    mutate w0a ignore_rss_set 9 'flows.rss-context' 'reads back differently'
 }
 
 test_validate_detects_refusals_and_leaks() {
@@ -355,7 +355,7 @@ test_validate_detects_refusals_and_leaks() {
     mutate w0a fail_queue_start 9 'bind.good' 'Input/output error'
     mutate w0a fail_queue_alloc 9 'traffic.restart-beside' 'Cannot allocate memory'
     mutate w0a fail_rss_set 9 'bind.good' 'set the RSS table'
-    mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not give them back'
-    mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never completed'
+    mutate w0a leak_nth 4 'receive-ipv4.segments-of-16384 afterwards' 'does not return them'
+    mutate w0a lose_completion_nth 4 'send-ipv4.segments-of-16384' 'never reported complete'
     mutate w0a fail_rule_delete 9 'receive-ipv4.segments-of-536 afterwards' 'flow rule 0 is left'
 }
