@@ -122,11 +122,14 @@ struct Bind: ParsableCommand {
     }
 
     private func request() throws(DevmemError) -> BindRequest {
-        let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
-        return BindRequest(
-            queues: rx?.choice, transmits: tx, pageSize: pageSize.map { UInt32($0.bytes) },
-            steering: steering, watch: keepSteered ? .renews : .logs,
-            command: "devmemtcp bind")
+        BindRequest(
+            queues: try queues(), transmits: tx, pageSize: pageSize.map { UInt32($0.bytes) },
+            watch: keepSteered ? .renews : .logs, command: "devmemtcp bind")
+    }
+
+    private func queues() throws(DevmemError) -> BindRequest.Queues {
+        guard let choice = rx?.choice else { return .none }
+        return noSteering ? .unsteered(choice) : .steered(try flows.wish(queues: choice))
     }
 
     /// A service manager that does not listen is no reason to let go.

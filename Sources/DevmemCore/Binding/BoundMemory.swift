@@ -1,6 +1,6 @@
 /// A dma-buf and the ids of its bindings, for all threads that receive into it or send from it.
 ///
-/// `BoundNIC` decides when it is unbound; the memory itself stays for as long as anyone refers to it.
+/// `BoundNIC` decides when it is unbound; the memory itself stays while anyone refers to it.
 package final class BoundMemory: Sendable {
     /// The dma-buf.
     package let dmabuf: DmabufMemory
@@ -15,7 +15,7 @@ package final class BoundMemory: Sendable {
         self.transmitID = transmitID
     }
 
-    /// The id that the control messages of received payload carry. Without a binding it is 0, which no
-    /// binding has (net/core/devmem.c numbers them from 1).
+    /// The id that the control messages of received payload carry. Without a binding it is 0, which
+    /// no binding has (net/core/devmem.c numbers them from 1).
     package var id: UInt32 { receiveID ?? 0 }
 }

@@ -38,7 +38,7 @@ package struct BoundNIC: ~Copyable {
         let receiveID: UInt32?
         var transmitID: UInt32?
         do throws(DevmemError) {
-            taken = try setup.steer(request)
+            taken = try setup.take(request)
             bound = taken.dropLast(request.spareQueues)
             receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
             if request.transmits { transmitID = try setup.bindTransmit(memory) }

@@ -14,36 +14,25 @@ final class NICSetup {
         self.logger = logger
     }
 
-    /// Steers the NIC if that is asked for.
-    ///
-    /// - Returns: the queues that the request stands for.
-    func steer(_ request: BindRequest) throws(DevmemError) -> [UInt32] {
-        guard let choice = request.queues else { return [] }
-        guard var wanted = request.steering else {
-            return try request.checksQueues ? checked(choice) : named(choice)
-        }
-        wanted.queues = choice
-        let steering = try SteeringTransaction(
-            applying: wanted, to: interface, as: request.command, store: request.store,
-            logger: logger)
-        let queues = steering.queues
-        self.steering = consume steering
-        return queues
-    }
-
-    private func checked(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
-        try interface.requireNIC("take queues of")
-        return try QueueChooser(
-            snapshot: NICSnapshot(choosingQueuesOf: interface), interface: interface.name,
-            applied: nil
-        ).choose(choice)
-    }
-
-    /// Queues as the user names them: who set the NIC up knows better than its settings tell.
-    private func named(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
-        switch choice {
-        case .list(let queues): return queues
-        case .last(let count), .automatic(let count):
+    /// Chooses the queues of a request, and steers the NIC for them if it asks for that.
+    func take(_ request: BindRequest) throws(DevmemError) -> [UInt32] {
+        switch request.queues {
+        case .none: return []
+        case .steered(let wanted):
+            let steering = try SteeringTransaction(
+                applying: wanted, to: interface, as: request.command, store: request.store,
+                logger: logger)
+            let queues = steering.queues
+            self.steering = consume steering
+            return queues
+        case .unsteered(let choice):
+            try interface.requireNIC("take queues of")
+            return try QueueChooser(
+                snapshot: NICSnapshot(choosingQueuesOf: interface), interface: interface.name,
+                applied: nil
+            ).choose(choice)
+        case .unchecked(.list(let queues)): return queues
+        case .unchecked(.last(let count)), .unchecked(.automatic(let count)):
             return try receiveQueues(of: interface).suffix(count)
         }
     }

@@ -63,13 +63,10 @@ package func restart(
     let memory = try DmabufMemory(size: scratchSize(of: interface))
     var result = QueueRestart(queue: queue)
     (result.poolBefore, result.napiBefore) = try feed(of: queue, of: interface)
-    let wanted = QueueChoice.list([queue])
+    let steering = SteeringRequest(queues: .list([queue]), flows: [], sharesContexts: force)
     try BoundNIC(
         binding: memory, to: interface,
-        BindRequest(
-            queues: wanted,
-            steering: SteeringRequest(queues: wanted, flows: [], sharesContexts: force),
-            command: "devmemtcp queue restart"),
+        BindRequest(queues: .steered(steering), command: "devmemtcp queue restart"),
         logger: logger
     ).release()
     (result.poolAfter, result.napiAfter) = try feed(of: queue, of: interface)

@@ -36,10 +36,10 @@ struct ReceivePlace {
         let nic = try BoundNIC(
             binding: memory, to: interface,
             BindRequest(
-                queues: request.queues, pageSize: request.pageSize,
-                steering: request.steers
-                    ? SteeringRequest(queues: request.queues, flows: flows) : nil,
-                checksQueues: false, watch: request.keepsSteered ? .renews : .logs,
+                queues: request.steers
+                    ? .steered(SteeringRequest(queues: request.queues, flows: flows))
+                    : .unchecked(request.queues),
+                pageSize: request.pageSize, watch: request.keepsSteered ? .renews : .logs,
                 command: request.command),
             logger: logger)
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }

@@ -37,9 +37,9 @@ final class BenchNIC {
                 size: plan.memory, provider: choice.provider, pageSize: plan.pageSize),
             to: interface,
             BindRequest(
-                queues: choice.queues, pageSize: plan.pageSize,
-                steering: SteeringRequest(queues: choice.queues, flows: flows),
-                watch: choice.keepsSteered ? .renews : .logs, command: "devmemtcp bench"),
+                queues: .steered(SteeringRequest(queues: choice.queues, flows: flows)),
+                pageSize: plan.pageSize, watch: choice.keepsSteered ? .renews : .logs,
+                command: "devmemtcp bench"),
             logger: logger)
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }
         queues = nic.queues

@@ -94,10 +94,12 @@ package struct BindingSelfTest: Sendable {
     package func run(
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
-        var made = try tryWhileSplit(setUp(splitsHeaders: true, store, logger), logger)
-        let nic = try setUp(splitsHeaders: false, store, logger)
+        var made = try tryWhileSplit(logger, in: store)
+        let nic = try setUp(splitsHeaders: false, binds: false, store, logger)
         try judge(.unsplit, logger) { () throws(DevmemError) in
-            _ = try bind(nic.memory)
+            _ = try ReceiveBinding(
+                dmabuf: nic.memory.dmabuf.descriptor, interface: interface, queues: queues,
+                pageSize: pageSize)
         }
         try nic.release()
         made.append(.unsplit)
@@ -105,18 +107,18 @@ package struct BindingSelfTest: Sendable {
     }
 
     private func tryWhileSplit(
-        _ nic: consuming BoundNIC, _ logger: Logger
+        _ logger: Logger, in store: JournalStore
     ) throws(DevmemError) -> [BindingTrial] {
         var made: [BindingTrial] = [.bind, .unnamed]
-        let binding = try bind(nic.memory)
-        logger.debug("bound as \(binding.id)")
+        let nic = try setUp(splitsHeaders: true, binds: true, store, logger)
+        logger.debug("bound as \(nic.memory.id)")
         if let counts = try countsWithout(queues) {
             try judge(.deactivate, logger) { () throws(DevmemError) in
                 try change(counts)
             }
             made.append(.deactivate)
         }
-        _ = consume binding
+        nic.unbind()
         try judge(.unnamed, logger) { () throws(DevmemError) in
             _ = try ReceiveBinding(
                 dmabuf: nic.memory.dmabuf.descriptor, interface: interface,
@@ -126,24 +128,18 @@ package struct BindingSelfTest: Sendable {
         return made
     }
 
-    /// Steers the NIC and binds nothing, as the trials do that.
+    /// Steers the NIC, and binds the queues unless a trial is to do that.
     private func setUp(
-        splitsHeaders: Bool, _ store: JournalStore, _ logger: Logger
+        splitsHeaders: Bool, binds: Bool, _ store: JournalStore, _ logger: Logger
     ) throws(DevmemError) -> BoundNIC {
-        try BoundNIC(
+        let steering = SteeringRequest(
+            queues: .list(queues), flows: [], splitsHeaders: splitsHeaders)
+        return try BoundNIC(
             binding: try DmabufMemory(size: memory, pageSize: pageSize), to: interface,
             BindRequest(
-                queues: .list(queues), spareQueues: queues.count,
-                steering: SteeringRequest(
-                    queues: .list(queues), flows: [], splitsHeaders: splitsHeaders),
-                command: command, store: store),
+                queues: .steered(steering), spareQueues: binds ? 0 : queues.count,
+                pageSize: pageSize, command: command, store: store),
             logger: logger)
-    }
-
-    private func bind(_ memory: BoundMemory) throws(DevmemError) -> ReceiveBinding {
-        try ReceiveBinding(
-            dmabuf: memory.dmabuf.descriptor, interface: interface, queues: queues,
-            pageSize: pageSize)
     }
 
     private func judge(

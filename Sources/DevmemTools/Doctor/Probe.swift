@@ -18,8 +18,7 @@ package func probe(
             binding: try DmabufMemory(size: 1 << 20), to: interface,
             // Not bound yet, as that is a check of its own.
             BindRequest(
-                queues: .automatic(1), spareQueues: 1,
-                steering: SteeringRequest(queues: .automatic(1), flows: []),
+                queues: .steered(SteeringRequest(queues: .automatic(1), flows: [])), spareQueues: 1,
                 command: "devmemtcp doctor", store: store),
             logger: logger)
         let memory = nic.memory

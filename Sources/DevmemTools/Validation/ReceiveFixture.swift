@@ -70,12 +70,12 @@ final class ReceiveFixture {
             rule.sourcePort = echo.port
             flows.append(SteeringFlow(families: [[rule]]))
         }
-        let wanted = QueueChoice.automatic(kind.queues + kind.spareQueues)
+        let steering = SteeringRequest(
+            queues: .automatic(kind.queues + kind.spareQueues), flows: flows, spread: kind.spread)
         let nic = try BoundNIC(
             binding: memory, to: interface,
             BindRequest(
-                queues: wanted, spareQueues: kind.spareQueues, pageSize: kind.pageSize,
-                steering: SteeringRequest(queues: wanted, flows: flows, spread: kind.spread),
+                queues: .steered(steering), spareQueues: kind.spareQueues, pageSize: kind.pageSize,
                 command: "devmemtcp validate"),
             logger: logger)
         guard nic.queues.count == kind.queues && nic.spares.count == kind.spareQueues else {
