@@ -95,42 +95,52 @@ package struct BindingSelfTest: Sendable {
     package func run(
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
-        let memory = try DmabufMemory(size: memory, pageSize: pageSize)
-        var made = try steered(splitsHeaders: true, store, logger) {
-            () throws(DevmemError) -> [BindingTrial] in
-            try tryWhileSplit(memory, logger)
+        var made = try tryWhileSplit(logger, in: store)
+        let nic = try setUp(splitsHeaders: false, binds: false, store, logger)
+        try judge(.unsplit, logger) { () throws(DevmemError) in
+            _ = try ReceiveBinding(
+                dmabuf: nic.memory.dmabuf.descriptor, interface: interface, queues: queues,
+                pageSize: pageSize)
         }
-        try steered(splitsHeaders: false, store, logger) { () throws(DevmemError) in
-            try judge(.unsplit, logger) { () throws(DevmemError) in
-                _ = try ReceiveBinding(
-                    dmabuf: memory.descriptor, interface: interface, queues: queues,
-                    pageSize: pageSize)
-            }
-        }
+        try nic.release()
         made.append(.unsplit)
         return made
     }
 
     private func tryWhileSplit(
-        _ memory: borrowing DmabufMemory, _ logger: Logger
+        _ logger: Logger, in store: JournalStore
     ) throws(DevmemError) -> [BindingTrial] {
         var made: [BindingTrial] = [.bind, .unnamed]
-        let binding = try ReceiveBinding(
-            dmabuf: memory.descriptor, interface: interface, queues: queues, pageSize: pageSize)
-        logger.debug("bound as \(binding.id)")
+        let nic = try setUp(splitsHeaders: true, binds: true, store, logger)
+        logger.debug("bound as \(nic.memory.id)")
         if let counts = try countsWithout(queues) {
             try judge(.deactivate, logger) { () throws(DevmemError) in
                 try change(counts)
             }
             made.append(.deactivate)
         }
-        _ = consume binding
+        nic.unbind()
         try judge(.unnamed, logger) { () throws(DevmemError) in
             _ = try ReceiveBinding(
-                dmabuf: memory.descriptor, interface: interface, unnamedQueues: queues.count,
-                pageSize: pageSize)
+                dmabuf: nic.memory.dmabuf.descriptor, interface: interface,
+                unnamedQueues: queues.count, pageSize: pageSize)
         }
+        try nic.release()
         return made
+    }
+
+    /// Steers the NIC, and binds the queues unless a trial is to do that.
+    private func setUp(
+        splitsHeaders: Bool, binds: Bool, _ store: JournalStore, _ logger: Logger
+    ) throws(DevmemError) -> BoundNIC {
+        let steering = SteeringRequest(
+            queues: .list(queues), flows: [], splitsHeaders: splitsHeaders)
+        return try BoundNIC(
+            binding: try DmabufMemory(size: memory, pageSize: pageSize), to: interface,
+            BindRequest(
+                queues: .steered(steering), spareQueues: binds ? 0 : queues.count,
+                pageSize: pageSize, command: command, store: store),
+            logger: logger)
     }
 
     private func judge(
@@ -144,19 +154,6 @@ package struct BindingSelfTest: Sendable {
         }
         logger.debug("\(trial.rawValue): \(outcome)")
         if let fault = trial.fault(in: outcome) { throw fault }
-    }
-
-    /// Does something while the NIC is steered.
-    private func steered<Result>(
-        splitsHeaders: Bool, _ store: JournalStore, _ logger: Logger,
-        _ body: () throws(DevmemError) -> Result
-    ) throws(DevmemError) -> Result {
-        let wish = SteeringRequest(queues: .list(queues), flows: [], splitsHeaders: splitsHeaders)
-        var steering = try SteeringTransaction(
-            applying: wish, to: interface, as: command, store: store, logger: logger)
-        let result = try body()
-        try steering.restore()
-        return result
     }
 
     /// Channel counts that leave out one of the queues at least, but not all; nil if there are none.
