@@ -1,3 +1,4 @@
+import CDevmem
 import SystemPackage
 
 /// Tells a user's ring setting from a driver's state.
@@ -37,7 +38,7 @@ struct RingWatch: ~Copyable {
         for datagram in datagrams {
             for frame in try NetlinkFrame.split(datagram)
             where frame.payload.first == EthtoolNumber.Notification.rings {
-                let attributes = try NetlinkAttributes(frame.payload.dropFirst(4))
+                let attributes = try NetlinkAttributes(frame.payload.dropFirst(cdm_genlmsghdr_size))
                 let header = try attributes[EthtoolNumber.header]?.nested()
                 if header?.uint32(EthtoolNumber.Header.deviceIndex) == interface {
                     found.append(RingSettings(attributes))

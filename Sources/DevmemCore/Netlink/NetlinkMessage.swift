@@ -1,3 +1,4 @@
+import CDevmem
 import CNetlink
 import SystemPackage
 
@@ -107,7 +108,7 @@ package struct NetlinkMessage: ~Copyable {
     private var length: Int { Int(nlmsg_hdr(handle)?.pointee.nlmsg_len ?? 0) }
 
     private func prepare(for payload: Int) throws(DevmemError) {
-        try Self.checkLength(Self.attributeHeader + payload)
+        try Self.checkLength(cdm_nlattr_size + payload)
         try makeRoom(for: payload)
     }
 
@@ -117,7 +118,7 @@ package struct NetlinkMessage: ~Copyable {
 
     /// Grows the message for one attribute more: what libnl allocates is one page and stays so.
     private func makeRoom(for payload: Int) throws(DevmemError) {
-        let needed = alignedToFour(length) + Self.attributeHeader + alignedToFour(payload)
+        let needed = alignedToFour(length) + cdm_nlattr_size + alignedToFour(payload)
         guard needed > nlmsg_get_max_size(handle) else { return }
         guard needed <= Self.longest else {
             throw DevmemError(
@@ -137,7 +138,6 @@ package struct NetlinkMessage: ~Copyable {
             message: "an attribute of \(length) bytes is longer than \(UInt16.max)")
     }
 
-    private static let attributeHeader = 4
     /// Far beyond what the kernel takes from a socket at once.
     private static let longest = 1 << 24
 

@@ -88,9 +88,6 @@ package struct StopSignal: ~Copyable {
         package let isFromTerminal: Bool
     }
 
-    /// The code with which the kernel itself sends signals (asm-generic/siginfo.h).
-    private static let kernelCode: Int32 = 0x80
-
     /// The signal that has arrived, if one has.
     package func pending() -> Int32? { arrival()?.signal }
 
@@ -117,7 +114,7 @@ package struct StopSignal: ~Copyable {
         let size = MemoryLayout<signalfd_siginfo>.size
         guard read(number, &info, size) == size else { return nil }
         return Arrival(
-            signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
+            signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == cdm_SI_KERNEL)
     }
 
     /// Waits for a signal, and for nothing else.
