@@ -53,19 +53,26 @@ import Testing
     /// Lines that give a name to a literal in an enumeration of attributes, numbers, offsets or
     /// commands.
     private static func retyped(in text: String) -> [Int] {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let kinds = ["Attribute", "Number", "Layout", "Command", "Flag"]
         var depths: [Int] = []
         var depth = 0
         var found: [Int] = []
-        for (index, line) in lines.enumerated() {
-            if let name = line.firstMatch(of: /\benum (\w+)\b[^:]*\{/)?.1,
-                name.contains(/Attribute|Number|Layout|Command|Message|Field|Offset/)
+        for (index, line) in text.utf8.split(
+            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
+        ).enumerated() {
+            let words = String(Substring(line)).split(separator: " ")
+            if let place = words.firstIndex(of: "enum"), place + 1 < words.count,
+                kinds.contains(where: { words[place + 1].contains($0) })
             {
                 depths.append(depth)
             }
-            let isNamed = line.contains(/static let \w+(: U?Int\d+)? = ~?\(?[0-9]/)
-            if isNamed, !depths.isEmpty { found.append(index + 1) }
-            depth += line.count { $0 == "{" } - line.count { $0 == "}" }
+            let equals = words.firstIndex(of: "=").map { words[($0 + 1)...].first ?? "" } ?? ""
+            let isLiteral = equals.drop { "~(-".contains($0) }.first?.isNumber == true
+            if isLiteral, words.contains("let"), !depths.isEmpty { found.append(index + 1) }
+            for byte in line {
+                if byte == UInt8(ascii: "{") { depth += 1 }
+                if byte == UInt8(ascii: "}") { depth -= 1 }
+            }
             if let last = depths.last, depth <= last { depths.removeLast() }
         }
         return found

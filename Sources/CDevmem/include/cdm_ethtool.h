@@ -37,7 +37,6 @@ enum : uint8_t {
 /* The thresholds of header split are of Linux 6.14, RSS of 6.3 and its input transform of 6.8. */
 enum : uint16_t {
 	cdm_ETHTOOL_A_HEADER_DEV_INDEX = ETHTOOL_A_HEADER_DEV_INDEX,
-	cdm_ETHTOOL_A_HEADER_FLAGS = ETHTOOL_A_HEADER_FLAGS,
 
 	cdm_ETHTOOL_A_LINKMODES_SPEED = ETHTOOL_A_LINKMODES_SPEED,
 

@@ -11,8 +11,6 @@ package enum EthtoolNumber {
 
     enum Header {
         static let deviceIndex = cdm_ETHTOOL_A_HEADER_DEV_INDEX
-        static let flags = cdm_ETHTOOL_A_HEADER_FLAGS
-        static let compactBitsets: UInt32 = 1
     }
 
     package enum Command {
@@ -56,14 +54,13 @@ package struct EthtoolNetlink: ~Copyable {
     /// One request about this NIC; `body` adds what follows the header.
     func request(
         _ command: UInt8, call: String, names: AttributeNames = AttributeNames(),
-        headerFlags: UInt32 = 0, dump: Bool = false,
+        dump: Bool = false,
         _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> [NetlinkAttributes] {
         let message = try NetlinkMessage(
             family: family, command: command, version: EthtoolNumber.version, dump: dump)
         try message.nest(EthtoolNumber.header) { nest throws(DevmemError) in
             try nest.put(EthtoolNumber.Header.deviceIndex, interface.index)
-            if headerFlags != 0 { try nest.put(EthtoolNumber.Header.flags, headerFlags) }
         }
         try body(message)
         do throws(DevmemError) {
