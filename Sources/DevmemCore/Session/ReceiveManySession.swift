@@ -70,21 +70,11 @@ package func receiveMany(
 ) throws(DevmemError) -> Int32? {
     try requireDescriptors(for: limits.atOnce, request)
     let place = try ReceivePlace(request, limits: limits, logger: logger)
-    let memory = try makeMemory(request)
-    let steering = try place.take(request, logger: logger)
-    let budget = place.budget(for: request, queues: steering.queues.count, logger: logger)
-    let template = place.report(queues: steering.queues, memory: memory.size)
-    let signal: Int32?
-    do throws(DevmemError) {
-        signal = try serveBound(
-            request, limits, place, budget, steering, memory, template, makeConsumer, stop,
-            observer, logger)
-    } catch {
-        // What failed first is what the caller needs.
-        do throws(DevmemError) { try steering.restore() } catch { logger.error("\(error)") }
-        throw error
-    }
-    try steering.restore()
+    let nic = try place.bind(request, logger: logger)
+    // If it throws, the value that goes away restores the settings, and logs what fails.
+    let signal = try serveBound(
+        request, limits, place, nic, makeConsumer, stop, observer, logger)
+    try nic.release()
     return signal
 }
 
@@ -135,21 +125,12 @@ private final class Handover: Sendable {
 
 private func serveBound(
     _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: ReceivePlace,
-    _ budget: ReceiveBudget, _ taken: TakenQueues, _ memory: consuming DmabufMemory,
-    _ template: ReceiveReport,
-    _ makeConsumer: @escaping ConsumerMaker,
+    _ nic: borrowing BoundNIC, _ makeConsumer: @escaping ConsumerMaker,
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver, _ logger: Logger
 ) throws(DevmemError) -> Int32? {
-    let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
-        pageSize: request.pageSize)
-    defer { withExtendedLifetime(binding) {} }
-    let bound = BoundReceiveMemory(memory, id: binding.id)
+    let template = place.report(on: nic)
+    let budget = place.budget(of: nic, logger: logger)
     let workers = try Workers()
-    let interface = place.interface
-    var watch = BindingWatch(
-        on: interface, bindingID: binding.id, queues: taken.queues,
-        keepsSteered: request.keepsSteered, logger: logger)
     try place.listen(budget, observer.listening)
 
     var shortage = ShortageNotice(logger)
@@ -167,7 +148,7 @@ private func serveBound(
         watched.watch(0, signal == nil ? stop.rawValue : nil)
         watched.watch(1, isOpen && running < limits.atOnce ? place.listeners.rawValue : nil)
         watched.watch(2, workers.event.rawValue)
-        watched.watch(3, failure == nil ? watch.rawValue : nil)
+        watched.watch(3, failure == nil ? nic.watchDescriptor : nil)
         do throws(DevmemError) {
             try watched.wait(milliseconds: observer.progress == nil ? -1 : 500)
         } catch {
@@ -186,15 +167,13 @@ private func serveBound(
                 running -= 1
                 var report = finished
                 // Of several connections a single one may be another's; the caller judges the sum.
-                taken.judge(
-                    &report, on: interface, bindingID: binding.id, isFailure: false,
-                    logger: logger)
+                nic.judge(&report, isFailure: false, logger: logger)
                 observer.finished(report)
             }
         }
         if !watched.ready(3).isEmpty {
             do throws(DevmemError) {
-                try taken.look(&watch)
+                try nic.look()
             } catch {
                 // Nothing comes any more on the connections there are.
                 failure = error
@@ -225,7 +204,8 @@ private func serveBound(
             var report = template
             report.connection = accepted
             start(
-                Handover(connection), request, interface, bound, workers, report, makeConsumer)
+                Handover(connection), request, nic.interface, nic.memory, workers, report,
+                makeConsumer)
         } catch {
             // Those that run are let run to their end, with nothing lost.
             failure = error
@@ -239,7 +219,7 @@ private func serveBound(
 /// that fails.
 private func start(
     _ handover: Handover, _ request: ReceiveRequest, _ interface: NetworkInterface,
-    _ bound: BoundReceiveMemory, _ workers: Workers, _ begun: ReceiveReport,
+    _ bound: BoundMemory, _ workers: Workers, _ begun: ReceiveReport,
     _ makeConsumer: @escaping ConsumerMaker
 ) {
     do throws(DevmemError) {

@@ -45,7 +45,7 @@ final class BenchFlow {
     /// - Throws: `DevmemError` if there is no pattern to compare with.
     init(
         _ number: Int, _ shared: BenchConnection, _ plan: BenchPlan, _ role: BenchRole,
-        bound: BoundReceiveMemory?
+        bound: BoundMemory?
     ) throws(DevmemError) {
         self.number = number
         self.shared = shared
