@@ -99,31 +99,34 @@ struct Bind: ParsableCommand {
         let user = try user.map { name throws(DevmemError) in try UserIdentity(named: name) }
         let request = try request()
         let stop = try StopSignal.ofUser()
-        var holding = try MemoryHolding(request, on: interface, logger: common.logger)
-        for note in holding.notes {
+        let nic = try BoundNIC(
+            binding: try DmabufMemory(
+                size: buffer.memory.bytes, provider: buffer.maker.provider,
+                pageSize: request.pageSize),
+            to: interface, request, logger: common.logger)
+        for note in nic.notes {
             common.logger.notice("\(interface.name): \(Self.inItsWords(note))")
         }
-        let report = BindReport(interface: interface.name, request: request, holding: holding)
+        let report = BindReport(nic, pageSize: request.pageSize)
         try show(report)
         let readiness = Readiness(environment: ProcessInfo.processInfo.environment)
         try announce { () throws(DevmemError) in
             try readiness.ready(status: report.line)
         }
-        let status = try hold(&holding, report, as: user, until: stop)
+        let status = try hold(nic, report, as: user, until: stop)
         try announce { () throws(DevmemError) in
             try readiness.stopping()
         }
-        try holding.release()
+        try nic.release()
         if status != 0 { throw ExitCode(status) }
     }
 
     private func request() throws(DevmemError) -> BindRequest {
         let steering = noSteering ? nil : try flows.wish(queues: rx?.choice ?? .automatic(1))
         return BindRequest(
-            queues: rx?.choice, transmits: tx, memory: buffer.memory.bytes,
-            provider: buffer.maker.provider,
-            pageSize: pageSize.map { UInt32($0.bytes) }, steering: steering,
-            keepsSteered: keepSteered)
+            queues: rx?.choice, transmits: tx, pageSize: pageSize.map { UInt32($0.bytes) },
+            steering: steering, watch: keepSteered ? .renews : .logs,
+            command: "devmemtcp bind")
     }
 
     /// A service manager that does not listen is no reason to let go.
@@ -147,22 +150,22 @@ struct Bind: ParsableCommand {
 
     /// Waits for the end and returns the exit status that it means.
     private func hold(
-        _ holding: inout MemoryHolding, _ report: BindReport, as user: UserIdentity?,
+        _ nic: borrowing BoundNIC, _ report: BindReport, as user: UserIdentity?,
         until stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32 {
-        guard !command.isEmpty else { return 128 + (try holding.hold(until: stop)) }
+        guard !command.isEmpty else { return 128 + (try nic.hold(until: stop)) }
         let child: ChildProcess
         do throws(DevmemError) {
             // This program's own path: the environment's could lead elsewhere by now.
             let prefix = user.map { ["/proc/self/exe", RunAs.name, $0.name, "--"] } ?? []
             child = try ChildProcess(
                 prefix + command, environment: report.environment,
-                inheriting: holding.memory.descriptor.rawValue)
+                inheriting: nic.memory.dmabuf.descriptor.rawValue)
         } catch {
             writeError("devmemtcp: \(error)\n")
             return Self.statusOfNoCommand(error)
         }
-        return switch try holding.hold(for: child, passing: stop) {
+        return switch try nic.hold(for: child, passing: stop) {
         case .exited(let status): status
         case .killed(let signal): 128 + signal
         }

@@ -47,10 +47,11 @@ struct BindReport: Encodable {
 }
 
 extension BindReport {
-    init(interface: String, request: BindRequest, holding: borrowing MemoryHolding) {
+    init(_ nic: borrowing BoundNIC, pageSize: UInt32?) {
+        let memory = nic.memory
         self.init(
-            interface: interface, queues: holding.queues, receiveID: holding.receiveID,
-            transmitID: holding.transmitID, size: holding.memory.size, pageSize: request.pageSize,
-            pid: getpid(), descriptor: holding.memory.descriptor.rawValue)
+            interface: nic.interface.name, queues: nic.queues, receiveID: memory.receiveID,
+            transmitID: memory.transmitID, size: memory.dmabuf.size, pageSize: pageSize,
+            pid: getpid(), descriptor: memory.dmabuf.descriptor.rawValue)
     }
 }

@@ -11,8 +11,8 @@ import Testing
     private func told(_ failure: String?, isShown: Bool) -> (failure: String?, logged: [String]) {
         let log = LoggedLines()
         var failure = failure
-        note(
-            restoring: error, in: &failure, isShown: isShown,
+        RestorationFailure(error: error).note(
+            in: &failure, isShown: isShown,
             logger: Logger(label: "test") { _ in RecordingLogHandler(log) })
         return (failure, log.lines)
     }

@@ -63,21 +63,17 @@ package func restart(
     let memory = try DmabufMemory(size: scratchSize(of: interface))
     var result = QueueRestart(queue: queue)
     (result.poolBefore, result.napiBefore) = try feed(of: queue, of: interface)
-    let wish = SteeringRequest(queues: .list([queue]), flows: [], sharesContexts: force)
-    var steering = try SteeringTransaction(
-        applying: wish, to: interface, as: "devmemtcp queue restart", logger: logger)
-    try bindForAMoment(memory, to: queue, of: interface)
-    try steering.restore()
+    let wanted = QueueChoice.list([queue])
+    try BoundNIC(
+        binding: memory, to: interface,
+        BindRequest(
+            queues: wanted,
+            steering: SteeringRequest(queues: wanted, flows: [], sharesContexts: force),
+            command: "devmemtcp queue restart"),
+        logger: logger
+    ).release()
     (result.poolAfter, result.napiAfter) = try feed(of: queue, of: interface)
     return result
-}
-
-private func bindForAMoment(
-    _ memory: borrowing DmabufMemory, to queue: UInt32, of interface: NetworkInterface
-) throws(DevmemError) {
-    let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: interface, queues: [queue])
-    withExtendedLifetime(binding) {}
 }
 
 /// What follows a flow rule to the queue would end in memory that its reader cannot read.

@@ -5,7 +5,7 @@ import Glibc
 /// written is still to be stored.
 func runConnection(
     with connection: borrowing Connection, _ request: ReceiveRequest,
-    _ interface: NetworkInterface, _ bound: BoundReceiveMemory,
+    _ interface: NetworkInterface, _ bound: BoundMemory,
     _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
     progress: (UInt64) -> Void, _ report: inout ReceiveReport
 ) {

@@ -70,21 +70,11 @@ package func receiveMany(
 ) throws(DevmemError) -> Int32? {
     try requireDescriptors(for: limits.atOnce, request)
     let place = try ReceivePlace(request, limits: limits, logger: logger)
-    let memory = try makeMemory(request)
-    let steering = try place.take(request, logger: logger)
-    let budget = place.budget(for: request, queues: steering.queues.count, logger: logger)
-    let template = place.report(queues: steering.queues, memory: memory.size)
-    let signal: Int32?
-    do throws(DevmemError) {
-        signal = try serveBound(
-            request, limits, place, budget, steering, memory, template, makeConsumer, stop,
-            observer, logger)
-    } catch {
-        // What failed first is what the caller needs.
-        do throws(DevmemError) { try steering.restore() } catch { logger.error("\(error)") }
-        throw error
-    }
-    try steering.restore()
+    let nic = try place.bind(request, logger: logger)
+    // If it throws, the value that goes away restores the settings, and logs what fails.
+    let signal = try serveBound(
+        request, limits, place, nic, makeConsumer, stop, observer, logger)
+    try nic.release()
     return signal
 }
 
@@ -135,21 +125,12 @@ private final class Handover: Sendable {
 
 private func serveBound(
     _ request: ReceiveRequest, _ limits: ReceiveLimits, _ place: ReceivePlace,
-    _ budget: ReceiveBudget, _ taken: TakenQueues, _ memory: consuming DmabufMemory,
-    _ template: ReceiveReport,
-    _ makeConsumer: @escaping ConsumerMaker,
+    _ nic: borrowing BoundNIC, _ makeConsumer: @escaping ConsumerMaker,
     _ stop: borrowing StopSignal, _ observer: ReceiveManyObserver, _ logger: Logger
 ) throws(DevmemError) -> Int32? {
-    let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
-        pageSize: request.pageSize)
-    defer { withExtendedLifetime(binding) {} }
-    let bound = BoundReceiveMemory(memory, id: binding.id)
+    let template = place.report(on: nic)
+    let budget = place.budget(of: nic, logger: logger)
     let workers = try Workers()
-    let interface = place.interface
-    var watch = BindingWatch(
-        on: interface, bindingID: binding.id, queues: taken.queues,
-        keepsSteered: request.keepsSteered, logger: logger)
     try place.listen(budget, observer.listening)
 
     var shortage = ShortageNotice(logger)
@@ -163,17 +144,13 @@ private func serveBound(
         // Whoever waits is told at once that nobody takes him, and holds no memory.
         if !isOpen { place.listeners.stopListening() }
         if !isOpen && running == 0 { break }
-        var watched = [
-            pollfd(fd: signal == nil ? stop.rawValue ?? -1 : -1, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: isOpen && running < limits.atOnce ? place.listeners.rawValue : -1,
-                events: Int16(POLLIN), revents: 0),
-            pollfd(fd: workers.event.rawValue, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: failure == nil ? watch.rawValue : -1, events: Int16(POLLIN), revents: 0),
-        ]
+        var watched = PollSet<4>()
+        watched.watch(0, signal == nil ? stop.rawValue : nil)
+        watched.watch(1, isOpen && running < limits.atOnce ? place.listeners.rawValue : nil)
+        watched.watch(2, workers.event.rawValue)
+        watched.watch(3, failure == nil ? nic.watchDescriptor : nil)
         do throws(DevmemError) {
-            try retrying("wait") { poll(&watched, 4, observer.progress == nil ? -1 : 500) }
+            try watched.wait(milliseconds: observer.progress == nil ? -1 : 500)
         } catch {
             // The threads use the NIC and the memory: both stay until the last one has ended.
             workers.stop.announce(SIGTERM)
@@ -181,24 +158,22 @@ private func serveBound(
             throw failure ?? error
         }
         observer.progress?(workers.received.load(ordering: .relaxed), running)
-        if watched[0].revents != 0, let arrived = stop.pending() {
+        if !watched.ready(0).isEmpty, let arrived = stop.pending() {
             signal = arrived
             workers.stop.announce(arrived)
         }
-        if watched[2].revents != 0 {
+        if !watched.ready(2).isEmpty {
             for finished in workers.takeFinished() {
                 running -= 1
                 var report = finished
                 // Of several connections a single one may be another's; the caller judges the sum.
-                taken.judge(
-                    &report, on: interface, bindingID: binding.id, isFailure: false,
-                    logger: logger)
+                nic.judge(&report, isFailure: false, logger: logger)
                 observer.finished(report)
             }
         }
-        if watched[3].revents != 0 {
+        if !watched.ready(3).isEmpty {
             do throws(DevmemError) {
-                try taken.look(&watch)
+                try nic.look()
             } catch {
                 // Nothing comes any more on the connections there are.
                 failure = error
@@ -206,7 +181,7 @@ private func serveBound(
                 continue
             }
         }
-        guard watched[1].revents != 0 else { continue }
+        guard !watched.ready(1).isEmpty else { continue }
         do throws(DevmemError) {
             let arrived = try place.listeners.accept(
                 endingWhenSilent: request.peerTimeout, short: { shortage.tell($0) },
@@ -229,7 +204,8 @@ private func serveBound(
             var report = template
             report.connection = accepted
             start(
-                Handover(connection), request, interface, bound, workers, report, makeConsumer)
+                Handover(connection), request, nic.interface, nic.memory, workers, report,
+                makeConsumer)
         } catch {
             // Those that run are let run to their end, with nothing lost.
             failure = error
@@ -243,7 +219,7 @@ private func serveBound(
 /// that fails.
 private func start(
     _ handover: Handover, _ request: ReceiveRequest, _ interface: NetworkInterface,
-    _ bound: BoundReceiveMemory, _ workers: Workers, _ begun: ReceiveReport,
+    _ bound: BoundMemory, _ workers: Workers, _ begun: ReceiveReport,
     _ makeConsumer: @escaping ConsumerMaker
 ) {
     do throws(DevmemError) {

@@ -1,64 +1,5 @@
 import Logging
 
-/// The queues of a receive session, and what was changed on the NIC to take them.
-final class TakenQueues {
-    let queues: [UInt32]
-    private(set) var steering: SteeringTransaction?
-
-    init(_ queues: [UInt32], steering: consuming SteeringTransaction?) {
-        self.queues = queues
-        self.steering = steering
-    }
-
-    /// Has a watch look at the NIC.
-    func look(_ watch: inout BindingWatch) throws(DevmemError) {
-        try watch.look(&steering)
-    }
-
-    /// Says of a connection's payload how much came in device memory, and warns of what did not,
-    /// unless the caller makes a failure of that.
-    func judge(
-        _ report: inout ReceiveReport, on interface: NetworkInterface, bindingID: UInt32,
-        isFailure: Bool, logger: Logger
-    ) {
-        let counts = report.counts
-        let elsewhere = counts.bytes - counts.deviceBytes
-        let reason = elsewhere == 0 ? nil : self.reason(report, on: interface, bindingID: bindingID)
-        let placement = PayloadPlacement(counts, reason: reason)
-        report.placement = placement
-        switch steering {
-        case .none: return
-        case .some: break
-        }
-        guard let reason, !(isFailure && placement.verdict == .host) else { return }
-        let peer = report.peer ?? "the peer"
-        logger.warning(
-            "\(elsewhere) of \(counts.bytes) bytes from \(peer) came outside device memory: \(reason)"
-        )
-    }
-
-    private func reason(
-        _ report: ReceiveReport, on interface: NetworkInterface, bindingID: UInt32
-    ) -> String? {
-        var stream = MisplacedStream(
-            report.counts, from: report.peerAddress, through: report.napiID)
-        stream.peerPort = report.peerPort
-        stream.began = .now - .seconds(report.seconds)
-        return switch steering {
-        case .some(let transaction):
-            PlacementReason.text { () throws(DevmemError) in
-                try transaction.reason(for: stream, on: interface, bindingID: bindingID)
-            }
-        case .none: nil
-        }
-    }
-
-    /// Puts the NIC's settings back.
-    func restore() throws(DevmemError) {
-        try steering?.restore()
-    }
-}
-
 /// The NIC and the listening sockets of a receive session.
 struct ReceivePlace {
     let interface: NetworkInterface
@@ -86,28 +27,29 @@ struct ReceivePlace {
         self.limits = limits
     }
 
-    /// Sets the NIC up for the session, if it shall, and tells the queues to bind.
-    func take(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) -> TakenQueues {
-        guard request.steers else {
-            return TakenQueues(try named(request.queues), steering: nil)
-        }
-        let steering = try SteeringTransaction(
-            applying: SteeringRequest(
-                queues: request.queues,
-                flows: ReceiveRequest.flows(
-                    to: listeners.endpoints, from: request.from, port: request.fromPort)),
-            to: interface, as: request.command, logger: logger)
-        for note in steering.notes { logger.notice("\(interface.name): \(note)") }
-        let queues = steering.queues
-        return TakenQueues(queues, steering: consume steering)
+    /// Sets the NIC up for the session and binds memory to it.
+    func bind(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) -> BoundNIC {
+        let memory = try DmabufMemory(
+            size: request.memory, provider: request.provider, pageSize: request.pageSize)
+        let flows = ReceiveRequest.flows(
+            to: listeners.endpoints, from: request.from, port: request.fromPort)
+        let nic = try BoundNIC(
+            binding: memory, to: interface,
+            BindRequest(
+                queues: request.queues, pageSize: request.pageSize,
+                steering: request.steers
+                    ? SteeringRequest(queues: request.queues, flows: flows) : nil,
+                checksQueues: false, watch: request.keepsSteered ? .renews : .logs,
+                command: request.command),
+            logger: logger)
+        for note in nic.notes { logger.notice("\(interface.name): \(note)") }
+        return nic
     }
 
-    /// What connections may hold of the memory; says so, and whether the NIC's rings leave any.
-    func budget(for request: ReceiveRequest, queues: Int, logger: Logger) -> ReceiveBudget {
-        let rings = RingDemand(of: interface, queues: queues, pageSize: request.pageSize)
-        rings.warn(of: request.memory, on: interface, logger: logger)
+    /// What connections may hold of the memory.
+    func budget(of nic: borrowing BoundNIC, logger: Logger) -> ReceiveBudget {
         let budget = ReceiveBudget(
-            memory: request.memory, rings: rings.bytes, listeners: listeners.count,
+            memory: nic.memory.dmabuf.size, rings: nic.rings.bytes, listeners: listeners.count,
             connections: limits.atOnce, keepsListening: isKeptOpen,
             initial: listeners.initialReceiveBuffer)
         logger.debug(
@@ -141,19 +83,10 @@ struct ReceivePlace {
         return try connection.bound(to: budget.share)
     }
 
-    /// Queues as the user names them: who set the NIC up knows better than its settings tell.
-    private func named(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
-        switch choice {
-        case .list(let queues): return queues
-        case .last(let count), .automatic(let count):
-            return try receiveQueues(of: interface).suffix(count)
-        }
-    }
-
-    func report(queues: [UInt32], memory: UInt64) -> ReceiveReport {
+    func report(on nic: borrowing BoundNIC) -> ReceiveReport {
         ReceiveReport(
-            interface: interface.name, driver: interface.driver, queues: queues,
-            dmabufBytes: memory,
+            interface: interface.name, driver: interface.driver, queues: nic.queues,
+            dmabufBytes: nic.memory.dmabuf.size,
             listen: listeners.endpoints.map(\.description).joined(separator: ", "))
     }
 

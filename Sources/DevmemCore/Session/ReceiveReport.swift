@@ -1,3 +1,5 @@
+import Logging
+
 /// What a receive session did. The keys of its JSON form are stable; `version` counts changes
 /// that would break a reader.
 package struct ReceiveReport: Codable, Equatable, Sendable {
@@ -75,5 +77,29 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
         self.queues = queues
         self.dmabufBytes = dmabufBytes
         self.listen = listen
+    }
+}
+
+extension BoundNIC {
+    /// Says of a connection's payload how much came in device memory, and warns of what did not,
+    /// unless the caller makes a failure of that.
+    func judge(_ report: inout ReceiveReport, isFailure: Bool, logger: Logger) {
+        let counts = report.counts
+        let ended = report
+        func stream() -> MisplacedStream {
+            var stream = MisplacedStream(counts, from: ended.peerAddress, through: ended.napiID)
+            stream.peerPort = ended.peerPort
+            stream.began = .now - .seconds(ended.seconds)
+            return stream
+        }
+        let placement = placement(of: counts, in: stream())
+        report.placement = placement
+        guard let reason = placement.reason, !(isFailure && placement.verdict == .host)
+        else { return }
+        logger.warning(
+            """
+            \(counts.bytes - counts.deviceBytes) of \(counts.bytes) bytes from \
+            \(ended.peer ?? "the peer") came outside device memory: \(reason)
+            """)
     }
 }

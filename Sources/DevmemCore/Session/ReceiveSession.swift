@@ -149,26 +149,18 @@ package func receive(
     do throws(DevmemError) {
         let place = try ReceivePlace(
             request, limits: ReceiveLimits(atOnce: 1, keepsOpen: false), logger: logger)
-        let memory = try makeMemory(request)
-        let steering = try place.take(request, logger: logger)
-        let budget = place.budget(for: request, queues: steering.queues.count, logger: logger)
-        var report = place.report(queues: steering.queues, memory: memory.size)
+        let nic = try place.bind(request, logger: logger)
+        var report = place.report(on: nic)
         var refusal: DevmemError?
         do throws(DevmemError) {
             try receiveBound(
-                request, place, budget, steering, memory, &consumer, stop, observer, logger,
-                &report)
+                request, place, nic, &consumer, stop, observer, logger, &report)
         } catch {
             refusal = error
         }
-        // The binding is gone by now, so the kernel lets header split be turned off.
-        do throws(DevmemError) {
-            try steering.restore()
-        } catch {
-            note(
-                restoring: error, in: &report.failure,
-                isShown: refusal == nil && report.stoppedBy == nil, logger: logger)
-        }
+        nic.release(
+            reportingIn: &report.failure,
+            isShown: refusal == nil && report.stoppedBy == nil)
         if let refusal { throw refusal }
         // It may take long, and no signal ends it; the NIC need not wait.
         store(&consumer, failure: &report.failure)
@@ -179,31 +171,18 @@ package func receive(
     }
 }
 
-/// The dma-buf that a request asks for.
-func makeMemory(_ request: ReceiveRequest) throws(DevmemError) -> DmabufMemory {
-    try DmabufMemory(
-        size: request.memory, provider: request.provider, pageSize: request.pageSize)
-}
-
 /// The part of a session in which the dma-buf is bound. Failures of the connection are put in the
 /// report; failures before it are thrown.
 private func receiveBound(
-    _ request: ReceiveRequest, _ place: ReceivePlace, _ budget: ReceiveBudget,
-    _ taken: TakenQueues, _ memory: consuming DmabufMemory, _ consumer: inout PayloadConsumer,
-    _ stop: borrowing StopSignal, _ observer: ReceiveObserver, _ logger: Logger,
-    _ report: inout ReceiveReport
+    _ request: ReceiveRequest, _ place: ReceivePlace, _ nic: borrowing BoundNIC,
+    _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
+    _ observer: ReceiveObserver, _ logger: Logger, _ report: inout ReceiveReport
 ) throws(DevmemError) {
-    let binding = try ReceiveBinding(
-        dmabuf: memory.descriptor, interface: place.interface, queues: taken.queues,
-        pageSize: request.pageSize)
-    let bound = BoundReceiveMemory(memory, id: binding.id)
-    var watch = BindingWatch(
-        on: place.interface, bindingID: binding.id, queues: taken.queues,
-        keepsSteered: request.keepsSteered, logger: logger)
+    let budget = place.budget(of: nic, logger: logger)
     try place.listen(budget, observer.listening)
 
     let connection: Connection
-    switch try awaitPeer(request, place.listeners, &watch, taken, stop, logger) {
+    switch try awaitPeer(request, place.listeners, nic, stop, logger) {
     case .stopped(let signal):
         report.stoppedBy = signal
         consumer.abandon()
@@ -217,9 +196,9 @@ private func receiveBound(
     }
     observer.connected(connection.peer)
     try consumer.begin()
-    let cause = NICStopCause(taken, watch)
+    let cause = nic.stopCause
     runConnection(
-        with: connection, request, place.interface, bound, &consumer,
+        with: connection, request, nic.interface, nic.memory, &consumer,
         try StopSignal(following: stop, or: cause), progress: observer.progress, &report)
     if let failure = cause.failure {
         report.stoppedBy = nil
@@ -227,9 +206,7 @@ private func receiveBound(
     }
     let isFailure = request.steers && !request.allowsHostMemory
     // After a signal nobody shows the report's failure.
-    taken.judge(
-        &report, on: place.interface, bindingID: binding.id,
-        isFailure: isFailure && report.stoppedBy == nil, logger: logger)
+    nic.judge(&report, isFailure: isFailure && report.stoppedBy == nil, logger: logger)
     if isFailure { report.failure = report.failure ?? report.placement?.failure }
 }
 
@@ -240,16 +217,16 @@ private enum Arrival: ~Copyable {
 
 /// Waits for a connection from the peer; connections from elsewhere are closed.
 private func awaitPeer(
-    _ request: ReceiveRequest, _ listeners: ListenerGroup, _ watch: inout BindingWatch,
-    _ taken: TakenQueues, _ stop: borrowing StopSignal, _ logger: Logger
+    _ request: ReceiveRequest, _ listeners: ListenerGroup, _ nic: borrowing BoundNIC,
+    _ stop: borrowing StopSignal, _ logger: Logger
 ) throws(DevmemError) -> Arrival {
     var shortage = ShortageNotice(logger)
     while true {
-        switch try stop.wait(reading: listeners.rawValue, or: watch.rawValue) {
+        switch try stop.wait(reading: listeners.rawValue, or: nic.watchDescriptor) {
         case .signal(let arrival): return .stopped(by: arrival.signal)
         case .first: break
         case .second:
-            try taken.look(&watch)
+            try nic.look()
             continue
         }
         let arrived = try listeners.accept(

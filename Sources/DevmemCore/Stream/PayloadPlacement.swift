@@ -55,3 +55,18 @@ extension MisplacedStream {
             isLocal: isLocal ?? false, napiID: napiID, isLinear: counts.ordinaryBytes == 0)
     }
 }
+
+extension BoundNIC {
+    /// Says of payload how much came in device memory, and why the rest did not.
+    ///
+    /// - Parameters:
+    ///   - counts: the payload.
+    ///   - stream: what is known of the stream; asked for only if some came elsewhere.
+    /// - Returns: the judgement; without a reason if the NIC was not steered for the stream.
+    package func placement(
+        of counts: ReceiveCounts, in stream: @autoclosure () -> MisplacedStream
+    ) -> PayloadPlacement {
+        PayloadPlacement(
+            counts, reason: counts.deviceBytes < counts.bytes ? reason(for: stream()) : nil)
+    }
+}

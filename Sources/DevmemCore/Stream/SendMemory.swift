@@ -1,9 +1,8 @@
 /// The memory that a session sends from: a dma-buf bound to the NIC, or, to compare with, memory as
 /// any program has it.
 package struct SendMemory: ~Copyable {
-    // Either the first two or the third.
-    private let device: DmabufMemory?
-    private let binding: TransmitBinding?
+    // Either of the two.
+    private let device: BoundNIC?
     private let host: Mapping?
     /// The control message that names the binding (`SCM_DEVMEM_DMABUF`).
     private let control: ControlBuffer
@@ -14,12 +13,11 @@ package struct SendMemory: ~Copyable {
     package init(
         binding memory: consuming DmabufMemory, to interface: NetworkInterface
     ) throws(DevmemError) {
-        try interface.requireNIC("send through")
-        let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
-        control = ControlBuffer(naming: binding.id)
-        size = memory.mapping.count
-        device = consume memory
-        self.binding = consume binding
+        let nic = try BoundNIC(
+            binding: memory, to: interface, BindRequest(transmits: true))
+        control = ControlBuffer(naming: nic.memory.transmitID ?? 0)
+        size = nic.memory.dmabuf.mapping.count
+        device = consume nic
         host = nil
     }
 
@@ -31,7 +29,6 @@ package struct SendMemory: ~Copyable {
         control = ControlBuffer(naming: 0)
         self.size = count
         device = nil
-        binding = nil
         host = consume mapping
     }
 
@@ -47,7 +44,7 @@ package struct SendMemory: ~Copyable {
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
         switch device {
-        case .some(let memory): return try memory.withWritableBytes(body)
+        case .some(let nic): return try nic.memory.dmabuf.withWritableBytes(body)
         case .none: return try withHostBytes(body)
         }
     }

@@ -46,10 +46,10 @@ package struct HostReceiver: StreamReceiver, ~Copyable {
 
 /// Receives from device memory that several connections may share.
 package struct DeviceReceiver: StreamReceiver, ~Copyable {
-    private let bound: BoundReceiveMemory
+    private let bound: BoundMemory
     private var receiver: PayloadReceiver
 
-    package init(_ bound: BoundReceiveMemory, isDeviceOnly: Bool = false) {
+    package init(_ bound: BoundMemory, isDeviceOnly: Bool = false) {
         self.bound = bound
         receiver = PayloadReceiver(dmabufID: bound.id, isDeviceOnly: isDeviceOnly)
     }
@@ -61,7 +61,7 @@ package struct DeviceReceiver: StreamReceiver, ~Copyable {
         stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
         try receiver.take(
-            from: connection, memory: bound.memory, consumer: &consumer, stop: stop)
+            from: connection, memory: bound.dmabuf, consumer: &consumer, stop: stop)
     }
 
     /// Receives until the peer has sent everything or a signal comes.
@@ -70,19 +70,8 @@ package struct DeviceReceiver: StreamReceiver, ~Copyable {
         stop: borrowing StopSignal, progress: (UInt64) -> Void
     ) throws(DevmemError) -> PayloadReceiver.End {
         try receiver.run(
-            connection, memory: bound.memory, consumer: &consumer, idleLimit: idleLimit,
+            connection, memory: bound.dmabuf, consumer: &consumer, idleLimit: idleLimit,
             stop: stop, progress: progress)
-    }
-}
-
-/// A dma-buf and the number of its binding, for all threads that receive from it.
-package final class BoundReceiveMemory: Sendable {
-    package let memory: DmabufMemory
-    package let id: UInt32
-
-    package init(_ memory: consuming DmabufMemory, id: UInt32) {
-        self.memory = memory
-        self.id = id
     }
 }
 

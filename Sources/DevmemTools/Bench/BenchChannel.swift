@@ -116,7 +116,7 @@ final class BenchChannel {
         seconds: Int32, _ wanted: String, watching others: [Int32] = [],
         meanwhile: () throws(DevmemError) -> Void = {}
     ) throws(DevmemError) -> BenchMessage {
-        let all = others.isEmpty ? nil : try makePoller([input] + others)
+        let all = others.isEmpty ? nil : try Poller(reading: [input] + others)
         let watched: Int32 =
             switch all {
             case .some(let poller): poller.rawValue
@@ -133,8 +133,7 @@ final class BenchChannel {
             }
             try stop.wait(for: watched, events: Int32(POLLIN), until: deadline, call)
             try meanwhile()
-            var own = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
-            guard try retrying(call, { poll(&own, 1, 0) }) > 0 else { continue }
+            guard try poll(input, for: .input, milliseconds: 0) else { continue }
             guard try fill() else {
                 throw DevmemError(.system, call: call, message: "it is gone")
             }

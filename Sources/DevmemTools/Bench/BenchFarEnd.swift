@@ -60,24 +60,21 @@ struct BenchFarEnd {
     ) throws(DevmemError) {
         let role = BenchRole.far(of: plan)
         let interface = try choose(name, leadingTo: near[0])
-        let ground = try BenchGround(
+        let nic = try BenchNIC(
             plan, role, on: interface,
-            BenchGround.Choice(queues: .automatic(near.count), keepsSteered: keepsSteered),
+            BenchNIC.Choice(queues: .automatic(near.count), keepsSteered: keepsSteered),
             flows: Self.flows(of: plan, from: near), logger: logger)
         var report: BenchEndReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
-            report = try measure(plan, role, near, ground, processors)
+            report = try measure(plan, role, near, nic, processors)
         } catch {
             refusal = error
         }
-        do throws(DevmemError) {
-            try ground.release()
-        } catch {
-            // Whoever looks after this host must know, also if the near end is gone.
-            logger.error("\(error)")
-            if report?.failure == nil { report?.failure = error.description }
-        }
+        // Whoever looks after this host must know, also if the near end is gone.
+        var failure = report?.failure
+        nic.release(reportingIn: &failure, isShown: false)
+        report?.failure = failure
         guard let report else {
             throw refusal ?? DevmemError(.system, call: "run the benchmark")
         }
@@ -126,7 +123,7 @@ struct BenchFarEnd {
     }
 
     private func measure(
-        _ plan: BenchPlan, _ role: BenchRole, _ near: [Endpoint], _ ground: BenchGround,
+        _ plan: BenchPlan, _ role: BenchRole, _ near: [Endpoint], _ nic: BenchNIC,
         _ processors: [Int]
     ) throws(DevmemError) -> BenchEndReport {
         try channel.tell(.ready)
@@ -145,8 +142,8 @@ struct BenchFarEnd {
         }
         if let notice { logger.notice("\(notice)") }
         let crew = try WorkerPool(
-            plan, role, connections, processors: processors, on: ground.interface,
-            bound: ground.bound)
+            plan, role, connections, processors: processors, on: nic.interface,
+            bound: nic.memory)
         do throws(DevmemError) {
             try awaitReady(crew, stop)
             try channel.tell(.connected(from: try Self.sources(of: connections)))
@@ -158,7 +155,7 @@ struct BenchFarEnd {
             throw error
         }
         let session = BenchSession(
-            crew, plan, over: channel, ground, needsOther: false, stop: stop)
+            crew, plan, over: channel, nic, needsOther: false, stop: stop)
         return try session.run { sample in
             // A near end that is gone shows in what comes from it.
             try? channel.tell(.interval(sample))

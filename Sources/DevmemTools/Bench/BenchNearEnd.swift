@@ -27,27 +27,21 @@ struct BenchNearEnd {
         seen: (BenchSample) -> Void, logger: Logger
     ) throws(DevmemError) -> BenchReport {
         var listeners = try openListeners(logger)
-        let ground = try BenchGround(
+        let nic = try BenchNIC(
             plan, role, on: interface,
-            BenchGround.Choice(queues: request.queues, provider: request.provider),
+            BenchNIC.Choice(queues: request.queues, provider: request.provider),
             flows: try flows(to: listeners.map { $0.listener.endpoint }), logger: logger)
         var report: BenchReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
             report = try measure(
-                &listeners, ground, far, stop, started: started, seen: seen, logger: logger)
+                &listeners, nic, far, stop, started: started, seen: seen, logger: logger)
         } catch {
             refusal = error
         }
-        do throws(DevmemError) {
-            try ground.release()
-        } catch {
-            var failure = report?.failure
-            note(
-                restoring: error, in: &failure,
-                isShown: report != nil && report?.stoppedBy == nil, logger: logger)
-            report?.failure = failure
-        }
+        var failure = report?.failure
+        nic.release(reportingIn: &failure, isShown: report != nil && report?.stoppedBy == nil)
+        report?.failure = failure
         guard let report else {
             throw refusal ?? DevmemError(.system, call: "run the benchmark")
         }
@@ -90,7 +84,7 @@ struct BenchNearEnd {
     }
 
     private func measure(
-        _ listeners: inout [OpenListener], _ ground: BenchGround, _ far: String,
+        _ listeners: inout [OpenListener], _ nic: BenchNIC, _ far: String,
         _ stop: StopWatch, started: (String, String) -> Void, seen: (BenchSample) -> Void,
         logger: Logger
     ) throws(DevmemError) -> BenchReport {
@@ -116,7 +110,7 @@ struct BenchNearEnd {
         listeners = []
         let crew = try WorkerPool(
             plan, role, connections, processors: request.processors, on: interface,
-            bound: ground.bound)
+            bound: nic.memory)
         do throws(DevmemError) {
             try awaitReady(crew, stop)
             try channel.tell(.start)
@@ -127,7 +121,7 @@ struct BenchNearEnd {
         }
         started(interface.name, far)
         let session = BenchSession(
-            crew, plan, over: channel, ground, needsOther: true, stop: stop)
+            crew, plan, over: channel, nic, needsOther: true, stop: stop)
         let report = try session.run(seen: seen)
         return BenchReport(
             plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)

@@ -13,7 +13,7 @@ final class BenchSession {
     private let crew: WorkerPool
     private let channel: BenchChannel
     private let stop: StopWatch
-    private let ground: BenchGround
+    private let nic: BenchNIC
     private let times: BenchTimes
     private let needsOther: Bool
     private var meter: BenchMeter
@@ -47,17 +47,17 @@ final class BenchSession {
     ///   - crew: the threads.
     ///   - plan: what they do.
     ///   - channel: the way to the other end.
-    ///   - ground: the NIC.
+    ///   - nic: the NIC.
     ///   - needsOther: whether the other end's report is waited for.
     ///   - stop: signals that end it early.
     init(
-        _ crew: WorkerPool, _ plan: BenchPlan, over channel: BenchChannel, _ ground: BenchGround,
+        _ crew: WorkerPool, _ plan: BenchPlan, over channel: BenchChannel, _ nic: BenchNIC,
         needsOther: Bool, stop: StopWatch
     ) {
         self.crew = crew
         self.channel = channel
         self.stop = stop
-        self.ground = ground
+        self.nic = nic
         self.needsOther = needsOther
         told = BenchPeerReport(flows: plan.flows)
         let now = ContinuousClock.now
@@ -114,10 +114,10 @@ final class BenchSession {
     private func look(_ seen: (BenchSample) -> Void) throws(DevmemError) {
         guard let due = meter.due, ContinuousClock.now >= due else { return }
         if countersBefore.isEmpty {
-            countersBefore = try queueStatistics(ofInterface: ground.interface.index) ?? []
+            countersBefore = try queueStatistics(ofInterface: nic.interface.index) ?? []
         }
         if let sample = meter.look() { note(sample, seen) }
-        if meter.due == nil { pools = try ground.pools() }
+        if meter.due == nil { pools = try nic.pools() }
     }
 
     private func note(_ sample: BenchSample, _ seen: (BenchSample) -> Void) {
@@ -155,21 +155,19 @@ final class BenchSession {
     private func wait(isWorking: Bool) throws(DevmemError) {
         // One that came while the other end was told something.
         if stoppedBy == nil, let signal = stop.pending() { try end(by: signal) }
-        var watched = [
-            pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: isWorking ? crew.event.rawValue : -1, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: channel.rawValue, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: ground.watchDescriptor, events: Int16(POLLIN), revents: 0),
-        ]
+        var watched = PollSet<4>()
+        watched.watch(0, stop.signal.rawValue)
+        watched.watch(1, isWorking ? crew.event.rawValue : nil)
+        watched.watch(2, channel.rawValue)
+        watched.watch(3, nic.watchDescriptor)
         let due = [meter.due, giveUp, lastMove + Self.patience].compactMap { $0 }.min() ?? .now
         let milliseconds = max(0, (due - .now) / .milliseconds(1)) + 1
-        try retrying("wait") { poll(&watched, 4, Int32(clamping: Int(milliseconds))) }
-        if watched[1].revents != 0 { crew.clearEvent() }
-        if watched[0].revents != 0, let signal = stop.signal.pending() { try end(by: signal) }
-        if watched[2].revents != 0 { listen() }
+        try watched.wait(milliseconds: Int32(clamping: Int(milliseconds)))
+        if !watched.ready(1).isEmpty { crew.clearEvent() }
+        if !watched.ready(0).isEmpty, let signal = stop.signal.pending() { try end(by: signal) }
+        if !watched.ready(2).isEmpty { listen() }
         // One that is gone ends the benchmark: no payload comes any more.
-        if watched[3].revents != 0 { try ground.look() }
+        if !watched.ready(3).isEmpty { try nic.look() }
     }
 
     /// Ends it for a signal; a second one waits for nothing.
@@ -227,18 +225,18 @@ final class BenchSession {
         // Of a run that ended between two looks.
         if meter.due != nil, let sample = meter.look() {
             note(sample, seen)
-            pools = try ground.pools()
+            pools = try nic.pools()
         }
         var report = BenchEndReport()
-        report.interface = ground.interface.name
-        report.driver = ground.interface.driver
-        report.boundQueues = ground.queues
+        report.interface = nic.interface.name
+        report.driver = nic.interface.driver
+        report.boundQueues = nic.queues
         report.seconds = results.compactMap(\.seconds).max() ?? 0
         report.userSeconds = results.reduce(0) { $0 + $1.user }
         report.systemSeconds = results.reduce(0) { $0 + $1.system }
         report.softirqSeconds = softirq
         report.pools = pools
-        let after = try queueStatistics(ofInterface: ground.interface.index) ?? []
+        let after = try queueStatistics(ofInterface: nic.interface.index) ?? []
         report.queues = queueCounters(from: countersBefore, to: after)
         report.flows = results.flatMap(\.flows).sorted { $0.flow < $1.flow }
         report.placement = placement(of: report)
@@ -255,9 +253,11 @@ final class BenchSession {
         let number = (missed?.flow ?? 1) - 1
         guard crew.connections.indices.contains(number) else { return nil }
         let shared = crew.connections[number]
-        return ground.placement(
-            of: report.received, from: shared.connection.peer.address,
-            through: shared.connection.incomingNAPI)
+        return nic.placement(
+            of: report.received,
+            in: MisplacedStream(
+                report.received, from: shared.connection.peer.address,
+                through: shared.connection.incomingNAPI))
     }
 }
 

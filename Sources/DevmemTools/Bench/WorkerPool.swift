@@ -26,7 +26,7 @@ final class WorkerPool: Sendable {
     /// Starts the threads, which set up their memory and then wait for `start`.
     init(
         _ plan: BenchPlan, _ role: BenchRole, _ connections: [BenchConnection],
-        processors: [Int], on interface: NetworkInterface, bound: BoundReceiveMemory?
+        processors: [Int], on interface: NetworkInterface, bound: BoundMemory?
     ) throws(DevmemError) {
         event = try makeEvent()
         gate = try StopBroadcast()
@@ -105,7 +105,7 @@ final class WorkerPool: Sendable {
     private func carry(
         _ own: [(number: Int, connection: BenchConnection)], _ plan: BenchPlan, _ role: BenchRole,
         _ processor: Int?,
-        _ interface: NetworkInterface, _ bound: BoundReceiveMemory?
+        _ interface: NetworkInterface, _ bound: BoundMemory?
     ) {
         var result = BenchWorkerResult()
         do throws(DevmemError) {

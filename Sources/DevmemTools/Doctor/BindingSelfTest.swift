@@ -94,28 +94,21 @@ package struct BindingSelfTest: Sendable {
     package func run(
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
-        let memory = try DmabufMemory(size: memory, pageSize: pageSize)
-        var made = try steered(splitsHeaders: true, store, logger) {
-            () throws(DevmemError) -> [BindingTrial] in
-            try tryWhileSplit(memory, logger)
+        var made = try tryWhileSplit(setUp(splitsHeaders: true, store, logger), logger)
+        let nic = try setUp(splitsHeaders: false, store, logger)
+        try judge(.unsplit, logger) { () throws(DevmemError) in
+            _ = try bind(nic.memory)
         }
-        try steered(splitsHeaders: false, store, logger) { () throws(DevmemError) in
-            try judge(.unsplit, logger) { () throws(DevmemError) in
-                _ = try ReceiveBinding(
-                    dmabuf: memory.descriptor, interface: interface, queues: queues,
-                    pageSize: pageSize)
-            }
-        }
+        try nic.release()
         made.append(.unsplit)
         return made
     }
 
     private func tryWhileSplit(
-        _ memory: borrowing DmabufMemory, _ logger: Logger
+        _ nic: consuming BoundNIC, _ logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
         var made: [BindingTrial] = [.bind, .unnamed]
-        let binding = try ReceiveBinding(
-            dmabuf: memory.descriptor, interface: interface, queues: queues, pageSize: pageSize)
+        let binding = try bind(nic.memory)
         logger.debug("bound as \(binding.id)")
         if let counts = try countsWithout(queues) {
             try judge(.deactivate, logger) { () throws(DevmemError) in
@@ -126,10 +119,31 @@ package struct BindingSelfTest: Sendable {
         _ = consume binding
         try judge(.unnamed, logger) { () throws(DevmemError) in
             _ = try ReceiveBinding(
-                dmabuf: memory.descriptor, interface: interface, unnamedQueues: queues.count,
-                pageSize: pageSize)
+                dmabuf: nic.memory.dmabuf.descriptor, interface: interface,
+                unnamedQueues: queues.count, pageSize: pageSize)
         }
+        try nic.release()
         return made
+    }
+
+    /// Steers the NIC and binds nothing, as the trials do that.
+    private func setUp(
+        splitsHeaders: Bool, _ store: JournalStore, _ logger: Logger
+    ) throws(DevmemError) -> BoundNIC {
+        try BoundNIC(
+            binding: try DmabufMemory(size: memory, pageSize: pageSize), to: interface,
+            BindRequest(
+                queues: .list(queues), spareQueues: queues.count,
+                steering: SteeringRequest(
+                    queues: .list(queues), flows: [], splitsHeaders: splitsHeaders),
+                command: command, store: store),
+            logger: logger)
+    }
+
+    private func bind(_ memory: BoundMemory) throws(DevmemError) -> ReceiveBinding {
+        try ReceiveBinding(
+            dmabuf: memory.dmabuf.descriptor, interface: interface, queues: queues,
+            pageSize: pageSize)
     }
 
     private func judge(
@@ -143,19 +157,6 @@ package struct BindingSelfTest: Sendable {
         }
         logger.debug("\(trial.rawValue): \(outcome)")
         if let fault = trial.fault(in: outcome) { throw fault }
-    }
-
-    /// Does something while the NIC is steered.
-    private func steered<Result>(
-        splitsHeaders: Bool, _ store: JournalStore, _ logger: Logger,
-        _ body: () throws(DevmemError) -> Result
-    ) throws(DevmemError) -> Result {
-        let wish = SteeringRequest(queues: .list(queues), flows: [], splitsHeaders: splitsHeaders)
-        var steering = try SteeringTransaction(
-            applying: wish, to: interface, as: command, store: store, logger: logger)
-        let result = try body()
-        try steering.restore()
-        return result
     }
 
     /// Channel counts that leave out one of the queues at least, but not all; nil if there are none.

@@ -14,19 +14,24 @@ package func probe(
 ) -> [DoctorCheck] {
     var list = CheckList(.probe, interface: interface.name)
     do throws(DevmemError) {
-        let memory = try DmabufMemory(size: 1 << 20)
-        let wish = SteeringRequest(queues: .automatic(1), flows: [])
-        var steering = try SteeringTransaction(
-            applying: wish, to: interface, as: "devmemtcp doctor", store: store, logger: logger)
-        bind(memory.descriptor, interface, steering.queues, &list)
+        let nic = try BoundNIC(
+            binding: try DmabufMemory(size: 1 << 20), to: interface,
+            // Not bound yet, as that is a check of its own.
+            BindRequest(
+                queues: .automatic(1), spareQueues: 1,
+                steering: SteeringRequest(queues: .automatic(1), flows: []),
+                command: "devmemtcp doctor", store: store),
+            logger: logger)
+        let memory = nic.memory
+        bind(memory.dmabuf.descriptor, interface, nic.spares, &list)
         do throws(DevmemError) {
-            judge(try steering.restore(), &list)
+            judge(try nic.release(), &list)
         } catch {
             list.add(
                 "probe-restore", "Putting back", .failed, words(of: error),
                 fix: "\(AdvisedCommand(.restore, interface.name))")
         }
-        judgeSending(memory.descriptor, interface, &list)
+        judgeSending(memory.dmabuf.descriptor, interface, &list)
     } catch {
         list.add("probe-steer", "Setting a queue up", .failed, words(of: error))
     }

@@ -63,8 +63,7 @@ private func awaitWritable(
         // Whoever ends this program waits; one that reads is still told what is left to say.
         if stop.pending() != nil { deadline = min(deadline, .after(timeAfterSignal)) }
     }
-    var watched = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-    guard try retrying(call, { poll(&watched, 1, deadline.milliseconds) }) > 0 else {
+    guard try poll(number, for: .output, milliseconds: deadline.milliseconds) else {
         throw DevmemError(.system, call: call, errno: .timedOut, message: "it reads nothing")
     }
 }

@@ -1,7 +1,7 @@
 package import DevmemCore
 import Glibc
 
-extension MemoryHolding {
+extension BoundNIC {
     /// Holds the memory until a program ends, and says what changes on the NIC meanwhile. Signals are
     /// passed on as `ChildProcess.wait(passing:)` does. If the NIC goes away the program is asked to
     /// end, as nothing feeds it any more.
@@ -11,7 +11,7 @@ extension MemoryHolding {
     ///   - stop: signals that end this process.
     /// - Returns: how it ended.
     /// - Throws: `DevmemError` of kind `system`, with `ENODEV` if the NIC went away.
-    package mutating func hold(
+    package func hold(
         for child: borrowing ChildProcess, passing stop: borrowing StopSignal
     ) throws(DevmemError) -> ChildProcess.End {
         var passing = ChildProcess.SignalCount()

@@ -6,7 +6,7 @@ import SystemPackage
 /// A connection on which the far end sends a pattern into device memory.
 struct DeviceStream: ~Copyable {
     let connection: Connection
-    let bound: BoundReceiveMemory
+    let bound: BoundMemory
     private let run: ValidationRun
     private let id: Int
     private var checker: PatternChecker
@@ -67,7 +67,7 @@ struct DeviceStream: ~Copyable {
                     + "in device memory")
         }
         var checker = self.checker
-        try bound.memory.withDeviceBytes { bytes throws(DevmemError) in
+        try bound.dmabuf.withDeviceBytes { bytes throws(DevmemError) in
             for place in received.places {
                 checker.check(
                     UnsafeRawBufferPointer(

@@ -41,7 +41,7 @@ struct RawReceived {
 /// Receives once in whatever way, right or wrong, with room for so many bytes of payload and of
 /// control messages, and without waiting; nil at the end of the stream.
 func receiveRaw(
-    from number: Int32, _ bound: BoundReceiveMemory, dataSize: Int = 1 << 16,
+    from number: Int32, _ bound: BoundMemory, dataSize: Int = 1 << 16,
     controlSize: Int = 1 << 14, flags: Int32 = DevmemSocketNumber.message
 ) throws(DevmemError) -> RawReceived? {
     var data = [UInt8](repeating: 0, count: dataSize)
@@ -65,7 +65,7 @@ func receiveRaw(
         }
     }
     guard count > 0 else { return nil }
-    var parser = ControlMessageParser(dmabufID: bound.id, dmabufSize: bound.memory.size)
+    var parser = ControlMessageParser(dmabufID: bound.id, dmabufSize: bound.dmabuf.size)
     var pieces: [PayloadPiece] = []
     let written = Array(control[..<filled])
     while let piece = try parser.next(in: written.span.bytes) { pieces.append(piece) }

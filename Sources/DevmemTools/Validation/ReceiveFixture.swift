@@ -36,9 +36,8 @@ final class ReceiveFixture {
     let queues: [UInt32]
     /// Those that are kept free.
     let spares: [UInt32]
-    let bound: BoundReceiveMemory
-    private var binding: ReceiveBinding?
-    private var steering: SteeringTransaction?
+    let bound: BoundMemory
+    private var nic: BoundNIC?
     private var listeners: [OpenListener]
 
     /// Steers the NIC and binds memory.
@@ -71,27 +70,25 @@ final class ReceiveFixture {
             rule.sourcePort = echo.port
             flows.append(SteeringFlow(families: [[rule]]))
         }
-        let wish = SteeringRequest(
-            queues: .automatic(kind.queues + kind.spareQueues), flows: flows, spread: kind.spread)
-        let steering = try SteeringTransaction(
-            applying: wish, to: interface, as: "devmemtcp validate", logger: logger)
-        let taken = steering.queues
-        guard taken.count == kind.queues + kind.spareQueues else {
+        let wanted = QueueChoice.automatic(kind.queues + kind.spareQueues)
+        let nic = try BoundNIC(
+            binding: memory, to: interface,
+            BindRequest(
+                queues: wanted, spareQueues: kind.spareQueues, pageSize: kind.pageSize,
+                steering: SteeringRequest(queues: wanted, flows: flows, spread: kind.spread),
+                command: "devmemtcp validate"),
+            logger: logger)
+        guard nic.queues.count == kind.queues && nic.spares.count == kind.spareQueues else {
             throw DevmemError(
                 .invalid, call: "take queues of \(interface.name)",
                 message: "\(kind.queues + kind.spareQueues) are needed, and it is steered to "
-                    + queueList(taken))
+                    + queueList(nic.queues + nic.spares))
         }
-        let queues = Array(taken.prefix(kind.queues))
-        let binding = try ReceiveBinding(
-            dmabuf: memory.descriptor, interface: interface, queues: queues,
-            pageSize: kind.pageSize)
         self.kind = kind
-        self.queues = queues
-        spares = Array(taken.dropFirst(kind.queues))
-        bound = BoundReceiveMemory(memory, id: binding.id)
-        self.steering = consume steering
-        self.binding = consume binding
+        queues = nic.queues
+        spares = nic.spares
+        bound = nic.memory
+        self.nic = consume nic
         self.listeners = listeners
     }
 
@@ -115,15 +112,16 @@ final class ReceiveFixture {
 
     /// Lets the queues go; connections keep what they have.
     func unbind() {
-        binding = nil
+        nic?.unbind()
     }
 
-    /// Takes everything back.
+    /// Undoes everything.
     func release() throws(DevmemError) {
         listeners = []
-        binding = nil
-        try steering?.restore()
-        steering = nil
+        switch nic.take() {
+        case .some(let bound): try bound.release()
+        case .none: break
+        }
     }
 
     /// Where it listens.

@@ -1,0 +1,131 @@
+import Logging
+
+/// What was done to a NIC and must be undone, in the order that the kernel demands.
+final class NICSetup {
+    let interface: NetworkInterface
+    let logger: Logger
+    private var steering: SteeringTransaction?
+    private var receive: ReceiveBinding?
+    private var transmit: TransmitBinding?
+    private var watch: BindingWatch?
+
+    init(on interface: NetworkInterface, logger: Logger) {
+        self.interface = interface
+        self.logger = logger
+    }
+
+    /// Steers the NIC if that is asked for.
+    ///
+    /// - Returns: the queues that the request stands for.
+    func steer(_ request: BindRequest) throws(DevmemError) -> [UInt32] {
+        guard let choice = request.queues else { return [] }
+        guard var wanted = request.steering else {
+            return try request.checksQueues ? checked(choice) : named(choice)
+        }
+        wanted.queues = choice
+        let steering = try SteeringTransaction(
+            applying: wanted, to: interface, as: request.command, store: request.store,
+            logger: logger)
+        let queues = steering.queues
+        self.steering = consume steering
+        return queues
+    }
+
+    private func checked(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
+        try interface.requireNIC("take queues of")
+        return try QueueChooser(
+            snapshot: NICSnapshot(choosingQueuesOf: interface), interface: interface.name,
+            applied: nil
+        ).choose(choice)
+    }
+
+    /// Queues as the user names them: who set the NIC up knows better than its settings tell.
+    private func named(_ choice: QueueChoice) throws(DevmemError) -> [UInt32] {
+        switch choice {
+        case .list(let queues): return queues
+        case .last(let count), .automatic(let count):
+            return try receiveQueues(of: interface).suffix(count)
+        }
+    }
+
+    /// Binds a dma-buf to receive queues, if there are any.
+    ///
+    /// - Returns: the binding's id.
+    func bindReceive(
+        _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?
+    ) throws(DevmemError) -> UInt32? {
+        guard !queues.isEmpty else { return nil }
+        let binding = try ReceiveBinding(
+            dmabuf: memory.descriptor, interface: interface, queues: queues, pageSize: pageSize)
+        let id = binding.id
+        receive = consume binding
+        return id
+    }
+
+    /// Binds a dma-buf for sending.
+    ///
+    /// - Returns: the binding's id.
+    func bindTransmit(_ memory: borrowing DmabufMemory) throws(DevmemError) -> UInt32 {
+        try interface.requireNIC("send through")
+        let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
+        let id = binding.id
+        transmit = consume binding
+        return id
+    }
+
+    /// Begins to watch the NIC.
+    func watch(bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool) {
+        watch = BindingWatch(
+            on: interface, bindingID: bindingID, queues: queues, keepsSteered: keepsSteered,
+            logger: logger)
+    }
+
+    /// The descriptor that tells of changes of the NIC; -1 if it is not watched.
+    var watchDescriptor: Int32 {
+        switch watch {
+        case .some(let open): open.rawValue
+        case .none: -1
+        }
+    }
+
+    /// Looks at what has changed on the NIC.
+    func look() throws(DevmemError) {
+        try watch?.look(&steering)
+    }
+
+    var notes: [String] {
+        switch steering {
+        case .some(let transaction): transaction.notes
+        case .none: []
+        }
+    }
+
+    func reason(for stream: MisplacedStream, bindingID: UInt32) -> String? {
+        switch steering {
+        case .some(let transaction):
+            PlacementReason.text { () throws(DevmemError) in
+                try transaction.reason(for: stream, on: interface, bindingID: bindingID)
+            }
+        case .none: nil
+        }
+    }
+
+    func unbind() {
+        receive = nil
+        transmit = nil
+    }
+
+    /// Undoes everything but the memory itself. A second time there is nothing left to undo.
+    func undo() throws(DevmemError) -> SteeringReversal {
+        watch = nil
+        // The kernel lets header split be turned off only when nothing is bound.
+        unbind()
+        defer { steering = nil }
+        return try steering?.restore() ?? SteeringReversal()
+    }
+
+    /// Undoes everything for a caller who has another failure to report, or is not there any more.
+    func undoOrLog() {
+        do throws(DevmemError) { _ = try undo() } catch { logger.error("\(error)") }
+    }
+}
