@@ -109,16 +109,7 @@ package func runBench(
         }
         let process = try FarEndProcess(
             at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
-        let number = process.channel.rawValue
-        let channel = BenchChannel(
-            input: number, output: number, to: "the far end, \(place)",
-            advice: "what it said is above, if it said anything", stop: holder)
-        do throws(DevmemError) {
-            try channel.greet()
-        } catch {
-            process.removeFile()
-            throw error
-        }
+        let channel: BenchChannel = try process.greet()
         let near = BenchNearEnd(request, interface, Endpoint(address: address, port: 0), channel)
         let report = try near.run(
             "\(place)", holder, started: started, seen: seen, logger: logger)

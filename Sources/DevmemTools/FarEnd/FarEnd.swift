@@ -1,12 +1,10 @@
 import DevmemCore
-import Glibc
 import SystemPackage
 
-/// The far end of a wire: this same program, started there and told what to do.
+/// The remote end of a validation: this same program, started there and told what to do.
 final class FarEnd {
-    private let stop: StopWatch
     private let process: FarEndProcess
-    private var reader = LineReader()
+    private let channel: RemoteChannel<FarEndMessage>
     private var replies = FarEndReplies()
     private var lastID = 0
 
@@ -18,21 +16,15 @@ final class FarEnd {
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
     init(at place: FarEndPlace, stop: StopWatch) throws(DevmemError) {
         process = try FarEndProcess(at: place, stop: stop)
-        self.stop = stop
-        do throws(DevmemError) {
-            _ = try reply { $0 == .greeting }
-        } catch {
-            process.removeFile()
-            throw error
-        }
+        channel = try process.greet()
     }
 
-    /// Asks for something; `result(of:)` tells what came of it.
+    /// Sends a request and returns its number, for which `result(of:)` tells what came of it.
     func ask(_ request: FarEndRequest) throws(DevmemError) -> Int {
         lastID += 1
         var numbered = request
         numbered.id = lastID
-        try writeJSONLine(numbered, to: process.channel.rawValue, stop: stop)
+        try channel.tell(.request(numbered))
         return lastID
     }
 
@@ -59,17 +51,11 @@ final class FarEnd {
     private func reply(
         until deadline: Deadline = .after(messageTime), where isWanted: (FarEndReply) -> Bool
     ) throws(DevmemError) -> FarEndReply {
-        let call = "hear from the far end, \(process.place)"
         while true {
-            while let line = reader.next() { try replies.add(line) }
             if let reply = replies.remove(where: isWanted) { return reply }
-            try stop.wait(
-                for: process.channel.rawValue, events: Int32(POLLIN), until: deadline, call)
-            guard try reader.fill(from: process.channel.rawValue) else {
-                throw DevmemError(
-                    .system, call: call, message: "it ended",
-                    advice: "what it said is above, if it said anything")
-            }
+            let message = try channel.receive(until: deadline, "answer")
+            guard case .reply(let reply) = message else { throw channel.unexpected(message) }
+            try replies.add(reply)
         }
     }
 }

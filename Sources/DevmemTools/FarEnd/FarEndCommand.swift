@@ -116,7 +116,7 @@ struct FarEndCommand {
     }
 
     /// The program's end of the channel is closed here once it has it.
-    private static func start(
+    static func start(
         _ arguments: [String], over channel: consuming Descriptor
     ) throws(DevmemError) -> ChildProcess {
         try ChildProcess(arguments, talkingOver: channel.rawValue)

@@ -1,5 +1,30 @@
 import DevmemCore
-/// What the near end asks of the far end, a line of JSON each.
+
+/// What a validation and its remote end tell each other.
+enum FarEndMessage: RemoteMessage {
+    /// The first message either way.
+    case hello(version: Int)
+    /// What the validation asks for.
+    case request(FarEndRequest)
+    /// What the remote end answers.
+    case reply(FarEndReply)
+
+    static let version = 1
+
+    var helloVersion: Int? { if case .hello(let version) = self { version } else { nil } }
+
+    var failureText: String? { nil }
+
+    var printed: FarEndMessage {
+        guard case .reply(var reply) = self else { return self }
+        reply.failure = reply.failure.map { printable($0) }
+        return .reply(reply)
+    }
+
+    func check() throws(DevmemError) {}
+}
+
+/// What a validation asks of the remote end.
 struct FarEndRequest: Codable, Equatable, Sendable {
     /// What to do.
     enum Action: String, Codable {
@@ -32,7 +57,7 @@ struct FarEndRequest: Codable, Equatable, Sendable {
 
 /// What the far end answers.
 struct FarEndReply: Codable, Equatable, Sendable {
-    /// The request's; zero for the greeting.
+    /// That of the request.
     var id: Int
     /// The port that it listens on; what it did follows in another reply.
     var listening: UInt16?
@@ -58,7 +83,4 @@ struct FarEndReply: Codable, Equatable, Sendable {
             port = endpoint.port
         }
     }
-
-    /// What the far end says first.
-    static let greeting = FarEndReply(id: 0)
 }
