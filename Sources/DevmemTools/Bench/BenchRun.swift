@@ -98,7 +98,7 @@ package func runBench(
         guard let name = request.interface else {
             throw DevmemError(
                 .invalid, call: "choose an interface",
-                message: "a far end that is to be started does not tell which",
+                message: "a remote end that is to be started does not tell which",
                 advice: "name it with --interface")
         }
         let interface = try NetworkInterface(named: name)
@@ -138,7 +138,7 @@ package func runBench(
 private func connect(
     to endpoints: [Endpoint], _ stop: StopWatch
 ) throws(DevmemError) -> Connection {
-    var refusal = DevmemError(.invalid, call: "connect", message: "no far end is named")
+    var refusal = DevmemError(.invalid, call: "connect", message: "no remote end is named")
     for endpoint in endpoints {
         do throws(DevmemError) {
             return try stop.connect(to: endpoint, milliseconds: 20_000)

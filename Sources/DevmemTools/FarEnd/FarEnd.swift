@@ -11,7 +11,7 @@ final class FarEnd {
     /// Starts it and waits until it is ready.
     ///
     /// - Parameters:
-    ///   - place: where.
+    ///   - place: where to start it.
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
     init(at place: FarEndPlace, stop: StopWatch) throws(DevmemError) {
@@ -19,7 +19,7 @@ final class FarEnd {
         channel = try process.greet()
     }
 
-    /// Sends a request and returns its number, for which `result(of:)` tells what came of it.
+    /// Sends a request and returns its number, by which its result is asked for.
     func ask(_ request: FarEndRequest) throws(DevmemError) -> Int {
         lastID += 1
         var numbered = request
@@ -28,7 +28,7 @@ final class FarEnd {
         return lastID
     }
 
-    /// The port that it listens on for a request to receive.
+    /// The port on which the remote end listens for a request to receive.
     func port(of id: Int) throws(DevmemError) -> UInt16 {
         let reply = try reply { $0.id == id }
         guard let port = reply.listening else {
@@ -37,13 +37,13 @@ final class FarEnd {
         return port
     }
 
-    /// What came of a request, once it is done.
+    /// Waits for the result of a request.
     func result(of id: Int) throws(DevmemError) -> FarEndReply {
         try reply { $0.id == id && $0.listening == nil && $0.source == nil }
     }
 
-    /// Where the connection of a request to send comes from, which must have asked for that; or why
-    /// there is none.
+    /// The source address of the connection of a request to send, which must have asked for it; or why
+    /// there is no connection.
     func source(of id: Int, until deadline: Deadline) throws(DevmemError) -> FarEndReply {
         try reply(until: deadline) { $0.id == id }
     }

@@ -5,7 +5,7 @@ import SystemPackage
 /// This same program, started at the remote end, and the descriptor to talk to it. It ends with this
 /// value, and with this process whatever ends that.
 final class FarEndProcess {
-    /// The place that it runs at.
+    /// Where it runs.
     let place: FarEndPlace
     /// Its standard input and output.
     private let channel: Descriptor
@@ -17,9 +17,9 @@ final class FarEndProcess {
     /// Starts it.
     ///
     /// - Parameters:
-    ///   - place: where.
+    ///   - place: where to start it.
     ///   - job: options that say what it does there.
-    ///   - patience: how long it may take to end, in milliseconds.
+    ///   - patience: a timeout for its end, in milliseconds.
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` if it cannot be started.
     init(
@@ -40,7 +40,7 @@ final class FarEndProcess {
     }
 
     deinit {
-        // The end of its input ends it.
+        // It ends at the end of its input.
         shutdown(channel.rawValue, Int32(SHUT_RDWR))
         if let child = child.take() { _ = try? child.wait(milliseconds: patience) }
     }
