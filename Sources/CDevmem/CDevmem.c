@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "CDevmem.h"
 
-#include <netinet/in.h>
+#include <linux/bpf.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,20 +24,7 @@ const unsigned int cdm_MFD_CLOEXEC = MFD_CLOEXEC;
 const unsigned int cdm_MFD_ALLOW_SEALING = MFD_ALLOW_SEALING;
 const unsigned int cdm_MFD_HUGETLB = MFD_HUGETLB;
 
-const int cdm_SOCK_STREAM = SOCK_STREAM;
-const int cdm_SOCK_DGRAM = SOCK_DGRAM;
-const int cdm_SOCK_CLOEXEC = SOCK_CLOEXEC;
-const int cdm_SOCK_NONBLOCK = SOCK_NONBLOCK;
-const int cdm_MSG_DONTWAIT = MSG_DONTWAIT;
-const int cdm_MSG_NOSIGNAL = MSG_NOSIGNAL;
-const int cdm_MSG_ERRQUEUE = MSG_ERRQUEUE;
-const int cdm_MSG_ZEROCOPY = MSG_ZEROCOPY;
-const int cdm_MSG_PEEK = MSG_PEEK;
-const int cdm_SHUT_WR = SHUT_WR;
-const int cdm_IPPROTO_IP = IPPROTO_IP;
-const int cdm_IPPROTO_TCP = IPPROTO_TCP;
-const int cdm_IPPROTO_IPV6 = IPPROTO_IPV6;
-const int cdm_SO_MAX_PACING_RATE = SO_MAX_PACING_RATE;
+const int cdm_RUSAGE_THREAD = RUSAGE_THREAD;
 
 int cdm_ioctl(int fd, unsigned long request, void *argument)
 {
@@ -79,9 +67,33 @@ int cdm_capset(struct __user_cap_header_struct *header,
 	return syscall(SYS_capset, header, data);
 }
 
-int cdm_bpf(int command, void *attributes, unsigned int size)
+/* Loads an XDP program that passes every packet, also one in fragments. */
+int cdm_load_xdp_pass(void)
 {
-	return syscall(SYS_bpf, command, attributes, size);
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attributes = {
+		.prog_type = BPF_PROG_TYPE_XDP,
+		.insn_cnt = sizeof(program) / sizeof(program[0]),
+		.insns = (uintptr_t)program,
+		.license = (uintptr_t)"",
+		.prog_flags = BPF_F_XDP_HAS_FRAGS,
+		.expected_attach_type = BPF_XDP,
+	};
+
+	return syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
+}
+
+int cdm_WTERMSIG(int status)
+{
+	return WTERMSIG(status);
+}
+
+int cdm_WEXITSTATUS(int status)
+{
+	return WEXITSTATUS(status);
 }
 
 int cdm_flock(int fd, int operation)

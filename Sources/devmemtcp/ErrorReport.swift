@@ -22,7 +22,7 @@ struct ErrorReport: Encodable {
         /// The netlink attribute that the kernel objects to.
         var attribute: String?
         /// What to do about it.
-        var advice: String?
+        var advice: Advice?
     }
 
     let version = 1

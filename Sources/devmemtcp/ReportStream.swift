@@ -37,7 +37,7 @@ enum ReportStream: Sendable {
             case .interrupted: continue
             case .wouldBlock:
                 // Someone who shares the stream has made it non-blocking.
-                awaitWritable(number)
+                _ = try? poll(number, for: .output, milliseconds: -1)
             case let code:
                 if rest.count < text.utf8.count { cutShort.withLock { _ = $0.insert(number) } }
                 throw failure(code)

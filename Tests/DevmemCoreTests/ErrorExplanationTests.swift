@@ -3,7 +3,7 @@ import Testing
 
 @testable import DevmemCore
 
-/// A refusal as the kernel words it: request, error number, text and attribute.
+/// A refusal by the kernel: request, error number, message and attribute.
 struct Refused: Sendable, CustomTestStringConvertible {
     var operation: DevmemError.Operation
     var errno: Int32
@@ -44,7 +44,7 @@ private let readRules = DevmemError.Operation(.readFlowRules, "read the flow rul
 private let attach = DevmemError.Operation(.attachXDP, "attach XDP to eth1")
 private let setChannels: DevmemError.Operation = "set channels of eth1"
 
-/// Refusals whose text says what is wrong.
+/// Refusals that the kernel explains with a message.
 private let worded: [Refused] = [
     Refused(bindRx, 34, "integer out of range", attribute: "rx-page-size"),
     Refused(bindRx, 22, "rx-page-size must be a power of 2", attribute: "rx-page-size"),
@@ -95,7 +95,7 @@ private let worded: [Refused] = [
     Refused(attach, 95, "unable to propagate XDP to device using memory provider"),
 ]
 
-/// Refusals of which only the number, and perhaps an attribute, tells.
+/// Refusals with only an error number and possibly an attribute.
 private let numbered: [Refused] = [
     Refused(bindRx, 22, attribute: "missing ifindex"),
     Refused(bindRx, 22, attribute: "missing fd"),
@@ -142,7 +142,7 @@ private let numbered: [Refused] = [
         #expect(explained(refusal.error).advice == answer.advice)
     }
 
-    /// A text says more than the number beside it, whatever was asked for.
+    /// The message takes precedence over the error number, whatever the request.
     @Test(arguments: worded) func textWinsOverTheNumber(refusal: Refused) throws {
         let answer = try #require(explain(refusal.error))
         var wordless = refusal

@@ -26,7 +26,7 @@ import Testing
             BenchRole(receives: sends ? nil : .host, sends: sends ? .host : nil, asks: false),
             bound: nil)
         #expect(!flow.isDone)
-        flow.note(EPOLLERR.rawValue)
+        flow.note(.failure)
         _ = flow.step(nil, isOver: false, answered: { _ in })
         #expect(flow.failure?.errno == .connectionReset && flow.isDone)
         #expect(

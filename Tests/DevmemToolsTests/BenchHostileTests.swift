@@ -246,14 +246,15 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
     @Test func answersThatNobodyAskedForAreBounded() throws {
         var replies = FarEndReplies()
         let line = Array(#"{"id":7,"bytes":18446744073709551615}"#.utf8)
+        let reply = try #require(LineReader.message(FarEndReply.self, in: line))
         #expect(throws: DevmemError.self) {
-            for _ in 0..<1000 { try replies.add(line) }
+            for _ in 0..<1000 { try replies.add(reply) }
         }
         // A greeting of a login is none.
-        var greeted = FarEndReplies()
-        try greeted.add(Array("Welcome".utf8))
+        #expect(LineReader.message(FarEndMessage.self, in: Array("Welcome".utf8)) == nil)
+        var empty = FarEndReplies()
         let (none, other, first) = (
-            greeted.remove { _ in true }, replies.remove { $0.id == 8 },
+            empty.remove { _ in true }, replies.remove { $0.id == 8 },
             replies.remove { $0.id == 7 }
         )
         #expect(none == nil && other == nil && first?.bytes == .max)

@@ -185,6 +185,28 @@ import Testing
         }
     }
 
+    /// What an older end said, and what a stranger says, is no request.
+    @Test(arguments: [
+        ("{\"hello\":{\"version\":0}}\n", "it speaks version 0, this program 1"),
+        ("{\"id\":0}\n{\"reply\":{\"_0\":{\"id\":1}}}\n", "it says \"reply\" out of turn"),
+        (
+            "{\"hello\":{\"version\":1}}\n{\"id\":1,\"action\":\"send\"}\n",
+            "it sent a line that is not a message"
+        ),
+    ]) func agentRefusesOtherEnds(lines: String, words: String) throws {
+        let (ours, theirs) = try makeChannel()
+        let channel = Descriptor(owning: ours)
+        let other = Descriptor(owning: theirs)
+        say(lines, to: channel.rawValue)
+        let error = #expect(throws: DevmemError.self) {
+            try runFarEnd(
+                input: other.rawValue, output: other.rawValue, namespace: nil,
+                removesItself: false)
+        }
+        #expect(error?.message == words)
+        withExtendedLifetime(channel) {}
+    }
+
     /// The far end over a pair of sockets, sending and receiving on this host.
     @Test func agentSendsAndReceivesThePattern() throws {
         let (ours, theirs) = try makeChannel()
@@ -194,24 +216,24 @@ import Testing
         try runInThread {
             try? runFarEnd(input: agent, output: agent, namespace: nil, removesItself: false)
         }
-        var reader = LineReader()
-        func reply() throws -> FarEndReply {
-            while true {
-                if let line = reader.next() {
-                    return try #require(LineReader.message(FarEndReply.self, in: line))
-                }
-                guard try reader.fill(from: channel.rawValue) else { throw POSIXEnd() }
+        let near = RemoteChannel<FarEndMessage>(
+            input: channel.rawValue, output: channel.rawValue, to: "the agent",
+            stop: StopWatch(StopSignal()))
+        func reply() throws -> FarEndReply? {
+            guard case .reply(let reply) = try near.receive(seconds: 30, "answer") else {
+                return nil
             }
+            return reply
         }
-        #expect(try reply() == .greeting)
-        try writeJSONLine(
-            FarEndRequest(id: 1, action: .receive, address: "127.0.0.1"), to: channel.rawValue)
-        let port = try #require(try reply().listening)
-        try writeJSONLine(
-            FarEndRequest(
-                id: 2, action: .send, address: "127.0.0.1", port: port, bytes: 100_003,
-                segment: 1000), to: channel.rawValue)
-        let replies = [try reply(), try reply()].sorted { $0.id < $1.id }
+        try near.greet()
+        try near.tell(.request(FarEndRequest(id: 1, action: .receive, address: "127.0.0.1")))
+        let port = try #require(try reply()?.listening)
+        try near.tell(
+            .request(
+                FarEndRequest(
+                    id: 2, action: .send, address: "127.0.0.1", port: port, bytes: 100_003,
+                    segment: 1000)))
+        let replies = [try reply(), try reply()].compactMap { $0 }.sorted { $0.id < $1.id }
         #expect(
             replies == [
                 FarEndReply(id: 1, bytes: 100_003, wrong: 0), FarEndReply(id: 2, bytes: 100_003),
@@ -220,20 +242,19 @@ import Testing
         let listener = try Listener(
             binding: Endpoint(address: try #require(IPAddress(text: "127.0.0.1")), port: 0))
         try listener.listen()
-        try writeJSONLine(
-            FarEndRequest(
-                id: 4, action: .send, address: "127.0.0.1", port: listener.endpoint.port,
-                tellsSource: true), to: channel.rawValue)
-        let source = try #require(try reply().source)
+        try near.tell(
+            .request(
+                FarEndRequest(
+                    id: 4, action: .send, address: "127.0.0.1", port: listener.endpoint.port,
+                    tellsSource: true)))
+        let source = try #require(try reply()?.source)
         var peer = listener.endpoint
         if let accepted = try listener.accept() { peer = accepted.peer }
         #expect(source == FarEndReply.Source(peer) && source.port == peer.port)
         #expect(try reply() == FarEndReply(id: 4))
-        try writeJSONLine(
-            FarEndRequest(id: 3, action: .send, address: "nowhere", port: 1), to: channel.rawValue)
-        #expect(try reply().failure == "do as asked: no address")
+        try near.tell(
+            .request(FarEndRequest(id: 3, action: .send, address: "nowhere", port: 1)))
+        #expect(try reply()?.failure == "do as asked: no address")
         shutdown(channel.rawValue, Int32(SHUT_RDWR))
     }
 }
-
-private struct POSIXEnd: Error {}

@@ -15,7 +15,10 @@
 #include <linux/sockios.h>
 #include <linux/udmabuf.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -26,6 +29,10 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+
+#include "cdm_ethtool.h"
+#include "cdm_netlink.h"
 
 /* asm-generic/socket.h of Linux 6.12; parisc and sparc use other numbers. */
 #if defined(__hppa__)
@@ -106,11 +113,16 @@ static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 static const uint32_t cdm_CAPABILITY_VERSION = _LINUX_CAPABILITY_VERSION_3;
 
 static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;
-static const int cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE;
 
-static const uint32_t cdm_RX_CLS_LOC_SPECIAL = RX_CLS_LOC_SPECIAL;
-static const uint32_t cdm_RX_CLS_LOC_ANY = RX_CLS_LOC_ANY;
-static const uint64_t cdm_RX_CLS_FLOW_DISC = RX_CLS_FLOW_DISC;
+/* The importer does not regard a structure that holds a union as one of plain bytes. */
+enum : intptr_t {
+	cdm_extended_err_size = sizeof(struct sock_extended_err),
+	cdm_extended_err_errno = offsetof(struct sock_extended_err, ee_errno),
+	cdm_extended_err_origin = offsetof(struct sock_extended_err, ee_origin),
+	cdm_extended_err_code = offsetof(struct sock_extended_err, ee_code),
+	cdm_extended_err_info = offsetof(struct sock_extended_err, ee_info),
+	cdm_extended_err_data = offsetof(struct sock_extended_err, ee_data),
+};
 
 /*
  * GNU extensions, defined in CDevmem.c: if this header defined _GNU_SOURCE, this module would see
@@ -129,25 +141,46 @@ extern const int cdm_F_SEAL_WRITE;
 extern const unsigned int cdm_MFD_CLOEXEC;
 extern const unsigned int cdm_MFD_ALLOW_SEALING;
 extern const unsigned int cdm_MFD_HUGETLB;
+extern const int cdm_RUSAGE_THREAD;
 
 /*
- * Enumerators of the C library. Other modules include their headers too, and the module in which
- * Swift finds an enumerator depends on the order of loading.
+ * Enumerators of the C library under names of our own: theirs lie in headers that other modules
+ * include as well, and in which of them the importer finds one depends on the order of loading.
  */
-extern const int cdm_SOCK_STREAM;
-extern const int cdm_SOCK_DGRAM;
-extern const int cdm_SOCK_CLOEXEC;
-extern const int cdm_SOCK_NONBLOCK;
-extern const int cdm_MSG_DONTWAIT;
-extern const int cdm_MSG_NOSIGNAL;
-extern const int cdm_MSG_ERRQUEUE;
-extern const int cdm_MSG_ZEROCOPY;
-extern const int cdm_MSG_PEEK;
-extern const int cdm_SHUT_WR;
-extern const int cdm_IPPROTO_IP;
-extern const int cdm_IPPROTO_TCP;
-extern const int cdm_IPPROTO_IPV6;
-extern const int cdm_SO_MAX_PACING_RATE;
+enum : int32_t {
+	cdm_SOCK_STREAM = SOCK_STREAM,
+	cdm_SOCK_DGRAM = SOCK_DGRAM,
+	cdm_SOCK_CLOEXEC = SOCK_CLOEXEC,
+	cdm_SOCK_NONBLOCK = SOCK_NONBLOCK,
+	cdm_MSG_DONTWAIT = MSG_DONTWAIT,
+	cdm_MSG_NOSIGNAL = MSG_NOSIGNAL,
+	cdm_MSG_ERRQUEUE = MSG_ERRQUEUE,
+	cdm_MSG_ZEROCOPY = MSG_ZEROCOPY,
+	cdm_MSG_PEEK = MSG_PEEK,
+	cdm_SHUT_WR = SHUT_WR,
+	cdm_SO_MAX_PACING_RATE = SO_MAX_PACING_RATE,
+	cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE,
+	cdm_SI_KERNEL = SI_KERNEL,
+	/* linux/tcp.h of Linux 6.15. */
+	cdm_TCP_RTO_MAX_MS = 44,
+
+	cdm_IPPROTO_IP = IPPROTO_IP,
+	cdm_IPPROTO_TCP = IPPROTO_TCP,
+	cdm_IPPROTO_UDP = IPPROTO_UDP,
+	cdm_IPPROTO_IPV6 = IPPROTO_IPV6,
+	cdm_IPPROTO_ESP = IPPROTO_ESP,
+	cdm_IPPROTO_AH = IPPROTO_AH,
+	cdm_IPPROTO_SCTP = IPPROTO_SCTP,
+};
+
+/* States of net/tcp_states.h in the kernel, which netinet/tcp.h repeats. */
+enum : uint8_t {
+	cdm_TCP_CLOSE = TCP_CLOSE,
+	cdm_TCP_CLOSE_WAIT = TCP_CLOSE_WAIT,
+	cdm_TCP_LAST_ACK = TCP_LAST_ACK,
+	cdm_TCP_LISTEN = TCP_LISTEN,
+	cdm_TCP_CLOSING = TCP_CLOSING,
+};
 
 int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
@@ -158,7 +191,9 @@ int cdm_enter_network_namespace(int fd);
 int cdm_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
 int cdm_capset(struct __user_cap_header_struct *header,
 	       const struct __user_cap_data_struct *data);
-int cdm_bpf(int command, void *attributes, unsigned int size);
+int cdm_load_xdp_pass(void);
+int cdm_WTERMSIG(int status);
+int cdm_WEXITSTATUS(int status);
 int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);

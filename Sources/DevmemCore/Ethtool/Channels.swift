@@ -1,3 +1,4 @@
+import CDevmem
 import SystemPackage
 
 /// The numbers of a NIC's channels in use.
@@ -27,15 +28,17 @@ extension ChannelCounts {
 
 /// The counts of a reply to channels-get (`ETHTOOL_A_CHANNELS_*` of linux/ethtool_netlink.h).
 private enum ChannelAttribute {
-    static let firstLimit: UInt16 = 2
-    static let firstCount: UInt16 = 6
+    static let firstLimit = cdm_ETHTOOL_A_CHANNELS_RX_MAX
+    static let firstCount = cdm_ETHTOOL_A_CHANNELS_RX_COUNT
 
     static let names = AttributeNames(
         "",
         [
-            1: AttributeNames("header"), 6: AttributeNames("rx-count"),
-            7: AttributeNames("tx-count"), 8: AttributeNames("other-count"),
-            9: AttributeNames("combined-count"),
+            cdm_ETHTOOL_A_CHANNELS_HEADER: AttributeNames("header"),
+            cdm_ETHTOOL_A_CHANNELS_RX_COUNT: AttributeNames("rx-count"),
+            cdm_ETHTOOL_A_CHANNELS_TX_COUNT: AttributeNames("tx-count"),
+            cdm_ETHTOOL_A_CHANNELS_OTHER_COUNT: AttributeNames("other-count"),
+            cdm_ETHTOOL_A_CHANNELS_COMBINED_COUNT: AttributeNames("combined-count"),
         ])
 }
 

@@ -8,14 +8,14 @@ struct DriverInfo: Equatable, Sendable {
     /// The device's bus address.
     var busInfo: String
 
-    /// `struct ethtool_drvinfo` of linux/ethtool.h: the command, then texts of 32 bytes each.
+    /// `struct ethtool_drvinfo` of linux/ethtool.h.
     private enum Layout {
-        static let driver = 4
-        static let version = 36
-        static let firmware = 68
-        static let busInfo = 100
-        static let textLength = 32
-        static let size = MemoryLayout<ethtool_drvinfo>.size
+        static let driver = cdm_ethtool_drvinfo_driver
+        static let version = cdm_ethtool_drvinfo_version
+        static let firmware = cdm_ethtool_drvinfo_fw_version
+        static let busInfo = cdm_ethtool_drvinfo_bus_info
+        static let textLength = cdm_ethtool_drvinfo_text
+        static let size = cdm_ethtool_drvinfo_size
     }
 
     /// The request; the driver fills in the other fields.

@@ -1,36 +1,35 @@
+import CDevmem
 import SystemPackage
 
 /// The generic netlink family "ethtool" (linux/ethtool_netlink.h).
 package enum EthtoolNumber {
     package static let familyName = "ethtool"
-    static let version: UInt8 = 1
+    static let version = cdm_ETHTOOL_GENL_VERSION
 
-    /// Attribute 1 of every message identifies the device.
-    static let header: UInt16 = 1
+    /// Names the device, and has the same number in every message.
+    static let header = cdm_ETHTOOL_A_RINGS_HEADER
 
     enum Header {
-        static let deviceIndex: UInt16 = 1
-        static let flags: UInt16 = 3
-        static let compactBitsets: UInt32 = 1
+        static let deviceIndex = cdm_ETHTOOL_A_HEADER_DEV_INDEX
     }
 
     package enum Command {
-        static let linkModesGet: UInt8 = 4
-        static let featuresGet: UInt8 = 11
-        static let featuresSet: UInt8 = 12
-        static let ringsGet: UInt8 = 15
-        package static let ringsSet: UInt8 = 16
-        static let channelsGet: UInt8 = 17
-        static let channelsSet: UInt8 = 18
-        static let rssGet: UInt8 = 38
-        package static let rssSet: UInt8 = 48
-        package static let rssCreate: UInt8 = 49
-        package static let rssDelete: UInt8 = 50
+        static let linkModesGet = cdm_ETHTOOL_MSG_LINKMODES_GET
+        static let featuresGet = cdm_ETHTOOL_MSG_FEATURES_GET
+        static let featuresSet = cdm_ETHTOOL_MSG_FEATURES_SET
+        static let ringsGet = cdm_ETHTOOL_MSG_RINGS_GET
+        package static let ringsSet = cdm_ETHTOOL_MSG_RINGS_SET
+        static let channelsGet = cdm_ETHTOOL_MSG_CHANNELS_GET
+        static let channelsSet = cdm_ETHTOOL_MSG_CHANNELS_SET
+        static let rssGet = cdm_ETHTOOL_MSG_RSS_GET
+        package static let rssSet = cdm_ETHTOOL_MSG_RSS_SET
+        package static let rssCreate = cdm_ETHTOOL_MSG_RSS_CREATE_ACT
+        package static let rssDelete = cdm_ETHTOOL_MSG_RSS_DELETE_ACT
     }
 
     /// Message numbers from the kernel, which differ from those of requests.
     enum Notification {
-        static let rings: UInt8 = 17
+        static let rings = cdm_ETHTOOL_MSG_RINGS_NTF
     }
 }
 
@@ -55,14 +54,13 @@ package struct EthtoolNetlink: ~Copyable {
     /// Sends a request about this NIC; `body` adds the attributes after the header.
     func request(
         _ command: UInt8, call: DevmemError.Operation, names: AttributeNames = AttributeNames(),
-        headerFlags: UInt32 = 0, dump: Bool = false,
+        dump: Bool = false,
         _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> [NetlinkAttributes] {
         let message = try NetlinkMessage(
             family: family, command: command, version: EthtoolNumber.version, dump: dump)
         try message.nest(EthtoolNumber.header) { nest throws(DevmemError) in
             try nest.put(EthtoolNumber.Header.deviceIndex, interface.index)
-            if headerFlags != 0 { try nest.put(EthtoolNumber.Header.flags, headerFlags) }
         }
         try body(message)
         do throws(DevmemError) {

@@ -1,3 +1,5 @@
+import CDevmem
+
 /// A NIC feature that steering turns on, by the kernel's name for it (`netdev_features_strings` of
 /// net/ethtool/common.c).
 package enum SteeringFeature: String, Sendable, Codable, CaseIterable {
@@ -8,19 +10,19 @@ package enum SteeringFeature: String, Sendable, Codable, CaseIterable {
 }
 
 private enum FeatureAttribute {
-    static let hardware: UInt16 = 2
-    static let wanted: UInt16 = 3
-    static let active: UInt16 = 4
+    static let hardware = cdm_ETHTOOL_A_FEATURES_HW
+    static let wanted = cdm_ETHTOOL_A_FEATURES_WANTED
+    static let active = cdm_ETHTOOL_A_FEATURES_ACTIVE
 
     enum Bitset {
-        static let noMask: UInt16 = 1
-        static let bits: UInt16 = 3
-        static let bit: UInt16 = 1
+        static let noMask = cdm_ETHTOOL_A_BITSET_NOMASK
+        static let bits = cdm_ETHTOOL_A_BITSET_BITS
+        static let bit = cdm_ETHTOOL_A_BITSET_BITS_BIT
     }
 
     enum Bit {
-        static let name: UInt16 = 2
-        static let value: UInt16 = 3
+        static let name = cdm_ETHTOOL_A_BITSET_BIT_NAME
+        static let value = cdm_ETHTOOL_A_BITSET_BIT_VALUE
     }
 }
 

@@ -1,3 +1,5 @@
+import CDevmem
+
 /// The packets that a flow rule matches, in one layout for rules of all types: the values of packet
 /// fields, and a mask of the bits that are compared.
 struct FlowMatch: Equatable {
@@ -34,26 +36,26 @@ struct FlowMatch: Equatable {
         let word = specification.word(at: FlowSpec.type)
         switch FlowType(word) {
         case .transport(_, let isIPv6, let number, let ports):
-            let addresses = takeAddresses(specification, isIPv6)
-            require([number], in: Field.protocolNumber)
+            let fields = takeAddresses(specification, isIPv6)
+            require([UInt8(truncatingIfNeeded: number)], in: Field.protocolNumber)
             if ports {
-                take(specification, addresses, into: Field.sourcePort)
-                take(specification, addresses + 2, into: Field.destinationPort)
-            } else if masked(specification, addresses..<addresses + 4) {
+                take(specification, fields.sourcePort, into: Field.sourcePort)
+                take(specification, fields.destinationPort, into: Field.destinationPort)
+            } else if masked(specification, fields.sourcePort..<fields.destinationPort + 2) {
                 // The security parameter index of IPsec; TCP has none.
                 isExact = false
             }
-            take(specification, addresses + 4, into: Field.trafficClass)
+            take(specification, fields.trafficClass, into: Field.trafficClass)
         case .address(let isIPv6):
-            let addresses = takeAddresses(specification, isIPv6)
+            let fields = takeAddresses(specification, isIPv6)
             // The first four bytes of the transport header: the ports of TCP.
-            take(specification, addresses, into: Field.sourcePort)
-            take(specification, addresses + 2, into: Field.destinationPort)
-            take(specification, addresses + 4, into: Field.trafficClass)
-            take(specification, addresses + (isIPv6 ? 5 : 6), into: Field.protocolNumber)
+            take(specification, fields.sourcePort, into: Field.sourcePort)
+            take(specification, fields.destinationPort, into: Field.destinationPort)
+            take(specification, fields.trafficClass, into: Field.trafficClass)
+            take(specification, fields.protocolNumber, into: Field.protocolNumber)
         case .ethernet:
-            take(specification, 0, into: Field.destinationHardware)
-            take(specification, 6, into: Field.sourceHardware)
+            take(specification, cdm_ethhdr_h_dest, into: Field.destinationHardware)
+            take(specification, cdm_ethhdr_h_source, into: Field.sourceHardware)
             takeEtherType(specification)
         case .other:
             isExact = false
@@ -86,21 +88,20 @@ struct FlowMatch: Equatable {
     /// Returns whether any bit of a field is compared.
     func looks(at field: Range<Int>) -> Bool { mask[field].contains { $0 != 0 } }
 
-    private mutating func takeAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> Int {
-        let length = isIPv6 ? 16 : 4
-        require(isIPv6 ? [0x86, 0xdd] : [0x08, 0x00], in: Field.etherType)
-        let start = Field.source.lowerBound
-        take(bytes, 0, into: start..<start + length)
-        let end = Field.destination.lowerBound
-        take(bytes, length, into: end..<end + length)
-        return 2 * length
+    private mutating func takeAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> FlowSpec.Fields {
+        let fields = FlowSpec.Fields(isIPv6: isIPv6)
+        require(bigEndian(isIPv6 ? cdm_ETH_P_IPV6 : cdm_ETH_P_IP), in: Field.etherType)
+        take(bytes, fields.source, into: Field.source.prefix(fields.addressLength))
+        take(bytes, fields.destination, into: Field.destination.prefix(fields.addressLength))
+        return fields
     }
 
     /// A VLAN tag's EtherType is not that of the payload after it.
     private mutating func takeEtherType(_ bytes: [UInt8]) {
-        let start = FlowSpec.value + 12
-        let isTag = [[0x81, 0x00], [0x88, 0xa8]].contains(Array(bytes[start..<start + 2]))
-        take(bytes, 12, into: isTag ? Field.vlanType : Field.etherType)
+        let start = FlowSpec.value + cdm_ethhdr_h_proto
+        let isTag = [cdm_ETH_P_8021Q, cdm_ETH_P_8021AD].map(bigEndian)
+            .contains(Array(bytes[start..<start + 2]))
+        take(bytes, cdm_ethhdr_h_proto, into: isTag ? Field.vlanType : Field.etherType)
     }
 
     private mutating func takeExtension(_ bytes: [UInt8], flags: UInt32) {
@@ -121,6 +122,10 @@ struct FlowMatch: Equatable {
 
     private func masked(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
         range.contains { bytes[FlowSpec.mask + $0] != 0 }
+    }
+
+    private func bigEndian(_ number: UInt16) -> [UInt8] {
+        [UInt8(number >> 8), UInt8(number & 0xff)]
     }
 
     private mutating func require(_ bytes: [UInt8], in field: Range<Int>) {

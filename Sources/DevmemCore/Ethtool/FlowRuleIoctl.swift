@@ -1,15 +1,15 @@
 import CDevmem
 import SystemPackage
 
-/// The offsets in `struct ethtool_rxnfc` of linux/ethtool.h on 64-bit machines.
+/// The offsets in `struct ethtool_rxnfc` of linux/ethtool.h.
 private enum Layout {
-    static let data = 8
-    static let spec = 16
+    static let data = cdm_ethtool_rxnfc_data
+    static let spec = cdm_ethtool_rxnfc_fs
     /// One word for two things: how many rules there are, and a rule's RSS context.
-    static let ruleCount = 184
-    static let context = 184
-    static let ruleLocations = 188
-    static let size = MemoryLayout<ethtool_rxnfc>.size
+    static let ruleCount = cdm_ethtool_rxnfc_rule_cnt
+    static let context = cdm_ethtool_rxnfc_rss_context
+    static let ruleLocations = cdm_ethtool_rxnfc_rule_locs
+    static let size = cdm_ethtool_rxnfc_size
 }
 
 /// A limit above the table size of any NIC.

@@ -14,23 +14,23 @@ struct FlowRuleText {
         words = ["flow-type", type.name]
         switch type {
         case .transport(_, let isIPv6, _, let ports):
-            let end = addAddresses(isIPv6)
+            let fields = addAddresses(isIPv6)
             if ports {
-                addNumber("src-port", end, 2)
-                addNumber("dst-port", end + 2, 2)
+                addNumber("src-port", fields.sourcePort, 2)
+                addNumber("dst-port", fields.destinationPort, 2)
             } else {
-                addNumber("spi", end, 4)
+                addNumber("spi", fields.sourcePort, 4)
             }
-            addNumber(isIPv6 ? "tclass" : "tos", end + 4, 1)
+            addNumber(isIPv6 ? "tclass" : "tos", fields.trafficClass, 1)
         case .address(let isIPv6):
-            let end = addAddresses(isIPv6)
-            addNumber("l4data", end, 4)
-            addNumber(isIPv6 ? "tclass" : "tos", end + 4, 1)
-            addNumber("l4proto", end + (isIPv6 ? 5 : 6), 1)
+            let fields = addAddresses(isIPv6)
+            addNumber("l4data", fields.sourcePort, 4)
+            addNumber(isIPv6 ? "tclass" : "tos", fields.trafficClass, 1)
+            addNumber("l4proto", fields.protocolNumber, 1)
         case .ethernet:
-            addHardwareAddress("src", 6)
-            addHardwareAddress("dst", 0)
-            addNumber("proto", 12, 2, isHexadecimal: true)
+            addHardwareAddress("src", cdm_ethhdr_h_source)
+            addHardwareAddress("dst", cdm_ethhdr_h_dest)
+            addNumber("proto", cdm_ethhdr_h_proto, 2, isHexadecimal: true)
         case .other: break
         }
         if word & FlowSpec.extensionFlag != 0 {
@@ -50,10 +50,11 @@ struct FlowRuleText {
     private var action: [String] {
         let cookie = bytes.longWord(at: FlowSpec.ringCookie)
         if cookie == cdm_RX_CLS_FLOW_DISC { return ["action", "-1"] }
-        if cookie == cdm_RX_CLS_FLOW_DISC - 1 { return ["action", "-2"] }
-        let queue = cookie & 0xffff_ffff
+        if cookie == cdm_RX_CLS_FLOW_WAKE { return ["action", "-2"] }
+        let queue = cookie & cdm_ETHTOOL_RX_FLOW_SPEC_RING
         // The upper half holds the virtual function of the queue, plus 1.
-        let function = cookie >> 32 & 0xff
+        let function =
+            (cookie & cdm_ETHTOOL_RX_FLOW_SPEC_RING_VF) >> cdm_ETHTOOL_RX_FLOW_SPEC_RING_VF_OFF
         var words: [String] = []
         if function != 0 { words += ["vf", "\(function - 1)"] }
         if let context {
@@ -64,12 +65,12 @@ struct FlowRuleText {
         return words + [function == 0 ? "action" : "queue", "\(queue)"]
     }
 
-    private mutating func addAddresses(_ isIPv6: Bool) -> Int {
-        let length = isIPv6 ? 16 : 4
-        for (name, offset) in [("src-ip", 0), ("dst-ip", length)] {
-            add(name, offset, length) { IPAddress(bytes: $0)?.description ?? "?" }
+    private mutating func addAddresses(_ isIPv6: Bool) -> FlowSpec.Fields {
+        let fields = FlowSpec.Fields(isIPv6: isIPv6)
+        for (name, offset) in [("src-ip", fields.source), ("dst-ip", fields.destination)] {
+            add(name, offset, fields.addressLength) { IPAddress(bytes: $0)?.description ?? "?" }
         }
-        return 2 * length
+        return fields
     }
 
     private mutating func addHardwareAddress(_ name: String, _ offset: Int) {

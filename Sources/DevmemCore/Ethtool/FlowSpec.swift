@@ -1,31 +1,55 @@
 import CDevmem
 
-/// The offsets in `struct ethtool_rx_flow_spec` of linux/ethtool.h on 64-bit machines.
+/// The offsets in `struct ethtool_rx_flow_spec` of linux/ethtool.h.
 enum FlowSpec {
-    static let size = MemoryLayout<ethtool_rx_flow_spec>.size
-    static let type = 0
-    static let value = 4
-    static let mask = 76
+    static let size = cdm_ethtool_rx_flow_spec_size
+    static let type = cdm_ethtool_rx_flow_spec_flow_type
+    static let value = cdm_ethtool_rx_flow_spec_h_u
+    static let mask = cdm_ethtool_rx_flow_spec_m_u
     /// Of the value, and of the mask: `union ethtool_flow_union` and `struct ethtool_flow_ext`.
-    static let matchLength = 72
-    static let ringCookie = 152
-    static let location = 160
+    static let matchLength = cdm_ethtool_flow_match_size
+    static let ringCookie = cdm_ethtool_rx_flow_spec_ring_cookie
+    static let location = cdm_ethtool_rx_flow_spec_location
 
-    static let tcp4: UInt32 = 1
-    static let tcp6: UInt32 = 5
+    static let tcp4 = cdm_TCP_V4_FLOW
+    static let tcp6 = cdm_TCP_V6_FLOW
     /// A bit of the type: the rule has an RSS context.
-    static let rssFlag: UInt32 = 0x2000_0000
+    static let rssFlag = cdm_FLOW_RSS
     /// A bit of the type: the rule looks at the destination's hardware address besides.
-    static let hardwareAddressFlag: UInt32 = 0x4000_0000
+    static let hardwareAddressFlag = cdm_FLOW_MAC_EXT
     /// A bit of the type: the rule looks at a VLAN tag or the driver's own data besides.
-    static let extensionFlag: UInt32 = 0x8000_0000
+    static let extensionFlag = cdm_FLOW_EXT
 
     /// Of value or mask: `struct ethtool_flow_ext` behind the union of types.
     enum Extension {
-        static let destination = 54
-        static let vlanType = 60
-        static let vlanTag = 62
-        static let data = 64
+        static let destination = cdm_ethtool_flow_ext_h_dest
+        static let vlanType = cdm_ethtool_flow_ext_vlan_etype
+        static let vlanTag = cdm_ethtool_flow_ext_vlan_tci
+        static let data = cdm_ethtool_flow_ext_data
+    }
+
+    /// Of value or mask: where the fields lie of rules for IPv4, or for IPv6, whatever the protocol.
+    struct Fields {
+        let addressLength: Int
+        let source: Int
+        let destination: Int
+        /// The first bytes behind the IP header: two ports, or the index of a security association.
+        let sourcePort: Int
+        var destinationPort: Int { sourcePort + 2 }
+        let trafficClass: Int
+        /// Of rules for any protocol only.
+        let protocolNumber: Int
+
+        init(isIPv6: Bool) {
+            addressLength = isIPv6 ? 16 : 4
+            source = isIPv6 ? cdm_ethtool_usrip6_spec_ip6src : cdm_ethtool_usrip4_spec_ip4src
+            destination = isIPv6 ? cdm_ethtool_usrip6_spec_ip6dst : cdm_ethtool_usrip4_spec_ip4dst
+            sourcePort =
+                isIPv6 ? cdm_ethtool_usrip6_spec_l4_4_bytes : cdm_ethtool_usrip4_spec_l4_4_bytes
+            trafficClass = isIPv6 ? cdm_ethtool_usrip6_spec_tclass : cdm_ethtool_usrip4_spec_tos
+            protocolNumber =
+                isIPv6 ? cdm_ethtool_usrip6_spec_l4_proto : cdm_ethtool_usrip4_spec_proto
+        }
     }
 
     /// Encodes a rule for a location. Ports and addresses are big-endian; a mask of ones means that
@@ -34,9 +58,12 @@ enum FlowSpec {
     /// - Throws: `DevmemError` of kind `invalid` if an address does not fit the family or the RSS
     ///   context does not exist yet.
     static func encode(_ rule: FlowRule, location place: UInt32) throws(DevmemError) -> [UInt8] {
-        let addressLength = rule.isIPv6 ? 16 : 4
+        let fields = Fields(isIPv6: rule.isIPv6)
+        let addressLength = fields.addressLength
         var bytes = [UInt8](repeating: 0, count: size)
-        for (address, offset) in [(rule.source, 0), (rule.destination, addressLength)] {
+        for (address, offset) in [
+            (rule.source, fields.source), (rule.destination, fields.destination),
+        ] {
             guard let address else { continue }
             guard address.count == addressLength else {
                 throw invalid("an address of \(address.count) bytes")
@@ -46,8 +73,9 @@ enum FlowSpec {
                 mask + offset..<mask + offset + addressLength,
                 with: repeatElement(0xff, count: addressLength))
         }
-        let ports = 2 * addressLength
-        for (port, offset) in [(rule.sourcePort, ports), (rule.destinationPort, ports + 2)] {
+        for (port, offset) in [
+            (rule.sourcePort, fields.sourcePort), (rule.destinationPort, fields.destinationPort),
+        ] {
             guard let port else { continue }
             bytes.store(port.bigEndian, at: value + offset)
             bytes.store(UInt16.max, at: mask + offset)

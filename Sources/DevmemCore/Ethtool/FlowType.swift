@@ -1,8 +1,10 @@
+import CDevmem
+
 /// The type of a flow rule, which determines its packets and its layout (flow types and `union
 /// ethtool_flow_union` of linux/ethtool.h).
 enum FlowType: Equatable {
     /// A transport protocol over IPv4 or IPv6; `ports` says whether the rule can match ports.
-    case transport(name: String, isIPv6: Bool, protocolNumber: UInt8, ports: Bool)
+    case transport(name: String, isIPv6: Bool, protocolNumber: Int32, ports: Bool)
     /// IPv4 or IPv6 with any protocol.
     case address(isIPv6: Bool)
     /// Ethernet.
@@ -19,19 +21,35 @@ enum FlowType: Equatable {
         let number = word & ~Self.flags
         self =
             switch number {
-            case 1: .transport(name: "tcp4", isIPv6: false, protocolNumber: 6, ports: true)
-            case 2: .transport(name: "udp4", isIPv6: false, protocolNumber: 17, ports: true)
-            case 3: .transport(name: "sctp4", isIPv6: false, protocolNumber: 132, ports: true)
-            case 5: .transport(name: "tcp6", isIPv6: true, protocolNumber: 6, ports: true)
-            case 6: .transport(name: "udp6", isIPv6: true, protocolNumber: 17, ports: true)
-            case 7: .transport(name: "sctp6", isIPv6: true, protocolNumber: 132, ports: true)
-            case 9: .transport(name: "ah4", isIPv6: false, protocolNumber: 51, ports: false)
-            case 10: .transport(name: "esp4", isIPv6: false, protocolNumber: 50, ports: false)
-            case 11: .transport(name: "ah6", isIPv6: true, protocolNumber: 51, ports: false)
-            case 12: .transport(name: "esp6", isIPv6: true, protocolNumber: 50, ports: false)
-            case 13: .address(isIPv6: false)
-            case 14: .address(isIPv6: true)
-            case 18: .ethernet
+            case cdm_TCP_V4_FLOW:
+                .transport(
+                    name: "tcp4", isIPv6: false, protocolNumber: cdm_IPPROTO_TCP, ports: true)
+            case cdm_UDP_V4_FLOW:
+                .transport(
+                    name: "udp4", isIPv6: false, protocolNumber: cdm_IPPROTO_UDP, ports: true)
+            case cdm_SCTP_V4_FLOW:
+                .transport(
+                    name: "sctp4", isIPv6: false, protocolNumber: cdm_IPPROTO_SCTP, ports: true)
+            case cdm_TCP_V6_FLOW:
+                .transport(name: "tcp6", isIPv6: true, protocolNumber: cdm_IPPROTO_TCP, ports: true)
+            case cdm_UDP_V6_FLOW:
+                .transport(name: "udp6", isIPv6: true, protocolNumber: cdm_IPPROTO_UDP, ports: true)
+            case cdm_SCTP_V6_FLOW:
+                .transport(
+                    name: "sctp6", isIPv6: true, protocolNumber: cdm_IPPROTO_SCTP, ports: true)
+            case cdm_AH_V4_FLOW:
+                .transport(name: "ah4", isIPv6: false, protocolNumber: cdm_IPPROTO_AH, ports: false)
+            case cdm_ESP_V4_FLOW:
+                .transport(
+                    name: "esp4", isIPv6: false, protocolNumber: cdm_IPPROTO_ESP, ports: false)
+            case cdm_AH_V6_FLOW:
+                .transport(name: "ah6", isIPv6: true, protocolNumber: cdm_IPPROTO_AH, ports: false)
+            case cdm_ESP_V6_FLOW:
+                .transport(
+                    name: "esp6", isIPv6: true, protocolNumber: cdm_IPPROTO_ESP, ports: false)
+            case cdm_IPV4_USER_FLOW: .address(isIPv6: false)
+            case cdm_IPV6_USER_FLOW: .address(isIPv6: true)
+            case cdm_ETHER_FLOW: .ethernet
             default: .other(number)
             }
     }

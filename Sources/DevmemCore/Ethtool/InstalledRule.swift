@@ -111,11 +111,12 @@ package struct InstalledRule: Equatable, Sendable {
             return nil
         }
         let isIPv6 = type == FlowSpec.tcp6
-        let length = isIPv6 ? 16 : 4
+        let fields = FlowSpec.Fields(isIPv6: isIPv6)
         let rule = FlowRule(
-            isIPv6: isIPv6, source: field(at: 0, length), destination: field(at: length, length),
-            sourcePort: port(at: 2 * length), destinationPort: port(at: 2 * length + 2),
-            target: target)
+            isIPv6: isIPv6, source: field(at: fields.source, fields.addressLength),
+            destination: field(at: fields.destination, fields.addressLength),
+            sourcePort: port(at: fields.sourcePort),
+            destinationPort: port(at: fields.destinationPort), target: target)
         return matchesSame(as: rule) ? rule : nil
     }
 

@@ -1,10 +1,5 @@
+import CDevmem
 import SystemPackage
-
-/// Of linux/ethtool_netlink.h: `ETHTOOL_A_LINKMODES_SPEED`, and `SPEED_UNKNOWN` of linux/ethtool.h.
-private enum LinkModes {
-    static let speed: UInt16 = 5
-    static let speedUnknown = UInt32.max
-}
 
 extension EthtoolNetlink {
     /// Reads the link speed in Mbit/s; nil if the driver does not report it or there is no link.
@@ -13,8 +8,8 @@ extension EthtoolNetlink {
             let reply = try request(
                 EthtoolNumber.Command.linkModesGet, call: "read the link modes of"
             ).first
-            return reply?.uint32(LinkModes.speed).flatMap {
-                $0 == LinkModes.speedUnknown || $0 == 0 ? nil : $0
+            return reply?.uint32(cdm_ETHTOOL_A_LINKMODES_SPEED).flatMap {
+                $0 == cdm_SPEED_UNKNOWN || $0 == 0 ? nil : $0
             }
         } catch  where error.errno == .notSupportedOnSocket {
             return nil

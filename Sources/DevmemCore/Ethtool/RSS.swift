@@ -29,17 +29,17 @@ package struct RSSContext: Equatable, Sendable {
 }
 
 private enum Attribute {
-    static let context: UInt16 = 2
-    static let hashFunction: UInt16 = 3
-    static let indirection: UInt16 = 4
-    static let key: UInt16 = 5
-    static let inputTransform: UInt16 = 6
+    static let context = cdm_ETHTOOL_A_RSS_CONTEXT
+    static let hashFunction = cdm_ETHTOOL_A_RSS_HFUNC
+    static let indirection = cdm_ETHTOOL_A_RSS_INDIR
+    static let key = cdm_ETHTOOL_A_RSS_HKEY
+    static let inputTransform = cdm_ETHTOOL_A_RSS_INPUT_XFRM
 
     static let names = AttributeNames(
         "",
         [
-            1: AttributeNames("header"), context: AttributeNames("context"),
-            indirection: AttributeNames("indir"),
+            cdm_ETHTOOL_A_RSS_HEADER: AttributeNames("header"),
+            context: AttributeNames("context"), indirection: AttributeNames("indir"),
         ])
 }
 
@@ -116,13 +116,13 @@ private func rssCall(_ table: [UInt32]) -> DevmemError.Operation {
 
 /// The offsets in `struct ethtool_rxfh` of linux/ethtool.h.
 private enum Layout {
-    static let context = 4
-    static let indirectionSize = 8
-    static let inputTransform = 17
-    static let config = 24
+    static let context = cdm_ethtool_rxfh_rss_context
+    static let indirectionSize = cdm_ethtool_rxfh_indir_size
+    static let inputTransform = cdm_ethtool_rxfh_input_xfrm
+    static let config = cdm_ethtool_rxfh_rss_config
 
-    static let newContext = UInt32.max
-    static let keepInputTransform: UInt8 = 0xff
+    static let newContext = cdm_ETH_RXFH_CONTEXT_ALLOC
+    static let keepInputTransform = cdm_RXH_XFRM_NO_CHANGE
 }
 
 /// RSS over the ioctl (`ethtool_set_rxfh` of the kernel's net/ethtool/ioctl.c), for kernels before

@@ -1,3 +1,4 @@
+import CDevmem
 import SystemPackage
 
 /// Tells whether header split is on because a user set it or because the driver chose so.
@@ -39,7 +40,7 @@ struct RingWatch: ~Copyable {
         for datagram in datagrams {
             for frame in try NetlinkFrame.split(datagram)
             where frame.payload.first == EthtoolNumber.Notification.rings {
-                let attributes = try NetlinkAttributes(frame.payload.dropFirst(4))
+                let attributes = try NetlinkAttributes(frame.payload.dropFirst(cdm_genlmsghdr_size))
                 let header = try attributes[EthtoolNumber.header]?.nested()
                 if header?.uint32(EthtoolNumber.Header.deviceIndex) == interface {
                     found.append(RingSettings(attributes))

@@ -1,3 +1,4 @@
+import CDevmem
 import SystemPackage
 
 /// Whether the NIC stores TCP headers and payload in separate buffers (`ETHTOOL_TCP_DATA_SPLIT_*`
@@ -63,18 +64,19 @@ package struct RingRequest: Equatable, Sendable, CustomStringConvertible {
 
 /// Attributes of rings-get and rings-set (`ETHTOOL_A_RINGS_*` of linux/ethtool_netlink.h).
 package enum RingAttribute {
-    package static let headerSplit: UInt16 = 11
-    package static let splitThreshold: UInt16 = 17
-    static let splitThresholdLimit: UInt16 = 18
+    package static let headerSplit = cdm_ETHTOOL_A_RINGS_TCP_DATA_SPLIT
+    package static let splitThreshold = cdm_ETHTOOL_A_RINGS_HDS_THRESH
+    static let splitThresholdLimit = cdm_ETHTOOL_A_RINGS_HDS_THRESH_MAX
 
     static let sizes: KeyValuePairs<UInt16, String> = [
-        6: "rx", 7: "rx-mini", 8: "rx-jumbo", 9: "tx",
+        cdm_ETHTOOL_A_RINGS_RX: "rx", cdm_ETHTOOL_A_RINGS_RX_MINI: "rx-mini",
+        cdm_ETHTOOL_A_RINGS_RX_JUMBO: "rx-jumbo", cdm_ETHTOOL_A_RINGS_TX: "tx",
     ]
 
     static let names = AttributeNames(
         "",
         [
-            1: AttributeNames("header"),
+            EthtoolNumber.header: AttributeNames("header"),
             headerSplit: AttributeNames("tcp-data-split"),
             splitThreshold: AttributeNames("hds-thresh"),
         ])

@@ -1,3 +1,5 @@
+import CDevmem
+
 /// The names of a request's attributes, used to report which one the kernel rejects.
 package struct AttributeNames: Sendable {
     var name: String
@@ -8,8 +10,8 @@ package struct AttributeNames: Sendable {
         self.children = children
     }
 
-    /// The attributes follow the netlink header and the 4-byte generic netlink header.
-    private static let firstAttribute = NetlinkFrame.headerLength + 4
+    /// Behind the headers of netlink and of generic netlink.
+    private static let firstAttribute = NetlinkFrame.headerLength + cdm_genlmsghdr_size
 
     /// Returns the dotted name of the attribute at a byte offset of the request; nil if unknown.
     func path(at target: Int, in request: [UInt8]) -> String? {
@@ -42,14 +44,17 @@ package struct AttributeNames: Sendable {
         while true {
             var offset = range.lowerBound
             var inner: Range<Int>?
-            while offset + 4 <= range.upperBound {
+            while offset + cdm_nlattr_size <= range.upperBound {
                 let length = Int(bytes.number16(at: offset))
-                guard length >= 4, offset + length <= range.upperBound else { return nil }
-                let type = bytes.number16(at: offset + 2)
+                guard length >= cdm_nlattr_size, offset + length <= range.upperBound else {
+                    return nil
+                }
+                let type = bytes.number16(at: offset + cdm_nlattr_type)
                 if target >= offset && target < offset + length {
                     steps.append(type & AttributeFlag.typeMask)
                     if target == offset { return steps }
-                    inner = type & AttributeFlag.nested != 0 ? offset + 4..<offset + length : nil
+                    let start = offset + cdm_nlattr_size
+                    inner = type & AttributeFlag.nested != 0 ? start..<offset + length : nil
                     break
                 }
                 offset += alignedToFour(length)

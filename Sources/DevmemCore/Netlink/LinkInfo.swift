@@ -1,43 +1,44 @@
+import CDevmem
 import SystemPackage
 
 /// Numbers of the routing netlink (linux/rtnetlink.h, linux/if_link.h and linux/if.h).
 package enum LinkNumber {
-    package static let netlinkRoute: Int32 = 0
-    static let getLink: UInt16 = 18
-    package static let setLink: UInt16 = 19
-    /// RTNLGRP_LINK.
-    static let linkGroup: Int32 = 1
-    /// struct ifinfomsg: family, padding, type, index, flags, change.
-    package static let headerLength = 16
-    package static let headerIndex = 4
-    static let headerFlags = 8
+    package static let netlinkRoute = cdm_NETLINK_ROUTE
+    static let getLink = cdm_RTM_GETLINK
+    package static let setLink = cdm_RTM_SETLINK
+    static let linkGroup = cdm_RTNLGRP_LINK
+    /// `struct ifinfomsg`.
+    package static let headerLength = cdm_ifinfomsg_size
+    package static let headerIndex = cdm_ifinfomsg_index
+    static let headerFamily = cdm_ifinfomsg_family
+    static let headerFlags = cdm_ifinfomsg_flags
 
-    static let flagUp: UInt32 = 1
-    static let flagLoopback: UInt32 = 1 << 3
-    static let flagLowerUp: UInt32 = 1 << 16
+    static let flagUp = cdm_IFF_UP
+    static let flagLoopback = cdm_IFF_LOOPBACK
+    static let flagLowerUp = cdm_IFF_LOWER_UP
 
-    static let address: UInt16 = 1
-    static let name: UInt16 = 3
-    static let mtu: UInt16 = 4
-    static let lower: UInt16 = 5
-    static let master: UInt16 = 10
-    static let operationalState: UInt16 = 16
-    static let linkInfo: UInt16 = 18
-    static let linkInfoKind: UInt16 = 1
-    package static let xdp: UInt16 = 43
-    /// IFLA_LINK_NETNSID: the lower interface is in another network namespace.
-    static let lowerNamespace: UInt16 = 37
-    static let parentDevice: UInt16 = 56
-    static let parentBus: UInt16 = 57
+    static let address = cdm_IFLA_ADDRESS
+    static let name = cdm_IFLA_IFNAME
+    static let mtu = cdm_IFLA_MTU
+    static let lower = cdm_IFLA_LINK
+    static let master = cdm_IFLA_MASTER
+    static let operationalState = cdm_IFLA_OPERSTATE
+    static let linkInfo = cdm_IFLA_LINKINFO
+    static let linkInfoKind = cdm_IFLA_INFO_KIND
+    package static let xdp = cdm_IFLA_XDP
+    /// The interface below is in another network namespace.
+    static let lowerNamespace = cdm_IFLA_LINK_NETNSID
+    static let parentDevice = cdm_IFLA_PARENT_DEV_NAME
+    static let parentBus = cdm_IFLA_PARENT_DEV_BUS_NAME
 
     package enum XDP {
-        package static let descriptor: UInt16 = 1
-        static let attached: UInt16 = 2
-        package static let flags: UInt16 = 3
-        static let programID: UInt16 = 4
+        package static let descriptor = cdm_IFLA_XDP_FD
+        static let attached = cdm_IFLA_XDP_ATTACHED
+        package static let flags = cdm_IFLA_XDP_FLAGS
+        static let programID = cdm_IFLA_XDP_PROG_ID
         /// XDP_FLAGS_SKB_MODE: run the program in the network stack even if the driver supports
         /// XDP.
-        package static let genericMode: UInt32 = 1 << 1
+        package static let genericMode = cdm_XDP_FLAGS_SKB_MODE
     }
 
     /// RFC 2863 operational states in the order of linux/if.h, in the words of ip-link(8).

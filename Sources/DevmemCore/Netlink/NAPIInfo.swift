@@ -1,3 +1,5 @@
+import CDevmem
+
 /// A NAPI instance, which polls queues of a NIC.
 package struct NAPIInfo: Equatable, Sendable {
     /// Its id, as `SO_INCOMING_NAPI_ID` of socket(7) returns it.
@@ -20,10 +22,10 @@ package struct NAPIInfo: Equatable, Sendable {
     }
 
     fileprivate enum Attribute {
-        static let interface: UInt16 = 1
-        static let id: UInt16 = 2
-        static let irq: UInt16 = 3
-        static let pid: UInt16 = 4
+        static let interface = cdm_NETDEV_A_NAPI_IFINDEX
+        static let id = cdm_NETDEV_A_NAPI_ID
+        static let irq = cdm_NETDEV_A_NAPI_IRQ
+        static let pid = cdm_NETDEV_A_NAPI_PID
     }
 }
 

@@ -1,40 +1,41 @@
+import CDevmem
 import CNetlink
 import SystemPackage
 
 /// The numbers of the generic netlink family "netdev" (linux/netdev.h, Linux 6.12 to 7.3).
 package enum NetdevNumber {
     package static let familyName = "netdev"
-    package static let version: UInt8 = 1
+    package static let version = cdm_NETDEV_FAMILY_VERSION
     /// The interface index in a message about a device.
-    static let deviceIndex: UInt16 = 1
+    static let deviceIndex = cdm_NETDEV_A_DEV_IFINDEX
 
     package enum Command {
-        package static let pagePoolGet: UInt8 = 5
-        package static let queueGet: UInt8 = 10
-        static let napiGet: UInt8 = 11
-        package static let queueStatisticsGet: UInt8 = 12
-        package static let bindRx: UInt8 = 13
-        package static let bindTx: UInt8 = 15
-        package static let queueCreate: UInt8 = 16
+        package static let pagePoolGet = cdm_NETDEV_CMD_PAGE_POOL_GET
+        package static let queueGet = cdm_NETDEV_CMD_QUEUE_GET
+        static let napiGet = cdm_NETDEV_CMD_NAPI_GET
+        package static let queueStatisticsGet = cdm_NETDEV_CMD_QSTATS_GET
+        package static let bindRx = cdm_NETDEV_CMD_BIND_RX
+        package static let bindTx = cdm_NETDEV_CMD_BIND_TX
+        package static let queueCreate = cdm_NETDEV_CMD_QUEUE_CREATE
     }
 
     package enum Dmabuf {
-        package static let ifindex: UInt16 = 1
-        package static let queues: UInt16 = 2
-        package static let fd: UInt16 = 3
-        static let id: UInt16 = 4
-        package static let rxPageSize: UInt16 = 5
+        package static let ifindex = cdm_NETDEV_A_DMABUF_IFINDEX
+        package static let queues = cdm_NETDEV_A_DMABUF_QUEUES
+        package static let fd = cdm_NETDEV_A_DMABUF_FD
+        static let id = cdm_NETDEV_A_DMABUF_ID
+        package static let rxPageSize = cdm_NETDEV_A_DMABUF_RX_PAGE_SIZE
     }
 
     package enum Queue {
-        package static let id: UInt16 = 1
-        static let ifindex: UInt16 = 2
-        package static let type: UInt16 = 3
-        static let napiId: UInt16 = 4
-        static let dmabuf: UInt16 = 5
-        static let ioUring: UInt16 = 6
-        static let xsk: UInt16 = 7
-        package static let lease: UInt16 = 8
+        package static let id = cdm_NETDEV_A_QUEUE_ID
+        static let ifindex = cdm_NETDEV_A_QUEUE_IFINDEX
+        package static let type = cdm_NETDEV_A_QUEUE_TYPE
+        static let napiId = cdm_NETDEV_A_QUEUE_NAPI_ID
+        static let dmabuf = cdm_NETDEV_A_QUEUE_DMABUF
+        static let ioUring = cdm_NETDEV_A_QUEUE_IO_URING
+        static let xsk = cdm_NETDEV_A_QUEUE_XSK
+        package static let lease = cdm_NETDEV_A_QUEUE_LEASE
     }
 
     package static let bindNames = AttributeNames(

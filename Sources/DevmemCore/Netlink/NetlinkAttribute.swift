@@ -1,7 +1,9 @@
+import CDevmem
+
 /// Bits of an attribute's type field (linux/netlink.h).
 enum AttributeFlag {
-    static let nested: UInt16 = 1 << 15
-    static let typeMask: UInt16 = ~(3 << 14)
+    static let nested = cdm_NLA_F_NESTED
+    static let typeMask = cdm_NLA_TYPE_MASK
 }
 
 /// The attributes of a netlink message or nest, copied so that they outlive it.
@@ -44,15 +46,16 @@ package struct NetlinkAttributes: Sendable {
     init(_ bytes: ArraySlice<UInt8>) throws(DevmemError) {
         var values: [Value] = []
         var offset = bytes.startIndex
-        while bytes.endIndex - offset >= 4 {
+        while bytes.endIndex - offset >= cdm_nlattr_size {
             let length = Int(bytes.number16(at: offset))
-            guard length >= 4, length <= bytes.endIndex - offset else {
+            guard length >= cdm_nlattr_size, length <= bytes.endIndex - offset else {
                 throw DevmemError(
                     .malformed, call: "read a netlink attribute",
                     message: "length \(length) with \(bytes.endIndex - offset) bytes left")
             }
-            let type = bytes.number16(at: offset + 2) & AttributeFlag.typeMask
-            values.append(Value(type: type, payload: bytes[offset + 4..<offset + length]))
+            let type = bytes.number16(at: offset + cdm_nlattr_type) & AttributeFlag.typeMask
+            values.append(
+                Value(type: type, payload: bytes[offset + cdm_nlattr_size..<offset + length]))
             offset = min(offset + alignedToFour(length), bytes.endIndex)
         }
         self.values = values

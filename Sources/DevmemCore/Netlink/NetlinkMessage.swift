@@ -1,3 +1,4 @@
+import CDevmem
 import CNetlink
 import SystemPackage
 
@@ -108,7 +109,7 @@ package struct NetlinkMessage: ~Copyable {
     private var length: Int { Int(nlmsg_hdr(handle)?.pointee.nlmsg_len ?? 0) }
 
     private func prepare(for payload: Int) throws(DevmemError) {
-        try Self.checkLength(Self.attributeHeader + payload)
+        try Self.checkLength(cdm_nlattr_size + payload)
         try makeRoom(for: payload)
     }
 
@@ -118,7 +119,7 @@ package struct NetlinkMessage: ~Copyable {
 
     /// Grows the message for one more attribute: libnl allocates one page and does not enlarge it.
     private func makeRoom(for payload: Int) throws(DevmemError) {
-        let needed = alignedToFour(length) + Self.attributeHeader + alignedToFour(payload)
+        let needed = alignedToFour(length) + cdm_nlattr_size + alignedToFour(payload)
         guard needed > nlmsg_get_max_size(handle) else { return }
         guard needed <= Self.longest else {
             throw DevmemError(
@@ -139,7 +140,6 @@ package struct NetlinkMessage: ~Copyable {
             message: "an attribute of \(length) bytes exceeds \(UInt16.max)")
     }
 
-    private static let attributeHeader = 4
     /// Far more than the kernel accepts in one message.
     private static let longest = 1 << 24
 

@@ -1,15 +1,16 @@
+import CDevmem
 import SystemPackage
 
 /// A netlink message, split off a datagram. Pure: bytes in, values out.
 struct NetlinkFrame: Sendable, Equatable {
     /// Message types below those of the families (linux/netlink.h).
-    static let typeError: UInt16 = 2
-    static let typeDone: UInt16 = 3
+    static let typeError = cdm_NLMSG_ERROR
+    static let typeDone = cdm_NLMSG_DONE
 
-    static let headerLength = 16
+    static let headerLength = cdm_nlmsghdr_size
 
-    /// NLM_F_DUMP_INTR of linux/netlink.h: the dumped objects changed during the dump.
-    static let flagInterrupted: UInt16 = 0x10
+    /// What is dumped changed meanwhile.
+    static let flagInterrupted = cdm_NLM_F_DUMP_INTR
 
     let type: UInt16
     let flags: UInt16
@@ -30,8 +31,9 @@ struct NetlinkFrame: Sendable, Equatable {
             }
             frames.append(
                 NetlinkFrame(
-                    type: bytes.number16(at: offset + 4), flags: bytes.number16(at: offset + 6),
-                    sequence: bytes.number32(at: offset + 8),
+                    type: bytes.number16(at: offset + cdm_nlmsghdr_type),
+                    flags: bytes.number16(at: offset + cdm_nlmsghdr_flags),
+                    sequence: bytes.number32(at: offset + cdm_nlmsghdr_seq),
                     payload: bytes[offset + headerLength..<offset + length]))
             offset = min(offset + alignedToFour(length), bytes.count)
         }
@@ -72,16 +74,16 @@ struct NetlinkReplies: Sendable {
 /// An acknowledgement: an errno and, with extended acknowledgements, a message and the attribute of
 /// the request that the kernel rejects.
 struct Acknowledgement: Sendable, Equatable {
-    /// NLM_F_CAPPED and NLM_F_ACK_TLVS of linux/netlink.h.
-    static let flagCapped: UInt16 = 0x100
-    static let flagAttributes: UInt16 = 0x200
+    /// The error holds of the request only its header; attributes follow it.
+    static let flagCapped = cdm_NLM_F_CAPPED
+    static let flagAttributes = cdm_NLM_F_ACK_TLVS
 
     /// enum nlmsgerr_attrs of linux/netlink.h.
     private enum Attribute {
-        static let message: UInt16 = 1
-        static let offset: UInt16 = 2
-        static let missingType: UInt16 = 5
-        static let missingNest: UInt16 = 6
+        static let message = cdm_NLMSGERR_ATTR_MSG
+        static let offset = cdm_NLMSGERR_ATTR_OFFS
+        static let missingType = cdm_NLMSGERR_ATTR_MISS_TYPE
+        static let missingNest = cdm_NLMSGERR_ATTR_MISS_NEST
     }
 
     /// 0, or a positive errno.
@@ -99,7 +101,7 @@ struct Acknowledgement: Sendable, Equatable {
             return nil
         }
         let payload = frame.payload
-        if payload.count < 4 {
+        if payload.count < cdm_nlmsgerr_msg {
             guard frame.type == NetlinkFrame.typeDone else {
                 throw DevmemError(
                     .malformed, call: "read a netlink acknowledgement",
@@ -112,9 +114,9 @@ struct Acknowledgement: Sendable, Equatable {
         errno = code == .min ? .max : abs(code)
         guard frame.flags & Self.flagAttributes != 0 else { return }
 
-        var start = payload.startIndex + 4
+        var start = payload.startIndex + cdm_nlmsgerr_msg
         if frame.type == NetlinkFrame.typeError {
-            guard payload.count >= 4 + NetlinkFrame.headerLength else { return }
+            guard payload.count >= cdm_nlmsgerr_msg + NetlinkFrame.headerLength else { return }
             let echoed = Int(payload.number32(at: start))
             let capped = frame.flags & Self.flagCapped != 0
             start += capped ? NetlinkFrame.headerLength : alignedToFour(echoed)

@@ -25,7 +25,8 @@ package struct NetlinkSocket: ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `system` if the socket cannot be opened.
     package init() throws(DevmemError) {
-        try self.init(protocol: NETLINK_GENERIC, familyHeaderLength: 4)
+        try self.init(
+            protocol: cdm_NETLINK_GENERIC, familyHeaderLength: cdm_genlmsghdr_size)
     }
 
     /// Opens a socket of any netlink protocol.
@@ -131,7 +132,7 @@ package struct NetlinkSocket: ~Copyable {
             throw DevmemError(
                 .system, call, message: String(cString: nl_geterror(sent)))
         }
-        var replies = NetlinkReplies(sequence: request[...].number32(at: 8))
+        var replies = NetlinkReplies(sequence: request[...].number32(at: cdm_nlmsghdr_seq))
         while true {
             guard let answer = try replies.take(try receive(call)) else { continue }
             if let error = answer.error(call: call, request: request, names: names) { throw error }
@@ -229,16 +230,16 @@ package struct NetlinkSocket: ~Copyable {
 
 /// The generic netlink controller (linux/genetlink.h; for policies, linux/netlink.h).
 enum ControlNumber {
-    static let family: Int32 = 16
-    static let getFamily: UInt8 = 3
-    static let getPolicy: UInt8 = 10
+    static let family = cdm_GENL_ID_CTRL
+    static let getFamily = cdm_CTRL_CMD_GETFAMILY
+    static let getPolicy = cdm_CTRL_CMD_GETPOLICY
 
-    static let familyName: UInt16 = 2
-    static let operations: UInt16 = 6
-    static let operationID: UInt16 = 1
-    static let policy: UInt16 = 8
-    static let commandPolicy: UInt16 = 9
-    static let policyDo: UInt16 = 1
+    static let familyName = cdm_CTRL_ATTR_FAMILY_NAME
+    static let operations = cdm_CTRL_ATTR_OPS
+    static let operationID = cdm_CTRL_ATTR_OP_ID
+    static let policy = cdm_CTRL_ATTR_POLICY
+    static let commandPolicy = cdm_CTRL_ATTR_OP_POLICY
+    static let policyDo = cdm_CTRL_ATTR_POLICY_DO
     /// In the policy of an attribute: the number of the policy for its nested attributes.
-    static let nestedPolicy: UInt16 = 8
+    static let nestedPolicy = cdm_NL_POLICY_TYPE_ATTR_POLICY_IDX
 }

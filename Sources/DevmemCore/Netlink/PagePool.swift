@@ -1,3 +1,4 @@
+import CDevmem
 import SystemPackage
 
 /// A page pool, which provides the memory of a NIC's receive queue.
@@ -38,14 +39,14 @@ package struct PagePoolInfo: Equatable, Sendable {
     }
 
     private enum Attribute {
-        static let id: UInt16 = 1
-        static let interface: UInt16 = 2
-        static let napi: UInt16 = 3
-        static let inFlight: UInt16 = 4
-        static let inFlightBytes: UInt16 = 5
-        static let detachTime: UInt16 = 6
-        static let dmabuf: UInt16 = 7
-        static let ioUring: UInt16 = 8
+        static let id = cdm_NETDEV_A_PAGE_POOL_ID
+        static let interface = cdm_NETDEV_A_PAGE_POOL_IFINDEX
+        static let napi = cdm_NETDEV_A_PAGE_POOL_NAPI_ID
+        static let inFlight = cdm_NETDEV_A_PAGE_POOL_INFLIGHT
+        static let inFlightBytes = cdm_NETDEV_A_PAGE_POOL_INFLIGHT_MEM
+        static let detachTime = cdm_NETDEV_A_PAGE_POOL_DETACH_TIME
+        static let dmabuf = cdm_NETDEV_A_PAGE_POOL_DMABUF
+        static let ioUring = cdm_NETDEV_A_PAGE_POOL_IO_URING
     }
 }
 

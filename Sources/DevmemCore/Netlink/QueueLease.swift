@@ -1,3 +1,5 @@
+import CDevmem
+
 /// The lease of a physical receive queue to a queue of a virtual interface, such as netkit, in this
 /// or another network namespace (queue-create of net/core/netdev-genl.c, Linux 7.1).
 package struct QueueLease: Equatable, Sendable {
@@ -32,8 +34,8 @@ package struct QueueLease: Equatable, Sendable {
     }
 
     private enum Attribute {
-        static let interface: UInt16 = 1
-        static let queue: UInt16 = 2
-        static let namespace: UInt16 = 3
+        static let interface = cdm_NETDEV_A_LEASE_IFINDEX
+        static let queue = cdm_NETDEV_A_LEASE_QUEUE
+        static let namespace = cdm_NETDEV_A_LEASE_NETNS_ID
     }
 }

@@ -1,3 +1,5 @@
+import CDevmem
+
 /// A driver's counters for one queue.
 package struct QueueStatistics: Equatable, Sendable {
     /// Receive or transmit.
@@ -30,20 +32,20 @@ package struct QueueStatistics: Equatable, Sendable {
     }
 
     private static func name(of attribute: UInt16) -> String? {
-        let position = Int(attribute) - Attribute.firstCounter
+        let position = Int(attribute) - Int(cdm_NETDEV_A_QSTATS_RX_PACKETS)
         return names.indices.contains(position) ? names[position] : nil
     }
 
     fileprivate enum Attribute {
-        static let interface: UInt16 = 1
-        static let type: UInt16 = 2
-        static let id: UInt16 = 3
-        static let scope: UInt16 = 4
-        static let scopeQueue: UInt64 = 1
-        static let firstCounter = 8
+        static let interface = cdm_NETDEV_A_QSTATS_IFINDEX
+        static let type = cdm_NETDEV_A_QSTATS_QUEUE_TYPE
+        static let id = cdm_NETDEV_A_QSTATS_QUEUE_ID
+        static let scope = cdm_NETDEV_A_QSTATS_SCOPE
+        static let scopeQueue = cdm_NETDEV_QSTATS_SCOPE_QUEUE
     }
 
-    /// The counters' names, in the order of their attributes from 8 on (linux/netdev.h).
+    /// In the order of their numbers, from `NETDEV_A_QSTATS_RX_PACKETS` to `NETDEV_A_QSTATS_TX_WAKE`
+    /// of linux/netdev.h.
     static let names = [
         "rx-packets", "rx-bytes", "tx-packets", "tx-bytes", "rx-alloc-fail", "rx-hw-drops",
         "rx-hw-drop-overruns", "rx-csum-complete", "rx-csum-unnecessary", "rx-csum-none",

@@ -1,3 +1,5 @@
+import CDevmem
+import Glibc
 import SystemPackage
 
 /// The route that the kernel uses to an address.
@@ -8,23 +10,18 @@ struct Route: Equatable, Sendable {
     var isLocal: Bool
 
     private enum Number {
-        static let getRoute: UInt16 = 26
-        /// struct rtmsg: family, address lengths, further fields, then flags.
-        static let headerLength = 12
-        static let headerFamily = 0
-        static let headerDestinationLength = 1
-        static let headerSourceLength = 2
-        static let headerType = 7
-        /// RTN_LOCAL.
-        static let local: UInt8 = 2
+        static let getRoute = cdm_RTM_GETROUTE
+        /// `struct rtmsg`.
+        static let headerLength = cdm_rtmsg_size
+        static let headerFamily = cdm_rtmsg_family
+        static let headerDestinationLength = cdm_rtmsg_dst_len
+        static let headerSourceLength = cdm_rtmsg_src_len
+        static let headerType = cdm_rtmsg_type
+        static let local = cdm_RTN_LOCAL
 
-        static let destination: UInt16 = 1
-        static let source: UInt16 = 2
-        static let outputInterface: UInt16 = 4
-
-        // AF_INET and AF_INET6.
-        static let inet: UInt8 = 2
-        static let inet6: UInt8 = 10
+        static let destination = cdm_RTA_DST
+        static let source = cdm_RTA_SRC
+        static let outputInterface = cdm_RTA_OIF
     }
 
     /// Parses a struct rtmsg and the attributes after it; nil if no interface is named.
@@ -53,7 +50,7 @@ struct Route: Equatable, Sendable {
         let call: DevmemError.Operation =
             "find the route to \(peer)"
         var header = [UInt8](repeating: 0, count: Number.headerLength)
-        header[Number.headerFamily] = peer.isIPv6 ? Number.inet6 : Number.inet
+        header[Number.headerFamily] = UInt8(peer.isIPv6 ? AF_INET6 : AF_INET)
         header[Number.headerDestinationLength] = UInt8(8 * peer.bytes.count)
         let source = local.flatMap { $0.isIPv6 == peer.isIPv6 && !$0.isWildcard ? $0 : nil }
         if let source { header[Number.headerSourceLength] = UInt8(8 * source.bytes.count) }

@@ -15,23 +15,23 @@ struct UnixSocket: Equatable, Sendable {
 
 /// Numbers of linux/sock_diag.h and linux/unix_diag.h.
 private enum UnixDiagnosis {
-    static let netlinkSocketDiagnosis: Int32 = 4
-    static let byFamily: UInt16 = 20
-    /// struct unix_diag_req: family, protocol, padding, states, inode, attributes to show, cookie.
-    static let requestLength = 24
-    static let requestStates = 4
-    static let requestShow = 12
-    /// struct unix_diag_msg before the attributes: family, type, state, padding, inode, cookie.
-    static let replyLength = 16
-    static let replyType = 1
-    static let replyInode = 4
-    /// `TCP_CLOSE` of the kernel's net/tcp_states.h: neither connected nor listening.
-    static let unconnected: UInt32 = 1 << 7
-    static let showName: UInt32 = 1 << 0
-    /// UDIAG_SHOW_UID, since Linux 5.3.
-    static let showUser: UInt32 = 1 << 6
-    static let name: UInt16 = 0
-    static let user: UInt16 = 7
+    static let netlinkSocketDiagnosis = cdm_NETLINK_SOCK_DIAG
+    static let byFamily = cdm_SOCK_DIAG_BY_FAMILY
+    /// `struct unix_diag_req`.
+    static let requestLength = cdm_unix_diag_req_size
+    static let requestStates = cdm_unix_diag_req_states
+    static let requestShow = cdm_unix_diag_req_show
+    /// `struct unix_diag_msg`, which stands before the attributes.
+    static let replyLength = cdm_unix_diag_msg_size
+    static let replyType = cdm_unix_diag_msg_type
+    static let replyInode = cdm_unix_diag_msg_ino
+    /// The state of a socket that is neither connected nor listens, as a bit.
+    static let unconnected = UInt32(1) << UInt32(cdm_TCP_CLOSE)
+    static let showName = cdm_UDIAG_SHOW_NAME
+    /// From Linux 5.3 on.
+    static let showUser = cdm_UDIAG_SHOW_UID
+    static let name = cdm_UNIX_DIAG_NAME
+    static let user = cdm_UNIX_DIAG_UID
     /// `SOCK_DGRAM`; Linux uses another number only on MIPS.
     static let datagram = UInt8(truncatingIfNeeded: cdm_SOCK_DGRAM)
 }
@@ -66,7 +66,7 @@ extension UnixSocket {
             protocol: UnixDiagnosis.netlinkSocketDiagnosis,
             familyHeaderLength: UnixDiagnosis.replyLength)
         var header = [UInt8](repeating: 0, count: UnixDiagnosis.requestLength)
-        header[0] = UInt8(AF_UNIX)
+        header[cdm_unix_diag_req_family] = UInt8(AF_UNIX)
         header.store(UnixDiagnosis.unconnected, at: UnixDiagnosis.requestStates)
         header.store(
             UnixDiagnosis.showName | UnixDiagnosis.showUser, at: UnixDiagnosis.requestShow)

@@ -144,17 +144,13 @@ private func serveBound(
         // Whoever waits is told at once that nobody takes him, and holds no memory.
         if !isOpen { place.listeners.stopListening() }
         if !isOpen && running == 0 { break }
-        var watched = [
-            pollfd(fd: signal == nil ? stop.rawValue ?? -1 : -1, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: isOpen && running < limits.atOnce ? place.listeners.rawValue : -1,
-                events: Int16(POLLIN), revents: 0),
-            pollfd(fd: workers.event.rawValue, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: failure == nil ? nic.watchDescriptor : -1, events: Int16(POLLIN), revents: 0),
-        ]
+        var watched = PollSet<4>()
+        watched.watch(0, signal == nil ? stop.rawValue : nil)
+        watched.watch(1, isOpen && running < limits.atOnce ? place.listeners.rawValue : nil)
+        watched.watch(2, workers.event.rawValue)
+        watched.watch(3, failure == nil ? nic.watchDescriptor : nil)
         do throws(DevmemError) {
-            try retrying("wait") { poll(&watched, 4, observer.progress == nil ? -1 : 500) }
+            try watched.wait(milliseconds: observer.progress == nil ? -1 : 500)
         } catch {
             // The threads use the NIC and the memory: both stay until the last one has ended.
             workers.stop.announce(SIGTERM)
@@ -162,11 +158,11 @@ private func serveBound(
             throw failure ?? error
         }
         observer.progress?(workers.received.load(ordering: .relaxed), running)
-        if watched[0].revents != 0, let arrived = stop.pending() {
+        if !watched.ready(0).isEmpty, let arrived = stop.pending() {
             signal = arrived
             workers.stop.announce(arrived)
         }
-        if watched[2].revents != 0 {
+        if !watched.ready(2).isEmpty {
             for finished in workers.takeFinished() {
                 running -= 1
                 var report = finished
@@ -175,7 +171,7 @@ private func serveBound(
                 observer.finished(report)
             }
         }
-        if watched[3].revents != 0 {
+        if !watched.ready(3).isEmpty {
             do throws(DevmemError) {
                 try nic.look()
             } catch {
@@ -185,7 +181,7 @@ private func serveBound(
                 continue
             }
         }
-        guard watched[1].revents != 0 else { continue }
+        guard !watched.ready(1).isEmpty else { continue }
         do throws(DevmemError) {
             let arrived = try place.listeners.accept(
                 endingWhenSilent: request.peerTimeout, short: { shortage.tell($0) },

@@ -42,7 +42,7 @@ extension Connection {
         var info = tcp_info()
         var length = socklen_t(MemoryLayout<tcp_info>.size)
         let result = getsockopt(rawValue, cdm_IPPROTO_TCP, TCP_INFO, &info, &length)
-        return result == 0 && info.tcpi_state == 7
+        return result == 0 && info.tcpi_state == cdm_TCP_CLOSE
     }
 }
 

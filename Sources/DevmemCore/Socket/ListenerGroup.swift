@@ -1,5 +1,3 @@
-import CDevmem
-import Glibc
 import SystemPackage
 
 /// Sockets that listen at all addresses that a name stands for, at one port.
@@ -13,8 +11,8 @@ package final class ListenerGroup {
     }
 
     private let members: [Member]
-    /// An epoll(7) of several; nil for one.
-    private let poller: Descriptor?
+    /// Watches all of them; nil for one.
+    private let poller: Poller?
     /// The one that is asked first for the next connection.
     private var turn = 0
 
@@ -45,7 +43,8 @@ package final class ListenerGroup {
         }
         for refusal in refusals { leftOut(refusal) }
         poller =
-            members.count > 1 ? try makePoller(members.map { $0.listener.rawValue }) : nil
+            members.count > 1
+            ? try Poller(reading: members.map { $0.listener.rawValue }) : nil
         self.members = members
     }
 
@@ -114,16 +113,4 @@ package final class ListenerGroup {
         }
         return nil
     }
-}
-
-/// An epoll(7) that is readable when one of some descriptors is.
-package func makePoller(_ numbers: [Int32]) throws(DevmemError) -> Descriptor {
-    let call = "watch descriptors"
-    let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
-    for number in numbers {
-        var event = epoll_event()
-        event.events = EPOLLIN.rawValue
-        try retrying(call) { epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, number, &event) }
-    }
-    return poller
 }

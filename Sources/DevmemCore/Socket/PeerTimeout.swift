@@ -44,9 +44,6 @@ package struct PeerTimeout: Equatable, Sendable {
 }
 
 extension Connection {
-    /// `TCP_RTO_MAX_MS` of linux/tcp.h.
-    private static let longestRetransmission: Int32 = 44
-
     /// Has the kernel end the connection with ETIMEDOUT when the peer has been silent for so long. To be
     /// said once, as a longer time does not take the place of a shorter one.
     ///
@@ -63,7 +60,7 @@ extension Connection {
         // wants attempts to follow each other faster has his way (net.ipv4.tcp_rto_max_ms).
         guard let present = longestRetransmission, present > timeout.retransmission else { return }
         try? setOption(
-            socket, cdm_IPPROTO_TCP, Self.longestRetransmission, timeout.retransmission, call)
+            socket, cdm_IPPROTO_TCP, cdm_TCP_RTO_MAX_MS, timeout.retransmission, call)
     }
 
     /// Milliseconds at most between two attempts to get data across; nil if the kernel does not tell.
@@ -71,7 +68,7 @@ extension Connection {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         let result = getsockopt(
-            rawValue, cdm_IPPROTO_TCP, Self.longestRetransmission, &value, &length)
+            rawValue, cdm_IPPROTO_TCP, cdm_TCP_RTO_MAX_MS, &value, &length)
         return result == 0 ? value : nil
     }
 }

@@ -35,7 +35,7 @@ package struct SendCompletion: Equatable, Sendable {
             guard header.cmsg_len >= headerSize, header.cmsg_len <= control.byteCount - offset
             else { break }
             let length = Int(header.cmsg_len)
-            if Self.isExtendedError(header) && length - headerSize >= Layout.size {
+            if Self.isExtendedError(header) && length - headerSize >= cdm_extended_err_size {
                 try self.init(extendedError: control, at: offset + headerSize)
                 return
             }
@@ -59,25 +59,16 @@ package struct SendCompletion: Equatable, Sendable {
         func byte(_ offset: Int) -> UInt8 {
             control.unsafeLoad(fromByteOffset: start + offset, as: UInt8.self)
         }
-        let code = Errno(rawValue: Int32(truncatingIfNeeded: word(Layout.errno)))
-        guard byte(Layout.origin) == cdm_SO_EE_ORIGIN_ZEROCOPY, code.rawValue == 0 else {
+        let code = Errno(rawValue: Int32(truncatingIfNeeded: word(cdm_extended_err_errno)))
+        let origin = byte(cdm_extended_err_origin)
+        guard origin == cdm_SO_EE_ORIGIN_ZEROCOPY, code.rawValue == 0 else {
             throw DevmemError(
                 .system, call: "send", errno: code,
-                message: "origin \(byte(Layout.origin)) of the error queue")
+                message: "origin \(origin) of the error queue")
         }
         self.init(
-            first: word(Layout.info), last: word(Layout.data),
-            isCopied: byte(Layout.code) & UInt8(SO_EE_CODE_ZEROCOPY_COPIED) != 0)
-    }
-
-    /// The offsets in `struct sock_extended_err` of linux/errqueue.h.
-    private enum Layout {
-        static let errno = 0
-        static let origin = 4
-        static let code = 6
-        static let info = 8
-        static let data = 12
-        static let size = 16
+            first: word(cdm_extended_err_info), last: word(cdm_extended_err_data),
+            isCopied: byte(cdm_extended_err_code) & UInt8(SO_EE_CODE_ZEROCOPY_COPIED) != 0)
     }
 }
 

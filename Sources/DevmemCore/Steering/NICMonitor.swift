@@ -34,7 +34,7 @@ struct NICMonitor: ~Copyable {
     private let routes: NetlinkSocket
     private let generic: NetlinkSocket
     private let timer: Descriptor
-    private let poller: Descriptor
+    private let poller: Poller
 
     /// Subscribes to the notifications.
     ///
@@ -54,15 +54,7 @@ struct NICMonitor: ~Copyable {
         ]
         for group in groups { try generic.join(group) }
         let timer = try Self.makeTimer()
-        let poller = Descriptor(
-            owning: try retrying(Self.call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
-        for number in [routes.rawValue, generic.rawValue, timer.rawValue] {
-            var event = epoll_event()
-            event.events = UInt32(POLLIN)
-            try retrying(Self.call) {
-                epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, number, &event)
-            }
-        }
+        let poller = try Poller(reading: [routes.rawValue, generic.rawValue, timer.rawValue])
         self.index = index
         self.ethtool = UInt16(clamping: ethtool)
         self.netdev = UInt16(clamping: netdev)

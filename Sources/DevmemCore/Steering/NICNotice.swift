@@ -1,3 +1,6 @@
+import CDevmem
+import Glibc
+
 /// What a kernel notification says about one NIC. Pure: bytes in, values out.
 enum NICNotice: Equatable {
     /// Its link changed: flags, name or carrier.
@@ -12,10 +15,10 @@ enum NICNotice: Equatable {
     case unclear
 
     private enum Route {
-        static let newLink: UInt16 = 16
-        static let deleteLink: UInt16 = 17
-        /// IFLA_NEW_NETNSID of linux/if_link.h: in a deletion, where the interface went.
-        static let newNamespace: UInt16 = 45
+        static let newLink = cdm_RTM_NEWLINK
+        static let deleteLink = cdm_RTM_DELLINK
+        /// In a deletion, where the interface went.
+        static let newNamespace = cdm_IFLA_NEW_NETNSID
     }
 
     /// Returns the notices in a datagram of rtnetlink.
@@ -25,7 +28,9 @@ enum NICNotice: Equatable {
             let payload = frame.payload
             guard payload.count >= LinkNumber.headerLength else { return .unclear }
             // Bridges send link messages about their ports with family AF_BRIDGE.
-            guard payload[payload.startIndex] == 0 else { return nil }
+            guard payload[payload.startIndex + LinkNumber.headerFamily] == AF_UNSPEC else {
+                return nil
+            }
             let isOurs =
                 payload.number32(at: payload.startIndex + LinkNumber.headerIndex) == index
             guard frame.type == Route.deleteLink else { return isOurs ? .link : .other }
@@ -41,9 +46,8 @@ enum NICNotice: Equatable {
     ) -> [NICNotice] {
         notices(in: datagram) { frame throws(DevmemError) in
             guard frame.type == ethtool || frame.type == netdev else { return nil }
-            // The attributes follow the 4-byte generic netlink header.
-            guard frame.payload.count >= 4 else { return .unclear }
-            let attributes = try NetlinkAttributes(frame.payload.dropFirst(4))
+            guard frame.payload.count >= cdm_genlmsghdr_size else { return .unclear }
+            let attributes = try NetlinkAttributes(frame.payload.dropFirst(cdm_genlmsghdr_size))
             // netdev messages carry the interface index as a top-level attribute.
             let named =
                 frame.type == ethtool

@@ -265,8 +265,7 @@ package struct PayloadSender: ~Copyable {
 
     private func isReady(_ input: Int32?) throws(DevmemError) -> Bool {
         guard !inputEnded, let input else { return false }
-        var watched = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
-        return try retrying("look at the input") { Glibc.poll(&watched, 1, 0) } > 0
+        return try DevmemCore.poll(input, for: .input, milliseconds: 0)
     }
 
     private func number(of watch: borrowing CompletionWatch?) -> Int32? {

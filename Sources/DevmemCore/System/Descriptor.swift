@@ -65,9 +65,3 @@ package func retrying<Result: SignedInteger>(
         if code != .interrupted { throw DevmemError(.system, call: call(), errno: code) }
     }
 }
-
-/// Waits until a descriptor that does not block takes data again, or fails.
-package func awaitWritable(_ number: Int32) {
-    var waiting = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-    _ = poll(&waiting, 1, -1)
-}

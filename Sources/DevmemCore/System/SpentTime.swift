@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 
 /// Measures the elapsed time and this thread's CPU time since its creation.
@@ -20,8 +21,7 @@ package struct SpentTime {
 /// Returns this thread's CPU time in seconds.
 private func processorTime() -> (user: Double, system: Double) {
     var usage = rusage()
-    // RUSAGE_THREAD of getrusage(2), which is not imported.
-    getrusage(1, &usage)
+    getrusage(cdm_RUSAGE_THREAD, &usage)
     func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
     return (seconds(usage.ru_utime), seconds(usage.ru_stime))
 }

@@ -11,8 +11,8 @@ package struct StopSignal: ~Copyable {
     /// A cause other than signals.
     private struct Other: ~Copyable {
         let cause: any StopCause
-        /// An epoll instance that watches both.
-        let poller: Descriptor
+        /// Watches both.
+        let poller: Poller
     }
 
     /// Never stops.
@@ -28,7 +28,6 @@ package struct StopSignal: ~Copyable {
         throws(DevmemError)
     {
         let call = "watch for signals"
-        let poller = Descriptor(owning: try retrying(call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
         var numbers = [signals.broadcast?.rawValue ?? -1, cause.rawValue]
         var copy: Descriptor?
         if let number = signals.signalDescriptor {
@@ -36,11 +35,7 @@ package struct StopSignal: ~Copyable {
             copy = Descriptor(owning: made)
             numbers.append(made)
         }
-        for number in numbers where number >= 0 {
-            var event = epoll_event()
-            event.events = UInt32(POLLIN)
-            try retrying(call) { epoll_ctl(poller.rawValue, EPOLL_CTL_ADD, number, &event) }
-        }
+        let poller = try Poller(reading: numbers)
         descriptor = copy
         broadcast = signals.broadcast
         other = Other(cause: cause, poller: poller)
@@ -88,9 +83,6 @@ package struct StopSignal: ~Copyable {
         package let isFromTerminal: Bool
     }
 
-    /// The si_code of signals from the kernel itself (asm-generic/siginfo.h).
-    private static let kernelCode: Int32 = 0x80
-
     /// Returns a signal if one has arrived.
     package func pending() -> Int32? { arrival()?.signal }
 
@@ -105,8 +97,8 @@ package struct StopSignal: ~Copyable {
         switch other {
         case .none: return nil
         case .some(let other):
-            var watched = pollfd(fd: other.cause.rawValue, events: Int16(POLLIN), revents: 0)
-            guard Glibc.poll(&watched, 1, 0) > 0, other.cause.look() else { return nil }
+            let hasNews = try? poll(other.cause.rawValue, for: .input, milliseconds: 0)
+            guard hasNews ?? false, other.cause.look() else { return nil }
             return Arrival(signal: SIGTERM, isFromTerminal: false)
         }
     }
@@ -117,7 +109,7 @@ package struct StopSignal: ~Copyable {
         let size = MemoryLayout<signalfd_siginfo>.size
         guard read(number, &info, size) == size else { return nil }
         return Arrival(
-            signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == Self.kernelCode)
+            signal: Int32(info.ssi_signo), isFromTerminal: info.ssi_code == cdm_SI_KERNEL)
     }
 
     /// Waits for a signal.
@@ -160,11 +152,15 @@ package struct StopSignal: ~Copyable {
     ) throws(DevmemError) -> Wait {
         var left = milliseconds
         let end = ContinuousClock.now + .milliseconds(max(0, milliseconds))
+        var watched = PollSet<2>()
+        watched.watch(0, rawValue)
+        watched.watch(1, number, for: PollEvents(rawValue: UInt32(bitPattern: events)))
         while true {
-            let polled = try poll(for: number, events: events, milliseconds: left)
-            if polled.isSignalled, let signal = pending() { return .stopped(by: signal) }
-            if polled.count == 0 { return .timeout }
-            guard polled.isSignalled && polled.count == 1 else { return .ready }
+            let count = try watched.wait(milliseconds: left)
+            let isSignalled = !watched.ready(0).isEmpty
+            if isSignalled, let signal = pending() { return .stopped(by: signal) }
+            if count == 0 { return .timeout }
+            guard isSignalled && count == 1 else { return .ready }
             // What was looked at stops nothing, and the wait is no longer for it.
             if milliseconds >= 0 {
                 left = max(0, Int32(clamping: Int((end - .now) / .milliseconds(1))))
@@ -176,10 +172,13 @@ package struct StopSignal: ~Copyable {
     ///
     /// - Returns: the signal; nil if the descriptor was ready first.
     package func arrival(before number: Int32) throws(DevmemError) -> Arrival? {
+        var watched = PollSet<2>()
+        watched.watch(0, rawValue)
+        watched.watch(1, number)
         while true {
-            let polled = try poll(for: number, events: Int32(POLLIN), milliseconds: -1)
-            if polled.isSignalled { return arrival() }
-            if polled.count > 0 { return nil }
+            let count = try watched.wait()
+            if !watched.ready(0).isEmpty { return arrival() }
+            if count > 0 { return nil }
         }
     }
 
@@ -192,16 +191,15 @@ package struct StopSignal: ~Copyable {
 
     /// Waits until one of two descriptors is readable or a signal arrives, which takes precedence.
     package func wait(reading first: Int32, or second: Int32) throws(DevmemError) -> Ready {
-        var watched = [
-            pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: first, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: second, events: Int16(POLLIN), revents: 0),
-        ]
+        var watched = PollSet<3>()
+        watched.watch(0, rawValue)
+        watched.watch(1, first)
+        watched.watch(2, second)
         while true {
-            try retrying("wait") { Glibc.poll(&watched, 3, -1) }
-            if watched[0].revents != 0, let arrival = arrival() { return .signal(arrival) }
-            if watched[1].revents != 0 { return .first }
-            if watched[2].revents != 0 { return .second }
+            try watched.wait()
+            if !watched.ready(0).isEmpty, let arrival = arrival() { return .signal(arrival) }
+            if !watched.ready(1).isEmpty { return .first }
+            if !watched.ready(2).isEmpty { return .second }
         }
     }
 
@@ -214,17 +212,6 @@ package struct StopSignal: ~Copyable {
             // No descriptor has the number -1; poll(2) leaves it out.
             if case .stopped(let signal) = try wait(for: -1, events: 0) { return signal }
         }
-    }
-
-    private func poll(
-        for number: Int32, events: Int32, milliseconds: Int32
-    ) throws(DevmemError) -> (count: Int32, isSignalled: Bool) {
-        var watched = [
-            pollfd(fd: rawValue ?? -1, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: number, events: Int16(events), revents: 0),
-        ]
-        let count = try retrying("wait") { Glibc.poll(&watched, 2, milliseconds) }
-        return (count, watched[0].revents != 0)
     }
 }
 

@@ -80,12 +80,10 @@ final class BenchFlow {
     var validation: PatternComparison? { consumer.validation }
 
     /// Notes what epoll tells.
-    func note(_ events: UInt32) {
-        if events & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
-            isReadable = true
-        }
-        if events & (EPOLLOUT.rawValue | EPOLLERR.rawValue) != 0 { isWritable = true }
-        guard events & EPOLLERR.rawValue != 0, failure == nil else { return }
+    func note(_ events: PollEvents) {
+        if !events.isDisjoint(with: [.input, .hangUp, .failure]) { isReadable = true }
+        if !events.isDisjoint(with: [.output, .failure]) { isWritable = true }
+        guard events.contains(.failure), failure == nil else { return }
         do throws(DevmemError) {
             // An error that is of no send is found by the next call.
             _ = try sender?.collect(shared.connection)

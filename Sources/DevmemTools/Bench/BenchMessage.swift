@@ -1,6 +1,6 @@
 import DevmemCore
 /// What the two ends of a benchmark tell each other, a line of JSON each.
-enum BenchMessage: Codable, Equatable, Sendable {
+enum BenchMessage: RemoteMessage, Equatable {
     /// The first line of either end: the version of what follows.
     case hello(version: Int)
     /// What to do, and the address and ports that the near end listens at.
@@ -30,9 +30,15 @@ enum BenchMessage: Codable, Equatable, Sendable {
     /// The far end cannot go on.
     case failure(String)
 
-    /// The version that this program speaks.
     static let version = 2
+
+    var helloVersion: Int? { if case .hello(let version) = self { version } else { nil } }
+
+    var failureText: String? { if case .failure(let text) = self { text } else { nil } }
 }
+
+/// The channel between the two ends of a benchmark.
+typealias BenchChannel = RemoteChannel<BenchMessage>
 
 /// What an end saw between two looks at its flows.
 package struct BenchSample: Codable, Equatable, Sendable {

@@ -98,7 +98,7 @@ package func runBench(
         guard let name = request.interface else {
             throw DevmemError(
                 .invalid, call: "choose an interface",
-                message: "a far end that is to be started does not tell which",
+                message: "a remote end that is to be started does not tell which",
                 advice: "choose it with \(.interface)")
         }
         let interface = try NetworkInterface(named: name)
@@ -109,16 +109,7 @@ package func runBench(
         }
         let process = try FarEndProcess(
             at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
-        let number = process.channel.rawValue
-        let channel = BenchChannel(
-            input: number, output: number, to: "the far end, \(place)",
-            advice: "what it said is above, if it said anything", stop: holder)
-        do throws(DevmemError) {
-            try channel.greet()
-        } catch {
-            process.removeFile()
-            throw error
-        }
+        let channel: BenchChannel = try process.greet()
         let near = BenchNearEnd(request, interface, Endpoint(address: address, port: 0), channel)
         let report = try near.run(
             "\(place)", holder, started: started, seen: seen, logger: logger)
@@ -147,7 +138,7 @@ package func runBench(
 private func connect(
     to endpoints: [Endpoint], _ stop: StopWatch
 ) throws(DevmemError) -> Connection {
-    var refusal = DevmemError(.invalid, call: "connect", message: "no far end is named")
+    var refusal = DevmemError(.invalid, call: "connect", message: "no remote end is named")
     for endpoint in endpoints {
         do throws(DevmemError) {
             return try stop.connect(to: endpoint, milliseconds: 20_000)

@@ -77,7 +77,7 @@ package func serveBench(
     }
 }
 
-/// Is the far end of the benchmark of whoever started this program, until its input ends.
+/// Runs the remote side of a benchmark over standard input and output until end of file.
 ///
 /// - Parameters:
 ///   - input: the descriptor that the near end's words come from.
@@ -96,7 +96,7 @@ package func runBenchFarEnd(
     let stop = StopWatch(try StopSignal.ofUser())
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
     let channel = BenchChannel(
-        input: input, output: output, to: "the near end", stop: stop)
+        input: input, output: output, to: "the peer", stop: stop)
     do throws(DevmemError) {
         try BenchFarEnd(channel, stop, logger).run(
             interface: nil, nearAddress: nil, scope: 0, processors: [])

@@ -155,21 +155,19 @@ final class BenchSession {
     private func wait(isWorking: Bool) throws(DevmemError) {
         // One that came while the other end was told something.
         if stoppedBy == nil, let signal = stop.pending() { try end(by: signal) }
-        var watched = [
-            pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0),
-            pollfd(
-                fd: isWorking ? crew.event.rawValue : -1, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: channel.rawValue, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: nic.watchDescriptor, events: Int16(POLLIN), revents: 0),
-        ]
+        var watched = PollSet<4>()
+        watched.watch(0, stop.signal.rawValue)
+        watched.watch(1, isWorking ? crew.event.rawValue : nil)
+        watched.watch(2, channel.rawValue)
+        watched.watch(3, nic.watchDescriptor)
         let due = [meter.due, giveUp, lastMove + Self.patience].compactMap { $0 }.min() ?? .now
         let milliseconds = max(0, (due - .now) / .milliseconds(1)) + 1
-        try retrying("wait") { poll(&watched, 4, Int32(clamping: Int(milliseconds))) }
-        if watched[1].revents != 0 { crew.clearEvent() }
-        if watched[0].revents != 0, let signal = stop.signal.pending() { try end(by: signal) }
-        if watched[2].revents != 0 { listen() }
+        try watched.wait(milliseconds: Int32(clamping: Int(milliseconds)))
+        if !watched.ready(1).isEmpty { crew.clearEvent() }
+        if !watched.ready(0).isEmpty, let signal = stop.signal.pending() { try end(by: signal) }
+        if !watched.ready(2).isEmpty { listen() }
         // One that is gone ends the benchmark: no payload comes any more.
-        if watched[3].revents != 0 { try nic.look() }
+        if !watched.ready(3).isEmpty { try nic.look() }
     }
 
     /// Ends it for a signal; a second one waits for nothing.

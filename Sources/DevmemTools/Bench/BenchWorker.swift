@@ -1,5 +1,4 @@
 import DevmemCore
-import CDevmem
 import Glibc
 import Histogram
 
@@ -21,7 +20,7 @@ struct BenchTimes: Sendable {
 final class BenchWorker {
     private let flows: [BenchFlow]
     private let memory: SendMemory?
-    private let watch: Descriptor
+    private let watch: Poller
     private let stop: StopBroadcast
     private let abort: StopBroadcast
     private var times: BenchTimes
@@ -46,16 +45,15 @@ final class BenchWorker {
         _ flows: [BenchFlow], _ memory: consuming SendMemory?, _ times: BenchTimes,
         busyPoll: UInt32?, stop: StopBroadcast, abort: StopBroadcast
     ) throws(DevmemError) {
-        let watch = Descriptor(
-            owning: try retrying("watch connections") { epoll_create1(cdm_EPOLL_CLOEXEC) })
-        if let busyPoll { try Self.pollBusily(watch, for: busyPoll) }
+        let watch = try Poller()
+        if let busyPoll { try watch.pollBusily(microseconds: busyPoll) }
         for (index, flow) in flows.enumerated() {
-            try Self.add(
-                flow.shared.connection.rawValue, as: UInt64(index),
-                EPOLLIN.rawValue | EPOLLOUT.rawValue | cdm_EPOLLET, to: watch)
+            try watch.add(
+                flow.shared.connection.rawValue, as: UInt64(index), for: [.input, .output],
+                onlyNews: true)
         }
-        try Self.add(stop.rawValue, as: Watched.stop, EPOLLIN.rawValue | cdm_EPOLLET, to: watch)
-        try Self.add(abort.rawValue, as: Watched.abort, EPOLLIN.rawValue | cdm_EPOLLET, to: watch)
+        try watch.add(stop.rawValue, as: Watched.stop, onlyNews: true)
+        try watch.add(abort.rawValue, as: Watched.abort, onlyNews: true)
         self.flows = flows
         self.memory = memory
         self.watch = watch
@@ -64,36 +62,8 @@ final class BenchWorker {
         self.times = times
     }
 
-    /// Has epoll_wait poll the NAPI instance that the connections' packets come through
-    /// (`ep_eventpoll_bp_ioctl` of fs/eventpoll.c).
-    private static func pollBusily(
-        _ watch: borrowing Descriptor, for microseconds: UInt32
-    ) throws(DevmemError) {
-        var parameters = cdm_epoll_params(
-            busy_poll_usecs: microseconds, busy_poll_budget: 0, prefer_busy_poll: 0, pad: 0)
-        let epoll = watch.rawValue
-        do throws(DevmemError) {
-            try retrying("poll the NIC busily") {
-                cdm_ioctl(epoll, cdm_EPIOCSPARAMS, &parameters)
-            }
-        } catch {
-            throw error.advising("needs Linux 6.9 or newer with CONFIG_NET_RX_BUSY_POLL")
-        }
-    }
-
-    private static func add(
-        _ number: Int32, as data: UInt64, _ events: UInt32, to watch: borrowing Descriptor
-    ) throws(DevmemError) {
-        var event = epoll_event()
-        event.events = events
-        event.data.u64 = data
-        let epoll = watch.rawValue
-        try retrying("watch a connection") { epoll_ctl(epoll, EPOLL_CTL_ADD, number, &event) }
-    }
-
     /// Carries the flows to their end.
     func run() throws(DevmemError) -> BenchWorkerResult {
-        var events = [epoll_event](repeating: epoll_event(), count: 64)
         var isBusy = true
         var isOver = false
         while true {
@@ -110,7 +80,7 @@ final class BenchWorker {
                 if flow.isDone { flow.markEnd() } else { isDone = false }
             }
             if isDone { break }
-            try wait(&events, isBusy ? 0 : timeout(isOver: isOver))
+            try wait(isBusy ? 0 : timeout(isOver: isOver))
         }
         if result.seconds == nil { finish(.now) }
         result.flows = flows.map(BenchFlowReport.init)
@@ -154,19 +124,15 @@ final class BenchWorker {
         return Int32(clamping: Int(max(0, (due - .now) / .milliseconds(1))) + 1)
     }
 
-    private func wait(_ events: inout [epoll_event], _ milliseconds: Int32) throws(DevmemError) {
-        let number = watch.rawValue
-        let count = try retrying("wait") {
-            epoll_wait(number, &events, Int32(events.count), milliseconds)
-        }
-        for event in events[..<Int(count)] {
-            switch event.data.u64 {
+    private func wait(_ milliseconds: Int32) throws(DevmemError) {
+        try watch.wait(milliseconds: milliseconds) { tag, events in
+            switch tag {
             case Watched.stop: times.end = min(times.end ?? .now, .now)
             case Watched.abort:
                 let error = DevmemError(
                     .system, call: "end the flow", message: "it did not come to its end")
                 for flow in flows { flow.abandon(error) }
-            default: flows[Int(event.data.u64)].note(event.events)
+            default: flows[Int(tag)].note(events)
             }
         }
     }

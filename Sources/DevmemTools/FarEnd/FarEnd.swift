@@ -1,42 +1,34 @@
 import DevmemCore
-import Glibc
 import SystemPackage
 
-/// The far end of a wire: this same program, started there and told what to do.
+/// The remote end of a validation: this same program, started there and told what to do.
 final class FarEnd {
-    private let stop: StopWatch
     private let process: FarEndProcess
-    private var reader = LineReader()
+    private let channel: RemoteChannel<FarEndMessage>
     private var replies = FarEndReplies()
     private var lastID = 0
 
     /// Starts it and waits until it is ready.
     ///
     /// - Parameters:
-    ///   - place: where.
+    ///   - place: where to start it.
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
     init(at place: FarEndPlace, stop: StopWatch) throws(DevmemError) {
         process = try FarEndProcess(at: place, stop: stop)
-        self.stop = stop
-        do throws(DevmemError) {
-            _ = try reply { $0 == .greeting }
-        } catch {
-            process.removeFile()
-            throw error
-        }
+        channel = try process.greet()
     }
 
-    /// Asks for something; `result(of:)` tells what came of it.
+    /// Sends a request and returns its number, by which its result is asked for.
     func ask(_ request: FarEndRequest) throws(DevmemError) -> Int {
         lastID += 1
         var numbered = request
         numbered.id = lastID
-        try writeJSONLine(numbered, to: process.channel.rawValue, stop: stop)
+        try channel.tell(.request(numbered))
         return lastID
     }
 
-    /// The port that it listens on for a request to receive.
+    /// The port on which the remote end listens for a request to receive.
     func port(of id: Int) throws(DevmemError) -> UInt16 {
         let reply = try reply { $0.id == id }
         guard let port = reply.listening else {
@@ -45,13 +37,13 @@ final class FarEnd {
         return port
     }
 
-    /// What came of a request, once it is done.
+    /// Waits for the result of a request.
     func result(of id: Int) throws(DevmemError) -> FarEndReply {
         try reply { $0.id == id && $0.listening == nil && $0.source == nil }
     }
 
-    /// Where the connection of a request to send comes from, which must have asked for that; or why
-    /// there is none.
+    /// The source address of the connection of a request to send, which must have asked for it; or why
+    /// there is no connection.
     func source(of id: Int, until deadline: Deadline) throws(DevmemError) -> FarEndReply {
         try reply(until: deadline) { $0.id == id }
     }
@@ -59,17 +51,11 @@ final class FarEnd {
     private func reply(
         until deadline: Deadline = .after(messageTime), where isWanted: (FarEndReply) -> Bool
     ) throws(DevmemError) -> FarEndReply {
-        let call = "hear from the far end, \(process.place)"
         while true {
-            while let line = reader.next() { try replies.add(line) }
             if let reply = replies.remove(where: isWanted) { return reply }
-            try stop.wait(
-                for: process.channel.rawValue, events: Int32(POLLIN), until: deadline, call)
-            guard try reader.fill(from: process.channel.rawValue) else {
-                throw DevmemError(
-                    .system, call: call, message: "it ended",
-                    advice: "what it said is above, if it said anything")
-            }
+            let message = try channel.receive(until: deadline, "answer")
+            guard case .reply(let reply) = message else { throw channel.unexpected(message) }
+            try replies.add(reply)
         }
     }
 }

@@ -1,46 +1,47 @@
 package import DevmemCore
 import CDevmem
 import Glibc
-import Synchronization
 import SystemPackage
 
-/// How long a connection of the far end may stand still, in milliseconds.
+/// The timeout for a connection that moves nothing, in milliseconds.
 private let patience: Int32 = 20_000
 
-/// Does at the far end what the near end asks for, until its input ends.
+/// Runs the remote side of a validation: carries out requests until end of file.
 ///
 /// - Parameters:
-///   - input: the descriptor that requests come from.
-///   - output: the descriptor that answers go to.
-///   - namespace: the network namespace to do it in, by the name that ip-netns(8) gives it.
-///   - removesItself: whether the program's file was put here for this and is to go.
-/// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered or the near end
-///   cannot be talked to.
+///   - input: the descriptor to read requests from.
+///   - output: the descriptor to write replies to.
+///   - namespace: the network namespace to run in, by its name for ip-netns(8).
+///   - removesItself: whether to remove the file of this program, which was put here for this only.
+/// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered or the peer does not
+///   answer, `malformed` if it sends what is not a request.
 package func runFarEnd(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool
 ) throws(DevmemError) {
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
-    // A near end that is gone shows in what a call returns.
+    // A lost peer is noticed when a call fails.
     ignoreFailingWrites()
-    let writer = ReplyWriter(output)
-    try writer.write(.greeting)
-    var reader = LineReader()
+    let channel = RemoteChannel<FarEndMessage>(
+        input: input, output: output, to: "the peer", stop: StopWatch(StopSignal()))
+    try channel.greet()
+    let writer = channel.writer
     while true {
-        while let line = reader.next() {
-            guard let request = LineReader.message(FarEndRequest.self, in: line) else { continue }
+        while let message = try channel.next() {
+            guard case .request(let request) = message else { throw channel.unexpected(message) }
             try runInThread { answer(request, writer) }
         }
-        guard try reader.fill(from: input) else { return }
+        guard try channel.fill() else { return }
     }
 }
 
-/// Gets the program ready to be a far end.
+/// Gets the program ready to be the remote end.
 func prepareFarEnd(namespace: String?, removesItself: Bool) throws(DevmemError) {
     if removesItself { removeOwnFile() }
     if let namespace { try enter(namespace) }
 }
 
-/// While it runs the kernel keeps its contents. A program that is installed is left alone.
+/// Removes the file of this program, of which the kernel keeps the content while it runs. An installed
+/// program is left alone.
 private func removeOwnFile() {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     // One less than there is room for, so that a zero ends it.
@@ -57,24 +58,7 @@ private func enter(_ namespace: String) throws(DevmemError) {
     }
 }
 
-/// Lets several threads answer, a line at a time.
-private final class ReplyWriter: Sendable {
-    private let output: Int32
-    private let turn = Mutex(())
-
-    init(_ output: Int32) {
-        self.output = output
-    }
-
-    func write(_ reply: FarEndReply) throws(DevmemError) {
-        let result = turn.withLock { _ in
-            Result { () throws(DevmemError) in try writeJSONLine(reply, to: output) }
-        }
-        try result.get()
-    }
-}
-
-private func answer(_ request: FarEndRequest, _ writer: ReplyWriter) {
+private func answer(_ request: FarEndRequest, _ writer: RemoteWriter<FarEndMessage>) {
     var reply = FarEndReply(id: request.id)
     do throws(DevmemError) {
         guard let address = IPAddress(text: request.address) else {
@@ -86,14 +70,16 @@ private func answer(_ request: FarEndRequest, _ writer: ReplyWriter) {
         case .receive:
             let listener = try Listener(binding: endpoint)
             try listener.listen()
-            try writer.write(FarEndReply(id: request.id, listening: listener.endpoint.port))
+            try writer.send([
+                .reply(FarEndReply(id: request.id, listening: listener.endpoint.port))
+            ])
             try receivePattern(listener, &reply)
         }
     } catch {
         reply.failure = error.description
     }
-    // If nobody listens any more there is nobody to tell.
-    try? writer.write(reply)
+    // A peer that is gone needs no reply.
+    try? writer.send([.reply(reply)])
 }
 
 private func waitUntilReady(
@@ -106,14 +92,16 @@ private func waitUntilReady(
 
 private func sendPattern(
     _ request: FarEndRequest, to endpoint: Endpoint, _ reply: inout FarEndReply,
-    _ writer: ReplyWriter
+    _ writer: RemoteWriter<FarEndMessage>
 ) throws(DevmemError) {
     let from = request.from.flatMap(IPAddress.init(text:)).map { Endpoint(address: $0, port: 0) }
     let connection = try Connection(to: endpoint, from: from, pinnedTo: nil)
     try waitUntilReady(connection.rawValue, Int32(POLLOUT), "connect to \(endpoint)")
     try connection.finishConnecting()
     if request.tellsSource == true, let local = connection.local {
-        try writer.write(FarEndReply(id: request.id, source: FarEndReply.Source(local)))
+        try writer.send([
+            .reply(FarEndReply(id: request.id, source: FarEndReply.Source(local)))
+        ])
     }
     try connection.sendAtOnce()
     var pattern = PayloadSource(
@@ -149,7 +137,7 @@ private func sendPattern(
     }
 }
 
-/// The near end closes once it has taken everything.
+/// Waits until the peer closes, as it does once it has received everything.
 private func awaitEnd(of connection: borrowing Connection) throws(DevmemError) {
     let buffers = ReceiveBuffers()
     while true {
@@ -157,7 +145,7 @@ private func awaitEnd(of connection: borrowing Connection) throws(DevmemError) {
         case .end: return
         case .bytes: continue
         case .wouldBlock:
-            try waitUntilReady(connection.rawValue, Int32(POLLIN), "wait for the near end to close")
+            try waitUntilReady(connection.rawValue, Int32(POLLIN), "wait for the peer to close")
         }
     }
 }
@@ -180,7 +168,7 @@ private func receivePattern(
             reply.wrong = checker.wrongBytes
             reply.mismatch = checker.firstMismatch
         case .wouldBlock:
-            try waitUntilReady(connection.rawValue, Int32(POLLIN), "receive from the near end")
+            try waitUntilReady(connection.rawValue, Int32(POLLIN), "receive from the peer")
         }
     }
 }

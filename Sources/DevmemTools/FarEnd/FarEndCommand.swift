@@ -2,27 +2,28 @@ import DevmemCore
 import Glibc
 import SystemPackage
 
-/// What starts this program at the far end, with the program itself put there if need be.
+/// The command that starts this program at the remote end. On another host, the program is copied there
+/// first.
 struct FarEndCommand {
-    /// The hidden subcommand that the far end runs as.
+    /// The hidden subcommand of the remote end.
     static let name = "far-end"
-    /// How the name of the program's file begins where it is put.
+    /// The first part of the name of the copied file.
     static let filePrefix = "/tmp/devmemtcp."
-    /// How long a command of ssh may take, in milliseconds.
+    /// The timeout for a command of ssh, in milliseconds.
     private static let patience: Int32 = 60_000
     private static let options = ["-o", "BatchMode=yes"]
 
     /// The program and its arguments.
     let arguments: [String]
     private let host: String?
-    /// The program's file there; nil if it needs none. It removes that itself when it starts.
+    /// The copied file, which removes itself when it starts; nil if there is none.
     private let file: String?
 
-    /// Puts the program there.
+    /// Copies the program there.
     ///
     /// - Parameters:
-    ///   - place: where.
-    ///   - job: options that say what it does there; words that no shell takes for anything else.
+    ///   - place: where to start it.
+    ///   - job: options that say what it does there, without characters that mean something to a shell.
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` of kind `system` if that fails.
     init(
@@ -42,7 +43,7 @@ struct FarEndCommand {
                 (["chmod 700 \(file) && exec \(file) \(Self.name) --remove-self"] + job)
                     .joined(separator: " "))
             do throws(DevmemError) {
-                // The child's own /proc/self would lead to scp.
+                // /proc/self of the child is scp.
                 let source = "/proc/\(getpid())/exe"
                 try Self.run(
                     ["scp", "-q"] + Self.options
@@ -54,7 +55,7 @@ struct FarEndCommand {
         }
     }
 
-    /// Removes the file there, for when the program could not.
+    /// Removes the copied file, if the program could not do so itself.
     func removeFile() {
         guard let host, let file else { return }
         let never = StopWatch(StopSignal())
@@ -70,17 +71,17 @@ struct FarEndCommand {
     ) throws(DevmemError) -> String {
         let output = try run(ssh(host, "mktemp \(filePrefix)XXXXXXXX"), stop)
         let name = String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)
-        // It goes into a shell's command line.
+        // It becomes part of a shell's command line.
         guard name.hasPrefix(filePrefix),
             name.dropFirst(filePrefix.count).wholeMatch(of: /[A-Za-z0-9]{8}/) != nil
         else {
             throw DevmemError(
-                .malformed, call: "make a file at \(host)", message: "mktemp says \"\(name)\"")
+                .malformed, call: "make a file at \(host)", message: "mktemp printed \"\(name)\"")
         }
         return name
     }
 
-    /// Runs a program to its end and returns what it says.
+    /// Runs a program to its end and returns its output.
     @discardableResult
     private static func run(
         _ arguments: [String], _ stop: StopWatch
@@ -115,8 +116,8 @@ struct FarEndCommand {
         return output
     }
 
-    /// The program's end of the channel is closed here once it has it.
-    private static func start(
+    /// Starts a program and closes its end of the channel here.
+    static func start(
         _ arguments: [String], over channel: consuming Descriptor
     ) throws(DevmemError) -> ChildProcess {
         try ChildProcess(arguments, talkingOver: channel.rawValue)

@@ -1,10 +1,9 @@
 import DevmemCore
-/// Where the far end of a wire is, to be started from here.
+/// Where to start the remote end.
 package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
-    /// A network namespace of this host, by the name that ip-netns(8) gives it.
+    /// A network namespace of this host, by its name for ip-netns(8).
     case namespace(String)
-    /// Another host, by a name that ssh(1) knows, or `USER@` and one. An IPv6 address has no
-    /// brackets.
+    /// Another host, by a name for ssh(1), optionally after `USER@`. An IPv6 address has no brackets.
     case host(String)
 
     /// Reads `netns:NAME` or `ssh:HOST`; nil for anything else.
@@ -13,11 +12,10 @@ package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
         self.init(kind: String(text[..<colon]), name: String(text[text.index(after: colon)...]))
     }
 
-    /// Takes the words of the kernel's test harness: `netns` or `ssh`, and which; nil for any other
-    /// kind, and for names that cannot be.
+    /// Reads the settings of the kernel's test harness: `netns` or `ssh`, and a name; nil for any other
+    /// kind, and for impossible names.
     package init?(kind: String, name: String) {
-        // A name that begins with a dash would be taken for an option, and one with a slash leads
-        // elsewhere.
+        // A name that begins with a dash would be an option, and one with a slash another path.
         guard !name.isEmpty, !name.hasPrefix("-"),
             name.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 >= " " && $0 != "\u{7f}" })
         else { return nil }
@@ -32,7 +30,7 @@ package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// A host as ssh takes it: brackets are only scp's and the user's.
+    /// A host in the form of ssh, which knows no brackets.
     private static func host(_ name: String) -> String? {
         guard !name.contains("/"), !name.contains("'") else { return nil }
         let (user, host) = split(name)
@@ -44,13 +42,13 @@ package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
         return "\(user)\(inside)"
     }
 
-    /// `USER@`, if it is there, and what follows.
+    /// Splits off `USER@`, if it is there.
     private static func split(_ name: String) -> (user: Substring, host: Substring) {
         guard let sign = name.lastIndex(of: "@") else { return ("", name[...]) }
         return (name[...sign], name[name.index(after: sign)...])
     }
 
-    /// A file of a host as scp(1) takes it, which would split an IPv6 address at its first colon.
+    /// A file of a host in the form of scp(1), which would split an IPv6 address at its first colon.
     static func remoteFile(_ path: String, at host: String) -> String {
         let (user, name) = split(host)
         return name.contains(":") ? "\(user)[\(name)]:\(path)" : "\(host):\(path)"

@@ -2,13 +2,14 @@ import DevmemCore
 import Glibc
 import SystemPackage
 
-/// This same program, started at the far end of a wire, and the channel to it. It ends with this
+/// This same program, started at the remote end, and the descriptor to talk to it. It ends with this
 /// value, and with this process whatever ends that.
 final class FarEndProcess {
-    /// The place that it runs at.
+    /// Where it runs.
     let place: FarEndPlace
-    /// What it reads and writes.
-    let channel: Descriptor
+    /// Its standard input and output.
+    private let channel: Descriptor
+    private let stop: StopWatch
     private let command: FarEndCommand
     private let patience: Int32
     private var child: ChildProcess?
@@ -16,9 +17,9 @@ final class FarEndProcess {
     /// Starts it.
     ///
     /// - Parameters:
-    ///   - place: where.
+    ///   - place: where to start it.
     ///   - job: options that say what it does there.
-    ///   - patience: how long it may take to end, in milliseconds.
+    ///   - patience: a timeout for its end, in milliseconds.
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` if it cannot be started.
     init(
@@ -29,21 +30,35 @@ final class FarEndProcess {
         let (ours, theirs) = try makeChannel()
         let channel = Descriptor(owning: ours)
         let other = Descriptor(owning: theirs)
-        let child = try ChildProcess(command.arguments, talkingOver: other.rawValue)
+        let child = try FarEndCommand.start(command.arguments, over: other)
         self.place = place
         self.command = command
         self.patience = patience
         self.channel = channel
+        self.stop = stop
         self.child = consume child
-        _ = consume other
     }
 
     deinit {
-        // The end of its input ends it.
+        // It ends at the end of its input.
         shutdown(channel.rawValue, Int32(SHUT_RDWR))
         if let child = child.take() { _ = try? child.wait(milliseconds: patience) }
     }
 
-    /// Removes the program's file there, for when it could not do so itself.
-    func removeFile() { command.removeFile() }
+    /// Opens the conversation with it. If it does not answer it has not removed its file either.
+    ///
+    /// - Returns: the channel, to be used as long as this value lives.
+    /// - Throws: `DevmemError` as it does not answer, or speaks another version.
+    func greet<Message: RemoteMessage>() throws(DevmemError) -> RemoteChannel<Message> {
+        let channel = RemoteChannel<Message>(
+            input: channel.rawValue, output: channel.rawValue, to: "the remote end \(place)",
+            advice: "what it said is above, if it said anything", stop: stop)
+        do throws(DevmemError) {
+            try channel.greet()
+        } catch {
+            command.removeFile()
+            throw error
+        }
+        return channel
+    }
 }

@@ -2,8 +2,8 @@ package import DevmemCore
 import Glibc
 import SystemPackage
 
-/// What the kernel's test harness is told of a host's NIC and its far end, by its environment or a
-/// file `net.config` (tools/testing/selftests/drivers/net/README.rst).
+/// The settings of the kernel's test harness: a NIC and its remote end, from the environment or a file
+/// `net.config` (tools/testing/selftests/drivers/net/README.rst).
 package struct HarnessSettings: Equatable, Sendable {
     /// `NETIF`: the NIC.
     package var interface: String?
@@ -11,14 +11,14 @@ package struct HarnessSettings: Equatable, Sendable {
     package var local4: IPAddress?
     /// `LOCAL_V6`: the NIC's IPv6 address.
     package var local6: IPAddress?
-    /// `REMOTE_V4`: the far end's IPv4 address.
+    /// `REMOTE_V4`: the IPv4 address of the remote end.
     package var remote4: IPAddress?
-    /// `REMOTE_V6`: the far end's IPv6 address.
+    /// `REMOTE_V6`: the IPv6 address of the remote end.
     package var remote6: IPAddress?
-    /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to get to the far end.
+    /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to reach the remote end.
     package var place: FarEndPlace?
 
-    /// Reads the environment and, over it, a file.
+    /// Reads the environment, and then a file, which takes precedence.
     ///
     /// - Parameters:
     ///   - environment: by name.
@@ -54,10 +54,10 @@ package struct HarnessSettings: Equatable, Sendable {
 
     private static func interface(_ value: String?) throws(DevmemError) -> String? {
         guard let value, !value.isEmpty else { return nil }
-        // As the kernel has it (dev_valid_name of net/core/dev.c).
+        // The rule of the kernel (dev_valid_name of net/core/dev.c).
         guard value.utf8.count < 16, value != ".", value != "..",
             value.allSatisfy({ !$0.isWhitespace && $0 != "/" && $0 != ":" })
-        else { throw refusal("NETIF", value, "is no name of an interface") }
+        else { throw refusal("NETIF", value, "is not the name of an interface") }
         return value
     }
 
@@ -79,7 +79,7 @@ package struct HarnessSettings: Equatable, Sendable {
             throw refusal("REMOTE_TYPE", kind, "is neither netns nor ssh")
         }
         guard let place = FarEndPlace(kind: kind, name: name ?? "") else {
-            throw refusal("REMOTE_ARGS", name ?? "", "names no far end")
+            throw refusal("REMOTE_ARGS", name ?? "", "does not name a remote end")
         }
         return place
     }
@@ -96,8 +96,8 @@ extension HarnessSettings {
     /// - Parameters:
     ///   - environment: by name.
     ///   - path: the file.
-    ///   - isOptional: whether it was not named but found: then it may be missing, and must be
-    ///     nobody else's, as it can lead root's ssh anywhere.
+    ///   - isOptional: whether it was found rather than named. Then it may be missing, and must belong to
+    ///     this user or root, as it can lead root's ssh anywhere.
     /// - Throws: `DevmemError` of kind `system` if it cannot be read, `invalid` if it is malformed or
     ///   another user may have put it there.
     package init(

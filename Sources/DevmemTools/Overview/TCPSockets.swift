@@ -1,11 +1,13 @@
+import CDevmem
 import DevmemCore
 /// A TCP socket of this network namespace as procfs lists it (Documentation/networking/proc_net_tcp.rst).
 struct TCPSocket: Equatable, Sendable {
-    /// The states after the other end has said that nothing more comes: `TCP_CLOSE`,
-    /// `TCP_CLOSE_WAIT`, `TCP_LAST_ACK` and `TCP_CLOSING`.
-    private static let statesAfterEnd: Set<UInt8> = [7, 8, 9, 11]
-    /// The state of a listening socket (`TCP_LISTEN` of net/tcp_states.h).
-    static let listening: UInt8 = 10
+    /// The states after the other end has said that nothing more comes.
+    private static let statesAfterEnd: Set<UInt8> = [
+        cdm_TCP_CLOSE, cdm_TCP_CLOSE_WAIT, cdm_TCP_LAST_ACK, cdm_TCP_CLOSING,
+    ]
+    /// The state of a listening socket (net/tcp_states.h).
+    static let listening = cdm_TCP_LISTEN
 
     /// The local end.
     var local: Endpoint
@@ -64,6 +66,7 @@ func genericNetlinkSockets() -> Set<UInt64> {
     Set(
         lines(of: "/proc/net/netlink").compactMap { line in
             let fields = line.split(separator: " ")
-            return fields.count > 9 && fields[1] == "16" ? UInt64(fields[9]) : nil
+            return fields.count > 9 && fields[1] == "\(cdm_NETLINK_GENERIC)"
+                ? UInt64(fields[9]) : nil
         })
 }

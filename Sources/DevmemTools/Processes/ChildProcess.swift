@@ -155,9 +155,8 @@ package struct ChildProcess: ~Copyable {
     func reap() throws(DevmemError) -> End {
         var status: Int32 = 0
         try retrying("wait for process \(pid)") { waitpid(pid, &status, 0) }
-        // The macros of sys/wait.h are not imported: the low seven bits tell the signal.
-        let signal = status & 0x7f
-        return signal == 0 ? .exited(status >> 8 & 0xff) : .killed(by: signal)
+        let signal = cdm_WTERMSIG(status)
+        return signal == 0 ? .exited(cdm_WEXITSTATUS(status)) : .killed(by: signal)
     }
 }
 

@@ -157,50 +157,9 @@ extension ChannelCounts {
 
 /// Attaches an XDP program that passes every packet, to see whether it is refused.
 enum XDPTrial {
-    /// `enum bpf_cmd`, `bpf_prog_type` and `bpf_attach_type` of linux/bpf.h.
-    private static let loadCommand: Int32 = 5
-    private static let programType: UInt32 = 6
-    private static let attachType: UInt32 = 37
-    /// `BPF_F_XDP_HAS_FRAGS`: one that does not take packets in pieces is refused by itself where
-    /// header split is on.
-    private static let takesFragments: UInt32 = 1 << 5
-
-    /// Offsets in `union bpf_attr` of linux/bpf.h for BPF_PROG_LOAD.
-    private enum Layout {
-        static let programType = 0
-        static let instructionCount = 4
-        static let instructions = 8
-        static let license = 16
-        static let flags = 44
-        static let attachType = 68
-        static let size = 72
-    }
-
-    /// `r0 = XDP_PASS; exit` as `struct bpf_insn`, each of 8 bytes.
-    private static let instructions: [UInt8] = [
-        0xb7, 0, 0, 0, 2, 0, 0, 0,
-        0x95, 0, 0, 0, 0, 0, 0, 0,
-    ]
-
     /// Loads the program.
     static func loadProgram() throws(DevmemError) -> Descriptor {
-        let number = try retrying("load an XDP program") {
-            instructions.withUnsafeBytes { code in
-                [UInt8](0...0).withUnsafeBytes { license in
-                    var attributes = [UInt8](repeating: 0, count: Layout.size)
-                    attributes.store(programType, at: Layout.programType)
-                    attributes.store(UInt32(code.count / 8), at: Layout.instructionCount)
-                    attributes.store(
-                        UInt64(UInt(bitPattern: code.baseAddress)), at: Layout.instructions)
-                    attributes.store(
-                        UInt64(UInt(bitPattern: license.baseAddress)), at: Layout.license)
-                    attributes.store(takesFragments, at: Layout.flags)
-                    attributes.store(attachType, at: Layout.attachType)
-                    return cdm_bpf(loadCommand, &attributes, UInt32(Layout.size))
-                }
-            }
-        }
-        return Descriptor(owning: number)
+        Descriptor(owning: try retrying("load an XDP program") { cdm_load_xdp_pass() })
     }
 
     /// Attaches a program by its descriptor, or takes it off for -1, where drivers have no part in

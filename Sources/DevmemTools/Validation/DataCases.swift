@@ -145,28 +145,24 @@ extension ValidationRun {
             }
         }
         guard !flows.isEmpty else { return .fail("no address leads to the peer") }
-        var running = flows
-        while !running.isEmpty {
-            var watched = running.map {
-                pollfd(fd: $0.flow.number, events: Int16(POLLIN), revents: 0)
+        let poller = try Poller(reading: [stop.signal.rawValue ?? -1])
+        for (index, flow) in flows.enumerated() {
+            try poller.add(flow.flow.number, as: UInt64(index + 1))
+        }
+        var running = flows.count
+        while running > 0 {
+            var ready: [Int] = []
+            let count = try poller.wait(milliseconds: casePatience) { tag, _ in
+                if tag > 0 { ready.append(Int(tag) - 1) }
             }
-            watched.append(
-                pollfd(fd: stop.signal.rawValue ?? -1, events: Int16(POLLIN), revents: 0))
-            let count = watched.count
-            let ready = try retrying("wait") { poll(&watched, nfds_t(count), casePatience) }
             if let signal = stop.pending() {
                 return .fail("signal \(signal)")
             }
-            guard ready > 0 else { break }
-            var left: [SharedFlow] = []
-            for (flow, entry) in zip(running, watched) {
-                if entry.revents == 0 {
-                    left.append(flow)
-                } else if try flow.flow.take() {
-                    left.append(flow)
-                }
+            guard count > 0 else { break }
+            for index in ready where try !flows[index].flow.take() {
+                poller.remove(flows[index].flow.number)
+                running -= 1
             }
-            running = left
         }
         for flow in flows {
             let verdict = try flow.flow.finish()

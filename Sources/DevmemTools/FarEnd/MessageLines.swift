@@ -4,27 +4,30 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// How long a message may take to be written or read as a whole, so that a peer that moves a byte now
-/// and then holds nobody up.
+/// The timeout for a whole message, written or read, so that a peer that moves a byte now and then holds
+/// nobody up.
 let messageTime = Duration.seconds(25)
 
-/// How long each part of a message may take once a signal has come.
+/// The timeout for the rest of a message once a signal has come.
 private let timeAfterSignal = Duration.seconds(2)
+
+/// What to do about a peer that does not speak as this program does.
+let sameProgram: Advice = "run the same devmemtcp at both ends"
 
 /// Writes a line of JSON to a descriptor.
 ///
 /// - Parameters:
-///   - value: what the line tells.
+///   - value: the content of the line.
 ///   - number: the descriptor.
-///   - deadline: when the other end must have taken it.
-///   - stop: signals, after which the other end has little time; nil for none.
-/// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if it is not taken by the deadline, `invalid`
-///   if the line is longer than the other end reads.
+///   - deadline: when the peer must have read it.
+///   - stop: signals, after which the peer has little time; nil for none.
+/// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if the peer does not read it by the deadline,
+///   `invalid` if the line is longer than the peer reads.
 func writeJSONLine(
     _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime),
     stop: StopWatch? = nil
 ) throws(DevmemError) {
-    let call = "talk to the other end"
+    let call = "talk to the peer"
     var line: [UInt8]
     do {
         line = [UInt8](try JSONEncoder().encode(value))
@@ -63,21 +66,20 @@ private func awaitWritable(
         // Whoever ends this program waits; one that reads is still told what is left to say.
         if stop.pending() != nil { deadline = min(deadline, .after(timeAfterSignal)) }
     }
-    var watched = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-    guard try retrying(call, { poll(&watched, 1, deadline.milliseconds) }) > 0 else {
+    guard try poll(number, for: .output, milliseconds: deadline.milliseconds) else {
         throw DevmemError(.system, call: call, errno: .timedOut, message: "it reads nothing")
     }
 }
 
-/// Lines read from a descriptor, as far as they have come.
+/// Reads lines from a descriptor, as far as they have come.
 struct LineReader {
-    /// Bytes of a line. No message of ours is longer: what grows with the NIC's queues is told queue by
-    /// queue. A peer that goes on and on is no far end.
+    /// The longest line, in bytes. No message of ours is longer: what grows with the NIC's queues is sent
+    /// queue by queue. A peer that sends more is not this program.
     static let limit = 1 << 18
 
     private var pending: [UInt8] = []
 
-    /// Takes the next line out of what was read before; nil if there is none.
+    /// Removes and returns the next line of what was read before; nil if there is none.
     mutating func next() -> [UInt8]? {
         guard let end = pending.firstIndex(of: 0x0a) else { return nil }
         let line = Array(pending[..<end])
@@ -87,7 +89,7 @@ struct LineReader {
 
     /// Reads once; returns false at the end.
     mutating func fill(from number: Int32) throws(DevmemError) -> Bool {
-        let call = "listen to the other end"
+        let call = "listen to the peer"
         var chunk = [UInt8](repeating: 0, count: 4096)
         let count = try retrying(call) { read(number, &chunk, chunk.count) }
         pending += chunk[..<count]
@@ -95,18 +97,18 @@ struct LineReader {
             throw DevmemError(
                 .malformed, call: call,
                 message: "it sends a line of more than \(Self.limit) bytes",
-                advice: "run the same devmemtcp at both ends")
+                advice: sameProgram)
         }
         return count > 0
     }
 
-    /// A line as a message; nil if it is none, such as a greeting of a host one logs in to.
+    /// The message in a line; nil if it holds none, as the greeting of a login.
     static func message<Message: Decodable>(_ type: Message.Type, in line: [UInt8]) -> Message? {
         try? JSONDecoder().decode(type, from: Data(line))
     }
 }
 
-/// Two connected sockets, to talk to a program over.
+/// Makes two connected sockets, to talk to a program over.
 func makeChannel() throws(DevmemError) -> (ours: Int32, theirs: Int32) {
     var pair: [Int32] = [-1, -1]
     try retrying("make a channel") {
