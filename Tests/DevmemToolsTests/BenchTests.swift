@@ -27,7 +27,7 @@ import Testing
         #expect(arrivals.peersOfPorts[0].contains(arrivals.peers[2]))
         #expect(!arrivals.peersOfPorts[1].contains(arrivals.peers[2]))
         let error = #expect(throws: DevmemError.self) { _ = try BenchArrivals(ends, ports: 1) }
-        #expect(error?.message == "it names 3 connections for 4 flows")
+        #expect(error?.message == "it reports 3 connections for 4 flows")
     }
 
     @Test func connectionsFromNowhereAreRefused() {

@@ -193,7 +193,7 @@ extension BenchFarEnd {
             switch error.errno {
             case .timedOut, .connectionRefused, .noRouteToHost:
                 told.advice =
-                    "the near end listens there: a firewall must let it in; \(.port) names the port"
+                    "a firewall must let connections in there; \(.port) chooses the port"
             default: break
             }
             throw told

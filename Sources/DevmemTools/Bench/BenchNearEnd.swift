@@ -171,8 +171,8 @@ struct BenchArrivals: Equatable {
         let count = own.reduce(0) { $0 + $1.count }
         guard count == ends.count else {
             throw DevmemError(
-                .malformed, call: "accept the far end's connections",
-                message: "it names \(count) connections for \(ends.count) flows")
+                .malformed, call: "accept the peer's connections",
+                message: "it reports \(count) connections for \(ends.count) flows")
         }
     }
 }
@@ -218,12 +218,12 @@ private final class OpenListener {
             do throws(DevmemError) {
                 accepted = try stop.accept(
                     on: listener, until: deadline,
-                    "wait for flow \(flow) of the far end from \(peer)")
+                    "wait for flow \(flow) of the peer from \(peer)")
             } catch {
                 guard let stranger = strangers.first else { throw error }
                 throw error.advising(
-                    "what came from \(stranger) instead is not what the far end said: a stranger, "
-                        + "or its address was translated on the way")
+                    "a connection came from \(stranger), which the peer did not announce: another "
+                        + "program, or its address was translated on the way")
             }
             let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
             if all.contains(from) {
@@ -239,7 +239,7 @@ private final class OpenListener {
         // Whoever connects again and again does not fill the log.
         guard strangers.count < 16 else { return }
         strangers.append(stranger)
-        logger.notice("closed a connection from \(stranger): it is not the far end's")
+        logger.notice("closed a connection from \(stranger): it is not the peer's")
     }
 }
 

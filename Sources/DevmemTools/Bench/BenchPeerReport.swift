@@ -59,7 +59,7 @@ struct BenchPeerReport {
     private static func wrong(_ what: String) -> DevmemError {
         DevmemError(
             .malformed, call: "listen to the other end",
-            message: "it tells of \(what) that the plan has not")
+            message: "it reports \(what) that are not in the plan")
     }
 }
 

@@ -58,7 +58,7 @@ package func serveBench(
         guard let connection = arrived else { continue }
         let peer = connection.peer.address.unmapped
         guard request.from.isEmpty || request.from.contains(where: { $0.unmapped == peer }) else {
-            logger.notice("\(connection.peer) may not come and is sent away")
+            logger.notice("refused \(connection.peer), which is not allowed to connect")
             continue
         }
         logger.notice("benchmark with \(connection.peer)")

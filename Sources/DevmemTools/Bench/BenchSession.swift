@@ -100,7 +100,7 @@ final class BenchSession {
             try look(seen)
             giveUpIfDue()
             if isHopeless {
-                let message = "the other end does not come to its end"
+                let message = "the peer does not finish"
                 guard var unfinished = report else {
                     throw DevmemError(.system, call: "end the benchmark", message: message)
                 }
@@ -139,7 +139,7 @@ final class BenchSession {
         if let giveUp, now >= giveUp {
             if isGivenUp { isHopeless = true } else { abandon() }
         } else if now - lastMove >= Self.patience {
-            failure = failure ?? "nothing moved for \(Self.patience.components.seconds) s"
+            failure = failure ?? "no payload for \(Self.patience.components.seconds) s"
             abandon()
         }
     }
@@ -196,7 +196,7 @@ final class BenchSession {
             let isOpen = try channel.fill()
             while let message = try channel.next() { try heed(message) }
             guard !isOpen && other == nil else { return }
-            failure = failure ?? "the other end is gone"
+            failure = failure ?? "the peer is gone"
         } catch {
             failure = failure ?? error.description
             channel.close()
@@ -212,7 +212,7 @@ final class BenchSession {
             stoppedBy = stoppedBy ?? signal
             finishEarly()
         case .failure(let text):
-            failure = failure ?? "the other end: \(text)"
+            failure = failure ?? "the peer: \(text)"
             finishEarly()
         default: throw channel.unexpected(message)
         }
