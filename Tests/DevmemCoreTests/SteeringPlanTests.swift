@@ -289,7 +289,7 @@ import Testing
         ]
         #expect(
             try plan(wish, snapshot).notes == [
-                "flow rule 3 leads to queue 6 too: flow-type tcp6 src-port 22 action 6"
+                "flow rule 3 also leads to queue 6: flow-type tcp6 src-port 22 action 6"
             ])
     }
 
