@@ -22,7 +22,7 @@ struct ErrorReport: Encodable {
         /// The netlink attribute that the kernel objects to.
         var attribute: String?
         /// What to do about it.
-        var advice: Advice?
+        var advice: String?
     }
 
     let version = 1
