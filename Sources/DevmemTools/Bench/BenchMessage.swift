@@ -31,7 +31,7 @@ enum BenchMessage: Codable, Equatable, Sendable {
     case failure(String)
 
     /// The version that this program speaks.
-    static let version = 2
+    static let version = 3
 }
 
 /// What an end saw between two looks at its flows.
