@@ -128,7 +128,7 @@ private func text(of end: BenchEndReport, _ cost: BenchCost) -> String {
 private func calls(of end: BenchEndReport) -> String {
     let (received, sent) = (end.received, end.sent)
     return "\(received.receiveCalls) recvmsg, \(received.tokenCalls) setsockopt to return "
-        + "\(received.tokenRanges) token ranges, \(sent.calls) sendmsg, "
+        + "\(received.tokenRanges) token ranges, \(sent.sendCalls) sendmsg, "
         + "\(sent.completions) completions"
 }
 

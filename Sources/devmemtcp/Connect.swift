@@ -129,28 +129,32 @@ struct Connect: ParsableCommand, PayloadCommand {
             memory: memory.bytes, provider: maker.provider(direct: direct), chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
             wait: wait, peerTimeout: silence.peerTimeout.timeout)
-        let source = try openSource()
-        var consumer = try makeConsumer()
-        let stop = try StopSignal.ofUser()
-        let logger = common.logger
+        if let pattern, let bytes {
+            return try transmit(
+                request, PatternSource(pattern.pattern, bytes: bytes.bytes), total: bytes.bytes)
+        }
+        let source = try InputStream(input ?? "-", direct: direct)
         if direct && !source.isDirect {
-            logger.notice(
+            common.logger.notice(
                 "\(input ?? "-"): O_DIRECT is not possible, reading through the page cache")
         }
-        let progress = Progress(quiet: common.quiet, total: source.remaining)
+        let total = source.remaining
+        return try transmit(request, source, total: total)
+    }
+
+    private func transmit<Source: PayloadSource & ~Copyable>(
+        _ request: TransmitRequest, _ source: consuming Source, total: UInt64?
+    ) throws(DevmemError) -> TransmitReport {
+        var sink = try makeSink()
+        let stop = try StopSignal.ofUser()
+        let logger = common.logger
+        let progress = Progress(quiet: common.quiet, total: total)
         defer { progress.finish() }
-        return try send(
-            request, source: source, consumer: &consumer, stop: stop,
+        let observer = TransmitObserver(
             connected: { local, name in
                 let through = name.map { ", \($0)" } ?? ""
                 logger.notice("connected from \(local)\(through)")
-            }, progress: { progress.update($0) }, logger: logger)
-    }
-
-    private func openSource() throws(DevmemError) -> PayloadSource {
-        if let pattern, let bytes {
-            return PayloadSource(pattern: pattern.pattern, bytes: bytes.bytes)
-        }
-        return try PayloadSource(path: input ?? "-", direct: direct)
+            }, progress: { progress.update($0) })
+        return try send(request, from: source, into: &sink, until: stop, observer: observer)
     }
 }

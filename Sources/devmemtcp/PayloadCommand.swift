@@ -37,6 +37,9 @@ protocol PayloadReport: Encodable {
 extension ReceiveReport: PayloadReport {}
 extension TransmitReport: PayloadReport {}
 
+/// Payload is compared with a pattern, written, both or neither.
+typealias CommandSink = SinkPair<PatternSink?, OutputStream?>
+
 /// A command that payload comes to: to a file or standard output unless it is compared with a
 /// pattern or discarded.
 protocol PayloadCommand {
@@ -61,9 +64,13 @@ extension PayloadCommand {
         }
     }
 
-    func makeConsumer(direct: Bool = false) throws(DevmemError) -> PayloadConsumer {
-        PayloadConsumer(output: try openOutput(direct), pattern: expected?.pattern)
+    func makeSink(direct: Bool = false) throws(DevmemError) -> CommandSink {
+        let output = try openOutput(direct)
+        return CommandSink(comparison, output)
     }
+
+    /// Compares payload, if that is asked for.
+    var comparison: PatternSink? { expected.map { PatternSink($0.pattern) } }
 
     private func openOutput(_ direct: Bool) throws(DevmemError) -> OutputStream? {
         guard let outputPath else { return nil }

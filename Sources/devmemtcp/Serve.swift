@@ -145,22 +145,24 @@ struct Serve: ParsableCommand, PayloadCommand {
     private func serve() throws(DevmemError) -> ReceiveReport {
         // These can wait long, for a name server or a pipe's reader, and Ctrl-C must still end them.
         let request = try request()
-        var consumer = try makeConsumer(direct: direct)
+        let sink = try makeSink(direct: direct)
         let stop = try prepareToStop()
         let logger = common.logger
         let progress = Progress(quiet: common.quiet, limit: timeLimit)
+        defer { progress.finish() }
         let observer = ReceiveObserver(
             listening: { logger.notice("listening on \($0), \($1)") },
-            connected: { logger.notice("connection from \($0)") },
-            progress: { progress.update($0) })
-        defer { progress.finish() }
+            connected: { logger.notice("connection from \($1)") },
+            progress: progress.isShown ? { bytes, _ in progress.update(bytes) } : nil)
         return try receive(
-            request, consumer: &consumer, stop: stop, observer: observer, logger: logger)
+            request, into: sink, until: stop, observer: observer, logger: logger)
     }
 
     private func request() throws(DevmemError) -> ReceiveRequest {
         ReceiveRequest(
-            interface: interface, listen: try Endpoint.candidates(resolving: listen.text),
+            interface: interface,
+            limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
+            listen: try Endpoint.candidates(resolving: listen.text),
             from: try from?.resolved() ?? [], fromPort: from?.port, queues: queues.choice,
             keepsSteered: keepSteered,
             memory: buffer.memory.bytes,
@@ -191,7 +193,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         defer { progress.finish() }
         // A report that cannot be written must not end connections that go well.
         var reports = LenientReport(reportStream)
-        let observer = ReceiveManyObserver(
+        let observer = ReceiveObserver(
             listening: {
                 hasBegun = true
                 logger.notice("listening on \($0), \($1)")
@@ -210,26 +212,26 @@ struct Serve: ParsableCommand, PayloadCommand {
                 }
             }, progress: progress.isShown ? { progress.update($0, connections: $1) } : nil)
         let names = outputPath.map { OutputNames($0) }
-        let pattern = expected?.pattern
+        let comparison = comparison
         let direct = direct
         var refusal: DevmemError?
         do throws(DevmemError) {
-            total.stoppedBy = try receiveMany(
-                request, limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
-                makeConsumer: { number, peer, ending throws(DevmemError) in
-                    guard let names else {
-                        return PayloadConsumer(output: nil, pattern: pattern)
-                    }
+            total.stoppedBy = try receive(
+                request,
+                makeSink: { number, peer, ending throws(DevmemError) -> CommandSink in
+                    guard let names else { return CommandSink(comparison, nil) }
                     let path = names.take(number: number, peer: peer)
                     if path != names.pattern.path(number: number, peer: peer) {
                         logger.notice(
-                            "connection \(number): an earlier one has used that file name, writing to \(path)"
-                        )
+                            """
+                            connection \(number): an earlier one has used that file name, writing to \
+                            \(path)
+                            """)
                     }
-                    return PayloadConsumer(
-                        output: try openFile(path, direct: direct, until: ending, logger),
-                        pattern: pattern)
-                }, stop: stop, observer: observer, logger: logger)
+                    return CommandSink(
+                        comparison,
+                        try openFile(path, direct: direct, until: ending, logger))
+                }, until: stop, observer: observer, logger: logger)
         } catch {
             refusal = error
         }

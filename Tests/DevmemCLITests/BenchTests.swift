@@ -27,7 +27,7 @@ extension BenchReport {
             plan.source = BenchPlan.Source(address: "192.0.2.2", port: 40000)
             var flow = BenchFlowReport(flow: 1)
             flow.received.deviceBytes = 1 << 30
-            flow.sent.bytes = 4096
+            flow.sent.sentBytes = 4096
             flow.received.receiveCalls = 4
             flow.received.fragments = 10
             flow.retransmits = 3

@@ -121,7 +121,7 @@ import Testing
             Issue.record("nobody came")
             return
         }
-        _ = try far.bound(to: 8 << 20)
+        _ = try far.limitBuffers(to: 8 << 20)
         var taken = 0
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while taken < held {

@@ -92,7 +92,7 @@ private func scattered(
             }
             let stream = try OutputStream(path)
             #expect(contents(path) == Array("old".utf8))
-            stream.discard()
+            stream.abandon()
             #expect(contents(path) == Array("old".utf8))
             try stream.begin()
             #expect(contents(path).isEmpty)
@@ -103,7 +103,7 @@ private func scattered(
         try withFolder { folder in
             let stream = try OutputStream("\(folder)/out")
             #expect(access("\(folder)/out", F_OK) == 0)
-            stream.discard()
+            stream.abandon()
             #expect(access("\(folder)/out", F_OK) == -1)
         }
     }

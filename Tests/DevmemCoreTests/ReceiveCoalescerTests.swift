@@ -26,7 +26,7 @@ private func lowWater(_ connection: borrowing Connection) -> Int32 {
         try withConnection { connection in
             var gathering = ReceiveCoalescer(memory: 64 << 20)
             // At any load, this much counts as a stream.
-            gathering.took(1 << 40)
+            gathering.received(1 << 40)
             let first = (try gathering.prepare(connection), lowWater(connection))
             #expect(first.0 == 4 && first.1 > 1)
             let second = (try gathering.prepare(connection), lowWater(connection))
@@ -37,7 +37,7 @@ private func lowWater(_ connection: borrowing Connection) -> Int32 {
     @Test func littleMemoryIsNotHeldBack() throws {
         try withConnection { connection in
             var gathering = ReceiveCoalescer(memory: 32 << 10)
-            gathering.took(1 << 40)
+            gathering.received(1 << 40)
             _ = try gathering.prepare(connection)
             let mark = lowWater(connection)
             #expect((1...4 << 10).contains(mark))
@@ -47,7 +47,7 @@ private func lowWater(_ connection: borrowing Connection) -> Int32 {
     @Test func whatComesAloneIsTakenAtOnce() throws {
         try withConnection { connection in
             var gathering = ReceiveCoalescer(memory: 64 << 20)
-            gathering.took(1)
+            gathering.received(1)
             let wait = (try gathering.prepare(connection), lowWater(connection))
             #expect(wait.0 == nil && wait.1 == 1)
         }

@@ -14,7 +14,7 @@ import Testing
     /// Sends from host memory to a peer and returns the result.
     private func send(
         _ bytes: UInt64, wait: Int32 = -1, idleLimit: Int32 = 10_000, to peer: @escaping Peer
-    ) throws -> (end: PayloadSender.End?, error: DevmemError?, counts: SendCounts) {
+    ) throws -> (end: Exchange<PatternSource>.End?, error: DevmemError?, counts: SendCounts) {
         let listener = try listenOnLoopback()
         let near = try connected(to: listener.endpoint)
         let own = try Self.accept(from: listener)
@@ -23,18 +23,17 @@ import Testing
             _ = cdm_fcntl(own, F_SETFL, 0)
             peer(own)
         }
-        let memory = try SendMemory(host: 1 << 20)
-        var source: PayloadSource? = PayloadSource(pattern: try Pattern("7"), bytes: bytes)
-        var sender = PayloadSender(capacity: (1 << 20) / 7 * 7, chunk: 65536)
-        var receiver = HostReceiver()
-        var consumer = PayloadConsumer(output: nil, pattern: nil)
+        var exchange = try Exchange(
+            sending: PatternSource(try Pattern("7"), bytes: bytes),
+            from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(nil), chunk: 65536)
+        var sink = DiscardingSink()
         do throws(DevmemError) {
-            let end = try sender.run(
-                near, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
-                wait: wait, idleLimit: idleLimit, stop: StopSignal(), progress: { _ in })
-            return (end, nil, sender.counts)
+            let end = try exchange.run(
+                near, into: &sink, until: StopSignal(),
+                limits: StreamLimits(idle: idleLimit, closing: wait))
+            return (end, nil, exchange.counts)
         } catch {
-            return (nil, error, sender.counts)
+            return (nil, error, exchange.counts)
         }
     }
 

@@ -16,8 +16,8 @@ func hugeFlow(_ number: Int) -> BenchFlowReport {
     flow.received.fragments = .max
     flow.received.receiveCalls = 1
     flow.received.tokenCalls = .max
-    flow.sent.bytes = .max
-    flow.sent.calls = .max
+    flow.sent.sentBytes = .max
+    flow.sent.sendCalls = .max
     flow.retransmits = .max
     flow.roundTrip = .max
     flow.validation = PatternComparison(

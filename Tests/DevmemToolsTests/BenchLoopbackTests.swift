@@ -95,7 +95,7 @@ struct BenchLoopbackTests {
             #expect(direction.flows.map(\.bytes).max() == 4_000_001)
             #expect(direction.flows.map(\.flow) == [1, 2, 3, 4, 5])
         }
-        #expect(report.near.sent.bytes == 20_000_003)
+        #expect(report.near.sent.sentBytes == 20_000_003)
         let checked = report.far?.flows.compactMap { $0.validation?.checkedBytes }.reduce(0, +)
         #expect(checked == 20_000_003)
     }

@@ -375,7 +375,7 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
         flow.received.ordinaryBytes = 1
         flow.received.fragments = 6
         flow.received.receiveCalls = 2
-        flow.sent.bytes = sent[index]
+        flow.sent.sentBytes = sent[index]
         flow.retransmits = UInt64(index + 1)
         flow.roundTrip = 100
         return flow

@@ -75,9 +75,6 @@ package struct BoundNIC: ~Copyable {
     /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
     package func look() throws(DevmemError) { try setup.look() }
 
-    /// Ends the waits of a thread that cannot look by itself when the NIC is gone.
-    package var stopCause: NICStopCause { NICStopCause(setup) }
-
     /// Says why payload of a stream came outside device memory.
     ///
     /// - Parameter stream: what is known of the stream.

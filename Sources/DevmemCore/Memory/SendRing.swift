@@ -1,20 +1,23 @@
 /// The positions in a ring of memory up to which a stream was filled, sent and freed, in bytes from
 /// the start of the stream. Pure.
 package struct SendRing: Equatable, Sendable {
-    /// A contiguous range of the ring.
-    package struct Stretch: Equatable, Sendable {
-        var offset: Int
-        var count: Int
+    /// A range of the ring, which may go around its end.
+    package struct Extent: Equatable, Sendable {
+        /// Bytes from the start of the memory.
+        package var offset: Int
+        /// Bytes.
+        package var count: Int
 
+        /// Makes a range from its values.
         package init(offset: Int, count: Int) {
             self.offset = offset
             self.count = count
         }
 
-        /// Splits the range into at most `limit` ranges of up to `size` bytes each.
-        func pieces(of size: Int, atMost limit: Int) -> [Stretch] {
+        /// The first pieces of it, of at most so many bytes each.
+        func pieces(of size: Int, atMost limit: Int) -> [Extent] {
             stride(from: 0, to: count, by: size).prefix(limit).map {
-                Stretch(offset: offset + $0, count: min(size, count - $0))
+                Extent(offset: offset + $0, count: min(size, count - $0))
             }
         }
     }
@@ -24,6 +27,9 @@ package struct SendRing: Equatable, Sendable {
     private(set) var filled: UInt64 = 0
     private(set) var sent: UInt64 = 0
     private(set) var freed: UInt64 = 0
+    /// From the place of a position in the ring to where its payload lies; not zero only for payload
+    /// that was named in place.
+    private var shift = 0
 
     init(capacity: Int) {
         self.capacity = capacity
@@ -32,13 +38,13 @@ package struct SendRing: Equatable, Sendable {
     /// The number of bytes filled and not yet sent.
     var unsent: Int { Int(filled - sent) }
 
-    /// The number of free bytes.
-    var room: Int { capacity - Int(filled - freed) }
+    /// Bytes that there is room for.
+    var room: Int { max(0, capacity - Int(filled - freed)) }
 
-    /// Returns the next contiguous range to fill; empty if the ring is full.
-    func fillable(limit: Int) -> Stretch {
+    /// The next range in one piece to fill; empty if there is no room.
+    func fillable(limit: Int) -> Extent {
         let offset = Int(filled % UInt64(capacity))
-        return Stretch(offset: offset, count: min(room, capacity - offset, limit))
+        return Extent(offset: offset, count: min(room, capacity - offset, limit))
     }
 
     mutating func fill(_ count: Int) {
@@ -46,12 +52,25 @@ package struct SendRing: Equatable, Sendable {
         filled += UInt64(count)
     }
 
-    /// Returns the next ranges to send; two if they wrap around the end of the ring.
-    func sendable(limit: Int) -> (first: Stretch, second: Stretch) {
+    /// Takes a range as filled that holds payload already, once everything before it is sent. Whether the
+    /// memory is free is its owner's matter then.
+    ///
+    /// - Returns: false if there is no such range in the memory.
+    mutating func name(_ extent: Extent) -> Bool {
+        guard unsent == 0, (0..<capacity).contains(extent.offset),
+            (1...capacity).contains(extent.count)
+        else { return false }
+        shift = (extent.offset - Int(filled % UInt64(capacity)) + capacity) % capacity
+        filled += UInt64(extent.count)
+        return true
+    }
+
+    /// The ranges to send next, two where they go around the end of the ring.
+    func sendable(limit: Int) -> (first: Extent, second: Extent) {
         let count = min(unsent, limit)
-        let offset = Int(sent % UInt64(capacity))
+        let offset = (Int(sent % UInt64(capacity)) + shift) % capacity
         let first = min(count, capacity - offset)
-        return (Stretch(offset: offset, count: first), Stretch(offset: 0, count: count - first))
+        return (Extent(offset: offset, count: first), Extent(offset: 0, count: count - first))
     }
 
     mutating func send(_ count: Int) {

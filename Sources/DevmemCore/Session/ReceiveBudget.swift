@@ -1,6 +1,3 @@
-import CDevmem
-import Glibc
-
 /// How much of a dma-buf the connections of a session may hold, so that the NIC always has memory to
 /// go on with: a connection that waits to be accepted, or to be read, gives nothing back. Pure.
 struct ReceiveBudget: Equatable, Sendable {
@@ -52,22 +49,6 @@ struct ReceiveBudget: Equatable, Sendable {
         let many = UInt64(clamping: max(1, min(connections, 1 << 20)))
         let left = keepsListening ? free - waiting : free
         share = max(4096, left / (many == 1 ? 1 : 2 * many))
-    }
-}
-
-extension Connection {
-    /// Bounds the memory that unread payload may hold, which was the system's choice so far.
-    ///
-    /// - Returns: the bound that the kernel set.
-    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
-    func bound(to bytes: UInt64) throws(DevmemError) -> BufferBound {
-        let call = "bound the receive buffer of \(peer)"
-        let bound = try boundReceiveBuffer(of: socket, to: bytes, call)
-        // A window does not grow beyond what it was clamped to at the handshake unless it is said.
-        try setOption(
-            socket, cdm_IPPROTO_TCP, TCP_WINDOW_CLAMP, Int32(clamping: bytes),
-            call)
-        return bound
     }
 }
 

@@ -2,7 +2,8 @@
 /// have the descriptors that they may need.
 ///
 /// - Throws: `DevmemError` of kind `invalid` with EMFILE.
-func requireDescriptors(for connections: Int, _ request: ReceiveRequest) throws(DevmemError) {
+func requireDescriptors(for request: ReceiveRequest) throws(DevmemError) {
+    let connections = request.limits.atOnce
     try requireDescriptors(
         descriptorsNeeded(connections: connections, answers: request.answer != .nothing),
         to: "take \(connections) connections at once")

@@ -12,10 +12,9 @@ struct ReceivePlace {
     ///
     /// - Parameters:
     ///   - request: what to do.
-    ///   - limits: how many connections there may be.
     ///   - logger: is told of addresses that are left out.
     /// - Throws: `DevmemError` if there is no such NIC or address.
-    init(_ request: ReceiveRequest, limits: ReceiveLimits, logger: Logger) throws(DevmemError) {
+    init(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) {
         let wanted = try Self.reachable(request)
         let interface = try Self.chooseInterface(request, wanted)
         let here = wanted.filter { Self.leads($0, to: interface, request) }
@@ -24,7 +23,7 @@ struct ReceivePlace {
         }
         listeners = try ListenerGroup(binding: here) { logger.notice("\($0)") }
         self.interface = interface
-        self.limits = limits
+        limits = request.limits
     }
 
     /// Sets the NIC up for the session and binds memory to it.
@@ -80,7 +79,7 @@ struct ReceivePlace {
         if !isKeptOpen, let most = largestReceiveBuffer(), most <= request.memory / 2 {
             return nil
         }
-        return try connection.bound(to: budget.share)
+        return try connection.limitBuffers(to: budget.share)
     }
 
     func report(on nic: borrowing BoundNIC) -> ReceiveReport {

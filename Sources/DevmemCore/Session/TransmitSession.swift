@@ -1,5 +1,4 @@
 import Glibc
-package import Logging
 import SystemPackage
 
 /// What a transmit session shall do.
@@ -62,68 +61,102 @@ package struct TransmitRequest: Sendable {
     }
 }
 
-/// Sends a stream from device memory over one TCP connection, and takes what comes back.
+/// Reports the progress of `send`.
+package struct TransmitObserver {
+    /// Called once it is connected, with this end's address and the NIC's name.
+    package var connected: (Endpoint, String?) -> Void
+    /// Called after each round of sends, with the payload bytes so far; must be quick.
+    package var progress: (UInt64) -> Void
+
+    /// Makes an observer from its parts.
+    package init(
+        connected: @escaping (Endpoint, String?) -> Void,
+        progress: @escaping (UInt64) -> Void = { _ in }
+    ) {
+        self.connected = connected
+        self.progress = progress
+    }
+}
+
+/// Sends a stream from device memory over one TCP connection, and receives what comes back.
 ///
 /// - Parameters:
 ///   - request: what to do.
 ///   - source: the payload.
-///   - consumer: what to do with what the peer sends.
+///   - sink: receives what the peer sends.
 ///   - stop: signals that end the session in good order.
-///   - connected: called with this end's address and the NIC's name.
-///   - progress: called after each round of sends, with the payload bytes so far; must be quick.
-///   - logger: is told what is done at level debug.
+///   - observer: is told how it goes.
 /// - Returns: what was sent, also if a signal or a failure cut it short; `failure` tells.
 /// - Throws: `DevmemError` if it could not begin.
-package func send(
-    _ request: TransmitRequest, source: consuming PayloadSource, consumer: inout PayloadConsumer,
-    stop: borrowing StopSignal, connected: (Endpoint, String?) -> Void,
-    progress: (UInt64) -> Void, logger: Logger
+package func send<Source: PayloadSource & ~Copyable, Sink: PayloadSink & ~Copyable>(
+    _ request: TransmitRequest, from source: consuming Source, into sink: inout Sink,
+    until stop: borrowing StopSignal, observer: TransmitObserver
 ) throws(DevmemError) -> TransmitReport {
-    var report = try carryOut(request, source, &consumer, stop, connected, progress, logger)
+    var report: TransmitReport
+    do throws(DevmemError) {
+        report = try transmit(request, source, &sink, stop, observer)
+    } catch {
+        sink.abandon()
+        throw error
+    }
     // It may take long, and no signal ends it; nothing is bound any more.
-    store(&consumer, failure: &report.failure)
+    do throws(DevmemError) {
+        try sink.store()
+    } catch {
+        report.failure = report.failure ?? error.description
+    }
     return report
 }
 
 /// Everything but storing what came back.
-private func carryOut(
-    _ request: TransmitRequest, _ source: consuming PayloadSource,
-    _ consumer: inout PayloadConsumer, _ stop: borrowing StopSignal,
-    _ connected: (Endpoint, String?) -> Void, _ progress: (UInt64) -> Void, _ logger: Logger
+private func transmit<Source: PayloadSource & ~Copyable, Sink: PayloadSink & ~Copyable>(
+    _ request: TransmitRequest, _ source: consuming Source, _ sink: inout Sink,
+    _ stop: borrowing StopSignal, _ observer: TransmitObserver
 ) throws(DevmemError) -> TransmitReport {
-    do throws(DevmemError) {
-        // What is wrong at this end is told before the peer hears of it.
-        if let name = request.interface {
-            let interface = try NetworkInterface(named: name)
-            if !request.usesHostMemory { try interface.requireNIC("send through") }
-        }
-        let buffer = try makeBuffer(request)
-        var signal: Int32?
-        guard let connection = try connect(request, stop, &signal) else {
-            consumer.abandon()
-            var report = TransmitReport(
-                interface: nil, driver: nil, memoryBytes: request.memory,
-                peer: request.peers.first?.description ?? "")
-            report.stoppedBy = signal
-            return report
-        }
-        let interface = try chooseInterface(request, leadingTo: connection.peer)
-        try checkRoute(connection, interface, request)
-        let memory = try bind(buffer, request, interface)
-        var report = TransmitReport(
-            interface: request.usesHostMemory ? nil : interface?.name,
-            driver: request.usesHostMemory ? nil : interface?.driver,
-            memoryBytes: UInt64(memory.size), peer: connection.peer.description)
-        report.local = connection.local?.description
-        if memory.isDevice { try connection.enableZerocopy() }
-        connected(connection.local ?? connection.peer, interface?.name)
-        try consumer.begin()
-        try transmit(request, connection, memory, source, &consumer, stop, progress, &report)
-        return report
-    } catch {
-        consumer.abandon()
-        throw error
+    // What is wrong at this end is told before the peer hears of it.
+    if let name = request.interface {
+        let interface = try NetworkInterface(named: name)
+        if !request.usesHostMemory { try interface.requireNIC("send through") }
     }
+    let buffer = try makeBuffer(request)
+    var signal: Int32?
+    guard let connection = try connect(request, stop, &signal) else {
+        sink.abandon()
+        var report = TransmitReport(
+            interface: nil, driver: nil, memoryBytes: request.memory,
+            peer: request.peers.first?.description ?? "")
+        report.stoppedBy = signal
+        return report
+    }
+    let interface = try chooseInterface(request, leadingTo: connection.peer)
+    try checkRoute(connection, interface, request)
+    let memory = try bind(buffer, request, interface)
+    var report = TransmitReport(
+        interface: request.usesHostMemory ? nil : interface?.name,
+        driver: request.usesHostMemory ? nil : interface?.driver,
+        memoryBytes: UInt64(memory.size), peer: connection.peer.description)
+    report.local = connection.local?.description
+    if memory.isDevice { try connection.enableZerocopy() }
+    var exchange = try Exchange(
+        sending: source, from: memory, receiving: PayloadReceiver(nil),
+        chunk: Int(clamping: request.chunk), piece: request.piece.map { Int(clamping: $0) })
+    observer.connected(connection.local ?? connection.peer, interface?.name)
+    try sink.begin()
+    let spent = SpentTime()
+    do throws(DevmemError) {
+        let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
+        let end = try exchange.run(
+            connection, into: &sink, until: stop, limits: StreamLimits(closing: wait),
+            progress: observer.progress)
+        if case .stopped(let signal) = end { report.stoppedBy = signal }
+    } catch {
+        report.failure = error.description
+    }
+    (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
+    report.counts = exchange.counts
+    report.peerClosed = exchange.peerClosed
+    report.validation = sink.findings.validation
+    return report
 }
 
 /// Connects to the first of the peers that answers; nil if a signal came first.
@@ -187,35 +220,4 @@ private func checkRoute(
         errno: .operationNotSupportedByDevice,
         message: "the route leads through \(holder.name), from \(local.address)",
         advice: "\(.interface) \(holder.name), or \(.pin) forces \(interface.name)")
-}
-
-private func transmit(
-    _ request: TransmitRequest, _ connection: borrowing Connection, _ memory: borrowing SendMemory,
-    _ source: consuming PayloadSource, _ consumer: inout PayloadConsumer,
-    _ stop: borrowing StopSignal, _ progress: (UInt64) -> Void, _ report: inout TransmitReport
-) throws(DevmemError) {
-    let capacity = source.ringCapacity(of: memory.size)
-    var source: PayloadSource? = source
-    guard capacity > 0 else {
-        throw DevmemError(
-            .invalid, call: "send a pattern", message: "the memory is smaller than one period")
-    }
-    var sender = PayloadSender(
-        capacity: capacity, chunk: Int(clamping: request.chunk),
-        piece: request.piece.map { Int(clamping: $0) })
-    var receiver = HostReceiver()
-    let spent = SpentTime()
-    do throws(DevmemError) {
-        let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
-        let end = try sender.run(
-            connection, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
-            wait: wait, stop: stop, progress: progress)
-        if case .stopped(let signal) = end { report.stoppedBy = signal }
-    } catch {
-        report.failure = error.description
-    }
-    (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
-    report.counts = sender.counts
-    report.peerClosed = sender.peerClosed
-    report.validation = consumer.validation
 }

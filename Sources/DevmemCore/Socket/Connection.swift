@@ -13,6 +13,27 @@ package struct Connection: ~Copyable, Sendable {
         self.peer = peer
     }
 
+    /// Adopts a TCP socket that the program connected or accepted itself, and closes it in the end.
+    ///
+    /// - Parameter number: its descriptor, which stays the program's if this fails.
+    /// - Throws: `DevmemError` of kind `system` if it is not a connected socket.
+    package init(adopting number: Int32) throws(DevmemError) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let peer = try withUnsafeMutablePointer(to: &storage) { raw throws(DevmemError) in
+            try raw.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                address throws(DevmemError) in
+                try retrying("adopt a connection") { getpeername(number, address, &length) }
+                return Endpoint(address)
+            }
+        }
+        guard let peer else {
+            throw DevmemError(
+                .invalid, call: "adopt a connection", message: "the socket is not one of IP")
+        }
+        self.init(owning: Descriptor(owning: number), peer: peer)
+    }
+
     /// The descriptor to wait on.
     package var rawValue: Int32 { socket.rawValue }
 
@@ -94,25 +115,21 @@ package struct Connection: ~Copyable, Sendable {
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
     ///   fewer fragments than it was given.
     package func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
-        guard !batch.isEmpty else { return }
-        let number = socket.rawValue
-        // Unlike other options this one answers with a number: the fragments it took.
-        let taken = batch.withUnsafeBytes { bytes -> Int32 in
-            while true {
-                let result = setsockopt(
-                    number, SOL_SOCKET, DevmemSocketNumber.dontNeed, bytes.baseAddress,
-                    socklen_t(bytes.count))
-                if result >= 0 { return result }
-                if errno != EINTR { return -errno }
-            }
-        }
-        guard Int(taken) == batch.fragmentCount else {
-            let operation = DevmemError.Operation(
-                .returnTokens, "give \(batch.fragmentCount) fragments back to the NIC")
-            throw taken < 0
-                ? DevmemError(.system, operation, errno: Errno(rawValue: -taken))
-                : DevmemError(.malformed, operation, message: "the kernel took \(taken)")
-        }
-        batch.removeAll()
+        try batch.giveBack(to: rawValue)
+    }
+
+    /// Bounds the memory that unread payload may hold.
+    ///
+    /// - Parameter bytes: the bound; the kernel exceeds it by what is in flight already.
+    /// - Returns: the bound that the kernel set.
+    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
+        let call = "bound the receive buffer of \(peer)"
+        let bound = try boundReceiveBuffer(of: socket, to: bytes, call)
+        // A window does not grow beyond its clamp at the handshake unless that is raised.
+        try setOption(
+            socket, cdm_IPPROTO_TCP, TCP_WINDOW_CLAMP, Int32(clamping: bytes),
+            call)
+        return bound
     }
 }

@@ -98,29 +98,29 @@ extension Connection {
         case noBuffers
     }
 
-    /// Sends stretches of a bound dma-buf, without waiting (`tcp_sendmsg_locked` of
+    /// Sends ranges of a bound dma-buf, without waiting (`tcp_sendmsg_locked` of
     /// net/ipv4/tcp.c). The addresses that the call has are offsets in the dma-buf.
     ///
     /// - Parameters:
-    ///   - stretches: the first, and if it is not empty the second, in stream order.
+    ///   - extents: the first, and if it is not empty the second, in stream order.
     ///   - control: the control message that names the binding.
     /// - Returns: what the kernel took.
     /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
     func sendDevice(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
-        try send(stretches, base: nil, control: control, flags: cdm_MSG_ZEROCOPY)
+        try send(extents, base: nil, control: control, flags: cdm_MSG_ZEROCOPY)
     }
 
     /// The same in pieces of at most so many bytes, as many as one call can name.
     func sendDevice(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch), inPiecesOf size: Int,
+        _ extents: (first: SendRing.Extent, second: SendRing.Extent), inPiecesOf size: Int,
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
         let limit = Self.maximumPieces
-        let first = stretches.first.pieces(of: size, atMost: limit)
-        let second = stretches.second.pieces(of: size, atMost: limit - first.count)
+        let first = extents.first.pieces(of: size, atMost: limit)
+        let second = extents.second.pieces(of: size, atMost: limit - first.count)
         var vectors = (first + second).map { Self.vector($0, base: nil) }
         let result = vectors.withUnsafeMutableBufferPointer {
             send($0, control: control, flags: cdm_MSG_ZEROCOPY)
@@ -128,32 +128,32 @@ extension Connection {
         return try sent(result)
     }
 
-    /// Sends stretches of ordinary memory, without waiting.
+    /// Sends ranges of ordinary memory, without waiting.
     ///
     /// - Parameters:
-    ///   - stretches: the first, and if it is not empty the second, in stream order.
+    ///   - extents: the first, and if it is not empty the second, in stream order.
     ///   - base: where in memory their offsets start.
     /// - Returns: what the kernel took.
     /// - Throws: `DevmemError` of kind `system`.
     func sendHost(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
         base: UnsafeMutableRawPointer
     ) throws(DevmemError) -> Sent {
         let none = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        return try send(stretches, base: base, control: none, flags: 0)
+        return try send(extents, base: base, control: none, flags: 0)
     }
 
     private func send(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
         base: UnsafeMutableRawPointer?, control: UnsafeMutableRawBufferPointer, flags: Int32
     ) throws(DevmemError) -> Sent {
         var vectors = (
-            Self.vector(stretches.first, base: base), Self.vector(stretches.second, base: base)
+            Self.vector(extents.first, base: base), Self.vector(extents.second, base: base)
         )
         let result = withUnsafeMutableBytes(of: &vectors) { raw in
             let both = raw.assumingMemoryBound(to: iovec.self)
             return send(
-                UnsafeMutableBufferPointer(rebasing: both[..<(stretches.second.count > 0 ? 2 : 1)]),
+                UnsafeMutableBufferPointer(rebasing: both[..<(extents.second.count > 0 ? 2 : 1)]),
                 control: control, flags: flags)
         }
         return try sent(result)
@@ -162,13 +162,13 @@ extension Connection {
     /// The most pieces that one call names (UIO_MAXIOV of linux/uio.h).
     private static let maximumPieces = 1024
 
-    /// A stretch as the kernel takes it; without a base its offset is the address.
+    /// A range as the kernel takes it; without a base its offset is the address.
     private static func vector(
-        _ stretch: SendRing.Stretch, base: UnsafeMutableRawPointer?
+        _ extent: SendRing.Extent, base: UnsafeMutableRawPointer?
     ) -> iovec {
-        let address = UInt(bitPattern: base) + UInt(stretch.offset)
+        let address = UInt(bitPattern: base) + UInt(extent.offset)
         return iovec(
-            iov_base: UnsafeMutableRawPointer(bitPattern: address), iov_len: stretch.count)
+            iov_base: UnsafeMutableRawPointer(bitPattern: address), iov_len: extent.count)
     }
 
     /// One sendmsg(2): how many bytes it took, or the error number.

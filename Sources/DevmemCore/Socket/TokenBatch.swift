@@ -1,4 +1,6 @@
 import CDevmem
+import Glibc
+import SystemPackage
 
 /// Fragments to give back to the NIC in one call: a list of ranges of token ids, within the limits
 /// of `sock_devmem_dontneed` of net/core/sock.c. Pure; holds no memory of its own.
@@ -92,5 +94,33 @@ package struct TokenBatch: Sendable {
                 UnsafeRawBufferPointer(
                     rebasing: all[..<(rangeCount * MemoryLayout<cdm_dmabuf_token>.stride)]))
         }
+    }
+
+    /// Gives the fragments back to the NIC and empties the batch. Any thread may do that.
+    ///
+    /// - Parameter number: the socket that brought them.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
+    ///   fewer fragments than it was given.
+    mutating func giveBack(to number: Int32) throws(DevmemError) {
+        guard !isEmpty else { return }
+        let operation = DevmemError.Operation(
+            .returnTokens, "give \(fragmentCount) fragments back to the NIC")
+        // Unlike other options this one answers with a number: the fragments it took.
+        let taken = withUnsafeBytes { bytes -> Int32 in
+            while true {
+                let result = setsockopt(
+                    number, SOL_SOCKET, DevmemSocketNumber.dontNeed, bytes.baseAddress,
+                    socklen_t(bytes.count))
+                if result >= 0 { return result }
+                if errno != EINTR { return -errno }
+            }
+        }
+        guard taken >= 0 else {
+            throw DevmemError(.system, operation, errno: Errno(rawValue: -taken))
+        }
+        guard Int(taken) == fragmentCount else {
+            throw DevmemError(.malformed, operation, message: "the kernel took \(taken)")
+        }
+        removeAll()
     }
 }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// How long it pays to let a stream's input gather before it is sent: each read and each send costs
-/// much that does not depend on its length. Pure; times are nanoseconds of one clock.
+/// How long it pays to coalesce a stream's input before it is sent: each read and each send has a fixed
+/// cost. Pure; times are nanoseconds of one clock.
 struct InputCoalescer: Equatable, Sendable {
     /// No input waits longer than this in memory, in nanoseconds.
     static let limit: UInt64 = 4_000_000
@@ -13,12 +13,15 @@ struct InputCoalescer: Equatable, Sendable {
     private var expected: UInt64 = 0
 
     /// - Parameters:
-    ///   - target: bytes that need no more; zero for input that never needs to gather.
+    ///   - target: bytes that are sent at once; zero for input that is never coalesced.
     ///   - now: the time.
     init(target: Int, now: UInt64) {
         self.target = target
         lastLook = now
     }
+
+    /// Whether input is coalesced at all.
+    var isUsed: Bool { target > 0 }
 
     /// Notes what a look at the input brought.
     mutating func arrived(_ bytes: Int, at now: UInt64) {
@@ -33,7 +36,7 @@ struct InputCoalescer: Equatable, Sendable {
         unsent > 0 && unsent < target && expected >= UInt64(unsent)
     }
 
-    /// Whether that much is worth a send; input that never gathers never is enough.
+    /// Whether that much is worth a send; input that is never coalesced is never enough.
     func isEnough(_ unsent: Int) -> Bool {
         target > 0 && unsent >= target
     }

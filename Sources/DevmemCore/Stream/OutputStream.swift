@@ -2,10 +2,12 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Where received payload goes: a file, a pipe, a terminal or a socket. A reader that is slow
-/// holds the writer up; a signal frees it.
-package struct OutputStream: ~Copyable {
-    private let descriptor: Descriptor
+/// Writes payload to a file, a pipe, a terminal or a socket. A slow reader blocks the writer until a
+/// signal comes.
+package struct OutputStream: PayloadSink, ~Copyable {
+    /// Nil once it is stored.
+    private var descriptor: Descriptor?
+    private let number: Int32
     private let name: String
     private let isSocket: Bool
     private let createdPath: String?
@@ -49,7 +51,8 @@ package struct OutputStream: ~Copyable {
         self.createdPath = createdPath
         vectors.reserveCapacity(Self.maximumVectors)
         self.direct = direct
-        self.descriptor = descriptor
+        number = descriptor.rawValue
+        self.descriptor = consume descriptor
     }
 
     /// Whether it writes past the page cache.
@@ -71,20 +74,28 @@ package struct OutputStream: ~Copyable {
     /// Writes what it still holds back; nothing may follow.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
-    mutating func finish() throws(DevmemError) {
+    package mutating func finish() throws(DevmemError) {
         try direct?.finish()
     }
 
-    /// Has a file's contents put on the disk, once all is written, and closes it; standard output is left
-    /// to who opened it.
+    /// Writes a file's contents to the disk, once all is written, and closes it; standard output is left
+    /// to whoever opened it.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2) or close(2).
-    consuming func store() throws(DevmemError) {
-        let name = name
-        let descriptor = descriptor
-        guard name != "standard output" else { return }
-        try makeDurable(descriptor.rawValue, name: name)
-        try descriptor.close(name)
+    package mutating func store() throws(DevmemError) {
+        guard name != "standard output", let open = descriptor.take() else { return }
+        try makeDurable(number, name: name)
+        try open.close(name)
+    }
+
+    package var needs: PayloadNeeds { .bytes }
+
+    package var findings: SinkFindings { SinkFindings(directBytes: directBytes) }
+
+    package mutating func receive(
+        _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        try write(payload.extents, device: payload.device, host: payload.host, stop: stop)
     }
 
     /// Why a destination cannot be opened now, if that may pass: nobody reads the pipe yet, or others
@@ -200,14 +211,14 @@ package struct OutputStream: ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of ftruncate(2).
     package func begin() throws(DevmemError) {
-        guard name != "standard output", Self.kind(of: descriptor.rawValue) == S_IFREG else {
+        guard name != "standard output", Self.kind(of: number) == S_IFREG else {
             return
         }
-        try retrying("empty \(name)") { ftruncate(descriptor.rawValue, 0) }
+        try retrying("empty \(name)") { ftruncate(number, 0) }
     }
 
     /// Removes a file that this value made, for a run in which nothing could be received.
-    package func discard() {
+    package func abandon() {
         if let createdPath { unlink(createdPath) }
     }
 
@@ -249,7 +260,7 @@ package struct OutputStream: ~Copyable {
                     throw DevmemError(.system, call: "write to \(name)", errno: code)
                 }
                 if case .stopped(let signal) = try stop.wait(
-                    for: descriptor.rawValue, events: Int32(POLLOUT))
+                    for: number, events: Int32(POLLOUT))
                 {
                     return signal
                 }
@@ -270,7 +281,7 @@ package struct OutputStream: ~Copyable {
     }
 
     private mutating func writeVectors() -> Int {
-        let number = descriptor.rawValue
+        let number = number
         let isSocket = isSocket
         return vectors.withUnsafeMutableBufferPointer { vectors in
             guard isSocket else { return writev(number, vectors.baseAddress, Int32(vectors.count)) }

@@ -1,74 +1,138 @@
 import CDevmem
 import Glibc
 
-/// Takes one connection's payload out of device memory until its end.
+/// What one receive call brought.
+package enum StreamStep: Equatable {
+    /// Payload, so many bytes of it.
+    case bytes(Int)
+    /// Nothing now.
+    case nothing
+    /// The peer has sent everything.
+    case end
+    /// Nothing more, as a signal came while the sink had payload.
+    case stopped(by: Int32)
+}
+
+/// How long a stream may stand still, in milliseconds; negative numbers allow any time.
+package struct StreamLimits: Equatable, Sendable {
+    /// How long nothing may happen before that is an error.
+    package var idle: Int32
+    /// How long the peer may take to close once it has acknowledged everything.
+    package var closing: Int32
+
+    /// Makes limits from their values.
+    package init(idle: Int32 = -1, closing: Int32 = -1) {
+        self.idle = idle
+        self.closing = closing
+    }
+}
+
+/// Receives one connection's payload, in device memory or as on any TCP socket, and hands it to a sink.
 package struct PayloadReceiver: ~Copyable {
     /// How a connection ended.
     package enum End: Equatable {
+        /// The peer has sent everything.
         case peerClosed
+        /// A signal came.
         case stopped(by: Int32)
     }
 
-    private(set) var counts = ReceiveCounts()
-    private var extents: PayloadExtents
-    /// Tokens of the call in hand: its fragments are the NIC's again only once they are consumed.
-    private var held: [TokenBatch.Range] = []
+    package private(set) var counts = ReceiveCounts()
+    private var payload: ReceivedPayload
     private var tokens = TokenBatch()
     private let buffers = ReceiveBuffers()
-    private let dmabufID: UInt32
+    private let memory: BoundMemory?
     private let isDeviceOnly: Bool
 
     /// Calls between two looks at the stop signal while payload keeps coming.
     private static let callsPerLook: UInt64 = 16
 
+    /// Makes a receiver of one connection.
+    ///
     /// - Parameters:
-    ///   - dmabufID: the binding's id.
+    ///   - memory: the bound dma-buf, which connections may share; nil to receive as any program does.
     ///   - isDeviceOnly: whether payload elsewhere is an error.
-    init(dmabufID: UInt32, isDeviceOnly: Bool) {
-        self.dmabufID = dmabufID
+    package init(_ memory: BoundMemory?, isDeviceOnly: Bool = false) {
+        self.memory = memory
         self.isDeviceOnly = isDeviceOnly
         // One more than fit, for bytes without a control message.
-        let capacity = ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
-        extents = PayloadExtents(capacity: capacity)
-        held.reserveCapacity(capacity)
+        let capacity =
+            memory == nil ? 1 : ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
+        payload = ReceivedPayload(
+            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data))
     }
 
-    /// Receives until the peer has sent everything or a signal comes. No payload for `idleLimit`
-    /// milliseconds is an error; a negative number lets any time pass.
-    mutating func run(
-        _ connection: borrowing Connection, memory: borrowing DmabufMemory,
-        consumer: inout PayloadConsumer, idleLimit: Int32, stop: borrowing StopSignal,
-        progress: (UInt64) -> Void
+    /// Receives until the peer has sent everything or a signal comes.
+    ///
+    /// - Parameters:
+    ///   - connection: the connection.
+    ///   - sink: what receives the payload.
+    ///   - stop: the signals.
+    ///   - limits: the idle limit counts.
+    ///   - progress: called after each receive call with the payload bytes so far.
+    /// - Returns: how it ended.
+    /// - Throws: `DevmemError` of kind `system` if the connection fails or is idle for too long, of kind
+    ///   `malformed` or `unsupported` as `step` does, and what the sink throws.
+    package mutating func run<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
+        limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
     ) throws(DevmemError) -> End {
-        var gathering = ReceiveCoalescer(memory: memory.size)
+        var coalescer = ReceiveCoalescer(memory: memory?.dmabuf.size ?? .max)
         while true {
-            switch try take(from: connection, memory: memory, consumer: &consumer, stop: stop) {
+            switch try step(connection, into: &sink, until: stop) {
             case .end: return .peerClosed
             case .stopped(let signal): return .stopped(by: signal)
             case .bytes(let count):
-                gathering.took(count)
+                coalescer.received(count)
                 progress(counts.bytes)
                 if counts.receiveCalls % Self.callsPerLook == 0, let signal = stop.pending() {
                     return .stopped(by: signal)
                 }
             case .nothing:
-                let limit = try gathering.prepare(connection)
+                let limit = try coalescer.prepare(connection)
                 let wait = try stop.wait(
                     for: connection.rawValue, events: Int32(POLLIN),
-                    milliseconds: limit ?? idleLimit)
+                    milliseconds: limit ?? limits.idle)
                 if case .stopped(let signal) = wait { return .stopped(by: signal) }
                 if wait == .timeout && limit == nil {
-                    throw idleError(connection.peer, idleLimit)
+                    throw idleError(connection.peer, limits.idle)
                 }
             }
         }
     }
 
-    /// Receives once and hands on what came.
-    mutating func take(
-        from connection: borrowing Connection, memory: borrowing DmabufMemory,
-        consumer: inout PayloadConsumer, stop: borrowing StopSignal
+    /// Receives once, without waiting, and hands on what came.
+    ///
+    /// - Parameters:
+    ///   - connection: the same one in each call.
+    ///   - sink: what receives the payload.
+    ///   - stop: signals that end a wait of the sink's.
+    /// - Returns: what came.
+    /// - Throws: `DevmemError` of kind `system` if the connection fails, `malformed` if the kernel's
+    ///   control messages do not account for the payload, `unsupported` for payload outside device
+    ///   memory where that is an error, and what the sink throws.
+    package mutating func step<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
+        let needs = sink.needs
+        let step = try receive(connection, listing: needs != .nothing)
+        guard case .bytes = step else {
+            if step == .end { try sink.finish() }
+            return step
+        }
+        if needs != .nothing, let signal = try hand(to: &sink, needs, stop) {
+            return .stopped(by: signal)
+        }
+        if isDeviceOnly { try refuseOthers(connection) }
+        try release(connection)
+        return step
+    }
+
+    /// The part that does not depend on the sink: one receive call.
+    private mutating func receive(
+        _ connection: borrowing Connection, listing: Bool
+    ) throws(DevmemError) -> StreamStep {
+        guard let memory else { return try receiveHost(connection) }
         switch try connection.receive(data: buffers.data, control: buffers.control) {
         case .end:
             try giveBack(connection)
@@ -79,44 +143,57 @@ package struct PayloadReceiver: ~Copyable {
             return .nothing
         case .bytes(let count, let controlLength):
             counts.receiveCalls += 1
-            try collect(
-                count, UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength]),
-                memory.size, connection, isRead: consumer.readsPayload)
-            if let signal = try consume(memory, &consumer, stop) { return .stopped(by: signal) }
-            if isDeviceOnly { try refuseOthers(connection) }
-            try release(connection)
+            payload.removeAll(socket: connection.rawValue)
+            let control = UnsafeRawBufferPointer(rebasing: buffers.control[..<controlLength])
+            try collect(count, control, memory, connection, listing: listing)
             return .bytes(count)
         }
     }
 
-    /// Parses one call's control messages into stretches of payload, if they are read, and tokens to
+    private mutating func receiveHost(
+        _ connection: borrowing Connection
+    ) throws(DevmemError) -> StreamStep {
+        switch try connection.receiveHost(into: buffers.data) {
+        case .end: return .end
+        case .wouldBlock: return .nothing
+        case .bytes(let count, _):
+            counts.receiveCalls += 1
+            counts.ordinaryBytes += UInt64(count)
+            payload.removeAll(socket: connection.rawValue)
+            payload.list.append(.host, offset: 0, length: count)
+            return .bytes(count)
+        }
+    }
+
+    /// Parses one call's control messages into extents of payload, if they are wanted, and tokens to
     /// give back.
     private mutating func collect(
-        _ count: Int, _ control: UnsafeRawBufferPointer, _ size: UInt64,
-        _ connection: borrowing Connection, isRead: Bool
+        _ count: Int, _ control: UnsafeRawBufferPointer, _ memory: BoundMemory,
+        _ connection: borrowing Connection, listing: Bool
     ) throws(DevmemError) {
-        extents.removeAll()
-        var parser = ControlMessageParser(dmabufID: dmabufID, dmabufSize: size)
+        var parser = ControlMessageParser(dmabufID: memory.id, dmabufSize: memory.dmabuf.size)
         var linear = 0
         var device = 0
         var fragments: UInt64 = 0
         var run = TokenRun()
-        while let piece = try parser.next(in: control.bytes) {
-            switch piece {
+        while let message = try parser.next(in: control.bytes) {
+            switch message {
             case .device(let offset, let length, let token):
-                if isRead { extents.append(.device, offset: Int(offset), length: Int(length)) }
+                if listing {
+                    payload.list.append(.device, offset: Int(offset), length: Int(length))
+                }
                 device += Int(length)
                 fragments += 1
-                if let ended = run.append(token) { held.append(ended) }
+                if let ended = run.append(token) { payload.tokens.append(ended) }
             case .linear(let length):
-                extents.append(.host, offset: linear, length: Int(length))
+                payload.list.append(.host, offset: linear, length: Int(length))
                 linear += Int(length)
             }
         }
         counts.fragments += fragments
-        if let ended = run.end() { held.append(ended) }
+        if let ended = run.end() { payload.tokens.append(ended) }
         if control.isEmpty {
-            extents.append(.host, offset: 0, length: count)
+            payload.list.append(.host, offset: 0, length: count)
             counts.ordinaryBytes += UInt64(count)
             return
         }
@@ -141,33 +218,30 @@ package struct PayloadReceiver: ~Copyable {
             advice: "header split or the flow rule did not work for this packet")
     }
 
-    /// Hands the stretches on; the CPU's view of the dma-buf is opened only if it is looked at.
-    private mutating func consume(
-        _ memory: borrowing DmabufMemory, _ consumer: inout PayloadConsumer,
-        _ stop: borrowing StopSignal
+    /// Hands the call's payload on; the CPU's view of the dma-buf is opened only if it is looked at.
+    private mutating func hand<Sink: PayloadSink & ~Copyable>(
+        to sink: inout Sink, _ needs: PayloadNeeds, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
-        guard consumer.readsPayload else { return nil }
-        let host = UnsafeRawBufferPointer(buffers.data)
-        guard extents.hasDeviceBytes else {
-            return try consumer.take(
-                extents.extents, device: UnsafeRawBufferPointer(start: nil, count: 0), host: host,
-                stop: stop)
+        guard needs == .bytes, let memory, payload.list.hasDeviceBytes else {
+            return try sink.receive(&payload, until: stop)
         }
-        return try memory.withDeviceBytes { device throws(DevmemError) in
-            try consumer.take(extents.extents, device: device, host: host, stop: stop)
+        return try memory.dmabuf.withDeviceBytes { device throws(DevmemError) in
+            payload.device = device
+            defer { payload.device = UnsafeRawBufferPointer(start: nil, count: 0) }
+            return try sink.receive(&payload, until: stop)
         }
     }
 
     /// Moves the tokens of consumed fragments to the batch, which goes back whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
-        for run in held {
+        for run in payload.tokens {
             var left: TokenBatch.Range? = run
             while let rest = left {
                 left = tokens.append(rest)
                 if left != nil { try giveBack(connection) }
             }
         }
-        held.removeAll(keepingCapacity: true)
+        payload.tokens.removeAll(keepingCapacity: true)
     }
 
     private mutating func giveBack(_ connection: borrowing Connection) throws(DevmemError) {
@@ -176,4 +250,11 @@ package struct PayloadReceiver: ~Copyable {
         counts.tokenRanges += UInt64(tokens.rangeCount)
         try connection.giveBack(&tokens)
     }
+}
+
+/// The error of a connection on which nothing happens.
+func idleError(_ peer: Endpoint, _ milliseconds: Int32) -> DevmemError {
+    DevmemError(
+        .system, call: "receive from \(peer)", errno: .timedOut,
+        message: "nothing came for \(Double(milliseconds) / 1000) s")
 }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Lets what arrives on a connection gather before this end is woken for it, while it keeps coming:
-/// each wake costs much that does not depend on how much there is.
+/// Coalesces what arrives on a connection before this end wakes, while it keeps coming: each wake has a
+/// fixed cost.
 struct ReceiveCoalescer: ~Copyable {
     /// As many bytes are worth a wake.
     private static let most = 512 << 10
@@ -12,7 +12,7 @@ struct ReceiveCoalescer: ~Copyable {
 
     private var rate: InputCoalescer
     private let target: Int
-    private var taken = 0
+    private var received = 0
     private var waits = 0
     private var bufferSize = 0
     /// SO_RCVLOWAT as it stands.
@@ -26,8 +26,8 @@ struct ReceiveCoalescer: ~Copyable {
     }
 
     /// Notes what a receive call brought.
-    mutating func took(_ bytes: Int) {
-        taken += bytes
+    mutating func received(_ bytes: Int) {
+        received += bytes
     }
 
     /// Prepares the connection for waiting.
@@ -35,11 +35,11 @@ struct ReceiveCoalescer: ~Copyable {
     /// - Returns: how many milliseconds at most pass before looking all the same; nil for any time.
     /// - Throws: `DevmemError` of kind `system` if the socket fails.
     mutating func prepare(_ connection: borrowing Connection) throws(DevmemError) -> Int32? {
-        rate.arrived(taken, at: monotonicTime())
-        taken = 0
-        let gathers = rate.isWorthWaiting(with: Self.least)
+        rate.arrived(received, at: monotonicTime())
+        received = 0
+        let coalesces = rate.isWorthWaiting(with: Self.least)
         var wanted = 1
-        if gathers {
+        if coalesces {
             if waits % Self.waitsPerLook == 0 { bufferSize = connection.receiveBufferSize }
             waits += 1
             // The peer must be able to send on while this end wakes.
@@ -49,6 +49,6 @@ struct ReceiveCoalescer: ~Copyable {
             try connection.wake(at: wanted)
             lowWater = wanted
         }
-        return gathers ? Int32(InputCoalescer.limit / 1_000_000) : nil
+        return coalesces ? Int32(InputCoalescer.limit / 1_000_000) : nil
     }
 }

@@ -31,3 +31,22 @@ package struct SendCounts: Codable, Equatable, Sendable {
         case bufferWaits = "buffer_waits"
     }
 }
+
+extension SendCounts {
+    package static func + (a: Self, b: Self) -> Self {
+        a.combined(with: b) { $0.saturatingAdding($1) }
+    }
+
+    package static func - (a: Self, b: Self) -> Self { a.combined(with: b, &-) }
+
+    private func combined(with other: Self, _ combine: (UInt64, UInt64) -> UInt64) -> Self {
+        var result = Self()
+        for field in [
+            \Self.sentBytes, \.acknowledgedBytes, \.receivedBytes, \.inputCalls, \.sendCalls,
+            \.completions, \.copiedSends, \.bufferWaits,
+        ] {
+            result[keyPath: field] = combine(self[keyPath: field], other[keyPath: field])
+        }
+        return result
+    }
+}

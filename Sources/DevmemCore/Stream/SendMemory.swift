@@ -58,22 +58,22 @@ package struct SendMemory: ~Copyable {
         }
     }
 
-    /// Sends stretches of it, without waiting, named in pieces of a size if that is given.
+    /// Sends ranges of it, without waiting, named in pieces of a size if that is given.
     package borrowing func send(
-        _ stretches: (first: SendRing.Stretch, second: SendRing.Stretch),
+        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
         inPiecesOf piece: Int? = nil,
         over connection: borrowing Connection
     ) throws(DevmemError) -> Connection.Sent {
         if isDevice {
             guard let piece else {
-                return try connection.sendDevice(stretches, control: control.bytes)
+                return try connection.sendDevice(extents, control: control.bytes)
             }
             return try connection.sendDevice(
-                stretches, inPiecesOf: piece, control: control.bytes)
+                extents, inPiecesOf: piece, control: control.bytes)
         }
         return try withHostBytes { memory throws(DevmemError) in
             guard let base = memory.baseAddress else { return .wouldBlock }
-            return try connection.sendHost(stretches, base: base)
+            return try connection.sendHost(extents, base: base)
         }
     }
 }

@@ -6,46 +6,17 @@ import Glibc
 package struct StopSignal: ~Copyable {
     private let descriptor: Descriptor?
     private let broadcast: StopBroadcast?
-    private let other: Other?
-
-    /// A cause other than signals.
-    private struct Other: ~Copyable {
-        let cause: any StopCause
-        /// Watches both.
-        let poller: Poller
-    }
 
     /// Never stops.
     package init() {
         descriptor = nil
         broadcast = nil
-        other = nil
-    }
-
-    /// Stops on the signals of another value, or on a cause that is checked along with them and
-    /// reported as SIGTERM.
-    package init(following signals: borrowing StopSignal, or cause: any StopCause)
-        throws(DevmemError)
-    {
-        let call = "watch for signals"
-        var numbers = [signals.broadcast?.rawValue ?? -1, cause.rawValue]
-        var copy: Descriptor?
-        if let number = signals.signalDescriptor {
-            let made = try retrying(call) { fcntl(number, F_DUPFD_CLOEXEC, 0) }
-            copy = Descriptor(owning: made)
-            numbers.append(made)
-        }
-        let poller = try Poller(reading: numbers)
-        descriptor = copy
-        broadcast = signals.broadcast
-        other = Other(cause: cause, poller: poller)
     }
 
     /// Stops when another thread announces it.
     package init(following broadcast: StopBroadcast) {
         descriptor = nil
         self.broadcast = broadcast
-        other = nil
     }
 
     /// Blocks signals in this thread and in threads it creates, and watches for them.
@@ -60,7 +31,6 @@ package struct StopSignal: ~Copyable {
         pthread_sigmask(SIG_BLOCK, &set, nil)
         descriptor = Descriptor(owning: number)
         broadcast = nil
-        other = nil
     }
 
     /// Watches for all signals that end a program by default, except those of faults; ignored ones,
@@ -86,21 +56,10 @@ package struct StopSignal: ~Copyable {
     /// Returns a signal if one has arrived.
     package func pending() -> Int32? { arrival()?.signal }
 
-    private func arrival() -> Arrival? { announced ?? signalled() ?? otherArrival() }
+    private func arrival() -> Arrival? { announced ?? signalled() }
 
     private var announced: Arrival? {
         broadcast?.announced.map { Arrival(signal: $0, isFromTerminal: false) }
-    }
-
-    /// What the other cause says, if there is one and it has news.
-    private func otherArrival() -> Arrival? {
-        switch other {
-        case .none: return nil
-        case .some(let other):
-            let hasNews = try? poll(other.cause.rawValue, for: .input, milliseconds: 0)
-            guard hasNews ?? false, other.cause.look() else { return nil }
-            return Arrival(signal: SIGTERM, isFromTerminal: false)
-        }
     }
 
     private func signalled() -> Arrival? {
@@ -124,13 +83,8 @@ package struct StopSignal: ~Copyable {
         return nil
     }
 
-    /// The descriptor to poll for signals; nil if none can arrive.
-    package var rawValue: Int32? {
-        switch other {
-        case .some(let other): other.poller.rawValue
-        case .none: broadcast?.rawValue ?? signalDescriptor
-        }
-    }
+    /// The descriptor to poll for signals; nil if none can come.
+    package var rawValue: Int32? { broadcast?.rawValue ?? signalDescriptor }
 
     private var signalDescriptor: Int32? {
         switch descriptor {

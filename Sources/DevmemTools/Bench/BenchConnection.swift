@@ -16,6 +16,6 @@ final class BenchConnection: Sendable {
 /// What a flow has done up to a moment.
 struct FlowSnapshot: Sendable {
     var received = ReceiveCounts()
-    var sent = BenchSendCounts()
+    var sent = SendCounts()
     var info: ConnectionInfo?
 }

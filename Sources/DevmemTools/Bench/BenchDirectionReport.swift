@@ -61,7 +61,7 @@ package struct BenchDirectionReport: Codable, Equatable, Sendable {
     init(_ memory: BenchPlan.Direction, sender: BenchEndReport?, receiver: BenchEndReport?) {
         self.memory = memory
         let seconds = receiver?.seconds ?? sender?.seconds ?? 0
-        sentBytes = sender.map { $0.sent.bytes }
+        sentBytes = sender.map { $0.sent.sentBytes }
         let sent = Dictionary(
             (sender?.flows ?? []).map { ($0.flow, $0) }, uniquingKeysWith: { first, _ in first })
         let came = receiver?.flows ?? []

@@ -6,7 +6,7 @@ package struct BenchFlowReport: Codable, Equatable, Sendable {
     /// What came.
     package var received = ReceiveCounts()
     /// What was sent.
-    package var sent = BenchSendCounts()
+    package var sent = SendCounts()
     /// Segments that this end sent again.
     package var retransmits: UInt64 = 0
     /// The smoothed time of a round trip at the end of measuring, in microseconds.
@@ -117,5 +117,5 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
     }
 
     /// What all flows sent.
-    package var sent: BenchSendCounts { flows.reduce(BenchSendCounts()) { $0 + $1.sent } }
+    package var sent: SendCounts { flows.reduce(SendCounts()) { $0 + $1.sent } }
 }

@@ -15,11 +15,11 @@ final class BenchFlow {
     private let requestSize: Int?
     private let asks: Bool
     private let receives: Bool
-    private var sender: BenchSender?
-    private var device: DeviceReceiver?
-    private var host = HostReceiver()
-    private var hostCounts = ReceiveCounts()
-    private var consumer: PayloadConsumer
+    private let sends: Bool
+    private var source: BenchSource
+    private var sender: PayloadSender
+    private var receiver: PayloadReceiver
+    private var sink: PatternSink?
     private let never = StopSignal()
     // Taken for ready until a call says otherwise; epoll tells of changes only.
     private var isReadable = true
@@ -53,31 +53,25 @@ final class BenchFlow {
         asks = role.asks
         receives = role.receives != nil
         let checks = plan.validates && receives
-        consumer = PayloadConsumer(
-            output: nil, pattern: checks ? try Pattern("\(FarEndRequest.period)") : nil)
-        if role.receives == .device, let bound { device = DeviceReceiver(bound) }
-        guard role.sends != nil else { return }
+        sink = checks ? PatternSink(try Pattern("\(FarEndRequest.period)")) : nil
+        receiver = PayloadReceiver(role.receives == .device ? bound : nil)
+        sends = role.sends != nil
         let share = plan.bytes.map {
             BenchSchedule.share(of: $0, flow: number, flows: plan.flows)
         }
-        sender = BenchSender(
-            allowance: plan.requestSize == nil ? share ?? .max : 0, message: plan.message)
+        source = BenchSource(
+            allowance: sends && plan.requestSize == nil ? share ?? .max : 0, message: plan.message)
+        sender = try PayloadSender(
+            of: source, memory: BenchSource.memorySize, chunk: plan.message)
     }
 
     /// Whether nothing is left to do.
     var isDone: Bool {
-        failure != nil || sendingEnded && peerClosed && outstanding == 0 && isDelivered
-    }
-
-    private var outstanding: Int {
-        switch sender {
-        case .some(let made): made.outstanding
-        case .none: 0
-        }
+        failure != nil || sendingEnded && peerClosed && sender.outstandingSends == 0 && isDelivered
     }
 
     /// How payload compared; nil if it is not compared.
-    var validation: PatternComparison? { consumer.validation }
+    var validation: PatternComparison? { sink?.comparison }
 
     /// Notes what epoll tells.
     func note(_ events: PollEvents) {
@@ -86,7 +80,7 @@ final class BenchFlow {
         guard events.contains(.failure), failure == nil else { return }
         do throws(DevmemError) {
             // An error that is of no send is found by the next call.
-            _ = try sender?.collect(shared.connection)
+            try sender.collect(shared.connection, for: &source)
         } catch {
             failure = error
         }
@@ -96,8 +90,7 @@ final class BenchFlow {
     func finishSending() {
         // A request that is under way is still answered.
         guard requestSize == nil else { return }
-        let position = sentCounts.bytes
-        sender?.allowance = position
+        source.allowance = sender.counts.sentBytes
     }
 
     /// Gives the connection up.
@@ -121,8 +114,7 @@ final class BenchFlow {
             if requestSize != nil { exchange(isOver: isOver, answered) }
             try send(memory, isOver: isOver)
             // A reset completes every send, so that nothing is outstanding says little.
-            if sendingEnded && peerClosed && outstanding == 0 && !isDelivered {
-                let sends = sender != nil
+            if sendingEnded && peerClosed && sender.outstandingSends == 0 && !isDelivered {
                 isDelivered = sends ? try shared.connection.hasDelivered() : true
             }
         } catch {
@@ -137,8 +129,10 @@ final class BenchFlow {
     /// What it has done so far.
     var mark: FlowSnapshot {
         var mark = FlowSnapshot()
-        mark.received = receivedCounts
-        mark.sent = sentCounts
+        mark.received = receiver.counts
+        sender.countAcknowledged(shared.connection)
+        mark.sent = sender.counts
+        mark.sent.receivedBytes = mark.received.bytes
         mark.info = shared.connection.info()
         return mark
     }
@@ -149,26 +143,15 @@ final class BenchFlow {
     /// Measuring ends; the first call counts.
     func markEnd() { if end == nil { end = mark } }
 
-    private var receivedCounts: ReceiveCounts {
-        switch device {
-        case .some(let made): made.counts
-        case .none: hostCounts
-        }
-    }
-
     private var wantsToSend: Bool {
-        guard !sendingEnded else { return false }
-        switch sender {
-        case .some(let made): return made.counts.bytes < made.allowance
-        case .none: return false
-        }
+        !sendingEnded && sender.counts.sentBytes < source.allowance
     }
 
     private func receive() throws(DevmemError) {
         var left = Self.turn
         while isReadable && !peerClosed && left > 0 {
             left -= 1
-            switch try take() {
+            switch try receiver.step(shared.connection, into: &sink, until: never) {
             case .bytes(let count):
                 shared.received.store(
                     shared.received.load(ordering: .relaxed) &+ UInt64(count), ordering: .relaxed)
@@ -179,27 +162,14 @@ final class BenchFlow {
         }
     }
 
-    private func take() throws(DevmemError) -> StreamStep {
-        if device != nil {
-            return try device?.take(from: shared.connection, consumer: &consumer, stop: never)
-                ?? .nothing
-        }
-        let step = try host.take(from: shared.connection, consumer: &consumer, stop: never)
-        if case .bytes(let count) = step {
-            hostCounts.ordinaryBytes += UInt64(count)
-            hostCounts.receiveCalls += 1
-        }
-        return step
-    }
-
     /// Allows the next request or response.
     private func exchange(isOver: Bool, _ answered: (Duration) -> Void) {
         guard let size = requestSize.map(UInt64.init) else { return }
-        let got = receivedCounts.bytes
-        let allowed = sender?.allowance ?? 0
+        let got = receiver.counts.bytes
+        let allowed = source.allowance
         guard asks else {
             // Every request that is here in full has its response.
-            sender?.allowance = got / size * size
+            source.allowance = got / size * size
             return
         }
         guard got == allowed else { return }
@@ -209,41 +179,30 @@ final class BenchFlow {
         }
         guard !isOver else { return }
         asked = .now
-        sender?.allowance = allowed + size
+        source.allowance = allowed + size
     }
 
     private func send(_ memory: borrowing SendMemory?, isOver: Bool) throws(DevmemError) {
         var left = Self.turn
         sending: while wantsToSend && isWritable && left > 0 {
             left -= 1
-            let round: BenchSender.Round?
             switch memory {
-            case .some(let given): round = try sender?.send(given, over: shared.connection)
-            case .none: round = nil
-            }
-            switch round {
-            case .more: continue
-            case .full: isWritable = false
-            case .satisfied, .none: break sending
+            case .some(let given):
+                let step = try sender.step(shared.connection, from: &source, in: given)
+                if step != .sent { isWritable = false }
+            case .none: break sending
             }
         }
-        if left < Self.turn { shared.sent.store(sentCounts.bytes, ordering: .relaxed) }
+        if left < Self.turn { shared.sent.store(sender.counts.sentBytes, ordering: .relaxed) }
         guard !sendingEnded, !wantsToSend, hasSentAll(isOver) else { return }
         try shared.connection.finishSending()
         sendingEnded = true
     }
 
-    private var sentCounts: BenchSendCounts {
-        switch sender {
-        case .some(let made): made.counts
-        case .none: BenchSendCounts()
-        }
-    }
-
     /// Whether nothing more will be sent: an end that only receives closes when its peer has, so
     /// that the peer learns that everything has arrived.
     private func hasSentAll(_ isOver: Bool) -> Bool {
-        guard sender != nil else { return peerClosed }
+        guard sends else { return peerClosed }
         guard requestSize != nil else { return true }
         return peerClosed || asks && isOver && asked == nil
     }

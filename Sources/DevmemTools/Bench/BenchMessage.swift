@@ -30,7 +30,8 @@ enum BenchMessage: RemoteMessage, Equatable {
     /// The far end cannot go on.
     case failure(String)
 
-    static let version = 2
+    /// The version that this program speaks.
+    static let version = 3
 
     var helloVersion: Int? { if case .hello(let version) = self { version } else { nil } }
 

@@ -84,7 +84,9 @@ extension BenchFlowReport {
             [
                 received.deviceBytes, received.linearBytes, received.ordinaryBytes,
                 received.fragments, received.receiveCalls, received.tokenCalls,
-                received.tokenRanges, sent.bytes, sent.calls, sent.completions, sent.copiedSends,
+                received.tokenRanges, sent.sentBytes, sent.acknowledgedBytes,
+                sent.receivedBytes, sent.inputCalls, sent.sendCalls, sent.completions,
+                sent.copiedSends,
                 sent.bufferWaits, retransmits, roundTrip, roundTripVariation,
             ] + validated) ?? wrongText(failure, Bound.sentence)
     }

@@ -57,11 +57,6 @@ extension Connection {
                 "sysctl net.ipv4.tcp_available_congestion_control lists the available ones")
         }
     }
-
-    /// Bounds the memory that unread payload may hold, as `Listener.limitBuffers` does.
-    func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
-        try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffer of \(peer)")
-    }
 }
 
 extension Listener {

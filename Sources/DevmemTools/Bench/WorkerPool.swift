@@ -135,7 +135,7 @@ final class WorkerPool: Sendable {
     private static func memory(
         _ role: BenchRole, _ interface: NetworkInterface
     ) throws(DevmemError) -> SendMemory? {
-        let size = UInt64(BenchSender.memorySize)
+        let size = UInt64(BenchSource.memorySize)
         let memory: SendMemory
         switch role.sends {
         case .none: return nil
@@ -143,7 +143,7 @@ final class WorkerPool: Sendable {
         case .device:
             memory = try SendMemory(binding: DmabufMemory(size: size), to: interface)
         }
-        try BenchSender.fill(memory)
+        try BenchSource.fill(memory)
         return memory
     }
 }

@@ -104,49 +104,19 @@ private func sendPattern(
         ])
     }
     try connection.sendAtOnce()
-    var pattern = PayloadSource(
-        pattern: try Pattern("\(FarEndRequest.period)"), bytes: request.bytes)
-    let memory = try SendMemory(host: UInt64(max(request.segment, 1)))
-    var sent: UInt64 = 0
-    while true {
-        let filled = try memory.withWritableBytes {
-            bytes throws(DevmemError) -> PayloadSource.Filled in
-            // Nothing of what was written before is counted on.
-            return try pattern.fill(bytes, position: sent, capacity: .max)
-        }
-        guard case .bytes(let count) = filled else { break }
-        var done = 0
-        while done < count {
-            let rest = SendRing.Stretch(offset: done, count: count - done)
-            switch try memory.send((rest, SendRing.Stretch(offset: 0, count: 0)), over: connection)
-            {
-            case .bytes(let taken): done += taken
-            case .wouldBlock, .noBuffers:
-                try waitUntilReady(connection.rawValue, Int32(POLLOUT), "send to \(endpoint)")
-            }
-        }
-        sent += UInt64(count)
-        reply.bytes = sent
-    }
-    try connection.finishSending()
-    try awaitEnd(of: connection)
-    guard try connection.hasDelivered() else {
+    var exchange = try Exchange(
+        sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: request.bytes),
+        from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(nil),
+        chunk: max(request.segment, 1))
+    var sink = DiscardingSink()
+    defer { if exchange.counts.sentBytes > 0 { reply.bytes = exchange.counts.sentBytes } }
+    let end = try exchange.run(
+        connection, into: &sink, until: StopSignal(),
+        limits: StreamLimits(idle: patience, closing: patience))
+    // The near end closes once it has received everything.
+    guard end == .finished else {
         throw DevmemError(
-            .system, call: "send to \(endpoint)", errno: .connectionReset,
-            message: "the peer closed before it had everything")
-    }
-}
-
-/// Waits until the peer closes, as it does once it has received everything.
-private func awaitEnd(of connection: borrowing Connection) throws(DevmemError) {
-    let buffers = ReceiveBuffers()
-    while true {
-        switch try connection.receiveHost(into: buffers.data) {
-        case .end: return
-        case .bytes: continue
-        case .wouldBlock:
-            try waitUntilReady(connection.rawValue, Int32(POLLIN), "wait for the peer to close")
-        }
+            .system, call: "wait for the peer to close", errno: .timedOut)
     }
 }
 
@@ -155,20 +125,13 @@ private func receivePattern(
 ) throws(DevmemError) {
     let connection = try StopWatch(StopSignal()).accept(
         on: listener, until: .after(.milliseconds(Int(patience))), "wait for a connection")
-    var checker = PatternChecker(try Pattern("\(FarEndRequest.period)"))
-    let buffers = ReceiveBuffers()
-    reply.bytes = 0
-    reply.wrong = 0
-    receiving: while true {
-        switch try connection.receiveHost(into: buffers.data) {
-        case .end: break receiving
-        case .bytes(let count, _):
-            checker.check(UnsafeRawBufferPointer(rebasing: buffers.data[..<count]))
-            reply.bytes = checker.checkedBytes
-            reply.wrong = checker.wrongBytes
-            reply.mismatch = checker.firstMismatch
-        case .wouldBlock:
-            try waitUntilReady(connection.rawValue, Int32(POLLIN), "receive from the peer")
-        }
+    var sink = PatternSink(try Pattern("\(FarEndRequest.period)"))
+    var receiver = PayloadReceiver(nil)
+    defer {
+        let comparison = sink.comparison
+        (reply.bytes, reply.wrong) = (comparison.checkedBytes, comparison.wrongBytes)
+        reply.mismatch = comparison.firstMismatch
     }
+    _ = try receiver.run(
+        connection, into: &sink, until: StopSignal(), limits: StreamLimits(idle: patience))
 }

@@ -11,8 +11,11 @@ struct ReceivedFlow: ~Copyable {
     private let segment: Int
     /// The far end's number of it; nil if it only sends back what it gets.
     private let id: Int?
-    private var receiver: DeviceReceiver
-    private var consumer: PayloadConsumer
+    private let bound: BoundMemory
+    private var receiver: PayloadReceiver
+    private var sink: PatternSink
+    /// What came back of what this end sent; nil if it sent nothing.
+    private var echoed: ReceiveCounts?
     private(set) var hasEnded = false
 
     init(
@@ -38,8 +41,9 @@ struct ReceivedFlow: ~Copyable {
         self.total = total
         self.segment = segment
         self.id = id
-        receiver = DeviceReceiver(stage.bound)
-        consumer = PayloadConsumer(output: nil, pattern: pattern)
+        bound = stage.bound
+        receiver = PayloadReceiver(stage.bound)
+        sink = PatternSink(pattern)
     }
 
     /// The descriptor to wait on.
@@ -51,7 +55,7 @@ struct ReceivedFlow: ~Copyable {
     }
 
     /// What has come so far, by where it lay.
-    var counts: ReceiveCounts { receiver.counts }
+    var counts: ReceiveCounts { echoed ?? receiver.counts }
 
     /// Receives to the end of the stream; `progress` is called after each receive call with the
     /// payload bytes so far.
@@ -61,8 +65,8 @@ struct ReceivedFlow: ~Copyable {
             try sendAndReceive(open)
         } else {
             let end = try receiver.run(
-                open, consumer: &consumer, idleLimit: casePatience, stop: run.stop.signal,
-                progress: progress)
+                open, into: &sink, until: run.stop.signal,
+                limits: StreamLimits(idle: casePatience), progress: progress)
             if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
         }
         hasEnded = true
@@ -72,14 +76,13 @@ struct ReceivedFlow: ~Copyable {
         _ open: borrowing Connection
     ) throws(DevmemError) {
         try open.sendAtOnce()
-        let memory = try SendMemory(host: 1 << 20)
-        var source: PayloadSource? = PayloadSource(
-            pattern: try Pattern("\(FarEndRequest.period)"), bytes: total)
-        var sender = PayloadSender(
-            capacity: (1 << 20) / FarEndRequest.period * FarEndRequest.period, chunk: segment)
-        let end = try sender.run(
-            open, memory: memory, source: &source, receiver: &receiver, consumer: &consumer,
-            wait: casePatience, idleLimit: casePatience, stop: run.stop.signal, progress: { _ in })
+        var exchange = try Exchange(
+            sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),
+            from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(bound), chunk: segment)
+        defer { echoed = exchange.receiver.counts }
+        let end = try exchange.run(
+            open, into: &sink, until: run.stop.signal,
+            limits: StreamLimits(idle: casePatience, closing: casePatience))
         if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
     }
 
@@ -88,8 +91,7 @@ struct ReceivedFlow: ~Copyable {
         let step: StreamStep
         switch connection {
         case .some(let open):
-            step = try receiver.take(
-                from: open, consumer: &consumer, stop: run.stop.signal)
+            step = try receiver.step(open, into: &sink, until: run.stop.signal)
         case .none: return false
         }
         if case .stopped(let signal) = step { throw run.interrupted(by: signal) }
@@ -104,10 +106,10 @@ struct ReceivedFlow: ~Copyable {
         let failure = try id.flatMap { id throws(DevmemError) in
             try run.peers.farEnd?.result(of: id).failure
         }
-        let counts = receiver.counts
+        let counts = counts
         return verdict(
             unless: failure.map { "the peer: \($0)" },
-            consumer.checker?.firstMismatch.map(\.description),
+            sink.comparison.firstMismatch.map(\.description),
             counts.bytes == total ? nil : shortfall,
             mayLieElsewhere || counts.ordinaryBytes == 0
                 ? nil
@@ -119,7 +121,7 @@ struct ReceivedFlow: ~Copyable {
     }
 
     private var shortfall: String {
-        "only \(receiver.counts.bytes) of \(total) bytes arrived"
+        "only \(counts.bytes) of \(total) bytes arrived"
     }
 }
 

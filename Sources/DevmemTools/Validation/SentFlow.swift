@@ -24,48 +24,44 @@ extension ValidationRun {
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> (id: Int, problem: String?) {
         let wire = try WireConnection(self, ipv6: ipv6)
-        var consumer = PayloadConsumer(output: nil, pattern: nil)
-        return (wire.id, try transmit(wire.connection, segment, total, &consumer))
+        var sink = DiscardingSink()
+        return (wire.id, try transmit(wire.connection, segment, total, &sink))
     }
 
     private func sendToEcho(_ segment: Int, _ total: UInt64) throws(DevmemError) -> CaseVerdict {
         // Its answers must not go where nobody can read them.
         try releaseStage()
         let connection = try connectToEcho()
-        var consumer = PayloadConsumer(
-            output: nil, pattern: try Pattern("\(FarEndRequest.period)"))
-        let problem = try transmit(connection, segment, total, &consumer)
-        let checked = consumer.checker?.checkedBytes ?? 0
+        var sink = PatternSink(try Pattern("\(FarEndRequest.period)"))
+        let problem = try transmit(connection, segment, total, &sink)
+        let checked = sink.comparison.checkedBytes
         return verdict(
-            unless: problem, consumer.checker?.firstMismatch.map { "in the answer \($0)" },
+            unless: problem, sink.comparison.firstMismatch.map { "in the answer \($0)" },
             checked == total ? nil : "\(checked) of \(total) bytes came back")
     }
 
     /// Sends it all and waits until the kernel needs none of it any more; returns what went wrong.
-    private func transmit(
+    private func transmit<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, _ segment: Int, _ total: UInt64,
-        _ consumer: inout PayloadConsumer
+        _ sink: inout Sink
     ) throws(DevmemError) -> String? {
         try connection.enableZerocopy()
         try connection.sendAtOnce()
-        let memory = try SendMemory(binding: DmabufMemory(size: 1 << 20), to: interface)
-        var source: PayloadSource? = PayloadSource(
-            pattern: try Pattern("\(FarEndRequest.period)"), bytes: total)
-        var sender = PayloadSender(
-            capacity: (1 << 20) / FarEndRequest.period * FarEndRequest.period, chunk: segment)
-        var receiver = HostReceiver()
+        var exchange = try Exchange(
+            sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),
+            from: SendMemory(binding: DmabufMemory(size: 1 << 20), to: interface),
+            receiving: PayloadReceiver(nil), chunk: segment)
         do throws(DevmemError) {
-            let end = try sender.run(
-                connection, memory: memory, source: &source, receiver: &receiver,
-                consumer: &consumer, wait: casePatience, idleLimit: casePatience,
-                stop: stop.signal, progress: { _ in })
+            let end = try exchange.run(
+                connection, into: &sink, until: stop.signal,
+                limits: StreamLimits(idle: casePatience, closing: casePatience))
             if case .stopped(let signal) = end { throw interrupted(by: signal) }
         } catch {
-            guard error.errno == .timedOut, sender.outstandingSends > 0 else { throw error }
-            return "\(sender.outstandingSends) of \(sender.counts.sendCalls) sends were never "
+            guard error.errno == .timedOut, exchange.outstandingSends > 0 else { throw error }
+            return "\(exchange.outstandingSends) of \(exchange.counts.sendCalls) sends were never "
                 + "reported complete in the error queue"
         }
-        return sender.counts.copiedSends == 0
-            ? nil : "the kernel copied \(sender.counts.copiedSends) sends"
+        return exchange.counts.copiedSends == 0
+            ? nil : "the kernel copied \(exchange.counts.copiedSends) sends"
     }
 }

@@ -102,13 +102,13 @@ struct Ncdevmem {
             queues: job.queues, steers: job.steers, memory: job.memory, pageSize: job.pageSize,
             isDeviceOnly: job.isDeviceOnly, allowsHostMemory: true, command: Self.name)
         let output = job.pattern == nil ? try OutputStream("-") : nil
-        var consumer = PayloadConsumer(output: output, pattern: job.pattern)
+        let sink = CommandSink(job.pattern.map { PatternSink($0) }, output)
         let stop = try StopSignal.ofUser()
         let observer = ReceiveObserver(
             listening: { say("listening on \($0), \($1)") },
-            connected: { say("connection from \($0)") }, progress: { _ in })
+            connected: { say("connection from \($1)") })
         let report = try receive(
-            request, consumer: &consumer, stop: stop, observer: observer, logger: logger)
+            request, into: sink, until: stop, observer: observer, logger: logger)
         if let signal = report.stoppedBy { return 128 + signal }
         say(Self.summary(of: report))
         if let failure = Self.fault(in: report) {
@@ -148,13 +148,13 @@ struct Ncdevmem {
         let request = TransmitRequest(
             interface: job.interface, peers: peers, local: local, memory: job.memory,
             chunk: 1 << 20, piece: job.piece, usesHostMemory: false, isPinned: true, wait: 0)
-        let source = try PayloadSource(path: "-")
-        var consumer = PayloadConsumer(output: nil, pattern: nil)
+        let source = try InputStream("-")
+        var sink = DiscardingSink()
         let stop = try StopSignal.ofUser()
         let report = try send(
-            request, source: source, consumer: &consumer, stop: stop,
-            connected: { local, _ in say("connected from \(local), \(job.interface)") },
-            progress: { _ in }, logger: logger)
+            request, from: source, into: &sink, until: stop,
+            observer: TransmitObserver(
+                connected: { local, _ in say("connected from \(local), \(job.interface)") }))
         if let signal = report.stoppedBy { return 128 + signal }
         if let failure = report.failure {
             say(failure)

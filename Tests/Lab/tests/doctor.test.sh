@@ -313,7 +313,7 @@ test_doctor_probe_reports_the_kernels_error() {
     devmemtcp doctor eth1 --probe --yes >out || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_line out 'Binding a queue: bind-rx on eth1 queues 7: Cannot allocate memory'
-    expect_line out 'found no memory for queue or binding'
+    expect_line out 'has no memory for the queue or the binding'
     expect_line out 'every setting is restored'
     set_knob fail_queue_alloc 0
     set_knob refuse_hds 1

@@ -1,0 +1,112 @@
+/// Receives the connections of a session, one in each thread, and answers them if that is asked for.
+struct ConnectionReceiver: Sendable {
+    let request: ReceiveRequest
+    let interface: NetworkInterface
+    let memory: BoundMemory
+
+    /// Memory in bytes that answers are sent from, for each connection.
+    private static let answerSize: UInt64 = 8 << 20
+    /// The most of it that one send takes.
+    private static let answerChunk = 1 << 20
+
+    /// Receives a connection to its end. What goes wrong is put in the report; what was written is still
+    /// to be stored.
+    ///
+    /// - Parameters:
+    ///   - connection: the connection.
+    ///   - sink: what receives the payload.
+    ///   - stop: ends it early.
+    ///   - report: what it did.
+    ///   - progress: called after each receive call, with the payload bytes so far.
+    func run<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
+        _ report: inout ReceiveReport, progress: (UInt64) -> Void
+    ) {
+        report.peer = connection.peer.description
+        report.peerAddress = connection.peer.address.unmapped
+        report.peerPort = connection.peer.port
+        let spent = SpentTime()
+        do throws(DevmemError) {
+            switch request.answer {
+            case .nothing: try receive(connection, &sink, stop, &report, progress)
+            case .echo: try echo(connection, &sink, stop, &report, progress)
+            case .file(let path):
+                var exchange = try exchange(connection, sending: InputStream(path))
+                defer { exchange.note(in: &report) }
+                let end = try exchange.run(
+                    connection, into: &sink, until: stop, limits: limits, progress: progress)
+                if case .stopped(let signal) = end { report.stoppedBy = signal }
+            }
+        } catch {
+            report.failure = error.description
+        }
+        do throws(DevmemError) {
+            try sink.finish()
+        } catch {
+            report.failure = report.failure ?? error.description
+        }
+        report.napiID = connection.incomingNAPI
+        (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
+        let findings = sink.findings
+        report.directBytes = findings.directBytes
+        report.validation = findings.validation
+    }
+
+    private var limits: StreamLimits {
+        StreamLimits(
+            idle: request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1)
+    }
+
+    private var receiver: PayloadReceiver {
+        PayloadReceiver(memory, isDeviceOnly: request.isDeviceOnly)
+    }
+
+    private func receive<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
+        _ report: inout ReceiveReport, _ progress: (UInt64) -> Void
+    ) throws(DevmemError) {
+        var receiver = receiver
+        defer { report.counts = receiver.counts }
+        let end = try receiver.run(
+            connection, into: &sink, until: stop, limits: limits, progress: progress)
+        if case .stopped(let signal) = end { report.stoppedBy = signal }
+    }
+
+    /// Sends back what comes; the sink receives it all the same.
+    private func echo<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
+        _ report: inout ReceiveReport, _ progress: (UInt64) -> Void
+    ) throws(DevmemError) {
+        let queue = EchoQueue()
+        var exchange = try exchange(connection, sending: EchoSource(queue))
+        var both = SinkPair(EchoSink(queue), sink)
+        var failure: DevmemError?
+        do throws(DevmemError) {
+            let end = try exchange.run(
+                connection, into: &both, until: stop, limits: limits, progress: progress)
+            if case .stopped(let signal) = end { report.stoppedBy = signal }
+        } catch {
+            failure = error
+        }
+        exchange.note(in: &report)
+        sink = both.intoSecond()
+        if let failure { throw failure }
+    }
+
+    private func exchange<Source: PayloadSource & ~Copyable>(
+        _ connection: borrowing Connection, sending source: consuming Source
+    ) throws(DevmemError) -> Exchange<Source> {
+        let buffer = try DmabufMemory(size: Self.answerSize, provider: request.provider)
+        let memory = try SendMemory(binding: buffer, to: interface)
+        try connection.enableZerocopy()
+        return try Exchange(
+            sending: source, from: memory, receiving: receiver, chunk: Self.answerChunk)
+    }
+}
+
+extension Exchange where Source: ~Copyable {
+    fileprivate func note(in report: inout ReceiveReport) {
+        report.counts = receiver.counts
+        report.answeredBytes = counts.sentBytes
+    }
+}

@@ -1,0 +1,43 @@
+/// How the payload compares with a pattern.
+package struct PatternComparison: Codable, Equatable, Sendable {
+    /// Bytes compared.
+    package var checkedBytes: UInt64
+    /// Bytes that differ.
+    package var wrongBytes: UInt64
+    /// The first byte that differs.
+    package var firstMismatch: PatternChecker.Mismatch?
+
+    private enum CodingKeys: String, CodingKey {
+        case checkedBytes = "checked_bytes"
+        case wrongBytes = "wrong_bytes"
+        case firstMismatch = "first_mismatch"
+    }
+}
+
+/// Compares payload with a pattern.
+package struct PatternSink: PayloadSink {
+    private var checker: PatternChecker
+
+    /// Makes a sink that expects the pattern from its beginning.
+    package init(_ pattern: Pattern) {
+        checker = PatternChecker(pattern)
+    }
+
+    package var needs: PayloadNeeds { .bytes }
+
+    /// How payload compares so far.
+    package var comparison: PatternComparison {
+        PatternComparison(
+            checkedBytes: checker.checkedBytes, wrongBytes: checker.wrongBytes,
+            firstMismatch: checker.firstMismatch)
+    }
+
+    package var findings: SinkFindings { SinkFindings(validation: comparison) }
+
+    package mutating func receive(
+        _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        for extent in payload.extents { checker.check(payload.bytes(of: extent)) }
+        return nil
+    }
+}
