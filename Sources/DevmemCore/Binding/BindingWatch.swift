@@ -1,9 +1,9 @@
-package import Logging
+import Logging
 import SystemPackage
 
-/// Watches a NIC while memory is bound to it, and says what goes away under the binding: the NIC
-/// itself, its link, a setting, a flow rule.
-package struct BindingWatch: ~Copyable {
+/// Watches a NIC while memory is bound to it, and logs what the binding loses: the NIC itself, its
+/// link, a setting, a flow rule.
+struct BindingWatch: ~Copyable {
     private let interface: NetworkInterface
     private let bindingID: UInt32?
     private let queues: [UInt32]
@@ -11,21 +11,21 @@ package struct BindingWatch: ~Copyable {
     private let logger: Logger
     private let monitor: NICMonitor?
     private var link: LinkInfo?
-    /// What has been said and is still so.
+    /// What has been logged and still holds.
     private var told: Set<String> = []
     private var absence = NICAbsence()
-    /// What the driver has refused to set again.
+    /// What the driver refused to set again.
     private var refusals = SteeringRefusals()
 
-    /// Begins to watch. Where the kernel has no notifications nothing is watched.
+    /// Starts the watch. A kernel without notifications is not watched.
     ///
     /// - Parameters:
     ///   - interface: the NIC.
-    ///   - bindingID: the number of the binding of its receive queues, if there is one.
+    ///   - bindingID: the id of the binding of its receive queues, if there is one.
     ///   - queues: the receive queues that are bound.
-    ///   - keepsSteered: whether what the NIC loses of its steering is set again.
-    ///   - logger: is told of what goes away at level warning.
-    package init(
+    ///   - keepsSteered: whether lost steering is set again.
+    ///   - logger: receives each loss at level warning.
+    init(
         on interface: NetworkInterface, bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool,
         logger: Logger
     ) {
@@ -43,19 +43,19 @@ package struct BindingWatch: ~Copyable {
         link = (try? links(index: interface.index))?.first
     }
 
-    /// The descriptor to wait on; poll(2) leaves the number -1 out.
-    package var rawValue: Int32 {
+    /// The descriptor to wait on; -1, which poll(2) ignores, if nothing is watched.
+    var rawValue: Int32 {
         switch monitor {
         case .some(let open): open.rawValue
         case .none: -1
         }
     }
 
-    /// Looks at what has changed, to be called when the descriptor can be read.
+    /// Looks at what has changed; call it when the descriptor is readable.
     ///
-    /// - Parameter steering: what was steered; of a NIC that is gone it is dropped.
+    /// - Parameter steering: what was steered; if the NIC is gone, its journal is dropped.
     /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
-    package mutating func look(_ steering: inout SteeringTransaction?) throws(DevmemError) {
+    mutating func look(_ steering: inout SteeringTransaction?) throws(DevmemError) {
         let news: NICMonitor.News
         switch monitor {
         case .some(let open): news = open.news()
@@ -81,7 +81,7 @@ package struct BindingWatch: ~Copyable {
                 return
             }
             let verdict = absence.judge(at: .now)
-            // The kernel's word wakes us, or else the timer.
+            // A notification or the timer brings the next look.
             guard verdict != .undecided else { return }
             let isMoved = verdict == .moved
             if !isMoved { steering?.forget() }
@@ -172,7 +172,7 @@ package struct BindingWatch: ~Copyable {
         return left
     }
 
-    /// Says why a loss is not mended, for now.
+    /// Logs why a loss is not mended for now.
     private mutating func refuse(
         _ loss: SteeringLoss, _ sentence: String, passesSoon: Bool = false
     ) -> String {
@@ -181,7 +181,7 @@ package struct BindingWatch: ~Copyable {
         return sentence
     }
 
-    /// What drivers answer while they reset a device, or as long as it is down.
+    /// What drivers answer while they reset a device, or while it is down.
     private static let passing: [Errno] = [
         .wouldBlock, .resourceBusy, .networkDown, .operationNotSupportedByDevice,
     ]
@@ -190,7 +190,7 @@ package struct BindingWatch: ~Copyable {
         if told.insert(text).inserted { logger.warning("\(interface.name): \(text)") }
     }
 
-    /// Forgets what is so no more, so that it is said again should it come back.
+    /// Forgets what no longer holds, so that it is logged again if it comes back.
     private mutating func forgetTold(_ lost: [String]) {
         let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
         told.formIntersection(lost)

@@ -1,6 +1,6 @@
 /// Tells a NIC that was removed from one that has moved to another network namespace. Pure.
 ///
-/// The kernel lists the NIC no longer some time before it says which of the two it was.
+/// The kernel stops listing the NIC some time before it notifies which of the two happened.
 struct NICAbsence {
     enum Verdict: Equatable {
         /// The kernel has not said yet.
@@ -9,13 +9,13 @@ struct NICAbsence {
         case moved
     }
 
-    /// How long the kernel's word is waited for; a notification may be lost.
-    static let patience = Duration.seconds(2)
+    /// How long to wait for the notification, which may be lost.
+    static let timeout = Duration.seconds(2)
 
     private var missingSince: ContinuousClock.Instant?
     private var verdict = Verdict.undecided
 
-    /// Takes in what the kernel has told.
+    /// Records notifications.
     mutating func note(_ news: NICMonitor.News) {
         if news.isGone { verdict = news.isMoved ? .moved : .removed }
     }
@@ -24,10 +24,10 @@ struct NICAbsence {
     mutating func judge(at now: ContinuousClock.Instant) -> Verdict {
         let since = missingSince ?? now
         missingSince = since
-        guard verdict == .undecided, now - since >= Self.patience else { return verdict }
+        guard verdict == .undecided, now - since >= Self.timeout else { return verdict }
         return .removed
     }
 
-    /// Takes in that the NIC is listed.
+    /// Records that the NIC is listed.
     mutating func isListed() { self = NICAbsence() }
 }

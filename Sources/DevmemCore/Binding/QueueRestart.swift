@@ -1,7 +1,7 @@
 package import Logging
 import SystemPackage
 
-/// A receive queue that was restarted by itself.
+/// The restart of a single receive queue.
 package struct QueueRestart: Equatable, Sendable, Codable {
     private enum CodingKeys: String, CodingKey {
         case queue
@@ -35,17 +35,17 @@ package struct QueueRestart: Equatable, Sendable, Codable {
     }
 }
 
-/// Memory in bytes that a queue is given for the moment: enough to fill its ring twice.
+/// Bytes of the scratch dma-buf: enough to fill the ring of the queue twice.
 private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> UInt64 {
     let ring = try EthtoolNetlink(interface).rings().sizes["rx"] ?? 1024
     return UInt64(max(ring, 256)) * UInt64(systemPageSize) * 2
 }
 
-/// Restarts one receive queue through the kernel's queue API while the others run on: a scratch
-/// dma-buf is bound to it and let go, which makes the driver stop, rebuild and start the queue
-/// twice (`netdev_rx_queue_reconfig` of net/core/netdev_rx_queue.c).
+/// Restarts one receive queue through the kernel's queue API while the others keep running: a
+/// scratch dma-buf is bound to it and unbound, which makes the driver stop, rebuild and start the
+/// queue twice (`netdev_rx_queue_reconfig` of net/core/netdev_rx_queue.c).
 ///
-/// Meanwhile other traffic is kept off the queue as for any binding, and then let back.
+/// Other traffic is steered away from the queue meanwhile, as for any binding.
 ///
 /// - Parameters:
 ///   - queue: the queue.
@@ -55,7 +55,7 @@ private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> 
 ///   - logger: is told of each change of the NIC at level debug.
 /// - Returns: what the queue was fed and served by before and after.
 /// - Throws: `DevmemError` of kind `invalid` if the queue is bound or others lead to it, or as
-///   steering or the binding fail; all settings are back then.
+///   steering or binding fails; all settings are restored first.
 package func restart(
     queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
 ) throws(DevmemError) -> QueueRestart {
@@ -73,7 +73,7 @@ package func restart(
     return result
 }
 
-/// What follows a flow rule to the queue would end in memory that its reader cannot read.
+/// Packets that a flow rule leads to the queue would end in memory that their reader cannot read.
 private func refuseTraffic(
     to queue: UInt32, of interface: NetworkInterface, force: Bool
 ) throws(DevmemError) {

@@ -1,6 +1,6 @@
 package import Logging
 
-/// What the rings of a NIC's receive queues take of a dma-buf. Pure.
+/// How much of a dma-buf the rings of a NIC's receive queues need. Pure.
 package struct RingDemand: Equatable, Sendable {
     /// Buffers of one ring.
     let entries: UInt64
@@ -31,7 +31,7 @@ package struct RingDemand: Equatable, Sendable {
     /// Why a dma-buf is too small for the rings; nil if it is not.
     func shortage(of memory: UInt64) -> String? {
         guard memory <= bytes, bytes < 1 << 62 else { return nil }
-        // As much again for what waits to be read.
+        // As much again for payload that is not read yet.
         let enough = (bytes * 2 + (1 << 20) - 1) >> 20
         let many = queues == 1 ? "1 queue" : "\(queues) queues"
         return "a dma-buf of \(ByteCount.text(memory)) is too small for the receive rings: "
@@ -41,7 +41,7 @@ package struct RingDemand: Equatable, Sendable {
 }
 
 extension RingDemand {
-    /// Asks a NIC; one that does not tell has rings that take nothing.
+    /// Asks a NIC; if it does not tell, its rings need nothing.
     package init(of interface: NetworkInterface, queues: Int, pageSize: UInt32?) {
         let nic = try? EthtoolNetlink(interface)
         let rings: RingSettings? =

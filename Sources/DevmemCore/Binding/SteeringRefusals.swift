@@ -1,11 +1,11 @@
-/// What a driver has refused to steer again, and when it is asked again. Pure.
+/// What a driver refused to steer again, and when to ask it again. Pure.
 ///
 /// What stood in the way may pass: flow rules that were turned off, a table that was full.
 struct SteeringRefusals {
-    /// Seldom enough for a firmware that answers slowly.
+    /// Rare enough for firmware that answers slowly.
     static let interval = Duration.seconds(30)
-    /// For what passes soon. An attempt may itself be a change that the kernel tells of, and must
-    /// not bring on the next.
+    /// For what passes soon. An attempt may itself cause a notification, which must not cause the
+    /// next attempt.
     static let shortInterval = Duration.seconds(2)
 
     private struct Entry {
@@ -20,10 +20,10 @@ struct SteeringRefusals {
         entries[loss].map { now >= $0.retryAt } ?? true
     }
 
-    /// What was said when a loss could not be mended; nil if nothing was.
+    /// What was logged when a loss could not be mended; nil if nothing was.
     func sentence(of loss: String) -> String? { entries[loss]?.sentence }
 
-    /// Takes a refusal in, in a sentence.
+    /// Records a refusal.
     mutating func note(
         _ sentence: String, of loss: String, passesSoon: Bool = false,
         at now: ContinuousClock.Instant
@@ -32,7 +32,7 @@ struct SteeringRefusals {
         entries[loss] = Entry(sentence: sentence, retryAt: now + wait)
     }
 
-    /// Forgets all but those of some losses.
+    /// Forgets all refusals but those of some losses.
     mutating func keep(_ losses: [String]) {
         entries = entries.filter { losses.contains($0.key) }
     }
