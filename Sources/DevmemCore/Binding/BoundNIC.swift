@@ -70,7 +70,7 @@ package struct BoundNIC: ~Copyable {
     /// The descriptor that becomes readable when the NIC may have changed; -1 if it is not watched.
     package var watchDescriptor: Int32 { setup.watchDescriptor }
 
-    /// Looks at what has changed on the NIC, logs it, and renews lost steering if the request says so.
+    /// Looks at what has changed, logs it, and renews lost steering if the request says so.
     ///
     /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
     package func look() throws(DevmemError) { try setup.look() }
