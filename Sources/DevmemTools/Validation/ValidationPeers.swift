@@ -150,7 +150,7 @@ final class ValidationPeers {
             why = told.failure.map { ": \($0)" } ?? ""
             while let own = told.source {
                 let connection = try stop.accept(
-                    on: listener, until: deadline, "wait for the far end at \(address)")
+                    on: listener, until: deadline, "wait for the peer at \(address)")
                 guard FarEndReply.Source(connection.peer) == own else {
                     why =
                         ": it connects from \(own.address), but the connection came from "
