@@ -1,5 +1,5 @@
-import ArgumentParser
-import DevmemCore
+public import ArgumentParser
+public import DevmemCore
 import DevmemTools
 
 /// A size on the command line, such as `64M`.

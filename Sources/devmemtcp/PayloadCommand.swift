@@ -38,7 +38,14 @@ extension ReceiveReport: PayloadReport {}
 extension TransmitReport: PayloadReport {}
 
 /// Payload is compared with a pattern, written, both or neither.
-typealias CommandSink = SinkPair<PatternSink?, OutputStream?>
+typealias CommandSink = SinkPair<OptionalSink<PatternSink>, OptionalSink<OutputStream>>
+
+extension SinkPair
+where First == OptionalSink<PatternSink>, Second == OptionalSink<OutputStream> {
+    init(_ comparison: PatternSink?, _ output: consuming OutputStream?) {
+        self.init(OptionalSink(comparison), OptionalSink(output))
+    }
+}
 
 /// A command that payload comes to: to a file or standard output unless it is compared with a
 /// pattern or discarded.

@@ -21,7 +21,7 @@ import Testing
         let loopback = try NetworkInterface(named: "lo")
         var refusal: DevmemError?
         do throws(DevmemError) {
-            _ = try BoundNIC(binding: try memory(), to: loopback, request)
+            _ = try BoundNIC(binding: try memory(), to: loopback, request, logger: .silent)
         } catch {
             refusal = error
         }
@@ -32,7 +32,8 @@ import Testing
     /// Threads may still read what they have.
     @Test func memoryStaysForWhoeverHasIt() throws {
         let nic = try BoundNIC(
-            binding: try memory(), to: NetworkInterface(named: "lo"), BindRequest())
+            binding: try memory(), to: NetworkInterface(named: "lo"), BindRequest(),
+            logger: .silent)
         #expect(nic.queues.isEmpty && nic.spares.isEmpty && nic.notes.isEmpty)
         #expect(nic.watchDescriptor == -1)
         #expect(nic.memory.receiveID == nil && nic.memory.transmitID == nil)
@@ -48,7 +49,8 @@ import Testing
     /// Of what the NIC was not steered for no reason is known.
     @Test func placementOfAnUnsteeredStreamHasNoReason() throws {
         let nic = try BoundNIC(
-            binding: try memory(), to: NetworkInterface(named: "lo"), BindRequest())
+            binding: try memory(), to: NetworkInterface(named: "lo"), BindRequest(),
+            logger: .silent)
         var counts = ReceiveCounts()
         counts.ordinaryBytes = 1
         let placement = nic.placement(of: counts, in: MisplacedStream())

@@ -44,7 +44,7 @@ import Testing
         let own = try Connection(adopting: dup(ends.far.rawValue))
         #expect(own.peer == ends.near.local)
         try send(
-            RangeSource([SendRing.Extent(offset: 0, count: 5)]), filling: [1, 2, 3, 4, 5],
+            RangeSource([MemoryRange(offset: 0, count: 5)]), filling: [1, 2, 3, 4, 5],
             over: ends.near)
         var received: [UInt8] = []
         var calls = 0
@@ -71,7 +71,7 @@ import Testing
 
     @Test func rangesGoOutInOrderAndAroundTheEnd() throws {
         let ends = try Ends()
-        let ranges = [(6, 2), (0, 3), (6, 4)].map { SendRing.Extent(offset: $0.0, count: $0.1) }
+        let ranges = [(6, 2), (0, 3), (6, 4)].map { MemoryRange(offset: $0.0, count: $0.1) }
         try send(RangeSource(ranges), filling: Array(0..<8), over: ends.near)
         var received: [UInt8] = []
         var sink = PayloadHandler(needing: .bytes) { payload in
@@ -87,7 +87,7 @@ import Testing
         let ends = try Ends()
         let error = #expect(throws: DevmemError.self) {
             try send(
-                RangeSource([SendRing.Extent(offset: offset, count: count)]),
+                RangeSource([MemoryRange(offset: offset, count: count)]),
                 filling: Array(0..<8), over: ends.near)
         }
         #expect(error?.kind == .invalid)
@@ -105,7 +105,7 @@ import Testing
         var exchange = try Exchange(
             sending: PatternSource(pattern, bytes: 3_000_000), from: SendMemory(host: 1 << 16),
             receiving: PayloadReceiver(nil), chunk: 1 << 14)
-        var sink = SinkPair(PatternSink?.some(PatternSink(pattern)), OutputStream?.none)
+        var sink = SinkPair(PatternSink(pattern), OptionalSink<OutputStream>(nil))
         let end = try exchange.run(
             ends.near, into: &sink, until: StopSignal(), limits: StreamLimits(idle: 20_000))
         #expect(end == .finished && exchange.counts.receivedBytes == 3_000_000)
@@ -176,14 +176,14 @@ import Testing
         let first = try payload.keep()
         let second = try payload.keep()
         #expect(first === second && first.extents.map(\.offset) == [4096])
-        try first.giveBack()
+        try first.release()
         payload.removeAll(socket: ends.near.rawValue)
         payload.tokens = [TokenBatch.Range(start: 7, count: 2000)]
         let third = try payload.keep()
         #expect(third !== first && payload.tokens.isEmpty)
         // A kernel that knows no such token, or no such option, says so; the second time nothing is asked.
-        #expect(throws: DevmemError.self) { try third.giveBack() }
-        try third.giveBack()
+        #expect(throws: DevmemError.self) { try third.release() }
+        try third.release()
         _ = ends.far.rawValue
     }
 }

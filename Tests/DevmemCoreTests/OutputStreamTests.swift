@@ -39,10 +39,10 @@ private func readAll(_ number: Int32) -> [UInt8] {
 /// Pieces that alternate between two memories, and the stream that they make.
 private func scattered(
     count: Int, size: Int
-) -> (extents: [PayloadExtents.Extent], device: [UInt8], host: [UInt8], stream: [UInt8]) {
+) -> (extents: [PayloadExtent], device: [UInt8], host: [UInt8], stream: [UInt8]) {
     let device = (0..<count * size).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     let host = (0..<count * size).map { UInt8(truncatingIfNeeded: $0 &* 13 &+ 1) }
-    var extents: [PayloadExtents.Extent] = []
+    var extents: [PayloadExtent] = []
     var stream: [UInt8] = []
     for index in 0..<count {
         let offset = (count - 1 - index) * size

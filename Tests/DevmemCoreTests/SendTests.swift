@@ -182,7 +182,7 @@ import Testing
         ring.send(8)
         #expect(ring.room == 0)
         ring.free(upTo: 3)
-        #expect(ring.fillable(limit: 8) == SendRing.Extent(offset: 0, count: 3))
+        #expect(ring.fillable(limit: 8) == MemoryRange(offset: 0, count: 3))
     }
 }
 

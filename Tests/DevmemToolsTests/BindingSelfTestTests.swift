@@ -63,7 +63,7 @@ import Testing
 
 @Suite struct SendPieceTests {
     @Test func piecesCoverAStretchInOrder() {
-        let stretch = SendRing.Extent(offset: 100, count: 10)
+        let stretch = MemoryRange(offset: 100, count: 10)
         #expect(
             stretch.pieces(of: 4, atMost: 9) == [
                 .init(offset: 100, count: 4), .init(offset: 104, count: 4),
@@ -73,6 +73,6 @@ import Testing
         #expect(stretch.pieces(of: 4, atMost: 0).isEmpty)
         #expect(stretch.pieces(of: 10, atMost: 9) == [stretch])
         #expect(stretch.pieces(of: .max, atMost: 9) == [stretch])
-        #expect(SendRing.Extent(offset: 5, count: 0).pieces(of: 4, atMost: 9).isEmpty)
+        #expect(MemoryRange(offset: 5, count: 0).pieces(of: 4, atMost: 9).isEmpty)
     }
 }

@@ -2,23 +2,23 @@ import CDevmem
 import Glibc
 
 /// A TCP endpoint: address, port and, for link-local IPv6, the interface.
-package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The address.
-    package var address: IPAddress
+    public var address: IPAddress
     /// The port, in host order.
-    package var port: UInt16
+    public var port: UInt16
     /// The interface index of a link-local IPv6 address; otherwise 0.
-    package var scope: UInt32
+    public var scope: UInt32
 
     /// Creates an endpoint from its parts.
-    package init(address: IPAddress, port: UInt16, scope: UInt32 = 0) {
+    public init(address: IPAddress, port: UInt16, scope: UInt32 = 0) {
         self.address = address
         self.port = port
         self.scope = scope
     }
 
     /// `192.0.2.1:5201` or `[2001:db8::1]:5201`, with `%IFACE` for a scope.
-    package var description: String {
+    public var description: String {
         guard address.isIPv6 else { return "\(address):\(port)" }
         return "[\(address)\(scope == 0 ? "" : "%" + interfaceName(scope))]:\(port)"
     }
@@ -26,7 +26,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// Resolves an endpoint to the first address that the resolver returns.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if the host or port is unknown.
-    package init(resolving text: EndpointText) throws(DevmemError) {
+    public init(resolving text: EndpointText) throws(DevmemError) {
         self = try Self.candidates(resolving: text)[0]
     }
 
@@ -131,19 +131,19 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
 /// An unresolved endpoint as a user writes it: `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, with numbers
 /// or names.
-package struct EndpointText: Equatable, Sendable, CustomStringConvertible {
+public struct EndpointText: Equatable, Sendable, CustomStringConvertible {
     /// The host; empty for all local addresses.
-    package var host: String
+    public var host: String
     /// The port: a number or a service name.
-    package var port: String
+    public var port: String
 
     /// The endpoint in the form that a user writes.
-    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
     /// Parses an endpoint.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if it does not have that form.
-    package init(_ text: String) throws(DevmemError) {
+    public init(_ text: String) throws(DevmemError) {
         let colon = text.lastIndex(of: ":")
         guard let colon, colon < text.index(before: text.endIndex) else {
             throw Self.error(text, "no port")

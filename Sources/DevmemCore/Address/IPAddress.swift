@@ -1,18 +1,18 @@
 import Glibc
 
 /// An IPv4 or IPv6 address.
-package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
+public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// 4 or 16 bytes in network order.
-    package let bytes: [UInt8]
+    public let bytes: [UInt8]
 
     /// Whether it is an IPv6 address.
-    package var isIPv6: Bool { bytes.count == 16 }
+    public var isIPv6: Bool { bytes.count == 16 }
 
     /// Whether it is the wildcard address, which stands for all local addresses.
     package var isWildcard: Bool { bytes.allSatisfy { $0 == 0 } }
 
     /// Creates an address from 4 or 16 bytes in network order; nil for any other length.
-    package init?(bytes: [UInt8]) {
+    public init?(bytes: [UInt8]) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         self.bytes = bytes
     }
@@ -46,7 +46,7 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Parses the usual text form; nil for anything else, including host names.
-    package init?(text: String) {
+    public init?(text: String) {
         var four = in_addr()
         var six = in6_addr()
         // C would ignore everything after a zero byte.
@@ -61,7 +61,7 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The usual text form, as inet_ntop(3) writes it.
-    package var description: String {
+    public var description: String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         let family = isIPv6 ? AF_INET6 : AF_INET
         guard inet_ntop(family, bytes, &text, socklen_t(text.count)) != nil else { return "?" }

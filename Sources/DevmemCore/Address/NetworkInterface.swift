@@ -2,16 +2,16 @@ import Glibc
 import SystemPackage
 
 /// A network interface of this network namespace.
-package struct NetworkInterface: Equatable, Sendable {
+public struct NetworkInterface: Equatable, Sendable {
     /// Its name, such as `eth1`.
-    package let name: String
+    public let name: String
     /// Its interface index.
-    package let index: UInt32
+    public let index: UInt32
 
     /// Finds an interface by name.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if there is none.
-    package init(named name: String) throws(DevmemError) {
+    public init(named name: String) throws(DevmemError) {
         let index = if_nametoindex(name)
         guard index != 0 else {
             throw DevmemError(
@@ -25,7 +25,7 @@ package struct NetworkInterface: Equatable, Sendable {
     /// Finds the interface that holds a local address.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if none does; `system` if getifaddrs(3) fails.
-    package init(holding address: IPAddress) throws(DevmemError) {
+    public init(holding address: IPAddress) throws(DevmemError) {
         guard let name = try Self.name(holding: address) else {
             throw DevmemError(
                 .invalid, call: "find the interface with address \(address)",

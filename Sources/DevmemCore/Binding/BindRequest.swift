@@ -1,22 +1,22 @@
 /// How to bind memory to a NIC, and how to set the NIC up for it.
-package struct BindRequest: Sendable {
+public struct BindRequest: Sendable {
     /// The receive queues to bind.
-    package var queues: Queues
+    public var queues: Queues
     /// How many of these queues, the last ones, are set up and stay unbound.
-    package var spareQueues: Int
+    public var spareQueues: Int
     /// Whether the memory may be sent from.
-    package var transmits: Bool
+    public var transmits: Bool
     /// Size in bytes of the buffers that the NIC fills; nil for one page.
-    package var pageSize: UInt32?
+    public var pageSize: UInt32?
     /// Whether the NIC is watched while the memory is bound.
-    package var watch: Watch
+    public var watch: Watch
     /// What other processes are told of this one while it steers the NIC: `devmemtcp serve`.
-    package var command: String
+    public var command: String
     /// Where the steering journal lies.
-    package var store: JournalStore
+    package var store = JournalStore()
 
     /// Which receive queues, and what happens to the NIC's settings.
-    package enum Queues: Sendable {
+    public enum Queues: Sendable {
         /// None: the memory is for sending only.
         case none
         /// Those of a steering request, which the NIC is steered for.
@@ -28,7 +28,7 @@ package struct BindRequest: Sendable {
     }
 
     /// What happens to changes of the NIC while the memory is bound.
-    package enum Watch: Equatable, Sendable {
+    public enum Watch: Equatable, Sendable {
         /// Nobody looks, as the memory is bound for a moment or for a test.
         case off
         /// They are logged.
@@ -38,10 +38,9 @@ package struct BindRequest: Sendable {
     }
 
     /// Makes a request from its parts.
-    package init(
+    public init(
         queues: Queues = .none, spareQueues: Int = 0, transmits: Bool = false,
-        pageSize: UInt32? = nil, watch: Watch = .off, command: String = "devmemtcp",
-        store: JournalStore = JournalStore()
+        pageSize: UInt32? = nil, watch: Watch = .off, command: String = "devmemtcp"
     ) {
         self.queues = queues
         self.spareQueues = spareQueues
@@ -49,6 +48,5 @@ package struct BindRequest: Sendable {
         self.pageSize = pageSize
         self.watch = watch
         self.command = command
-        self.store = store
     }
 }

@@ -1,13 +1,13 @@
 /// A dma-buf and the ids of its bindings, for all threads that receive into it or send from it.
 ///
 /// `BoundNIC` decides when it is unbound; the memory itself stays while anyone refers to it.
-package final class BoundMemory: Sendable {
+public final class BoundMemory: Sendable {
     /// The dma-buf.
-    package let dmabuf: DmabufMemory
+    public let dmabuf: DmabufMemory
     /// The kernel's id of the binding for receiving, if there is one.
-    package let receiveID: UInt32?
+    public let receiveID: UInt32?
     /// The kernel's id of the binding for sending, if there is one.
-    package let transmitID: UInt32?
+    public let transmitID: UInt32?
 
     init(_ dmabuf: consuming DmabufMemory, receiveID: UInt32?, transmitID: UInt32?) {
         self.dmabuf = dmabuf

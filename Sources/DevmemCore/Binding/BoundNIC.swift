@@ -1,19 +1,19 @@
-package import Logging
+public import Logging
 
 /// A dma-buf bound to a NIC, and the NIC steered for it, as one value.
 ///
 /// Releasing it stops the watch, unbinds the memory, restores the NIC's settings and frees the
 /// memory, in this order: the kernel does not let header split be turned off while anything is
 /// bound. A value that goes away unreleased does the same, and logs what fails.
-package struct BoundNIC: ~Copyable {
+public struct BoundNIC: ~Copyable {
     /// The NIC.
-    package let interface: NetworkInterface
+    public let interface: NetworkInterface
     /// The receive queues that the memory is bound to.
-    package let queues: [UInt32]
+    public let queues: [UInt32]
     /// The receive queues that are set up and not bound.
     package let spares: [UInt32]
     /// The memory, for threads that receive into it or send from it.
-    package let memory: BoundMemory
+    public let memory: BoundMemory
     /// What the rings of the bound queues take of the memory; known only if the NIC is watched.
     package let rings: RingDemand
     private let setup: NICSetup
@@ -28,9 +28,9 @@ package struct BoundNIC: ~Copyable {
     ///     changes while the memory is bound.
     /// - Throws: `DevmemError` as steering or the kernel's answer to a binding fails; whatever was
     ///   changed is restored first.
-    package init(
+    public init(
         binding memory: consuming DmabufMemory, to interface: NetworkInterface,
-        _ request: BindRequest, logger: Logger = .silent
+        _ request: BindRequest, logger: Logger
     ) throws(DevmemError) {
         let setup = NICSetup(on: interface, logger: logger)
         let taken: [UInt32]
@@ -65,15 +65,15 @@ package struct BoundNIC: ~Copyable {
     deinit { setup.undoOrLog() }
 
     /// What is no hindrance but worth knowing about the steering, a sentence each.
-    package var notes: [String] { setup.notes }
+    public var notes: [String] { setup.notes }
 
     /// The descriptor that becomes readable when the NIC may have changed; -1 if it is not watched.
-    package var watchDescriptor: Int32 { setup.watchDescriptor }
+    public var watchDescriptor: Int32 { setup.watchDescriptor }
 
     /// Looks at what has changed, logs it, and renews lost steering if the request says so.
     ///
     /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
-    package func look() throws(DevmemError) { try setup.look() }
+    public func look() throws(DevmemError) { try setup.look() }
 
     /// Says why payload of a stream came outside device memory.
     ///
@@ -84,14 +84,14 @@ package struct BoundNIC: ~Copyable {
     }
 
     /// Unbinds the memory and leaves the NIC steered; connections keep the payload that they have.
-    package func unbind() { setup.unbind() }
+    public func unbind() { setup.unbind() }
 
     /// Unbinds the memory and restores the NIC's settings. Connections that use it must be closed.
     ///
     /// - Returns: what was restored, and what someone else had changed meanwhile.
     /// - Throws: `DevmemError`, the first setting that could not be restored.
     @discardableResult
-    package consuming func release() throws(DevmemError) -> SteeringReversal { try setup.undo() }
+    public consuming func release() throws(DevmemError) -> SteeringReversal { try setup.undo() }
 
     /// Releases it at the end of a session that has a report.
     ///
@@ -122,7 +122,7 @@ extension BoundNIC {
     /// - Parameter stop: the signals.
     /// - Returns: the signal.
     /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away.
-    package func hold(until stop: borrowing StopSignal) throws(DevmemError) -> Int32 {
+    public func hold(until stop: borrowing StopSignal) throws(DevmemError) -> Int32 {
         while true {
             // No descriptor has the number -1; poll(2) leaves it out.
             if case .signal(let arrival) = try hold(until: stop, orReading: -1) {

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// Where the dma-bufs come from that a NIC receives into and sends from.
-package enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
+public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     /// The dma-heap `system` if it is usable and no huge pages are requested, otherwise udmabuf. A
     /// heap's buffer consists of a few large blocks, udmabuf's of single pages. The kernel searches
     /// a binding's blocks for each fragment that is returned (`gen_pool_free_owner` of
@@ -29,7 +29,7 @@ package enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `auto`, `udmabuf` or `heap:NAME`.
-    package var description: String {
+    public var description: String {
         switch self {
         case .automatic: "auto"
         case .udmabuf: "udmabuf"
@@ -39,14 +39,16 @@ package enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A dma-buf of host memory, mapped into this process.
-package struct DmabufMemory: ~Copyable, Sendable {
+public struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf.
     package let descriptor: Descriptor
+    /// The dma-buf's descriptor, for calls that this library has no word for.
+    public var rawValue: Int32 { descriptor.rawValue }
     /// The pages of the dma-buf, mapped into this process.
     package let mapping: Mapping
 
     /// The size in bytes, a multiple of the page size.
-    package var size: UInt64 { UInt64(mapping.count) }
+    public var size: UInt64 { UInt64(mapping.count) }
 
     /// Allocates a dma-buf.
     ///
@@ -57,7 +59,7 @@ package struct DmabufMemory: ~Copyable, Sendable {
     ///     decides that by itself.
     /// - Throws: `DevmemError` of kind `invalid` for an impossible size, `system` if the provider
     ///   or the memory is not available; the message states the running kernel's limits.
-    package init(
+    public init(
         size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false
     ) throws(DevmemError) {
         switch provider {
@@ -108,7 +110,7 @@ package struct DmabufMemory: ~Copyable, Sendable {
     /// WRITE in the flags of DMA_BUF_IOCTL_SYNC (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
-    package borrowing func withDeviceBytes<Result>(
+    public borrowing func withDeviceBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
         try synchronize(UInt64(DMA_BUF_SYNC_START))

@@ -1,27 +1,6 @@
 /// The positions in a ring of memory up to which a stream was filled, sent and freed, in bytes from
 /// the start of the stream. Pure.
 package struct SendRing: Equatable, Sendable {
-    /// A range of the ring, which may go around its end.
-    package struct Extent: Equatable, Sendable {
-        /// Bytes from the start of the memory.
-        package var offset: Int
-        /// Bytes.
-        package var count: Int
-
-        /// Makes a range from its values.
-        package init(offset: Int, count: Int) {
-            self.offset = offset
-            self.count = count
-        }
-
-        /// The first pieces of it, of at most so many bytes each.
-        func pieces(of size: Int, atMost limit: Int) -> [Extent] {
-            stride(from: 0, to: count, by: size).prefix(limit).map {
-                Extent(offset: offset + $0, count: min(size, count - $0))
-            }
-        }
-    }
-
     /// The size of the ring in bytes.
     let capacity: Int
     private(set) var filled: UInt64 = 0
@@ -42,9 +21,9 @@ package struct SendRing: Equatable, Sendable {
     var room: Int { max(0, capacity - Int(filled - freed)) }
 
     /// The next range in one piece to fill; empty if there is no room.
-    func fillable(limit: Int) -> Extent {
+    func fillable(limit: Int) -> MemoryRange {
         let offset = Int(filled % UInt64(capacity))
-        return Extent(offset: offset, count: min(room, capacity - offset, limit))
+        return MemoryRange(offset: offset, count: min(room, capacity - offset, limit))
     }
 
     mutating func fill(_ count: Int) {
@@ -56,7 +35,7 @@ package struct SendRing: Equatable, Sendable {
     /// memory is free is its owner's matter then.
     ///
     /// - Returns: false if there is no such range in the memory.
-    mutating func name(_ extent: Extent) -> Bool {
+    mutating func name(_ extent: MemoryRange) -> Bool {
         guard unsent == 0, (0..<capacity).contains(extent.offset),
             (1...capacity).contains(extent.count)
         else { return false }
@@ -66,11 +45,13 @@ package struct SendRing: Equatable, Sendable {
     }
 
     /// The ranges to send next, two where they go around the end of the ring.
-    func sendable(limit: Int) -> (first: Extent, second: Extent) {
+    func sendable(limit: Int) -> (first: MemoryRange, second: MemoryRange) {
         let count = min(unsent, limit)
         let offset = (Int(sent % UInt64(capacity)) + shift) % capacity
         let first = min(count, capacity - offset)
-        return (Extent(offset: offset, count: first), Extent(offset: 0, count: count - first))
+        return (
+            MemoryRange(offset: offset, count: first), MemoryRange(offset: 0, count: count - first)
+        )
     }
 
     mutating func send(_ count: Int) {

@@ -18,7 +18,7 @@ struct ConnectionReceiver: Sendable {
     ///   - stop: ends it early.
     ///   - report: what it did.
     ///   - progress: called after each receive call, with the payload bytes so far.
-    func run<Sink: PayloadSink & ~Copyable>(
+    func run<Sink: SessionSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         _ report: inout ReceiveReport, progress: (UInt64) -> Void
     ) {
@@ -61,7 +61,7 @@ struct ConnectionReceiver: Sendable {
         PayloadReceiver(memory, isDeviceOnly: request.isDeviceOnly)
     }
 
-    private func receive<Sink: PayloadSink & ~Copyable>(
+    private func receive<Sink: SessionSink & ~Copyable>(
         _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
         _ report: inout ReceiveReport, _ progress: (UInt64) -> Void
     ) throws(DevmemError) {
@@ -73,7 +73,7 @@ struct ConnectionReceiver: Sendable {
     }
 
     /// Sends back what comes; the sink receives it all the same.
-    private func echo<Sink: PayloadSink & ~Copyable>(
+    private func echo<Sink: SessionSink & ~Copyable>(
         _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
         _ report: inout ReceiveReport, _ progress: (UInt64) -> Void
     ) throws(DevmemError) {
@@ -98,7 +98,6 @@ struct ConnectionReceiver: Sendable {
     ) throws(DevmemError) -> Exchange<Source> {
         let buffer = try DmabufMemory(size: Self.answerSize, provider: request.provider)
         let memory = try SendMemory(binding: buffer, to: interface)
-        try connection.enableZerocopy()
         return try Exchange(
             sending: source, from: memory, receiving: receiver, chunk: Self.answerChunk)
     }

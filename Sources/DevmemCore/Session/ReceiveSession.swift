@@ -31,7 +31,7 @@ package struct ReceiveObserver {
 
 /// Makes the sink of a connection, by its number and peer, in the thread that receives it. If it waits
 /// for something, the signal ends the wait.
-package typealias SinkMaker<Sink: PayloadSink & ~Copyable> =
+package typealias SinkMaker<Sink: SessionSink & ~Copyable> =
     @Sendable (Int, Endpoint, borrowing StopSignal) throws(DevmemError) -> Sink
 
 /// Receives TCP connections into one dma-buf, each in a thread of its own, from the NIC's set-up to its
@@ -49,7 +49,7 @@ package typealias SinkMaker<Sink: PayloadSink & ~Copyable> =
 /// - Returns: the signal that ended it; nil if it came to its end.
 /// - Throws: `DevmemError` if it could not begin, the NIC went away, or settings could not be restored.
 ///   The failures of a single connection are in its report.
-package func receive<Sink: PayloadSink & ~Copyable>(
+package func receive<Sink: SessionSink & ~Copyable>(
     _ request: ReceiveRequest, makeSink: @escaping SinkMaker<Sink>,
     until stop: borrowing StopSignal, observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
@@ -78,7 +78,7 @@ package func receive<Sink: PayloadSink & ~Copyable>(
 ///   - logger: receives each change of the NIC at level debug.
 /// - Returns: what was received, also if a signal or a failure cut it short; `failure` tells.
 /// - Throws: `DevmemError` if it could not begin; whatever was changed on the NIC is restored first.
-package func receive<Sink: PayloadSink & ~Copyable>(
+package func receive<Sink: SessionSink & ~Copyable>(
     _ request: ReceiveRequest, into sink: consuming sending Sink, until stop: borrowing StopSignal,
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
@@ -105,7 +105,7 @@ package func receive<Sink: PayloadSink & ~Copyable>(
 }
 
 /// A sink on its way to the thread that receives into it.
-private final class SinkBox<Sink: PayloadSink & ~Copyable>: Sendable {
+private final class SinkBox<Sink: SessionSink & ~Copyable>: Sendable {
     private let content: Mutex<Sink?>
 
     init(_ sink: consuming sending Sink) {
@@ -121,12 +121,12 @@ private final class SinkBox<Sink: PayloadSink & ~Copyable>: Sendable {
     }
 
     func abandon() {
-        content.withLock { $0.abandon() }
+        content.withLock { $0?.abandon() }
     }
 }
 
 /// A session while its memory is bound: accepts connections and follows the threads that receive them.
-private struct ReceiveSession<Sink: PayloadSink & ~Copyable>: ~Copyable {
+private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let request: ReceiveRequest
     let place: ReceivePlace
     let budget: ReceiveBudget

@@ -66,7 +66,7 @@ final class ReceiveWorkers: Sendable {
 
     /// Receives a connection in a thread of its own. If there cannot be one more, it is this connection
     /// that fails.
-    func start<Sink: PayloadSink & ~Copyable>(
+    func start<Sink: SessionSink & ~Copyable>(
         _ connection: consuming sending Connection, _ number: Int, _ receiver: ConnectionReceiver,
         _ begun: ReceiveReport, _ makeSink: @escaping SinkMaker<Sink>
     ) {
@@ -108,7 +108,7 @@ final class ReceiveWorkers: Sendable {
         }
     }
 
-    private func begin<Sink: PayloadSink & ~Copyable>(_ sink: inout Sink) throws(DevmemError) {
+    private func begin<Sink: SessionSink & ~Copyable>(_ sink: inout Sink) throws(DevmemError) {
         do throws(DevmemError) {
             try sink.begin()
         } catch {
@@ -118,7 +118,7 @@ final class ReceiveWorkers: Sendable {
     }
 
     /// Receives a connection to its end and closes it.
-    private func receive<Sink: PayloadSink & ~Copyable>(
+    private func receive<Sink: SessionSink & ~Copyable>(
         _ connection: consuming Connection, _ receiver: ConnectionReceiver, _ sink: inout Sink,
         _ stop: borrowing StopSignal, _ report: inout ReceiveReport
     ) {

@@ -88,7 +88,7 @@ package struct TransmitObserver {
 ///   - observer: is told how it goes.
 /// - Returns: what was sent, also if a signal or a failure cut it short; `failure` tells.
 /// - Throws: `DevmemError` if it could not begin.
-package func send<Source: PayloadSource & ~Copyable, Sink: PayloadSink & ~Copyable>(
+package func send<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyable>(
     _ request: TransmitRequest, from source: consuming Source, into sink: inout Sink,
     until stop: borrowing StopSignal, observer: TransmitObserver
 ) throws(DevmemError) -> TransmitReport {
@@ -109,7 +109,7 @@ package func send<Source: PayloadSource & ~Copyable, Sink: PayloadSink & ~Copyab
 }
 
 /// Everything but storing what came back.
-private func transmit<Source: PayloadSource & ~Copyable, Sink: PayloadSink & ~Copyable>(
+private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyable>(
     _ request: TransmitRequest, _ source: consuming Source, _ sink: inout Sink,
     _ stop: borrowing StopSignal, _ observer: TransmitObserver
 ) throws(DevmemError) -> TransmitReport {
@@ -136,7 +136,6 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: PayloadSink & ~Co
         driver: request.usesHostMemory ? nil : interface?.driver,
         memoryBytes: UInt64(memory.size), peer: connection.peer.description)
     report.local = connection.local?.description
-    if memory.isDevice { try connection.enableZerocopy() }
     var exchange = try Exchange(
         sending: source, from: memory, receiving: PayloadReceiver(nil),
         chunk: Int(clamping: request.chunk), piece: request.piece.map { Int(clamping: $0) })

@@ -3,10 +3,10 @@ import Glibc
 import SystemPackage
 
 /// An accepted TCP connection whose payload may arrive in device memory.
-package struct Connection: ~Copyable, Sendable {
+public struct Connection: ~Copyable, Sendable {
     package let socket: Descriptor
     /// The other end.
-    package let peer: Endpoint
+    public let peer: Endpoint
 
     init(owning socket: consuming Descriptor, peer: Endpoint) {
         self.socket = socket
@@ -17,7 +17,7 @@ package struct Connection: ~Copyable, Sendable {
     ///
     /// - Parameter number: its descriptor, which stays the program's if this fails.
     /// - Throws: `DevmemError` of kind `system` if it is not a connected socket.
-    package init(adopting number: Int32) throws(DevmemError) {
+    public init(adopting number: Int32) throws(DevmemError) {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let peer = try withUnsafeMutablePointer(to: &storage) { raw throws(DevmemError) in
@@ -35,7 +35,7 @@ package struct Connection: ~Copyable, Sendable {
     }
 
     /// The descriptor to wait on.
-    package var rawValue: Int32 { socket.rawValue }
+    public var rawValue: Int32 { socket.rawValue }
 
     /// What one receive call brought.
     package enum Received: Equatable {

@@ -107,7 +107,7 @@ extension Connection {
     /// - Returns: what the kernel took.
     /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
     func sendDevice(
-        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
+        _ extents: (first: MemoryRange, second: MemoryRange),
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
         try send(extents, base: nil, control: control, flags: cdm_MSG_ZEROCOPY)
@@ -115,7 +115,7 @@ extension Connection {
 
     /// The same in pieces of at most so many bytes, as many as one call can name.
     func sendDevice(
-        _ extents: (first: SendRing.Extent, second: SendRing.Extent), inPiecesOf size: Int,
+        _ extents: (first: MemoryRange, second: MemoryRange), inPiecesOf size: Int,
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
         let limit = Self.maximumPieces
@@ -136,7 +136,7 @@ extension Connection {
     /// - Returns: what the kernel took.
     /// - Throws: `DevmemError` of kind `system`.
     func sendHost(
-        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
+        _ extents: (first: MemoryRange, second: MemoryRange),
         base: UnsafeMutableRawPointer
     ) throws(DevmemError) -> Sent {
         let none = UnsafeMutableRawBufferPointer(start: nil, count: 0)
@@ -144,7 +144,7 @@ extension Connection {
     }
 
     private func send(
-        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
+        _ extents: (first: MemoryRange, second: MemoryRange),
         base: UnsafeMutableRawPointer?, control: UnsafeMutableRawBufferPointer, flags: Int32
     ) throws(DevmemError) -> Sent {
         var vectors = (
@@ -164,7 +164,7 @@ extension Connection {
 
     /// A range as the kernel takes it; without a base its offset is the address.
     private static func vector(
-        _ extent: SendRing.Extent, base: UnsafeMutableRawPointer?
+        _ extent: MemoryRange, base: UnsafeMutableRawPointer?
     ) -> iovec {
         let address = UInt(bitPattern: base) + UInt(extent.offset)
         return iovec(

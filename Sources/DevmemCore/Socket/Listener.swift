@@ -3,19 +3,19 @@ import Glibc
 import SystemPackage
 
 /// A TCP socket that has its address and can begin to listen.
-package struct Listener: ~Copyable {
+public struct Listener: ~Copyable {
     private let socket: Descriptor
     /// Where it is bound, with the port that the kernel chose if zero was asked for.
-    package let endpoint: Endpoint
+    public let endpoint: Endpoint
 
     /// The descriptor to wait on for connections.
-    package var rawValue: Int32 { socket.rawValue }
+    public var rawValue: Int32 { socket.rawValue }
 
     /// Binds a socket to an address; nobody can connect before `listen()`. On a host without IPv6
     /// every address is every IPv4 address.
     ///
     /// - Throws: `DevmemError` of kind `system` if the address is not this host's or is in use.
-    package init(binding wanted: Endpoint) throws(DevmemError) {
+    public init(binding wanted: Endpoint) throws(DevmemError) {
         do throws(DevmemError) {
             try self.init(bindingOnly: wanted)
         } catch {
@@ -59,7 +59,7 @@ package struct Listener: ~Copyable {
     /// - Parameter backlog: how many more than one may wait to be accepted; the kernel lets further
     ///   ones try again.
     /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
-    package func listen(backlog: Int32 = 4096) throws(DevmemError) {
+    public func listen(backlog: Int32 = 4096) throws(DevmemError) {
         do throws(DevmemError) {
             try retrying("listen on \(endpoint)") { Glibc.listen(rawValue, backlog) }
         } catch {
@@ -150,6 +150,18 @@ package struct Listener: ~Copyable {
             return nil
         }
         return connection
+    }
+
+    /// Waits for a connection.
+    ///
+    /// - Parameter stop: signals that end the wait.
+    /// - Returns: the connection; nil if a signal arrived.
+    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    public func accept(until stop: borrowing StopSignal) throws(DevmemError) -> Connection? {
+        while true {
+            if case .stopped = try stop.wait(for: rawValue, events: Int32(POLLIN)) { return nil }
+            if let connection = try accept() { return connection }
+        }
     }
 
     /// Milliseconds to wait for what the host is short of.

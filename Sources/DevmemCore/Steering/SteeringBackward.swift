@@ -2,13 +2,13 @@ import Logging
 import SystemPackage
 
 /// The result of undoing changes.
-package struct SteeringReversal: Equatable, Sendable {
+public struct SteeringReversal: Equatable, Sendable {
     /// What was restored, a phrase each.
-    package var restored: [String] = []
+    public var restored: [String] = []
     /// What was left alone because someone else had changed it, a sentence each.
-    package var leftAlone: [String] = []
+    public var leftAlone: [String] = []
     /// The first failure; the changes concerned remain in the journal.
-    package var failure: DevmemError?
+    public var failure: DevmemError?
 }
 
 extension SteeringJournal {

@@ -1,5 +1,5 @@
 /// Which receive queues a user requests for device memory.
-package enum QueueChoice: Equatable, Sendable {
+public enum QueueChoice: Equatable, Sendable {
     /// These queues.
     case list([UInt32])
     /// This many queues, counted from the last one.
@@ -9,7 +9,7 @@ package enum QueueChoice: Equatable, Sendable {
 }
 
 /// How flows are spread over several queues.
-package enum FlowSpread: String, Sendable, CaseIterable {
+public enum FlowSpread: String, Sendable, CaseIterable {
     /// One queue after the other, starting again after the last.
     case roundRobin = "round-robin"
     /// Each flow gets a queue of its own.
@@ -19,7 +19,7 @@ package enum FlowSpread: String, Sendable, CaseIterable {
 }
 
 /// How the main RSS table is changed.
-package enum TableStyle: String, Sendable, CaseIterable {
+public enum TableStyle: String, Sendable, CaseIterable {
     /// Only the entries of taken queues change.
     case minimal
     /// The remaining queues get equal shares, as `ethtool -X` makes them.
@@ -27,7 +27,7 @@ package enum TableStyle: String, Sendable, CaseIterable {
 }
 
 /// Traffic to steer: rules for one or both address families.
-package struct SteeringFlow: Equatable, Sendable {
+public struct SteeringFlow: Equatable, Sendable {
     /// For each family, the rules that would serve, the narrowest first.
     package var families: [[FlowRule]]
 
@@ -44,7 +44,7 @@ package struct SteeringFlow: Equatable, Sendable {
     ///   - listen: the destination address and port.
     ///   - peer: the source address; nil for any.
     ///   - peerPort: the source port; nil for any.
-    package init(to listen: Endpoint, from peer: IPAddress? = nil, port peerPort: UInt16? = nil) {
+    public init(to listen: Endpoint, from peer: IPAddress? = nil, port peerPort: UInt16? = nil) {
         let address = listen.address.unmapped
         let peer = peer?.unmapped
         let isBoth = address.isWildcard && address.isIPv6 && peer == nil
@@ -70,23 +70,23 @@ package struct SteeringFlow: Equatable, Sendable {
 }
 
 /// What a user requests of a NIC: queues for device memory, and the traffic to steer to them.
-package struct SteeringRequest: Equatable, Sendable {
+public struct SteeringRequest: Equatable, Sendable {
     /// The receive queues to take.
-    package var queues: QueueChoice
+    public var queues: QueueChoice
     /// The traffic to steer to them.
-    package var flows: [SteeringFlow]
+    public var flows: [SteeringFlow]
     /// How flows are spread over the queues.
-    package var spread: FlowSpread
+    public var spread: FlowSpread
     /// How the main RSS table is changed.
-    package var table: TableStyle
+    public var table: TableStyle
     /// Whether other RSS contexts may include the queues too.
-    package var sharesContexts: Bool
+    public var sharesContexts: Bool
     /// Whether header split is turned on. Otherwise it is set to "unknown", which a selftest needs
     /// to see a bind refused.
-    package var splitsHeaders: Bool
+    public var splitsHeaders: Bool
 
     /// Creates a request from its parts.
-    package init(
+    public init(
         queues: QueueChoice, flows: [SteeringFlow], spread: FlowSpread = .roundRobin,
         table: TableStyle = .minimal, sharesContexts: Bool = false, splitsHeaders: Bool = true
     ) {

@@ -1,4 +1,4 @@
-package import Logging
+public import Logging
 import SystemPackage
 
 /// Changes made to a NIC, with one owner, who restores the settings or keeps the changes.
@@ -6,11 +6,11 @@ import SystemPackage
 /// Each change is recorded in the journal first. However the owner ends, the next run on the NIC or
 /// `restoreSteering` completes the restore. If the owner does neither, the deinit restores the
 /// settings.
-package struct SteeringTransaction: ~Copyable {
+public struct SteeringTransaction: ~Copyable {
     /// The queues that the changes serve.
-    package let queues: [UInt32]
+    public let queues: [UInt32]
     /// Remarks that are worth knowing but stop nothing, a sentence each.
-    package let notes: [String]
+    public let notes: [String]
 
     private let nic: EthtoolNIC
     private let lock: SteeringLock
@@ -30,12 +30,22 @@ package struct SteeringTransaction: ~Copyable {
     ///   - wish: queues and traffic.
     ///   - interface: the NIC.
     ///   - command: this process's description for others, such as `devmemtcp serve`.
-    ///   - rss: the interface through which RSS is changed.
-    ///   - store: the journals.
     ///   - logger: receives each change at level debug, and those of a dead process at notice.
     /// - Throws: `DevmemError` if the kernel or the driver refuses a change; of kind `invalid` if
     ///   another process steers the NIC (with its pid) or the request cannot be met; `unsupported`
     ///   if the NIC cannot; `malformed` if its journal is damaged.
+    public init(
+        applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
+        logger: Logger
+    ) throws(DevmemError) {
+        try self.init(
+            applying: wish, to: interface, as: command, rss: .automatic, store: JournalStore(),
+            logger: logger)
+    }
+
+    /// The same with a choice of how RSS is set and where the journal lies.
+    ///
+    /// - Throws: as the initializer above.
     package init(
         applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
         rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
@@ -181,7 +191,7 @@ package struct SteeringTransaction: ~Copyable {
     /// - Throws: `DevmemError`, the first failure, after trying the others; the journal keeps what
     ///   remains.
     @discardableResult
-    package mutating func restore() throws(DevmemError) -> SteeringReversal {
+    public mutating func restore() throws(DevmemError) -> SteeringReversal {
         guard let journal else { return SteeringReversal() }
         self.journal = nil
         let result = rollback(journal, on: nic, store: store, logger: logger)

@@ -30,7 +30,7 @@ package final class EchoQueue {
 }
 
 /// Queues payload for an `EchoSource`, which sends it back.
-package struct EchoSink: PayloadSink {
+package struct EchoSink: SessionSink {
     private let queue: EchoQueue
 
     /// Makes a sink that fills a queue.

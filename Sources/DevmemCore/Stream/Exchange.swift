@@ -2,9 +2,9 @@ import Glibc
 import SystemPackage
 
 /// A connection on which payload goes both ways: sends a source's and receives into a sink, in one thread.
-package struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
+public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     /// Why it ended.
-    package enum End: Equatable {
+    public enum End: Equatable {
         /// Everything is sent and acknowledged, and the peer has closed its direction.
         case finished
         /// Everything is sent and acknowledged; the peer did not close in the time it was given.
@@ -19,7 +19,7 @@ package struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     /// What receives.
     package private(set) var receiver: PayloadReceiver
     /// Whether the peer has closed its direction.
-    package private(set) var peerClosed = false
+    public private(set) var peerClosed = false
     /// Whether the peer has acknowledged everything, the end of the stream included.
     private var isDelivered = false
     /// How completions and acknowledgements are waited for once nothing more is sent.
@@ -34,7 +34,7 @@ package struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     ///   - chunk: the most bytes that one send takes, and one look at the source brings.
     ///   - piece: the most bytes that a send names in one piece; nil for no bound.
     /// - Throws: `DevmemError` of kind `invalid` if the memory is too small for the source.
-    package init(
+    public init(
         sending source: consuming Source, from memory: consuming SendMemory,
         receiving receiver: consuming PayloadReceiver, chunk: Int, piece: Int? = nil
     ) throws(DevmemError) {
@@ -46,14 +46,14 @@ package struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 
     /// What was sent, and how many bytes came back.
-    package var counts: SendCounts {
+    public var counts: SendCounts {
         var counts = sender.counts
         counts.receivedBytes = receiver.counts.bytes
         return counts
     }
 
     /// Sends that the kernel has not yet reported done.
-    package var outstandingSends: Int { sender.outstandingSends }
+    public var outstandingSends: Int { sender.outstandingSends }
 
     /// Sends until everything is acknowledged and the peer has closed, or a signal comes.
     ///
@@ -66,11 +66,12 @@ package struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     /// - Returns: how it ended.
     /// - Throws: `DevmemError` of kind `system` if the connection fails, which then says how much the
     ///   peer acknowledged, or is idle for too long; and what sink and source throw.
-    package mutating func run<Sink: PayloadSink & ~Copyable>(
+    public mutating func run<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
     ) throws(DevmemError) -> End {
         do throws(DevmemError) {
+            if memory.isDevice { try connection.enableZerocopy() }
             let end = try carry(connection, &sink, stop, limits, progress)
             sender.countAcknowledged(connection)
             return end

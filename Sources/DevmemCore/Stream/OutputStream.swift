@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Writes payload to a file, a pipe, a terminal or a socket. A slow reader blocks the writer until a
 /// signal comes.
-package struct OutputStream: PayloadSink, ~Copyable {
+package struct OutputStream: SessionSink, ~Copyable {
     /// Nil once it is stored.
     private var descriptor: Descriptor?
     private let number: Int32
@@ -227,7 +227,7 @@ package struct OutputStream: PayloadSink, ~Copyable {
     /// - Returns: the signal that cut it short; nil if all is written.
     /// - Throws: `DevmemError` of kind `system` with the `errno` of writev(2).
     mutating func write(
-        _ extents: [PayloadExtents.Extent], device: UnsafeRawBufferPointer,
+        _ extents: [PayloadExtent], device: UnsafeRawBufferPointer,
         host: UnsafeRawBufferPointer, stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
         if directBytes != nil {

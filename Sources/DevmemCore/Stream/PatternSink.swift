@@ -15,7 +15,7 @@ package struct PatternComparison: Codable, Equatable, Sendable {
 }
 
 /// Compares payload with a pattern.
-package struct PatternSink: PayloadSink {
+package struct PatternSink: SessionSink {
     private var checker: PatternChecker
 
     /// Makes a sink that expects the pattern from its beginning.

@@ -2,7 +2,7 @@ import CDevmem
 import Glibc
 
 /// What one receive call brought.
-package enum StreamStep: Equatable {
+public enum StreamStep: Equatable {
     /// Payload, so many bytes of it.
     case bytes(Int)
     /// Nothing now.
@@ -14,30 +14,31 @@ package enum StreamStep: Equatable {
 }
 
 /// How long a stream may stand still, in milliseconds; negative numbers allow any time.
-package struct StreamLimits: Equatable, Sendable {
+public struct StreamLimits: Equatable, Sendable {
     /// How long nothing may happen before that is an error.
-    package var idle: Int32
+    public var idle: Int32
     /// How long the peer may take to close once it has acknowledged everything.
-    package var closing: Int32
+    public var closing: Int32
 
     /// Makes limits from their values.
-    package init(idle: Int32 = -1, closing: Int32 = -1) {
+    public init(idle: Int32 = -1, closing: Int32 = -1) {
         self.idle = idle
         self.closing = closing
     }
 }
 
 /// Receives one connection's payload, in device memory or as on any TCP socket, and hands it to a sink.
-package struct PayloadReceiver: ~Copyable {
+public struct PayloadReceiver: ~Copyable {
     /// How a connection ended.
-    package enum End: Equatable {
+    public enum End: Equatable {
         /// The peer has sent everything.
         case peerClosed
         /// A signal came.
         case stopped(by: Int32)
     }
 
-    package private(set) var counts = ReceiveCounts()
+    /// What was received so far.
+    public private(set) var counts = ReceiveCounts()
     private var payload: ReceivedPayload
     private var tokens = TokenBatch()
     private let buffers = ReceiveBuffers()
@@ -52,7 +53,7 @@ package struct PayloadReceiver: ~Copyable {
     /// - Parameters:
     ///   - memory: the bound dma-buf, which connections may share; nil to receive as any program does.
     ///   - isDeviceOnly: whether payload elsewhere is an error.
-    package init(_ memory: BoundMemory?, isDeviceOnly: Bool = false) {
+    public init(_ memory: BoundMemory?, isDeviceOnly: Bool = false) {
         self.memory = memory
         self.isDeviceOnly = isDeviceOnly
         // One more than fit, for bytes without a control message.
@@ -73,7 +74,7 @@ package struct PayloadReceiver: ~Copyable {
     /// - Returns: how it ended.
     /// - Throws: `DevmemError` of kind `system` if the connection fails or is idle for too long, of kind
     ///   `malformed` or `unsupported` as `step` does, and what the sink throws.
-    package mutating func run<Sink: PayloadSink & ~Copyable>(
+    public mutating func run<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
     ) throws(DevmemError) -> End {
@@ -111,7 +112,7 @@ package struct PayloadReceiver: ~Copyable {
     /// - Throws: `DevmemError` of kind `system` if the connection fails, `malformed` if the kernel's
     ///   control messages do not account for the payload, `unsupported` for payload outside device
     ///   memory where that is an error, and what the sink throws.
-    package mutating func step<Sink: PayloadSink & ~Copyable>(
+    public mutating func step<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
         let needs = sink.needs

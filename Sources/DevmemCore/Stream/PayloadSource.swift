@@ -1,10 +1,10 @@
 /// What one look at a source brought.
-package enum PayloadInput: Equatable {
+public enum PayloadInput: Equatable {
     /// So many bytes, written to the memory that was offered.
     case bytes(Int)
     /// A range of the memory that holds payload already, of at least one byte; it may go around the end
     /// of the memory.
-    case range(SendRing.Extent)
+    case range(MemoryRange)
     /// Nothing now.
     case wouldBlock
     /// Nothing ever again.
@@ -12,14 +12,14 @@ package enum PayloadInput: Equatable {
 }
 
 /// Where in the stream, and in what ring of memory, a source is asked to write.
-package struct RingPlace: Equatable, Sendable {
+public struct RingPlace: Equatable, Sendable {
     /// Bytes of the stream before it.
-    package var position: UInt64
+    public var position: UInt64
     /// Bytes of the ring.
-    package var capacity: Int
+    public var capacity: Int
 
     /// Makes a place from its values.
-    package init(position: UInt64, capacity: Int) {
+    public init(position: UInt64, capacity: Int) {
         self.position = position
         self.capacity = capacity
     }
@@ -27,7 +27,7 @@ package struct RingPlace: Equatable, Sendable {
 
 /// Where the payload that is sent comes from: it is written to the memory that is sent from, or lies
 /// there already.
-package protocol PayloadSource: ~Copyable {
+public protocol PayloadSource: ~Copyable {
     /// The descriptor to wait on for input; nil if there is none to wait for.
     var inputDescriptor: Int32? { get }
     /// Whether a look at the source needs no wait: there is input, or its end.
@@ -61,14 +61,22 @@ package protocol PayloadSource: ~Copyable {
 }
 
 extension PayloadSource where Self: ~Copyable {
-    package var inputDescriptor: Int32? { nil }
-    package var isAtHand: Bool { inputDescriptor == nil }
-    package var coalescingTarget: Int { 0 }
-    package var holdsReceived: Bool { false }
-    package var isInPlace: Bool { false }
-    package var calls: UInt64 { 0 }
-    package func ringCapacity(of memory: Int) -> Int { memory }
-    package mutating func freed(upTo position: UInt64) {}
+    /// No descriptor.
+    public var inputDescriptor: Int32? { nil }
+    /// Whether there is no descriptor to wait for.
+    public var isAtHand: Bool { inputDescriptor == nil }
+    /// Zero: input is sent at once.
+    public var coalescingTarget: Int { 0 }
+    /// False: payload is received at any time.
+    public var holdsReceived: Bool { false }
+    /// False: `fill` writes payload.
+    public var isInPlace: Bool { false }
+    /// Zero: nothing is read.
+    public var calls: UInt64 { 0 }
+    /// All of the memory.
+    public func ringCapacity(of memory: Int) -> Int { memory }
+    /// Does nothing.
+    public mutating func freed(upTo position: UInt64) {}
 }
 
 /// Repeats a pattern.
@@ -88,9 +96,10 @@ package struct PatternSource: PayloadSource {
     }
 
     /// A whole number of periods, so that each byte of the ring is written only once.
-    package func ringCapacity(of memory: Int) -> Int { memory / block.period * block.period }
+    public func ringCapacity(of memory: Int) -> Int { memory / block.period * block.period }
 
-    package mutating func fill(
+    /// Names the next range.
+    public mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
     ) throws(DevmemError) -> PayloadInput {
         guard remaining > 0 else { return .end }
@@ -106,25 +115,28 @@ package struct PatternSource: PayloadSource {
 }
 
 /// Payload that lies in the memory already, as the results of a GPU.
-package struct RangeSource: PayloadSource {
-    private var ranges: ArraySlice<SendRing.Extent>
+public struct RangeSource: PayloadSource, Sendable {
+    private var ranges: ArraySlice<MemoryRange>
     /// Bytes of the stream whose memory may be written to again.
-    package private(set) var freedBytes: UInt64 = 0
+    public private(set) var freedBytes: UInt64 = 0
 
     /// Makes a source.
     ///
     /// - Parameter ranges: where payload lies in the memory, in stream order.
-    package init(_ ranges: [SendRing.Extent]) {
+    public init(_ ranges: [MemoryRange]) {
         self.ranges = ranges[...]
     }
 
-    package var isInPlace: Bool { true }
+    /// True: the payload lies in the memory.
+    public var isInPlace: Bool { true }
 
-    package mutating func fill(
+    /// Names the next range.
+    public mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
     ) throws(DevmemError) -> PayloadInput {
         ranges.popFirst().map { .range($0) } ?? .end
     }
 
-    package mutating func freed(upTo position: UInt64) { freedBytes = position }
+    /// Notes how much of the memory may be written to again.
+    public mutating func freed(upTo position: UInt64) { freedBytes = position }
 }

@@ -1,27 +1,27 @@
 /// Payload received, and the calls that it took.
-package struct ReceiveCounts: Codable, Equatable, Sendable {
+public struct ReceiveCounts: Codable, Equatable, Sendable {
     /// Payload bytes that came in device memory.
-    package var deviceBytes: UInt64 = 0
+    public var deviceBytes: UInt64 = 0
     /// Payload bytes that the kernel copied from the head of a device memory packet.
-    package var linearBytes: UInt64 = 0
+    public var linearBytes: UInt64 = 0
     /// Payload bytes that came as on any TCP socket.
-    package var ordinaryBytes: UInt64 = 0
+    public var ordinaryBytes: UInt64 = 0
     /// Fragments of device memory.
-    package var fragments: UInt64 = 0
+    public var fragments: UInt64 = 0
     /// Calls of recvmsg(2) that brought payload.
-    package var receiveCalls: UInt64 = 0
+    public var receiveCalls: UInt64 = 0
     /// Calls of setsockopt(SO_DEVMEM_DONTNEED).
-    package var tokenCalls: UInt64 = 0
+    public var tokenCalls: UInt64 = 0
     /// Ranges of tokens in these calls.
-    package var tokenRanges: UInt64 = 0
+    public var tokenRanges: UInt64 = 0
 
     /// Payload bytes in all.
-    package var bytes: UInt64 {
+    public var bytes: UInt64 {
         deviceBytes.saturatingAdding(linearBytes).saturatingAdding(ordinaryBytes)
     }
 
     /// No counts.
-    package init() {}
+    public init() {}
 
     private enum CodingKeys: String, CodingKey {
         case deviceBytes = "device_bytes"

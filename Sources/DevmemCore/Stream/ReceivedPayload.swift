@@ -5,25 +5,7 @@ import Synchronization
 /// Ranges of payload in stream order, as places in the dma-buf and in the receive buffer. Pure; makes
 /// no allocation once it has its capacity.
 package struct PayloadExtents: Sendable {
-    /// Where an extent lies.
-    package enum Source: Sendable {
-        /// In the dma-buf.
-        case device
-        /// In the buffer handed to recvmsg.
-        case host
-    }
-
-    /// A range of payload that lies in one place.
-    package struct Extent: Equatable, Sendable {
-        /// Where it lies.
-        package var source: Source
-        /// Bytes from the start of the dma-buf or of the receive buffer.
-        package var offset: Int
-        /// Bytes.
-        package var length: Int
-    }
-
-    private(set) var extents: [Extent] = []
+    private(set) var extents: [PayloadExtent] = []
 
     /// - Parameter capacity: the most extents that one receive call can bring.
     package init(capacity: Int) {
@@ -33,12 +15,12 @@ package struct PayloadExtents: Sendable {
     var hasDeviceBytes: Bool { extents.contains { $0.source == .device } }
 
     /// Adds a range, to the last extent if it continues it.
-    package mutating func append(_ source: Source, offset: Int, length: Int) {
+    package mutating func append(_ source: PayloadExtent.Source, offset: Int, length: Int) {
         guard length > 0 else { return }
         if let last = extents.last, last.source == source, last.offset + last.length == offset {
             extents[extents.count - 1].length += length
         } else {
-            extents.append(Extent(source: source, offset: offset, length: length))
+            extents.append(PayloadExtent(source: source, offset: offset, length: length))
         }
     }
 
@@ -48,7 +30,7 @@ package struct PayloadExtents: Sendable {
 }
 
 /// What one receive call brought, as a sink sees it.
-package struct ReceivedPayload: ~Copyable {
+public struct ReceivedPayload: ~Copyable {
     var list: PayloadExtents
     /// Tokens of the call's fragments, which are the NIC's again once they are given back.
     var tokens: [TokenBatch.Range] = []
@@ -69,11 +51,11 @@ package struct ReceivedPayload: ~Copyable {
     }
 
     /// Where the payload lies, in stream order.
-    package var extents: [PayloadExtents.Extent] { list.extents }
+    public var extents: [PayloadExtent] { list.extents }
 
     /// The bytes of an extent, valid during the call; those in device memory only if the sink needs
     /// bytes.
-    package func bytes(of extent: PayloadExtents.Extent) -> UnsafeRawBufferPointer {
+    public func bytes(of extent: PayloadExtent) -> UnsafeRawBufferPointer {
         let memory = extent.source == .device ? device : host
         return UnsafeRawBufferPointer(
             rebasing: memory[extent.offset..<extent.offset + extent.length])
@@ -86,7 +68,7 @@ package struct ReceivedPayload: ~Copyable {
     ///
     /// - Returns: the owner of the memory.
     /// - Throws: `DevmemError` of kind `system` if this process has no descriptor left.
-    package mutating func keep() throws(DevmemError) -> KeptPayload {
+    public mutating func keep() throws(DevmemError) -> KeptPayload {
         if let kept { return kept }
         let way: TokenReturn
         if let tokenReturn { way = tokenReturn } else { way = try TokenReturn(to: socket) }
@@ -117,17 +99,17 @@ private final class TokenReturn: Sendable {
     }
 }
 
-/// Device memory that a sink keeps. It goes back to the NIC when it is given back, or when nobody holds
-/// this object any more. Any thread may do that: the kernel takes tokens under a lock of their own
+/// Device memory that a sink keeps. It returns to the NIC when it is released, or when nobody holds this
+/// object any more. Any thread may do that: the kernel takes tokens under a lock of their own
 /// (`sock_devmem_dontneed` of net/core/sock.c).
-package final class KeptPayload: Sendable {
+public final class KeptPayload: Sendable {
     /// Where it lies in the dma-buf, in stream order.
-    package let extents: [PayloadExtents.Extent]
+    public let extents: [PayloadExtent]
     private let tokens: Mutex<[TokenBatch.Range]>
     private let tokenReturn: TokenReturn
 
     fileprivate init(
-        _ extents: [PayloadExtents.Extent], _ tokens: [TokenBatch.Range], _ tokenReturn: TokenReturn
+        _ extents: [PayloadExtent], _ tokens: [TokenBatch.Range], _ tokenReturn: TokenReturn
     ) {
         self.extents = extents
         self.tokens = Mutex(tokens)
@@ -135,13 +117,13 @@ package final class KeptPayload: Sendable {
     }
 
     deinit {
-        try? giveBack()
+        try? release()
     }
 
-    /// Gives the memory back to the NIC; the second time nothing happens.
+    /// Returns the memory to the NIC; the second time nothing happens.
     ///
     /// - Throws: `DevmemError` as `Connection.giveBack` does.
-    package func giveBack() throws(DevmemError) {
+    public func release() throws(DevmemError) {
         let runs = tokens.withLock { tokens in
             defer { tokens = [] }
             return tokens

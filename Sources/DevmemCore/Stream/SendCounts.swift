@@ -1,24 +1,24 @@
 /// Payload sent, and the calls that it took.
-package struct SendCounts: Codable, Equatable, Sendable {
+public struct SendCounts: Codable, Equatable, Sendable {
     /// Payload bytes that the kernel took.
-    package var sentBytes: UInt64 = 0
+    public var sentBytes: UInt64 = 0
     /// How many of them the peer has acknowledged.
-    package var acknowledgedBytes: UInt64 = 0
+    public var acknowledgedBytes: UInt64 = 0
     /// Payload bytes that came back.
-    package var receivedBytes: UInt64 = 0
+    public var receivedBytes: UInt64 = 0
     /// Calls of read(2) for input.
-    package var inputCalls: UInt64 = 0
+    public var inputCalls: UInt64 = 0
     /// Calls of sendmsg(2) that took payload.
-    package var sendCalls: UInt64 = 0
+    public var sendCalls: UInt64 = 0
     /// Messages of the error queue, each of which completes a run of sends.
-    package var completions: UInt64 = 0
+    public var completions: UInt64 = 0
     /// Sends that the kernel says it copied.
-    package var copiedSends: UInt64 = 0
+    public var copiedSends: UInt64 = 0
     /// Times that too many sends waited for completion (ENOBUFS).
-    package var bufferWaits: UInt64 = 0
+    public var bufferWaits: UInt64 = 0
 
     /// No counts.
-    package init() {}
+    public init() {}
 
     private enum CodingKeys: String, CodingKey {
         case sentBytes = "sent_bytes"

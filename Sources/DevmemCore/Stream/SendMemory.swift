@@ -1,6 +1,6 @@
 /// The memory that a session sends from: a dma-buf bound to the NIC, or, to compare with, memory as
 /// any program has it.
-package struct SendMemory: ~Copyable {
+public struct SendMemory: ~Copyable {
     // Either of the two.
     private let device: BoundNIC?
     private let host: Mapping?
@@ -10,11 +10,14 @@ package struct SendMemory: ~Copyable {
     let size: Int
 
     /// Binds a dma-buf for sending through an interface.
-    package init(
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if the interface is no NIC, `netlink` as the kernel refuses
+    ///   the binding.
+    public init(
         binding memory: consuming DmabufMemory, to interface: NetworkInterface
     ) throws(DevmemError) {
         let nic = try BoundNIC(
-            binding: memory, to: interface, BindRequest(transmits: true))
+            binding: memory, to: interface, BindRequest(transmits: true), logger: .silent)
         control = ControlBuffer(naming: nic.memory.transmitID ?? 0)
         size = nic.memory.dmabuf.mapping.count
         device = consume nic
@@ -40,7 +43,12 @@ package struct SendMemory: ~Copyable {
         }
     }
 
-    package borrowing func withWritableBytes<Result>(
+    /// Lends the memory to the CPU for writing what is to be sent.
+    ///
+    /// - Parameter body: writes; the pointer must not outlive it.
+    /// - Returns: the result of `body`.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
+    public borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
         switch device {
@@ -60,7 +68,7 @@ package struct SendMemory: ~Copyable {
 
     /// Sends ranges of it, without waiting, named in pieces of a size if that is given.
     package borrowing func send(
-        _ extents: (first: SendRing.Extent, second: SendRing.Extent),
+        _ extents: (first: MemoryRange, second: MemoryRange),
         inPiecesOf piece: Int? = nil,
         over connection: borrowing Connection
     ) throws(DevmemError) -> Connection.Sent {

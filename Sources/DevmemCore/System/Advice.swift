@@ -2,7 +2,7 @@
 ///
 /// Advice names what can be changed and what can be run, not how that is written: `"choose a smaller
 /// \(.memory)"`. A program gives these its own words with an `AdviceStyle`.
-package struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
+public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     CustomStringConvertible
 {
     /// What a request can vary.
@@ -53,24 +53,24 @@ package struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     }
 
     /// Advice that names nothing which programs write differently.
-    package init(stringLiteral text: String) {
+    public init(stringLiteral text: String) {
         self.init(parts: [.text(text)])
     }
 
     /// Advice from text with values in it.
-    package init(stringInterpolation: StringInterpolation) {
+    public init(stringInterpolation: StringInterpolation) {
         self.init(parts: stringInterpolation.parts)
     }
 
     /// Collects the parts of advice.
-    package struct StringInterpolation: StringInterpolationProtocol {
+    public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var parts: [Part] = []
 
         /// Begins with nothing.
-        package init(literalCapacity: Int, interpolationCount: Int) {}
+        public init(literalCapacity: Int, interpolationCount: Int) {}
 
         /// Adds text.
-        package mutating func appendLiteral(_ literal: String) { parts.add(literal) }
+        public mutating func appendLiteral(_ literal: String) { parts.add(literal) }
 
         /// Adds what a request can vary.
         package mutating func appendInterpolation(_ parameter: Parameter) {
@@ -88,7 +88,7 @@ package struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         }
 
         /// Adds any other value as text.
-        package mutating func appendInterpolation(_ value: some CustomStringConvertible) {
+        public mutating func appendInterpolation(_ value: some CustomStringConvertible) {
             parts.add(value.description)
         }
     }
@@ -126,7 +126,7 @@ package struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     }
 
     /// The advice in the words of the program, or else in plain ones.
-    package var description: String { text() ?? text(in: .plain) ?? "" }
+    public var description: String { text() ?? text(in: .plain) ?? "" }
 }
 
 extension [Advice.Part] {
@@ -142,7 +142,7 @@ extension [Advice.Part] {
 
 extension Advice.Parameter: CustomStringConvertible {
     /// The parameter in the words of the program, or else in plain ones.
-    package var description: String { AdviceStyle.current.parameter(self) ?? plain }
+    public var description: String { AdviceStyle.current.parameter(self) ?? plain }
 
     /// The parameter in words that every program's user understands.
     var plain: String {

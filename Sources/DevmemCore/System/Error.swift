@@ -1,11 +1,11 @@
-package import SystemPackage
+public import SystemPackage
 
 /// The one error that the core throws: what failed, in whose words, and what to do about it.
 ///
 /// `description` is a single line fit for a terminal or a log.
-package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
+public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Where the failure comes from.
-    package enum Kind: String, Equatable, Sendable {
+    public enum Kind: String, Equatable, Sendable {
         /// A system call failed; `errno` says how.
         case system
         /// The kernel answered a netlink request with an error.
@@ -21,22 +21,22 @@ package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     /// Where the failure comes from.
-    package var kind: Kind
+    public var kind: Kind
     /// What was being done, such as `bind-rx on eth1` or `open /dev/udmabuf`.
-    package var operation: Operation
+    public var operation: Operation
     /// The kernel's error number, if the kernel said no.
-    package var errno: Errno?
+    public var errno: Errno?
     /// The kernel's own text (extack) or the detail of what is wrong.
-    package var message: String?
+    public var message: String?
     /// The netlink attribute that the kernel objects to, such as `queues.id`.
-    package var attribute: String?
+    public var attribute: String?
     /// What the user can do about it.
-    package var advice: Advice?
+    public var advice: Advice?
     /// The signal that broke it off, if one did.
-    package var signal: Int32?
+    public var signal: Int32?
 
     /// Creates an error from its parts.
-    package init(
+    public init(
         _ kind: Kind, _ operation: Operation, errno: Errno? = nil, message: String? = nil,
         attribute: String? = nil, advice: Advice? = nil
     ) {
@@ -49,7 +49,7 @@ package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     /// Makes an error of an operation that nobody tells apart from others.
-    package init(
+    public init(
         _ kind: Kind, call text: String, errno: Errno? = nil, message: String? = nil,
         attribute: String? = nil, advice: Advice? = nil
     ) {
@@ -66,7 +66,7 @@ package struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     /// One line: what failed, the kernel's words, the attribute at fault, and what to do.
-    package var description: String {
+    public var description: String {
         var line = operation.text
         var details: [String] = []
         if let errno { details.append(describe(errno)) }

@@ -2,11 +2,11 @@ extension DevmemError {
     /// What was being done when something failed, such as `bind-rx on eth1`.
     ///
     /// The text is for people; whoever tells failures apart looks at the kind.
-    package struct Operation: Equatable, Sendable, ExpressibleByStringInterpolation,
+    public struct Operation: Equatable, Sendable, ExpressibleByStringInterpolation,
         CustomStringConvertible
     {
         /// The requests whose failures are explained or told apart.
-        package enum Kind: CaseIterable, Sendable {
+        public enum Kind: CaseIterable, Sendable {
             /// Binding a dma-buf to receive queues.
             case bindReceive
             /// Binding a dma-buf for sending.
@@ -38,18 +38,18 @@ extension DevmemError {
         }
 
         /// Which request it is.
-        package var kind: Kind
+        public var kind: Kind
         /// The operation in words.
-        package var text: String
+        public var text: String
 
         /// Makes an operation from its kind and its words.
-        package init(_ kind: Kind, _ text: String) {
+        public init(_ kind: Kind, _ text: String) {
             self.kind = kind
             self.text = text
         }
 
         /// Makes an operation that nobody tells apart from others.
-        package init(stringLiteral text: String) {
+        public init(stringLiteral text: String) {
             self.init(.other, text)
         }
 
@@ -59,6 +59,6 @@ extension DevmemError {
         }
 
         /// The operation in words.
-        package var description: String { text }
+        public var description: String { text }
     }
 }

@@ -3,12 +3,12 @@ import Glibc
 
 /// Stops a session on signals. They are blocked and read from a descriptor, so that none can end
 /// the process before the NIC's settings are restored.
-package struct StopSignal: ~Copyable {
+public struct StopSignal: ~Copyable {
     private let descriptor: Descriptor?
     private let broadcast: StopBroadcast?
 
     /// Never stops.
-    package init() {
+    public init() {
         descriptor = nil
         broadcast = nil
     }
@@ -23,7 +23,7 @@ package struct StopSignal: ~Copyable {
     ///
     /// - Parameter signals: signal numbers, such as `SIGINT`.
     /// - Throws: `DevmemError` of kind `system` if signalfd(2) fails.
-    package init(_ signals: [Int32]) throws(DevmemError) {
+    public init(_ signals: [Int32]) throws(DevmemError) {
         var set = signalSet(signals)
         let number = try retrying("watch for signals") {
             signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK))
@@ -38,7 +38,7 @@ package struct StopSignal: ~Copyable {
     ///
     /// - Returns: the value that watches.
     /// - Throws: `DevmemError` of kind `system` if signalfd(2) fails.
-    package static func ofUser() throws(DevmemError) -> StopSignal {
+    public static func ofUser() throws(DevmemError) -> StopSignal {
         let stop = try StopSignal(SignalRole.signals(.stops).filter(hasDefaultAction))
         // Block rather than ignore: started programs would inherit the latter.
         var writes = signalSet(SignalRole.signals(.failsCall))
@@ -54,7 +54,7 @@ package struct StopSignal: ~Copyable {
     }
 
     /// Returns a signal if one has arrived.
-    package func pending() -> Int32? { arrival()?.signal }
+    public func pending() -> Int32? { arrival()?.signal }
 
     private func arrival() -> Arrival? { announced ?? signalled() }
 
@@ -76,7 +76,7 @@ package struct StopSignal: ~Copyable {
     /// - Parameter milliseconds: the timeout.
     /// - Returns: the signal; nil on timeout.
     /// - Throws: `DevmemError` of kind `system` if poll(2) fails.
-    package func wait(milliseconds: Int32) throws(DevmemError) -> Int32? {
+    public func wait(milliseconds: Int32) throws(DevmemError) -> Int32? {
         if case .stopped(let signal) = try wait(for: -1, events: 0, milliseconds: milliseconds) {
             return signal
         }

@@ -19,7 +19,7 @@ final class BenchFlow {
     private var source: BenchSource
     private var sender: PayloadSender
     private var receiver: PayloadReceiver
-    private var sink: PatternSink?
+    private var sink: OptionalSink<PatternSink>
     private let never = StopSignal()
     // Taken for ready until a call says otherwise; epoll tells of changes only.
     private var isReadable = true
@@ -53,7 +53,7 @@ final class BenchFlow {
         asks = role.asks
         receives = role.receives != nil
         let checks = plan.validates && receives
-        sink = checks ? PatternSink(try Pattern("\(FarEndRequest.period)")) : nil
+        sink = OptionalSink(checks ? PatternSink(try Pattern("\(FarEndRequest.period)")) : nil)
         receiver = PayloadReceiver(role.receives == .device ? bound : nil)
         sends = role.sends != nil
         let share = plan.bytes.map {
@@ -71,7 +71,7 @@ final class BenchFlow {
     }
 
     /// How payload compared; nil if it is not compared.
-    var validation: PatternComparison? { sink?.comparison }
+    var validation: PatternComparison? { sink.findings.validation }
 
     /// Notes what epoll tells.
     func note(_ events: PollEvents) {

@@ -28,6 +28,6 @@ struct BenchSource: PayloadSource {
         guard place.position < allowance else { return .wouldBlock }
         let count = Int(min(UInt64(min(message, place.capacity)), allowance - place.position))
         return .range(
-            SendRing.Extent(offset: Int(place.position % UInt64(place.capacity)), count: count))
+            MemoryRange(offset: Int(place.position % UInt64(place.capacity)), count: count))
     }
 }

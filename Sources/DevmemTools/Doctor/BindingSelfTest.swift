@@ -135,11 +135,12 @@ package struct BindingSelfTest: Sendable {
     ) throws(DevmemError) -> BoundNIC {
         let steering = SteeringRequest(
             queues: .list(queues), flows: [], splitsHeaders: splitsHeaders)
+        var request = BindRequest(
+            queues: .steered(steering), spareQueues: binds ? 0 : queues.count, pageSize: pageSize,
+            command: command)
+        request.store = store
         return try BoundNIC(
-            binding: try DmabufMemory(size: memory, pageSize: pageSize), to: interface,
-            BindRequest(
-                queues: .steered(steering), spareQueues: binds ? 0 : queues.count,
-                pageSize: pageSize, command: command, store: store),
+            binding: try DmabufMemory(size: memory, pageSize: pageSize), to: interface, request,
             logger: logger)
     }
 

@@ -14,13 +14,13 @@ package func probe(
 ) -> [DoctorCheck] {
     var list = CheckList(.probe, interface: interface.name)
     do throws(DevmemError) {
+        // The queue is a spare one: binding it is a check of its own.
+        var request = BindRequest(
+            queues: .steered(SteeringRequest(queues: .automatic(1), flows: [])), spareQueues: 1,
+            command: "devmemtcp doctor")
+        request.store = store
         let nic = try BoundNIC(
-            binding: try DmabufMemory(size: 1 << 20), to: interface,
-            // Not bound yet, as that is a check of its own.
-            BindRequest(
-                queues: .steered(SteeringRequest(queues: .automatic(1), flows: [])), spareQueues: 1,
-                command: "devmemtcp doctor", store: store),
-            logger: logger)
+            binding: try DmabufMemory(size: 1 << 20), to: interface, request, logger: logger)
         let memory = nic.memory
         bind(memory.dmabuf.descriptor, interface, nic.spares, &list)
         do throws(DevmemError) {

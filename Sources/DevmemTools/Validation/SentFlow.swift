@@ -45,7 +45,6 @@ extension ValidationRun {
         _ connection: borrowing Connection, _ segment: Int, _ total: UInt64,
         _ sink: inout Sink
     ) throws(DevmemError) -> String? {
-        try connection.enableZerocopy()
         try connection.sendAtOnce()
         var exchange = try Exchange(
             sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),

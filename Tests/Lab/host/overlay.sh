@@ -48,6 +48,10 @@ make_initramfs() {
     cp -a "$cache/programs/bin" "$root/lab/programs"
     if ((peers)); then cp -a "$cache/peers/bin" "$root/lab/peers"; fi
     [[ -z $tool ]] || cp -L "$tool" "$root/usr/local/bin/devmemtcp"
+    if [[ -d $repository/.build/embedding/debug ]]; then
+        mkdir "$root/lab/embedding"
+        cp -L "$repository"/.build/embedding/debug/{receive,handover} "$root/lab/embedding/"
+    fi
     for spec in "${files[@]}"; do add_file "$spec" "$root"; done
     write_settings >"$root/lab/settings"
     # Equal input must make an equal archive, as --icount depends on it.

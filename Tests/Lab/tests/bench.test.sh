@@ -302,7 +302,7 @@ test_bench_versions_differ() {
     in_peer socat TCP-LISTEN:5201,reuseaddr EXEC:./far-end &
     local peer=$!
     await_far_listener 5201
-    expect_refusal 'it speaks version 99, this program 2 (run the same devmemtcp at both ends)' \
+    expect_refusal 'it speaks version 99, this program 3 (run the same devmemtcp at both ends)' \
         devmemtcp bench run "$far4"
     wait "$peer" || true
 }

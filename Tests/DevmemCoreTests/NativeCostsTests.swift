@@ -1,7 +1,6 @@
 import Testing
 
 @testable import DevmemCore
-@testable import DevmemTools
 
 @Suite struct NativeCostsTests {
     @Test func everyFigureIsMeasured() throws {

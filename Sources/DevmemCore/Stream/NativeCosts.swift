@@ -1,4 +1,3 @@
-package import DevmemCore
 import CDevmem
 import Glibc
 
