@@ -70,7 +70,7 @@ func writeFile(_ path: String, _ text: String) throws(DevmemError) {
             ])
         try file.closeAfter {
             try file.writeAll(text.utf8)
-            try makeDurable(file.rawValue, name: path)
+            try syncToDisk(file.rawValue, name: path)
         }
     } catch let error as DevmemError {
         throw error

@@ -118,7 +118,7 @@ struct Bind: ParsableCommand {
 
     private func queues() throws(DevmemError) -> BindRequest.Queues {
         guard let choice = rx?.choice else { return .none }
-        return noSteering ? .unsteered(choice) : .steered(try flows.wish(queues: choice))
+        return noSteering ? .unsteered(choice) : .steered(try flows.request(queues: choice))
     }
 
     /// A service manager that does not listen is no reason to let go.

@@ -164,7 +164,7 @@ private func queueCount(_ queues: [QueueInfo]) -> String? {
     return receive == transmit ? "\(receive)" : "\(receive) rx, \(transmit) tx"
 }
 
-private func steeringText(_ entry: SteeringEntry?) -> String? {
+private func steeringText(_ entry: SteeredNIC?) -> String? {
     guard let entry else { return nil }
     guard let steering = SteeringReport.Steering(entry) else {
         return entry.problem == nil ? nil : "its journal cannot be read"

@@ -28,8 +28,8 @@ struct SteeringOptions: ParsableArguments {
 
     @OptionGroup var flows: FlowOptions
 
-    func wish() throws(DevmemError) -> SteeringRequest {
-        try flows.wish(queues: queues.choice)
+    func request() throws(DevmemError) -> SteeringRequest {
+        try flows.request(queues: queues.choice)
     }
 }
 
@@ -62,7 +62,7 @@ struct FlowOptions: ParsableArguments {
             """, valueName: "style"))
     var table = TableStyle.minimal
 
-    func wish(queues: QueueChoice) throws(DevmemError) -> SteeringRequest {
+    func request(queues: QueueChoice) throws(DevmemError) -> SteeringRequest {
         var flows: [SteeringFlow] = []
         for argument in flow { flows += try argument.resolved() }
         return SteeringRequest(queues: queues, flows: flows, spread: spread, table: table)

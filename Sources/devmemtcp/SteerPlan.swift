@@ -21,8 +21,8 @@ extension Steer {
                 try interface.requireNIC("choose queues of")
                 let snapshot = try NICSnapshot(choosingQueuesOf: interface)
                 let plan = try SteeringPlan(
-                    for: try steering.wish(), on: snapshot, interface: interface.name)
-                let lines = plan.ethtoolLines(for: interface.name, on: snapshot)
+                    for: try steering.request(), on: snapshot, interface: interface.name)
+                let lines = plan.ethtoolCommands(for: interface.name, on: snapshot)
                 let interruptions = SteeringInterruptions(
                     of: plan.changes, driver: snapshot.driver)
                 if common.json {
@@ -68,10 +68,10 @@ extension Steer {
         func run() throws {
             try reporting(common) {
                 let interface = try NetworkInterface(named: steering.interface)
-                let wish = try steering.wish()
+                let request = try steering.request()
                 let stop = try StopSignal.ofUser()
                 var transaction = try SteeringTransaction(
-                    applying: wish, to: interface, as: "devmemtcp steer apply",
+                    applying: request, to: interface, as: "devmemtcp steer apply",
                     rss: rss.interface, logger: common.logger)
                 if let signal = stop.pending() {
                     try transaction.restore()

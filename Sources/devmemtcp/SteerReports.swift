@@ -22,7 +22,7 @@ struct ChangeReport: Encodable {
             try container.encode(before, forKey: .before)
             try container.encode(after, forKey: .after)
         case .feature(let feature, _):
-            try container.encode(feature.ethtoolWord, forKey: .setting)
+            try container.encode(feature.ethtoolName, forKey: .setting)
             try container.encode(false, forKey: .before)
             try container.encode(true, forKey: .after)
         case .indirection(let before, let after, _):

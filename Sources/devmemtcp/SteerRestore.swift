@@ -48,8 +48,8 @@ extension Steer {
             }
         }
 
-        private func targets() throws(DevmemError) -> [SteeringEntry] {
-            let entries = try steeringEntries().filter(\.isWrittenDown)
+        private func targets() throws(DevmemError) -> [SteeredNIC] {
+            let entries = try steeredNICs().filter(\.hasJournal)
             guard let target else { return entries }
             let wanted = entries.filter { $0.answers(to: target) }
             // An interface without steering is fine, one that does not exist is not.
@@ -57,7 +57,7 @@ extension Steer {
             return wanted
         }
 
-        private func restore(_ entry: SteeringEntry) -> RestoreReport {
+        private func restore(_ entry: SteeredNIC) -> RestoreReport {
             var report = RestoreReport(interface: entry.name)
             do throws(DevmemError) {
                 let outcome = try restoreSteering(

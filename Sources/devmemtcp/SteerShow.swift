@@ -17,7 +17,7 @@ extension Steer {
         func run() throws {
             try reporting(common) {
                 var reports: [SteeringReport] = []
-                let entries = try steeringEntries().filter {
+                let entries = try steeredNICs().filter {
                     $0.journal != nil || $0.problem != nil || $0.holder != nil
                 }
                 if let interface {

@@ -69,12 +69,12 @@ struct SteeringReport: Encodable {
     /// Why it is not known what is steered.
     var problem: String?
 
-    init(interface: String, settings snapshot: NICSnapshot?, entry: SteeringEntry?) {
+    init(interface: String, settings snapshot: NICSnapshot?, entry: SteeredNIC?) {
         self.interface = interface
         settings = snapshot.map { Settings($0) }
         problem = entry?.problem?.description
         steering = Steering(entry)
-        holder = entry?.isWrittenDown == false ? entry?.holder : nil
+        holder = entry?.hasJournal == false ? entry?.holder : nil
     }
 
     /// The report for people.
@@ -101,7 +101,7 @@ struct SteeringReport: Encodable {
 
 extension SteeringReport.Steering {
     /// What the journal of an entry says; nil without one.
-    init?(_ entry: SteeringEntry?) {
+    init?(_ entry: SteeredNIC?) {
         guard let entry, let journal = entry.journal else { return nil }
         name = journal.name
         state =

@@ -40,7 +40,7 @@ import Testing
         #expect(nic.memory.id == 0)
         var kept: BoundMemory? = nic.memory
         weak let watched = kept
-        #expect(try nic.release() == SteeringReversal())
+        #expect(try nic.release() == SteeringRestoration())
         #expect(kept?.dmabuf.size == 4096)
         kept = nil
         #expect(watched == nil)

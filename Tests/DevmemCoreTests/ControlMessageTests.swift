@@ -30,9 +30,9 @@ func raw<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
 }
 
 /// All pieces of a control buffer, of a dma-buf with id 7 and 1 MiB.
-func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadPiece] {
+func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
     var parser = ControlMessageParser(dmabufID: 7, dmabufSize: 1 << 20)
-    var pieces: [PayloadPiece] = []
+    var pieces: [PayloadFragment] = []
     while let piece = try parser.next(in: bytes.span.bytes) { pieces.append(piece) }
     return pieces
 }

@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func namedQueuesThatCannotShareABindingAreTold() throws {
+    @Test func queuesOnSeveralDMADevicesAreReported() throws {
         let mixed = try plan(.list([6, 7]), snapshot(2))
         #expect(
             mixed.notes.first
@@ -55,7 +55,7 @@ import Testing
         #expect(try plan(.list([5, 7]), snapshot(2)).notes.count == mixed.notes.count - 1)
     }
 
-    @Test func refusalsTell() {
+    @Test func refusalsAreInterpreted() {
         func error(_ errno: Errno, _ text: String?) -> DevmemError {
             DevmemError(.netlink, call: "bind-rx", errno: errno, message: text)
         }

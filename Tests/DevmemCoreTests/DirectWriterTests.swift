@@ -11,7 +11,7 @@ private func makeFile() throws -> Descriptor {
         buffer.baseAddress.map { mkstemp($0) } ?? -1
     }
     try #require(number >= 0)
-    unlink(terminated(template))
+    unlink(stringFromCBuffer(template))
     return Descriptor(owning: number)
 }
 
@@ -59,7 +59,7 @@ private struct Piece {
         return isDirect ? writer.directBytes : nil
     }
 
-    @Test func wholeBlocksGoStraight() throws {
+    @Test func wholeBlocksAreWrittenDirectly() throws {
         let straight = try straight(
             (0..<1500).map { Piece(offset: (1499 - $0) * 4096, count: 4096) }, flushEvery: 1200)
         #expect(straight == nil || straight == 1500 * 4096)
@@ -74,7 +74,7 @@ private struct Piece {
         #expect(straight == nil || straight == 8192)
     }
 
-    @Test func streamThatIsOnABlockAgainGoesStraightAgain() throws {
+    @Test func directWritingResumesAtABlockBoundary() throws {
         let straight = try straight([
             Piece(offset: 0, count: 4096), Piece(offset: 8192, count: 4000),
             Piece(offset: 5, count: 96), Piece(offset: 16384, count: 8192),

@@ -98,7 +98,7 @@ import Testing
         let ends = try Ends()
         let handover = Mutex<Connection?>(ends.far)
         let echoed = Mutex<PatternComparison?>(nil)
-        let done = try makeEvent()
+        let done = try makeEventDescriptor()
         let state = Shared(handover, echoed, done)
         try runInThread { state.echo() }
         let pattern = try Pattern("7")
@@ -191,7 +191,7 @@ import Testing
 /// Waits for several descriptors.
 @Suite struct PollerTests {
     @Test func aSetTellsWhoIsReadyAndHowLongItWaited() throws {
-        let event = try makeEvent()
+        let event = try makeEventDescriptor()
         var set = PollSet<3>()
         set.watch(0, nil)
         set.watch(1, event.rawValue)
@@ -205,8 +205,8 @@ import Testing
     }
 
     @Test func aPollerReportsNewsOnceAndCanBeWatchedItself() throws {
-        let event = try makeEvent()
-        let other = try makeEvent()
+        let event = try makeEventDescriptor()
+        let other = try makeEventDescriptor()
         let poller = try Poller(reading: [-1, other.rawValue])
         try poller.add(event.rawValue, as: 7, onlyNews: true)
         var tags: [UInt64] = []

@@ -104,7 +104,7 @@ import Testing
                     }
                     _ = SteeringPlan.indirection(now, without: Set(before), queueCount: 4)
                     _ = evenIndirection(slots: 8, over: Set(now).sorted())
-                    _ = EthtoolLines.tableWords(now)
+                    _ = EthtoolCommands.indirectionArguments(now)
                     _ = queueList(now)
                 }
             }

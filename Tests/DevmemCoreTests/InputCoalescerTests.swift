@@ -45,7 +45,7 @@ import Testing
         #expect(!file.isEnough(1 << 30))
     }
 
-    @Test func anyNumbersAreTaken() {
+    @Test func anyNumbersAreAccepted() {
         var random = SeededGenerator(seed: 3)
         for _ in 0..<20_000 {
             let target = Int.random(in: 0...Int.max, using: &random)

@@ -53,8 +53,8 @@ import Testing
         #expect(try store.keys() == [key])
         // Only the journal exists, no partly written one.
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1)
-        try store.strike(key)
-        try store.strike(key)
+        try store.remove(key)
+        try store.remove(key)
         #expect(try store.read(key) == nil)
     }
 
@@ -97,32 +97,32 @@ import Testing
         // A journal from an earlier boot is useless; the holder of the NIC's lock drops it.
         let own = JournalStore.Key(journal.interface)
         try store.write(journal)
-        #expect(try store.dropEarlier(own) == nil && store.read(own) == journal)
+        #expect(try store.removeFromEarlierBoot(own) == nil && store.read(own) == journal)
         journal.interface.boot = "another"
         try store.write(journal)
         // A container may see its own boot id: the journal is recent, and its changes are on the
         // NIC.
         #expect(message(own)?.hasPrefix("its boot id is not this system's, but") == true)
-        #expect(throws: DevmemError.self) { try store.dropEarlier(own) }
+        #expect(throws: DevmemError.self) { try store.removeFromEarlierBoot(own) }
         let old = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
         #expect(utimes(store.path(of: own), old) == 0)
         #expect(message(own) == "it is of an earlier boot, whose settings are gone")
         // Without a boot id nothing is dropped.
         var blind = store
         blind.boot = nil
-        #expect(throws: DevmemError.self) { try blind.dropEarlier(own) }
+        #expect(throws: DevmemError.self) { try blind.removeFromEarlierBoot(own) }
         #expect(throws: DevmemError.self) { try blind.read(own) }
-        let entry = SteeringEntry(own, in: store, isWrittenDown: true, claimedBy: nil)
-        #expect(entry.isOfEarlierBoot && entry.journal == nil)
+        let entry = SteeredNIC(own, in: store, hasJournal: true, claimedBy: nil)
+        #expect(entry.isFromEarlierBoot && entry.journal == nil)
         #expect(entry.problem?.message == "it is of an earlier boot, whose settings are gone")
-        #expect(try store.dropEarlier(own) == journal)
-        #expect(try store.read(own) == nil && store.dropEarlier(own) == nil)
+        #expect(try store.removeFromEarlierBoot(own) == journal)
+        #expect(try store.read(own) == nil && store.removeFromEarlierBoot(own) == nil)
         // A symbolic link could lead anywhere, so even a good one is refused.
         journal.interface.boot = try #require(bootID())
         let whole = folder.appending(path: "elsewhere")
         try Data(JournalStore.encode(journal)).write(to: whole)
         let linked = JournalStore.Key(journal.interface)
-        try store.strike(linked)
+        try store.remove(linked)
         try FileManager.default.createSymbolicLink(
             at: URL(filePath: store.path(of: linked)), withDestinationURL: whole)
         #expect(throws: DevmemError.self) { try store.read(linked) }
@@ -140,11 +140,11 @@ import Testing
     }
 
     /// The advice in the errors about a NIC that is gone must identify it.
-    @Test func aNICThatIsGoneIsFoundByItsNumber() throws {
+    @Test func aRemovedNICIsFoundByIndex() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let key = JournalStore.Key(namespace: 1, index: 4_000_000_003)
         try Data("damaged".utf8).write(to: URL(filePath: store.path(of: key)))
-        let damaged = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
+        let damaged = SteeredNIC(key, in: store, hasJournal: true, claimedBy: nil)
         let advice = try #require(damaged.problem?.advice?.description)
         #expect(advice.hasSuffix("drop the journal of 4000000003"))
         #expect(damaged.answers(to: "4000000003") && !damaged.answers(to: "4"))
@@ -153,22 +153,22 @@ import Testing
         journal.interface.index = key.index
         journal.interface.name = "gone0"
         try store.write(journal)
-        let gone = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
+        let gone = SteeredNIC(key, in: store, hasJournal: true, claimedBy: nil)
         #expect(gone.answers(to: "gone0") && gone.answers(to: "4000000003"))
         // Another NIC may have the name now.
         journal.interface.name = "lo"
         try store.write(journal)
-        let renamed = SteeringEntry(key, in: store, isWrittenDown: true, claimedBy: nil)
+        let renamed = SteeredNIC(key, in: store, hasJournal: true, claimedBy: nil)
         #expect(!renamed.answers(to: "lo") && renamed.answers(to: "4000000003"))
     }
 
-    @Test func whatWasNotFinishedIsFoundAndStruck() throws {
+    @Test func unfinishedJournalsAreFoundAndRemoved() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let key = JournalStore.Key(namespace: 1, index: 2)
         try Data("half".utf8).write(to: URL(filePath: store.path(of: key) + ".new"))
         #expect(try store.keys() == [key])
         #expect(try store.read(key) == nil)
-        try store.strike(key)
+        try store.remove(key)
         #expect(try store.keys().isEmpty)
     }
 

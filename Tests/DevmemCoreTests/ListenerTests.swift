@@ -98,7 +98,7 @@ import Testing
     }
 
     /// A waiting connection has a small receive buffer, which grows when it is served.
-    @Test func whoWaitsHoldsLittle() throws {
+    @Test func waitingConnectionsHaveSmallBuffers() throws {
         let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
         try group.beginWith(receiveBuffer: 16 << 10)
         try group.listen(backlog: 4)

@@ -13,7 +13,7 @@ private func withFolder(_ body: (String) throws -> Void) throws {
         buffer.baseAddress.flatMap { mkdtemp($0) } != nil
     }
     try #require(made)
-    let folder = terminated(template)
+    let folder = stringFromCBuffer(template)
     defer {
         for name in ["out", "pipe"] { unlink("\(folder)/\(name)") }
         rmdir(folder)

@@ -114,7 +114,7 @@ import Testing
     @Test func saysWhatWasLostForAWhile() throws {
         var bad = try reason()
         let began = ContinuousClock.now
-        bad.renewals = [SteeringRenewal(loss: "flow rule 3 is gone", moment: began)]
+        bad.renewals = [SteeringReapplication(loss: "flow rule 3 is gone", moment: began)]
         let text = "steering was lost for a while (flow rule 3 is gone)"
         #expect(bad.text(for: MisplacedStream(napiID: 107, began: began)) == text)
         #expect(bad.text(for: MisplacedStream(napiID: 107)) == text)

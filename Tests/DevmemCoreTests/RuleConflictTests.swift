@@ -147,7 +147,7 @@ import Testing
                 let nic = SimulatedNIC(before, defaultSplit: .on, isSplitExplicit: true)
                 nic.precedence = precedence
                 nic.replacesRules = true
-                var places = RulePlaces(
+                var places = RuleLocationPrediction(
                     try #require(before.ruleTable), driver: driver)
                 let next = places.next()
                 let predicted = try #require(next)
@@ -172,23 +172,24 @@ import Testing
 
     @Test func whatLedPayloadElsewhereIsFound() throws {
         let ours = SteeringChange.PlacedRule(rule: wide.aimed(at: .queue(7)), location: 1)
-        func culprit(_ driver: String, _ others: [(UInt32, FlowRule)]) throws -> UInt32? {
+        func likeliestConflict(_ driver: String, _ others: [(UInt32, FlowRule)]) throws -> UInt32? {
             let rules = [(ours.location, ours.rule)] + others
-            return RuleConflict.culprit(
+            return RuleConflict.likeliestConflict(
                 against: [ours], in: try snapshot(driver, rules), queues: [7])?.other.location
         }
         let any = FlowRule(isIPv6: false, target: .queue(2))
         var narrow = wide
         narrow.source = [192, 0, 2, 2]
         narrow.target = .queue(2)
-        #expect(try culprit("gve", []) == nil)
-        #expect(try culprit("gve", [(0, any)]) == 0)
-        #expect(try culprit("gve", [(2, any)]) == nil)
-        #expect(try culprit("mlx5_core", [(0, any), (2, narrow)]) == 2)
+        #expect(try likeliestConflict("gve", []) == nil)
+        #expect(try likeliestConflict("gve", [(0, any)]) == 0)
+        #expect(try likeliestConflict("gve", [(2, any)]) == nil)
+        #expect(try likeliestConflict("mlx5_core", [(0, any), (2, narrow)]) == 2)
         // A rule that takes all packets is likelier than one that takes part, and certain
         // precedence is likelier than possible precedence.
-        #expect(try culprit("bnxt_en", [(0, narrow), (2, any)]) == 2)
-        #expect(try culprit("mlx5_core", [(0, wide.aimed(at: .queue(2))), (3, narrow)]) == 3)
+        #expect(try likeliestConflict("bnxt_en", [(0, narrow), (2, any)]) == 2)
+        #expect(
+            try likeliestConflict("mlx5_core", [(0, wide.aimed(at: .queue(2))), (3, narrow)]) == 3)
     }
 
     @Test func acceleratedSteeringIsNotedWhereItWorks() throws {
@@ -214,9 +215,9 @@ import Testing
         var snapshot = try snapshot("mlx5_core", [(2, wide.aimed(at: .queue(7)))])
         snapshot.neededGRO = FeatureState(isActive: true, isChangeable: true)
         snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
-        func changes(_ wish: SteeringFlow) throws -> [SteeringChange] {
+        func changes(_ request: SteeringFlow) throws -> [SteeringChange] {
             try SteeringPlan(
-                for: SteeringRequest(queues: .list([7]), flows: [wish], sharesContexts: true),
+                for: SteeringRequest(queues: .list([7]), flows: [request], sharesContexts: true),
                 on: snapshot,
                 interface: "eth1"
             ).changes.filter {

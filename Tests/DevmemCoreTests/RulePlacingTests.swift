@@ -193,7 +193,7 @@ import Testing
         let nic = try makeNIC(capacity: 2, choosesLocation: true, taken: [0, 1])
         #expect(try refusal(nic).errno == .noSpace)
         let fixed = try makeNIC(capacity: 2, taken: [0, 1])
-        fixed.isFullTold = true
+        fixed.reportsSizeWhenFull = true
         let error = try refusal(fixed)
         #expect(error.message == "its table of flow rules is full")
         #expect(error.advice == "ethtool -n sim0 lists them; delete those not needed")
@@ -361,9 +361,9 @@ import Testing
     @Test func aRuleThatGoesWhileItIsDeletedIsNoFailure() throws {
         let nic = try makeNIC()
         #expect(throws: Never.self) { try nic.removeRule(at: 4) }
-        nic.deletionOfNone = .invalidArgument
+        nic.missingRuleError = .invalidArgument
         #expect(throws: Never.self) { try nic.removeRule(at: 4) }
-        nic.deletionOfNone = .ioError
+        nic.missingRuleError = .ioError
         #expect(throws: DevmemError.self) { try nic.removeRule(at: 4) }
     }
 }

@@ -30,7 +30,7 @@ final class SimulatedNIC: NICControl {
     /// Header split cannot be turned off, as with bnxt and fbnic.
     var refusesOff = false
     /// It cannot be determined who set header split: neither by notifications nor by binding.
-    var isDeaf = false
+    var hidesSettingOwner = false
     var canProbe = true
     /// The interface is down.
     var isDown = false
@@ -70,9 +70,9 @@ final class SimulatedNIC: NICControl {
     /// Occupied locations that are not listed yet.
     var hidden: Set<UInt32> = []
     /// Whether the driver reports its table size even when the table is full.
-    var isFullTold = false
+    var reportsSizeWhenFull = false
     /// The error for deleting a rule that does not exist.
-    var deletionOfNone = Errno.noSuchFileOrDirectory
+    var missingRuleError = Errno.noSuchFileOrDirectory
     /// Runs between the check of a location and the insertion, in place of other processes.
     var beforeInserting: (() throws(DevmemError) -> Void)?
     /// Runs after a rule was inserted at a location, in place of other processes.
@@ -157,10 +157,10 @@ final class SimulatedNIC: NICControl {
     }
 
     func setRings(_ request: RingRequest) throws(DevmemError) {
-        _ = try setRingsWatching(request)
+        _ = try setRingsDetectingChange(request)
     }
 
-    func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool? {
+    func setRingsDetectingChange(_ request: RingRequest) throws(DevmemError) -> Bool? {
         if isDead { throw Self.death }
         if request.split == .on, let neededGRO, !neededGRO.isActive { throw Self.refusal }
         // The kernel does not ask the driver for the present setting.
@@ -168,7 +168,7 @@ final class SimulatedNIC: NICControl {
             request.split.map { $0 != (explicitSplit ?? .unknown) } == true
             || request.threshold.map { $0 != threshold } == true
             || request.sizes.contains { sizes[$0.key] != $0.value }
-        guard isChange else { return isDeaf ? nil : false }
+        guard isChange else { return hidesSettingOwner ? nil : false }
         if let boundByOthers, request.split.map({ $0 != .on }) == true { throw boundByOthers }
         if request.split == .off, refusesOff { throw Self.invalid }
         ringSets += 1
@@ -184,7 +184,7 @@ final class SimulatedNIC: NICControl {
                 sizes["rx"] = min(sizes["rx"] ?? 0, splitRingLimit)
             }
         }
-        return isDeaf ? nil : true
+        return hidesSettingOwner ? nil : true
     }
 
     func isSplitUserSet(probing queue: UInt32) -> Bool? {
@@ -268,7 +268,7 @@ final class SimulatedNIC: NICControl {
         var table = FlowRuleTable(
             locations: installed.keys.filter { !hidden.contains($0) }.sorted(),
             capacity: capacity, choosesLocation: choosesLocation)
-        if isFullTold, let size = capacity, size == installed.count {
+        if reportsSizeWhenFull, let size = capacity, size == installed.count {
             table.capacity = nil
             table.isFull = true
         }
@@ -346,7 +346,7 @@ final class SimulatedNIC: NICControl {
     }
 
     func deleteRule(at location: UInt32) throws(DevmemError) {
-        if installed[location] == nil { throw Self.error(deletionOfNone) }
+        if installed[location] == nil { throw Self.error(missingRuleError) }
         if let deletionRefusal { throw Self.error(deletionRefusal) }
         try operate { installed[location] = nil }
     }

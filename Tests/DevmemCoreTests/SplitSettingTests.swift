@@ -27,8 +27,8 @@ import Testing
 
     private func journal(for nic: borrowing SimulatedNIC) throws -> SteeringJournal {
         let before = try nic.snapshot()
-        let wish = SteeringRequest(queues: .list([7]), flows: [])
-        let plan = try SteeringPlan(for: wish, on: before, interface: nic.name)
+        let request = SteeringRequest(queues: .list([7]), flows: [])
+        let plan = try SteeringPlan(for: request, on: before, interface: nic.name)
         return .sample(plan: plan, on: before)
     }
 
@@ -77,7 +77,7 @@ import Testing
         for set in [nil, .on] as [HeaderSplit?] {
             let nic = nic(reads: .on, set: set, threshold: 640)
             nic.canProbe = false
-            nic.isDeaf = true
+            nic.hidesSettingOwner = true
             _ = try run(nic)
             #expect(nic.explicitSplit == .on)
         }
@@ -104,7 +104,7 @@ import Testing
         #expect(try JournalStore.decode(JournalStore.encode(journal), path: "test") == journal)
     }
 
-    @Test func aRefusalIsNoReasonToStick() throws {
+    @Test func aRefusalDoesNotBlockOthers() throws {
         // Hardware GRO came on meanwhile and turned header split on; nobody requests it any more.
         let nic = nic(reads: .off, threshold: 640, driver: "bnxt_en")
         var journal = try journal(for: nic)

@@ -48,7 +48,7 @@ import Testing
     }
 
     /// Two containers that share the network namespace but no files.
-    @Test func whoSharesOnlyTheNamespaceIsSeen() throws {
+    @Test func claimsCrossContainersOfANamespace() throws {
         #expect(try holder(of: key) == nil)
         do {
             let held = try SteeringClaim(key, shared: false, name: "sim0")
@@ -90,8 +90,8 @@ import Testing
     /// A name taken by another user neither gives it the NIC nor blocks root: with a datagram
     /// socket, with a listening socket and a pending connection, or with a name that imitates a
     /// line of /proc/net/unix about a socket of root.
-    @Test(arguments: Squat.allCases)
-    func aStrangersClaimDoesNotCount(squat: Squat) async {
+    @Test(arguments: ForeignClaim.allCases)
+    func aStrangersClaimDoesNotCount(squat: ForeignClaim) async {
         await #expect(processExitsWith: .exitCode(7)) { [squat] in
             // Not used by another test or another case of this one.
             let key = JournalStore.Key(namespace: UInt64(getpid()), index: 77)
@@ -108,7 +108,7 @@ import Testing
     }
 
     /// Ways to occupy a name.
-    enum Squat: String, CaseIterable, Codable {
+    enum ForeignClaim: String, CaseIterable, Codable {
         case datagram, listener, forgery
 
         func take(_ name: ClaimName) {
@@ -151,7 +151,7 @@ import Testing
     }
 
     /// The processes are scanned at most once, and not for claims of other users.
-    @Test func manyNamesTakeNoMoreLooks() {
+    @Test func processesAreScannedAtMostOnce() {
         func sockets(_ count: UInt32, user: uid_t) -> [UnixSocket] {
             (0..<count).map { number in
                 let key = JournalStore.Key(namespace: 1, index: number)
@@ -266,7 +266,7 @@ import Testing
             for wrong in ["/nonexistent/state", "state"] {
                 setenv("DEVMEMTCP_STATE_DIR", wrong, 1)
                 guard (try? JournalStore().keys()) == nil else { exit(4) }
-                guard (try? steeringEntries()) == nil else { exit(5) }
+                guard (try? steeredNICs()) == nil else { exit(5) }
             }
             exit(7)
         }

@@ -27,7 +27,7 @@ import Testing
         #expect(count(nil) == [0, 0])
     }
 
-    @Test func theyAreTold() {
+    @Test func theyAreReported() {
         func text(_ driver: String?, _ changes: SteeringChange...) -> String {
             SteeringInterruptions(of: changes, driver: driver).text(driver: driver)
         }

@@ -37,8 +37,8 @@ import Testing
     private func planned(_ nic: SimulatedNIC) throws -> SteeringJournal {
         let before = try nic.snapshot()
         let listen = Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 5201)
-        let wish = SteeringRequest(queues: .list([7]), flows: [SteeringFlow(to: listen)])
-        let plan = try SteeringPlan(for: wish, on: before, interface: nic.name)
+        let request = SteeringRequest(queues: .list([7]), flows: [SteeringFlow(to: listen)])
+        let plan = try SteeringPlan(for: request, on: before, interface: nic.name)
         return .sample(plan: plan, on: before)
     }
 
@@ -123,7 +123,7 @@ import Testing
         }
     }
 
-    @Test func splitThatADriverWantsByThenIsTold() throws {
+    @Test func splitKeptByTheDriverIsReported() throws {
         let nic = try nic(split: .off, driver: "bnxt_en")
         nic.refusesOff = true
         var journal = try steered(nic)

@@ -16,12 +16,12 @@ import Testing
         SteeringFlow(families: [[FlowRule(isIPv6: false, destinationPort: port)]])
     }
 
-    private var wish: SteeringRequest {
+    private var request: SteeringRequest {
         SteeringRequest(queues: .list([6, 7]), flows: [flow(port: 5201)])
     }
 
-    private func plan(_ wish: SteeringRequest, _ snapshot: NICSnapshot) throws -> SteeringPlan {
-        try SteeringPlan(for: wish, on: snapshot, interface: "eth1")
+    private func plan(_ request: SteeringRequest, _ snapshot: NICSnapshot) throws -> SteeringPlan {
+        try SteeringPlan(for: request, on: snapshot, interface: "eth1")
     }
 
     private func installed(_ rule: FlowRule, at location: UInt32) throws -> InstalledRule {
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func changesWhatDeviceMemoryNeeds() throws {
-        let plan = try plan(wish, snapshot)
+        let plan = try plan(request, snapshot)
         #expect(plan.queues == [6, 7])
         #expect(plan.changes.count == 4)
         #expect(plan.changes[0] == .headerSplit(before: .off, after: .on))
@@ -85,7 +85,7 @@ import Testing
     @Test func headerSplitIsSetEvenIfOn() throws {
         var snapshot = snapshot
         snapshot.rings = RingSettings(headerSplit: .on, splitThreshold: 0)
-        let changes = try plan(wish, snapshot).changes
+        let changes = try plan(request, snapshot).changes
         #expect(changes.first == .headerSplit(before: .on, after: .on))
         #expect(changes.count == 3)
     }
@@ -93,19 +93,19 @@ import Testing
     @Test func turnsHardwareGROOnWhereSplitNeedsIt() throws {
         var snapshot = snapshot
         snapshot.neededGRO = FeatureState(isActive: false, isChangeable: true)
-        let changes = try plan(wish, snapshot).changes
+        let changes = try plan(request, snapshot).changes
         #expect(changes.first == .feature(.hardwareGRO, wasWanted: false))
         #expect(changes[1] == .headerSplit(before: .off, after: .on))
         snapshot.neededGRO = FeatureState(isActive: true, isChangeable: true)
-        #expect(try plan(wish, snapshot).changes.first == .headerSplit(before: .off, after: .on))
+        #expect(try plan(request, snapshot).changes.first == .headerSplit(before: .off, after: .on))
         snapshot.neededGRO = FeatureState(isActive: false, isChangeable: false)
-        #expect(throws: DevmemError.self) { try plan(wish, snapshot) }
+        #expect(throws: DevmemError.self) { try plan(request, snapshot) }
     }
 
     @Test func turnsFlowRulesOnWhereTheyAreOff() throws {
         var snapshot = snapshot
         snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
-        let changes = try plan(wish, snapshot).changes
+        let changes = try plan(request, snapshot).changes
         #expect(changes[3] == .feature(.flowRules, wasWanted: false))
         #expect(changes.count == 5)
     }
@@ -114,7 +114,7 @@ import Testing
         var snapshot = snapshot
         snapshot.contexts[0].indirection[5] = 1
         #expect(
-            try plan(wish, snapshot).changes.contains {
+            try plan(request, snapshot).changes.contains {
                 if case .indirection(_, _, isDefault: false) = $0 { true } else { false }
             })
     }
@@ -137,10 +137,10 @@ import Testing
         ) throws -> String? {
             var snapshot = snapshot
             try change(&snapshot)
-            var wish = wish
-            wish.queues = .list(queues)
+            var request = request
+            request.queues = .list(queues)
             do {
-                _ = try plan(wish, snapshot)
+                _ = try plan(request, snapshot)
                 return nil
             } catch {
                 return (error as? DevmemError)?.message
@@ -238,10 +238,10 @@ import Testing
 
     @Test func flowsAreSpread() throws {
         func targets(_ spread: FlowSpread, _ count: Int) throws -> [RuleTarget] {
-            var wish = wish
-            wish.spread = spread
-            wish.flows = (0..<count).map { flow(port: UInt16($0)) }
-            return try plan(wish, snapshot).changes.compactMap {
+            var request = request
+            request.spread = spread
+            request.flows = (0..<count).map { flow(port: UInt16($0)) }
+            return try plan(request, snapshot).changes.compactMap {
                 if case .addRule(let rules, _) = $0 { rules[0].target } else { nil }
             }
         }
@@ -252,28 +252,28 @@ import Testing
     }
 
     @Test func aContextIsMadeOverTheQueues() throws {
-        var wish = wish
-        wish.spread = .rssContext
-        let changes = try plan(wish, snapshot).changes
+        var request = request
+        request.spread = .rssContext
+        let changes = try plan(request, snapshot).changes
         #expect(
             changes.contains(
                 .createContext(table: (0..<128).map { 6 + $0 % 2 }, id: nil)))
         var snapshot = snapshot
         snapshot.contexts = []
-        #expect(throws: DevmemError.self) { try plan(wish, snapshot) }
+        #expect(throws: DevmemError.self) { try plan(request, snapshot) }
     }
 
     @Test func aRuleThatIsThereIsNotAddedAgain() throws {
         var snapshot = snapshot
         let there = FlowRule(isIPv6: false, destinationPort: 5201, target: .queue(7))
         snapshot.rules = [try installed(there, at: 5)]
-        #expect(try plan(wish, snapshot).changes.count == 3)
+        #expect(try plan(request, snapshot).changes.count == 3)
         // It does not serve while rules are off, or if it directs elsewhere.
         var off = snapshot
         off.ntuple = FeatureState(isActive: false, isChangeable: true)
-        #expect(try plan(wish, off).changes.count == 5)
+        #expect(try plan(request, off).changes.count == 5)
         snapshot.rules = [try installed(there.aimed(at: .queue(2)), at: 5)]
-        let plan = try plan(wish, snapshot)
+        let plan = try plan(request, snapshot)
         #expect(plan.changes.count == 4)
         #expect(
             plan.notes == [
@@ -288,7 +288,7 @@ import Testing
             try installed(FlowRule(isIPv6: true, sourcePort: 22, target: .queue(6)), at: 3)
         ]
         #expect(
-            try plan(wish, snapshot).notes == [
+            try plan(request, snapshot).notes == [
                 "flow rule 3 also leads to queue 6: flow-type tcp6 src-port 22 action 6"
             ])
     }
@@ -305,9 +305,9 @@ import Testing
                 FlowRule(isIPv6: false, destinationPort: 5201, target: .context(1)), at: 0)
         ]
         let applied = SteeringPlan.Applied(queues: [6, 7], contexts: [1])
-        let wish = SteeringRequest(queues: .automatic(1), flows: [flow(port: 5201)])
+        let request = SteeringRequest(queues: .automatic(1), flows: [flow(port: 5201)])
         let plan = try SteeringPlan(
-            for: wish, on: snapshot, interface: "eth1", applied: applied)
+            for: request, on: snapshot, interface: "eth1", applied: applied)
         #expect(plan.queues == [6, 7])
         #expect(plan.changes.isEmpty)
         // Without that, the same context is an obstacle.
@@ -330,9 +330,9 @@ import Testing
         }
     }
 
-    @Test func changesAreTold() throws {
+    @Test func changesAreReported() throws {
         #expect(
-            try plan(wish, snapshot).changes.map(\.description) == [
+            try plan(request, snapshot).changes.map(\.description) == [
                 "set tcp-data-split on (it is off)",
                 "set hds-thresh 0 (it is 256)",
                 "change 32 of 128 RSS table entries",
@@ -340,14 +340,14 @@ import Testing
             ])
     }
 
-    @Test func ethtoolLinesAreTheEqualOfThePlan() throws {
-        var wish = wish
-        wish.table = .even
-        wish.spread = .rssContext
+    @Test func ethtoolCommandsMatchThePlan() throws {
+        var request = request
+        request.table = .even
+        request.spread = .rssContext
         var snapshot = snapshot
         snapshot.ntuple = FeatureState(isActive: false, isChangeable: true)
         #expect(
-            try plan(wish, snapshot).ethtoolLines(for: "eth1", on: snapshot) == [
+            try plan(request, snapshot).ethtoolCommands(for: "eth1", on: snapshot) == [
                 "ethtool -G eth1 tcp-data-split on",
                 "# hds-thresh needs ethtool 6.15 or newer.",
                 "ethtool -G eth1 hds-thresh 0",
@@ -363,9 +363,9 @@ import Testing
         var snapshot = snapshot
         snapshot.ruleTable = FlowRuleTable(
             locations: [0, 2], capacity: 8, choosesLocation: false)
-        var wish = wish
-        wish.flows = [flow(port: 1), flow(port: 2)]
-        let lines = try plan(wish, snapshot).ethtoolLines(for: "eth1", on: snapshot)
+        var request = request
+        request.flows = [flow(port: 1), flow(port: 2)]
+        let lines = try plan(request, snapshot).ethtoolCommands(for: "eth1", on: snapshot)
         #expect(
             lines.suffix(2) == [
                 "ethtool -N eth1 flow-type tcp4 dst-port 1 action 6 loc 1",
@@ -375,16 +375,16 @@ import Testing
         #expect(lines.contains { $0.hasPrefix("# ethtool cannot change single entries") })
     }
 
-    @Test func tablesAreTakenApartForEthtool() {
-        #expect(EthtoolLines.tableWords([0, 1, 2, 0, 1, 2, 0]) == "equal 3")
-        #expect(EthtoolLines.tableWords([4, 4, 4]) == "start 4 equal 1")
-        #expect(EthtoolLines.tableWords([0, 0, 0, 0, 2, 2]) == "weight 2 0 1")
-        #expect(EthtoolLines.tableWords([1, 1, 3, 3]) == "weight 0 1 0 1")
-        #expect(EthtoolLines.tableWords([0, 1, 0, 0]) == nil)
-        #expect(EthtoolLines.tableWords([]) == nil)
+    @Test func tablesBecomeEthtoolArguments() {
+        #expect(EthtoolCommands.indirectionArguments([0, 1, 2, 0, 1, 2, 0]) == "equal 3")
+        #expect(EthtoolCommands.indirectionArguments([4, 4, 4]) == "start 4 equal 1")
+        #expect(EthtoolCommands.indirectionArguments([0, 0, 0, 0, 2, 2]) == "weight 2 0 1")
+        #expect(EthtoolCommands.indirectionArguments([1, 1, 3, 3]) == "weight 0 1 0 1")
+        #expect(EthtoolCommands.indirectionArguments([0, 1, 0, 0]) == nil)
+        #expect(EthtoolCommands.indirectionArguments([]) == nil)
         // Queue numbers that no driver should report.
-        #expect(EthtoolLines.tableWords([0, .max]) == nil)
-        #expect(EthtoolLines.tableWords([.max]) == nil)
+        #expect(EthtoolCommands.indirectionArguments([0, .max]) == nil)
+        #expect(EthtoolCommands.indirectionArguments([.max]) == nil)
         #expect(defaultIndirection(slots: 4, queues: 0) == [])
     }
 

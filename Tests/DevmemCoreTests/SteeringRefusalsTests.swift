@@ -20,14 +20,14 @@ import Testing
     }
 
     /// A refusal by a device in a reset: retried soon, but not at every wake-up of the watch.
-    @Test func whatPassesSoonIsTriedAgainSoon() {
+    @Test func temporaryRefusalsAreRetriedSoon() {
         var refusals = SteeringRefusals()
         refusals.note("not yet", of: "a", passesSoon: true, at: start)
         #expect(!refusals.isDue("a", at: start + .seconds(1)))
         #expect(refusals.isDue("a", at: start + .seconds(3)))
     }
 
-    @Test func whatIsMendedIsForgotten() {
+    @Test func repairedLossesAreForgotten() {
         var refusals = SteeringRefusals()
         refusals.note("no", of: "a", at: start)
         refusals.note("no", of: "b", at: start)

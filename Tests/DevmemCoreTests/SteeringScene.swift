@@ -5,7 +5,7 @@ struct SteeringScene {
     private static let sources: [[UInt8]?] = [nil, [192, 0, 2, 7], [192, 0, 2, 8]]
 
     let nic: SimulatedNIC
-    let wish: SteeringRequest
+    let request: SteeringRequest
 
     init(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -67,7 +67,7 @@ struct SteeringScene {
             nic.keepsSplit = true
         }
         nic.refusesSources = UInt32.random(in: 0..<4, using: &random) == 0
-        wish = Self.wish(queues: queues, &random)
+        request = Self.request(queues: queues, &random)
     }
 
     private static func rule(
@@ -79,7 +79,8 @@ struct SteeringScene {
             destinationPort: UInt16.random(in: 1...6, using: &random), target: target)
     }
 
-    private static func wish(queues: UInt32, _ random: inout SeededGenerator) -> SteeringRequest {
+    private static func request(queues: UInt32, _ random: inout SeededGenerator) -> SteeringRequest
+    {
         let choices: [QueueChoice] = [
             .list(Array(UInt32.random(in: queues / 2..<queues, using: &random)..<queues)),
             .list([UInt32.random(in: 0..<queues, using: &random)]),
@@ -104,7 +105,7 @@ struct SteeringScene {
     /// Returns a journal of the request on the present NIC; nil if the request is refused.
     func journal() throws -> SteeringJournal? {
         let snapshot = try nic.snapshot()
-        guard let plan = try? SteeringPlan(for: wish, on: snapshot, interface: nic.name) else {
+        guard let plan = try? SteeringPlan(for: request, on: snapshot, interface: nic.name) else {
             return nil
         }
         return .sample(plan: plan, on: snapshot)

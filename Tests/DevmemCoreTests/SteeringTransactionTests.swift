@@ -12,7 +12,7 @@ import Testing
         try JournalStore.decode(JournalStore.encode(journal), path: "test")
     }
 
-    @Test func whatIsAppliedAndReversedIsAsBefore() throws {
+    @Test func restoringUndoesEverything() throws {
         var accepted = 0
         for seed in 1...4_000 as ClosedRange<UInt64> {
             let scene = try SteeringScene(seed: seed)
@@ -22,7 +22,7 @@ import Testing
             accepted += 1
             try journal.apply(to: scene.nic, logger: logger) { _ in }
             let steered = try scene.nic.snapshot()
-            check(steered, against: before, taken: journal.queues, seed: seed, scene.wish)
+            check(steered, against: before, taken: journal.queues, seed: seed, scene.request)
             let result = journal.reverse(on: scene.nic, logger: logger) { _ in }
             #expect(result.failure == nil && result.leftAlone.isEmpty, "seed \(seed)")
             #expect(try scene.nic.snapshot() == before, "seed \(seed)")
@@ -41,13 +41,13 @@ import Testing
 
     private func check(
         _ steered: NICSnapshot, against before: NICSnapshot, taken: [UInt32], seed: UInt64,
-        _ wish: SteeringRequest
+        _ request: SteeringRequest
     ) {
         let queues = Set(taken)
         #expect(steered.rings.headerSplit == .on && (steered.rings.splitThreshold ?? 0) == 0)
         #expect(queues.isDisjoint(with: steered.indirection), "seed \(seed)")
         for (old, new) in zip(before.indirection, steered.indirection)
-        where wish.table == .minimal && !queues.contains(old) {
+        where request.table == .minimal && !queues.contains(old) {
             #expect(old == new, "seed \(seed)")
         }
         if queues.isDisjoint(with: before.indirection) {
@@ -72,7 +72,7 @@ import Testing
     }
 
     /// A process killed at any moment leaves a journal from which another restores everything.
-    @Test func deathAtAnyMomentIsMended() throws {
+    @Test func deathAtAnyMomentIsRecoveredFrom() throws {
         var deaths = 0
         for seed in 1...150 as ClosedRange<UInt64> {
             for moment in 0..<200 {
@@ -205,7 +205,7 @@ import Testing
         return (nic, journal, before)
     }
 
-    @Test func whatOthersChangedMeanwhileStays() throws {
+    @Test func changesByOthersStay() throws {
         var (nic, journal, before) = try steered(spread: .rssContext)
         try nic.setRings(RingRequest(threshold: 64))
         nic.main?.indirection[3] = 0
@@ -246,7 +246,7 @@ import Testing
         #expect(try nic.snapshot() == before)
     }
 
-    @Test func whatWasNotBegunIsNotTakenBack() throws {
+    @Test func onlyBegunChangesAreUndone() throws {
         var (nic, journal, before) = try steered()
         // As if the first process had died before adding the rule, and another had added a similar
         // one.
@@ -272,7 +272,7 @@ import Testing
         #expect(nic.feature?.isActive == true)
     }
 
-    @Test func whatIsGoneAlreadyIsNoFailure() throws {
+    @Test func missingObjectsAreNoFailure() throws {
         var (nic, journal, before) = try steered(spread: .rssContext)
         nic.installed = [:]
         nic.others = [:]
@@ -282,7 +282,7 @@ import Testing
         #expect(try nic.snapshot() == before)
     }
 
-    @Test func whatCannotBePutBackStaysInTheJournal() throws {
+    @Test func failedRestoresStayInTheJournal() throws {
         var (nic, journal, before) = try steered()
         nic.failing = nic.operations + 2
         var saved = journal

@@ -110,7 +110,7 @@ import Testing
         #expect(try losses(of: journal, on: nic).isEmpty)
     }
 
-    @Test func whatWasNeverBegunIsNoLoss() throws {
+    @Test func changesNeverBegunAreNoLoss() throws {
         var (nic, journal) = try Self.scene()
         journal.begun = 0
         nic.installed = [:]

@@ -13,7 +13,7 @@ import Testing
             queueCount: queueCount)
     }
 
-    @Test func entriesComeBackOneByOne() {
+    @Test func entriesAreRestoredOneByOne() {
         #expect(restoration(after).goal == before)
         #expect(restoration(after).outcomes == [.restored("RSS table as before")])
         var now = after

@@ -22,8 +22,8 @@ import Testing
 
     private func journal(for nic: borrowing SimulatedNIC) throws -> SteeringJournal {
         let before = try nic.snapshot()
-        let wish = SteeringRequest(queues: .list([6, 7]), flows: [], splitsHeaders: false)
-        let plan = try SteeringPlan(for: wish, on: before, interface: nic.name)
+        let request = SteeringRequest(queues: .list([6, 7]), flows: [], splitsHeaders: false)
+        let plan = try SteeringPlan(for: request, on: before, interface: nic.name)
         return .sample(plan: plan, on: before)
     }
 
@@ -44,7 +44,7 @@ import Testing
         #expect(try nic.snapshot() == before)
     }
 
-    @Test func aDeathInBetweenIsMended() throws {
+    @Test func aDeathInBetweenIsRecoveredFrom() throws {
         var deaths = 0
         for deadly in 0..<20 {
             let nic = try nic(.on, default: .off)

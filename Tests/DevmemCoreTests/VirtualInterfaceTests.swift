@@ -92,7 +92,7 @@ import Testing
         #expect(route.isLocal)
         let interface = try NetworkInterface(leadingTo: Endpoint(address: address, port: 9))
         #expect(interface.name == "lo" && interface.index == route.interface)
-        #expect(try interface.asVirtual?.kind == "loopback")
+        #expect(try interface.virtualInterface?.kind == "loopback")
         #expect(throws: DevmemError.self) { try interface.requireNIC("choose queues of") }
     }
 

@@ -326,7 +326,7 @@ final class Thread: Sendable {
     private let event: Descriptor
 
     init(_ body: @escaping @Sendable () -> Void) throws {
-        event = try makeEvent()
+        event = try makeEventDescriptor()
         try runInThread { [self] in
             body()
             ring(event)

@@ -466,9 +466,9 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
 
     @Test func softirqTimeIsRead() {
         let tick = Double(sysconf(Int32(_SC_CLK_TCK)))
-        #expect(HostTime.softirq(in: "cpu  1 2 3 4 5 6 700 8 9 10") == 700 / tick)
+        #expect(CPUTime.softirq(in: "cpu  1 2 3 4 5 6 700 8 9 10") == 700 / tick)
         for line in ["", "cpu", "cpu0 1 2 3 4 5 6 700 8", "cpu a b c d e f g h"] {
-            #expect(HostTime.softirq(in: line[...]) == 0)
+            #expect(CPUTime.softirq(in: line[...]) == 0)
         }
     }
 }

@@ -290,10 +290,10 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
 
     @Test func theProbeTellsWhatIsNotAsItWas() {
         var list = CheckList(.probe, interface: "eth1")
-        judge(SteeringReversal(restored: ["hds-thresh 256"]), &list)
+        judge(SteeringRestoration(restored: ["hds-thresh 256"]), &list)
         #expect(list.checks.last?.verdict == .ok)
         #expect(list.checks.last?.evidence == "every setting is restored")
-        judge(SteeringReversal(leftAlone: ["the RSS table was changed", "x"]), &list)
+        judge(SteeringRestoration(leftAlone: ["the RSS table was changed", "x"]), &list)
         #expect(list.checks.last?.verdict == .warning)
         #expect(list.checks.last?.evidence == "left alone: the RSS table was changed; x")
     }
@@ -481,13 +481,13 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
     }
 
     @Test func onlyAProcessThatMustBeItHoldsXDP() {
-        #expect(chooseHolder([]) { _ in true } == nil)
-        #expect(chooseHolder([7]) { _ in false } == 7)
+        #expect(unambiguousHolder([]) { _ in true } == nil)
+        #expect(unambiguousHolder([7]) { _ in false } == 7)
         // Without the program's number an interface's may be of another namespace.
-        #expect(chooseHolder([7], isProgramKnown: false) { _ in false } == nil)
-        #expect(chooseHolder([7], isProgramKnown: false) { _ in true } == 7)
-        #expect(chooseHolder([7, 8]) { $0 == 8 } == 8)
-        #expect(chooseHolder([7, 8]) { _ in true } == nil)
-        #expect(chooseHolder([7, 8]) { _ in false } == nil)
+        #expect(unambiguousHolder([7], isProgramKnown: false) { _ in false } == nil)
+        #expect(unambiguousHolder([7], isProgramKnown: false) { _ in true } == 7)
+        #expect(unambiguousHolder([7, 8]) { $0 == 8 } == 8)
+        #expect(unambiguousHolder([7, 8]) { _ in true } == nil)
+        #expect(unambiguousHolder([7, 8]) { _ in false } == nil)
     }
 }

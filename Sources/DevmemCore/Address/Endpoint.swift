@@ -177,5 +177,5 @@ public struct EndpointText: Equatable, Sendable, CustomStringConvertible {
 func interfaceName(_ index: UInt32) -> String {
     var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
     guard if_indextoname(index, &name) != nil else { return "\(index)" }
-    return terminated(name)
+    return stringFromCBuffer(name)
 }

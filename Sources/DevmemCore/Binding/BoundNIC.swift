@@ -91,7 +91,7 @@ public struct BoundNIC: ~Copyable {
     /// - Returns: what was restored, and what someone else had changed meanwhile.
     /// - Throws: `DevmemError`, the first setting that could not be restored.
     @discardableResult
-    public consuming func release() throws(DevmemError) -> SteeringReversal { try setup.undo() }
+    public consuming func release() throws(DevmemError) -> SteeringRestoration { try setup.undo() }
 
     /// Releases it at the end of a session that has a report.
     ///

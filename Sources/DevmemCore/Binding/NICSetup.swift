@@ -105,12 +105,12 @@ final class NICSetup {
     }
 
     /// Undoes everything but the memory itself. A second time there is nothing left to undo.
-    func undo() throws(DevmemError) -> SteeringReversal {
+    func undo() throws(DevmemError) -> SteeringRestoration {
         watch = nil
         // The kernel lets header split be turned off only when nothing is bound.
         unbind()
         defer { steering = nil }
-        return try steering?.restore() ?? SteeringReversal()
+        return try steering?.restore() ?? SteeringRestoration()
     }
 
     /// Undoes everything for a caller who has another failure to report, or is not there any more.

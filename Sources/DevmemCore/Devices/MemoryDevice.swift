@@ -90,7 +90,7 @@ package struct MemoryDevice: Equatable, Sendable {
         vendor = device.attribute("vendor").flatMap { UInt16($0.dropFirst(2), radix: 16) }
         driver = device.driver
         path = device.path
-        numaNode = nodeOfDevice(device)
+        numaNode = numaNodeOfDevice(device)
     }
 }
 

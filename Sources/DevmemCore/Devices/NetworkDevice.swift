@@ -47,7 +47,7 @@ package struct NetworkDevice: Equatable, Sendable {
     package init(of interface: NetworkInterface) {
         self.init(interface)
         // If the interface is gone, the other reads fail too.
-        virtual = (try? interface.asVirtual) ?? nil
+        virtual = (try? interface.virtualInterface) ?? nil
         if let ioctl = try? EthtoolIoctl(interface), let info = try? ioctl.driverInfo() {
             driverVersion = info.version.isEmpty ? nil : info.version
             // Drivers without firmware report an empty string or N/A.
@@ -75,7 +75,7 @@ package struct NetworkDevice: Equatable, Sendable {
         bus = device.subsystem
         address = device.name
         path = device.path
-        numaNode = nodeOfDevice(device)
+        numaNode = numaNodeOfDevice(device)
         guard let path else { return }
         var target = [CChar](repeating: 0, count: Int(PATH_MAX))
         guard realpath("\(path)/iommu_group", &target) != nil else { return }
@@ -110,7 +110,7 @@ package struct NetworkDevice: Equatable, Sendable {
 }
 
 /// Returns the NUMA node of a device. On hosts with a single node, firmware often does not set it.
-func nodeOfDevice(_ device: borrowing UdevDevice) -> Int? {
+func numaNodeOfDevice(_ device: borrowing UdevDevice) -> Int? {
     if let node = device.attribute("numa_node").flatMap({ Int($0) }), node >= 0 { return node }
     return lines(of: "/sys/devices/system/node/online").first.flatMap { Int($0) }
 }

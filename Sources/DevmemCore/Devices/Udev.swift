@@ -81,15 +81,15 @@ package struct UdevDevice: ~Copyable {
     }
 
     /// Its parent device; nil for a virtual one.
-    var parent: UdevDevice? { Self.sharing(udev_device_get_parent(handle)) }
+    var parent: UdevDevice? { Self.retaining(udev_device_get_parent(handle)) }
 
     /// The nearest ancestor on the PCI bus.
     var pciParent: UdevDevice? {
-        Self.sharing(udev_device_get_parent_with_subsystem_devtype(handle, "pci", nil))
+        Self.retaining(udev_device_get_parent_with_subsystem_devtype(handle, "pci", nil))
     }
 
     /// Takes a reference to a parent, which otherwise belongs to its child and is freed with it.
-    private static func sharing(_ handle: OpaquePointer?) -> UdevDevice? {
+    private static func retaining(_ handle: OpaquePointer?) -> UdevDevice? {
         handle.flatMap { udev_device_ref($0) }.map { UdevDevice(owning: $0) }
     }
 }

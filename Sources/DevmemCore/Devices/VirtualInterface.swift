@@ -102,7 +102,7 @@ extension NetworkInterface {
     /// The description of the interface if it is not a NIC; nil if it is or may be one.
     ///
     /// - Throws: `DevmemError` of kind `netlink` or `system` if the interfaces cannot be listed.
-    package var asVirtual: VirtualInterface? {
+    package var virtualInterface: VirtualInterface? {
         get throws(DevmemError) {
             let all = try links()
             guard let link = all.first(where: { $0.index == index }) else { return nil }
@@ -115,7 +115,7 @@ extension NetworkInterface {
     /// - Parameter call: the operation that needs them; the interface's name is appended.
     /// - Throws: `DevmemError` of kind `invalid` that names the NICs below it.
     package func requireNIC(_ call: String) throws(DevmemError) {
-        if let virtual = try asVirtual { throw virtual.error("\(call) \(name)") }
+        if let virtual = try virtualInterface { throw virtual.error("\(call) \(name)") }
     }
 
     /// Finds the output interface of the route to a peer.
@@ -139,7 +139,7 @@ extension NetworkInterface {
     /// - Throws: `DevmemError` of kind `invalid` if that is not a NIC, with the candidates.
     init(receivingAt address: IPAddress, from peer: IPAddress?) throws(DevmemError) {
         let holder = try NetworkInterface(holding: address)
-        guard let virtual = try holder.asVirtual else {
+        guard let virtual = try holder.virtualInterface else {
             self = holder
             return
         }

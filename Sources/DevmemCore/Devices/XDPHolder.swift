@@ -17,7 +17,7 @@ package func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
         }
         if holds { holders.append(pid) }
     }
-    return chooseHolder(holders, isProgramKnown: program != 0) {
+    return unambiguousHolder(holders, isProgramKnown: program != 0) {
         namespace(of: $0) == namespace(of: getpid())
     }
 }
@@ -25,7 +25,7 @@ package func holderOfXDP(program: UInt32, on interface: UInt32) -> Int32? {
 /// Chooses the holder among candidates if it is unambiguous. Another namespace may have an
 /// interface of the same index, even with the same program; so of several candidates, or if the
 /// program is unknown, only a single one of this namespace counts.
-func chooseHolder(
+func unambiguousHolder(
     _ holders: [Int32], isProgramKnown: Bool = true, isHere: (Int32) -> Bool
 ) -> Int32? {
     if holders.count < 2 && isProgramKnown { return holders.first }

@@ -34,7 +34,7 @@ package struct EthtoolIoctl: ~Copyable {
         if code == ENODEV {
             var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
             if if_indextoname(interface.index, &name) != nil {
-                code = ask(terminated(name), &bytes)
+                code = ask(stringFromCBuffer(name), &bytes)
             }
         }
         guard code != 0 else { return }

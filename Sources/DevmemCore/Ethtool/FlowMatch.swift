@@ -36,7 +36,7 @@ struct FlowMatch: Equatable {
         let word = specification.word(at: FlowSpec.type)
         switch FlowType(word) {
         case .transport(_, let isIPv6, let number, let ports):
-            let fields = takeAddresses(specification, isIPv6)
+            let fields = parseAddresses(specification, isIPv6)
             require([UInt8(truncatingIfNeeded: number)], in: Field.protocolNumber)
             if ports {
                 take(specification, fields.sourcePort, into: Field.sourcePort)
@@ -47,7 +47,7 @@ struct FlowMatch: Equatable {
             }
             take(specification, fields.trafficClass, into: Field.trafficClass)
         case .address(let isIPv6):
-            let fields = takeAddresses(specification, isIPv6)
+            let fields = parseAddresses(specification, isIPv6)
             // The first four bytes of the transport header: the ports of TCP.
             take(specification, fields.sourcePort, into: Field.sourcePort)
             take(specification, fields.destinationPort, into: Field.destinationPort)
@@ -56,12 +56,12 @@ struct FlowMatch: Equatable {
         case .ethernet:
             take(specification, cdm_ethhdr_h_dest, into: Field.destinationHardware)
             take(specification, cdm_ethhdr_h_source, into: Field.sourceHardware)
-            takeEtherType(specification)
+            parseEtherType(specification)
         case .other:
             isExact = false
             return
         }
-        takeExtension(specification, flags: word)
+        parseExtension(specification, flags: word)
     }
 
     /// Returns whether some packet can match both.
@@ -88,7 +88,7 @@ struct FlowMatch: Equatable {
     /// Returns whether any bit of a field is compared.
     func looks(at field: Range<Int>) -> Bool { mask[field].contains { $0 != 0 } }
 
-    private mutating func takeAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> FlowSpec.Fields {
+    private mutating func parseAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> FlowSpec.Fields {
         let fields = FlowSpec.Fields(isIPv6: isIPv6)
         require(bigEndian(isIPv6 ? cdm_ETH_P_IPV6 : cdm_ETH_P_IP), in: Field.etherType)
         take(bytes, fields.source, into: Field.source.prefix(fields.addressLength))
@@ -97,14 +97,14 @@ struct FlowMatch: Equatable {
     }
 
     /// A VLAN tag's EtherType is not that of the payload after it.
-    private mutating func takeEtherType(_ bytes: [UInt8]) {
+    private mutating func parseEtherType(_ bytes: [UInt8]) {
         let start = FlowSpec.value + cdm_ethhdr_h_proto
         let isTag = [cdm_ETH_P_8021Q, cdm_ETH_P_8021AD].map(bigEndian)
             .contains(Array(bytes[start..<start + 2]))
         take(bytes, cdm_ethhdr_h_proto, into: isTag ? Field.vlanType : Field.etherType)
     }
 
-    private mutating func takeExtension(_ bytes: [UInt8], flags: UInt32) {
+    private mutating func parseExtension(_ bytes: [UInt8], flags: UInt32) {
         if flags & FlowSpec.extensionFlag != 0 {
             take(bytes, FlowSpec.Extension.vlanType, into: Field.vlanType)
             take(bytes, FlowSpec.Extension.vlanTag, into: Field.vlanTag)

@@ -13,7 +13,7 @@ private enum Layout {
 }
 
 /// A limit above the table size of any NIC.
-private let mostRules = 1 << 20
+private let maximumRuleCount = 1 << 20
 
 /// How often a list is requested while its length keeps changing.
 private let mostTries = 16
@@ -33,7 +33,7 @@ extension EthtoolIoctl {
             return nil
         }
         let count = Int(counts.word(at: Layout.ruleCount))
-        guard count <= mostRules else {
+        guard count <= maximumRuleCount else {
             throw DevmemError(
                 .malformed, call.on(interface.name),
                 message: "the driver reports \(count) of them")

@@ -54,7 +54,7 @@ package struct InstalledRule: Equatable, Sendable {
     }
 
     /// Returns whether it equals another installed rule except for the location.
-    func isAlike(_ other: InstalledRule) -> Bool {
+    func equalsIgnoringLocation(_ other: InstalledRule) -> Bool {
         var bytes = specification
         bytes.replaceSubrange(
             FlowSpec.location..<FlowSpec.location + 4,
@@ -64,7 +64,7 @@ package struct InstalledRule: Equatable, Sendable {
 
     /// Returns whether a driver may have made it of a rule: it has the same match or the same
     /// target, which belongs to this process while it steers.
-    func isVariant(of rule: FlowRule) -> Bool {
+    func mayDerive(from rule: FlowRule) -> Bool {
         let leadsThere =
             switch rule.target {
             case .queue(let wanted): queue == wanted

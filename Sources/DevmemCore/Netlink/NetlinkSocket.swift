@@ -13,7 +13,7 @@ package struct NetlinkSocket: ~Copyable {
     /// and a single attribute may have 64 KiB.
     private static let socketBufferSize: Int32 = 1 << 18
     /// The most datagrams read at once.
-    private static let mostQueued = 256
+    private static let maximumDatagrams = 256
     /// How often a dump is tried while the kernel reports it as interrupted.
     private static let dumpAttempts = 8
 
@@ -178,7 +178,7 @@ package struct NetlinkSocket: ~Copyable {
         var queue = Queue()
         var buffer = [UInt8](repeating: 0, count: Self.bufferSize)
         // A flood of messages must not keep the caller from other work.
-        for _ in 0..<Self.mostQueued {
+        for _ in 0..<Self.maximumDatagrams {
             do throws(DevmemError) {
                 let (count, sender) = try receiveNow(into: &buffer)
                 // Accept only messages from the kernel.

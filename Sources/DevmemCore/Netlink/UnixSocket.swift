@@ -14,8 +14,8 @@ struct UnixSocket: Equatable, Sendable {
 }
 
 /// Numbers of linux/sock_diag.h and linux/unix_diag.h.
-private enum UnixDiagnosis {
-    static let netlinkSocketDiagnosis = cdm_NETLINK_SOCK_DIAG
+private enum UnixDiag {
+    static let netlinkSockDiag = cdm_NETLINK_SOCK_DIAG
     static let byFamily = cdm_SOCK_DIAG_BY_FAMILY
     /// `struct unix_diag_req`.
     static let requestLength = cdm_unix_diag_req_size
@@ -42,19 +42,19 @@ extension UnixSocket {
     /// - Throws: `DevmemError` of kind `unsupported` if the kernel does not report the owner.
     init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
         let start = payload.startIndex
-        guard payload.count >= UnixDiagnosis.replyLength,
-            payload[start + UnixDiagnosis.replyType] == UnixDiagnosis.datagram
+        guard payload.count >= UnixDiag.replyLength,
+            payload[start + UnixDiag.replyType] == UnixDiag.datagram
         else { return nil }
-        let attributes = try NetlinkAttributes(payload.dropFirst(UnixDiagnosis.replyLength))
-        guard let name = attributes[UnixDiagnosis.name]?.payload, !name.isEmpty else { return nil }
-        guard let user = attributes.uint32(UnixDiagnosis.user) else {
+        let attributes = try NetlinkAttributes(payload.dropFirst(UnixDiag.replyLength))
+        guard let name = attributes[UnixDiag.name]?.payload, !name.isEmpty else { return nil }
+        guard let user = attributes.uint32(UnixDiag.user) else {
             throw DevmemError(
                 .unsupported, call: "list unix sockets",
                 message: "the kernel does not report their owners; Linux 5.3 and newer do")
         }
         self.init(
             name: Array(name), user: user,
-            inode: UInt64(payload.number32(at: start + UnixDiagnosis.replyInode)))
+            inode: UInt64(payload.number32(at: start + UnixDiag.replyInode)))
     }
 
     /// Lists the sockets.
@@ -63,14 +63,14 @@ extension UnixSocket {
     /// - Throws: `DevmemError` of kind `netlink` or `system` if the request fails.
     static func all() throws(DevmemError) -> [UnixSocket]? {
         let socket = try NetlinkSocket(
-            protocol: UnixDiagnosis.netlinkSocketDiagnosis,
-            familyHeaderLength: UnixDiagnosis.replyLength)
-        var header = [UInt8](repeating: 0, count: UnixDiagnosis.requestLength)
+            protocol: UnixDiag.netlinkSockDiag,
+            familyHeaderLength: UnixDiag.replyLength)
+        var header = [UInt8](repeating: 0, count: UnixDiag.requestLength)
         header[cdm_unix_diag_req_family] = UInt8(AF_UNIX)
-        header.store(UnixDiagnosis.unconnected, at: UnixDiagnosis.requestStates)
+        header.store(UnixDiag.unconnected, at: UnixDiag.requestStates)
         header.store(
-            UnixDiagnosis.showName | UnixDiagnosis.showUser, at: UnixDiagnosis.requestShow)
-        let message = try NetlinkMessage(type: UnixDiagnosis.byFamily, header: header, dump: true)
+            UnixDiag.showName | UnixDiag.showUser, at: UnixDiag.requestShow)
+        let message = try NetlinkMessage(type: UnixDiag.byFamily, header: header, dump: true)
         let replies: [ArraySlice<UInt8>]
         do throws(DevmemError) {
             replies = try socket.payloads(message, call: "list unix sockets")

@@ -25,7 +25,7 @@ struct ConnectionReceiver: Sendable {
         report.peer = connection.peer.description
         report.peerAddress = connection.peer.address.unmapped
         report.peerPort = connection.peer.port
-        let spent = SpentTime()
+        let spent = TimeUsage()
         do throws(DevmemError) {
             switch request.answer {
             case .nothing: try receive(connection, &sink, stop, &report, progress)

@@ -39,7 +39,7 @@ final class ReceiveWorkers: Sendable {
 
     init() throws(DevmemError) {
         stop = try StopBroadcast()
-        event = try makeEvent()
+        event = try makeEventDescriptor()
     }
 
     /// What threads have told since the last call.

@@ -141,7 +141,7 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
         chunk: Int(clamping: request.chunk), piece: request.piece.map { Int(clamping: $0) })
     observer.connected(connection.local ?? connection.peer, interface?.name)
     try sink.begin()
-    let spent = SpentTime()
+    let spent = TimeUsage()
     do throws(DevmemError) {
         let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
         let end = try exchange.run(

@@ -12,7 +12,7 @@ package enum DevmemSocketNumber {
 }
 
 /// One stretch of received payload as a control message describes it.
-package enum PayloadPiece: Equatable, Sendable {
+package enum PayloadFragment: Equatable, Sendable {
     /// Bytes at `offset` of the bound dma-buf; `token` gives the memory back.
     case device(offset: UInt64, length: UInt32, token: UInt32)
     /// Bytes that the kernel copied into the caller's buffer, in order.
@@ -45,7 +45,7 @@ package struct ControlMessageParser: Sendable {
     /// - Throws: `DevmemError` of kind `malformed` if a message is cut off, unknown, of the wrong
     ///   length or speaks of memory that is not in the dma-buf.
     @inline(__always)
-    package mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadPiece? {
+    package mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadFragment? {
         let left = control.byteCount - offset
         guard left > 0 else { return nil }
         guard left >= Self.headerSize else {

@@ -180,8 +180,8 @@ package struct JournalStore: Sendable {
     ///
     /// - Throws: `DevmemError` of kind `malformed` if it is damaged or from an earlier boot.
     func read(_ key: Key) throws(DevmemError) -> SteeringJournal? {
-        guard let file = try readOfAnyBoot(key) else { return nil }
-        guard try isEarlier(file, key) else { return file.journal }
+        guard let file = try readFromAnyBoot(key) else { return nil }
+        guard try predatesBoot(file, key) else { return file.journal }
         throw DevmemError(
             .malformed, call: "read the journal \(path(of: key))",
             message: "it is of an earlier boot, whose settings are gone",
@@ -190,24 +190,24 @@ package struct JournalStore: Sendable {
     }
 
     /// Reads a NIC's journal if it is from an earlier boot; otherwise nil.
-    func readEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
-        guard let file = try readOfAnyBoot(key), try isEarlier(file, key) else { return nil }
+    func readFromEarlierBoot(_ key: Key) throws(DevmemError) -> SteeringJournal? {
+        guard let file = try readFromAnyBoot(key), try predatesBoot(file, key) else { return nil }
         return file.journal
     }
 
     /// Removes a NIC's journal if it is from an earlier boot. The caller must hold the NIC's lock.
     ///
     /// - Returns: the removed journal; nil if there was none from an earlier boot.
-    func dropEarlier(_ key: Key) throws(DevmemError) -> SteeringJournal? {
-        guard let journal = try readEarlier(key) else { return nil }
-        try strike(key)
+    func removeFromEarlierBoot(_ key: Key) throws(DevmemError) -> SteeringJournal? {
+        guard let journal = try readFromEarlierBoot(key) else { return nil }
+        try remove(key)
         return journal
     }
 
     /// Returns whether the system has rebooted since a journal was written. Each container may see
     /// its own boot id, so a different id alone proves nothing.
-    private func isEarlier(_ file: File, _ key: Key) throws(DevmemError) -> Bool {
-        guard let boot else { throw unknownBoot("read the journal \(path(of: key))") }
+    private func predatesBoot(_ file: File, _ key: Key) throws(DevmemError) -> Bool {
+        guard let boot else { throw bootIDError("read the journal \(path(of: key))") }
         if file.journal.interface.boot == boot { return false }
         if file.written < secondsAtBoot() - Self.clockSlack { return true }
         throw DevmemError(
@@ -223,7 +223,7 @@ package struct JournalStore: Sendable {
         var written: Int64
     }
 
-    private func readOfAnyBoot(_ key: Key) throws(DevmemError) -> File? {
+    private func readFromAnyBoot(_ key: Key) throws(DevmemError) -> File? {
         guard let folder = try existingFolder() else { return nil }
         let path = path(of: key)
         guard let descriptor = try Self.openJournal(Self.name(of: key), in: folder, path: path)
@@ -270,7 +270,7 @@ package struct JournalStore: Sendable {
     }
 
     /// Removes a NIC's journal without reading it; does nothing if there is none.
-    func strike(_ key: Key) throws(DevmemError) {
+    func remove(_ key: Key) throws(DevmemError) {
         guard let folder = try existingFolder() else { return }
         for name in [Self.name(of: key), Self.name(of: key) + Self.unfinished] {
             do throws(DevmemError) {

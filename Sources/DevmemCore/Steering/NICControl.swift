@@ -15,7 +15,7 @@ protocol NICControl: ~Copyable {
     /// Sets header split, its threshold, the ring sizes, or any of them.
     func setRings(_ request: RingRequest) throws(DevmemError)
     /// Sets rings and returns whether the kernel saw a change; nil if that cannot be determined.
-    func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool?
+    func setRingsDetectingChange(_ request: RingRequest) throws(DevmemError) -> Bool?
     /// Returns whether a user turned header split on, without changing a setting, while the
     /// threshold is not 0; nil if it cannot be determined.
     func isSplitUserSet(probing queue: UInt32) -> Bool?
@@ -102,7 +102,7 @@ struct EthtoolNIC: NICControl, ~Copyable {
 
     func setRings(_ request: RingRequest) throws(DevmemError) { try netlink.setRings(request) }
 
-    func setRingsWatching(_ request: RingRequest) throws(DevmemError) -> Bool? {
+    func setRingsDetectingChange(_ request: RingRequest) throws(DevmemError) -> Bool? {
         // Without a notification socket the rings can still be set; only the effect stays unknown.
         guard let before = try? netlink.rings(), let watch = try? RingWatch(interface) else {
             try netlink.setRings(request)

@@ -21,7 +21,7 @@ package struct PlacementReason {
     /// The steering that the NIC has lost.
     var losses: [SteeringLoss] = []
     /// The steering that it lost and regained during the stream.
-    var renewals: [SteeringRenewal] = []
+    var renewals: [SteeringReapplication] = []
     /// The rules that steer the stream.
     var rules: [SteeringChange.PlacedRule] = []
     /// The queues bound to the memory, and the id of the binding.
@@ -97,8 +97,8 @@ package struct PlacementReason {
         if !snapshot.receiveQueues.isEmpty && !unbound.isEmpty {
             return "queue \(queueList(Array(unbound))) is no longer bound to the memory"
         }
-        let isFed = snapshot.rules.contains { leads($0, to: queues) }
-        if rules.isEmpty && !queues.isEmpty && !isFed {
+        let hasRuleToQueues = snapshot.rules.contains { leads($0, to: queues) }
+        if rules.isEmpty && !queues.isEmpty && !hasRuleToQueues {
             return "no flow rule leads to queue \(queueList(queues))"
         }
         return nil
@@ -123,7 +123,8 @@ package struct PlacementReason {
     /// that is unknown, one that matches the same packets.
     private func rivalText(_ arrival: UInt32?) -> String? {
         guard let arrival else {
-            return RuleConflict.culprit(against: rules, in: snapshot, queues: Set(queues))?.text
+            return RuleConflict.likeliestConflict(
+                against: rules, in: snapshot, queues: Set(queues))?.text
         }
         guard !queues.contains(arrival) else { return nil }
         let mine = Set(rules.map(\.location))

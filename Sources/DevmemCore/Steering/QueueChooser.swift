@@ -112,21 +112,21 @@ package struct QueueChooser {
         return ids.filter { $0 != 0 && !aimedAt.contains($0) && hindrance(of: $0) == nil }
     }
 
-    private struct Hindrance {
+    private struct Obstacle {
         var errno: Errno?
         var message: String
         var advice: Advice
     }
 
     /// Returns why a queue cannot be bound; nil if no obstacle is known.
-    private func hindrance(of id: UInt32) -> Hindrance? {
+    private func hindrance(of id: UInt32) -> Obstacle? {
         if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
-            return Hindrance(
+            return Obstacle(
                 errno: .resourceBusy, message: "queue \(id) is \(holder)",
                 advice: "choose another with \(.queues), or end the process that holds it")
         }
         if id == 0 && snapshot.driver == "gve" {
-            return Hindrance(
+            return Obstacle(
                 errno: .outOfRange, message: "gve cannot stop queue 0 while it is up",
                 advice: "choose another with \(.queues)")
         }
@@ -134,7 +134,7 @@ package struct QueueChooser {
             !sharesContexts && context.id != 0 && applied?.contexts.contains(context.id) != true
         }
         if let context = others.first(where: { $0.indirection.contains(id) }) {
-            return Hindrance(
+            return Obstacle(
                 errno: nil, message: "RSS context \(context.id) leads to queue \(id)",
                 advice: "choose another, or ethtool -X \(interface) context \(context.id) delete")
         }

@@ -10,7 +10,7 @@ package struct RuleConflict: Equatable {
     /// Which rule takes precedence.
     package let winner: Winner
     /// Whether the installed rule matches everything that the wanted one matches.
-    let takesAll: Bool
+    let coversWholeFlow: Bool
     /// Whether both match exactly the same packets.
     let isSame: Bool
 
@@ -39,7 +39,7 @@ package struct RuleConflict: Equatable {
             return RuleConflict(
                 other: other,
                 winner: snapshot.precedence.winner(bytes, at: location, against: other),
-                takesAll: otherMatch.contains(match),
+                coversWholeFlow: otherMatch.contains(match),
                 isSame: other.matchesSame(as: wanted))
         }
     }
@@ -53,7 +53,7 @@ package struct RuleConflict: Equatable {
     ///   - queues: the queues where the stream should have arrived.
     /// - Returns: the likeliest conflict, preferring a rule that certainly takes precedence and one
     ///   that takes the whole flow; nil if there is none.
-    static func culprit(
+    static func likeliestConflict(
         against rules: [SteeringChange.PlacedRule], in snapshot: NICSnapshot, queues: Set<UInt32>
     ) -> RuleConflict? {
         let conflicts = rules.flatMap {
@@ -62,12 +62,12 @@ package struct RuleConflict: Equatable {
         return conflicts.filter { $0.winner != .wanted }.max { $0.likelihood < $1.likelihood }
     }
 
-    private var likelihood: Int { (winner == .other ? 2 : 0) + (takesAll ? 1 : 0) }
+    private var likelihood: Int { (winner == .other ? 2 : 0) + (coversWholeFlow ? 1 : 0) }
 
     /// The conflict as a sentence.
     package var text: String {
         let rule = "flow rule \(other.location)"
-        let share = takesAll ? "all" : "part"
+        let share = coversWholeFlow ? "all" : "part"
         if isSame && winner == .unknown {
             return "\(rule) has the same match but leads elsewhere: \(other.text)"
         }

@@ -42,19 +42,19 @@ extension NICControl where Self: ~Copyable {
             }
             switch try readBack(rule, at: location, stuck: &stuck) {
             case let found? where found.isSame(as: rule): return location
-            case let found? where table.choosesLocation || found.isVariant(of: rule):
+            case let found? where table.choosesLocation || found.mayDerive(from: rule):
                 // gve drops the RSS context and directs the flow to queue 0.
                 try discard(rule, at: location, as: found, stuck: &stuck)
-                throw madeAnother(found)
+                throw alteredByDriver(found)
             case let found?:
                 // Probably another process has overwritten our rule: leave its rule. Two processes
                 // would not both write the same one, so the same finding twice is the driver's
                 // work.
-                if let earlier = strange, earlier.isAlike(found) {
+                if let earlier = strange, earlier.equalsIgnoringLocation(found) {
                     for one in [found, earlier] where try self.rule(at: one.location) == one {
                         try discard(rule, at: one.location, as: one, stuck: &stuck)
                     }
-                    throw madeAnother(found)
+                    throw alteredByDriver(found)
                 }
                 strange = found
                 occupied.insert(location)
@@ -71,7 +71,7 @@ extension NICControl where Self: ~Copyable {
             message: "another process is adding rules at the same time", advice: "try again")
     }
 
-    private func madeAnother(_ found: InstalledRule) -> DevmemError {
+    private func alteredByDriver(_ found: InstalledRule) -> DevmemError {
         DevmemError(
             .unsupported, .init(.addFlowRule, "add a flow rule to \(name)"),
             message: "the driver installed a different rule: \(found.text)",
@@ -117,7 +117,7 @@ extension NICControl where Self: ~Copyable {
 
     /// Finds a rule that a process may have added without recording its location: a new rule equal
     /// to one of the alternatives. A merely similar rule may belong to anyone.
-    func leftover(
+    func unrecordedLocation(
         of alternatives: [FlowRule], besides known: Set<UInt32>
     ) throws(DevmemError) -> UInt32? {
         for location in try ruleTable()?.locations ?? [] where !known.contains(location) {
@@ -161,7 +161,7 @@ struct RuleRefusal {
     func explained<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> DevmemError {
         var told = error
         let isOff =
-            RuleFeature.isNeeded(driver: nic.driver)
+            NtupleFeature.isNeeded(driver: nic.driver)
             && (try? nic.feature(.flowRules))?.isActive == false
         if error.errno == .notPermitted && isOff && isPrivileged
             || error.errno == .notSupportedOnSocket && isOff
@@ -175,7 +175,7 @@ struct RuleRefusal {
                 told.message = "its table of flow rules is full"
                 told.advice = "ethtool -n \(name) lists them; delete those not needed"
             } else if let narrowest = tried.first {
-                told = notTaken(narrowest)
+                told = requiredFields(narrowest)
             }
         } else if error.errno == .fileExists, let rival = rival(on: nic) {
             told.message = "flow rule \(rival.location) has the same match: \(rival.text)"
@@ -190,7 +190,7 @@ struct RuleRefusal {
     }
 
     /// Names the fields that the NIC requires: drivers differ in which a rule may omit.
-    private func notTaken(_ narrowest: FlowRule) -> DevmemError {
+    private func requiredFields(_ narrowest: FlowRule) -> DevmemError {
         var told = error
         let missing = narrowest.missingFields
         guard !missing.isEmpty else {

@@ -3,31 +3,31 @@ import SystemPackage
 /// The part of a plan that concerns flow rules.
 extension SteeringPlan {
     mutating func planRules(
-        for wish: SteeringRequest, _ snapshot: NICSnapshot, _ name: String
+        for request: SteeringRequest, _ snapshot: NICSnapshot, _ name: String
     ) throws(DevmemError) {
         noteAcceleration(snapshot, name)
-        guard !wish.flows.isEmpty else { return }
+        guard !request.flows.isEmpty else { return }
         let call = "steer flows on \(name)"
-        guard snapshot.canHaveRules, let table = snapshot.ruleTable else {
+        guard snapshot.canUseRules, let table = snapshot.ruleTable else {
             throw DevmemError(
                 .unsupported, call: call,
                 message: "the driver has no flow rules (\(SteeringFeature.flowRules.rawValue))",
                 advice: "device memory needs a NIC that steers flows to queues")
         }
-        guard wish.spread != .oneToOne || wish.flows.count <= queues.count else {
+        guard request.spread != .oneToOne || request.flows.count <= queues.count else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "\(wish.flows.count) flows, but only queues \(queueList(queues))",
+                message: "\(request.flows.count) flows, but only queues \(queueList(queues))",
                 advice: "use more queues, or spread the flows another way")
         }
         var rules: [SteeringChange] = []
-        var places = RulePlaces(table, driver: snapshot.driver)
-        for (number, flow) in wish.flows.enumerated() {
+        var places = RuleLocationPrediction(table, driver: snapshot.driver)
+        for (number, flow) in request.flows.enumerated() {
             let target: RuleTarget =
-                wish.spread == .rssContext
+                request.spread == .rssContext
                 ? .newContext : .queue(queues[number % queues.count])
             for alternatives in flow.families {
-                if let there = covering(alternatives, in: snapshot) {
+                if let there = existingRule(alternatives, in: snapshot) {
                     noteConflicts(of: alternatives, with: there, snapshot)
                     continue
                 }
@@ -37,7 +37,7 @@ extension SteeringPlan {
                 rules.append(.addRule(alternatives.map { $0.aimed(at: target) }, installed: nil))
             }
         }
-        noteOthers(snapshot, wish)
+        noteOthers(snapshot, request)
         if let capacity = table.capacity, Int(capacity) < table.locations.count + rules.count {
             throw DevmemError(
                 .unsupported, call: call, errno: .noSpace,
@@ -46,10 +46,10 @@ extension SteeringPlan {
                     + "and \(rules.count) are needed",
                 advice: "ethtool -n \(name) lists the rules; delete those not needed")
         }
-        if !snapshot.rulesWork, let ntuple = snapshot.ntuple {
+        if !snapshot.areRulesEffective, let ntuple = snapshot.ntuple {
             changes.append(.feature(.flowRules, wasWanted: ntuple.isWanted))
         }
-        if wish.spread == .rssContext && !rules.isEmpty {
+        if request.spread == .rssContext && !rules.isEmpty {
             let slots = snapshot.indirection.count
             guard slots > 0 else {
                 throw DevmemError(
@@ -73,10 +73,10 @@ extension SteeringPlan {
     }
 
     /// Returns an installed rule that already has the effect of one of the alternatives.
-    private func covering(
+    private func existingRule(
         _ alternatives: [FlowRule], in snapshot: NICSnapshot
     ) -> InstalledRule? {
-        guard snapshot.rulesWork else { return nil }
+        guard snapshot.areRulesEffective else { return nil }
         let taken = Set(queues)
         return snapshot.rules.first { installed in
             alternatives.contains(where: installed.matchesSame)
@@ -101,8 +101,8 @@ extension SteeringPlan {
         }
     }
 
-    private mutating func noteOthers(_ snapshot: NICSnapshot, _ wish: SteeringRequest) {
-        let wanted = wish.flows.flatMap(\.families).joined()
+    private mutating func noteOthers(_ snapshot: NICSnapshot, _ request: SteeringRequest) {
+        let wanted = request.flows.flatMap(\.families).joined()
         for other in snapshot.rules {
             guard let queue = other.queue, queues.contains(queue),
                 !wanted.contains(where: other.matchesSame)
@@ -113,7 +113,7 @@ extension SteeringPlan {
 
     private mutating func noteAcceleration(_ snapshot: NICSnapshot, _ name: String) {
         // Where rules require the feature, it will be on once they are added.
-        guard snapshot.ntuple?.isActive == true || RuleFeature.isNeeded(driver: snapshot.driver)
+        guard snapshot.ntuple?.isActive == true || NtupleFeature.isNeeded(driver: snapshot.driver)
         else { return }
         for queue in queues where snapshot.acceleratedQueues.contains(queue) {
             notes.append(
@@ -125,7 +125,7 @@ extension SteeringPlan {
 }
 
 /// Predicts the locations of new rules.
-struct RulePlaces {
+struct RuleLocationPrediction {
     private let table: FlowRuleTable
     private let driver: String?
     private var used: Set<UInt32>

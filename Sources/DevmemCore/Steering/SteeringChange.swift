@@ -40,9 +40,9 @@ package enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertib
         }
 
         /// Returns whether an installed rule is this rule or what the driver made of it.
-        func hasBecome(_ found: InstalledRule) -> Bool {
+        func isRealized(by found: InstalledRule) -> Bool {
             found.isSame(as: rule) || altered == found.specification
-                || isUnproven == true && found.isVariant(of: rule) && !found.contradicts(rule)
+                || isUnproven == true && found.mayDerive(from: rule) && !found.contradicts(rule)
         }
     }
 

@@ -30,7 +30,7 @@ struct SteeringClaim: ~Copyable {
 
     private let socket: Descriptor
     /// Whether other claims are visible; a kernel without unix_diag does not show them.
-    let seesOthers: Bool
+    let canSeeOthers: Bool
 
     /// Publishes a claim that is compatible with those of others.
     ///
@@ -49,7 +49,7 @@ struct SteeringClaim: ~Copyable {
             let rivals = (published ?? PublishedClaims()).rivals(of: own)
             guard !rivals.isEmpty else {
                 self.socket = socket
-                seesOthers = published != nil
+                canSeeOthers = published != nil
                 return
             }
             guard attempt < Self.attempts else {

@@ -19,7 +19,7 @@ package struct SteeringInterruptions: Equatable, Sendable, Encodable {
     ///   - changes: the changes of a plan.
     ///   - driver: the kernel driver's name, if known.
     package init(of changes: [SteeringChange], driver: String?) {
-        guard let habits = driver.flatMap({ DriverHabits.known[$0] }) else {
+        guard let habits = driver.flatMap({ InterruptingSettings.known[$0] }) else {
             applying = changes.isEmpty ? 0 : nil
             restoring = changes.isEmpty ? 0 : nil
             losesLink = nil
@@ -74,7 +74,7 @@ package struct SteeringInterruptions: Equatable, Sendable, Encodable {
 }
 
 /// The settings for which a driver closes and reopens all queues.
-private struct DriverHabits {
+private struct InterruptingSettings {
     enum Setting {
         case rings, table, flowRules, hardwareGRO
     }
@@ -87,10 +87,10 @@ private struct DriverHabits {
     /// - fbnic: `fbnic_set_ringparam`.
     /// - gve: `gve_set_ringparam`; binding and unbinding stop all queues too (`gve_turndown`).
     /// - mlx5: `set_feature_hw_gro` of en_main.c; a change of header split alone stops nothing.
-    static let known: [String: DriverHabits] = [
-        "bnxt_en": DriverHabits(stoppedBy: [.rings, .table, .flowRules], losesLink: true),
-        "fbnic": DriverHabits(stoppedBy: [.rings], losesLink: false),
-        "gve": DriverHabits(stoppedBy: [.rings], losesLink: true),
-        "mlx5_core": DriverHabits(stoppedBy: [.hardwareGRO], losesLink: true),
+    static let known: [String: InterruptingSettings] = [
+        "bnxt_en": InterruptingSettings(stoppedBy: [.rings, .table, .flowRules], losesLink: true),
+        "fbnic": InterruptingSettings(stoppedBy: [.rings], losesLink: false),
+        "gve": InterruptingSettings(stoppedBy: [.rings], losesLink: true),
+        "mlx5_core": InterruptingSettings(stoppedBy: [.hardwareGRO], losesLink: true),
     ]
 }

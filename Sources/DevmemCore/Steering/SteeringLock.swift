@@ -34,7 +34,7 @@ struct SteeringLock: ~Copyable {
 
     /// A warning if other processes that steer the NIC may be invisible; otherwise nil.
     var doubt: String? {
-        claim.seesOthers
+        claim.canSeeOthers
             ? nil
             : "the kernel has no unix_diag (CONFIG_UNIX_DIAG), so processes of other containers "
                 + "that steer the same NIC are not seen"

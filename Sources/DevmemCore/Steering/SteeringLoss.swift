@@ -9,7 +9,7 @@ struct SteeringLoss: Equatable {
 }
 
 /// A lost change that was made again.
-struct SteeringRenewal: Equatable {
+struct SteeringReapplication: Equatable {
     /// The text of the loss.
     var loss: String
     /// When the change was made again.

@@ -14,7 +14,7 @@ extension SteeringJournal.Interface {
     /// - Throws: `DevmemError` of kind `system` if the kernel does not report the namespace;
     ///   `unsupported` if the boot id cannot be read.
     init(_ interface: NetworkInterface) throws(DevmemError) {
-        guard let boot = bootID() else { throw unknownBoot("steer \(interface.name)") }
+        guard let boot = bootID() else { throw bootIDError("steer \(interface.name)") }
         self.init(
             name: interface.name, index: interface.index, namespace: try namespaceCookie(),
             boot: boot)
@@ -43,7 +43,7 @@ func bootID() -> String? {
 
 /// Returns the error for an unreadable boot id: without it, what an earlier boot left would pass
 /// for this one's.
-func unknownBoot(_ call: String) -> DevmemError {
+func bootIDError(_ call: String) -> DevmemError {
     DevmemError(
         .unsupported, call: call,
         message: "\(bootIDPath) cannot be read, so it is not known which journals are of this boot",

@@ -32,25 +32,25 @@ package struct SteeringPlan: Equatable, Sendable {
     /// - Throws: `DevmemError` of kind `invalid` or `unsupported` if the request cannot be met; the
     ///   kernel's conditions are in `netif_mp_open_rxq` of net/core/netdev_rx_queue.c.
     package init(
-        for wish: SteeringRequest, on snapshot: NICSnapshot, interface name: String
+        for request: SteeringRequest, on snapshot: NICSnapshot, interface name: String
     ) throws(DevmemError) {
-        try self.init(for: wish, on: snapshot, interface: name, applied: nil)
+        try self.init(for: request, on: snapshot, interface: name, applied: nil)
     }
 
     init(
-        for wish: SteeringRequest, on snapshot: NICSnapshot, interface name: String,
+        for request: SteeringRequest, on snapshot: NICSnapshot, interface name: String,
         applied: Applied?
     ) throws(DevmemError) {
         let choice = QueueChooser(
             snapshot: snapshot, interface: name, applied: applied,
-            sharesContexts: wish.sharesContexts)
-        queues = try choice.choose(wish.queues)
+            sharesContexts: request.sharesContexts)
+        queues = try choice.choose(request.queues)
         if let mixture = choice.mixture(of: queues) { notes.append(mixture) }
         try Self.refuseXDP(snapshot, name)
         try planHeaderSplit(
-            snapshot, name, after: wish.splitsHeaders ? .on : .unknown, isSet: applied != nil)
-        planTable(snapshot, style: wish.table)
-        try planRules(for: wish, snapshot, name)
+            snapshot, name, after: request.splitsHeaders ? .on : .unknown, isSet: applied != nil)
+        planTable(snapshot, style: request.table)
+        try planRules(for: request, snapshot, name)
     }
 
     /// Returns the ethtool(8) shell commands that have the effect of the plan.
@@ -59,8 +59,8 @@ package struct SteeringPlan: Equatable, Sendable {
     ///   - interface: the NIC's name.
     ///   - snapshot: the snapshot that the plan was made for.
     /// - Returns: the lines; some are comments.
-    package func ethtoolLines(for interface: String, on snapshot: NICSnapshot) -> [String] {
-        EthtoolLines(self, interface: interface, ruleTable: snapshot.ruleTable).lines
+    package func ethtoolCommands(for interface: String, on snapshot: NICSnapshot) -> [String] {
+        EthtoolCommands(self, interface: interface, ruleTable: snapshot.ruleTable).lines
     }
 
     private static func refuseXDP(

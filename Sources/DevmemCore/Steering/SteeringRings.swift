@@ -41,15 +41,15 @@ extension SteeringJournal {
                 before: before, after: after, wasUserSet: wasUserSet)
             try save(self)
         }
-        let (isLearnt, rest) = try setSplitThatReadsSo(step.lowerBound, request, nic)
+        let (isLearnt, rest) = try setSplitReadingOn(step.lowerBound, request, nic)
         if !rest.isEmpty { try nic.setRings(rest) }
         let now = try nic.rings()
         if let split = request.split {
             // "unknown" reads back as whatever the driver chooses.
-            try prove(split == .unknown || now.headerSplit == split, "tcp-data-split", nic.name)
+            try verify(split == .unknown || now.headerSplit == split, "tcp-data-split", nic.name)
         }
         if let threshold = request.threshold {
-            try prove(now.splitThreshold == threshold, "hds-thresh", nic.name)
+            try verify(now.splitThreshold == threshold, "hds-thresh", nic.name)
         }
         let cut = now.sizes.filter { ring, size in
             before.rings.sizes[ring].map { size < $0 } ?? false
@@ -68,7 +68,7 @@ extension SteeringJournal {
         case .unknown: return false
         // Requesting "unknown" changes nothing unless a user had set "off", and then only the
         // driver's reply.
-        case .off: return (try? nic.setRingsWatching(RingRequest(split: .unknown))) ?? nil
+        case .off: return (try? nic.setRingsDetectingChange(RingRequest(split: .unknown))) ?? nil
         case .on:
             guard request.split == .on, request.threshold != nil, let queue = queues.last else {
                 return nil
@@ -79,13 +79,13 @@ extension SteeringJournal {
 
     /// Sets a header split that reads as on, in a request of its own, if it is unknown who set it:
     /// "on" changes nothing if a user had set it, and "unknown" changes something only then.
-    private mutating func setSplitThatReadsSo<NIC: NICControl & ~Copyable>(
+    private mutating func setSplitReadingOn<NIC: NICControl & ~Copyable>(
         _ index: Int, _ request: RingRequest, _ nic: borrowing NIC
     ) throws(DevmemError) -> (isLearnt: Bool, rest: RingRequest) {
         guard case .headerSplit(.on, let after, nil) = changes[index] else {
             return (false, request)
         }
-        let isChanged = try nic.setRingsWatching(RingRequest(split: after))
+        let isChanged = try nic.setRingsDetectingChange(RingRequest(split: after))
         let wasUserSet = isChanged.map { after == .on ? !$0 : $0 }
         changes[index] = .headerSplit(before: .on, after: after, wasUserSet: wasUserSet)
         return (wasUserSet != nil, RingRequest(threshold: request.threshold))
@@ -159,7 +159,7 @@ extension SteeringJournal {
             try nic.setRings(RingRequest(threshold: threshold))
         }
         if let threshold {
-            try confirm(nic.rings().splitThreshold == threshold, "hds-thresh", nic)
+            try verifyRestored(nic.rings().splitThreshold == threshold, "hds-thresh", nic)
             outcomes.append(.restored("hds-thresh \(threshold)"))
         }
         return outcomes
@@ -203,7 +203,7 @@ extension SteeringJournal {
             do throws(DevmemError) {
                 try nic.setRings(RingRequest(split: request, threshold: threshold))
             } catch {
-                guard before != .unknown, isRefusedForGood(error) else { throw error }
+                guard before != .unknown, isPermanentRefusal(error) else { throw error }
                 try nic.setRings(
                     RingRequest(split: request == .off ? .unknown : before, threshold: threshold))
             }
@@ -217,13 +217,13 @@ extension SteeringJournal {
         do throws(DevmemError) {
             try nic.setRings(RingRequest(split: .off))
         } catch {
-            guard isRefusedForGood(error) else { throw error }
+            guard isPermanentRefusal(error) else { throw error }
         }
     }
 
     /// Returns whether repeating a request is useless: some drivers refuse "unknown", some "off".
     /// Other refusals are temporary.
-    private func isRefusedForGood(_ error: DevmemError) -> Bool {
+    private func isPermanentRefusal(_ error: DevmemError) -> Bool {
         // While others have memory bound, the kernel refuses what the driver would accept.
         if Refusal(error)?.isForBoundMemory == true { return false }
         return error.errno == .invalidArgument || error.errno == .notSupportedOnSocket

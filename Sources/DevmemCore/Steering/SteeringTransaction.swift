@@ -21,13 +21,13 @@ public struct SteeringTransaction: ~Copyable {
     /// The applied steering that is used.
     private let used: SteeringJournal?
     /// The changes that were lost and made again, the latest last.
-    private var renewals: [SteeringRenewal] = []
+    private var renewals: [SteeringReapplication] = []
 
     /// Steers a NIC. First restores what a dead process left on it. Uses applied steering unchanged
     /// if that meets the request. If a change fails, restores those made before it.
     ///
     /// - Parameters:
-    ///   - wish: queues and traffic.
+    ///   - request: queues and traffic.
     ///   - interface: the NIC.
     ///   - command: this process's description for others, such as `devmemtcp serve`.
     ///   - logger: receives each change at level debug, and those of a dead process at notice.
@@ -35,11 +35,11 @@ public struct SteeringTransaction: ~Copyable {
     ///   another process steers the NIC (with its pid) or the request cannot be met; `unsupported`
     ///   if the NIC cannot; `malformed` if its journal is damaged.
     public init(
-        applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
+        applying request: SteeringRequest, to interface: NetworkInterface, as command: String,
         logger: Logger
     ) throws(DevmemError) {
         try self.init(
-            applying: wish, to: interface, as: command, rss: .automatic, store: JournalStore(),
+            applying: request, to: interface, as: command, rss: .automatic, store: JournalStore(),
             logger: logger)
     }
 
@@ -47,13 +47,13 @@ public struct SteeringTransaction: ~Copyable {
     ///
     /// - Throws: as the initializer above.
     package init(
-        applying wish: SteeringRequest, to interface: NetworkInterface, as command: String,
+        applying request: SteeringRequest, to interface: NetworkInterface, as command: String,
         rss: RSSInterface = .automatic, store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) {
         try self.init(on: interface, as: command, rss: rss, store: store, logger: logger) {
             snapshot, applied throws(DevmemError) in
             try SteeringPlan(
-                for: wish, on: snapshot, interface: interface.name, applied: applied)
+                for: request, on: snapshot, interface: interface.name, applied: applied)
         }
     }
 
@@ -88,7 +88,7 @@ public struct SteeringTransaction: ~Copyable {
         if let doubt = lock.doubt { logger.warning("\(interface.name): \(doubt)") }
         let nic = try EthtoolNIC(interface, rss: rss)
         let key = JournalStore.Key(identity)
-        if let earlier = try store.dropEarlier(key) {
+        if let earlier = try store.removeFromEarlierBoot(key) {
             logger.notice("\(interface.name): \(earlier.dropped)")
         }
         var standing = try store.read(key)
@@ -191,8 +191,8 @@ public struct SteeringTransaction: ~Copyable {
     /// - Throws: `DevmemError`, the first failure, after trying the others; the journal keeps what
     ///   remains.
     @discardableResult
-    public mutating func restore() throws(DevmemError) -> SteeringReversal {
-        guard let journal else { return SteeringReversal() }
+    public mutating func restore() throws(DevmemError) -> SteeringRestoration {
+        guard let journal else { return SteeringRestoration() }
         self.journal = nil
         let result = rollback(journal, on: nic, store: store, logger: logger)
         for sentence in result.leftAlone { logger.notice("\(nic.name): left alone: \(sentence)") }
@@ -261,7 +261,7 @@ extension SteeringTransaction {
             try store.write(saved)
         }
         // The latest suffice to explain a stream, however many there were.
-        renewals = renewals.suffix(15) + [SteeringRenewal(loss: loss.text, moment: .now)]
+        renewals = renewals.suffix(15) + [SteeringReapplication(loss: loss.text, moment: .now)]
         return renewed.changes.indices.contains(loss.change) ? renewed.changes[loss.change] : nil
     }
 
@@ -270,7 +270,7 @@ extension SteeringTransaction {
         guard let gone = journal else { return }
         journal = nil
         do throws(DevmemError) {
-            try store.strike(JournalStore.Key(gone.interface))
+            try store.remove(JournalStore.Key(gone.interface))
         } catch {
             logger.error("\(error)")
         }
@@ -280,14 +280,14 @@ extension SteeringTransaction {
 /// Undoes a journal's changes and removes it if that succeeds.
 func rollback(
     _ journal: SteeringJournal, on nic: borrowing EthtoolNIC, store: JournalStore, logger: Logger
-) -> SteeringReversal {
+) -> SteeringRestoration {
     var journal = journal
     var result = journal.reverse(on: nic, logger: logger) { saved throws(DevmemError) in
         try store.write(saved)
     }
     guard result.failure == nil else { return result }
     do throws(DevmemError) {
-        try store.strike(JournalStore.Key(journal.interface))
+        try store.remove(JournalStore.Key(journal.interface))
     } catch {
         result.failure = error
     }
@@ -295,7 +295,7 @@ func rollback(
 }
 
 private func report(
-    _ result: SteeringReversal, of journal: SteeringJournal, to logger: Logger
+    _ result: SteeringRestoration, of journal: SteeringJournal, to logger: Logger
 ) {
     let done =
         result.restored.isEmpty

@@ -84,7 +84,7 @@ package struct OutputStream: SessionSink, ~Copyable {
     /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2) or close(2).
     package mutating func store() throws(DevmemError) {
         guard name != "standard output", let open = descriptor.take() else { return }
-        try makeDurable(number, name: name)
+        try syncToDisk(number, name: name)
         try open.close(name)
     }
 

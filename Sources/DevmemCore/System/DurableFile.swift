@@ -9,7 +9,7 @@ import SystemPackage
 ///   - number: the open file, which stays open.
 ///   - name: the file's name in errors.
 /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2).
-package func makeDurable(_ number: Int32, name: String) throws(DevmemError) {
+package func syncToDisk(_ number: Int32, name: String) throws(DevmemError) {
     var status = stat()
     guard fstat(number, &status) == 0, [S_IFREG, S_IFBLK].contains(status.st_mode & S_IFMT) else {
         return

@@ -41,7 +41,8 @@ package struct ProcessDescriptors: Equatable, Sendable {
     private static func target(of link: String) -> Substring {
         var buffer = [CChar](repeating: 0, count: 64)
         // Leave room for a terminating zero.
-        return readlink(link, &buffer, buffer.count - 1) > 0 ? Substring(terminated(buffer)) : ""
+        return readlink(link, &buffer, buffer.count - 1) > 0
+            ? Substring(stringFromCBuffer(buffer)) : ""
     }
 
     private static func names(in folder: String) -> [Substring] {

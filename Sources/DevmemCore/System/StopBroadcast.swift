@@ -11,7 +11,7 @@ package final class StopBroadcast: Sendable {
     private let reason = Mutex<Int32?>(nil)
 
     package init() throws(DevmemError) {
-        event = try makeEvent()
+        event = try makeEventDescriptor()
     }
 
     /// The descriptor that a thread polls besides its own.
@@ -28,7 +28,7 @@ package final class StopBroadcast: Sendable {
 }
 
 /// Creates an eventfd that is not readable.
-package func makeEvent() throws(DevmemError) -> Descriptor {
+package func makeEventDescriptor() throws(DevmemError) -> Descriptor {
     Descriptor(
         owning: try retrying("make an eventfd") {
             eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))

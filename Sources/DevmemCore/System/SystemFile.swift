@@ -26,7 +26,7 @@ package func numbers(in path: String) throws(DevmemError) -> [UInt64] {
 /// Reads a text file.
 ///
 /// - Throws: `DevmemError` of kind `system` if it cannot be read.
-package func textFile(_ path: String) throws(DevmemError) -> String {
+package func readTextFile(_ path: String) throws(DevmemError) -> String {
     let descriptor = try Descriptor.open(path, O_RDONLY)
     return String(decoding: try contents(of: descriptor, call: "read \(path)"), as: UTF8.self)
 }

@@ -50,10 +50,10 @@ struct BenchMeter {
     }
 
     private static func read(_ connections: [BenchConnection]) -> Reading {
-        let spent = HostTime.ofProcess
+        let spent = CPUTime.ofProcess
         return Reading(
             time: .now, received: connections.map { $0.received.load(ordering: .relaxed) },
             sent: connections.map { $0.sent.load(ordering: .relaxed) }, user: spent.user,
-            system: spent.system, softirq: HostTime.softirq)
+            system: spent.system, softirq: CPUTime.softirq)
     }
 }

@@ -24,7 +24,7 @@ final class BenchWorker {
     private let stop: StopBroadcast
     private let abort: StopBroadcast
     private var times: BenchTimes
-    private var spent: SpentTime?
+    private var spent: TimeUsage?
     private var result = BenchWorkerResult()
 
     /// Numbers in epoll's data that stand for no flow.
@@ -88,7 +88,7 @@ final class BenchWorker {
     }
 
     private func begin(_ now: ContinuousClock.Instant) {
-        spent = SpentTime()
+        spent = TimeUsage()
         for flow in flows { flow.markBegin() }
     }
 

@@ -28,7 +28,7 @@ final class WorkerPool: Sendable {
         _ plan: BenchPlan, _ role: BenchRole, _ connections: [BenchConnection],
         processors: [Int], on interface: NetworkInterface, bound: BoundMemory?
     ) throws(DevmemError) {
-        event = try makeEvent()
+        event = try makeEventDescriptor()
         gate = try StopBroadcast()
         stop = try StopBroadcast()
         abort = try StopBroadcast()

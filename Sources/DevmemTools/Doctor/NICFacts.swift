@@ -105,7 +105,7 @@ extension NICFacts {
             ruleTable = .failure(error)
         }
         steering = Result { () throws(DevmemError) in
-            let entry = try steeringEntries(in: store).first { $0.interface == interface }
+            let entry = try steeredNICs(in: store).first { $0.interface == interface }
             return entry.map { SteeringState($0) } ?? .none
         }
         pagePools = Result { () throws(DevmemError) in
@@ -123,10 +123,10 @@ extension NICFacts {
 }
 
 extension NICFacts.SteeringState {
-    init(_ entry: SteeringEntry) {
+    init(_ entry: SteeredNIC) {
         if let problem = entry.problem {
             self =
-                entry.isOfEarlierBoot
+                entry.isFromEarlierBoot
                 ? .earlier(problem.message ?? "") : .damaged(problem.description)
         } else if let journal = entry.journal, journal.phase == .kept {
             let applied = journal.applied

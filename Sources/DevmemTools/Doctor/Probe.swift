@@ -38,7 +38,7 @@ package func probe(
 }
 
 /// Says what is not as it was, as someone else changed it meanwhile. Pure.
-func judge(_ reversal: SteeringReversal, _ list: inout CheckList) {
+func judge(_ reversal: SteeringRestoration, _ list: inout CheckList) {
     let changed = reversal.leftAlone.joined(separator: "; ")
     list.add(
         "probe-restore", "Restoring settings", changed.isEmpty ? .ok : .warning,

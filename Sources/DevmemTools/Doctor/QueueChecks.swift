@@ -7,7 +7,7 @@ func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
         let ntuple = list.value(of: facts.ntuple, "ntuple", title)
     else { return }
     let driver = facts.device.driver
-    let needsFeature = RuleFeature.isNeeded(driver: driver)
+    let needsFeature = NtupleFeature.isNeeded(driver: driver)
     guard let table, !needsFeature || ntuple.isActive || ntuple.isChangeable else {
         list.add(
             "ntuple", title, .failed,

@@ -46,7 +46,7 @@ private func removeOwnFile() {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     // One less than there is room for, so that a zero ends it.
     guard readlink("/proc/self/exe", &path, path.count - 1) > 0,
-        terminated(path).hasPrefix(FarEndCommand.filePrefix)
+        stringFromCBuffer(path).hasPrefix(FarEndCommand.filePrefix)
     else { return }
     unlink(path)
 }

@@ -105,7 +105,7 @@ extension HarnessSettings {
     ) throws(DevmemError) {
         let text: String?
         do throws(DevmemError) {
-            text = try isOptional ? Self.ownFile(path) : textFile(path)
+            text = try isOptional ? Self.ownFile(path) : readTextFile(path)
         } catch {
             guard isOptional, error.errno == .noSuchFileOrDirectory else { throw error }
             text = nil

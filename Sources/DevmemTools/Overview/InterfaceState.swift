@@ -41,7 +41,7 @@ package struct InterfaceState: Sendable {
             throw DevmemError(.malformed, call: "read the link of \(interface.name)")
         }
         let summary = try InterfaceSummary(
-            link, pools: pools, steering: try steeringEntries())
+            link, pools: pools, steering: try steeredNICs())
         let settings = try NICSnapshot(of: interface)
         let addresses = try interface.addresses
         let joined = joinQueues(

@@ -16,7 +16,7 @@ package struct InterfaceSummary: Sendable {
     /// The queues in use; none while the interface is down.
     package var queues: [QueueInfo]
     /// What is steered on it, or has been left so.
-    package var steering: SteeringEntry?
+    package var steering: SteeredNIC?
     /// Page pools that wait for what is in flight.
     package var detachedPools: [DetachedPool]
 
@@ -24,7 +24,7 @@ package struct InterfaceSummary: Sendable {
     package init(
         link: LinkInfo, driver: String? = nil, speed: UInt32? = nil,
         rings: RingSettings = RingSettings(headerSplit: nil, splitThreshold: nil),
-        channels: ChannelCounts? = nil, queues: [QueueInfo] = [], steering: SteeringEntry? = nil,
+        channels: ChannelCounts? = nil, queues: [QueueInfo] = [], steering: SteeredNIC? = nil,
         detachedPools: [DetachedPool] = []
     ) {
         self.link = link
@@ -41,7 +41,7 @@ package struct InterfaceSummary: Sendable {
     ///
     /// - Throws: `DevmemError` as the kernel answers.
     init(
-        _ link: LinkInfo, pools: [PagePoolInfo], steering: [SteeringEntry]
+        _ link: LinkInfo, pools: [PagePoolInfo], steering: [SteeredNIC]
     ) throws(DevmemError) {
         let interface = try NetworkInterface(named: link.name)
         let nic = try EthtoolNetlink(interface)
@@ -83,7 +83,7 @@ package struct InterfaceList: Sendable {
     /// - Throws: `DevmemError` as the kernel answers.
     package init(all: Bool) throws(DevmemError) {
         let pools = try pagePools()
-        let entries = try steeringEntries()
+        let entries = try steeredNICs()
         for link in try links() {
             do throws(DevmemError) {
                 let summary = try InterfaceSummary(link, pools: pools, steering: entries)

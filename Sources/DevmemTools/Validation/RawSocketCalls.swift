@@ -8,7 +8,7 @@ struct RawReceived {
     /// Payload bytes.
     var count: Int
     /// What the control messages say of them.
-    var pieces: [PayloadPiece]
+    var pieces: [PayloadFragment]
 
     /// The tokens of what lies in device memory.
     var tokens: [UInt32] {
@@ -66,7 +66,7 @@ func receiveRaw(
     }
     guard count > 0 else { return nil }
     var parser = ControlMessageParser(dmabufID: bound.id, dmabufSize: bound.dmabuf.size)
-    var pieces: [PayloadPiece] = []
+    var pieces: [PayloadFragment] = []
     let written = Array(control[..<filled])
     while let piece = try parser.next(in: written.span.bytes) { pieces.append(piece) }
     return RawReceived(count: count, pieces: pieces)

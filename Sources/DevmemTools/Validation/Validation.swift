@@ -72,7 +72,7 @@ private func prepare(
     _ request: ValidationRequest, _ interface: NetworkInterface, _ stop: StopWatch,
     _ logger: Logger
 ) throws(DevmemError) -> Preparation {
-    if let virtual = try interface.asVirtual {
+    if let virtual = try interface.virtualInterface {
         // Who names a bond means its NIC.
         guard virtual.nics.isEmpty else { throw virtual.error("validate \(interface.name)") }
         return .skip("\(interface.name) is \(virtual.text), not a NIC")
@@ -118,7 +118,7 @@ private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(Devmem
     let store = JournalStore()
     // A folder that is not there yet is made as by all that steer; what else is wrong shows next.
     _ = try? store.prepare()
-    for entry in try steeringEntries(in: store) where entry.interface == interface {
+    for entry in try steeredNICs(in: store) where entry.interface == interface {
         guard let journal = entry.journal else { continue }
         guard journal.phase != .kept else {
             throw DevmemError(

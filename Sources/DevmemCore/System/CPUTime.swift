@@ -1,7 +1,7 @@
 import Glibc
 
 /// CPU time of the host and of this process.
-package enum HostTime {
+package enum CPUTime {
     /// The seconds that all CPUs have spent in softirqs since boot (/proc/stat of
     /// Documentation/filesystems/proc.rst); 0 if unknown.
     package static var softirq: Double { softirq(in: lines(of: "/proc/stat").first ?? "") }

@@ -2,7 +2,7 @@ import CDevmem
 import Glibc
 
 /// Measures the elapsed time and this thread's CPU time since its creation.
-package struct SpentTime {
+package struct TimeUsage {
     private let begun = ContinuousClock.now
     private let before = processorTime()
 

@@ -2,7 +2,7 @@ import Logging
 import SystemPackage
 
 /// The result of undoing changes.
-public struct SteeringReversal: Equatable, Sendable {
+public struct SteeringRestoration: Equatable, Sendable {
     /// What was restored, a phrase each.
     public var restored: [String] = []
     /// What was left alone because someone else had changed it, a sentence each.
@@ -17,8 +17,8 @@ extension SteeringJournal {
     mutating func reverse<NIC: NICControl & ~Copyable>(
         on nic: borrowing NIC, logger: Logger,
         save: (SteeringJournal) throws(DevmemError) -> Void
-    ) -> SteeringReversal {
-        var result = SteeringReversal()
+    ) -> SteeringRestoration {
+        var result = SteeringRestoration()
         // Until the journal says that a restore has begun, intermediate values would pass for
         // someone else's settings.
         let isResumed = phase == .restoring
@@ -87,7 +87,7 @@ extension SteeringJournal {
             let locations = Set(try nic.ruleTable()?.locations ?? [])
             // If one of our rules could not be deleted, leave the feature on: both are retried
             // later.
-            if let mine = mineByLocation.first(where: locations.contains) {
+            if let mine = ownLocations.first(where: locations.contains) {
                 throw DevmemError(
                     .invalid, call: "turn \(feature.rawValue) off on \(nic.name)",
                     message: "flow rule \(mine) is still there")
@@ -145,7 +145,7 @@ extension SteeringJournal {
         }
         let reading = try nic.indirection()
         let isDone = restoration.resets ? reading.count == now.count : reading == restoration.goal
-        try confirm(isDone, "the RSS table", nic)
+        try verifyRestored(isDone, "the RSS table", nic)
         return restoration.outcomes
     }
 
@@ -185,8 +185,8 @@ extension SteeringJournal {
     ) throws(DevmemError) -> Outcome? {
         guard let placed else {
             // The location was not recorded. A new rule equal to one of the alternatives is ours.
-            let known = Set(before.ruleLocations + mineByLocation)
-            if let location = try nic.leftover(of: alternatives, besides: known) {
+            let known = Set(before.ruleLocations + ownLocations)
+            if let location = try nic.unrecordedLocation(of: alternatives, besides: known) {
                 try nic.removeRule(at: location)
                 return .restored("flow rule \(location) deleted")
             }
@@ -207,20 +207,20 @@ extension SteeringJournal {
             }
             return nil
         }
-        guard placed.hasBecome(found) else {
+        guard placed.isRealized(by: found) else {
             return .leftAlone("flow rule \(placed.location) was replaced: \(found.text)")
         }
         try nic.removeRule(at: placed.location)
         return .restored("flow rule \(placed.location) deleted")
     }
 
-    private var mineByLocation: [UInt32] {
+    private var ownLocations: [UInt32] {
         changes.compactMap {
             if case .addRule(_, let placed) = $0 { placed?.location } else { nil }
         }
     }
 
-    func confirm<NIC: NICControl & ~Copyable>(
+    func verifyRestored<NIC: NICControl & ~Copyable>(
         _ isSo: Bool, _ setting: String, _ nic: borrowing NIC
     ) throws(DevmemError) {
         guard !isSo else { return }

@@ -1,5 +1,5 @@
 /// The ethtool(8) shell commands that have the effect of a plan.
-struct EthtoolLines {
+struct EthtoolCommands {
     private let interface: String
     private let ruleTable: FlowRuleTable?
     private var used: Set<UInt32> = []
@@ -19,19 +19,20 @@ struct EthtoolLines {
             lines.append("# hds-thresh needs ethtool 6.15 or newer.")
             lines.append("ethtool -G \(interface) hds-thresh \(after)")
         case .feature(let feature, _):
-            lines.append("ethtool -K \(interface) \(feature.ethtoolWord) on")
+            lines.append("ethtool -K \(interface) \(feature.ethtoolName) on")
         case .indirection(_, let after, _):
-            if let words = Self.tableWords(after) {
+            if let words = Self.indirectionArguments(after) {
                 lines.append("ethtool -X \(interface) \(words)")
             } else {
                 let queues = Set(after).sorted()
                 let even = evenIndirection(slots: after.count, over: queues)
                 lines.append("# ethtool cannot change single entries; this spreads all of them.")
-                lines.append("ethtool -X \(interface) \(Self.tableWords(even) ?? "default")")
+                lines.append(
+                    "ethtool -X \(interface) \(Self.indirectionArguments(even) ?? "default")")
             }
         case .createContext(let table, _):
             lines.append(
-                "context=$(ethtool -X \(interface) \(Self.tableWords(table) ?? "default") "
+                "context=$(ethtool -X \(interface) \(Self.indirectionArguments(table) ?? "default") "
                     + "context new | sed -n 's/^New RSS context is //p')")
         case .addRule(let alternatives, _):
             let place = place()
@@ -54,12 +55,14 @@ struct EthtoolLines {
     }
 
     /// Returns the arguments with which `ethtool -X` makes a table; nil if it cannot.
-    static func tableWords(_ table: [UInt32]) -> String? {
+    static func indirectionArguments(_ table: [UInt32]) -> String? {
         // The list of weights for higher queue numbers would not fit on a command line.
         guard let least = table.min(), let most = table.max(), most < 1 << 16 else { return nil }
         let count = most - least + 1
-        let inTurn = table.indices.map { least + UInt32($0 % Int(count)) }
-        if table == inTurn { return (least == 0 ? "" : "start \(least) ") + "equal \(count)" }
+        let roundRobinTable = table.indices.map { least + UInt32($0 % Int(count)) }
+        if table == roundRobinTable {
+            return (least == 0 ? "" : "start \(least) ") + "equal \(count)"
+        }
         guard table == table.sorted() else { return nil }
         // Weights equal to the run lengths reproduce the run boundaries exactly.
         let shares = (0...most).map { queue in table.count { $0 == queue } }
@@ -74,7 +77,7 @@ struct EthtoolLines {
 
 extension SteeringFeature {
     /// The feature's name for `ethtool -K`.
-    package var ethtoolWord: String {
+    package var ethtoolName: String {
         switch self {
         case .flowRules: "ntuple"
         case .hardwareGRO: rawValue

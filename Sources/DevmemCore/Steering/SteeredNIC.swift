@@ -3,7 +3,7 @@ package import Logging
 import SystemPackage
 
 /// A NIC of this network namespace that is steered, or was left steered by a dead process.
-package struct SteeringEntry: Sendable {
+package struct SteeredNIC: Sendable {
     /// The NIC; nil if it is no longer in the namespace.
     package var interface: NetworkInterface?
     /// Its name, or its former name if it is gone.
@@ -14,9 +14,9 @@ package struct SteeringEntry: Sendable {
     package var problem: DevmemError?
     /// Whether the reason is that the journal is from an earlier boot; the next command that steers
     /// the NIC drops it.
-    package var isOfEarlierBoot = false
+    package var isFromEarlierBoot = false
     /// Whether there is a journal; a process in another container may keep its journal elsewhere.
-    package var isWrittenDown: Bool
+    package var hasJournal: Bool
     /// The process that steers the NIC now, if any: its name and pid.
     package var holder: String?
     /// The pid of that process.
@@ -25,11 +25,11 @@ package struct SteeringEntry: Sendable {
     let key: JournalStore.Key
 
     init(
-        _ key: JournalStore.Key, in store: JournalStore, isWrittenDown: Bool,
+        _ key: JournalStore.Key, in store: JournalStore, hasJournal: Bool,
         claimedBy claimant: SteeringClaim.Holder?
     ) {
         self.key = key
-        self.isWrittenDown = isWrittenDown
+        self.hasJournal = hasJournal
         let known = interfaceName(key.index)
         interface = try? NetworkInterface(named: known)
         name = known
@@ -38,7 +38,7 @@ package struct SteeringEntry: Sendable {
             journal = try store.read(key)
         } catch {
             problem = error
-            isOfEarlierBoot = ((try? store.readEarlier(key)) ?? nil) != nil
+            isFromEarlierBoot = ((try? store.readFromEarlierBoot(key)) ?? nil) != nil
         }
         // The claim's owner may not be visible, but the journal names its writer.
         if owner != nil, owner?.pid == nil, let writer = journal?.owner,
@@ -52,7 +52,7 @@ package struct SteeringEntry: Sendable {
     }
 }
 
-extension SteeringEntry {
+extension SteeredNIC {
     /// Returns whether a user's word names this entry: by the NIC's name, by the name under which
     /// steering was applied or, for a NIC that is gone, by its former index or name.
     ///
@@ -72,16 +72,16 @@ extension SteeringEntry {
 /// - Returns: an entry each, also where a journal cannot be read.
 /// - Throws: `DevmemError` of kind `system`, `netlink` or `invalid` if the namespace, its claims or
 ///   the store's directory cannot be read.
-package func steeringEntries(
+package func steeredNICs(
     in store: JournalStore = JournalStore()
-) throws(DevmemError) -> [SteeringEntry] {
+) throws(DevmemError) -> [SteeredNIC] {
     let namespace = try namespaceCookie()
     let written = Set(try store.keys()).filter { $0.namespace == namespace }
     let claims = (try PublishedClaims.all() ?? PublishedClaims()).of(namespace)
     let holders = claims.holders()
     return written.union(claims.keys).sorted { $0.index < $1.index }.map {
-        SteeringEntry(
-            $0, in: store, isWrittenDown: written.contains($0), claimedBy: holders[$0])
+        SteeredNIC(
+            $0, in: store, hasJournal: written.contains($0), claimedBy: holders[$0])
     }
 }
 
@@ -89,7 +89,7 @@ package func steeringEntries(
 /// process left.
 ///
 /// - Parameters:
-///   - entry: the NIC, from `steeringEntries`.
+///   - entry: the NIC, from `steeredNICs`.
 ///   - forget: only removes the journal, without reading it, and leaves the NIC unchanged.
 ///   - rss: the interface through which RSS is changed.
 ///   - store: the journals.
@@ -99,20 +99,20 @@ package func steeringEntries(
 /// - Throws: `DevmemError` of kind `invalid` if a process steers the NIC (with its pid) or the NIC
 ///   is gone; `malformed` if the journal is damaged.
 package func restoreSteering(
-    of entry: SteeringEntry, forget: Bool = false, rss: RSSInterface = .automatic,
+    of entry: SteeredNIC, forget: Bool = false, rss: RSSInterface = .automatic,
     store: JournalStore = JournalStore(), logger: Logger
-) throws(DevmemError) -> (journal: SteeringJournal?, result: SteeringReversal)? {
+) throws(DevmemError) -> (journal: SteeringJournal?, result: SteeringRestoration)? {
     let lock = try SteeringLock(entry.key, name: entry.name, in: store)
     defer { withExtendedLifetime(lock) {} }
     if forget {
-        try store.strike(entry.key)
-        return (entry.journal, SteeringReversal())
+        try store.remove(entry.key)
+        return (entry.journal, SteeringRestoration())
     }
-    if let earlier = try store.dropEarlier(entry.key) {
-        return (earlier, SteeringReversal(leftAlone: [earlier.dropped]))
+    if let earlier = try store.removeFromEarlierBoot(entry.key) {
+        return (earlier, SteeringRestoration(leftAlone: [earlier.dropped]))
     }
     guard let journal = try store.read(entry.key) else {
-        try store.strike(entry.key)
+        try store.remove(entry.key)
         return nil
     }
     guard let interface = entry.interface else {

@@ -34,7 +34,7 @@ extension SteeringJournal {
                     .invalid, call: "restore RSS context \(id) of \(nic.name)",
                     message: "someone else has changed it")
             }
-            try releaseRules(ledTo: id, on: nic)
+            try removeRulesOfContext(ledTo: id, on: nic)
             changes[loss.change] = .createContext(table: table, id: nil)
         case .indirection(let older, _, let isDefault):
             let now = try nic.indirection()
@@ -65,7 +65,7 @@ extension SteeringJournal {
                 if try make(step, on: nic, logger: logger, save: save) { try save(self) }
             }
         } catch {
-            if isUnmade(loss.change) {
+            if isCertainlyNotApplied(loss.change) {
                 self = lost
                 try save(self)
             }
@@ -75,7 +75,7 @@ extension SteeringJournal {
 
     /// Returns whether the refused change is certainly not on the NIC, so that the old journal
     /// still holds.
-    private func isUnmade(_ index: Int) -> Bool {
+    private func isCertainlyNotApplied(_ index: Int) -> Bool {
         switch changes[index] {
         case .indirection, .createContext(_, id: nil), .addRule(_, installed: nil): true
         default: false
@@ -89,7 +89,7 @@ extension SteeringJournal {
     }
 
     /// Deletes the rules that point to a context that is gone; they wait for its successor.
-    private mutating func releaseRules<NIC: NICControl & ~Copyable>(
+    private mutating func removeRulesOfContext<NIC: NICControl & ~Copyable>(
         ledTo id: UInt32, on nic: borrowing NIC
     ) throws(DevmemError) {
         for index in changes.indices {

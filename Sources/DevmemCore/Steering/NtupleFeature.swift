@@ -1,7 +1,7 @@
 import SystemPackage
 
 /// The meaning of the ntuple feature, by driver (Linux 7.3).
-package enum RuleFeature {
+package enum NtupleFeature {
     /// Returns whether flow rules require the feature. In mlx5 it controls accelerated RFS and
     /// rules work without it (`mlx5e_ethtool_flow_replace` of en_fs_ethtool.c does not check it).
     package static func isNeeded(driver: String?) -> Bool { driver != "mlx5_core" }
@@ -12,13 +12,13 @@ package enum RuleFeature {
 
 extension NICSnapshot {
     /// Whether flow rules take effect at present.
-    var rulesWork: Bool {
-        ntuple?.isActive == true || !RuleFeature.isNeeded(driver: driver) && ruleTable != nil
+    var areRulesEffective: Bool {
+        ntuple?.isActive == true || !NtupleFeature.isNeeded(driver: driver) && ruleTable != nil
     }
 
     /// Whether flow rules take effect, or would once the feature is on.
-    var canHaveRules: Bool {
-        ruleTable != nil && (rulesWork || ntuple?.isChangeable == true)
+    var canUseRules: Bool {
+        ruleTable != nil && (areRulesEffective || ntuple?.isChangeable == true)
     }
 }
 
@@ -33,7 +33,7 @@ extension NICSnapshot {
 func acceleratedQueues(
     of interface: NetworkInterface, driver: String?, among queues: [UInt32]
 ) -> Set<UInt32> {
-    guard let driver, RuleFeature.accelerators.contains(driver),
+    guard let driver, NtupleFeature.accelerators.contains(driver),
         isSet("/proc/sys/net/core/rps_sock_flow_entries"),
         let link = interface.link, let folder = ParentDevice(of: link)?.folder(of: link)
     else { return [] }

@@ -44,15 +44,15 @@ extension SteeringJournal {
             } catch {
                 throw explainFeature(feature, error, nic.name)
             }
-            try prove(nic.feature(feature).isActive, feature.rawValue, nic.name)
+            try verify(nic.feature(feature).isActive, feature.rawValue, nic.name)
         case .indirection(_, let after, _):
             try nic.setIndirection(after)
-            try prove(nic.indirection() == after, "the RSS table", nic.name)
+            try verify(nic.indirection() == after, "the RSS table", nic.name)
         case .createContext(let table, _):
             let id = try nic.createContext(table)
             changes[index] = .createContext(table: table, id: id)
             let made = try nic.contexts().first { $0.id == id }
-            try prove(made?.indirection == table, "RSS context \(id)", nic.name)
+            try verify(made?.indirection == table, "RSS context \(id)", nic.name)
             aimRules(at: id)
             return true
         case .addRule(let alternatives, _):
@@ -81,7 +81,7 @@ extension SteeringJournal {
         return false
     }
 
-    func prove(
+    func verify(
         _ isSo: Bool, _ setting: String, _ name: String
     ) throws(DevmemError) {
         guard !isSo else { return }
