@@ -193,7 +193,7 @@ test_validate_skips_an_interface_that_is_not_a_nic() {
         expect_equal "exit status of $name ($(cat messages))" 4 "$status"
         expect_equal 'skipped cases' "$(devmemtcp validate --list | wc -l)" "$(skipped_cases | wc -l)"
     done
-    expect_line out '# SKIP d0 is a dummy, with no NIC below it: no NIC'
+    expect_line out '# SKIP d0 is a dummy, with no NIC below it, not a NIC'
 }
 
 # validate leaves a NIC alone that an administrator has steered.
