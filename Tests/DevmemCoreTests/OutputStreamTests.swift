@@ -165,26 +165,20 @@ private func scattered(
             let path = "\(folder)/pipe"
             try #require(mkfifo(path, 0o600) == 0)
             let broadcast = try StopBroadcast()
-            try runInThread {
-                usleep(200_000)
-                broadcast.announce(SIGTERM)
-            }
             var told: [String] = []
             let error = #expect(throws: DevmemError.self) {
                 _ = try OutputStream(path, until: StopSignal(following: broadcast)) {
                     told.append($0.description)
+                    broadcast.announce(SIGTERM)
                 }
             }
             #expect(
                 told == ["open \(path): No such device or address, the pipe has no reader"])
             #expect(error?.signal == SIGTERM && error?.errno == .interrupted)
-            let opened = Mutex<Int32>(-1)
-            try runInThread {
-                usleep(200_000)
-                let reader = open(path, O_RDONLY | O_NONBLOCK)
-                opened.withLock { $0 = reader }
+            var reader: Int32 = -1
+            var stream = try OutputStream(path, until: StopSignal()) { _ in
+                reader = open(path, O_RDONLY | O_NONBLOCK)
             }
-            var stream = try OutputStream(path, until: StopSignal())
             let parts = scattered(count: 3, size: 5)
             _ = try parts.device.withUnsafeBytes { device in
                 try parts.host.withUnsafeBytes { host in
@@ -193,11 +187,6 @@ private func scattered(
                 }
             }
             try stream.store()
-            var reader: Int32 = -1
-            while reader < 0 {
-                usleep(1000)
-                reader = opened.withLock { $0 }
-            }
             #expect(readAll(reader) == parts.stream)
             close(reader)
             // A lasting error is reported at once.

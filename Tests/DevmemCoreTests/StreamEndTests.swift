@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -8,8 +9,25 @@ import Testing
 
 /// A sender succeeds only if the peer has received everything.
 @Suite(.timeLimit(.minutes(1))) struct StreamEndTests {
-    /// What a peer does once it is connected; the argument is its descriptor.
-    private typealias Peer = @Sendable (Int32) -> Void
+    /// What a peer does once it is connected: its descriptor, and what the sender has done so far.
+    private typealias Peer = @Sendable (Int32, Sender) -> Void
+
+    /// Lets a peer wait for the sender.
+    private final class Sender: Sendable {
+        private let sent = Atomic<UInt64>(0)
+        private let hasEnded = Atomic<Bool>(false)
+
+        func note(sent bytes: UInt64) { sent.store(bytes, ordering: .relaxed) }
+        func end() { hasEnded.store(true, ordering: .relaxed) }
+
+        func await(sent bytes: UInt64) {
+            try? awaitCondition("all is sent") { sent.load(ordering: .relaxed) >= bytes }
+        }
+
+        func awaitEnd() {
+            try? awaitCondition("the sender ends") { hasEnded.load(ordering: .relaxed) }
+        }
+    }
 
     /// Sends from host memory to a peer and returns the result.
     private func send(
@@ -18,10 +36,12 @@ import Testing
         let listener = try listenOnLoopback()
         let near = try connected(to: listener.endpoint)
         let own = try Self.accept(from: listener)
+        let sender = Sender()
+        defer { sender.end() }
         try runInThread {
             // Blocking, because it waits for nothing else.
             _ = cdm_fcntl(own, F_SETFL, 0)
-            peer(own)
+            peer(own, sender)
         }
         var exchange = try Exchange(
             sending: PatternSource(try Pattern("7"), bytes: bytes),
@@ -30,7 +50,8 @@ import Testing
         do throws(DevmemError) {
             let end = try exchange.run(
                 near, into: &sink, until: StopSignal(),
-                limits: StreamLimits(idle: idleLimit, closing: wait))
+                limits: StreamLimits(idle: idleLimit, closing: wait),
+                progress: { sender.note(sent: $0) })
             return (end, nil, exchange.counts)
         } catch {
             return (nil, error, exchange.counts)
@@ -46,6 +67,12 @@ import Testing
         return dup(connection.rawValue)
     }
 
+    /// Waits until payload has arrived that nobody has read.
+    private static func awaitUnread(_ number: Int32) {
+        var watched = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+        _ = poll(&watched, 1, 30_000)
+    }
+
     private static func drain(_ number: Int32) -> Int {
         var buffer = [UInt8](repeating: 0, count: 65536)
         var all = 0
@@ -57,7 +84,7 @@ import Testing
     }
 
     @Test func aPeerThatReadsEverythingIsASuccess() throws {
-        let result = try send(3_000_000) { number in
+        let result = try send(3_000_000) { number, _ in
             _ = Self.drain(number)
             close(number)
         }
@@ -66,9 +93,9 @@ import Testing
     }
 
     @Test func aPeerThatEndsItsHalfFirstAndReadsEverythingIsASuccess() throws {
-        let result = try send(3_000_000) { number in
+        let result = try send(3_000_000) { number, _ in
             shutdown(number, Int32(SHUT_WR))
-            usleep(200_000)
+            Self.awaitUnread(number)
             _ = Self.drain(number)
             close(number)
         }
@@ -78,20 +105,19 @@ import Testing
 
     /// The peer has ended its half, but nothing says that it will read what was sent.
     @Test func anEndedHalfIsNoAcknowledgement() throws {
-        let result = try send(300_000, idleLimit: 400) { number in
+        let result = try send(300_000, idleLimit: 400) { number, sender in
             shutdown(number, Int32(SHUT_WR))
-            sleep(2)
+            sender.awaitEnd()
             close(number)
         }
-        // On a busy machine the peer's close may come first.
         #expect(result.end == nil && result.error != nil)
         #expect(result.counts.acknowledgedBytes < 300_000)
     }
 
     @Test(arguments: [true, false]) func aResetWithDataUnreadIsAFailure(endsHalf: Bool) throws {
-        let result = try send(300_000) { number in
+        let result = try send(300_000) { number, sender in
             if endsHalf { shutdown(number, Int32(SHUT_WR)) }
-            usleep(300_000)
+            sender.await(sent: 300_000)
             // Unread data makes this a reset.
             close(number)
         }
@@ -118,10 +144,10 @@ import Testing
 
     /// The sender does not wait for the peer to close, but does wait for its acknowledgement.
     @Test func withoutAWaitEverythingIsAcknowledgedToo() throws {
-        let result = try send(2_000_000, wait: 0) { number in
-            usleep(300_000)
+        let result = try send(2_000_000, wait: 0) { number, sender in
+            Self.awaitUnread(number)
             _ = Self.drain(number)
-            sleep(1)
+            sender.awaitEnd()
             close(number)
         }
         #expect(result.end == .peerStillOpen || result.end == .finished)

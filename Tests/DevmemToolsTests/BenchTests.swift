@@ -295,7 +295,9 @@ func say(_ text: String, to number: Int32) {
         let channel = BenchChannel(
             input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
         try runInThread {
-            usleep(300_000)
+            try? awaitCondition("the channel is full") { () throws(DevmemError) in
+                try !poll(ours, for: .output, milliseconds: 0)
+            }
             broadcast.announce(SIGTERM)
         }
         let long = BenchMessage.failure(String(repeating: "x", count: 10_000))
