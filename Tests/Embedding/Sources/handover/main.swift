@@ -49,7 +49,21 @@ final class Work: Sendable {
         self.socket = socket
     }
 
-    func run() -> String {
+    /// Runs in a thread and waits for its end.
+    func runInThread() {
+        var thread = pthread_t()
+        let started = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                print(Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().run())
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        guard started == 0 else { fatalError("no thread") }
+        pthread_join(thread, nil)
+    }
+
+    private func run() -> String {
         do throws(DevmemError) {
             let connection = try Connection(adopting: socket)
             var receiver = PayloadReceiver(memory)
@@ -78,18 +92,7 @@ do {
     print("listening, queues \(nic.queues)")
     fflush(nil)
     let accepted = accept(listening, nil, nil)
-    let work = Work(memory: nic.memory, socket: accepted)
-    var thread = pthread_t()
-    let started = pthread_create(
-        &thread, nil,
-        { argument in
-            guard let argument else { return nil }
-            let work = Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
-            print(work.run())
-            return nil
-        }, Unmanaged.passRetained(work).toOpaque())
-    guard started == 0 else { fatalError("no thread") }
-    pthread_join(thread, nil)
+    Work(memory: nic.memory, socket: accepted).runInThread()
     close(listening)
     try nic.release()
 } catch {
