@@ -1,43 +1,44 @@
-/// How to bind memory to a NIC, and how to set the NIC up for it.
+/// How to bind memory to a NIC, and how to configure the NIC for it.
 public struct BindRequest: Sendable {
     /// The receive queues to bind.
     public var queues: Queues
-    /// How many of these queues, the last ones, are set up and stay unbound.
+    /// The number of queues, the last of the list, that are configured but not bound.
     public var spareQueues: Int
-    /// Whether the memory may be sent from.
+    /// Whether to bind the memory for sending.
     public var transmits: Bool
-    /// Size in bytes of the buffers that the NIC fills; nil for one page.
+    /// The size in bytes of the buffers that the NIC fills; nil for one page.
     public var pageSize: UInt32?
-    /// Whether the NIC is watched while the memory is bound.
+    /// Whether to watch the NIC while the memory is bound.
     public var watch: Watch
-    /// What other processes are told of this one while it steers the NIC: `devmemtcp serve`.
+    /// The command, such as `devmemtcp serve`, that other processes see as the owner of the
+    /// steering.
     public var command: String
-    /// Where the steering journal lies.
+    /// The directory of the steering journal.
     package var store = JournalStore()
 
-    /// Which receive queues, and what happens to the NIC's settings.
+    /// The receive queues, and whether to change the NIC's settings for them.
     public enum Queues: Sendable {
-        /// None: the memory is for sending only.
+        /// None; the memory is for sending only.
         case none
-        /// Those of a steering request, which the NIC is steered for.
+        /// The queues of a steering request; the NIC is steered for it.
         case steered(SteeringRequest)
-        /// Some that are free; the settings stay as they are.
+        /// Free queues; the NIC's settings stay unchanged.
         case unsteered(QueueChoice)
-        /// Some that only the kernel decides about, as their user has set the NIC up.
+        /// Queues that only the kernel checks, on a NIC that the user has configured.
         case unchecked(QueueChoice)
     }
 
-    /// What happens to changes of the NIC while the memory is bound.
+    /// What to do about changes to the NIC while the memory is bound.
     public enum Watch: Equatable, Sendable {
-        /// Nobody looks, as the memory is bound for a moment or for a test.
+        /// Ignore them; for short bindings and tests.
         case off
-        /// They are logged.
+        /// Log them.
         case logs
-        /// They are logged, and lost steering is set again.
+        /// Log them and restore lost steering.
         case renews
     }
 
-    /// Makes a request from its parts.
+    /// Creates a request from its parts.
     public init(
         queues: Queues = .none, spareQueues: Int = 0, transmits: Bool = false,
         pageSize: UInt32? = nil, watch: Watch = .off, command: String = "devmemtcp"

@@ -1,8 +1,8 @@
 import Logging
 import SystemPackage
 
-/// Watches a NIC while memory is bound to it, and logs what the binding loses: the NIC itself, its
-/// link, a setting, a flow rule.
+/// Watches a NIC while memory is bound to it, and logs the loss of the NIC, its link, a setting or
+/// a flow rule.
 struct BindingWatch: ~Copyable {
     private let interface: NetworkInterface
     private let bindingID: UInt32?
@@ -11,20 +11,20 @@ struct BindingWatch: ~Copyable {
     private let logger: Logger
     private let monitor: NICMonitor?
     private var link: LinkInfo?
-    /// What has been logged and still holds.
+    /// Messages that have been logged and still hold.
     private var told: Set<String> = []
     private var absence = NICAbsence()
-    /// What the driver refused to set again.
+    /// Losses that the driver refused to repair.
     private var refusals = SteeringRefusals()
 
-    /// Starts the watch. A kernel without notifications is not watched.
+    /// Starts the watch. Without kernel notifications the NIC is not watched.
     ///
     /// - Parameters:
     ///   - interface: the NIC.
-    ///   - bindingID: the id of the binding of its receive queues, if there is one.
-    ///   - queues: the receive queues that are bound.
-    ///   - keepsSteered: whether lost steering is set again.
-    ///   - logger: receives each loss at level warning.
+    ///   - bindingID: the id of the receive binding, if there is one.
+    ///   - queues: the bound receive queues.
+    ///   - keepsSteered: whether to restore lost steering.
+    ///   - logger: logs each loss at level warning.
     init(
         on interface: NetworkInterface, bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool,
         logger: Logger
@@ -43,7 +43,7 @@ struct BindingWatch: ~Copyable {
         link = (try? links(index: interface.index))?.first
     }
 
-    /// The descriptor to wait on; -1, which poll(2) ignores, if nothing is watched.
+    /// The descriptor to poll; -1, which poll(2) ignores, if nothing is watched.
     var rawValue: Int32 {
         switch monitor {
         case .some(let open): open.rawValue
@@ -51,10 +51,11 @@ struct BindingWatch: ~Copyable {
         }
     }
 
-    /// Looks at what has changed; call it when the descriptor is readable.
+    /// Handles changes to the NIC; call it when the descriptor is readable.
     ///
-    /// - Parameter steering: what was steered; if the NIC is gone, its journal is dropped.
-    /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
+    /// - Parameter steering: the steering in effect; its journal is dropped if the NIC is gone.
+    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC, and so the binding, is
+    ///   gone.
     mutating func look(_ steering: inout SteeringTransaction?) throws(DevmemError) {
         let news: NICMonitor.News
         switch monitor {
@@ -67,7 +68,7 @@ struct BindingWatch: ~Copyable {
             guard let now = try links(index: interface.index).first else { return }
             absence.isListed()
             noteLink(now)
-            // While it is down drivers list neither queues nor, some of them, rules.
+            // While the NIC is down, drivers list no queues and some list no rules.
             guard now.isUp else { return }
             var lost = try lostQueues()
             lost += try lookAtSteering(&steering)
@@ -76,12 +77,12 @@ struct BindingWatch: ~Copyable {
             guard error.errno == .operationNotSupportedByDevice,
                 (try? links(index: interface.index)) == nil
             else {
-                // The driver is in a reset, or the like; the timer asks for another look.
+                // The driver is resetting, for example; the timer triggers another check.
                 logger.debug("\(interface.name): \(error)")
                 return
             }
             let verdict = absence.judge(at: .now)
-            // A notification or the timer brings the next look.
+            // A notification or the timer triggers the next check.
             guard verdict != .undecided else { return }
             let isMoved = verdict == .moved
             if !isMoved { steering?.forget() }
@@ -89,7 +90,7 @@ struct BindingWatch: ~Copyable {
         }
     }
 
-    /// The error of a NIC that is gone.
+    /// Returns the error for a NIC that is gone.
     static func absence(of interface: NetworkInterface, isMoved: Bool) -> DevmemError {
         let name = interface.name
         let call = "hold memory on \(name)"
@@ -172,7 +173,7 @@ struct BindingWatch: ~Copyable {
         return left
     }
 
-    /// Logs why a loss is not mended for now.
+    /// Logs why a loss cannot be repaired now, and returns the sentence.
     private mutating func refuse(
         _ loss: SteeringLoss, _ sentence: String, passesSoon: Bool = false
     ) -> String {
@@ -181,7 +182,7 @@ struct BindingWatch: ~Copyable {
         return sentence
     }
 
-    /// What drivers answer while they reset a device, or while it is down.
+    /// Errors that drivers return while a device is resetting or down.
     private static let passing: [Errno] = [
         .wouldBlock, .resourceBusy, .networkDown, .operationNotSupportedByDevice,
     ]
@@ -190,7 +191,7 @@ struct BindingWatch: ~Copyable {
         if told.insert(text).inserted { logger.warning("\(interface.name): \(text)") }
     }
 
-    /// Forgets what no longer holds, so that it is logged again if it comes back.
+    /// Forgets losses that no longer hold, so that they are logged if they recur.
     private mutating func forgetTold(_ lost: [String]) {
         let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
         told.formIntersection(lost)

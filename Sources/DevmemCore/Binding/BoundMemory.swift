@@ -1,12 +1,13 @@
-/// A dma-buf and the ids of its bindings, for all threads that receive into it or send from it.
+/// A dma-buf and the ids of its bindings, shared by all threads that receive into it or send from
+/// it.
 ///
-/// `BoundNIC` decides when it is unbound; the memory itself stays while anyone refers to it.
+/// `BoundNIC` controls when it is unbound; the memory exists as long as this object.
 public final class BoundMemory: Sendable {
     /// The dma-buf.
     public let dmabuf: DmabufMemory
-    /// The kernel's id of the binding for receiving, if there is one.
+    /// The id of the receive binding, if there is one.
     public let receiveID: UInt32?
-    /// The kernel's id of the binding for sending, if there is one.
+    /// The id of the transmit binding, if there is one.
     public let transmitID: UInt32?
 
     init(_ dmabuf: consuming DmabufMemory, receiveID: UInt32?, transmitID: UInt32?) {
@@ -15,7 +16,7 @@ public final class BoundMemory: Sendable {
         self.transmitID = transmitID
     }
 
-    /// The id that the control messages of received payload carry. Without a binding it is 0, which
-    /// no binding has (net/core/devmem.c numbers them from 1).
+    /// The binding id in the control messages of received payload. It is 0 without a binding; the
+    /// kernel's ids start at 1 (net/core/devmem.c).
     package var id: UInt32 { receiveID ?? 0 }
 }

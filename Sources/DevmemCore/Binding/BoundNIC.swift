@@ -1,20 +1,20 @@
 public import Logging
 
-/// A dma-buf bound to a NIC, and the NIC steered for it, as one value.
+/// A dma-buf bound to a NIC, together with the steering for it.
 ///
 /// Releasing it stops the watch, unbinds the memory, restores the NIC's settings and frees the
-/// memory, in this order: the kernel does not let header split be turned off while anything is
-/// bound. A value that goes away unreleased does the same, and logs what fails.
+/// memory, in this order: the kernel refuses to turn header split off while memory is bound. The
+/// deinitializer does the same and logs failures.
 public struct BoundNIC: ~Copyable {
     /// The NIC.
     public let interface: NetworkInterface
-    /// The receive queues that the memory is bound to.
+    /// The bound receive queues.
     public let queues: [UInt32]
-    /// The receive queues that are set up and not bound.
+    /// The receive queues that are configured but not bound.
     package let spares: [UInt32]
-    /// The memory, for threads that receive into it or send from it.
+    /// The memory, to share with threads that receive into it or send from it.
     public let memory: BoundMemory
-    /// What the rings of the bound queues take of the memory; known only if the NIC is watched.
+    /// The memory that the rings of the bound queues need; zero if the NIC is not watched.
     package let rings: RingDemand
     private let setup: NICSetup
 
@@ -23,11 +23,10 @@ public struct BoundNIC: ~Copyable {
     /// - Parameters:
     ///   - memory: the dma-buf.
     ///   - interface: the NIC.
-    ///   - request: which queues, and how.
-    ///   - logger: receives each change of the NIC at level debug, and at level warning what
-    ///     changes while the memory is bound.
-    /// - Throws: `DevmemError` as steering or the kernel's answer to a binding fails; whatever was
-    ///   changed is restored first.
+    ///   - request: the queues and other options.
+    ///   - logger: logs each change to the NIC at level debug, and changes by others while the
+    ///     memory is bound at level warning.
+    /// - Throws: `DevmemError` if steering or binding fails; the NIC's settings are restored first.
     public init(
         binding memory: consuming DmabufMemory, to interface: NetworkInterface,
         _ request: BindRequest, logger: Logger
@@ -43,7 +42,7 @@ public struct BoundNIC: ~Copyable {
             receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
             if request.transmits { transmitID = try setup.bindTransmit(memory) }
         } catch {
-            // What failed first is what the caller needs.
+            // The caller needs the first failure; another one is only logged.
             setup.undoOrLog()
             throw error
         }
@@ -64,40 +63,41 @@ public struct BoundNIC: ~Copyable {
 
     deinit { setup.undoOrLog() }
 
-    /// What is no hindrance but worth knowing about the steering, a sentence each.
+    /// Notes on the steering, one sentence each, that are not errors.
     public var notes: [String] { setup.notes }
 
     /// The descriptor that becomes readable when the NIC may have changed; -1 if it is not watched.
     public var watchDescriptor: Int32 { setup.watchDescriptor }
 
-    /// Looks at what has changed, logs it, and renews lost steering if the request says so.
+    /// Checks the NIC for changes, logs them, and restores lost steering if the request says so.
     ///
-    /// - Throws: `DevmemError` with `ENODEV` if the NIC is gone, and the binding with it.
+    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC, and so the binding, is
+    ///   gone.
     public func look() throws(DevmemError) { try setup.look() }
 
-    /// Says why payload of a stream came outside device memory.
+    /// Explains why payload of a stream arrived outside device memory.
     ///
-    /// - Parameter stream: what is known of the stream.
+    /// - Parameter stream: the stream.
     /// - Returns: a sentence without a full stop; nil if the NIC was not steered for the stream.
     package func reason(for stream: MisplacedStream) -> String? {
         setup.reason(for: stream, bindingID: memory.id)
     }
 
-    /// Unbinds the memory and leaves the NIC steered; connections keep the payload that they have.
+    /// Unbinds the memory but leaves the NIC steered; connections keep the payload that they hold.
     public func unbind() { setup.unbind() }
 
-    /// Unbinds the memory and restores the NIC's settings. Connections that use it must be closed.
+    /// Unbinds the memory and restores the NIC's settings. Close connections that use it first.
     ///
-    /// - Returns: what was restored, and what someone else had changed meanwhile.
-    /// - Throws: `DevmemError`, the first setting that could not be restored.
+    /// - Returns: what was restored, and which settings others had changed.
+    /// - Throws: `DevmemError` with the first setting that could not be restored.
     @discardableResult
     public consuming func release() throws(DevmemError) -> SteeringRestoration { try setup.undo() }
 
-    /// Releases it at the end of a session that has a report.
+    /// Releases this value at the end of a session that has a report.
     ///
     /// - Parameters:
-    ///   - failure: the report's failure, which stays if there is one.
-    ///   - isShown: whether the report's failure is shown; otherwise the log tells what failed.
+    ///   - failure: the report's failure, set if it is nil.
+    ///   - isShown: whether the report's failure is shown; otherwise the error is logged.
     package consuming func release(reportingIn failure: inout String?, isShown: Bool) {
         let logger = setup.logger
         do throws(DevmemError) {
@@ -109,32 +109,34 @@ public struct BoundNIC: ~Copyable {
 }
 
 extension BoundNIC {
-    /// How a wait ended.
+    /// The result of a wait.
     package enum Wait {
-        /// A signal came.
+        /// A signal arrived.
         case signal(StopSignal.Arrival)
-        /// The descriptor can be read.
+        /// The descriptor is readable.
         case ready
     }
 
-    /// Holds the memory until a signal comes, and logs what changes on the NIC meanwhile.
+    /// Waits for a signal while the memory is bound, and logs changes to the NIC.
     ///
     /// - Parameter stop: the signals.
-    /// - Returns: the signal.
-    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away.
+    /// - Returns: the signal number.
+    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away, or if poll(2)
+    ///   fails.
     public func hold(until stop: borrowing StopSignal) throws(DevmemError) -> Int32 {
         while true {
-            // No descriptor has the number -1; poll(2) leaves it out.
+            // poll(2) ignores descriptor -1.
             if case .signal(let arrival) = try hold(until: stop, orReading: -1) {
                 return arrival.signal
             }
         }
     }
 
-    /// Holds the memory until a signal comes or a descriptor can be read, and logs what changes on
-    /// the NIC meanwhile.
+    /// Waits for a signal or a readable descriptor while the memory is bound, and logs changes to
+    /// the NIC.
     ///
-    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away.
+    /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away, or if poll(2)
+    ///   fails.
     package func hold(
         until stop: borrowing StopSignal, orReading number: Int32
     ) throws(DevmemError) -> Wait {

@@ -1,9 +1,9 @@
-/// Tells a NIC that was removed from one that has moved to another network namespace. Pure.
+/// Distinguishes a NIC that was removed from one that moved to another network namespace. Pure.
 ///
-/// The kernel stops listing the NIC some time before it notifies which of the two happened.
+/// The kernel removes the NIC from its list some time before it notifies which of the two happened.
 struct NICAbsence {
     enum Verdict: Equatable {
-        /// The kernel has not said yet.
+        /// The kernel has not sent the notification yet.
         case undecided
         case removed
         case moved
@@ -20,7 +20,7 @@ struct NICAbsence {
         if news.isGone { verdict = news.isMoved ? .moved : .removed }
     }
 
-    /// Judges a NIC that is not listed.
+    /// Returns the verdict on a NIC that is not listed.
     mutating func judge(at now: ContinuousClock.Instant) -> Verdict {
         let since = missingSince ?? now
         missingSince = since

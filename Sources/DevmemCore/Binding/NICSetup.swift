@@ -1,6 +1,6 @@
 import Logging
 
-/// What was done to a NIC and must be undone, in the order that the kernel demands.
+/// The changes made to a NIC, undone in the order that the kernel requires.
 final class NICSetup {
     let interface: NetworkInterface
     let logger: Logger
@@ -14,7 +14,7 @@ final class NICSetup {
         self.logger = logger
     }
 
-    /// Chooses the queues of a request, and steers the NIC for them if it asks for that.
+    /// Chooses the queues of a request, and steers the NIC for them if requested.
     func take(_ request: BindRequest) throws(DevmemError) -> [UInt32] {
         switch request.queues {
         case .none: return []
@@ -39,7 +39,7 @@ final class NICSetup {
 
     /// Binds a dma-buf to receive queues, if there are any.
     ///
-    /// - Returns: the binding's id.
+    /// - Returns: the id of the binding; nil without queues.
     func bindReceive(
         _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?
     ) throws(DevmemError) -> UInt32? {
@@ -53,7 +53,7 @@ final class NICSetup {
 
     /// Binds a dma-buf for sending.
     ///
-    /// - Returns: the binding's id.
+    /// - Returns: the id of the binding.
     func bindTransmit(_ memory: borrowing DmabufMemory) throws(DevmemError) -> UInt32 {
         try interface.requireNIC("send through")
         let binding = try TransmitBinding(dmabuf: memory.descriptor, interface: interface)
@@ -62,14 +62,14 @@ final class NICSetup {
         return id
     }
 
-    /// Begins to watch the NIC.
+    /// Starts watching the NIC.
     func watch(bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool) {
         watch = BindingWatch(
             on: interface, bindingID: bindingID, queues: queues, keepsSteered: keepsSteered,
             logger: logger)
     }
 
-    /// The descriptor that tells of changes of the NIC; -1 if it is not watched.
+    /// The descriptor that becomes readable when the NIC may have changed; -1 if it is not watched.
     var watchDescriptor: Int32 {
         switch watch {
         case .some(let open): open.rawValue
@@ -77,7 +77,7 @@ final class NICSetup {
         }
     }
 
-    /// Looks at what has changed on the NIC.
+    /// Handles changes to the NIC.
     func look() throws(DevmemError) {
         try watch?.look(&steering)
     }
@@ -104,16 +104,17 @@ final class NICSetup {
         transmit = nil
     }
 
-    /// Undoes everything but the memory itself. A second time there is nothing left to undo.
+    /// Undoes all changes; the memory stays. Further calls do nothing.
     func undo() throws(DevmemError) -> SteeringRestoration {
         watch = nil
-        // The kernel lets header split be turned off only when nothing is bound.
+        // The kernel allows header split to be turned off only while nothing is bound.
         unbind()
         defer { steering = nil }
         return try steering?.restore() ?? SteeringRestoration()
     }
 
-    /// Undoes everything for a caller who has another failure to report, or is not there any more.
+    /// Undoes all changes and logs a failure, for a caller that has another error to report or none
+    /// to report to.
     func undoOrLog() {
         do throws(DevmemError) { _ = try undo() } catch { logger.error("\(error)") }
     }

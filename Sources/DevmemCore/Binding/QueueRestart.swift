@@ -1,7 +1,7 @@
 package import Logging
 import SystemPackage
 
-/// The restart of a single receive queue.
+/// The result of restarting one receive queue.
 package struct QueueRestart: Equatable, Sendable, Codable {
     private enum CodingKeys: String, CodingKey {
         case queue
@@ -11,18 +11,18 @@ package struct QueueRestart: Equatable, Sendable, Codable {
         case napiAfter = "napi_after"
     }
 
-    /// The queue.
+    /// The queue id.
     package var queue: UInt32
-    /// The kernel's number of the page pool that fed it before; nil if that is not known.
+    /// The id of the page pool before the restart; nil if unknown.
     package var poolBefore: UInt64?
-    /// The kernel's number of the page pool that feeds it now.
+    /// The id of the page pool after the restart; nil if unknown.
     package var poolAfter: UInt64?
-    /// The NAPI instance that served it before.
+    /// The id of the NAPI instance before the restart; nil if unknown.
     package var napiBefore: UInt32?
-    /// The NAPI instance that serves it now.
+    /// The id of the NAPI instance after the restart; nil if unknown.
     package var napiAfter: UInt32?
 
-    /// Makes a result from its values.
+    /// Creates a result from its values.
     package init(
         queue: UInt32, poolBefore: UInt64? = nil, poolAfter: UInt64? = nil,
         napiBefore: UInt32? = nil, napiAfter: UInt32? = nil
@@ -35,27 +35,27 @@ package struct QueueRestart: Equatable, Sendable, Codable {
     }
 }
 
-/// Bytes of the scratch dma-buf: enough to fill the ring of the queue twice.
+/// Returns the size of the scratch dma-buf in bytes: enough to fill the queue's ring twice.
 private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> UInt64 {
     let ring = try EthtoolNetlink(interface).rings().sizes["rx"] ?? 1024
     return UInt64(max(ring, 256)) * UInt64(systemPageSize) * 2
 }
 
-/// Restarts one receive queue through the kernel's queue API while the others keep running: a
-/// scratch dma-buf is bound to it and unbound, which makes the driver stop, rebuild and start the
-/// queue twice (`netdev_rx_queue_reconfig` of net/core/netdev_rx_queue.c).
+/// Restarts one receive queue through the kernel's queue API while the others keep running. Binding
+/// a scratch dma-buf and unbinding it makes the driver stop, rebuild and start the queue twice
+/// (`netdev_rx_queue_reconfig` of net/core/netdev_rx_queue.c).
 ///
-/// Other traffic is steered away from the queue meanwhile, as for any binding.
+/// Meanwhile other traffic is steered away from the queue, as for any binding.
 ///
 /// - Parameters:
-///   - queue: the queue.
+///   - queue: the queue id.
 ///   - interface: the NIC.
-///   - force: restart it even if flow rules or RSS contexts lead to it; their connections may
-///     break, as programs that do not know of device memory cannot read from it.
-///   - logger: is told of each change of the NIC at level debug.
-/// - Returns: what the queue was fed and served by before and after.
-/// - Throws: `DevmemError` of kind `invalid` if the queue is bound or others lead to it, or as
-///   steering or binding fails; all settings are restored first.
+///   - force: whether to restart a queue that is the target of flow rules or RSS contexts; their
+///     connections may break because ordinary sockets cannot read device memory.
+///   - logger: logs each change to the NIC at level debug.
+/// - Returns: the queue's page pool and NAPI instance before and after.
+/// - Throws: `DevmemError` of kind `invalid` if the queue is bound or, without `force`, the target of
+///   a flow rule; or the error of steering or binding. All settings are restored first.
 package func restart(
     queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
 ) throws(DevmemError) -> QueueRestart {
@@ -73,7 +73,8 @@ package func restart(
     return result
 }
 
-/// Packets that a flow rule leads to the queue would end in memory that their reader cannot read.
+/// Throws if a flow rule targets the queue: its packets would arrive in memory that their socket
+/// cannot read.
 private func refuseTraffic(
     to queue: UInt32, of interface: NetworkInterface, force: Bool
 ) throws(DevmemError) {
@@ -87,7 +88,7 @@ private func refuseTraffic(
         advice: "delete the rule, or \(.force) lets its connections break")
 }
 
-/// The page pool and the NAPI instance of a queue.
+/// Returns the ids of a queue's page pool and NAPI instance.
 private func feed(
     of queue: UInt32, of interface: NetworkInterface
 ) throws(DevmemError) -> (pool: UInt64?, napi: UInt32?) {

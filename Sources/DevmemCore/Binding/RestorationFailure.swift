@@ -1,17 +1,17 @@
 import Logging
 
-/// Settings of a NIC that could not be restored at the end of a session.
+/// A failure to restore a NIC's settings at the end of a session.
 struct RestorationFailure {
-    /// What went wrong.
+    /// The error.
     let error: DevmemError
 
-    /// Puts it where a user sees it: in the session's report, or else in the log, as a session that
-    /// ends by a signal or a refusal shows no other failure.
+    /// Records the failure where the user sees it: in the session's report, or in the log if the
+    /// report does not show it, as after a signal or another failure.
     ///
     /// - Parameters:
-    ///   - failure: the report's failure, which stays if there is one.
+    ///   - failure: the report's failure, set if it is nil.
     ///   - isShown: whether the report's failure is shown.
-    ///   - logger: receives at level error what the report does not show.
+    ///   - logger: logs the error at level error if the report does not show it.
     func note(in failure: inout String?, isShown: Bool, logger: Logger) {
         if failure != nil || !isShown { logger.error("\(error)") }
         failure = failure ?? error.description

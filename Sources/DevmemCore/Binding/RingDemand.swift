@@ -1,37 +1,37 @@
 package import Logging
 
-/// How much of a dma-buf the rings of a NIC's receive queues need. Pure.
+/// The part of a dma-buf that the rings of the bound receive queues need. Pure.
 package struct RingDemand: Equatable, Sendable {
-    /// Buffers of one ring.
+    /// The number of buffers in one ring.
     let entries: UInt64
-    /// Queues that the dma-buf is bound to.
+    /// The number of bound queues.
     let queues: UInt64
-    /// Bytes of a buffer.
+    /// The size of a buffer in bytes.
     let pageSize: UInt64
 
     /// - Parameters:
-    ///   - sizes: how many descriptors the rings have, by ethtool's name of the ring.
-    ///   - queues: queues that the dma-buf is bound to.
-    ///   - pageSize: bytes of a buffer; nil for a page of memory.
+    ///   - sizes: the ring sizes in descriptors, keyed by ethtool's ring names.
+    ///   - queues: the number of bound queues.
+    ///   - pageSize: the size of a buffer in bytes; nil for one page.
     init(_ sizes: [String: UInt32], queues: Int, pageSize: UInt32?) {
-        // Where there is a ring for large packets, payload lies in that one's buffers.
+        // If there is a ring for jumbo frames, its buffers hold the payload.
         let jumbo = sizes["rx-jumbo"] ?? 0
         entries = UInt64(jumbo > 0 ? jumbo : sizes["rx"] ?? 0)
         self.queues = UInt64(clamping: max(0, queues))
         self.pageSize = UInt64(pageSize ?? 4096)
     }
 
-    /// Bytes in all.
+    /// The size of all buffers in bytes.
     var bytes: UInt64 {
         let (ring, isHuge) = entries.multipliedReportingOverflow(by: pageSize)
         let (all, isTooMany) = ring.multipliedReportingOverflow(by: queues)
         return isHuge || isTooMany ? .max : all
     }
 
-    /// Why a dma-buf is too small for the rings; nil if it is not.
+    /// Returns why a dma-buf is too small for the rings; nil if it is not.
     func shortage(of memory: UInt64) -> String? {
         guard memory <= bytes, bytes < 1 << 62 else { return nil }
-        // As much again for payload that is not read yet.
+        // Allow the same amount for unread payload.
         let enough = (bytes * 2 + (1 << 20) - 1) >> 20
         let many = queues == 1 ? "1 queue" : "\(queues) queues"
         return "a dma-buf of \(ByteCount.text(memory)) is too small for the receive rings: "
@@ -41,7 +41,7 @@ package struct RingDemand: Equatable, Sendable {
 }
 
 extension RingDemand {
-    /// Asks a NIC; if it does not tell, its rings need nothing.
+    /// Reads the ring sizes of a NIC; if they are unknown, the demand is zero.
     package init(of interface: NetworkInterface, queues: Int, pageSize: UInt32?) {
         let nic = try? EthtoolNetlink(interface)
         let rings: RingSettings? =
@@ -52,7 +52,7 @@ extension RingDemand {
         self.init(rings?.sizes ?? [:], queues: queues, pageSize: pageSize)
     }
 
-    /// Warns of a dma-buf that is too small for the rings.
+    /// Warns if a dma-buf is too small for the rings.
     package func warn(of memory: UInt64, on interface: NetworkInterface, logger: Logger) {
         if let shortage = shortage(of: memory) { logger.warning("\(interface.name): \(shortage)") }
     }

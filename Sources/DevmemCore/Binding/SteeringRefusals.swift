@@ -1,11 +1,11 @@
-/// What a driver refused to steer again, and when to ask it again. Pure.
+/// Records steering changes that a driver refused, and when to retry them. Pure.
 ///
-/// What stood in the way may pass: flow rules that were turned off, a table that was full.
+/// The cause may be temporary, such as disabled flow rules or a full table.
 struct SteeringRefusals {
-    /// Rare enough for firmware that answers slowly.
+    /// The retry interval; long enough for slow firmware.
     static let interval = Duration.seconds(30)
-    /// For what passes soon. An attempt may itself cause a notification, which must not cause the
-    /// next attempt.
+    /// The retry interval for causes that pass soon. An attempt may itself trigger a notification,
+    /// which must not trigger the next attempt.
     static let shortInterval = Duration.seconds(2)
 
     private struct Entry {
@@ -15,12 +15,12 @@ struct SteeringRefusals {
 
     private var entries: [String: Entry] = [:]
 
-    /// Whether a loss may be mended now.
+    /// Returns whether a loss may be retried now.
     func isDue(_ loss: String, at now: ContinuousClock.Instant) -> Bool {
         entries[loss].map { now >= $0.retryAt } ?? true
     }
 
-    /// What was logged when a loss could not be mended; nil if nothing was.
+    /// Returns the message logged for a loss; nil if there is none.
     func sentence(of loss: String) -> String? { entries[loss]?.sentence }
 
     /// Records a refusal.
@@ -32,7 +32,7 @@ struct SteeringRefusals {
         entries[loss] = Entry(sentence: sentence, retryAt: now + wait)
     }
 
-    /// Forgets all refusals but those of some losses.
+    /// Forgets the refusals of all other losses.
     mutating func keep(_ losses: [String]) {
         entries = entries.filter { losses.contains($0.key) }
     }

@@ -3,10 +3,10 @@ import Glibc
 package import SystemPackage
 
 extension Connection {
-    /// What was given to the kernel and not yet acknowledged by the peer, in bytes; the end of the
-    /// stream counts as one (SIOCOUTQ of tcp(7)). A connection that was reset still tells it.
+    /// Returns the bytes that the peer has not acknowledged; the FIN counts as one (SIOCOUTQ of
+    /// tcp(7)). The count is available even after a reset.
     ///
-    /// - Throws: `DevmemError` of kind `system` as ioctl(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if ioctl(2) fails.
     func unacknowledged() throws(DevmemError) -> Int {
         var count: Int32 = 0
         let number = rawValue
@@ -16,28 +16,27 @@ extension Connection {
         return Int(count)
     }
 
-    /// Whether the peer has acknowledged everything, the end of the stream included.
+    /// Returns whether the peer has acknowledged all data and the FIN.
     ///
-    /// - Returns: whether it has; false as long as it may yet do so.
     /// - Throws: `DevmemError` of kind `system` with the connection's error if it ended before.
     package func hasDelivered() throws(DevmemError) -> Bool {
-        // Asked first: what is unacknowledged after the end stays so, but between the two questions
-        // the last acknowledgement may come and end the connection.
+        // Check this first: the count no longer changes after the end, but the last acknowledgement
+        // may arrive, and end the connection, between the two calls.
         let hasEnded = isClosed
         let left = try unacknowledged()
         if let error = pendingError() { throw deliveryError(error) }
         if left == 0 { return true }
-        // Whoever read the error before has taken it away.
+        // Reading the pending error clears it, so an earlier call may have consumed it.
         if hasEnded { throw deliveryError(.connectionReset) }
         return false
     }
 
-    /// The error of a connection that ended before the peer had everything.
+    /// Returns the error of a connection that ended before all data was acknowledged.
     package func deliveryError(_ error: Errno) -> DevmemError {
         DevmemError(.system, .init(.send, "send to \(peer)"), errno: error).explainingLoss()
     }
 
-    /// Whether the kernel has given the connection up (`TCP_CLOSE` of net/tcp_states.h).
+    /// Whether the connection is in state `TCP_CLOSE` (net/tcp_states.h).
     private var isClosed: Bool {
         var info = tcp_info()
         var length = socklen_t(MemoryLayout<tcp_info>.size)
@@ -47,7 +46,7 @@ extension Connection {
 }
 
 extension DevmemError {
-    /// The same error of an established connection, with what it means where that is known.
+    /// Returns this error with advice on why an established connection failed, if that is known.
     func explainingLoss() -> DevmemError {
         switch errno {
         case .connectionReset, .brokenPipe:
@@ -59,7 +58,7 @@ extension DevmemError {
         }
     }
 
-    /// The same error of a connection, with how much the peer had acknowledged by then.
+    /// Returns this error with the number of bytes that the peer had acknowledged.
     func noting(acknowledged: UInt64, of sent: UInt64) -> DevmemError {
         var copy = self
         let text = "the peer acknowledged \(acknowledged) of \(sent) bytes"

@@ -2,14 +2,14 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// How much unread payload a socket may hold: what was asked for, and what the kernel set.
+/// The limit on a socket's unread payload, as requested and as set by the kernel.
 package struct BufferBound: Equatable, Sendable {
-    /// Bytes asked for.
+    /// The requested limit in bytes.
     var wanted: UInt64
-    /// Bytes set.
+    /// The limit in bytes that the kernel set.
     var actual: UInt64
 
-    /// A sentence if it is less than was asked for; nil if it is not.
+    /// A sentence if the limit is lower than requested; otherwise nil.
     package var shortfall: String? {
         guard actual < wanted else { return nil }
         return "a connection's receive buffer holds \(ByteCount.text(actual)), not "
@@ -18,15 +18,15 @@ package struct BufferBound: Equatable, Sendable {
     }
 }
 
-/// Bounds what the unread payload of a socket, or of each connection of a listener, may hold. With
-/// CAP_NET_ADMIN net.core.rmem_max does not bound the bound (SO_RCVBUFFORCE of socket(7)).
+/// Limits the unread payload of a socket, or of each connection of a listener. With CAP_NET_ADMIN,
+/// net.core.rmem_max does not apply (SO_RCVBUFFORCE of socket(7)).
 ///
-/// - Returns: the bound that the kernel set, which it never tells by an error.
-/// - Throws: `DevmemError` of kind `system` if the socket fails.
+/// - Returns: the limit that the kernel set, which may be lower without an error.
+/// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
 package func boundReceiveBuffer(
     of socket: borrowing Descriptor, to bytes: UInt64, _ call: String
 ) throws(DevmemError) -> BufferBound {
-    // The kernel doubles the number, for what it keeps of each packet besides (socket(7)).
+    // The kernel doubles the value to allow for bookkeeping overhead (socket(7)).
     let half = Int32(min(bytes / 2, UInt64(Int32.max / 2)))
     do throws(DevmemError) {
         try setOption(socket, SOL_SOCKET, SO_RCVBUFFORCE, half, call)

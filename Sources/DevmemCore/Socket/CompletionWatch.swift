@@ -1,23 +1,23 @@
-/// Reports what is new on a connection on which nothing more is sent: completions of sends, and the
-/// acknowledgement of the end of the stream, which changes the state of the connection. poll(2) would
-/// return at once each time; an edge-triggered epoll(7) reports changes only.
+/// Waits for events on a connection that has finished sending: zerocopy completions, and the
+/// acknowledgement of the FIN, which changes the connection's state. poll(2) would return at once
+/// each time; edge-triggered epoll(7) reports only changes.
 struct CompletionWatch: ~Copyable {
     private let poller: Poller
 
-    /// - Parameter connection: must stay open as long as this is used.
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of epoll_create1(2).
+    /// - Parameter connection: must stay open as long as this value is used.
+    /// - Throws: `DevmemError` of kind `system` if epoll_create1(2) or epoll_ctl(2) fails.
     init(_ connection: borrowing Connection) throws(DevmemError) {
         let poller = try Poller()
-        // A change of state wakes whoever waits for any of these; once sending has ended the kernel
-        // always calls the socket writable (`tcp_poll` of net/ipv4/tcp.c).
+        // A state change wakes waiters for any of these events; after the FIN is sent the kernel
+        // always reports the socket as writable (`tcp_poll` of net/ipv4/tcp.c).
         try poller.add(connection.rawValue, for: [.input, .output], onlyNews: true)
         self.poller = poller
     }
 
-    /// The descriptor to wait on.
+    /// The descriptor to poll.
     var rawValue: Int32 { poller.rawValue }
 
-    /// Acknowledges what was reported, so that only later changes are.
+    /// Consumes the reported events, so that only later ones are reported.
     func clear() {
         _ = try? poller.wait(milliseconds: 0) { _, _ in }
     }

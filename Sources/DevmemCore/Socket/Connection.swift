@@ -2,10 +2,10 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// An accepted TCP connection whose payload may arrive in device memory.
+/// A TCP connection whose payload may arrive in device memory.
 public struct Connection: ~Copyable, Sendable {
     package let socket: Descriptor
-    /// The other end.
+    /// The peer's address.
     public let peer: Endpoint
 
     init(owning socket: consuming Descriptor, peer: Endpoint) {
@@ -13,10 +13,11 @@ public struct Connection: ~Copyable, Sendable {
         self.peer = peer
     }
 
-    /// Adopts a TCP socket that the program connected or accepted itself, and closes it in the end.
+    /// Takes ownership of a TCP socket that the program has connected or accepted itself.
     ///
-    /// - Parameter number: its descriptor, which stays the program's if this fails.
-    /// - Throws: `DevmemError` of kind `system` if it is not a connected socket.
+    /// - Parameter number: the socket's descriptor; on failure the caller still owns it.
+    /// - Throws: `DevmemError` of kind `system` if the socket is not connected, `invalid` if it is
+    ///   not an IP socket.
     public init(adopting number: Int32) throws(DevmemError) {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -34,27 +35,28 @@ public struct Connection: ~Copyable, Sendable {
         self.init(owning: Descriptor(owning: number), peer: peer)
     }
 
-    /// The descriptor to wait on.
+    /// The descriptor to poll.
     public var rawValue: Int32 { socket.rawValue }
 
-    /// What one receive call brought.
+    /// The result of one receive call.
     package enum Received: Equatable {
-        /// Payload: so many bytes of the stream, with so many bytes of control messages.
+        /// The number of bytes of the stream, and of control messages.
         case bytes(Int, controlLength: Int)
-        /// Nothing now.
+        /// No data is available.
         case wouldBlock
-        /// The peer has sent everything.
+        /// The peer has closed its direction.
         case end
     }
 
-    /// Receives once, without waiting (`tcp_recvmsg_locked` of net/ipv4/tcp.c).
+    /// Receives once without blocking (`tcp_recvmsg_locked` of net/ipv4/tcp.c).
     ///
     /// - Parameters:
-    ///   - data: its size bounds how many bytes one call takes, those in device memory included;
-    ///     linear and ordinary bytes are put there.
-    ///   - control: room for control messages, which bounds the number of fragments.
-    /// - Returns: the bytes received, or why there are none.
-    /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
+    ///   - data: the buffer for linear and ordinary bytes; its size also limits the bytes in device
+    ///     memory that one call receives.
+    ///   - control: the buffer for control messages, which limits the number of fragments.
+    /// - Returns: the number of bytes, or why there are none.
+    /// - Throws: `DevmemError` of kind `system` if recvmsg(2) fails, with advice for errors
+    ///   specific to devmem TCP.
     func receive(
         data: UnsafeMutableRawBufferPointer, control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Received {
@@ -83,7 +85,7 @@ public struct Connection: ~Copyable, Sendable {
         .explainingLoss()
     }
 
-    /// Bytes that may wait in the kernel to be received (SO_RCVBUF of socket(7)).
+    /// The size of the receive buffer in bytes (SO_RCVBUF of socket(7)); 0 if unknown.
     var receiveBufferSize: Int {
         var size: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -91,8 +93,8 @@ public struct Connection: ~Copyable, Sendable {
         return result == 0 ? Int(size) : 0
     }
 
-    /// The NAPI instance that its last packet came through; nil if the kernel does not tell
-    /// (SO_INCOMING_NAPI_ID of asm-generic/socket.h).
+    /// The NAPI instance that received the last packet; nil if unknown (SO_INCOMING_NAPI_ID of
+    /// asm-generic/socket.h).
     package var incomingNAPI: UInt32? {
         var id: UInt32 = 0
         var length = socklen_t(MemoryLayout<UInt32>.size)
@@ -101,32 +103,34 @@ public struct Connection: ~Copyable, Sendable {
         return id
     }
 
-    /// Has poll(2) call the connection readable only from so many bytes on, or at the end of the
-    /// stream (SO_RCVLOWAT; `tcp_set_rcvlowat` of net/ipv4/tcp.c). Receiving takes fewer as well.
+    /// Sets SO_RCVLOWAT: poll(2) reports the connection as readable only with that many bytes
+    /// available, or at the end of the stream (`tcp_set_rcvlowat` of net/ipv4/tcp.c). A receive
+    /// call may return fewer.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     func wake(at bytes: Int) throws(DevmemError) {
         try setOption(
             socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: bytes), "set SO_RCVLOWAT to \(bytes)")
     }
 
-    /// Gives fragments back to the NIC and empties the batch.
+    /// Returns the fragments to the NIC and empties the batch.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
-    ///   fewer fragments than it was given.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
+    ///   fewer fragments than the batch holds.
     package func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
         try batch.giveBack(to: rawValue)
     }
 
-    /// Bounds the memory that unread payload may hold.
+    /// Limits the unread payload of this connection.
     ///
-    /// - Parameter bytes: the bound; the kernel exceeds it by what is in flight already.
-    /// - Returns: the bound that the kernel set.
-    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    /// - Parameter bytes: the limit, which data already in flight may exceed.
+    /// - Returns: the limit that the kernel set.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
     package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
         let call = "bound the receive buffer of \(peer)"
         let bound = try boundReceiveBuffer(of: socket, to: bytes, call)
-        // A window does not grow beyond its clamp at the handshake unless that is raised.
+        // The window was clamped at the handshake and grows beyond that only if the clamp is
+        // raised.
         try setOption(
             socket, cdm_IPPROTO_TCP, TCP_WINDOW_CLAMP, Int32(clamping: bytes),
             call)

@@ -3,12 +3,12 @@ import Glibc
 package import SystemPackage
 
 extension Connection {
-    /// Begins to connect to a peer; `finishConnecting()` tells how that ended.
+    /// Starts connecting to a peer; `finishConnecting()` reports the result.
     ///
     /// - Parameters:
-    ///   - peer: the other end.
-    ///   - local: the address to come from; nil for the kernel's choice.
-    ///   - device: the interface that the connection is pinned to; nil to follow the routes.
+    ///   - peer: the peer's address.
+    ///   - local: the source address; nil to let the kernel choose it.
+    ///   - device: the interface to bind the socket to (SO_BINDTODEVICE); nil to follow the routes.
     /// - Throws: `DevmemError` of kind `system` if the address cannot be used or there is no route.
     package init(
         to peer: Endpoint, from local: Endpoint?, pinnedTo device: NetworkInterface?
@@ -48,10 +48,9 @@ extension Connection {
         }
     }
 
-    /// Whether connecting has succeeded, once the socket can be written to. The connection then
-    /// ends when its peer is silent for so long.
+    /// Completes connecting once the socket is writable, and sets the peer timeout.
     ///
-    /// - Throws: `DevmemError` of kind `system` with why it has not.
+    /// - Throws: `DevmemError` of kind `system` with the reason why connecting failed.
     package func finishConnecting(endingWhenSilent timeout: PeerTimeout = .standard)
         throws(DevmemError)
     {
@@ -62,7 +61,7 @@ extension Connection {
         try endWhenSilent(for: timeout)
     }
 
-    /// The connection's own error, which reading it clears; nil if there is none.
+    /// Returns and clears the socket's pending error (SO_ERROR); nil if there is none.
     package func pendingError() -> Errno? {
         var code: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -72,12 +71,12 @@ extension Connection {
         return Errno(rawValue: code)
     }
 
-    /// This end's address.
+    /// The local address.
     package var local: Endpoint? { localEndpoint(of: rawValue) }
 
-    /// Lets sends leave their memory with the kernel until it says that it is done.
+    /// Enables SO_ZEROCOPY: the kernel uses the memory of a send until it reports its completion.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     package func enableZerocopy() throws(DevmemError) {
         let number = rawValue
         try retrying("turn SO_ZEROCOPY on") {
@@ -88,24 +87,25 @@ extension Connection {
         }
     }
 
-    /// What one send call did.
+    /// The result of one send call.
     package enum Sent: Equatable {
-        /// Took so many bytes.
+        /// The number of bytes that the kernel accepted.
         case bytes(Int)
-        /// Nothing: the peer or the network is slower.
+        /// Nothing was sent: the send buffer is full.
         case wouldBlock
-        /// Nothing: too many sends wait for their completion (net.core.optmem_max).
+        /// Nothing was sent: too many sends await completion (net.core.optmem_max).
         case noBuffers
     }
 
-    /// Sends ranges of a bound dma-buf, without waiting (`tcp_sendmsg_locked` of
-    /// net/ipv4/tcp.c). The addresses that the call has are offsets in the dma-buf.
+    /// Sends ranges of a bound dma-buf without blocking (`tcp_sendmsg_locked` of net/ipv4/tcp.c).
+    /// The iovec addresses are offsets into the dma-buf.
     ///
     /// - Parameters:
-    ///   - extents: the first, and if it is not empty the second, in stream order.
+    ///   - extents: up to two ranges in stream order; the second may be empty.
     ///   - control: the control message that names the binding.
-    /// - Returns: what the kernel took.
-    /// - Throws: `DevmemError` of kind `system`, with advice for the errors that devmem TCP has.
+    /// - Returns: the number of bytes that the kernel accepted, or why there are none.
+    /// - Throws: `DevmemError` of kind `system` if sendmsg(2) fails, with advice for errors
+    ///   specific to devmem TCP.
     func sendDevice(
         _ extents: (first: MemoryRange, second: MemoryRange),
         control: UnsafeMutableRawBufferPointer
@@ -113,7 +113,8 @@ extension Connection {
         try send(extents, base: nil, control: control, flags: cdm_MSG_ZEROCOPY)
     }
 
-    /// The same in pieces of at most so many bytes, as many as one call can name.
+    /// Sends ranges of a bound dma-buf in iovec entries of at most `size` bytes, up to the limit of
+    /// one call.
     func sendDevice(
         _ extents: (first: MemoryRange, second: MemoryRange), inPiecesOf size: Int,
         control: UnsafeMutableRawBufferPointer
@@ -128,13 +129,13 @@ extension Connection {
         return try sent(result)
     }
 
-    /// Sends ranges of ordinary memory, without waiting.
+    /// Sends ranges of ordinary memory without blocking.
     ///
     /// - Parameters:
-    ///   - extents: the first, and if it is not empty the second, in stream order.
-    ///   - base: where in memory their offsets start.
-    /// - Returns: what the kernel took.
-    /// - Throws: `DevmemError` of kind `system`.
+    ///   - extents: up to two ranges in stream order; the second may be empty.
+    ///   - base: the memory that the offsets refer to.
+    /// - Returns: the number of bytes that the kernel accepted, or why there are none.
+    /// - Throws: `DevmemError` of kind `system` if sendmsg(2) fails.
     func sendHost(
         _ extents: (first: MemoryRange, second: MemoryRange),
         base: UnsafeMutableRawPointer
@@ -159,10 +160,10 @@ extension Connection {
         return try sent(result)
     }
 
-    /// The most pieces that one call names (UIO_MAXIOV of linux/uio.h).
+    /// The most iovec entries in one call (UIO_MAXIOV of linux/uio.h).
     private static let maximumPieces = 1024
 
-    /// A range as the kernel takes it; without a base its offset is the address.
+    /// Returns the iovec of a range; without a base its address is the offset.
     private static func vector(
         _ extent: MemoryRange, base: UnsafeMutableRawPointer?
     ) -> iovec {
@@ -171,7 +172,7 @@ extension Connection {
             iov_base: UnsafeMutableRawPointer(bitPattern: address), iov_len: extent.count)
     }
 
-    /// One sendmsg(2): how many bytes it took, or the error number.
+    /// Calls sendmsg(2) once.
     private func send(
         _ vectors: UnsafeMutableBufferPointer<iovec>, control: UnsafeMutableRawBufferPointer,
         flags: Int32
@@ -189,7 +190,7 @@ extension Connection {
         }
     }
 
-    /// What a call's result means.
+    /// Interprets the result of sendmsg(2).
     private func sent(_ result: Result<Int, Errno>) throws(DevmemError) -> Sent {
         let error: Errno
         switch result {
@@ -202,11 +203,12 @@ extension Connection {
             .explainingLoss()
     }
 
-    /// Reads the error queue once.
+    /// Reads one message from the error queue.
     ///
-    /// - Parameter control: room for its control messages.
-    /// - Returns: the next message; nil if there is none.
-    /// - Throws: `DevmemError` of kind `malformed` or `system` as `SendCompletion` has it.
+    /// - Parameter control: a buffer for its control messages.
+    /// - Returns: the completion; nil if the queue is empty.
+    /// - Throws: `DevmemError` of kind `malformed` if the message cannot be parsed, `system` if it
+    ///   reports an error or recvmsg(2) fails.
     package func completion(
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> SendCompletion? {
@@ -224,11 +226,11 @@ extension Connection {
         return try SendCompletion(readingErrorQueue: filled.bytes)
     }
 
-    /// Receives ordinary payload, without waiting.
+    /// Receives ordinary payload without blocking.
     ///
-    /// - Parameter data: where to put it.
-    /// - Returns: the bytes received, or why there are none.
-    /// - Throws: `DevmemError` of kind `system`.
+    /// - Parameter data: the buffer to receive into.
+    /// - Returns: the number of bytes, or why there are none.
+    /// - Throws: `DevmemError` of kind `system` if recv(2) fails.
     package func receiveHost(
         into data: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Received {
@@ -240,21 +242,21 @@ extension Connection {
         throw DevmemError(.system, call: "receive from \(peer)", errno: error).explainingLoss()
     }
 
-    /// Lets small pieces leave as they are written, not gathered (TCP_NODELAY of tcp(7)).
+    /// Sends small writes at once instead of coalescing them (TCP_NODELAY of tcp(7)).
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     package func sendAtOnce() throws(DevmemError) {
         try setOption(socket, cdm_IPPROTO_TCP, TCP_NODELAY, 1, "turn TCP_NODELAY on")
     }
 
-    /// Says that nothing more will be sent; the other direction stays open.
+    /// Sends a FIN; the other direction stays open.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the connection is gone, with why it is.
+    /// - Throws: `DevmemError` of kind `system` with the connection's error if it has ended.
     package func finishSending() throws(DevmemError) {
         do throws(DevmemError) {
             try retrying("end the stream to \(peer)") { shutdown(rawValue, cdm_SHUT_WR) }
         } catch {
-            // A reset that nobody has asked for yet.
+            // A reset whose error has not been read yet.
             guard error.errno == .socketNotConnected else { throw error }
             throw deliveryError(pendingError() ?? .connectionReset)
         }

@@ -1,6 +1,6 @@
 import CDevmem
 
-/// The control message with which sendmsg(2) is told the binding to send from.
+/// The sendmsg(2) control message that names the binding to send from.
 package struct ControlBuffer: ~Copyable {
     package let bytes: UnsafeMutableRawBufferPointer
 

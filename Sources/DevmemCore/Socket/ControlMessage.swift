@@ -1,26 +1,26 @@
 import CDevmem
 import SystemPackage
 
-/// The socket numbers of device memory TCP that differ by architecture or are not exported.
+/// Socket constants of device memory TCP that differ by architecture or are not exported.
 package enum DevmemSocketNumber {
     package static let message = Int32(CDM_MSG_SOCK_DEVMEM)
     static let linear = Int32(CDM_SO_DEVMEM_LINEAR)
     package static let dmabuf = Int32(CDM_SO_DEVMEM_DMABUF)
     package static let dontNeed = Int32(CDM_SO_DEVMEM_DONTNEED)
-    /// SOL_SOCKET, the level that both kinds of control message stand at.
+    /// SOL_SOCKET, the level of both kinds of control message.
     package static let level = Int32(SOL_SOCKET)
 }
 
-/// One stretch of received payload as a control message describes it.
+/// A fragment of received payload, as described by one control message.
 package enum PayloadFragment: Equatable, Sendable {
-    /// Bytes at `offset` of the bound dma-buf; `token` gives the memory back.
+    /// Bytes at `offset` in the bound dma-buf; `token` returns the memory.
     case device(offset: UInt64, length: UInt32, token: UInt32)
-    /// Bytes that the kernel copied into the caller's buffer, in order.
+    /// Bytes that the kernel copied into the caller's buffer, in stream order.
     case linear(length: UInt32)
 }
 
-/// Reads the control messages of one `recvmsg(MSG_SOCK_DEVMEM)`, in stream order. Pure, and safe
-/// on bytes that do not keep the rules (`tcp_recvmsg_dmabuf` of net/ipv4/tcp.c writes them).
+/// Parses the control messages of one `recvmsg(MSG_SOCK_DEVMEM)` in stream order. Pure, and safe on
+/// malformed input (written by `tcp_recvmsg_dmabuf` of net/ipv4/tcp.c).
 package struct ControlMessageParser: Sendable {
     private static let headerSize = MemoryLayout<cdm_cmsghdr>.size
 
@@ -28,22 +28,23 @@ package struct ControlMessageParser: Sendable {
     private let dmabufSize: UInt64
     private var offset = 0
 
-    /// Starts at the first control message.
+    /// Creates a parser that starts at the first control message.
     ///
     /// - Parameters:
-    ///   - dmabufID: the binding's id; a fragment of any other is refused.
-    ///   - dmabufSize: bytes in the dma-buf; a fragment that reaches beyond is refused.
+    ///   - dmabufID: the id of the binding; a fragment of any other is an error.
+    ///   - dmabufSize: the size of the dma-buf in bytes; a fragment beyond it is an error.
     package init(dmabufID: UInt32, dmabufSize: UInt64) {
         self.dmabufID = dmabufID
         self.dmabufSize = dmabufSize
     }
 
-    /// The next piece of payload.
+    /// Returns the next fragment.
     ///
-    /// - Parameter control: the bytes of `msg_control` that the kernel filled; the same each time.
-    /// - Returns: the piece; nil at the end.
-    /// - Throws: `DevmemError` of kind `malformed` if a message is cut off, unknown, of the wrong
-    ///   length or speaks of memory that is not in the dma-buf.
+    /// - Parameter control: the bytes of `msg_control` that the kernel filled; the same in each
+    ///   call.
+    /// - Returns: the fragment; nil at the end.
+    /// - Throws: `DevmemError` of kind `malformed` if a message is truncated, of unknown type, of
+    ///   the wrong length or refers to memory outside the dma-buf.
     @inline(__always)
     package mutating func next(in control: RawSpan) throws(DevmemError) -> PayloadFragment? {
         let left = control.byteCount - offset
@@ -90,7 +91,7 @@ package struct ControlMessageParser: Sendable {
         return min((length + alignment - 1) & ~(alignment - 1), left)
     }
 
-    /// Stands apart, with its words made only here, so that the way past it is short.
+    /// Kept out of line, and the message built only on failure, to keep the hot path short.
     @inline(never)
     private func malformed(_ what: @autoclosure () -> String) -> DevmemError {
         DevmemError(.malformed, call: "read a control message at byte \(offset)", message: what())

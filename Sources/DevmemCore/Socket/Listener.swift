@@ -2,19 +2,19 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// A TCP socket that has its address and can begin to listen.
+/// A bound TCP socket that can listen for connections.
 public struct Listener: ~Copyable {
     private let socket: Descriptor
-    /// Where it is bound, with the port that the kernel chose if zero was asked for.
+    /// The bound address, with the port that the kernel chose if 0 was requested.
     public let endpoint: Endpoint
 
-    /// The descriptor to wait on for connections.
+    /// The descriptor to poll for connections.
     public var rawValue: Int32 { socket.rawValue }
 
-    /// Binds a socket to an address; nobody can connect before `listen()`. On a host without IPv6
-    /// every address is every IPv4 address.
+    /// Binds a socket to an address; it accepts no connections before `listen()`. On a host without
+    /// IPv6 the IPv6 wildcard address becomes the IPv4 one.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the address is not this host's or is in use.
+    /// - Throws: `DevmemError` of kind `system` if the address is not local or is in use.
     public init(binding wanted: Endpoint) throws(DevmemError) {
         do throws(DevmemError) {
             try self.init(bindingOnly: wanted)
@@ -24,8 +24,8 @@ public struct Listener: ~Copyable {
         }
     }
 
-    /// What stands for every address of a host that refused IPv6's; nil for any other address or
-    /// refusal. Pure.
+    /// Returns the IPv4 wildcard address for an IPv6 one that the host refused; otherwise nil.
+    /// Pure.
     static func substitute(for wanted: Endpoint, after refusal: DevmemError) -> Endpoint? {
         guard wanted.address.isIPv6 && wanted.address.isWildcard,
             refusal.errno == .addressFamilyNotSupported || refusal.errno == .addressNotAvailable
@@ -54,11 +54,12 @@ public struct Listener: ~Copyable {
         self.socket = socket
     }
 
-    /// Begins to take connections.
+    /// Starts listening for connections.
     ///
-    /// - Parameter backlog: how many more than one may wait to be accepted; the kernel lets further
-    ///   ones try again.
-    /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
+    /// - Parameter backlog: the backlog of listen(2); one more connection than this can wait. The
+    ///   peers of further ones retry.
+    /// - Throws: `DevmemError` of kind `system` if listen(2) fails, as when another socket uses the
+    ///   port.
     public func listen(backlog: Int32 = 4096) throws(DevmemError) {
         do throws(DevmemError) {
             try retrying("listen on \(endpoint)") { Glibc.listen(rawValue, backlog) }
@@ -67,25 +68,25 @@ public struct Listener: ~Copyable {
         }
     }
 
-    /// Has connections begin with so many bytes of receive buffer. Unlike one that is bounded so, it
-    /// can grow later: the scale of the window is chosen for the largest buffer that the system allows
-    /// (`tcp_openreq_init_rwin` of net/ipv4/tcp_minisocks.c).
+    /// Sets the initial receive buffer of connections. Unlike a fixed limit it can grow later: the
+    /// window scale follows from the largest buffer that the system allows (`tcp_openreq_init_rwin`
+    /// of net/ipv4/tcp_minisocks.c).
     ///
-    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     func beginWith(receiveBuffer bytes: UInt64) throws(DevmemError) {
         let call = "make the first receive buffers of \(endpoint) small"
-        // The kernel doubles the number, for what it keeps of each packet besides (socket(7)).
+        // The kernel doubles the value to allow for bookkeeping overhead (socket(7)).
         try setOption(socket, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bytes / 2), call)
         try setOption(socket, SOL_SOCKET, SO_BUF_LOCK, 0, call)
     }
 
-    /// Takes no more connections. Those that wait are reset, so that they hold no memory.
+    /// Stops listening. Connections that wait to be accepted are reset, so that they hold no
+    /// memory.
     func stopListening() {
         _ = shutdown(rawValue, Int32(SHUT_RD))
     }
 
-    /// Bytes of memory that the kernel lets a connection's unread payload hold at first
-    /// (net.ipv4.tcp_rmem).
+    /// The initial receive buffer of a connection in bytes (net.ipv4.tcp_rmem).
     var initialReceiveBuffer: UInt64 {
         var size: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -93,25 +94,25 @@ public struct Listener: ~Copyable {
         return result == 0 && size > 0 ? UInt64(size) : 128 << 10
     }
 
-    /// Bounds the memory that the unread payload of each connection may hold.
+    /// Limits the unread payload of each connection.
     ///
-    /// - Parameter bytes: the bound; the kernel keeps to it but for what is in flight already.
-    /// - Returns: the bound that the kernel set.
-    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    /// - Parameter bytes: the limit, which data already in flight may exceed.
+    /// - Returns: the limit that the kernel set.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
     package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
         try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
     }
 
-    /// Takes a waiting connection, which ends when its peer is silent for a while.
+    /// Accepts a waiting connection and sets its peer timeout.
     ///
     /// - Parameters:
-    ///   - timeout: for how long.
-    ///   - short: is told what the host is short of, such as descriptors. The connection
-    ///     still waits then, and this returns after a while, so that asking again costs little.
-    ///   - lost: is told why a connection was closed that could not be set up so.
-    /// - Returns: the connection; nil if none waits, the one that did is gone, or the host is short of
-    ///   something.
-    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    ///   - timeout: how long the peer may stay silent.
+    ///   - short: called with the error if a resource such as descriptors is exhausted. The
+    ///     connection keeps waiting, and this call sleeps briefly so that a retry loop does not
+    ///     spin.
+    ///   - lost: called with the error if the timeout cannot be set; the connection is closed.
+    /// - Returns: the connection; nil if none waits, it is gone again, or a resource is exhausted.
+    /// - Throws: `DevmemError` of kind `system` if the listening socket fails.
     package func accept(
         endingWhenSilent timeout: PeerTimeout = .standard,
         short: (DevmemError) -> Void = { _ in }, lost: (DevmemError) -> Void = { _ in }
@@ -132,7 +133,7 @@ public struct Listener: ~Copyable {
             case .connection: return nil
             case .shortage:
                 short(error.explainingShortage())
-                // The socket stays readable, so waiting for it would be no wait.
+                // Polling would not help: the socket stays readable.
                 _ = poll(nil, 0, Self.shortageWait)
                 return nil
             case .socket: throw error
@@ -145,7 +146,7 @@ public struct Listener: ~Copyable {
         do throws(DevmemError) {
             try connection.endWhenSilent(for: timeout)
         } catch {
-            // One connection's trouble is not the socket's.
+            // The failure concerns this connection only.
             lost(error)
             return nil
         }
@@ -154,9 +155,9 @@ public struct Listener: ~Copyable {
 
     /// Waits for a connection.
     ///
-    /// - Parameter stop: signals that end the wait.
+    /// - Parameter stop: the signals that end the wait.
     /// - Returns: the connection; nil if a signal arrived.
-    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    /// - Throws: `DevmemError` of kind `system` if poll(2) or the listening socket fails.
     public func accept(until stop: borrowing StopSignal) throws(DevmemError) -> Connection? {
         while true {
             if case .stopped = try stop.wait(for: rawValue, events: Int32(POLLIN)) { return nil }
@@ -164,20 +165,20 @@ public struct Listener: ~Copyable {
         }
     }
 
-    /// Milliseconds to wait for what the host is short of.
+    /// The delay in milliseconds after a resource was exhausted.
     private static let shortageWait: Int32 = 100
 }
 
-/// What a failure of accept(2) is about. Pure.
+/// The cause of an accept(2) failure. Pure.
 enum AcceptRefusal: Equatable {
-    /// There is no connection, or the one that waited is gone: the next call may bring another.
+    /// No connection waits, or it is gone again; the next call may succeed.
     case connection
-    /// This process or the host is short of something, which may pass.
+    /// This process or the host has exhausted a resource, perhaps only for now.
     case shortage
-    /// The socket itself.
+    /// The listening socket failed.
     case socket
 
-    /// Sorts an error number as accept(2) tells to.
+    /// Classifies an error number as described in accept(2).
     init(_ code: Int32) {
         self =
             switch code {
@@ -213,7 +214,9 @@ private func explain(_ error: DevmemError) -> DevmemError {
     }
 }
 
-/// Sets a socket option that is a number.
+/// Sets an integer socket option.
+///
+/// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
 package func setOption(
     _ socket: borrowing Descriptor, _ level: Int32, _ option: Int32, _ value: Int32, _ call: String
 ) throws(DevmemError) {
@@ -225,7 +228,7 @@ package func setOption(
     }
 }
 
-/// The address that a socket has at this end.
+/// Returns the local address of a socket; nil if unknown.
 func localEndpoint(of socket: Int32) -> Endpoint? {
     var storage = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// Sockets that listen at all addresses that a name stands for, at one port.
+/// Listening sockets on all addresses that a name resolves to, with one port.
 package final class ListenerGroup {
     private final class Member {
         let listener: Listener
@@ -11,17 +11,19 @@ package final class ListenerGroup {
     }
 
     private let members: [Member]
-    /// Watches all of them; nil for one.
+    /// Polls all sockets; nil if there is only one.
     private let poller: Poller?
-    /// The one that is asked first for the next connection.
+    /// The index of the socket to try first for the next connection.
     private var turn = 0
 
-    /// Binds a socket to each address; nobody can connect before `listen`.
+    /// Binds a socket to each address; none accepts connections before `listen`.
     ///
     /// - Parameters:
-    ///   - wanted: the addresses. If the kernel shall choose the port, it does for the first.
-    ///   - leftOut: is told of an address that is not this host's, if another is.
-    /// - Throws: `DevmemError` of kind `system` if no address is this host's, or one is in use.
+    ///   - wanted: the addresses. If the port is 0, the kernel chooses one for the first and the
+    ///     others use the same.
+    ///   - leftOut: called with the error of each address that is not local, if another is.
+    /// - Throws: `DevmemError` of kind `system` if no address is local or one is in use, `invalid`
+    ///   if there are no addresses.
     package init(
         binding wanted: [Endpoint], leftOut: (DevmemError) -> Void = { _ in }
     ) throws(DevmemError) {
@@ -48,15 +50,15 @@ package final class ListenerGroup {
         self.members = members
     }
 
-    /// Whether an address is only not this host's, or of a family that it does not have.
+    /// Returns whether the error means that the address is not local or its family is unavailable.
     private static func isElsewhere(_ error: DevmemError) -> Bool {
         error.errno == .addressNotAvailable || error.errno == .addressFamilyNotSupported
     }
 
-    /// Where they listen.
+    /// The bound addresses.
     package var endpoints: [Endpoint] { members.map { $0.listener.endpoint } }
 
-    /// The descriptor to wait on for connections at any of them.
+    /// The descriptor to poll for connections on any of the sockets.
     package var rawValue: Int32 {
         switch poller {
         case .some(let open): open.rawValue
@@ -64,35 +66,39 @@ package final class ListenerGroup {
         }
     }
 
-    /// Bytes of memory that the kernel lets a connection's unread payload hold at first.
+    /// The initial receive buffer of a connection in bytes.
     var initialReceiveBuffer: UInt64 { members[0].listener.initialReceiveBuffer }
 
-    /// Has connections begin with so many bytes of receive buffer, as long as they wait.
+    /// Sets the initial receive buffer of connections.
     ///
-    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     func beginWith(receiveBuffer bytes: UInt64) throws(DevmemError) {
         for member in members { try member.listener.beginWith(receiveBuffer: bytes) }
     }
 
-    /// Begins to take connections.
+    /// Starts listening for connections.
     ///
-    /// - Parameter backlog: how many more than one may wait to be accepted, at all of them together.
-    /// - Throws: `DevmemError` of kind `system`, among others if another socket has the port.
+    /// - Parameter backlog: the backlog of all sockets together; one more connection than this can
+    ///   wait.
+    /// - Throws: `DevmemError` of kind `system` if listen(2) fails, as when another socket uses the
+    ///   port.
     package func listen(backlog: Int32) throws(DevmemError) {
         let share = (Int(backlog) + 1) / members.count - 1
         for member in members { try member.listener.listen(backlog: Int32(max(0, share))) }
     }
 
-    /// Takes no more connections; those that wait are reset.
+    /// Stops listening; connections that wait to be accepted are reset.
     func stopListening() {
         for member in members { member.listener.stopListening() }
     }
 
-    /// How many there are.
+    /// The number of sockets.
     var count: Int { members.count }
 
-    /// Takes a waiting connection, as `Listener.accept` does, from each of them in turn, so that
-    /// many at one keep nobody from another.
+    /// Accepts a waiting connection, as `Listener.accept` does. It starts with a different socket
+    /// each time so that a busy one does not starve the others.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if a listening socket fails.
     package func accept(
         endingWhenSilent timeout: PeerTimeout = .standard, short: (DevmemError) -> Void,
         lost: (DevmemError) -> Void = { _ in }
@@ -108,7 +114,7 @@ package final class ListenerGroup {
                     short($0)
                 }, lost: lost)
             if let connection { return connection }
-            // The others would find the same, each after a wait.
+            // The other sockets would fail alike, each after a delay.
             if isShort { return nil }
         }
         return nil

@@ -2,31 +2,31 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// What the kernel says of sends whose memory it no longer needs: a run of their numbers.
+/// A zerocopy completion: a range of sends whose memory the kernel no longer uses.
 package struct SendCompletion: Equatable, Sendable {
-    /// The first send, counted from zero on the socket; it wraps at 32 bits.
+    /// The number of the first send, counted from 0 for each socket; it wraps at 32 bits.
     package var first: UInt32
-    /// The last send.
+    /// The number of the last send.
     package var last: UInt32
-    /// Whether the kernel copied the data after all, which it cannot from device memory.
+    /// Whether the kernel copied the data, which it cannot do with device memory.
     package var isCopied: Bool
 
-    /// How many sends.
+    /// The number of sends.
     package var count: UInt32 { last &- first &+ 1 }
 
-    /// Makes a completion from its values.
+    /// Creates a completion from its values.
     package init(first: UInt32, last: UInt32, isCopied: Bool) {
         self.first = first
         self.last = last
         self.isCopied = isCopied
     }
 
-    /// Reads one message of a socket's error queue (`__msg_zerocopy_callback` of net/core/skbuff.c
-    /// writes it). Pure, and safe on bytes that do not keep the rules.
+    /// Parses one message of a socket's error queue (written by `__msg_zerocopy_callback` of
+    /// net/core/skbuff.c). Pure, and safe on malformed input.
     ///
     /// - Parameter control: the bytes of `msg_control` that the kernel filled.
-    /// - Throws: `DevmemError` of kind `malformed` if it is cut off or of another kind, `system` if
-    ///   it tells of an error of the connection.
+    /// - Throws: `DevmemError` of kind `malformed` if it contains no extended error, `system` if it
+    ///   reports an error of the connection.
     package init(readingErrorQueue control: RawSpan) throws(DevmemError) {
         let headerSize = MemoryLayout<cdm_cmsghdr>.size
         var offset = 0
@@ -72,7 +72,8 @@ package struct SendCompletion: Equatable, Sendable {
     }
 }
 
-/// Which sends still need their memory, and up to where in the stream all before are done. Pure.
+/// Tracks which sends still use their memory, and up to which stream position all memory is free.
+/// Pure.
 package struct ZerocopyTracker: Sendable {
     private struct Entry {
         var end: UInt64
@@ -80,27 +81,27 @@ package struct ZerocopyTracker: Sendable {
     }
 
     private var entries: [Entry] = []
-    /// Entries before this one are done with and only wait to be cleared away.
+    /// Entries before this index are complete and await removal.
     private var head = 0
     /// The number of the send at `head`.
     private var firstNumber: UInt32
 
-    /// The position in the stream before which no memory is needed any more, in bytes.
+    /// The stream position up to which no memory is in use, in bytes.
     package private(set) var freed: UInt64 = 0
 
-    /// Starts with nothing sent.
+    /// Creates a tracker with no sends.
     ///
-    /// - Parameter firstNumber: the number of the first send; zero on a new socket.
+    /// - Parameter firstNumber: the number of the first send; 0 on a new socket.
     package init(firstNumber: UInt32 = 0) {
         self.firstNumber = firstNumber
     }
 
-    /// Sends that are not done.
+    /// The number of incomplete sends.
     package var outstanding: Int { entries.count - head }
 
-    /// Notes one successful send.
+    /// Records a successful send.
     ///
-    /// - Parameter end: the position in the stream behind its last byte.
+    /// - Parameter end: the stream position after its last byte.
     package mutating func sent(upTo end: UInt64) {
         if head > 1024 && head * 2 > entries.count {
             entries.removeFirst(head)
@@ -109,9 +110,10 @@ package struct ZerocopyTracker: Sendable {
         entries.append(Entry(end: end, isDone: false))
     }
 
-    /// Notes that sends are done; they may be reported in any order.
+    /// Records completed sends; completions may arrive in any order.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` if one of them was not sent or was done before.
+    /// - Throws: `DevmemError` of kind `malformed` if one of them was not sent or was complete
+    ///   before.
     package mutating func complete(_ completion: SendCompletion) throws(DevmemError) {
         let start = Int(completion.first &- firstNumber)
         let count = Int(completion.count)

@@ -2,19 +2,19 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Fragments to give back to the NIC in one call: a list of ranges of token ids, within the limits
-/// of `sock_devmem_dontneed` of net/core/sock.c. Pure; holds no memory of its own.
+/// Fragments to return to the NIC in one call: a list of token ranges within the limits of
+/// `sock_devmem_dontneed` (net/core/sock.c). Pure.
 package struct TokenBatch: Sendable {
-    /// Ranges that the kernel takes in one call.
+    /// The most ranges in one call.
     package static let maximumRanges = 128
-    /// Fragments that the kernel takes in one call; it silently leaves out any further.
+    /// The most fragments in one call; the kernel silently ignores any further.
     package static let maximumFragments = 1024
 
-    /// A run of consecutive token ids.
+    /// A range of consecutive token ids.
     package struct Range: Equatable, Sendable {
         /// The first id.
         package var start: UInt32
-        /// How many ids.
+        /// The number of ids.
         package var count: UInt32
 
         package init(start: UInt32, count: UInt32) {
@@ -22,36 +22,36 @@ package struct TokenBatch: Sendable {
             self.count = count
         }
 
-        /// Whether an id is the next one; those at the end of the numbers have none.
+        /// Returns whether an id is the next one, without wrapping at 32 bits.
         @inline(__always)
         func isFollowed(by id: UInt32) -> Bool { id > start && id - start == count }
     }
 
     private var storage: [128 of cdm_dmabuf_token] = .init(
         repeating: cdm_dmabuf_token(token_start: 0, token_count: 0))
-    /// Ranges in use.
+    /// The number of ranges.
     package private(set) var rangeCount = 0
-    /// Fragments in all ranges.
+    /// The number of fragments in all ranges.
     package private(set) var fragmentCount = 0
 
-    /// An empty batch.
+    /// Creates an empty batch.
     package init() {}
 
-    /// Whether there is nothing to give back.
+    /// Whether the batch is empty.
     package var isEmpty: Bool { fragmentCount == 0 }
 
-    /// Adds a token, to the last range if it continues it at either end.
+    /// Adds a token; extends the last range if the token is adjacent to it.
     ///
-    /// - Returns: false if there is no room; the batch is then as it was.
+    /// - Returns: false if the batch is full and unchanged.
     @inline(__always)
     package mutating func append(_ token: UInt32) -> Bool {
         append(Range(start: token, count: 1)) == nil
     }
 
-    /// Adds a run of tokens, to the last range if it continues it at either end.
+    /// Adds a range of tokens; extends the last range if they are adjacent.
     ///
     /// - Parameter run: at least one token; the last id is at most `UInt32.max`.
-    /// - Returns: what there is no room for; nil if all is in the batch.
+    /// - Returns: the tokens that did not fit; nil if all did.
     @inline(__always)
     package mutating func append(_ run: Range) -> Range? {
         var taken = run
@@ -74,20 +74,20 @@ package struct TokenBatch: Sendable {
         return count == run.count ? nil : Range(start: run.start + count, count: run.count - count)
     }
 
-    /// Forgets everything.
+    /// Empties the batch.
     package mutating func removeAll() {
         rangeCount = 0
         fragmentCount = 0
     }
 
-    /// The ranges, in the order they came.
+    /// The ranges, in the order of their addition.
     package var ranges: [Range] {
         (0..<rangeCount).map {
             Range(start: storage[$0].token_start, count: storage[$0].token_count)
         }
     }
 
-    /// Lends the ranges as the kernel wants them: an array of `struct dmabuf_token`.
+    /// Lends the ranges as an array of `struct dmabuf_token`.
     func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         storage.span.withUnsafeBytes { all in
             body(
@@ -96,16 +96,16 @@ package struct TokenBatch: Sendable {
         }
     }
 
-    /// Gives the fragments back to the NIC and empties the batch. Any thread may do that.
+    /// Returns the fragments to the NIC and empties the batch. Any thread may call it.
     ///
-    /// - Parameter number: the socket that brought them.
-    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it took
-    ///   fewer fragments than it was given.
+    /// - Parameter number: the socket on which the fragments were received.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
+    ///   fewer fragments than the batch holds.
     mutating func giveBack(to number: Int32) throws(DevmemError) {
         guard !isEmpty else { return }
         let operation = DevmemError.Operation(
             .returnTokens, "give \(fragmentCount) fragments back to the NIC")
-        // Unlike other options this one answers with a number: the fragments it took.
+        // Unlike other options this one returns a number: the fragments accepted.
         let taken = withUnsafeBytes { bytes -> Int32 in
             while true {
                 let result = setsockopt(

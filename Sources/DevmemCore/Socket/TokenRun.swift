@@ -1,5 +1,5 @@
-/// Gathers tokens that follow each other, as they do mostly, so that a fragment costs an addition.
-/// Pure.
+/// Merges consecutive token ids into ranges. Most ids are consecutive, so a fragment usually costs
+/// one addition. Pure.
 package struct TokenRun {
     private var run = TokenBatch.Range(start: 0, count: 0)
 
@@ -7,7 +7,7 @@ package struct TokenRun {
 
     /// Adds a token.
     ///
-    /// - Returns: the run that ends, as the token does not continue it; nil if it does.
+    /// - Returns: the completed range if the token does not continue it; otherwise nil.
     @inline(__always)
     package mutating func append(_ token: UInt32) -> TokenBatch.Range? {
         if run.isFollowed(by: token) {
@@ -19,7 +19,7 @@ package struct TokenRun {
         return ended
     }
 
-    /// Ends the run; nil if there is none.
+    /// Ends the current range and returns it; nil if there is none.
     @inline(__always)
     package mutating func end() -> TokenBatch.Range? {
         guard run.count > 0 else { return nil }

@@ -2,17 +2,17 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Writes a stream to a file past the page cache (O_DIRECT of open(2)): whole blocks straight from
-/// where they lie if they are aligned there, the rest by way of an aligned buffer. Where the kernel
-/// cannot after all, it goes on through the page cache.
+/// Writes a stream to a file with O_DIRECT (open(2)). Aligned blocks are written from their place
+/// in memory, the rest through an aligned buffer. If the kernel refuses, it continues through the
+/// page cache.
 struct DirectWriter: ~Copyable {
-    /// The alignment that direct writing asks of memory, offset and length, in bytes.
+    /// The alignment of memory, offset and length that O_DIRECT requires, in bytes.
     static let alignment = 4096
     private static let bufferSize = 1 << 20
-    /// Pieces that one writev(2) takes (UIO_MAXIOV of linux/uio.h).
+    /// The most iovec entries in one writev(2) call (UIO_MAXIOV of linux/uio.h).
     private static let maximumVectors = 1024
 
-    /// Bytes that went from the dma-buf to the file without being copied.
+    /// The number of bytes written from the dma-buf without a copy.
     private(set) var directBytes: UInt64 = 0
     private let number: Int32
     private let name: String
@@ -20,13 +20,13 @@ struct DirectWriter: ~Copyable {
     private var buffered = 0
     private var vectors: [iovec] = []
     private var takesStraight = true
-    /// Whether the file still goes past the page cache.
+    /// Whether the file still bypasses the page cache.
     private(set) var isDirect = true
 
     /// - Parameters:
-    ///   - number: a file opened with O_DIRECT, at its start; it stays the caller's.
-    ///   - name: what errors call it.
-    /// - Throws: `DevmemError` of kind `system` if there is no memory for the buffer.
+    ///   - number: a file opened with O_DIRECT, at its start; the caller keeps ownership.
+    ///   - name: the name in errors.
+    /// - Throws: `DevmemError` of kind `system` if the buffer cannot be allocated.
     init(to number: Int32, name: String) throws(DevmemError) {
         self.number = number
         self.name = name
@@ -34,7 +34,7 @@ struct DirectWriter: ~Copyable {
         vectors.reserveCapacity(Self.maximumVectors)
     }
 
-    /// Takes a piece of the stream; it must stay where it is until `flush()`.
+    /// Writes part of the stream; the bytes must stay in place until `flush()`.
     mutating func write(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {
         let isAligned =
             Int(bitPattern: bytes.baseAddress) % Self.alignment == 0
@@ -51,7 +51,7 @@ struct DirectWriter: ~Copyable {
         try put(UnsafeRawBufferPointer(rebasing: bytes[whole...]))
     }
 
-    /// Writes the pieces that still lie where they came from.
+    /// Writes the queued blocks; buffered bytes stay.
     mutating func flush() throws(DevmemError) {
         while !vectors.isEmpty {
             let count = vectors.withUnsafeBufferPointer {
@@ -63,7 +63,7 @@ struct DirectWriter: ~Copyable {
                 guard code == .invalidArgument || code == .badAddress else {
                     throw DevmemError(.system, call: "write to \(name)", errno: code)
                 }
-                // Not every mapping of a dma-buf can be read by the file system.
+                // Some dma-buf mappings cannot be read by the file system.
                 takesStraight = false
                 let pieces = vectors
                 vectors.removeAll(keepingCapacity: true)
@@ -77,7 +77,7 @@ struct DirectWriter: ~Copyable {
         }
     }
 
-    /// Writes everything; nothing may follow.
+    /// Writes all remaining bytes; call it last.
     mutating func finish() throws(DevmemError) {
         try flush()
         try emptyBuffer(buffered - buffered % Self.alignment)
@@ -111,7 +111,7 @@ struct DirectWriter: ~Copyable {
         }
     }
 
-    /// Writes the first bytes of the buffer and moves the others to its start.
+    /// Writes the first bytes of the buffer and moves the rest to its start.
     private mutating func emptyBuffer(_ count: Int) throws(DevmemError) {
         var done = 0
         while done < count {

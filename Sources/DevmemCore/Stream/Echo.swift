@@ -1,15 +1,15 @@
-/// Bytes on their way from an `EchoSink` to an `EchoSource` of the same thread. Bounded by the source,
-/// which has nothing received while there are any: one receive call's worth.
+/// A queue of bytes from an `EchoSink` to an `EchoSource` on the same thread. It holds at most one
+/// receive call's payload, because the source stops receiving while it is not empty.
 package final class EchoQueue {
     private var bytes: [UInt8] = []
     private var start = 0
-    /// Whether the peer has ended its stream.
+    /// Whether the peer has closed its direction.
     fileprivate(set) var isClosed = false
 
-    /// An empty queue.
+    /// Creates an empty queue.
     package init() {}
 
-    /// Whether there are none.
+    /// Whether the queue is empty.
     var isEmpty: Bool { start == bytes.count }
 
     func append(_ more: UnsafeRawBufferPointer) {
@@ -20,7 +20,7 @@ package final class EchoQueue {
         bytes.append(contentsOf: more)
     }
 
-    /// Moves as many as fit and returns how many.
+    /// Moves as many bytes as fit and returns their number.
     func move(to memory: UnsafeMutableRawBufferPointer) -> Int {
         let count = min(memory.count, bytes.count - start)
         memory.copyBytes(from: bytes[start..<start + count])
@@ -33,7 +33,7 @@ package final class EchoQueue {
 package struct EchoSink: SessionSink {
     private let queue: EchoQueue
 
-    /// Makes a sink that fills a queue.
+    /// Creates a sink that fills a queue.
     package init(_ queue: EchoQueue) {
         self.queue = queue
     }
@@ -50,17 +50,17 @@ package struct EchoSink: SessionSink {
     package mutating func finish() throws(DevmemError) { queue.isClosed = true }
 }
 
-/// Sends what an `EchoSink` has queued, until the peer ends its stream.
+/// Sends the bytes that an `EchoSink` has queued, until the peer closes its direction.
 package struct EchoSource: PayloadSource {
     private let queue: EchoQueue
 
-    /// Makes a source that empties a queue.
+    /// Creates a source that drains a queue.
     package init(_ queue: EchoQueue) {
         self.queue = queue
     }
 
     package var isAtHand: Bool { !queue.isEmpty || queue.isClosed }
-    /// As many bytes of an echo are worth a send.
+    /// The number of bytes of an echo that are sent at once.
     package var coalescingTarget: Int { 64 << 10 }
     package var holdsReceived: Bool { !queue.isEmpty }
 

@@ -1,38 +1,38 @@
 import Glibc
 import SystemPackage
 
-/// A connection on which payload goes both ways: sends a source's and receives into a sink, in one thread.
+/// Sends a source's payload on a connection and receives into a sink, on one thread.
 public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
-    /// Why it ended.
+    /// Why the exchange ended.
     public enum End: Equatable {
-        /// Everything is sent and acknowledged, and the peer has closed its direction.
+        /// All data is sent and acknowledged, and the peer has closed its direction.
         case finished
-        /// Everything is sent and acknowledged; the peer did not close in the time it was given.
+        /// All data is sent and acknowledged, but the peer did not close its direction in time.
         case peerStillOpen
-        /// A signal came.
+        /// A signal arrived.
         case stopped(by: Int32)
     }
 
     private let memory: SendMemory
     private var source: Source
     private var sender: PayloadSender
-    /// What receives.
+    /// The receiver, with its counts.
     package private(set) var receiver: PayloadReceiver
     /// Whether the peer has closed its direction.
     public private(set) var peerClosed = false
-    /// Whether the peer has acknowledged everything, the end of the stream included.
+    /// Whether the peer has acknowledged all data and the FIN.
     private var isDelivered = false
-    /// How completions and acknowledgements are waited for once nothing more is sent.
+    /// Waits for completions and acknowledgements once sending has finished.
     private var closing: CompletionWatch?
 
-    /// Makes an exchange for one connection.
+    /// Creates an exchange for one connection.
     ///
     /// - Parameters:
-    ///   - source: where payload comes from.
-    ///   - memory: what to send from.
-    ///   - receiver: what receives.
-    ///   - chunk: the most bytes that one send takes, and one look at the source brings.
-    ///   - piece: the most bytes that a send names in one piece; nil for no bound.
+    ///   - source: the payload to send.
+    ///   - memory: the memory to send from.
+    ///   - receiver: the receiver for incoming payload.
+    ///   - chunk: the most bytes that one send, or one read of the source, handles.
+    ///   - piece: the most bytes in one iovec entry; nil for no limit.
     /// - Throws: `DevmemError` of kind `invalid` if the memory is too small for the source.
     public init(
         sending source: consuming Source, from memory: consuming SendMemory,
@@ -45,27 +45,28 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         self.receiver = receiver
     }
 
-    /// What was sent, and how many bytes came back.
+    /// The counts of sent payload, with the number of bytes received.
     public var counts: SendCounts {
         var counts = sender.counts
         counts.receivedBytes = receiver.counts.bytes
         return counts
     }
 
-    /// Sends that the kernel has not yet reported done.
+    /// The number of sends whose completion is outstanding.
     public var outstandingSends: Int { sender.outstandingSends }
 
-    /// Sends until everything is acknowledged and the peer has closed, or a signal comes.
+    /// Sends and receives until all data is acknowledged and the peer has closed its direction, or
+    /// a signal arrives.
     ///
     /// - Parameters:
     ///   - connection: the connection.
-    ///   - sink: what receives.
+    ///   - sink: the sink for received payload.
     ///   - stop: the signals.
-    ///   - limits: both count.
-    ///   - progress: called after each round of sends with the payload bytes so far.
-    /// - Returns: how it ended.
-    /// - Throws: `DevmemError` of kind `system` if the connection fails, which then says how much the
-    ///   peer acknowledged, or is idle for too long; and what sink and source throw.
+    ///   - limits: the timeouts.
+    ///   - progress: called after each round of sends with the number of payload bytes sent so far.
+    /// - Returns: why the exchange ended.
+    /// - Throws: `DevmemError` of kind `system` if the connection fails, with the number of
+    ///   acknowledged bytes, or is idle for too long; or an error of the sink or the source.
     public mutating func run<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
@@ -111,7 +112,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
                 hasInput = try isInputReady()
             case .ready(let events, let input):
                 hasInput = input
-                // First what came: the end of the peer's direction may stand before a reset.
+                // Receive first: data and the peer's FIN may precede a reset.
                 if !events.isDisjoint(with: [.input, .hangUp]), ways.receives,
                     case .stopped(let signal) = try receive(connection, &sink, stop)
                 {
@@ -122,11 +123,11 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         }
     }
 
-    /// Whether everything is acknowledged and the peer has closed.
+    /// Returns whether all data is acknowledged and the peer has closed its direction.
     private mutating func hasEnded(_ connection: borrowing Connection) throws(DevmemError) -> Bool {
         guard sender.hasFinished else { return false }
         if closingDescriptor == nil { closing = try CompletionWatch(connection) }
-        // That memory is free says nothing: a reset completes every send.
+        // Free memory alone proves nothing: a reset completes every send.
         if !isDelivered && sender.isFree { isDelivered = try connection.hasDelivered() }
         return isDelivered && peerClosed
     }
@@ -141,8 +142,8 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
 
     private mutating func collect(_ connection: borrowing Connection) throws(DevmemError) {
         try sender.collect(connection, for: &source)
-        // Completions may come because the connection itself failed. Once sending has ended it takes
-        // more to tell whether that matters.
+        // A failed connection also completes its sends. After the FIN, `hasDelivered` decides
+        // whether the error matters.
         if !sender.hasFinished, let error = connection.pendingError() {
             throw connection.deliveryError(error)
         }
@@ -160,14 +161,14 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         }
     }
 
-    /// Waits for what matters now.
+    /// Waits for the events that can make progress.
     private func wait(
         _ connection: borrowing Connection, _ ways: Ways, _ stop: borrowing StopSignal,
         timeout: Int32
     ) throws(DevmemError) -> Waited {
         let isCoalescing = !ways.isFull && sender.isCoalescing
         let unsent = sender.ring.unsent
-        // A socket that is full needs no more than this at hand.
+        // Enough data is ready for a socket whose buffer is full.
         let hasEnough = ways.isFull && sender.coalescer.isEnough(unsent)
         var input: Int32?
         if sender.wantsInput(isInPlace: source.isInPlace) && !isCoalescing && !hasEnough {
@@ -178,17 +179,17 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         if ways.receives { events.insert(.input) }
         if unsent > 0 && ways.isFull { events.insert(.output) }
         if let watch = closingDescriptor {
-            // The input has ended by now. A connection that has too always has something to report.
+            // The source has ended by now. A closed connection always reports an event.
             input = isDelivered ? nil : watch
             if peerClosed { own = nil }
         }
         var time: UInt64?
         if isCoalescing {
-            // Completions would only wake it early; an echo's input is the connection itself.
+            // Completions would only end the wait early; an echo's input is the connection itself.
             if source.inputDescriptor != nil { own = nil }
             time = sender.coalescer.wait(with: unsent)
         } else if ways.isInputAtHand && !ways.isFull {
-            // Signals and completions are looked at all the same.
+            // Still check for signals and completions.
             time = 0
         } else if timeout >= 0 {
             time = UInt64(timeout) * 1_000_000
@@ -203,7 +204,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         return waited
     }
 
-    /// Waits for one of a set, of which the first stands for signals; nil if another is ready.
+    /// Waits for a set whose first entry is the stop signal; nil if another entry is ready.
     private func wait(
         _ watched: inout PollSet<3>, _ time: UInt64?, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> Waited? {
@@ -215,7 +216,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
             if isSignalled, let signal = stop.pending() { return .stopped(by: signal) }
             if count == 0 { return .timeout }
             guard count == 1 && isSignalled else { return nil }
-            // What was looked at stops nothing, and the wait is no longer for it.
+            // A wakeup without a stop signal does not extend the timeout.
             if let time, time > 0 { left = time - min(time, monotonicTime() - start) }
         }
     }
@@ -232,19 +233,19 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 }
 
-/// The errors that a connection ends with, whatever call reports them.
+/// The errors that end a connection, whichever call reports them.
 private let endingErrors: Set<Errno?> = [
     .connectionReset, .brokenPipe, .timedOut, .noRouteToHost, .networkUnreachable, .connectionAbort,
 ]
 
-/// What may happen next on an exchange.
+/// The events that an exchange can handle next.
 private struct Ways {
     var isInputAtHand: Bool
     var receives: Bool
     var isFull: Bool
 }
 
-/// How a wait of an exchange ended.
+/// The result of a wait.
 private enum Waited {
     case ready(PollEvents, input: Bool)
     case timeout

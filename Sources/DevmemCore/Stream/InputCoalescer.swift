@@ -1,29 +1,29 @@
 import Glibc
 
-/// How long it pays to coalesce a stream's input before it is sent: each read and each send has a fixed
-/// cost. Pure; times are nanoseconds of one clock.
+/// Decides how long to coalesce input before sending it, as each read and each send has a fixed
+/// cost. Pure; times are in nanoseconds.
 struct InputCoalescer: Equatable, Sendable {
-    /// No input waits longer than this in memory, in nanoseconds.
+    /// The longest time that input waits, in nanoseconds.
     static let limit: UInt64 = 4_000_000
 
-    /// As many bytes are worth a send at once.
+    /// The number of bytes that are sent at once.
     private let target: Int
     private var lastLook: UInt64
-    /// Bytes that a time of `limit` brings, as the last look at the input had it.
+    /// The number of bytes that arrive within `limit`, estimated from the last read.
     private var expected: UInt64 = 0
 
     /// - Parameters:
-    ///   - target: bytes that are sent at once; zero for input that is never coalesced.
-    ///   - now: the time.
+    ///   - target: the number of bytes that are sent at once; 0 turns coalescing off.
+    ///   - now: the current time.
     init(target: Int, now: UInt64) {
         self.target = target
         lastLook = now
     }
 
-    /// Whether input is coalesced at all.
+    /// Whether coalescing is on.
     var isUsed: Bool { target > 0 }
 
-    /// Notes what a look at the input brought.
+    /// Records the bytes of a read.
     mutating func arrived(_ bytes: Int, at now: UInt64) {
         let time = max(now &- lastLook, 1)
         lastLook = now
@@ -31,17 +31,17 @@ struct InputCoalescer: Equatable, Sendable {
         expected = scaled.overflow ? .max : scaled.partialValue / time
     }
 
-    /// Whether that much had better wait for more.
+    /// Returns whether it pays to wait for more than the unsent bytes.
     func isWorthWaiting(with unsent: Int) -> Bool {
         unsent > 0 && unsent < target && expected >= UInt64(unsent)
     }
 
-    /// Whether that much is worth a send; input that is never coalesced is never enough.
+    /// Returns whether the unsent bytes reach the target; false if coalescing is off.
     func isEnough(_ unsent: Int) -> Bool {
         target > 0 && unsent >= target
     }
 
-    /// How long until enough should be there, in nanoseconds.
+    /// Returns the expected time in nanoseconds until the target is reached.
     func wait(with unsent: Int) -> UInt64 {
         guard expected > 0, unsent < target else { return 0 }
         let time = Self.limit.multipliedFullWidth(by: UInt64(target - unsent))
@@ -50,7 +50,7 @@ struct InputCoalescer: Equatable, Sendable {
     }
 }
 
-/// Nanoseconds of the clock that is never set.
+/// Returns the time of CLOCK_MONOTONIC in nanoseconds.
 package func monotonicTime() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)

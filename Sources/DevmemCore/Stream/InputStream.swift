@@ -4,9 +4,9 @@ import SystemPackage
 
 /// Reads payload from a file, a pipe, a terminal or a socket.
 package struct InputStream: PayloadSource, ~Copyable {
-    /// Room in a pipe that makes for few calls; the kernel gives as much as a user may have.
+    /// The requested pipe size: larger pipes need fewer calls; the kernel may grant less.
     private static let pipeSize = 1 << 20
-    /// The alignment that direct reading asks of memory, offset and length.
+    /// The alignment of memory, offset and length that O_DIRECT requires.
     static let directAlignment = 4096
 
     private let descriptor: Descriptor
@@ -16,10 +16,9 @@ package struct InputStream: PayloadSource, ~Copyable {
     /// Opens a file, or standard input for `-`.
     ///
     /// - Parameters:
-    ///   - path: the file.
-    ///   - direct: whether to read past the page cache (O_DIRECT of open(2)) where the file system
-    ///     can.
-    /// - Throws: `DevmemError` of kind `system` if it cannot be opened.
+    ///   - path: the path of the file.
+    ///   - direct: whether to read with O_DIRECT (open(2)) if the file system supports it.
+    /// - Throws: `DevmemError` of kind `system` if open(2) fails.
     package init(_ path: String, direct: Bool = false) throws(DevmemError) {
         var isDirect = direct
         let opened = try Self.open(path, isDirect: &isDirect)
@@ -45,7 +44,7 @@ package struct InputStream: PayloadSource, ~Copyable {
         return try Descriptor.open(path, O_RDONLY)
     }
 
-    /// How many bytes there are still to come; nil if that is not known, as of a pipe.
+    /// The number of bytes left; nil if unknown, as for a pipe.
     package var remaining: UInt64? {
         let number = descriptor.rawValue
         var status = stat()
@@ -53,12 +52,12 @@ package struct InputStream: PayloadSource, ~Copyable {
         return UInt64(max(0, Int(status.st_size) - Int(lseek(number, 0, SEEK_CUR))))
     }
 
-    /// Whether it reads past the page cache.
+    /// Whether reads bypass the page cache.
     package var isDirect: Bool { readsDirectly }
 
     package var inputDescriptor: Int32? { descriptor.rawValue }
 
-    /// Half a pipe: what lies there costs nothing, but a full pipe stops who fills it.
+    /// Half the pipe's size, because a full pipe blocks its writer.
     package var coalescingTarget: Int {
         let size = Int(cdm_fcntl(descriptor.rawValue, cdm_F_GETPIPE_SZ, 0))
         return size > 0 ? size / 2 : 0
@@ -85,14 +84,15 @@ package struct InputStream: PayloadSource, ~Copyable {
             case .interrupted: continue
             case .wouldBlock: return .wouldBlock
             case .invalidArgument where readsDirectly: try stopDirect()
-            // Not every mapping of a dma-buf can be written by the file system.
+            // Some dma-buf mappings cannot be written by the file system.
             case .badAddress where readsDirectly: try stopDirect()
             default: throw DevmemError(.system, call: "read the input", errno: code)
             }
         }
     }
 
-    /// Goes on through the page cache, as at the end of a file that is no multiple of a block.
+    /// Continues through the page cache, as at the end of a file that is not a multiple of the
+    /// block size.
     private mutating func stopDirect() throws(DevmemError) {
         let number = descriptor.rawValue
         try retrying("read the input through the page cache") { cdm_fcntl(number, F_SETFL, 0) }

@@ -1,18 +1,17 @@
 import CDevmem
 import Glibc
 
-/// What the parts of the data path that need no kernel cost on this machine, measured by running
-/// them for a while in one thread.
+/// The measured costs of the parts of the data path that do not involve the kernel.
 package struct NativeCosts: Codable, Equatable, Sendable {
-    /// Version of this form.
+    /// The version of the JSON form.
     package var version = 1
-    /// Nanoseconds to parse one control message and note its payload and token.
+    /// Nanoseconds to parse one control message and record its payload and token.
     package var parseNanoseconds: Double
-    /// Nanoseconds to put one token into a batch that is to be given back.
+    /// Nanoseconds to add one token to a batch.
     package var tokenNanoseconds: Double
-    /// Bytes a second compared with a pattern of period 7, in fragments of 4096 bytes.
+    /// Bytes per second compared with a pattern of period 7, in fragments of 4096 bytes.
     package var validationBytesPerSecond: Double
-    /// Bytes a second that memcmp(3) compares of the same memory with the same block.
+    /// Bytes per second compared by memcmp(3) with the same memory and block.
     package var memcmpBytesPerSecond: Double
 
     private enum CodingKeys: String, CodingKey {
@@ -23,11 +22,11 @@ package struct NativeCosts: Codable, Equatable, Sendable {
         case memcmpBytesPerSecond = "memcmp_bytes_per_second"
     }
 
-    /// Measures; each figure is the best of several rounds, which interruptions disturb least.
+    /// Measures the costs. Each figure is the best of several rounds, to exclude interruptions.
     ///
-    /// - Parameter rounds: how many rounds, at least one.
-    /// - Throws: `DevmemError` of kind `system` if there is no memory, `malformed` if what was
-    ///   parsed or compared is not what was laid out, so that no figure means anything.
+    /// - Parameter rounds: the number of rounds, at least one.
+    /// - Throws: `DevmemError` of kind `system` if memory cannot be allocated, `malformed` if
+    ///   parsing or comparing gives a wrong result, which makes the figures meaningless.
     package init(rounds: Int = 20) throws(DevmemError) {
         let control = controlMessages()
         let memory = try Mapping(anonymous: comparedBytes)
@@ -58,7 +57,7 @@ private func wrong(_ what: String) -> DevmemError {
     DevmemError(.malformed, call: "measure", message: what)
 }
 
-/// Control messages as a call brings them: pages in no order, tokens in order.
+/// Returns the control messages of a typical call: scattered pages, consecutive tokens.
 private func controlMessages() -> [UInt8] {
     var bytes: [UInt8] = []
     for index in 0..<fragmentCount {

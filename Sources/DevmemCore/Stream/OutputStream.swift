@@ -2,10 +2,10 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Writes payload to a file, a pipe, a terminal or a socket. A slow reader blocks the writer until a
-/// signal comes.
+/// Writes payload to a file, a pipe, a terminal or a socket. A slow reader blocks the writer until
+/// a signal arrives.
 package struct OutputStream: SessionSink, ~Copyable {
-    /// Nil once it is stored.
+    /// Nil after `store()`.
     private var descriptor: Descriptor?
     private let number: Int32
     private let name: String
@@ -14,17 +14,17 @@ package struct OutputStream: SessionSink, ~Copyable {
     private var vectors: [iovec] = []
     private var direct: DirectWriter?
 
-    /// Pieces that one writev(2) takes (UIO_MAXIOV of linux/uio.h).
+    /// The most iovec entries in one writev(2) call (UIO_MAXIOV of linux/uio.h).
     private static let maximumVectors = 1024
 
-    /// Opens the destination: `-` is standard output, anything else a file, made if it is not
-    /// there. What a file holds is kept until `begin()`.
+    /// Opens the destination: standard output for `-`, otherwise a file, which is created if
+    /// needed. An existing file keeps its contents until `begin()`.
     ///
     /// - Parameters:
     ///   - path: the destination.
-    ///   - direct: whether to write past the page cache (O_DIRECT of open(2)) where the file
-    ///     system can; `isDirect` tells.
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2).
+    ///   - direct: whether to write with O_DIRECT (open(2)) if the file system supports it; see
+    ///     `isDirect`.
+    /// - Throws: `DevmemError` of kind `system` if open(2) fails.
     package init(_ path: String, direct: Bool = false) throws(DevmemError) {
         var isNew = false
         let descriptor = try Self.open(path, waits: true, isNew: &isNew)
@@ -55,7 +55,7 @@ package struct OutputStream: SessionSink, ~Copyable {
         self.descriptor = consume descriptor
     }
 
-    /// Whether it writes past the page cache.
+    /// Whether writes bypass the page cache.
     package var isDirect: Bool {
         switch direct {
         case .some(let writer): writer.isDirect
@@ -63,7 +63,7 @@ package struct OutputStream: SessionSink, ~Copyable {
         }
     }
 
-    /// Bytes that went straight from device memory to the file; nil if it was not opened for that.
+    /// The number of bytes written from device memory without a copy; nil unless `direct` was set.
     var directBytes: UInt64? {
         switch direct {
         case .some(let writer): writer.directBytes
@@ -71,17 +71,17 @@ package struct OutputStream: SessionSink, ~Copyable {
         }
     }
 
-    /// Writes what it still holds back; nothing may follow.
+    /// Writes buffered bytes; call it after the last payload.
     ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    /// - Throws: `DevmemError` of kind `system` if write(2) fails.
     package mutating func finish() throws(DevmemError) {
         try direct?.finish()
     }
 
-    /// Writes a file's contents to the disk, once all is written, and closes it; standard output is left
-    /// to whoever opened it.
+    /// Writes a file's data to the disk and closes the file; call it last. Standard output stays
+    /// open.
     ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of fsync(2) or close(2).
+    /// - Throws: `DevmemError` of kind `system` if fsync(2) or close(2) fails.
     package mutating func store() throws(DevmemError) {
         guard name != "standard output", let open = descriptor.take() else { return }
         try syncToDisk(number, name: name)
@@ -98,8 +98,8 @@ package struct OutputStream: SessionSink, ~Copyable {
         try write(payload.extents, device: payload.device, host: payload.host, stop: stop)
     }
 
-    /// Why a destination cannot be opened now, if that may pass: nobody reads the pipe yet, or others
-    /// have all descriptors.
+    /// Returns why the destination cannot be opened yet, if that is temporary: the pipe has no
+    /// reader, or no descriptor is free.
     private static func passing(_ error: DevmemError, at path: String) -> DevmemError? {
         switch error.errno {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem: return error
@@ -111,19 +111,19 @@ package struct OutputStream: SessionSink, ~Copyable {
         }
     }
 
-    /// Milliseconds between two tries.
+    /// The delay between two attempts in milliseconds.
     private static let pause: Int32 = 50
 
-    /// Opens the destination as `init(_:direct:)` does, but for threads that signals do not reach: waits
-    /// until a pipe has a reader, or descriptors are there, and looks for the end of the session.
+    /// Opens the destination like `init(_:direct:)`, for threads in which signals are blocked.
+    /// Waits until a pipe has a reader or a descriptor is free.
     ///
     /// - Parameters:
     ///   - path: the destination.
-    ///   - direct: whether to write past the page cache where the file system can.
-    ///   - stop: what ends the wait.
-    ///   - waiting: is told once what it waits for.
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of open(2); EINTR and the signal if that
-    ///   ended the wait.
+    ///   - direct: whether to write with O_DIRECT if the file system supports it.
+    ///   - stop: ends the wait.
+    ///   - waiting: called once with the reason for the wait.
+    /// - Throws: `DevmemError` of kind `system` if open(2) fails, or with EINTR and the signal if
+    ///   the wait was stopped.
     package init(
         _ path: String, direct: Bool = false, until stop: borrowing StopSignal,
         waiting: (DevmemError) -> Void = { _ in }
@@ -164,9 +164,10 @@ package struct OutputStream: SessionSink, ~Copyable {
         } catch {
             guard error.errno == .fileExists else { throw error }
         }
-        // Only with O_CREAT does the kernel keep root from another's file in a sticky folder
-        // (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
-        // A pipe has open(2) wait for its reader, some terminals for their carrier.
+        // Only with O_CREAT does the kernel stop root from opening another user's file in a sticky
+        // directory (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
+        // Opening a pipe blocks until it has a reader, and some terminals until they have a
+        // carrier.
         let flags = waits || kind(at: path) == S_IFREG ? 0 : O_NONBLOCK
         let existing = try Descriptor.open(path, O_WRONLY | O_CREAT | flags, mode: 0o666)
         if kind(of: existing.rawValue) != S_IFREG {
@@ -182,8 +183,8 @@ package struct OutputStream: SessionSink, ~Copyable {
         return try DirectWriter(to: number, name: name)
     }
 
-    /// Standard output; a pipe or terminal is opened anew, because non-blocking mode belongs to the
-    /// open file that other processes share.
+    /// Returns a descriptor for standard output. A pipe or terminal is opened again, because
+    /// non-blocking mode belongs to the open file description, which other processes share.
     private static func standardOutput() throws(DevmemError) -> Descriptor {
         let kind = kind(of: STDOUT_FILENO)
         if kind == S_IFIFO || kind == S_IFCHR {
@@ -207,9 +208,9 @@ package struct OutputStream: SessionSink, ~Copyable {
         return fstat(number, &status) == 0 ? status.st_mode & S_IFMT : 0
     }
 
-    /// Empties a file before the first payload is written to it.
+    /// Truncates a file before the first payload is written.
     ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of ftruncate(2).
+    /// - Throws: `DevmemError` of kind `system` if ftruncate(2) fails.
     package func begin() throws(DevmemError) {
         guard name != "standard output", Self.kind(of: number) == S_IFREG else {
             return
@@ -217,15 +218,15 @@ package struct OutputStream: SessionSink, ~Copyable {
         try retrying("empty \(name)") { ftruncate(number, 0) }
     }
 
-    /// Removes a file that this value made, for a run in which nothing could be received.
+    /// Removes the file if this value created it, for a session that received nothing.
     package func abandon() {
         if let createdPath { unlink(createdPath) }
     }
 
-    /// Writes everything, in order.
+    /// Writes all extents in order.
     ///
-    /// - Returns: the signal that cut it short; nil if all is written.
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of writev(2).
+    /// - Returns: the signal that ended the call early; nil if all is written.
+    /// - Throws: `DevmemError` of kind `system` if writev(2) or poll(2) fails.
     mutating func write(
         _ extents: [PayloadExtent], device: UnsafeRawBufferPointer,
         host: UnsafeRawBufferPointer, stop: borrowing StopSignal
@@ -241,7 +242,7 @@ package struct OutputStream: SessionSink, ~Copyable {
             return nil
         }
         var next = 0
-        // Bytes of extent `next` that are already written.
+        // The bytes of extent `next` that are already written.
         var skip = 0
         while next < extents.count {
             vectors.removeAll(keepingCapacity: true)

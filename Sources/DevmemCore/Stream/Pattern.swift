@@ -1,12 +1,12 @@
 import Glibc
 
-/// A byte pattern that repeats through a stream.
+/// A byte pattern that repeats throughout a stream.
 package struct Pattern: Equatable, Sendable {
     /// One period.
     package let bytes: [UInt8]
 
-    /// Reads a pattern: a number N from 2 to 256 for the bytes 1 to N-1 and a newline, as the
-    /// kernel's ncdevmem has it, or `hex:` and an even number of hexadecimal digits.
+    /// Parses a pattern: a number N from 2 to 256 for the bytes 1 to N-1 and a newline, as in the
+    /// kernel's ncdevmem, or `hex:` and an even number of hexadecimal digits.
     ///
     /// - Throws: `DevmemError` of kind `invalid` for any other text.
     package init(_ text: String) throws(DevmemError) {
@@ -29,10 +29,9 @@ package struct Pattern: Equatable, Sendable {
     }
 }
 
-/// Several periods of a pattern, so that many bytes are dealt with at once wherever in the period
-/// they start. Pure.
+/// Several periods of a pattern, to copy or compare many bytes at once from any phase. Pure.
 package struct PatternBlock: Sendable {
-    /// Bytes of one period.
+    /// The number of bytes in one period.
     let period: Int
     package let bytes: [UInt8]
 
@@ -41,7 +40,7 @@ package struct PatternBlock: Sendable {
         bytes = [UInt8]((0..<65536 / period + 2).lazy.flatMap { _ in pattern.bytes })
     }
 
-    /// Writes the pattern as it stands at a position of the stream.
+    /// Fills memory with the pattern, starting from a stream position.
     package func copy(from position: UInt64, to memory: UnsafeMutableRawBufferPointer) {
         var phase = Int(position % UInt64(period))
         var done = 0
@@ -55,18 +54,18 @@ package struct PatternBlock: Sendable {
     }
 }
 
-/// Compares a stream, piece by piece, with a pattern. Pure.
+/// Compares a stream incrementally with a pattern. Pure.
 package struct PatternChecker: Sendable {
-    /// One wrong byte.
+    /// A wrong byte.
     package struct Mismatch: Equatable, Sendable, Codable, CustomStringConvertible {
-        /// Offset from the start of the stream, in bytes.
+        /// The offset from the start of the stream, in bytes.
         package var offset: UInt64
-        /// The byte that belongs there.
+        /// The expected byte.
         package var expected: UInt8
-        /// The byte that came.
+        /// The received byte.
         package var found: UInt8
 
-        /// The offset and both bytes, in one clause.
+        /// The offset and both bytes as a clause.
         package var description: String {
             "byte \(offset) of the stream is \(found), expected \(expected)"
         }
@@ -76,14 +75,14 @@ package struct PatternChecker: Sendable {
     private let block: [UInt8]
     private var phase = 0
 
-    /// Bytes compared.
+    /// The number of bytes compared.
     package private(set) var checkedBytes: UInt64 = 0
-    /// Bytes that differ.
+    /// The number of bytes that differ.
     package private(set) var wrongBytes: UInt64 = 0
     /// The first byte that differs.
     package private(set) var firstMismatch: Mismatch?
 
-    /// Starts at the beginning of the pattern.
+    /// Creates a checker that starts at the beginning of the pattern.
     package init(_ pattern: Pattern) {
         let several = PatternBlock(pattern)
         period = several.period
@@ -98,7 +97,7 @@ package struct PatternChecker: Sendable {
             let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
             if !matches(piece) { note(piece) }
             checkedBytes += UInt64(count)
-            // Divided as 32 bits, which is quicker and holds them.
+            // A 32-bit division is faster, and the values fit.
             phase = Int(
                 UInt32(truncatingIfNeeded: phase + count) % UInt32(truncatingIfNeeded: period))
             done += count

@@ -1,8 +1,8 @@
-/// How the payload compares with a pattern.
+/// The result of comparing payload with a pattern.
 package struct PatternComparison: Codable, Equatable, Sendable {
-    /// Bytes compared.
+    /// The number of bytes compared.
     package var checkedBytes: UInt64
-    /// Bytes that differ.
+    /// The number of bytes that differ.
     package var wrongBytes: UInt64
     /// The first byte that differs.
     package var firstMismatch: PatternChecker.Mismatch?
@@ -18,14 +18,14 @@ package struct PatternComparison: Codable, Equatable, Sendable {
 package struct PatternSink: SessionSink {
     private var checker: PatternChecker
 
-    /// Makes a sink that expects the pattern from its beginning.
+    /// Creates a sink that expects the pattern from its beginning.
     package init(_ pattern: Pattern) {
         checker = PatternChecker(pattern)
     }
 
     package var needs: PayloadNeeds { .bytes }
 
-    /// How payload compares so far.
+    /// The result so far.
     package var comparison: PatternComparison {
         PatternComparison(
             checkedBytes: checker.checkedBytes, wrongBytes: checker.wrongBytes,

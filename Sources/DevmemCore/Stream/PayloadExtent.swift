@@ -1,17 +1,17 @@
-/// A range of payload that lies in one place.
+/// A contiguous range of payload in one kind of memory.
 public struct PayloadExtent: Equatable, Sendable {
-    /// Where an extent lies.
+    /// The memory that holds an extent.
     public enum Source: Sendable {
-        /// In the dma-buf.
+        /// The dma-buf.
         case device
-        /// In the buffer handed to recvmsg.
+        /// The buffer passed to recvmsg(2).
         case host
     }
 
-    /// Where it lies.
+    /// The memory that holds the extent.
     public var source: Source
-    /// Bytes from the start of the dma-buf or of the receive buffer.
+    /// The offset in bytes from the start of the dma-buf or of the receive buffer.
     public var offset: Int
-    /// Bytes.
+    /// The length in bytes.
     public var length: Int
 }

@@ -1,6 +1,6 @@
-/// Where the payload of a stream came to. The keys of its JSON form are stable.
+/// The memory in which a stream's payload arrived. The keys of its JSON form are stable.
 package struct PayloadPlacement: Codable, Equatable, Sendable {
-    /// How much of it came in device memory.
+    /// How much of the payload arrived in device memory.
     package enum Verdict: String, Codable, Sendable {
         /// There was no payload.
         case nothing
@@ -8,22 +8,22 @@ package struct PayloadPlacement: Codable, Equatable, Sendable {
         case device
         /// Some of it.
         case mixed
-        /// Not one byte.
+        /// None of it.
         case host
     }
 
-    /// The part of the payload that came in device memory, from 0 to 1; zero without payload.
+    /// The fraction of the payload that arrived in device memory, from 0 to 1; 0 without payload.
     package var deviceShare: Double
-    /// How much that is.
+    /// The verdict on that fraction.
     package var verdict: Verdict
-    /// Why the rest did not, as far as that can be told; nil if there is no rest.
+    /// Why the rest did not, as far as known; nil if there is no rest.
     package var reason: String?
 
-    /// Judges payload by what was counted. Pure.
+    /// Evaluates the counts of a stream. Pure.
     ///
     /// - Parameters:
-    ///   - counts: what came.
-    ///   - reason: why some came outside device memory; left out if none did.
+    ///   - counts: the counts.
+    ///   - reason: why payload arrived outside device memory; ignored if none did.
     package init(_ counts: ReceiveCounts, reason: String?) {
         deviceShare = counts.bytes > 0 ? Double(counts.deviceBytes) / Double(counts.bytes) : 0
         verdict =
@@ -34,8 +34,7 @@ package struct PayloadPlacement: Codable, Equatable, Sendable {
         self.reason = verdict == .mixed || verdict == .host ? reason : nil
     }
 
-    /// What makes it a failure where device memory was asked for: nothing came there. Nil if it is
-    /// none.
+    /// The failure if device memory was requested and no payload arrived there; otherwise nil.
     package var failure: String? {
         guard verdict == .host else { return nil }
         return "no payload came in device memory" + (reason.map { ": \($0)" } ?? "")
@@ -48,7 +47,7 @@ package struct PayloadPlacement: Codable, Equatable, Sendable {
 }
 
 extension MisplacedStream {
-    /// What is known of a stream by its end.
+    /// Creates a description of a finished stream.
     package init(_ counts: ReceiveCounts, from peer: IPAddress?, through napiID: UInt32?) {
         let isLocal = peer.map { (try? NetworkInterface(holding: $0.unmapped)) != nil }
         self.init(
@@ -57,12 +56,12 @@ extension MisplacedStream {
 }
 
 extension BoundNIC {
-    /// Says of payload how much came in device memory, and why the rest did not.
+    /// Returns how much payload arrived in device memory, and why the rest did not.
     ///
     /// - Parameters:
-    ///   - counts: the payload.
-    ///   - stream: what is known of the stream; asked for only if some came elsewhere.
-    /// - Returns: the judgement; without a reason if the NIC was not steered for the stream.
+    ///   - counts: the counts of the payload.
+    ///   - stream: the stream; evaluated only if some payload arrived elsewhere.
+    /// - Returns: the placement, without a reason if the NIC was not steered for the stream.
     package func placement(
         of counts: ReceiveCounts, in stream: @autoclosure () -> MisplacedStream
     ) -> PayloadPlacement {

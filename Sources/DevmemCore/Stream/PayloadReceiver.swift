@@ -1,43 +1,43 @@
 import CDevmem
 import Glibc
 
-/// What one receive call brought.
+/// The result of one receive call.
 public enum StreamStep: Equatable {
-    /// Payload, so many bytes of it.
+    /// The number of payload bytes.
     case bytes(Int)
-    /// Nothing now.
+    /// No data is available.
     case nothing
-    /// The peer has sent everything.
+    /// The peer has closed its direction.
     case end
-    /// Nothing more, as a signal came while the sink had payload.
+    /// A signal arrived while the sink was handling payload.
     case stopped(by: Int32)
 }
 
-/// How long a stream may stand still, in milliseconds; negative numbers allow any time.
+/// Timeouts of a stream in milliseconds; negative numbers mean none.
 public struct StreamLimits: Equatable, Sendable {
-    /// How long nothing may happen before that is an error.
+    /// How long a stream may be idle before that is an error.
     public var idle: Int32
-    /// How long the peer may take to close once it has acknowledged everything.
+    /// How long the peer may take to close its direction once it has acknowledged all data.
     public var closing: Int32
 
-    /// Makes limits from their values.
+    /// Creates limits from their values.
     public init(idle: Int32 = -1, closing: Int32 = -1) {
         self.idle = idle
         self.closing = closing
     }
 }
 
-/// Receives one connection's payload, in device memory or as on any TCP socket, and hands it to a sink.
+/// Receives the payload of one connection, in device or ordinary memory, and passes it to a sink.
 public struct PayloadReceiver: ~Copyable {
-    /// How a connection ended.
+    /// Why the connection ended.
     public enum End: Equatable {
-        /// The peer has sent everything.
+        /// The peer has closed its direction.
         case peerClosed
-        /// A signal came.
+        /// A signal arrived.
         case stopped(by: Int32)
     }
 
-    /// What was received so far.
+    /// The counts so far.
     public private(set) var counts = ReceiveCounts()
     private var payload: ReceivedPayload
     private var tokens = TokenBatch()
@@ -45,35 +45,36 @@ public struct PayloadReceiver: ~Copyable {
     private let memory: BoundMemory?
     private let isDeviceOnly: Bool
 
-    /// Calls between two looks at the stop signal while payload keeps coming.
+    /// While payload keeps arriving, the stop signal is checked once in this number of calls.
     private static let callsPerLook: UInt64 = 16
 
-    /// Makes a receiver of one connection.
+    /// Creates a receiver for one connection.
     ///
     /// - Parameters:
-    ///   - memory: the bound dma-buf, which connections may share; nil to receive as any program does.
-    ///   - isDeviceOnly: whether payload elsewhere is an error.
+    ///   - memory: the bound dma-buf, which connections may share; nil to receive without device
+    ///     memory.
+    ///   - isDeviceOnly: whether payload outside device memory is an error.
     public init(_ memory: BoundMemory?, isDeviceOnly: Bool = false) {
         self.memory = memory
         self.isDeviceOnly = isDeviceOnly
-        // One more than fit, for bytes without a control message.
+        // One more than fits, for bytes without a control message.
         let capacity =
             memory == nil ? 1 : ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
         payload = ReceivedPayload(
             capacity: capacity, host: UnsafeRawBufferPointer(buffers.data))
     }
 
-    /// Receives until the peer has sent everything or a signal comes.
+    /// Receives until the peer closes its direction or a signal arrives.
     ///
     /// - Parameters:
     ///   - connection: the connection.
-    ///   - sink: what receives the payload.
+    ///   - sink: the sink for the payload.
     ///   - stop: the signals.
-    ///   - limits: the idle limit counts.
-    ///   - progress: called after each receive call with the payload bytes so far.
-    /// - Returns: how it ended.
-    /// - Throws: `DevmemError` of kind `system` if the connection fails or is idle for too long, of kind
-    ///   `malformed` or `unsupported` as `step` does, and what the sink throws.
+    ///   - limits: the timeouts; only `idle` is used.
+    ///   - progress: called after each receive call with the number of payload bytes so far.
+    /// - Returns: why the connection ended.
+    /// - Throws: `DevmemError` of kind `system` if the connection fails or is idle for too long,
+    ///   `malformed` or `unsupported` like `step`, or an error of the sink.
     public mutating func run<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
@@ -102,16 +103,16 @@ public struct PayloadReceiver: ~Copyable {
         }
     }
 
-    /// Receives once, without waiting, and hands on what came.
+    /// Receives once without blocking and passes the payload to the sink.
     ///
     /// - Parameters:
-    ///   - connection: the same one in each call.
-    ///   - sink: what receives the payload.
-    ///   - stop: signals that end a wait of the sink's.
-    /// - Returns: what came.
-    /// - Throws: `DevmemError` of kind `system` if the connection fails, `malformed` if the kernel's
-    ///   control messages do not account for the payload, `unsupported` for payload outside device
-    ///   memory where that is an error, and what the sink throws.
+    ///   - connection: the connection; the same in each call.
+    ///   - sink: the sink for the payload.
+    ///   - stop: the signals that end a wait in the sink.
+    /// - Returns: the result of the call.
+    /// - Throws: `DevmemError` of kind `system` if the connection fails, `malformed` if the
+    ///   kernel's control messages do not account for the payload, `unsupported` for payload
+    ///   outside device memory if that is an error, or an error of the sink.
     public mutating func step<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
@@ -129,7 +130,7 @@ public struct PayloadReceiver: ~Copyable {
         return step
     }
 
-    /// The part that does not depend on the sink: one receive call.
+    /// Makes one receive call; does not depend on the type of the sink.
     private mutating func receive(
         _ connection: borrowing Connection, listing: Bool
     ) throws(DevmemError) -> StreamStep {
@@ -139,7 +140,7 @@ public struct PayloadReceiver: ~Copyable {
             try giveBack(connection)
             return .end
         case .wouldBlock:
-            // What the queue waits for must be back before this end sleeps.
+            // Return memory that the queue may need before this thread sleeps.
             try giveBack(connection)
             return .nothing
         case .bytes(let count, let controlLength):
@@ -166,8 +167,7 @@ public struct PayloadReceiver: ~Copyable {
         }
     }
 
-    /// Parses one call's control messages into extents of payload, if they are wanted, and tokens to
-    /// give back.
+    /// Parses one call's control messages into extents, if `listing` is set, and tokens.
     private mutating func collect(
         _ count: Int, _ control: UnsafeRawBufferPointer, _ memory: BoundMemory,
         _ connection: borrowing Connection, listing: Bool
@@ -207,7 +207,7 @@ public struct PayloadReceiver: ~Copyable {
         counts.linearBytes += UInt64(linear)
     }
 
-    /// Refuses the call in hand if it brought the first payload outside device memory.
+    /// Throws if any payload arrived outside device memory.
     private func refuseOthers(_ connection: borrowing Connection) throws(DevmemError) {
         let others = counts.linearBytes + counts.ordinaryBytes
         guard others > 0 else { return }
@@ -219,7 +219,7 @@ public struct PayloadReceiver: ~Copyable {
             advice: "header split or the flow rule did not work for this packet")
     }
 
-    /// Hands the call's payload on; the CPU's view of the dma-buf is opened only if it is looked at.
+    /// Passes the call's payload to the sink; begins CPU access to the dma-buf only if needed.
     private mutating func hand<Sink: PayloadSink & ~Copyable>(
         to sink: inout Sink, _ needs: PayloadNeeds, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
@@ -233,7 +233,7 @@ public struct PayloadReceiver: ~Copyable {
         }
     }
 
-    /// Moves the tokens of consumed fragments to the batch, which goes back whenever it is full.
+    /// Moves the tokens of the call to the batch, which is returned whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
         for run in payload.tokens {
             var left: TokenBatch.Range? = run
@@ -253,7 +253,7 @@ public struct PayloadReceiver: ~Copyable {
     }
 }
 
-/// The error of a connection on which nothing happens.
+/// Returns the error for an idle connection.
 func idleError(_ peer: Endpoint, _ milliseconds: Int32) -> DevmemError {
     DevmemError(
         .system, call: "receive from \(peer)", errno: .timedOut,

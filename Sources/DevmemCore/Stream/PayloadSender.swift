@@ -1,19 +1,19 @@
 import SystemPackage
 
-/// Sends one connection's payload from memory: fills a ring ahead while sends are in flight, or names
-/// ranges that hold payload already, and frees what the kernel no longer needs.
+/// Sends the payload of one connection. It fills a ring while sends are in flight, or sends ranges
+/// that already hold payload, and frees memory as sends complete.
 package struct PayloadSender: ~Copyable {
     /// Why a round of sends ended.
     package enum Step: Equatable {
-        /// Everything at hand is sent, or waits to be coalesced with more.
+        /// All available data is sent or being coalesced.
         case sent
-        /// The socket takes no more.
+        /// The send buffer is full.
         case full
-        /// Too many sends wait for their completion.
+        /// Too many sends await completion.
         case waitsForCompletion
     }
 
-    /// What was sent.
+    /// The counts so far.
     package private(set) var counts = SendCounts()
     private(set) var ring: SendRing
     private var tracker = ZerocopyTracker()
@@ -21,25 +21,25 @@ package struct PayloadSender: ~Copyable {
     private let piece: Int?
     private let control = ReceiveControl()
     private(set) var coalescer: InputCoalescer
-    /// Whether the kernel reports when it is done with a send.
+    /// Whether sends complete through the error queue.
     private var usesZerocopy = false
-    /// Whether what was coalesced has waited long enough.
+    /// Whether coalesced data has waited long enough.
     private var isDue = false
-    /// Whether the source has come to its end.
+    /// Whether the source has ended.
     private(set) var inputEnded = false
-    /// Whether the end of the stream is sent.
+    /// Whether the FIN is sent.
     private(set) var hasFinished = false
 
-    /// Sends that the kernel has not yet reported done.
+    /// The number of sends whose completion is outstanding.
     package var outstandingSends: Int { tracker.outstanding }
 
-    /// Makes a sender of one connection.
+    /// Creates a sender for one connection.
     ///
     /// - Parameters:
-    ///   - source: where payload comes from.
-    ///   - memory: bytes of the memory that is sent from.
-    ///   - chunk: the most bytes that one send takes, and one look at the source brings.
-    ///   - piece: the most bytes that a send names in one piece; nil for no bound.
+    ///   - source: the payload to send.
+    ///   - memory: the size of the memory to send from, in bytes.
+    ///   - chunk: the most bytes that one send, or one read of the source, handles.
+    ///   - piece: the most bytes in one iovec entry; nil for no limit.
     /// - Throws: `DevmemError` of kind `invalid` if the memory is too small for the source.
     package init<Source: PayloadSource & ~Copyable>(
         of source: borrowing Source, memory: Int, chunk: Int, piece: Int? = nil
@@ -55,17 +55,16 @@ package struct PayloadSender: ~Copyable {
         coalescer = InputCoalescer(target: source.coalescingTarget, now: monotonicTime())
     }
 
-    /// Looks at the source once and sends what there is, without waiting. At the end of the source it
-    /// ends the stream.
+    /// Reads the source once and sends what is available, without blocking. Sends a FIN when the
+    /// source ends.
     ///
     /// - Parameters:
-    ///   - connection: the same one in each call.
-    ///   - source: where payload comes from.
-    ///   - memory: what to send from.
-    ///   - looks: whether the source is to be looked at, which may block if it is not at hand and its
-    ///     descriptor cannot be read.
-    /// - Returns: why no more is sent.
-    /// - Throws: `DevmemError` of kind `system` if the connection fails, and what the source throws.
+    ///   - connection: the connection; the same in each call.
+    ///   - source: the payload to send.
+    ///   - memory: the memory to send from.
+    ///   - looks: whether to read the source, which may block unless it has input.
+    /// - Returns: why the round ended.
+    /// - Throws: `DevmemError` of kind `system` if the connection fails, or an error of the source.
     package mutating func step<Source: PayloadSource & ~Copyable>(
         _ connection: borrowing Connection, from source: inout Source,
         in memory: borrowing SendMemory, looks: Bool = true
@@ -79,12 +78,12 @@ package struct PayloadSender: ~Copyable {
         return step
     }
 
-    /// Whether a look at the source can bring anything that there is room for.
+    /// Returns whether the source may have input and there is room for it.
     func wantsInput(isInPlace: Bool) -> Bool {
         !inputEnded && (isInPlace ? ring.unsent == 0 : ring.room > 0)
     }
 
-    /// Puts one look at the source into the ring.
+    /// Reads the source once into the ring.
     private mutating func fill<Source: PayloadSource & ~Copyable>(
         _ memory: borrowing SendMemory, _ source: inout Source
     ) throws(DevmemError) {
@@ -116,15 +115,15 @@ package struct PayloadSender: ~Copyable {
         }
     }
 
-    /// Whether what is unsent had better wait for more.
+    /// Whether unsent data waits for more.
     var isCoalescing: Bool {
         !isDue && !inputEnded && ring.room > 0 && coalescer.isWorthWaiting(with: ring.unsent)
     }
 
-    /// Has the next step send what has waited for more.
+    /// Makes the next step send coalesced data.
     mutating func stopCoalescing() { isDue = true }
 
-    /// Sends what there is.
+    /// Sends unsent data until the socket is full.
     private mutating func send(
         _ connection: borrowing Connection, _ memory: borrowing SendMemory
     ) throws(DevmemError) -> Step {
@@ -157,12 +156,13 @@ package struct PayloadSender: ~Copyable {
         return .sent
     }
 
-    /// Reads the error queue: which sends are done.
+    /// Reads completions from the error queue.
     ///
     /// - Parameters:
     ///   - connection: the connection.
-    ///   - source: is told what is free.
-    /// - Throws: `DevmemError` of kind `malformed` if the kernel reports sends that were not made.
+    ///   - source: notified of the memory that is free again.
+    /// - Throws: `DevmemError` of kind `malformed` if the kernel reports unknown sends, `system` if
+    ///   the error queue cannot be read.
     package mutating func collect<Source: PayloadSource & ~Copyable>(
         _ connection: borrowing Connection, for source: inout Source
     ) throws(DevmemError) {
@@ -177,13 +177,13 @@ package struct PayloadSender: ~Copyable {
         source.freed(upTo: ring.freed)
     }
 
-    /// Whether the kernel needs none of the memory any more.
+    /// Whether the kernel uses none of the memory.
     var isFree: Bool { ring.freed == ring.filled }
 
-    /// Counts what the peer has acknowledged so far.
+    /// Updates the number of bytes that the peer has acknowledged.
     package mutating func countAcknowledged(_ connection: borrowing Connection) {
         guard let left = try? connection.unacknowledged() else { return }
-        // The end of the stream is acknowledged last.
+        // The FIN is acknowledged last.
         let bytes = UInt64(max(0, hasFinished ? left - 1 : left))
         counts.acknowledgedBytes = counts.sentBytes - min(bytes, counts.sentBytes)
     }

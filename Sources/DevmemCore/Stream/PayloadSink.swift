@@ -1,37 +1,38 @@
-/// How much of received payload a sink looks at.
+/// The access to received payload that a sink needs.
 public enum PayloadNeeds: Int, Comparable, Sendable {
-    /// None of it: the sink is not called, and payload goes back to the NIC at once.
+    /// None: the sink is not called, and memory returns to the NIC at once.
     case nothing
-    /// Where it lies, as a program that hands ranges of the dma-buf to a GPU.
+    /// The location, for programs that pass ranges of the dma-buf to a GPU.
     case extents
-    /// Its bytes, which opens the dma-buf to the CPU for each call.
+    /// The bytes; each call begins and ends CPU access to the dma-buf.
     case bytes
 
-    /// Whether one sink looks at less than another.
+    /// Returns whether one level is lower than another.
     public static func < (first: Self, second: Self) -> Bool { first.rawValue < second.rawValue }
 }
 
-/// What receives the payload of one stream, in stream order. The engine that receives calls it, one call
-/// after another, in the thread that runs the engine.
+/// Receives the payload of one stream in order. A `PayloadReceiver` calls it, always on the thread
+/// that runs the receiver.
 public protocol PayloadSink: ~Copyable, SendableMetatype {
-    /// How much of payload it looks at.
+    /// The access that the sink needs.
     var needs: PayloadNeeds { get }
 
-    /// Receives what one call of the engine brought. Device memory goes back to the NIC when this
+    /// Handles the payload of one receive call. Device memory returns to the NIC when this method
     /// returns, unless the sink keeps it.
     ///
     /// - Parameters:
-    ///   - payload: what came.
-    ///   - stop: signals that end a wait of the sink's.
-    /// - Returns: the signal that cut it short; nil if all is received.
-    /// - Throws: `DevmemError` if payload cannot be received; it ends the stream.
+    ///   - payload: the payload.
+    ///   - stop: the signals that end a wait in this method.
+    /// - Returns: the signal that ended the call early; nil if all payload is handled.
+    /// - Throws: `DevmemError` if the payload cannot be handled; this ends the stream.
     mutating func receive(
         _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32?
 
-    /// Called at the end of the stream, and once more when the connection ends for whatever reason.
+    /// Completes the output. Called at the end of the stream, and again when the connection ends
+    /// for any reason.
     ///
-    /// - Throws: `DevmemError` if what was held back cannot be written.
+    /// - Throws: `DevmemError` if buffered data cannot be written.
     mutating func finish() throws(DevmemError)
 }
 
@@ -40,31 +41,31 @@ extension PayloadSink where Self: ~Copyable {
     public mutating func finish() throws(DevmemError) {}
 }
 
-/// Discards payload without looking at it.
+/// Discards payload without access to it.
 public struct DiscardingSink: PayloadSink, Sendable {
-    /// How much of payload it looks at.
+    /// The access that the sink needs.
     public var needs: PayloadNeeds { .nothing }
 
-    /// Makes a sink.
+    /// Creates a sink.
     public init() {}
 
-    /// Receives what one call of the engine brought.
+    /// Discards the payload of one receive call.
     public mutating func receive(
         _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? { nil }
 }
 
-/// Hands payload to a closure.
+/// Passes payload to a closure.
 public struct PayloadHandler: PayloadSink {
-    /// How much of payload it looks at.
+    /// The access that the closure needs.
     public let needs: PayloadNeeds
     private let body: (inout ReceivedPayload) throws(DevmemError) -> Void
 
-    /// Makes a sink.
+    /// Creates a sink.
     ///
     /// - Parameters:
-    ///   - needs: how much of payload the closure looks at.
-    ///   - body: called with what each receive call brought.
+    ///   - needs: the access that the closure needs.
+    ///   - body: called with the payload of each receive call.
     public init(
         needing needs: PayloadNeeds,
         _ body: @escaping (inout ReceivedPayload) throws(DevmemError) -> Void
@@ -73,7 +74,7 @@ public struct PayloadHandler: PayloadSink {
         self.body = body
     }
 
-    /// Receives what one call of the engine brought.
+    /// Passes the payload of one receive call to the closure.
     public mutating func receive(
         _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {

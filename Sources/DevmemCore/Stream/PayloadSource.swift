@@ -1,110 +1,109 @@
-/// What one look at a source brought.
+/// The result of reading a source.
 public enum PayloadInput: Equatable {
-    /// So many bytes, written to the memory that was offered.
+    /// The number of bytes written to the given memory.
     case bytes(Int)
-    /// A range of the memory that holds payload already, of at least one byte; it may go around the end
-    /// of the memory.
+    /// A range of the memory, of at least one byte, that already holds payload; it may wrap around
+    /// the end of the memory.
     case range(MemoryRange)
-    /// Nothing now.
+    /// No input is available.
     case wouldBlock
-    /// Nothing ever again.
+    /// The source has ended.
     case end
 }
 
-/// Where in the stream, and in what ring of memory, a source is asked to write.
+/// The position in the stream, and the size of the ring, at which a source writes.
 public struct RingPlace: Equatable, Sendable {
-    /// Bytes of the stream before it.
+    /// The number of bytes of the stream before this position.
     public var position: UInt64
-    /// Bytes of the ring.
+    /// The size of the ring in bytes.
     public var capacity: Int
 
-    /// Makes a place from its values.
+    /// Creates a place from its values.
     public init(position: UInt64, capacity: Int) {
         self.position = position
         self.capacity = capacity
     }
 }
 
-/// Where the payload that is sent comes from: it is written to the memory that is sent from, or lies
-/// there already.
+/// A source of payload to send. It writes payload to the memory to send from, or names ranges that
+/// already hold payload.
 public protocol PayloadSource: ~Copyable {
-    /// The descriptor to wait on for input; nil if there is none to wait for.
+    /// The descriptor to poll for input; nil if there is none.
     var inputDescriptor: Int32? { get }
-    /// Whether a look at the source needs no wait: there is input, or its end.
+    /// Whether reading does not block: there is input, or the source has ended.
     var isAtHand: Bool { get }
-    /// How many bytes of input are worth a send; zero for input that is never coalesced.
+    /// The number of bytes of input that are sent at once; 0 turns coalescing off.
     var coalescingTarget: Int { get }
-    /// Whether nothing may be received until more is sent, as of an echo, which would grow.
+    /// Whether to stop receiving until more is sent, so that an echo does not grow.
     var holdsReceived: Bool { get }
-    /// Whether payload lies in the memory already, so that `fill` names ranges and writes nothing.
+    /// Whether `fill` names ranges that already hold payload, and writes nothing.
     var isInPlace: Bool { get }
-    /// Calls of read(2) so far.
+    /// The number of read(2) calls so far.
     var calls: UInt64 { get }
 
-    /// How many bytes of memory to use as a ring.
+    /// Returns how many bytes of the memory to use as a ring.
     func ringCapacity(of memory: Int) -> Int
 
-    /// Looks at the source once, without waiting.
+    /// Reads the source once without blocking.
     ///
     /// - Parameters:
-    ///   - memory: where to write payload; empty if the source names ranges.
-    ///   - place: what the memory is.
-    /// - Returns: what there is.
-    /// - Throws: `DevmemError` if there can be no more; it ends the stream.
+    ///   - memory: the memory to write to; empty if the source names ranges.
+    ///   - place: the position of that memory in the stream.
+    /// - Returns: the input, or why there is none.
+    /// - Throws: `DevmemError` if the source fails; this ends the stream.
     mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
     ) throws(DevmemError) -> PayloadInput
 
-    /// Called when the kernel has no more need of the memory of the stream before a position, which may
-    /// then be written to.
+    /// Called when the memory of the stream before a position is free again.
     mutating func freed(upTo position: UInt64)
 }
 
 extension PayloadSource where Self: ~Copyable {
-    /// No descriptor.
+    /// Nil: there is no descriptor.
     public var inputDescriptor: Int32? { nil }
-    /// Whether there is no descriptor to wait for.
+    /// True without a descriptor.
     public var isAtHand: Bool { inputDescriptor == nil }
-    /// Zero: input is sent at once.
+    /// Zero: input is not coalesced.
     public var coalescingTarget: Int { 0 }
-    /// False: payload is received at any time.
+    /// False: receiving never stops.
     public var holdsReceived: Bool { false }
     /// False: `fill` writes payload.
     public var isInPlace: Bool { false }
     /// Zero: nothing is read.
     public var calls: UInt64 { 0 }
-    /// All of the memory.
+    /// Returns all of the memory.
     public func ringCapacity(of memory: Int) -> Int { memory }
     /// Does nothing.
     public mutating func freed(upTo position: UInt64) {}
 }
 
-/// Repeats a pattern.
+/// Sends a repeated pattern.
 package struct PatternSource: PayloadSource {
     private let block: PatternBlock
-    /// Bytes that are still to come.
+    /// The number of bytes left.
     package private(set) var remaining: UInt64
 
-    /// Makes a source.
+    /// Creates a source.
     ///
     /// - Parameters:
-    ///   - pattern: one period.
-    ///   - bytes: how many bytes in all.
+    ///   - pattern: the pattern.
+    ///   - bytes: the number of bytes to send.
     package init(_ pattern: Pattern, bytes: UInt64) {
         block = PatternBlock(pattern)
         remaining = bytes
     }
 
-    /// A whole number of periods, so that each byte of the ring is written only once.
+    /// Returns a multiple of the period, so that each byte of the ring is written only once.
     public func ringCapacity(of memory: Int) -> Int { memory / block.period * block.period }
 
-    /// Names the next range.
+    /// Writes the pattern in the first round of the ring; later rounds reuse it.
     public mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
     ) throws(DevmemError) -> PayloadInput {
         guard remaining > 0 else { return .end }
         let count = Int(min(UInt64(memory.count), remaining))
-        // In its second round the ring holds what it held in the first.
+        // In later rounds the ring already holds the pattern.
         if place.position < UInt64(place.capacity) {
             block.copy(
                 from: place.position, to: UnsafeMutableRawBufferPointer(rebasing: memory[..<count]))
@@ -114,29 +113,29 @@ package struct PatternSource: PayloadSource {
     }
 }
 
-/// Payload that lies in the memory already, as the results of a GPU.
+/// Sends payload that is already in memory, such as the results of a GPU.
 public struct RangeSource: PayloadSource, Sendable {
     private var ranges: ArraySlice<MemoryRange>
-    /// Bytes of the stream whose memory may be written to again.
+    /// The number of bytes of the stream whose memory is free again.
     public private(set) var freedBytes: UInt64 = 0
 
-    /// Makes a source.
+    /// Creates a source.
     ///
-    /// - Parameter ranges: where payload lies in the memory, in stream order.
+    /// - Parameter ranges: the ranges that hold payload, in stream order.
     public init(_ ranges: [MemoryRange]) {
         self.ranges = ranges[...]
     }
 
-    /// True: the payload lies in the memory.
+    /// True: the payload is already in memory.
     public var isInPlace: Bool { true }
 
-    /// Names the next range.
+    /// Returns the next range.
     public mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
     ) throws(DevmemError) -> PayloadInput {
         ranges.popFirst().map { .range($0) } ?? .end
     }
 
-    /// Notes how much of the memory may be written to again.
+    /// Records that memory is free again.
     public mutating func freed(upTo position: UInt64) { freedBytes = position }
 }

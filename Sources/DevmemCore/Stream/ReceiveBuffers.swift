@@ -1,9 +1,8 @@
-/// The memory that recvmsg writes to, with one owner: payload that is not in device memory, and
-/// control messages.
+/// The buffers passed to recvmsg(2), for payload outside device memory and for control messages.
 package struct ReceiveBuffers: ~Copyable {
-    /// One call takes at most this many bytes of the stream, those in device memory included.
+    /// The most bytes of the stream that one call receives, those in device memory included.
     static let dataSize = 1 << 20
-    /// Room for about 1600 fragments, more than a megabyte of packets of 1500 bytes makes.
+    /// Room for about 1600 fragments, more than 1 MiB in packets of 1500 bytes needs.
     static let controlSize = 64 << 10
 
     package let data: UnsafeMutableRawBufferPointer
@@ -20,7 +19,7 @@ package struct ReceiveBuffers: ~Copyable {
     }
 }
 
-/// Room for the control messages of an error queue, with one owner.
+/// A buffer for the control messages of an error queue.
 package struct ReceiveControl: ~Copyable {
     package let bytes: UnsafeMutableRawBufferPointer
 

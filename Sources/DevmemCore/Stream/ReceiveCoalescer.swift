@@ -1,13 +1,12 @@
 import Glibc
 
-/// Coalesces what arrives on a connection before this end wakes, while it keeps coming: each wake has a
-/// fixed cost.
+/// Coalesces received data while it keeps arriving, because each wakeup has a fixed cost.
 struct ReceiveCoalescer: ~Copyable {
-    /// As many bytes are worth a wake.
+    /// The most bytes to wait for.
     private static let most = 512 << 10
-    /// A stream that brings less in the time it may wait is not made to wait.
+    /// Slower streams, which bring fewer bytes in the time limit, are not coalesced.
     private static let least = 64 << 10
-    /// How often the size of the receive buffer is looked at: once in so many waits.
+    /// The receive buffer's size is read once in this number of waits.
     private static let waitsPerLook = 32
 
     private var rate: InputCoalescer
@@ -15,25 +14,25 @@ struct ReceiveCoalescer: ~Copyable {
     private var received = 0
     private var waits = 0
     private var bufferSize = 0
-    /// SO_RCVLOWAT as it stands.
+    /// The current value of SO_RCVLOWAT.
     private var lowWater = 1
 
-    /// - Parameter memory: bytes that the NIC receives into; unread payload must leave it most of
-    ///   them.
+    /// - Parameter memory: the size in bytes of the memory that the NIC receives into; unread
+    ///   payload must leave most of it free.
     init(memory: UInt64) {
         target = Int(min(UInt64(Self.most), memory / 8))
         rate = InputCoalescer(target: max(target, Self.least + 1), now: monotonicTime())
     }
 
-    /// Notes what a receive call brought.
+    /// Records the bytes of a receive call.
     mutating func received(_ bytes: Int) {
         received += bytes
     }
 
-    /// Prepares the connection for waiting.
+    /// Prepares the connection for a wait.
     ///
-    /// - Returns: how many milliseconds at most pass before looking all the same; nil for any time.
-    /// - Throws: `DevmemError` of kind `system` if the socket fails.
+    /// - Returns: the timeout of the wait in milliseconds; nil for none.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     mutating func prepare(_ connection: borrowing Connection) throws(DevmemError) -> Int32? {
         rate.arrived(received, at: monotonicTime())
         received = 0
@@ -42,7 +41,7 @@ struct ReceiveCoalescer: ~Copyable {
         if coalesces {
             if waits % Self.waitsPerLook == 0 { bufferSize = connection.receiveBufferSize }
             waits += 1
-            // The peer must be able to send on while this end wakes.
+            // The peer must be able to continue sending while this thread wakes up.
             wanted = max(1, min(target, bufferSize / 4))
         }
         if wanted != lowWater {

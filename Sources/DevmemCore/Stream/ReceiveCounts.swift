@@ -1,26 +1,26 @@
-/// Payload received, and the calls that it took.
+/// Counts of received payload and of the calls for it.
 public struct ReceiveCounts: Codable, Equatable, Sendable {
-    /// Payload bytes that came in device memory.
+    /// Payload bytes received in device memory.
     public var deviceBytes: UInt64 = 0
-    /// Payload bytes that the kernel copied from the head of a device memory packet.
+    /// Payload bytes that the kernel copied from the linear part of a device memory packet.
     public var linearBytes: UInt64 = 0
-    /// Payload bytes that came as on any TCP socket.
+    /// Payload bytes received as on an ordinary TCP socket.
     public var ordinaryBytes: UInt64 = 0
-    /// Fragments of device memory.
+    /// Device memory fragments.
     public var fragments: UInt64 = 0
-    /// Calls of recvmsg(2) that brought payload.
+    /// recvmsg(2) calls that returned payload.
     public var receiveCalls: UInt64 = 0
-    /// Calls of setsockopt(SO_DEVMEM_DONTNEED).
+    /// setsockopt(SO_DEVMEM_DONTNEED) calls.
     public var tokenCalls: UInt64 = 0
-    /// Ranges of tokens in these calls.
+    /// Token ranges in these calls.
     public var tokenRanges: UInt64 = 0
 
-    /// Payload bytes in all.
+    /// All payload bytes.
     public var bytes: UInt64 {
         deviceBytes.saturatingAdding(linearBytes).saturatingAdding(ordinaryBytes)
     }
 
-    /// No counts.
+    /// Creates counts of zero.
     public init() {}
 
     private enum CodingKeys: String, CodingKey {

@@ -2,19 +2,18 @@ import CDevmem
 import Glibc
 import Synchronization
 
-/// Ranges of payload in stream order, as places in the dma-buf and in the receive buffer. Pure; makes
-/// no allocation once it has its capacity.
+/// Extents of payload in stream order. Pure; does not allocate within its capacity.
 package struct PayloadExtents: Sendable {
     private(set) var extents: [PayloadExtent] = []
 
-    /// - Parameter capacity: the most extents that one receive call can bring.
+    /// - Parameter capacity: the most extents that one receive call can return.
     package init(capacity: Int) {
         extents.reserveCapacity(capacity)
     }
 
     var hasDeviceBytes: Bool { extents.contains { $0.source == .device } }
 
-    /// Adds a range, to the last extent if it continues it.
+    /// Adds a range; extends the last extent if it is adjacent.
     package mutating func append(_ source: PayloadExtent.Source, offset: Int, length: Int) {
         guard length > 0 else { return }
         if let last = extents.last, last.source == source, last.offset + last.length == offset {
@@ -29,18 +28,18 @@ package struct PayloadExtents: Sendable {
     }
 }
 
-/// What one receive call brought, as a sink sees it.
+/// The payload of one receive call, as passed to a sink.
 public struct ReceivedPayload: ~Copyable {
     var list: PayloadExtents
-    /// Tokens of the call's fragments, which are the NIC's again once they are given back.
+    /// The tokens of the call's fragments.
     var tokens: [TokenBatch.Range] = []
-    /// The dma-buf as the CPU sees it; empty unless the sink needs bytes.
+    /// The dma-buf's bytes; empty unless the sink needs bytes.
     var device = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The receive buffer.
     let host: UnsafeRawBufferPointer
-    /// The socket of the connection that it came on.
+    /// The socket on which the payload was received.
     private var socket: Int32 = -1
-    /// What the sinks of this call keep; one object for all of them.
+    /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
     private var tokenReturn: TokenReturn?
 
@@ -50,24 +49,24 @@ public struct ReceivedPayload: ~Copyable {
         self.host = host
     }
 
-    /// Where the payload lies, in stream order.
+    /// The extents of the payload, in stream order.
     public var extents: [PayloadExtent] { list.extents }
 
-    /// The bytes of an extent, valid during the call; those in device memory only if the sink needs
-    /// bytes.
+    /// Returns the bytes of an extent, valid during the call. Bytes in device memory are available
+    /// only if the sink needs bytes.
     public func bytes(of extent: PayloadExtent) -> UnsafeRawBufferPointer {
         let memory = extent.source == .device ? device : host
         return UnsafeRawBufferPointer(
             rebasing: memory[extent.offset..<extent.offset + extent.length])
     }
 
-    /// Keeps the device memory of this call after the sink returns. Extents in host memory cannot be
-    /// kept: the next call overwrites them.
+    /// Keeps the device memory of this call after the sink returns. Extents in host memory cannot
+    /// be kept: the next call overwrites them.
     ///
-    /// The queue starves if too much is kept for too long.
+    /// Keeping too much for too long starves the receive queue.
     ///
     /// - Returns: the owner of the memory.
-    /// - Throws: `DevmemError` of kind `system` if this process has no descriptor left.
+    /// - Throws: `DevmemError` of kind `system` if the socket's descriptor cannot be duplicated.
     public mutating func keep() throws(DevmemError) -> KeptPayload {
         if let kept { return kept }
         let way: TokenReturn
@@ -79,7 +78,7 @@ public struct ReceivedPayload: ~Copyable {
         return made
     }
 
-    /// Forgets the call before.
+    /// Resets this value for a new call.
     mutating func removeAll(socket: Int32) {
         list.removeAll()
         kept = nil
@@ -87,8 +86,8 @@ public struct ReceivedPayload: ~Copyable {
     }
 }
 
-/// A second descriptor of a connection's socket: tokens can be given back after the first is closed, and
-/// the kernel does not give the memory to anyone else before (`tcp_release_user_frags` of
+/// A duplicate of a connection's socket. It returns tokens even after the connection is closed;
+/// until then the kernel does not reuse the memory (`tcp_release_user_frags` of
 /// net/ipv4/tcp_ipv4.c).
 private final class TokenReturn: Sendable {
     let socket: Descriptor
@@ -99,11 +98,11 @@ private final class TokenReturn: Sendable {
     }
 }
 
-/// Device memory that a sink keeps. It returns to the NIC when it is released, or when nobody holds this
-/// object any more. Any thread may do that: the kernel takes tokens under a lock of their own
-/// (`sock_devmem_dontneed` of net/core/sock.c).
+/// Device memory kept by a sink. It returns to the NIC when it is released or no longer referenced,
+/// on any thread: the kernel accepts tokens under a separate lock (`sock_devmem_dontneed` of
+/// net/core/sock.c).
 public final class KeptPayload: Sendable {
-    /// Where it lies in the dma-buf, in stream order.
+    /// The extents in the dma-buf, in stream order.
     public let extents: [PayloadExtent]
     private let tokens: Mutex<[TokenBatch.Range]>
     private let tokenReturn: TokenReturn
@@ -120,9 +119,10 @@ public final class KeptPayload: Sendable {
         try? release()
     }
 
-    /// Returns the memory to the NIC; the second time nothing happens.
+    /// Returns the memory to the NIC; further calls do nothing.
     ///
-    /// - Throws: `DevmemError` as `Connection.giveBack` does.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
+    ///   fewer fragments than it was given.
     public func release() throws(DevmemError) {
         let runs = tokens.withLock { tokens in
             defer { tokens = [] }

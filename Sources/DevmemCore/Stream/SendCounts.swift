@@ -1,23 +1,23 @@
-/// Payload sent, and the calls that it took.
+/// Counts of sent payload and of the calls for it.
 public struct SendCounts: Codable, Equatable, Sendable {
-    /// Payload bytes that the kernel took.
+    /// Payload bytes that the kernel accepted.
     public var sentBytes: UInt64 = 0
-    /// How many of them the peer has acknowledged.
+    /// Payload bytes that the peer acknowledged.
     public var acknowledgedBytes: UInt64 = 0
-    /// Payload bytes that came back.
+    /// Payload bytes received.
     public var receivedBytes: UInt64 = 0
-    /// Calls of read(2) for input.
+    /// read(2) calls for input.
     public var inputCalls: UInt64 = 0
-    /// Calls of sendmsg(2) that took payload.
+    /// sendmsg(2) calls that accepted payload.
     public var sendCalls: UInt64 = 0
-    /// Messages of the error queue, each of which completes a run of sends.
+    /// Messages of the error queue, each of which completes a range of sends.
     public var completions: UInt64 = 0
-    /// Sends that the kernel says it copied.
+    /// Sends that the kernel reported as copied.
     public var copiedSends: UInt64 = 0
-    /// Times that too many sends waited for completion (ENOBUFS).
+    /// Sends that failed because too many awaited completion (ENOBUFS).
     public var bufferWaits: UInt64 = 0
 
-    /// No counts.
+    /// Creates counts of zero.
     public init() {}
 
     private enum CodingKeys: String, CodingKey {

@@ -1,18 +1,17 @@
-/// The memory that a session sends from: a dma-buf bound to the NIC, or, to compare with, memory as
-/// any program has it.
+/// The memory to send from: a dma-buf bound to the NIC or, for comparison, ordinary memory.
 public struct SendMemory: ~Copyable {
-    // Either of the two.
+    // Exactly one of the two is set.
     private let device: BoundNIC?
     private let host: Mapping?
     /// The control message that names the binding (`SCM_DEVMEM_DMABUF`).
     private let control: ControlBuffer
-    /// Bytes.
+    /// The size in bytes.
     let size: Int
 
     /// Binds a dma-buf for sending through an interface.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if the interface is no NIC, `netlink` as the kernel refuses
-    ///   the binding.
+    /// - Throws: `DevmemError` of kind `invalid` if the interface is not a NIC, `netlink` if the
+    ///   kernel refuses the binding.
     public init(
         binding memory: consuming DmabufMemory, to interface: NetworkInterface
     ) throws(DevmemError) {
@@ -35,7 +34,8 @@ public struct SendMemory: ~Copyable {
         host = consume mapping
     }
 
-    /// Whether sends leave their memory with the kernel until it says that it is done.
+    /// Whether this is device memory, which the kernel uses until it reports the completion of a
+    /// send.
     package var isDevice: Bool {
         switch device {
         case .some: true
@@ -43,11 +43,12 @@ public struct SendMemory: ~Copyable {
         }
     }
 
-    /// Lends the memory to the CPU for writing what is to be sent.
+    /// Lends the memory to the CPU for writing.
     ///
-    /// - Parameter body: writes; the pointer must not outlive it.
+    /// - Parameter body: writes the payload; the pointer is valid only during the call.
     /// - Returns: the result of `body`.
-    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses access, or an error of
+    ///   `body`.
     public borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
@@ -66,7 +67,8 @@ public struct SendMemory: ~Copyable {
         }
     }
 
-    /// Sends ranges of it, without waiting, named in pieces of a size if that is given.
+    /// Sends ranges of the memory without blocking, in iovec entries of at most `piece` bytes if
+    /// set.
     package borrowing func send(
         _ extents: (first: MemoryRange, second: MemoryRange),
         inPiecesOf piece: Int? = nil,

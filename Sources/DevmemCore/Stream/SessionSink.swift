@@ -1,30 +1,30 @@
-/// A sink that a session makes, and that has something to report at the end.
+/// A sink created by a session, with findings for the report.
 package protocol SessionSink: PayloadSink, ~Copyable {
-    /// Called once, before the first payload.
+    /// Prepares for the first payload; called once.
     ///
-    /// - Throws: `DevmemError` if payload cannot be received after all.
+    /// - Throws: `DevmemError` if the sink cannot receive after all.
     mutating func begin() throws(DevmemError)
 
-    /// Puts what was received on the disk, which may take long. Nothing may follow.
+    /// Writes the output to the disk, which may take long; called last.
     ///
-    /// - Throws: `DevmemError` if it could not be stored.
+    /// - Throws: `DevmemError` if the output cannot be stored.
     mutating func store() throws(DevmemError)
 
-    /// Undoes what making the sink did, for a session in which nothing could be received.
+    /// Undoes the sink's creation, for a session that received nothing.
     mutating func abandon()
 
-    /// What the sink found out about the stream so far.
+    /// The findings so far.
     var findings: SinkFindings { get }
 }
 
-/// What a sink finds out about a stream, for the session's report.
+/// What a sink found out about a stream, for the session's report.
 package struct SinkFindings: Equatable, Sendable {
-    /// How payload compares with a pattern; nil if it is not compared.
+    /// The result of comparing payload with a pattern; nil if it was not compared.
     package var validation: PatternComparison?
-    /// Bytes that went to a file without being copied; nil if none were to.
+    /// The number of bytes written to a file without a copy; nil if that was not requested.
     package var directBytes: UInt64?
 
-    /// Findings of nothing.
+    /// Creates findings; without arguments, empty ones.
     package init(validation: PatternComparison? = nil, directBytes: UInt64? = nil) {
         self.validation = validation
         self.directBytes = directBytes
@@ -40,20 +40,20 @@ extension SessionSink where Self: ~Copyable {
 
 extension DiscardingSink: SessionSink {}
 
-/// Two sinks of one stream, called one after the other.
+/// Passes a stream to two sinks, one after the other.
 package struct SinkPair<First: SessionSink & ~Copyable, Second: SessionSink & ~Copyable>:
     SessionSink, ~Copyable
 {
     package var first: First
     package var second: Second
 
-    /// Makes a pair.
+    /// Creates a pair.
     package init(_ first: consuming First, _ second: consuming Second) {
         self.first = first
         self.second = second
     }
 
-    /// Takes the pair apart.
+    /// Consumes the pair and returns the second sink.
     consuming func intoSecond() -> Second { second }
 
     package var needs: PayloadNeeds { max(first.needs, second.needs) }
@@ -96,7 +96,7 @@ package struct SinkPair<First: SessionSink & ~Copyable, Second: SessionSink & ~C
     }
 }
 
-/// A sink that there may be; without one payload is discarded.
+/// An optional sink; without one payload is discarded.
 package struct OptionalSink<Wrapped: SessionSink & ~Copyable>: SessionSink, ~Copyable {
     private var sink: Wrapped?
 
