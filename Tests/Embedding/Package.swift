@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Programs that embed the library as any other package does: they see its public surface only.
+// Programs that embed the library like any other package: they see only its public API.
 let package = Package(
     name: "embedding",
     dependencies: [

@@ -54,8 +54,8 @@ private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> 
 ///     connections may break because ordinary sockets cannot read device memory.
 ///   - logger: logs each change to the NIC at level debug.
 /// - Returns: the queue's page pool and NAPI instance before and after.
-/// - Throws: `DevmemError` of kind `invalid` if the queue is bound or, without `force`, the target of
-///   a flow rule; or the error of steering or binding. All settings are restored first.
+/// - Throws: `DevmemError` of kind `invalid` if the queue is bound or, without `force`, the target
+///   of a flow rule; or the error of steering or binding. All settings are restored first.
 package func restart(
     queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
 ) throws(DevmemError) -> QueueRestart {

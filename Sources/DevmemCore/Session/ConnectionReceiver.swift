@@ -1,23 +1,23 @@
-/// Receives the connections of a session, one in each thread, and answers them if that is asked for.
+/// Receives one connection of a session on its thread, and sends the answer if one is requested.
 struct ConnectionReceiver: Sendable {
     let request: ReceiveRequest
     let interface: NetworkInterface
     let memory: BoundMemory
 
-    /// Memory in bytes that answers are sent from, for each connection.
+    /// The size in bytes of each connection's memory for answers.
     private static let answerSize: UInt64 = 8 << 20
-    /// The most of it that one send takes.
+    /// The most bytes that one send of an answer handles.
     private static let answerChunk = 1 << 20
 
-    /// Receives a connection to its end. What goes wrong is put in the report; what was written is still
-    /// to be stored.
+    /// Receives a connection to its end. Failures are put into the report; the caller stores the
+    /// sink's output.
     ///
     /// - Parameters:
     ///   - connection: the connection.
-    ///   - sink: what receives the payload.
-    ///   - stop: ends it early.
-    ///   - report: what it did.
-    ///   - progress: called after each receive call, with the payload bytes so far.
+    ///   - sink: the sink for the payload.
+    ///   - stop: ends the connection early.
+    ///   - report: filled in with the results.
+    ///   - progress: called after each receive call with the number of payload bytes so far.
     func run<Sink: SessionSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         _ report: inout ReceiveReport, progress: (UInt64) -> Void
@@ -72,7 +72,7 @@ struct ConnectionReceiver: Sendable {
         if case .stopped(let signal) = end { report.stoppedBy = signal }
     }
 
-    /// Sends back what comes; the sink receives it all the same.
+    /// Sends received payload back, and also passes it to the sink.
     private func echo<Sink: SessionSink & ~Copyable>(
         _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
         _ report: inout ReceiveReport, _ progress: (UInt64) -> Void

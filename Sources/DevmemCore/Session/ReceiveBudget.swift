@@ -1,42 +1,42 @@
-/// How much of a dma-buf the connections of a session may hold, so that the NIC always has memory to
-/// go on with: a connection that waits to be accepted, or to be read, gives nothing back. Pure.
+/// Divides a dma-buf between the NIC's rings and unread payload, so that the NIC never runs out of
+/// buffers: a connection that is not being read returns no memory. Pure.
 struct ReceiveBudget: Equatable, Sendable {
-    /// Bytes that unread payload of one accepted connection may hold.
+    /// The limit in bytes on the unread payload of an accepted connection.
     let share: UInt64
-    /// How many more than one may wait to be accepted.
+    /// The backlog for listen(2).
     let backlog: Int32
-    /// Bytes of the receive buffer that a connection has before it is accepted.
+    /// The receive buffer in bytes of a connection before it is accepted.
     let initial: UInt64
-    /// Bytes that those who wait may hold together.
+    /// The memory in bytes that all connections waiting to be accepted may hold.
     let waiting: UInt64
 
-    /// So many connections shall be able to wait. One that finds no place may be reset by the kernel
-    /// when it has waited for long.
+    /// The number of connections that should be able to wait. The kernel may reset one that does
+    /// not fit in the backlog.
     private static let wantedPlaces: UInt64 = 256
-    /// The longest queue of connections that is worth having.
+    /// The largest useful backlog.
     private static let mostPlaces: UInt64 = 4096
-    /// The smallest receive buffer (SOCK_MIN_RCVBUF of net/sock.h), more or less.
+    /// Roughly the smallest receive buffer (SOCK_MIN_RCVBUF of net/sock.h).
     private static let leastBuffer: UInt64 = 4608
 
-    /// Shares memory out: the NIC's rings are served first, with an eighth at least, as not every NIC
-    /// tells of them. Connections that wait have a quarter of the rest, those that are accepted what is
-    /// left. Of several, each may hold as much again in the call that waits for its output; a single one
-    /// keeps nobody waiting.
+    /// Divides the memory. The NIC's rings come first and get at least an eighth, because not every
+    /// NIC reports their size. Waiting connections share a quarter of the rest, and accepted ones
+    /// what is left. With several connections each may hold its share again in a receive call that
+    /// is blocked on its output; a single connection blocks no other.
     ///
     /// - Parameters:
-    ///   - memory: bytes of the dma-buf.
-    ///   - rings: bytes that the NIC's rings hold; zero if that is not known.
-    ///   - listeners: sockets that listen, at each of which one can wait.
-    ///   - connections: connections at once.
-    ///   - keepsListening: whether more may wait while they are served.
-    ///   - initial: bytes of the receive buffer that the kernel gives a connection at first.
+    ///   - memory: the size of the dma-buf in bytes.
+    ///   - rings: the size of the NIC's rings in bytes; 0 if unknown.
+    ///   - listeners: the number of listening sockets, on each of which one connection can wait.
+    ///   - connections: the number of simultaneous connections.
+    ///   - keepsListening: whether connections may wait while others are served.
+    ///   - initial: the kernel's initial receive buffer in bytes.
     init(
         memory: UInt64, rings: UInt64, listeners: Int = 1, connections: Int, keepsListening: Bool,
         initial: UInt64
     ) {
         let free = memory - max(min(rings, memory / 2), memory / 8)
         let pool = free / 4
-        // The kernel lets packets that are already on their way exceed the buffer.
+        // Packets already in flight may exceed the buffer.
         self.initial =
             keepsListening
             ? max(Self.leastBuffer, min(initial, pool / Self.wantedPlaces / 2))
@@ -52,8 +52,8 @@ struct ReceiveBudget: Equatable, Sendable {
     }
 }
 
-/// The most that the kernel lets the receive buffer of a connection grow to by itself
-/// (net.ipv4.tcp_rmem); nil if it does not tell.
+/// Returns the largest receive buffer in bytes that the kernel sets by itself (net.ipv4.tcp_rmem);
+/// nil if unknown.
 func largestReceiveBuffer() -> UInt64? {
     guard let sizes = try? numbers(in: "/proc/sys/net/ipv4/tcp_rmem"), sizes.count == 3 else {
         return nil

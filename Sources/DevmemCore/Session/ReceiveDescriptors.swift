@@ -1,7 +1,6 @@
-/// Refuses a session of many connections, at its start and not in its midst, if this process may not
-/// have the descriptors that they may need.
+/// Checks at the start of a session that this process may open the descriptors for its connections.
 ///
-/// - Throws: `DevmemError` of kind `invalid` with EMFILE.
+/// - Throws: `DevmemError` of kind `invalid` with EMFILE if it may not.
 func requireDescriptors(for request: ReceiveRequest) throws(DevmemError) {
     let connections = request.limits.atOnce
     try requireDescriptors(
@@ -9,9 +8,10 @@ func requireDescriptors(for request: ReceiveRequest) throws(DevmemError) {
         to: "take \(connections) connections at once")
 }
 
-/// How many descriptors connections at once may need, and the session besides. Pure.
+/// Returns how many descriptors a session needs at most. Pure.
 func descriptorsNeeded(connections: Int, answers: Bool) -> UInt64 {
-    // The socket and the output; to answer, also a dma-buf, its binding, the input and two polls.
+    // The socket and the output; for an answer also a dma-buf, its binding, the input and two
+    // epolls.
     let each: UInt64 = answers ? 8 : 2
     return UInt64(clamping: max(1, min(connections, 1 << 20))) * each + 40
 }

@@ -8,12 +8,12 @@ struct ReceivePlace {
     /// Whether connections may wait while others are served.
     private var isKeptOpen: Bool { limits.keepsOpen || limits.atOnce > 1 }
 
-    /// Finds the NIC and binds the sockets; nobody can connect yet.
+    /// Finds the NIC and binds the sockets, which accept no connections yet.
     ///
     /// - Parameters:
-    ///   - request: what to do.
-    ///   - logger: is told of addresses that are left out.
-    /// - Throws: `DevmemError` if there is no such NIC or address.
+    ///   - request: the session's request.
+    ///   - logger: logs addresses that are skipped at level notice.
+    /// - Throws: `DevmemError` if the NIC or an address does not exist.
     init(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) {
         let wanted = try Self.reachable(request)
         let interface = try Self.chooseInterface(request, wanted)
@@ -26,7 +26,7 @@ struct ReceivePlace {
         limits = request.limits
     }
 
-    /// Sets the NIC up for the session and binds memory to it.
+    /// Configures the NIC for the session and binds memory to it.
     func bind(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) -> BoundNIC {
         let memory = try DmabufMemory(
             size: request.memory, provider: request.provider, pageSize: request.pageSize)
@@ -45,7 +45,7 @@ struct ReceivePlace {
         return nic
     }
 
-    /// What connections may hold of the memory.
+    /// Returns the limits on the memory that connections may hold.
     func budget(of nic: borrowing BoundNIC, logger: Logger) -> ReceiveBudget {
         let budget = ReceiveBudget(
             memory: nic.memory.dmabuf.size, rings: nic.rings.bytes, listeners: listeners.count,
@@ -59,7 +59,7 @@ struct ReceivePlace {
         return budget
     }
 
-    /// Begins to take connections.
+    /// Starts listening for connections.
     func listen(
         _ budget: ReceiveBudget, _ listening: (Endpoint, String) -> Void
     ) throws(DevmemError) {
@@ -68,14 +68,14 @@ struct ReceivePlace {
         for endpoint in listeners.endpoints { listening(endpoint, interface.name) }
     }
 
-    /// Prepares an accepted connection.
+    /// Limits the receive buffer of an accepted connection.
     ///
-    /// - Returns: what its receive buffer was bounded to; nil if the kernel chooses.
+    /// - Returns: the limit; nil if the kernel's autotuning applies.
     func prepare(
         _ connection: borrowing Connection, _ request: ReceiveRequest, _ budget: ReceiveBudget
     ) throws(DevmemError) -> BufferBound? {
-        // For a single connection the kernel itself finds the best size. It is left to, unless it may
-        // find one with which unread payload takes all memory, so that a lost packet cannot come again.
+        // For a single connection the kernel tunes the buffer best. But if unread payload could
+        // fill the memory, a lost packet could not be received again.
         if !isKeptOpen, let most = largestReceiveBuffer(), most <= request.memory / 2 {
             return nil
         }
@@ -89,7 +89,7 @@ struct ReceivePlace {
             listen: listeners.endpoints.map(\.description).joined(separator: ", "))
     }
 
-    /// The addresses that one of those who may connect can come to.
+    /// Returns the addresses to listen on that an allowed peer can reach.
     private static func reachable(_ request: ReceiveRequest) throws(DevmemError) -> [Endpoint] {
         guard !request.from.isEmpty else { return request.listen }
         let reachable = request.listen.filter { endpoint in
@@ -136,8 +136,8 @@ struct ReceivePlace {
             from: request.from.first { ReceiveRequest.fits($0, endpoint) })
     }
 
-    /// Whether what comes to an address comes through a NIC. Of a single address, or of a NIC that
-    /// its user names, that is taken for granted.
+    /// Returns whether traffic to an address arrives through a NIC. This is assumed for a single
+    /// address, or if the user names the NIC.
     private static func leads(
         _ endpoint: Endpoint, to interface: NetworkInterface, _ request: ReceiveRequest
     ) -> Bool {

@@ -1,58 +1,59 @@
 import Logging
 
-/// What a receive session did. The keys of its JSON form are stable; `version` counts changes
-/// that would break a reader.
+/// The result of a receive session or connection. The keys of its JSON form are stable; `version`
+/// counts incompatible changes.
 package struct ReceiveReport: Codable, Equatable, Sendable {
-    /// Version of this form.
+    /// The version of the JSON form.
     package var version = 1
     /// The NIC.
     package var interface: String
-    /// Its driver, if known.
+    /// The NIC's driver; nil if unknown.
     package var driver: String?
-    /// Receive queues bound to the dma-buf.
+    /// The receive queues bound to the dma-buf.
     package var queues: [UInt32]
-    /// Size of the dma-buf in bytes.
+    /// The size of the dma-buf in bytes.
     package var dmabufBytes: UInt64
-    /// Where it listened.
+    /// The addresses listened on.
     package var listen: String
-    /// The connection's number, counted from 1, where there may be several.
+    /// The connection's number, counted from 1; nil in a session of one connection.
     package var connection: Int?
-    /// Who connected; nil if nobody did.
+    /// The peer's address; nil if no peer connected.
     package var peer: String?
-    /// Seconds from the connection to its end.
+    /// The duration of the connection in seconds.
     package var seconds = 0.0
-    /// Processor time of this process in that span, in user mode, in seconds.
+    /// This thread's CPU time in user mode during the connection, in seconds.
     package var userSeconds = 0.0
-    /// Processor time of this process in that span, in the kernel, in seconds.
+    /// This thread's CPU time in the kernel during the connection, in seconds.
     package var systemSeconds = 0.0
-    /// What came.
+    /// The counts of received payload.
     package var counts = ReceiveCounts()
-    /// Payload bytes that were sent back; nil if none were to be.
+    /// Payload bytes sent back; nil if no answer was requested.
     package var answeredBytes: UInt64?
-    /// Payload bytes that were written to the file past the page cache straight from the dma-buf's
-    /// mapping; nil if none were to be.
+    /// Payload bytes written to the file with O_DIRECT from the dma-buf's mapping, without a copy;
+    /// nil if that was not requested.
     package var directBytes: UInt64?
-    /// The comparison with a pattern, if one was asked for.
+    /// The result of comparing the payload with a pattern; nil if that was not requested.
     package var validation: PatternComparison?
-    /// How much of the payload came in device memory, and why the rest did not; nil before the end.
+    /// How much of the payload arrived in device memory, and why the rest did not; nil before the
+    /// end.
     package var placement: PayloadPlacement?
-    /// The signal that ended the session; nil if the peer did.
+    /// The signal that ended the session; nil if none did.
     package var stoppedBy: Int32?
-    /// What went wrong, in one line; nil if nothing did.
+    /// The failure as a single line; nil if there is none.
     package var failure: String?
-    /// The address that the connection came from.
+    /// The peer's IP address.
     var peerAddress: IPAddress?
-    /// The port that it came from.
+    /// The peer's port.
     var peerPort: UInt16?
-    /// The NAPI instance that the connection's last packet came through.
+    /// The NAPI instance that received the connection's last packet.
     var napiID: UInt32?
 
-    /// Payload bytes a second; zero if no time passed.
+    /// Payload bytes per second; 0 if no time has passed.
     package var bytesPerSecond: Double {
         seconds > 0 ? Double(counts.bytes) / seconds : 0
     }
 
-    /// The part of the payload that came in device memory, from 0 to 1; zero without payload.
+    /// The fraction of the payload that arrived in device memory, from 0 to 1; 0 without payload.
     package var deviceShare: Double {
         counts.bytes > 0 ? Double(counts.deviceBytes) / Double(counts.bytes) : 0
     }
@@ -81,8 +82,8 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
 }
 
 extension BoundNIC {
-    /// Says of a connection's payload how much came in device memory, and warns of what did not,
-    /// unless the caller makes a failure of that.
+    /// Sets the placement of a connection's payload. Warns of payload outside device memory unless
+    /// the caller treats it as a failure.
     func judge(_ report: inout ReceiveReport, isFailure: Bool, logger: Logger) {
         let counts = report.counts
         let ended = report

@@ -1,71 +1,72 @@
-/// How many connections a session receives.
+/// The number of connections that a session receives.
 package struct ReceiveLimits: Equatable, Sendable {
     /// A single connection.
     package static let one = ReceiveLimits(atOnce: 1, keepsOpen: false)
 
-    /// Connections at once.
+    /// The number of simultaneous connections.
     package var atOnce: Int
-    /// Whether it goes on when that many have ended; otherwise it receives no more than that.
+    /// Whether the session continues when that many have ended.
     package var keepsOpen: Bool
 
-    /// Makes limits from their values.
+    /// Creates limits from their values.
     package init(atOnce: Int, keepsOpen: Bool) {
         self.atOnce = atOnce
         self.keepsOpen = keepsOpen
     }
 }
 
-/// What a receive session shall do.
+/// The parameters of a receive session.
 package struct ReceiveRequest: Sendable {
-    /// The NIC; nil to find it by the address listened on.
+    /// The NIC; nil to find it from the listening address.
     package var interface: String?
-    /// How many connections.
+    /// The number of connections.
     package var limits: ReceiveLimits
-    /// Where to listen: the addresses of one NIC that a name stands for, at one port.
+    /// The addresses to listen on: those of one NIC that a name resolves to, with one port.
     package var listen: [Endpoint]
-    /// The only addresses that may connect; none for any.
+    /// The addresses that may connect; empty for any.
     package var from: [IPAddress]
-    /// The only port of the peer's that is steered to the queues; nil for any.
+    /// The peer port that is steered to the queues; nil for any.
     package var fromPort: UInt16?
-    /// Whether the peer may connect from other ports all the same, and is not steered then.
+    /// Whether the peer may also connect from other ports, which are not steered.
     package var admitsOtherPorts: Bool
-    /// Receive queues to bind.
+    /// The receive queues to bind.
     package var queues: QueueChoice
-    /// Whether the NIC is set up for it, and put back. Otherwise its settings are neither changed
-    /// nor looked at.
+    /// Whether to configure the NIC and restore it afterwards; otherwise its settings are neither
+    /// changed nor checked.
     package var steers: Bool
-    /// Whether steering that the NIC loses meanwhile is set again.
+    /// Whether to restore steering that the NIC loses during the session.
     package var keepsSteered: Bool
-    /// Size of the dma-buf in bytes.
+    /// The size of the dma-buf in bytes.
     package var memory: UInt64
-    /// What makes the dma-buf.
+    /// The provider of the dma-buf.
     package var provider: MemoryProvider
-    /// Bytes of the pieces that the NIC fills; nil for one page. Larger ones take huge pages.
+    /// The size in bytes of the buffers that the NIC fills; nil for one page. Larger ones use huge
+    /// pages.
     package var pageSize: UInt32?
-    /// What the peer gets back.
+    /// The answer to send to the peer.
     package var answer: Answer
-    /// Seconds without payload after which a connection is given up; nil for any time.
+    /// The idle timeout of a connection in seconds; nil for none.
     package var idleLimit: Double?
-    /// When a connection is given up whose peer does not even answer the kernel.
+    /// How long the peer's kernel may stay silent.
     package var peerTimeout: PeerTimeout
-    /// Whether payload that is not in device memory ends the connection as a failure.
+    /// Whether payload outside device memory fails the connection.
     package var isDeviceOnly: Bool
-    /// Whether it is no failure if the NIC was steered and yet no payload came in device memory.
+    /// Whether a steered connection succeeds even if no payload arrived in device memory.
     package var allowsHostMemory: Bool
-    /// What others are told of this process while it steers the NIC.
+    /// The command that other processes see as the owner of the steering.
     package var command: String
 
-    /// What a peer gets back, from device memory.
+    /// An answer to the peer, sent from device memory.
     package enum Answer: Equatable, Sendable {
         /// Nothing.
         case nothing
-        /// What it sent.
+        /// The received payload.
         case echo
-        /// A file.
+        /// The contents of a file.
         case file(String)
     }
 
-    /// Makes a request from its parts.
+    /// Creates a request from its parts.
     package init(
         interface: String?, limits: ReceiveLimits = .one, listen: [Endpoint],
         from: [IPAddress] = [], fromPort: UInt16? = nil,
@@ -96,20 +97,20 @@ package struct ReceiveRequest: Sendable {
         self.command = command
     }
 
-    /// Whether a peer may connect.
+    /// Returns whether a peer may connect.
     func admits(_ peer: Endpoint) -> Bool {
         let address = peer.address.unmapped
         guard from.isEmpty || from.contains(where: { $0.unmapped == address }) else { return false }
         return admitsOtherPorts || fromPort == nil || fromPort == peer.port
     }
 
-    /// The flows from peers to addresses, as far as their families fit. Pure.
+    /// Returns the flows from peers to addresses of the same family. Pure.
     ///
     /// - Parameters:
-    ///   - endpoints: where they go to.
-    ///   - peers: the only addresses that they come from; none for any.
-    ///   - port: the only port that they come from; nil for any.
-    /// - Returns: a flow for each two that fit.
+    ///   - endpoints: the destinations.
+    ///   - peers: the sources; empty for any.
+    ///   - port: the source port; nil for any.
+    /// - Returns: a flow for each pair of the same family.
     package static func flows(
         to endpoints: [Endpoint], from peers: [IPAddress], port: UInt16?
     ) -> [SteeringFlow] {
@@ -121,7 +122,8 @@ package struct ReceiveRequest: Sendable {
         }
     }
 
-    /// Whether a peer can come to an address. Pure.
+    /// Returns whether a peer's address has the same family as an endpoint, if the endpoint is not
+    /// a dual-stack wildcard. Pure.
     static func fits(_ peer: IPAddress, _ endpoint: Endpoint) -> Bool {
         let address = endpoint.address.unmapped
         guard !(address.isWildcard && address.isIPv6) else { return true }

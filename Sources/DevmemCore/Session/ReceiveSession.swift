@@ -2,20 +2,20 @@ import Glibc
 package import Logging
 import Synchronization
 
-/// Reports the progress of `receive`. All are called by the thread that called it.
+/// Callbacks for the progress of `receive`, called on the caller's thread.
 package struct ReceiveObserver {
-    /// Called once it listens, with each address and the NIC's name.
+    /// Called when listening starts, with each address and the NIC's name.
     package var listening: (Endpoint, String) -> Void
-    /// Called for each connection, with its number.
+    /// Called for each new connection, with its number and the peer's address.
     package var connected: (Int, Endpoint) -> Void
-    /// Called for each connection that has ended. A session of one connection calls it once, also if
-    /// nobody connected.
+    /// Called for each connection that has ended. A session of one connection calls it once, even
+    /// if no peer connected.
     package var finished: (ReceiveReport) -> Void
-    /// Called every half second with the payload bytes of all connections so far, and how many there
-    /// are now; nil if nobody wants to know.
+    /// Called every half second with the payload bytes of all connections so far and the number of
+    /// open connections; nil to disable it.
     package var progress: ((UInt64, Int) -> Void)?
 
-    /// Makes an observer from its parts.
+    /// Creates an observer from its parts.
     package init(
         listening: @escaping (Endpoint, String) -> Void,
         connected: @escaping (Int, Endpoint) -> Void,
@@ -29,26 +29,26 @@ package struct ReceiveObserver {
     }
 }
 
-/// Makes the sink of a connection, by its number and peer, in the thread that receives it. If it waits
-/// for something, the signal ends the wait.
+/// Creates the sink of a connection from its number and peer, on the thread that receives it. The
+/// signal ends any wait.
 package typealias SinkMaker<Sink: SessionSink & ~Copyable> =
     @Sendable (Int, Endpoint, borrowing StopSignal) throws(DevmemError) -> Sink
 
-/// Receives TCP connections into one dma-buf, each in a thread of its own, from the NIC's set-up to its
-/// restoration.
+/// Receives TCP connections into one dma-buf, each on its own thread. Configures the NIC first and
+/// restores it afterwards.
 ///
-/// What unread payload of each connection may hold of the dma-buf is bounded, accepted or not, so
-/// that a slow reader does not starve the queue for the others (see `ReceiveBudget`).
+/// The unread payload of each connection, accepted or not, is limited, so that a slow reader does
+/// not starve the queue for the others (see `ReceiveBudget`).
 ///
 /// - Parameters:
-///   - request: what to do.
-///   - makeSink: makes the sink of a connection.
-///   - stop: signals that end the session, and all connections, in good order.
-///   - observer: is told how it goes.
-///   - logger: receives each change of the NIC at level debug.
-/// - Returns: the signal that ended it; nil if it came to its end.
-/// - Throws: `DevmemError` if it could not begin, the NIC went away, or settings could not be restored.
-///   The failures of a single connection are in its report.
+///   - request: the parameters of the session.
+///   - makeSink: creates the sink of a connection.
+///   - stop: the signals that end the session and all its connections.
+///   - observer: called as the session progresses.
+///   - logger: logs each change to the NIC at level debug.
+/// - Returns: the signal that ended the session; nil if none did.
+/// - Throws: `DevmemError` if the session cannot start, the NIC goes away or its settings cannot be
+///   restored. Failures of single connections are in their reports.
 package func receive<Sink: SessionSink & ~Copyable>(
     _ request: ReceiveRequest, makeSink: @escaping SinkMaker<Sink>,
     until stop: borrowing StopSignal, observer: ReceiveObserver, logger: Logger
@@ -60,7 +60,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
         request: request, place: place, budget: place.budget(of: nic, logger: logger),
         template: place.report(on: nic), workers: try ReceiveWorkers(), makeSink: makeSink,
         observer: observer, logger: logger)
-    // If it throws, the value that goes away restores the settings, and logs what fails.
+    // If this throws, the deinitializer of `nic` restores the settings and logs failures.
     try place.listen(session.budget, observer.listening)
     session.run(on: nic, until: stop)
     var restoration: DevmemError?
@@ -68,16 +68,16 @@ package func receive<Sink: SessionSink & ~Copyable>(
     return try session.finish(restoration)
 }
 
-/// Receives one connection into a sink that is there already.
+/// Receives one connection into an existing sink.
 ///
 /// - Parameters:
-///   - request: what to do; its limits do not count.
-///   - sink: receives the payload.
-///   - stop: signals that end the session in good order.
-///   - observer: is told how it goes.
-///   - logger: receives each change of the NIC at level debug.
-/// - Returns: what was received, also if a signal or a failure cut it short; `failure` tells.
-/// - Throws: `DevmemError` if it could not begin; whatever was changed on the NIC is restored first.
+///   - request: the parameters of the session; its limits are ignored.
+///   - sink: the sink for the payload.
+///   - stop: the signals that end the session.
+///   - observer: called as the session progresses; its `finished` is not called.
+///   - logger: logs each change to the NIC at level debug.
+/// - Returns: the report; its `failure` is set if the connection failed.
+/// - Throws: `DevmemError` if the session cannot start; the NIC's settings are restored first.
 package func receive<Sink: SessionSink & ~Copyable>(
     _ request: ReceiveRequest, into sink: consuming sending Sink, until stop: borrowing StopSignal,
     observer: ReceiveObserver, logger: Logger
@@ -88,7 +88,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
     var observer = observer
     var report: ReceiveReport?
     observer.finished = { report = $0 }
-    // Nothing happens if a connection has taken it.
+    // Does nothing if a connection has taken the sink.
     defer { box.abandon() }
     _ = try receive(
         request,
@@ -104,7 +104,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
     return report
 }
 
-/// A sink on its way to the thread that receives into it.
+/// Holds a sink until the receiving thread takes it.
 private final class SinkBox<Sink: SessionSink & ~Copyable>: Sendable {
     private let content: Mutex<Sink?>
 
@@ -125,12 +125,12 @@ private final class SinkBox<Sink: SessionSink & ~Copyable>: Sendable {
     }
 }
 
-/// A session while its memory is bound: accepts connections and follows the threads that receive them.
+/// A session with bound memory: accepts connections and tracks the threads that receive them.
 private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let request: ReceiveRequest
     let place: ReceivePlace
     let budget: ReceiveBudget
-    /// The report of a connection that has done nothing yet.
+    /// The report of a connection before any payload.
     let template: ReceiveReport
     let workers: ReceiveWorkers
     let makeSink: SinkMaker<Sink>
@@ -138,11 +138,11 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let logger: Logger
     private var shortage: ShortageNotice
     private var accepted = 0
-    /// Connections that payload still comes on.
+    /// The number of connections that are still receiving.
     private var receiving = 0
-    /// Connections that have ended and whose output is still to be stored.
+    /// Connections that have ended but whose output is not stored yet.
     private var storing: [Int: ReceiveReport] = [:]
-    /// Connections that have ended and are not reported yet.
+    /// Connections that have ended but are not reported yet.
     private var done: [ReceiveReport] = []
     private var signal: Int32?
     private var failure: DevmemError?
@@ -166,28 +166,28 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     private var isSingle: Bool { request.limits == .one }
     private var running: Int { receiving + storing.count }
 
-    /// Whether further connections may come.
+    /// Whether more connections may be accepted.
     private var isOpen: Bool {
         signal == nil && failure == nil
             && (request.limits.keepsOpen || accepted < request.limits.atOnce)
     }
 
-    /// Receives until no connection needs the NIC any more. What goes wrong meanwhile is kept for `finish`.
+    /// Runs until no connection needs the NIC. Failures are kept for `finish`.
     mutating func run(on nic: borrowing BoundNIC, until stop: borrowing StopSignal) {
         do throws(DevmemError) {
             while isOpen || receiving > 0 { try step(nic, stop) }
         } catch {
             failure = failure ?? error
             workers.stop.announce(SIGTERM)
-            // The threads use the NIC and the memory: both stay until the last one has ended.
+            // The threads use the NIC and the memory, so wait for all of them.
             while receiving > 0 { workers.awaitEvents().forEach { note($0, nic) } }
         }
-        // Whoever waits is told at once that nobody accepts him, and holds no memory.
+        // Reset waiting connections at once, so that they hold no memory.
         place.listeners.stopListening()
     }
 
-    /// Reports the connections that are not reported yet, once the NIC is restored: storing may take
-    /// long, and no signal ends it.
+    /// Reports the remaining connections. Call it after the NIC is restored: storing may take long,
+    /// and no signal ends it.
     consuming func finish(_ restoration: DevmemError?) throws(DevmemError) -> Int32? {
         while !storing.isEmpty {
             for case .stored(let number, let failure) in workers.awaitEvents() {
@@ -205,7 +205,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             return signal
         }
         done.forEach(observer.finished)
-        // What failed first is what the caller needs.
+        // The caller needs the first failure; the other is only logged.
         if failure != nil, let restoration { logger.error("\(restoration)") }
         if let first = failure ?? restoration { throw first }
         return signal
@@ -229,7 +229,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         }
         if !watched.ready(2).isEmpty {
             for event in workers.takeEvents() { note(event, nic) }
-            // The report of a single connection says also whether the NIC could be restored.
+            // The report of a single connection also says whether the NIC was restored.
             if !isSingle {
                 done.forEach(observer.finished)
                 done = []
@@ -238,7 +238,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         do throws(DevmemError) {
             if !watched.ready(3).isEmpty { try nic.look() }
         } catch {
-            // Nothing comes any more on the connections there are.
+            // The existing connections cannot receive any more.
             failure = error
             workers.stop.announce(SIGTERM)
         }
@@ -246,7 +246,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         do throws(DevmemError) {
             try accept(nic)
         } catch {
-            // Those that run are let run to their end, with nothing lost.
+            // The existing connections continue to their end, without loss.
             failure = error
         }
     }
@@ -258,11 +258,11 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             lost: { logger.warning("\($0)") })
         guard let connection = arrived, request.admits(connection.peer) else { return }
         do throws(DevmemError) {
-            // It is the same with each of them.
+            // The limit is the same for every connection.
             let bound = try place.prepare(connection, request, budget)
             if accepted == 0, let shortfall = bound?.shortfall { logger.notice("\(shortfall)") }
         } catch {
-            // Without its bound it could starve the others.
+            // Without the limit it could starve the others.
             logger.warning("\(connection.peer) is sent away: \(error)")
             return
         }
@@ -293,15 +293,15 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         done.append(report)
     }
 
-    /// Judges where payload came to. Of several connections a single one may be another's; the caller
-    /// judges the sum.
+    /// Sets the placement of the payload. With several connections a single one may be another
+    /// host's; the caller judges the sum.
     private func judge(_ report: inout ReceiveReport, _ nic: borrowing BoundNIC) {
         if isSingle, let failure {
             report.stoppedBy = nil
             report.failure = failure.description
         }
         let isFailure = isSingle && request.steers && !request.allowsHostMemory
-        // After a signal nobody shows the report's failure.
+        // After a signal the report's failure is not shown.
         nic.judge(&report, isFailure: isFailure && report.stoppedBy == nil, logger: logger)
         if isFailure { report.failure = report.failure ?? report.placement?.failure }
     }

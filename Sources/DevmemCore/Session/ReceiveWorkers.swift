@@ -2,17 +2,17 @@ import CDevmem
 import Glibc
 import Synchronization
 
-/// The threads of a receive session, as seen from the one that accepts.
+/// The threads of a receive session, as seen by the accepting thread.
 final class ReceiveWorkers: Sendable {
-    /// What a thread has to tell.
+    /// An event reported by a thread.
     enum Event: Sendable {
-        /// The connection of that number has ended, and the NIC is not needed for it any more.
+        /// The connection with this number has ended and no longer needs the NIC.
         case received(Int, ReceiveReport)
-        /// What came on it is stored; or why it is not.
+        /// The connection's output is stored, or storing it failed.
         case stored(Int, failure: String?)
     }
 
-    /// A connection on its way to its thread, which closes it when it has ended.
+    /// Holds a connection until its thread takes it, which closes it at the end.
     private final class Handover: Sendable {
         private let connection: Mutex<Connection?>
 
@@ -29,11 +29,11 @@ final class ReceiveWorkers: Sendable {
         }
     }
 
-    /// Ends the connections.
+    /// Stops all connections.
     let stop: StopBroadcast
-    /// Readable when a thread has something to tell.
+    /// An eventfd that is readable when events are pending.
     let event: Descriptor
-    /// Payload bytes of all connections so far.
+    /// The payload bytes of all connections so far.
     let received = Atomic<UInt64>(0)
     private let events = Mutex<[Event]>([])
 
@@ -42,7 +42,7 @@ final class ReceiveWorkers: Sendable {
         event = try makeEventDescriptor()
     }
 
-    /// What threads have told since the last call.
+    /// Returns the pending events.
     func takeEvents() -> [Event] {
         var count: UInt64 = 0
         _ = read(event.rawValue, &count, MemoryLayout<UInt64>.size)
@@ -52,9 +52,9 @@ final class ReceiveWorkers: Sendable {
         }
     }
 
-    /// The same, once there is something.
+    /// Waits for events and returns them.
     func awaitEvents() -> [Event] {
-        // Reading waits as well, where poll(2) has failed.
+        // Block in read(2), which works even if poll(2) has failed.
         cdm_fcntl(event.rawValue, F_SETFL, 0)
         return takeEvents()
     }
@@ -64,8 +64,8 @@ final class ReceiveWorkers: Sendable {
         ring(event)
     }
 
-    /// Receives a connection in a thread of its own. If there cannot be one more, it is this connection
-    /// that fails.
+    /// Receives a connection on a new thread. If the thread cannot be created, the connection
+    /// fails.
     func start<Sink: SessionSink & ~Copyable>(
         _ connection: consuming sending Connection, _ number: Int, _ receiver: ConnectionReceiver,
         _ begun: ReceiveReport, _ makeSink: @escaping SinkMaker<Sink>
@@ -84,8 +84,9 @@ final class ReceiveWorkers: Sendable {
                         receive(connection, receiver, &sink, stop, &report)
                     }
                     post(.received(number, report))
-                    // After its time is taken: how fast the disk is says nothing of the connection. Also
-                    // after a signal: what came until then is the user's.
+                    // Store after the connection's time is taken, because the disk's speed is not
+                    // the connection's. Store also after a signal: the user keeps what was
+                    // received.
                     do throws(DevmemError) {
                         try sink.store()
                     } catch {

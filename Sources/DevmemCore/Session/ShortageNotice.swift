@@ -1,6 +1,6 @@
 package import Logging
 
-/// Tells what a host is short of, and not again at each try.
+/// Logs exhausted resources, at most once a minute.
 package struct ShortageNotice {
     private static let interval: Duration = .seconds(60)
 
@@ -11,7 +11,7 @@ package struct ShortageNotice {
         self.logger = logger
     }
 
-    /// Tells of it unless that was done just now.
+    /// Logs the error unless one was logged within the interval.
     package mutating func tell(_ shortage: DevmemError) {
         let now = ContinuousClock.now
         if let last, now - last < Self.interval { return }

@@ -1,9 +1,9 @@
 import Glibc
 import SystemPackage
 
-/// A watch for signals that several share, and that remembers the first that came.
+/// A stop signal shared by several users; it remembers the first signal that arrived.
 package final class StopWatch {
-    /// For those who wait by themselves; what they find they `note`.
+    /// The stop signal, for users that wait themselves and then call `note`.
     package let signal: StopSignal
     private var arrived: Int32?
 
@@ -11,20 +11,20 @@ package final class StopWatch {
         self.signal = signal
     }
 
-    /// The signal that has come, if one has.
+    /// Returns the signal that arrived; nil if none did.
     package func pending() -> Int32? {
         if arrived == nil { arrived = signal.pending() }
         return arrived
     }
 
-    /// Remembers a signal that somebody has read.
+    /// Records a signal that someone else has read.
     package func note(_ number: Int32) {
         arrived = arrived ?? number
     }
 
     /// Connects to a peer.
     ///
-    /// - Throws: `DevmemError` as `wait` does, and as connecting fails.
+    /// - Throws: `DevmemError` like `wait`, or if connecting fails.
     package func connect(
         to peer: Endpoint, from local: Endpoint? = nil, milliseconds: Int32
     ) throws(DevmemError) -> Connection {
@@ -36,10 +36,10 @@ package final class StopWatch {
         return connection
     }
 
-    /// Waits for a connection, but not past a deadline.
+    /// Waits for a connection until a deadline.
     ///
-    /// - Throws: `DevmemError` as `wait` does; if the host was short of something until the deadline, it
-    ///   says of what.
+    /// - Throws: `DevmemError` like `wait`, or with the exhausted resource if that lasts until the
+    ///   deadline.
     package func accept(
         on listener: borrowing Listener, until deadline: Deadline, _ call: String
     ) throws(DevmemError) -> Connection {
@@ -57,10 +57,11 @@ package final class StopWatch {
         }
     }
 
-    /// Waits until a descriptor is ready, but not past a deadline. Once it has passed it is too late,
-    /// also if the descriptor is ready: a peer that sends without end must not keep anyone.
+    /// Waits until a descriptor is ready or a deadline passes. After the deadline it fails even if
+    /// the descriptor is ready, so that a peer that keeps sending cannot delay the caller.
     ///
-    /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.
+    /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT after the deadline, EINTR if a
+    ///   signal arrived.
     package func wait(
         for number: Int32, events: Int32, until deadline: Deadline, _ call: String
     ) throws(DevmemError) {
@@ -74,7 +75,8 @@ package final class StopWatch {
 
     /// Waits until a descriptor is ready.
     ///
-    /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if time is up, EINTR if a signal came.
+    /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT after the timeout, EINTR if a signal
+    ///   arrived.
     package func wait(
         for number: Int32, events: Int32, milliseconds: Int32, _ call: String
     ) throws(DevmemError) {

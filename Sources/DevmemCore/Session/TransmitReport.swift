@@ -1,36 +1,36 @@
-/// What a transmit session did. The keys of its JSON form are stable; `version` counts changes
-/// that would break a reader.
+/// The result of a transmit session. The keys of its JSON form are stable; `version` counts
+/// incompatible changes.
 package struct TransmitReport: Codable, Equatable, Sendable {
-    /// Version of this form.
+    /// The version of the JSON form.
     package var version = 1
     /// The NIC; nil if ordinary memory was sent.
     package var interface: String?
-    /// Its driver, if known.
+    /// The NIC's driver; nil if unknown.
     package var driver: String?
-    /// Size of the memory sent from, in bytes.
+    /// The size of the sent memory in bytes.
     package var memoryBytes: UInt64
-    /// This end.
+    /// The local address.
     package var local: String?
-    /// The other end.
+    /// The peer's address.
     package var peer: String
-    /// Seconds from the connection to its end.
+    /// The duration of the connection in seconds.
     package var seconds = 0.0
-    /// Processor time of this process in that span, in user mode, in seconds.
+    /// This thread's CPU time in user mode during the connection, in seconds.
     package var userSeconds = 0.0
-    /// Processor time of this process in that span, in the kernel, in seconds.
+    /// This thread's CPU time in the kernel during the connection, in seconds.
     package var systemSeconds = 0.0
-    /// What was sent.
+    /// The counts of sent payload.
     package var counts = SendCounts()
-    /// The comparison of what came back with a pattern, if one was asked for.
+    /// The result of comparing received payload with a pattern; nil if that was not requested.
     package var validation: PatternComparison?
-    /// Whether the peer had closed its direction by the end.
+    /// Whether the peer has closed its direction.
     package var peerClosed = false
-    /// The signal that ended the session; nil if it came to its end.
+    /// The signal that ended the session; nil if none did.
     package var stoppedBy: Int32?
-    /// What went wrong, in one line; nil if nothing did.
+    /// The failure as a single line; nil if there is none.
     package var failure: String?
 
-    /// Payload bytes sent a second; zero if no time passed.
+    /// Payload bytes sent per second; 0 if no time has passed.
     package var bytesPerSecond: Double {
         seconds > 0 ? Double(counts.sentBytes) / seconds : 0
     }

@@ -1,33 +1,34 @@
 import Glibc
 import SystemPackage
 
-/// What a transmit session shall do.
+/// The parameters of a transmit session.
 package struct TransmitRequest: Sendable {
-    /// The NIC; nil to find it by the route to the peer.
+    /// The NIC; nil to find it from the route to the peer.
     package var interface: String?
-    /// Where to connect to: the first of these that answers.
+    /// The peer's addresses; the session uses the first that answers.
     package var peers: [Endpoint]
-    /// The addresses to come from, of which one of the peer's family is taken; none for the kernel's
-    /// choice.
+    /// The source addresses, of which one of the peer's family is used; empty to let the kernel
+    /// choose.
     package var local: [Endpoint]
-    /// Size of the dma-buf in bytes.
+    /// The size of the dma-buf in bytes.
     package var memory: UInt64
-    /// What makes the dma-buf.
+    /// The provider of the dma-buf.
     package var provider: MemoryProvider
-    /// The most bytes that one send takes.
+    /// The most bytes that one send handles.
     package var chunk: UInt64
-    /// The most bytes that a send names in one piece, so that it has several; nil for no bound.
+    /// The most bytes in one iovec entry, so that a send has several; nil for no limit.
     package var piece: UInt64?
-    /// Whether to send ordinary memory, as any program does.
+    /// Whether to send ordinary memory.
     package var usesHostMemory: Bool
-    /// Whether the connection is pinned to the NIC, whatever the routes say.
+    /// Whether to bind the connection to the NIC regardless of the routes.
     package var isPinned: Bool
-    /// Seconds that the peer has for closing once everything is acknowledged; nil for any time.
+    /// How long in seconds the peer may take to close its direction once it has acknowledged all
+    /// data; nil for no limit.
     package var wait: Double?
-    /// When the connection is given up if the peer does not even answer the kernel.
+    /// How long the peer's kernel may stay silent.
     package var peerTimeout: PeerTimeout
 
-    /// Makes a request from its parts.
+    /// Creates a request from its parts.
     package init(
         interface: String?, peers: [Endpoint], local: [Endpoint] = [], memory: UInt64,
         provider: MemoryProvider = .automatic, chunk: UInt64, piece: UInt64? = nil,
@@ -47,9 +48,9 @@ package struct TransmitRequest: Sendable {
         self.peerTimeout = peerTimeout
     }
 
-    /// The address to come from to a peer; nil for the kernel's choice.
+    /// Returns the source address for a peer; nil to let the kernel choose.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if none is of the peer's family.
+    /// - Throws: `DevmemError` of kind `invalid` if no address has the peer's family.
     func local(for peer: Endpoint) throws(DevmemError) -> Endpoint? {
         guard let first = local.first else { return nil }
         guard let same = local.first(where: { $0.address.isIPv6 == peer.address.isIPv6 }) else {
@@ -61,14 +62,14 @@ package struct TransmitRequest: Sendable {
     }
 }
 
-/// Reports the progress of `send`.
+/// Callbacks for the progress of `send`.
 package struct TransmitObserver {
-    /// Called once it is connected, with this end's address and the NIC's name.
+    /// Called once connected, with the local address and the NIC's name.
     package var connected: (Endpoint, String?) -> Void
-    /// Called after each round of sends, with the payload bytes so far; must be quick.
+    /// Called after each round of sends with the payload bytes so far; it must return quickly.
     package var progress: (UInt64) -> Void
 
-    /// Makes an observer from its parts.
+    /// Creates an observer from its parts.
     package init(
         connected: @escaping (Endpoint, String?) -> Void,
         progress: @escaping (UInt64) -> Void = { _ in }
@@ -78,16 +79,16 @@ package struct TransmitObserver {
     }
 }
 
-/// Sends a stream from device memory over one TCP connection, and receives what comes back.
+/// Sends a stream from device memory on one TCP connection, and receives the peer's payload.
 ///
 /// - Parameters:
-///   - request: what to do.
-///   - source: the payload.
-///   - sink: receives what the peer sends.
-///   - stop: signals that end the session in good order.
-///   - observer: is told how it goes.
-/// - Returns: what was sent, also if a signal or a failure cut it short; `failure` tells.
-/// - Throws: `DevmemError` if it could not begin.
+///   - request: the parameters of the session.
+///   - source: the payload to send.
+///   - sink: the sink for received payload.
+///   - stop: the signals that end the session.
+///   - observer: called as the session progresses.
+/// - Returns: the report; its `failure` is set if the connection failed.
+/// - Throws: `DevmemError` if the session cannot start.
 package func send<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyable>(
     _ request: TransmitRequest, from source: consuming Source, into sink: inout Sink,
     until stop: borrowing StopSignal, observer: TransmitObserver
@@ -99,7 +100,7 @@ package func send<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyab
         sink.abandon()
         throw error
     }
-    // It may take long, and no signal ends it; nothing is bound any more.
+    // Storing may take long and no signal ends it, but nothing is bound any more.
     do throws(DevmemError) {
         try sink.store()
     } catch {
@@ -108,12 +109,12 @@ package func send<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyab
     return report
 }
 
-/// Everything but storing what came back.
+/// Runs the session except for storing the received payload.
 private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyable>(
     _ request: TransmitRequest, _ source: consuming Source, _ sink: inout Sink,
     _ stop: borrowing StopSignal, _ observer: TransmitObserver
 ) throws(DevmemError) -> TransmitReport {
-    // What is wrong at this end is told before the peer hears of it.
+    // Report local mistakes before connecting to the peer.
     if let name = request.interface {
         let interface = try NetworkInterface(named: name)
         if !request.usesHostMemory { try interface.requireNIC("send through") }
@@ -158,7 +159,7 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
     return report
 }
 
-/// Connects to the first of the peers that answers; nil if a signal came first.
+/// Connects to the first peer that answers; nil if a signal arrived first.
 private func connect(
     _ request: TransmitRequest, _ stop: borrowing StopSignal, _ signal: inout Int32?
 ) throws(DevmemError) -> Connection? {
@@ -192,7 +193,7 @@ private func chooseInterface(
     return try NetworkInterface(leadingTo: peer, from: try request.local(for: peer)?.address)
 }
 
-/// A dma-buf to send from; nil if ordinary memory is sent.
+/// Creates the dma-buf to send from; nil if ordinary memory is sent.
 private func makeBuffer(_ request: TransmitRequest) throws(DevmemError) -> DmabufMemory? {
     guard !request.usesHostMemory else { return nil }
     return try DmabufMemory(size: request.memory, provider: request.provider)
@@ -205,8 +206,8 @@ private func bind(
     return try SendMemory(binding: buffer, to: interface)
 }
 
-/// Device memory can only leave through the NIC that it is bound to; the kernel says so only when
-/// it is sent.
+/// Checks that the route leads through the NIC. Device memory can be sent only through the NIC that
+/// it is bound to, and the kernel reports that only on sending.
 private func checkRoute(
     _ connection: borrowing Connection, _ interface: NetworkInterface?, _ request: TransmitRequest
 ) throws(DevmemError) {

@@ -1,11 +1,11 @@
 /// What the user can do about a failure.
 ///
-/// Advice names what can be changed and what can be run, not how that is written: `"choose a smaller
-/// \(.memory)"`. A program gives these its own words with an `AdviceStyle`.
+/// Advice names parameters and commands abstractly, as in `"choose a smaller \(.memory)"`. An
+/// `AdviceStyle` supplies the program's own words for them.
 public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     CustomStringConvertible
 {
-    /// What a request can vary.
+    /// A parameter of a request.
     package enum Parameter: CaseIterable, Sendable {
         /// The size of the dma-buf.
         case memory
@@ -13,27 +13,27 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         case queues
         /// The NIC.
         case interface
-        /// Where connections come from.
+        /// The addresses that connections come from.
         case from
         /// The flows to steer.
         case flow
-        /// How flows are spread over queues.
+        /// How flows are distributed over queues.
         case spread
-        /// That the NIC is used although the route leads elsewhere.
+        /// The use of the NIC although the route leads elsewhere.
         case pin
-        /// That queues restart although that breaks connections.
+        /// The restart of queues although it breaks connections.
         case force
-        /// The remote side, which takes commands.
+        /// The remote host, which is controlled over a channel.
         case remote
-        /// The peer, which takes none.
+        /// The peer, which is not controlled.
         case peer
-        /// The file with the settings of a test.
+        /// The settings file of a test.
         case settings
         /// The first port of a benchmark.
         case port
     }
 
-    /// A stand-in for what is not known where the advice is made.
+    /// A placeholder for a value that is unknown where the advice is written.
     package enum Unknown: Sendable {
         /// The name of the interface that failed; `naming(_:)` fills it in.
         case nic
@@ -52,12 +52,12 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         self.parts = parts
     }
 
-    /// Advice that names nothing which programs write differently.
+    /// Creates advice from text without parameters or commands.
     public init(stringLiteral text: String) {
         self.init(parts: [.text(text)])
     }
 
-    /// Advice from text with values in it.
+    /// Creates advice from text with interpolated values.
     public init(stringInterpolation: StringInterpolation) {
         self.init(parts: stringInterpolation.parts)
     }
@@ -66,13 +66,13 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     public struct StringInterpolation: StringInterpolationProtocol {
         fileprivate var parts: [Part] = []
 
-        /// Begins with nothing.
+        /// Creates an empty collection.
         public init(literalCapacity: Int, interpolationCount: Int) {}
 
         /// Adds text.
         public mutating func appendLiteral(_ literal: String) { parts.add(literal) }
 
-        /// Adds what a request can vary.
+        /// Adds a parameter.
         package mutating func appendInterpolation(_ parameter: Parameter) {
             parts.append(.parameter(parameter))
         }
@@ -82,7 +82,7 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
             parts.append(.command(command))
         }
 
-        /// Adds a stand-in.
+        /// Adds a placeholder.
         package mutating func appendInterpolation(_ unknown: Unknown) {
             parts.append(.unknown(unknown))
         }
@@ -93,7 +93,7 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         }
     }
 
-    /// One piece of advice behind the other.
+    /// Concatenates two pieces of advice.
     package static func + (first: Advice, second: Advice) -> Advice {
         var sum = first
         for part in second.parts {
@@ -102,14 +102,14 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         return sum
     }
 
-    /// The same advice about an interface.
+    /// Returns the advice with the placeholder replaced by an interface name.
     func naming(_ interface: String) -> Advice {
         parts.reduce(Advice(parts: [])) { sum, part in
             sum + Advice(parts: [part == .unknown(.nic) ? .text(interface) : part])
         }
     }
 
-    /// The advice in the words of a style; nil if the style's program cannot follow it.
+    /// Returns the advice in a style's words; nil if the program has no such parameter.
     package func text(in style: AdviceStyle = .current) -> String? {
         var text = ""
         for part in parts {
@@ -125,12 +125,12 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         return text
     }
 
-    /// The advice in the words of the program, or else in plain ones.
+    /// The advice in the program's words, or in plain ones.
     public var description: String { text() ?? text(in: .plain) ?? "" }
 }
 
 extension [Advice.Part] {
-    /// Adds text, which is one part with text before it.
+    /// Adds text, merging it with text before it.
     fileprivate mutating func add(_ text: String) {
         if case .text(let before)? = last {
             self[count - 1] = .text(before + text)
@@ -141,10 +141,10 @@ extension [Advice.Part] {
 }
 
 extension Advice.Parameter: CustomStringConvertible {
-    /// The parameter in the words of the program, or else in plain ones.
+    /// The parameter in the program's words, or in plain ones.
     public var description: String { AdviceStyle.current.parameter(self) ?? plain }
 
-    /// The parameter in words that every program's user understands.
+    /// The parameter in words that fit any program.
     var plain: String {
         switch self {
         case .memory: "memory size"

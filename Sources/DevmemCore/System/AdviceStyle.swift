@@ -1,16 +1,15 @@
-/// How a program writes what advice names.
+/// The words of a program for the parameters and commands in advice.
 ///
-/// It is a value that holds for a scope, and for threads that are started there, because advice ends
-/// up in errors, reports and log lines alike: with one style around its work a program says it in the
-/// same words everywhere, and nothing between has to hand the style on.
+/// The style is a task-local value, because advice appears in errors, reports and log lines alike.
+/// A program sets it once around its work, and threads started there inherit it.
 package struct AdviceStyle: Sendable {
-    /// The words for what a request can vary; nil if the program cannot vary it, and then advice
-    /// that names it is not given.
+    /// Returns the program's word for a parameter; nil if it has no such parameter, and advice that
+    /// names it is omitted.
     package var parameter: @Sendable (Advice.Parameter) -> String?
-    /// The words for a command.
+    /// Returns the program's words for a command.
     package var command: @Sendable (AdvisedCommand) -> String
 
-    /// Makes a style from its words.
+    /// Creates a style from its functions.
     package init(
         parameter: @escaping @Sendable (Advice.Parameter) -> String?,
         command: @escaping @Sendable (AdvisedCommand) -> String
@@ -19,9 +18,9 @@ package struct AdviceStyle: Sendable {
         self.command = command
     }
 
-    /// Words that every program's user understands.
+    /// The style with words that fit any program.
     package static let plain = AdviceStyle(parameter: { $0.plain }, command: { $0.plain })
 
-    /// The style that holds here.
+    /// The current style.
     @TaskLocal package static var current = AdviceStyle.plain
 }

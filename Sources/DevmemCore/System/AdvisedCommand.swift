@@ -1,14 +1,14 @@
-/// Something to run that advice tells its reader of.
+/// A command that advice suggests.
 package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
-    /// What it does.
+    /// The effect of a command.
     package enum Action: CaseIterable, Sendable {
         /// Restore a NIC's settings.
         case restore
-        /// Drop the journal of a NIC, and leave the NIC as it is.
+        /// Drop a NIC's journal without changing the NIC.
         case forget
-        /// The same with all NICs.
+        /// Drop the journals of all NICs.
         case forgetAll
-        /// Tell by whom a NIC is steered.
+        /// Show which process steers a NIC.
         case showSteering
         /// List the NICs.
         case showAll
@@ -22,21 +22,21 @@ package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
         case serveBench
     }
 
-    /// What it does.
+    /// The effect of the command.
     package var action: Action
-    /// The NIC that it is about; empty where it is about none.
+    /// The NIC that the command applies to; empty if none.
     package var interface: String
 
-    /// Makes a command that is about a NIC, or about none.
+    /// Creates a command for a NIC, or for none.
     package init(_ action: Action, _ interface: String = "") {
         self.action = action
         self.interface = interface
     }
 
-    /// The command in the words of the program, or else in plain ones.
+    /// The command in the program's words, or in plain ones.
     package var description: String { AdviceStyle.current.command(self) }
 
-    /// What it does, in words that every program's user understands.
+    /// The command in words that fit any program.
     var plain: String {
         switch action {
         case .restore: "restore the settings of \(interface)"

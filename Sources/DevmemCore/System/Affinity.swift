@@ -2,7 +2,7 @@ import CDevmem
 
 /// The CPU affinity of a thread.
 package enum Affinity {
-    /// The number of CPUs that the mask covers.
+    /// The number of CPUs in the mask.
     package static let limit = 4096
 
     /// Pins the calling thread to one CPU.

@@ -6,7 +6,7 @@ package enum CPUTime {
     /// Documentation/filesystems/proc.rst); 0 if unknown.
     package static var softirq: Double { softirq(in: lines(of: "/proc/stat").first ?? "") }
 
-    /// Returns the softirq time from the first line of /proc/stat.
+    /// Returns the softirq time in seconds from the first line of /proc/stat.
     static func softirq(in line: Substring) -> Double {
         let fields = line.split(separator: " ")
         guard fields.count > 7, fields[0] == "cpu", let ticks = Double(fields[7]) else { return 0 }

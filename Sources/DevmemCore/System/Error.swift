@@ -1,38 +1,38 @@
 public import SystemPackage
 
-/// The one error that the core throws: what failed, in whose words, and what to do about it.
+/// The error type of the library: what failed, the kernel's explanation, and what to do about it.
 ///
 /// `description` is a single line fit for a terminal or a log.
 public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// Where the failure comes from.
+    /// The source of a failure.
     public enum Kind: String, Equatable, Sendable {
         /// A system call failed; `errno` says how.
         case system
-        /// The kernel answered a netlink request with an error.
+        /// The kernel rejected a netlink request.
         case netlink
-        /// Bytes from the kernel or the network are not what their format allows.
+        /// Bytes from the kernel or the network violate their format.
         case malformed
-        /// The kernel, the NIC or the driver cannot do what is asked.
+        /// The kernel, the NIC or the driver does not support the request.
         case unsupported
-        /// What was asked for makes no sense on this host.
+        /// The request does not make sense on this host.
         case invalid
-        /// The payload is not what it should be.
+        /// The payload differs from what was expected.
         case corrupt
     }
 
-    /// Where the failure comes from.
+    /// The source of the failure.
     public var kind: Kind
-    /// What was being done, such as `bind-rx on eth1` or `open /dev/udmabuf`.
+    /// The failed operation, such as `bind-rx on eth1` or `open /dev/udmabuf`.
     public var operation: Operation
-    /// The kernel's error number, if the kernel said no.
+    /// The kernel's error number, if it returned one.
     public var errno: Errno?
-    /// The kernel's own text (extack) or the detail of what is wrong.
+    /// The kernel's message (extack), or details of the failure.
     public var message: String?
-    /// The netlink attribute that the kernel objects to, such as `queues.id`.
+    /// The netlink attribute that the kernel rejected, such as `queues.id`.
     public var attribute: String?
     /// What the user can do about it.
     public var advice: Advice?
-    /// The signal that broke it off, if one did.
+    /// The signal that interrupted the operation, if one did.
     public var signal: Int32?
 
     /// Creates an error from its parts.
@@ -48,7 +48,7 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
         self.advice = advice
     }
 
-    /// Makes an error of an operation that nobody tells apart from others.
+    /// Creates an error of an operation of kind `other`.
     public init(
         _ kind: Kind, call text: String, errno: Errno? = nil, message: String? = nil,
         attribute: String? = nil, advice: Advice? = nil
@@ -58,14 +58,15 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
             advice: advice)
     }
 
-    /// The same error with advice, unless it carries some already.
+    /// Returns this error with advice added, unless it already has some.
     package func advising(_ more: Advice) -> DevmemError {
         var copy = self
         copy.advice = advice ?? more
         return copy
     }
 
-    /// One line: what failed, the kernel's words, the attribute at fault, and what to do.
+    /// A single line with the operation, the kernel's message, the rejected attribute and the
+    /// advice.
     public var description: String {
         var line = operation.text
         var details: [String] = []

@@ -1,11 +1,11 @@
 extension DevmemError {
-    /// What was being done when something failed, such as `bind-rx on eth1`.
+    /// The operation that failed, such as `bind-rx on eth1`.
     ///
-    /// The text is for people; whoever tells failures apart looks at the kind.
+    /// The text is for people; programs distinguish operations by their kind.
     public struct Operation: Equatable, Sendable, ExpressibleByStringInterpolation,
         CustomStringConvertible
     {
-        /// The requests whose failures are explained or told apart.
+        /// The operations whose failures are explained or distinguished.
         public enum Kind: CaseIterable, Sendable {
             /// Binding a dma-buf to receive queues.
             case bindReceive
@@ -33,27 +33,27 @@ extension DevmemError {
             case setHeaderSplit
             /// Attaching XDP or AF_XDP.
             case attachXDP
-            /// Anything else.
+            /// Any other operation.
             case other
         }
 
-        /// Which request it is.
+        /// The kind of the operation.
         public var kind: Kind
         /// The operation in words.
         public var text: String
 
-        /// Makes an operation from its kind and its words.
+        /// Creates an operation from its kind and its text.
         public init(_ kind: Kind, _ text: String) {
             self.kind = kind
             self.text = text
         }
 
-        /// Makes an operation that nobody tells apart from others.
+        /// Creates an operation of kind `other`.
         public init(stringLiteral text: String) {
             self.init(.other, text)
         }
 
-        /// The same operation on an interface, whose name ends the text.
+        /// Returns this operation with an interface's name appended to the text.
         func on(_ interface: String) -> Operation {
             Operation(kind, "\(text) \(interface)")
         }

@@ -1,7 +1,7 @@
 import CDevmem
 import Glibc
 
-/// What a descriptor is waited for, and what it is ready for. poll(2) and epoll(7) use the same bits.
+/// The events to poll a descriptor for. poll(2) and epoll(7) use the same bits.
 package struct PollEvents: OptionSet, Sendable {
     package let rawValue: UInt32
 
@@ -9,32 +9,32 @@ package struct PollEvents: OptionSet, Sendable {
         self.rawValue = rawValue
     }
 
-    /// There is something to read, or the end of it.
+    /// Data is available, or the end of file is reached.
     package static let input = PollEvents(rawValue: UInt32(POLLIN))
-    /// There is room to write.
+    /// Writing does not block.
     package static let output = PollEvents(rawValue: UInt32(POLLOUT))
-    /// An error, or a message in the error queue of a socket. Always reported.
+    /// An error, or a message in a socket's error queue; always reported.
     package static let failure = PollEvents(rawValue: UInt32(POLLERR))
-    /// The peer has closed. Always reported.
+    /// The peer has closed the connection; always reported.
     package static let hangUp = PollEvents(rawValue: UInt32(POLLHUP))
 }
 
-/// A fixed number of descriptors to wait for together (poll(2)). It holds no kernel object and allocates
-/// nothing, so a loop can make one for each wait.
+/// A fixed number of descriptors for poll(2). It owns no kernel object and does not allocate, so a
+/// loop can create one for each wait.
 package struct PollSet<let count: Int> {
     private var entries: [count of pollfd]
 
-    /// An empty set.
+    /// Creates an empty set.
     package init() {
         entries = .init(repeating: pollfd(fd: -1, events: 0, revents: 0))
     }
 
-    /// Puts a descriptor in a place of the set.
+    /// Sets an entry of the set.
     ///
     /// - Parameters:
-    ///   - place: from zero to the size of the set.
-    ///   - descriptor: nil or a negative number leaves the place empty.
-    ///   - events: what to wait for.
+    ///   - place: the index of the entry.
+    ///   - descriptor: the descriptor; nil or a negative number leaves the entry empty.
+    ///   - events: the events to wait for.
     package mutating func watch(
         _ place: Int, _ descriptor: Int32?, for events: PollEvents = .input
     ) {
@@ -42,22 +42,22 @@ package struct PollSet<let count: Int> {
             fd: descriptor ?? -1, events: Int16(truncatingIfNeeded: events.rawValue), revents: 0)
     }
 
-    /// What the descriptor in a place was ready for when the last wait ended.
+    /// Returns the events of an entry after the last wait.
     package func ready(_ place: Int) -> PollEvents {
         PollEvents(rawValue: UInt32(truncatingIfNeeded: entries[place].revents))
     }
 
     /// Waits until a descriptor is ready.
     ///
-    /// - Parameter milliseconds: a timeout; a negative number waits for any time.
-    /// - Returns: how many are ready; zero after the timeout.
-    /// - Throws: `DevmemError` of kind `system` as poll(2) fails.
+    /// - Parameter milliseconds: the timeout; a negative number means none.
+    /// - Returns: the number of ready descriptors; 0 on timeout.
+    /// - Throws: `DevmemError` of kind `system` if poll(2) fails.
     @discardableResult
     package mutating func wait(milliseconds: Int32 = -1) throws(DevmemError) -> Int {
         try wait(nanoseconds: milliseconds < 0 ? nil : UInt64(milliseconds) * 1_000_000)
     }
 
-    /// The same with a timeout in nanoseconds; nil waits for any time.
+    /// Waits like `wait(milliseconds:)`, with a timeout in nanoseconds; nil means none.
     @discardableResult
     package mutating func wait(nanoseconds: UInt64?) throws(DevmemError) -> Int {
         var span = entries.mutableSpan
@@ -77,10 +77,10 @@ package struct PollSet<let count: Int> {
     }
 }
 
-/// Waits until one descriptor is ready.
+/// Waits until a descriptor is ready. A negative timeout means none.
 ///
-/// - Returns: whether it is; false after the timeout. A negative number waits for any time.
-/// - Throws: `DevmemError` of kind `system` as poll(2) fails.
+/// - Returns: whether the descriptor is ready; false on timeout.
+/// - Throws: `DevmemError` of kind `system` if poll(2) fails.
 package func poll(
     _ descriptor: Int32, for events: PollEvents, milliseconds: Int32
 ) throws(DevmemError) -> Bool {

@@ -2,40 +2,40 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Any number of descriptors to wait for together (epoll(7)). It has a descriptor of its own, which is
-/// readable when one of them is ready, so a poller can stand for all of them in another wait.
+/// Any number of descriptors for epoll(7). The poller's own descriptor is readable when one of them
+/// is ready, so another wait can include it.
 package struct Poller: ~Copyable, Sendable {
     private let descriptor: Descriptor
     private static let call = "watch descriptors"
 
-    /// Makes an empty poller.
+    /// Creates an empty poller.
     ///
-    /// - Throws: `DevmemError` of kind `system` as epoll_create1(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if epoll_create1(2) fails.
     package init() throws(DevmemError) {
         descriptor = Descriptor(
             owning: try retrying(Self.call) { epoll_create1(cdm_EPOLL_CLOEXEC) })
     }
 
-    /// Makes a poller of descriptors to read from; negative numbers are left out.
+    /// Creates a poller that waits for input on descriptors; negative numbers are ignored.
     ///
-    /// - Throws: `DevmemError` of kind `system` as epoll_ctl(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if epoll_create1(2) or epoll_ctl(2) fails.
     package init(reading numbers: [Int32]) throws(DevmemError) {
         let poller = try Poller()
         for number in numbers where number >= 0 { try poller.add(number) }
         self = poller
     }
 
-    /// The descriptor of the poller itself.
+    /// The epoll descriptor.
     package var rawValue: Int32 { descriptor.rawValue }
 
     /// Adds a descriptor.
     ///
     /// - Parameters:
-    ///   - number: must stay open as long as it is watched.
-    ///   - tag: what `wait` reports it as.
-    ///   - events: what to wait for.
-    ///   - onlyNews: whether only changes are reported, each once.
-    /// - Throws: `DevmemError` of kind `system` as epoll_ctl(2) fails.
+    ///   - number: the descriptor; it must stay open until it is removed.
+    ///   - tag: the value that `wait` reports for it.
+    ///   - events: the events to wait for.
+    ///   - onlyNews: whether to report only changes (EPOLLET).
+    /// - Throws: `DevmemError` of kind `system` if epoll_ctl(2) fails.
     package func add(
         _ number: Int32, as tag: UInt64 = 0, for events: PollEvents = .input, onlyNews: Bool = false
     ) throws(DevmemError) {
@@ -51,13 +51,13 @@ package struct Poller: ~Copyable, Sendable {
         _ = epoll_ctl(descriptor.rawValue, EPOLL_CTL_DEL, number, &event)
     }
 
-    /// Waits until a descriptor is ready and reports those that are, up to 64 in one call.
+    /// Waits until descriptors are ready and reports up to 64 of them.
     ///
     /// - Parameters:
-    ///   - milliseconds: a timeout; a negative number waits for any time.
-    ///   - body: called for each with its tag and what it is ready for.
-    /// - Returns: how many were ready; zero after the timeout.
-    /// - Throws: `DevmemError` of kind `system` as epoll_wait(2) fails.
+    ///   - milliseconds: the timeout; a negative number means none.
+    ///   - body: called for each ready descriptor with its tag and events.
+    /// - Returns: the number of ready descriptors; 0 on timeout.
+    /// - Throws: `DevmemError` of kind `system` if epoll_wait(2) fails.
     @discardableResult
     package func wait(
         milliseconds: Int32, _ body: (UInt64, PollEvents) -> Void
@@ -77,10 +77,10 @@ package struct Poller: ~Copyable, Sendable {
         return Int(count)
     }
 
-    /// Has `wait` poll the NAPI instance that the packets of the sockets come through
-    /// (`ep_eventpoll_bp_ioctl` of fs/eventpoll.c).
+    /// Enables busy polling of the sockets' NAPI instance in `wait` (`ep_eventpoll_bp_ioctl` of
+    /// fs/eventpoll.c).
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel cannot.
+    /// - Throws: `DevmemError` of kind `system` if the kernel does not support it.
     package func pollBusily(microseconds: UInt32) throws(DevmemError) {
         var parameters = cdm_epoll_params(
             busy_poll_usecs: microseconds, busy_poll_budget: 0, prefer_busy_poll: 0, pad: 0)

@@ -1,5 +1,5 @@
-// Counts from a kernel or a peer may be any number, and an overflow would end the process while the
-// NIC is steered. So their sums saturate.
+// Counts from the kernel or a peer may be any number, and an overflow would end the process while
+// the NIC is steered. Therefore sums saturate.
 
 extension FixedWidthInteger where Self: UnsignedInteger {
     /// Returns the sum, or the largest number on overflow.

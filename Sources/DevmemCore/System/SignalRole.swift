@@ -6,10 +6,10 @@ import Glibc
 package enum SignalRole: Equatable {
     /// The default action ends the process; a session ends in an orderly way instead.
     case stops
-    /// Only repeats the error of the call that caused it: EPIPE or EFBIG.
+    /// Only repeats the error, EPIPE or EFBIG, of the call that caused it.
     case failsCall
-    /// A fault of this program, which cannot be trusted to do anything afterwards. The next run
-    /// restores the settings from the journal.
+    /// A fault of this program, which cannot safely continue. The next run restores the settings
+    /// from the journal.
     case fault
     /// Cannot be caught. What SIGKILL leaves is restored from the journal.
     case uncatchable

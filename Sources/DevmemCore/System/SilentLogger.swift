@@ -1,7 +1,7 @@
 package import Logging
 
 extension Logger {
-    /// Logs nothing, for callers that have no log.
+    /// A logger that discards everything, for callers without a log.
     package static var silent: Logger {
         Logger(label: "devmemtcp") { _ in SwiftLogNoOpLogHandler() }
     }

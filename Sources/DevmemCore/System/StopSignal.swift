@@ -7,13 +7,13 @@ public struct StopSignal: ~Copyable {
     private let descriptor: Descriptor?
     private let broadcast: StopBroadcast?
 
-    /// Never stops.
+    /// Creates a value that never reports a signal.
     public init() {
         descriptor = nil
         broadcast = nil
     }
 
-    /// Stops when another thread announces it.
+    /// Creates a value that reports the signal that another thread announces.
     package init(following broadcast: StopBroadcast) {
         descriptor = nil
         self.broadcast = broadcast
@@ -33,10 +33,10 @@ public struct StopSignal: ~Copyable {
         broadcast = nil
     }
 
-    /// Watches for all signals that end a program by default, except those of faults; ignored ones,
-    /// as with nohup(1), stay ignored. A failing write does not end the program either.
+    /// Returns a value for all signals that end a program by default, except those of faults;
+    /// signals that are ignored, as with nohup(1), stay ignored. A failing write does not end the
+    /// program either.
     ///
-    /// - Returns: the value that watches.
     /// - Throws: `DevmemError` of kind `system` if signalfd(2) fails.
     public static func ofUser() throws(DevmemError) -> StopSignal {
         let stop = try StopSignal(SignalRole.signals(.stops).filter(hasDefaultAction))
@@ -83,7 +83,7 @@ public struct StopSignal: ~Copyable {
         return nil
     }
 
-    /// The descriptor to poll for signals; nil if none can come.
+    /// The descriptor to poll for signals; nil if none can arrive.
     package var rawValue: Int32? { broadcast?.rawValue ?? signalDescriptor }
 
     private var signalDescriptor: Int32? {
@@ -115,7 +115,7 @@ public struct StopSignal: ~Copyable {
             if isSignalled, let signal = pending() { return .stopped(by: signal) }
             if count == 0 { return .timeout }
             guard isSignalled && count == 1 else { return .ready }
-            // What was looked at stops nothing, and the wait is no longer for it.
+            // A wakeup without a signal does not extend the timeout.
             if milliseconds >= 0 {
                 left = max(0, Int32(clamping: Int((end - .now) / .milliseconds(1))))
             }
@@ -163,7 +163,7 @@ public struct StopSignal: ~Copyable {
     /// - Throws: `DevmemError` of kind `system` if poll(2) fails.
     package func arrived() throws(DevmemError) -> Int32 {
         while true {
-            // No descriptor has the number -1; poll(2) leaves it out.
+            // poll(2) ignores descriptor -1.
             if case .stopped(let signal) = try wait(for: -1, events: 0) { return signal }
         }
     }

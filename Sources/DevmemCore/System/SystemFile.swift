@@ -31,7 +31,7 @@ package func readTextFile(_ path: String) throws(DevmemError) -> String {
     return String(decoding: try contents(of: descriptor, call: "read \(path)"), as: UTF8.self)
 }
 
-/// Reads a file from its current offset, up to a limit in bytes that no file of ours or of the
+/// Reads a file from its current offset, up to a limit in bytes that no file of this program or the
 /// kernel reaches.
 ///
 /// - Throws: `DevmemError` of kind `system` if read(2) fails.

@@ -1,10 +1,10 @@
-// Binds memory, accepts a connection by itself, and hands both over to a thread of its own, which keeps the
-// payload for a while, as a program does that copies it to a GPU: handover IFACE PORT
+// Binds memory, accepts a connection without the library, and receives it on another thread, which
+// keeps the payload for a while, as a program that copies it to a GPU does: handover IFACE PORT
 import DevmemCore
 import Glibc
 import Logging
 
-/// Keeps the payload of some receive calls, the last ones, before the NIC gets its memory back.
+/// Keeps the payload of the last receive calls before it returns the memory to the NIC.
 struct KeepingSink: PayloadSink {
     var kept: [KeptPayload] = []
     var keptBytes = 0
@@ -16,7 +16,7 @@ struct KeepingSink: PayloadSink {
         let memory = try payload.keep()
         keptBytes += memory.extents.reduce(0) { $0 + $1.length }
         kept.append(memory)
-        // Any thread may release it; here the one that receives does.
+        // Any thread may release it; here the receiving thread does.
         if kept.count > 4 { try kept.removeFirst().release() }
         return nil
     }
@@ -24,7 +24,7 @@ struct KeepingSink: PayloadSink {
     mutating func finish() throws(DevmemError) { kept = [] }
 }
 
-/// A socket that listens, made without the library.
+/// Returns a listening socket, created without the library.
 func listen(on port: UInt16) -> Int32 {
     let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
@@ -39,7 +39,7 @@ func listen(on port: UInt16) -> Int32 {
     return number
 }
 
-/// What the thread gets, and where it leaves its result.
+/// The arguments and the body of the thread.
 final class Work: Sendable {
     let memory: BoundMemory
     let socket: Int32

@@ -1,4 +1,4 @@
-// Receives one TCP connection into device memory and prints what came: receive IFACE ADDRESS:PORT
+// Receives one TCP connection into device memory and prints a summary: receive IFACE ADDRESS:PORT
 import DevmemCore
 import Glibc
 import Logging
