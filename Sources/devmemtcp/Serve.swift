@@ -161,7 +161,7 @@ struct Serve: ParsableCommand, PayloadCommand {
     private func request() throws(DevmemError) -> ReceiveRequest {
         ReceiveRequest(
             interface: interface,
-            limits: ReceiveLimits(atOnce: connections, keepsOpen: keepOpen),
+            limits: ReceiveLimits(atOnce: connections, continuesListening: keepOpen),
             listen: try Endpoint.candidates(resolving: listen.text),
             from: try from?.resolved() ?? [], fromPort: from?.port, queues: queues.choice,
             keepsSteered: keepSteered,

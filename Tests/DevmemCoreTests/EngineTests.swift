@@ -208,7 +208,7 @@ import Testing
         let event = try makeEventDescriptor()
         let other = try makeEventDescriptor()
         let poller = try Poller(reading: [-1, other.rawValue])
-        try poller.add(event.rawValue, as: 7, onlyNews: true)
+        try poller.add(event.rawValue, as: 7, edgeTriggered: true)
         var tags: [UInt64] = []
         #expect(try poller.wait(milliseconds: 0) { tag, _ in tags.append(tag) } == 0)
         ring(event)

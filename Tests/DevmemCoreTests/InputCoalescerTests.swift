@@ -13,36 +13,36 @@ import Testing
 
     @Test func whatComesAloneIsNotKept() {
         let fresh = InputCoalescer(target: target, now: 0)
-        #expect(!fresh.isWorthWaiting(with: 1))
+        #expect(!fresh.shouldWait(with: 1))
         #expect(fresh.wait(with: 1) == 0)
         let rare = gathering(bringing: 100, after: 1_000_000_000)
-        #expect(!rare.isWorthWaiting(with: 100))
+        #expect(!rare.shouldWait(with: 100))
     }
 
     @Test func aStreamGathersUntilItShouldBeEnough() {
         // 64 KiB in 0.1 ms, so 448 KiB more in 0.7 ms.
         let stream = gathering(bringing: 64 << 10, after: 100_000)
-        #expect(stream.isWorthWaiting(with: 64 << 10))
+        #expect(stream.shouldWait(with: 64 << 10))
         #expect(stream.wait(with: 64 << 10) == 700_000)
-        #expect(!stream.isWorthWaiting(with: target))
-        #expect(stream.isEnough(target))
-        #expect(!stream.isEnough(target - 1))
+        #expect(!stream.shouldWait(with: target))
+        #expect(stream.reachesTarget(target))
+        #expect(!stream.reachesTarget(target - 1))
     }
 
     @Test func aSlowStreamGathersNoLongerThanTheLimit() {
         // 4 KiB in 1 ms: 16 KiB within the limit, which is never enough but more than there is.
         let slow = gathering(bringing: 4 << 10, after: 1_000_000)
-        #expect(slow.isWorthWaiting(with: 4 << 10))
+        #expect(slow.shouldWait(with: 4 << 10))
         #expect(slow.wait(with: 4 << 10) == InputCoalescer.limit)
-        #expect(!slow.isWorthWaiting(with: (16 << 10) + 1))
+        #expect(!slow.shouldWait(with: (16 << 10) + 1))
     }
 
     @Test func inputThatIsAlwaysThereNeverWaits() {
         var file = InputCoalescer(target: 0, now: 0)
         file.arrived(1 << 20, at: 1)
-        #expect(!file.isWorthWaiting(with: 1))
+        #expect(!file.shouldWait(with: 1))
         #expect(file.wait(with: 1) == 0)
-        #expect(!file.isEnough(1 << 30))
+        #expect(!file.reachesTarget(1 << 30))
     }
 
     @Test func anyNumbersAreAccepted() {
@@ -55,7 +55,7 @@ import Testing
                 .random(in: 0...(.max), using: &random), at: .random(in: 0...(.max), using: &random)
             )
             let unsent = Int.random(in: 0...Int.max, using: &random)
-            _ = gathering.isWorthWaiting(with: unsent)
+            _ = gathering.shouldWait(with: unsent)
             #expect(gathering.wait(with: unsent) <= InputCoalescer.limit)
         }
     }

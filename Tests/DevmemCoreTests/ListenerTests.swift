@@ -13,17 +13,17 @@ import Testing
         EOPNOTSUPP, ENETUNREACH, EPERM,
     ])
     func aConnectionThatIsGoneIsNoFailure(code: Int32) {
-        #expect(AcceptRefusal(code) == .connection)
+        #expect(AcceptFailure(code) == .connection)
     }
 
     @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM]) func shortagesPass(code: Int32) {
-        #expect(AcceptRefusal(code) == .shortage)
+        #expect(AcceptFailure(code) == .shortage)
     }
 
     @Test(arguments: [EBADF, EINVAL, ENOTSOCK, EFAULT, 0, -1, .max]) func othersAreFailures(
         code: Int32
     ) {
-        #expect(AcceptRefusal(code) == .socket)
+        #expect(AcceptFailure(code) == .socket)
     }
 }
 
@@ -72,7 +72,7 @@ import Testing
         let listener = try Listener(binding: address)
         try listener.listen()
         let near = try connected(to: listener.endpoint)
-        let stop = StopWatch(StopSignal())
+        let stop = SharedStopSignal(StopSignal())
         let late = #expect(throws: DevmemError.self) {
             _ = try stop.accept(on: listener, until: .after(.zero), "wait")
         }
@@ -100,7 +100,7 @@ import Testing
     /// A waiting connection has a small receive buffer, which grows when it is served.
     @Test func waitingConnectionsHaveSmallBuffers() throws {
         let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
-        try group.beginWith(receiveBuffer: 16 << 10)
+        try group.setInitialReceiveBuffer(receiveBuffer: 16 << 10)
         try group.listen(backlog: 4)
         let near = try connected(to: group.endpoints[0])
         let zeros = [UInt8](repeating: 0, count: 4 << 20)

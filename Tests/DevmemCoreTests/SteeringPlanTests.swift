@@ -223,7 +223,7 @@ import Testing
         #expect(request.admits(Endpoint(address: mapped, port: 9)))
         #expect(!request.admits(Endpoint(address: peer, port: 8)))
         // Clients of ncdevmem may use any port.
-        request.admitsOtherPorts = true
+        request.allowsOtherPorts = true
         #expect(request.admits(Endpoint(address: peer, port: 8)))
     }
 

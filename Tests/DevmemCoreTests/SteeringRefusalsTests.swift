@@ -22,7 +22,7 @@ import Testing
     /// A refusal by a device in a reset: retried soon, but not at every wake-up of the watch.
     @Test func temporaryRefusalsAreRetriedSoon() {
         var refusals = SteeringRefusals()
-        refusals.note("not yet", of: "a", passesSoon: true, at: start)
+        refusals.note("not yet", of: "a", isTransient: true, at: start)
         #expect(!refusals.isDue("a", at: start + .seconds(1)))
         #expect(refusals.isDue("a", at: start + .seconds(3)))
     }

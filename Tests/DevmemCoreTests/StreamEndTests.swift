@@ -212,8 +212,8 @@ import Testing
                 return []
             }
             return [
-                (near.rawValue, near.longestRetransmission),
-                (far.rawValue, far.longestRetransmission),
+                (near.rawValue, near.maximumRetransmissionTimeout),
+                (far.rawValue, far.maximumRetransmissionTimeout),
             ]
             .map {
                 (

@@ -11,7 +11,7 @@ import Testing
     /// What a reset is called depends on what the flow was for.
     @Test(arguments: [true, false]) func aResetIsToldInTheFlowsWords(sends: Bool) throws {
         let listener = try listenOnLoopback()
-        let stop = StopWatch(StopSignal())
+        let stop = SharedStopSignal(StopSignal())
         let near = BenchConnection(try connected(to: listener.endpoint))
         do {
             let far = try stop.accept(on: listener, until: .after(.seconds(5)), "accept")

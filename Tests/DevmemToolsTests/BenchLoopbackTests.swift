@@ -21,7 +21,7 @@ private final class FarThread: Sendable {
     init(_ number: Int32) throws(DevmemError) {
         self.number = number
         try runInThread { [self] in
-            let stop = StopWatch(StopSignal())
+            let stop = SharedStopSignal(StopSignal())
             let channel = BenchChannel(
                 input: number, output: number, to: "the near end", stop: stop)
             do throws(DevmemError) {
@@ -45,7 +45,7 @@ private func bench(
     let near = Descriptor(owning: ours)
     let other = Descriptor(owning: theirs)
     let far = try FarThread(other.rawValue)
-    let stop = StopWatch(StopSignal())
+    let stop = SharedStopSignal(StopSignal())
     let channel = BenchChannel(
         input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
     try channel.greet()

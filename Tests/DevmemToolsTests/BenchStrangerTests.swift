@@ -11,7 +11,7 @@ import Testing
 /// A far end that does what a test says, step by step.
 private struct ScriptedFarEnd {
     let channel: BenchChannel
-    let stop: StopWatch
+    let stop: SharedStopSignal
 
     /// Comes as far as connecting; returns where to.
     func begin() throws -> [Endpoint] {
@@ -83,7 +83,7 @@ private func receive(
     let far = Descriptor(owning: theirs)
     let number = far.rawValue
     let scripted = try Thread {
-        let stop = StopWatch(StopSignal())
+        let stop = SharedStopSignal(StopSignal())
         let channel = BenchChannel(
             input: number, output: number, to: "the near end", stop: stop)
         do {
@@ -93,7 +93,7 @@ private func receive(
             shutdown(number, Int32(SHUT_RDWR))
         }
     }
-    let stop = StopWatch(StopSignal())
+    let stop = SharedStopSignal(StopSignal())
     let channel = BenchChannel(
         input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
     try channel.greet()
@@ -215,10 +215,10 @@ struct BenchStrangerTests {
 
 @Suite struct BufferBoundTests {
     @Test func lessThanAskedForIsTold() {
-        #expect(BufferBound(wanted: 4096, actual: 4096).shortfall == nil)
-        #expect(BufferBound(wanted: 4096, actual: 9000).shortfall == nil)
+        #expect(ReceiveBufferLimit(wanted: 4096, actual: 4096).shortfall == nil)
+        #expect(ReceiveBufferLimit(wanted: 4096, actual: 9000).shortfall == nil)
         #expect(
-            BufferBound(wanted: 4 << 20, actual: 425984).shortfall?.contains(
+            ReceiveBufferLimit(wanted: 4 << 20, actual: 425984).shortfall?.contains(
                 "holds 416.0 KiB, not 4.0 MiB, because without CAP_NET_ADMIN net.core.rmem_max limits it"
             ) == true)
     }

@@ -160,7 +160,7 @@ func withChannel(
     let far = Descriptor(owning: theirs)
     let channel = BenchChannel(
         input: near.rawValue, output: near.rawValue, to: "the far end",
-        stop: StopWatch(StopSignal()))
+        stop: SharedStopSignal(StopSignal()))
     try body(channel, far.rawValue)
     withExtendedLifetime(channel) {}
 }
@@ -276,7 +276,7 @@ func say(_ text: String, to number: Int32) {
 
     @Test func readyIsTooLateAfterTheDeadline() throws {
         let zeros = try Descriptor.open("/dev/zero", O_RDONLY)
-        let stop = StopWatch(StopSignal())
+        let stop = SharedStopSignal(StopSignal())
         try stop.wait(
             for: zeros.rawValue, events: Int32(POLLIN), until: .after(.seconds(60)), "read")
         let error = #expect(throws: DevmemError.self) {
@@ -291,7 +291,7 @@ func say(_ text: String, to number: Int32) {
         let near = Descriptor(owning: ours)
         let far = Descriptor(owning: theirs)
         let broadcast = try StopBroadcast()
-        let stop = StopWatch(StopSignal(following: broadcast))
+        let stop = SharedStopSignal(StopSignal(following: broadcast))
         let channel = BenchChannel(
             input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
         try runInThread {

@@ -218,7 +218,7 @@ import Testing
         }
         let near = RemoteChannel<FarEndMessage>(
             input: channel.rawValue, output: channel.rawValue, to: "the agent",
-            stop: StopWatch(StopSignal()))
+            stop: SharedStopSignal(StopSignal()))
         func reply() throws -> FarEndReply? {
             guard case .reply(let reply) = try near.receive(seconds: 30, "answer") else {
                 return nil

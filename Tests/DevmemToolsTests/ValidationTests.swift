@@ -12,7 +12,7 @@ import Testing
         let idle = try Listener(binding: Endpoint(address: address, port: 0))
         let serving = try Listener(binding: Endpoint(address: address, port: 0))
         try serving.listen()
-        let stop = StopWatch(StopSignal())
+        let stop = SharedStopSignal(StopSignal())
         let both = [idle.endpoint, serving.endpoint]
         let found = try ValidationPeers.answering(both, stop)
         #expect(found == both[1])

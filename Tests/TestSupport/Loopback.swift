@@ -12,5 +12,5 @@ package func listenOnLoopback() throws -> Listener {
 
 /// Connects, and leaves the connection to the caller.
 package func connected(to endpoint: Endpoint) throws -> Connection {
-    try StopWatch(StopSignal()).connect(to: endpoint, milliseconds: 5000)
+    try SharedStopSignal(StopSignal()).connect(to: endpoint, milliseconds: 5000)
 }

@@ -16,7 +16,7 @@ public struct BoundNIC: ~Copyable {
     public let memory: BoundMemory
     /// The memory that the rings of the bound queues need; zero if the NIC is not watched.
     package let rings: RingDemand
-    private let setup: NICSetup
+    private let setup: NICChanges
 
     /// Steers the NIC and binds memory to it.
     ///
@@ -31,7 +31,7 @@ public struct BoundNIC: ~Copyable {
         binding memory: consuming DmabufMemory, to interface: NetworkInterface,
         _ request: BindRequest, logger: Logger
     ) throws(DevmemError) {
-        let setup = NICSetup(on: interface, logger: logger)
+        let setup = NICChanges(on: interface, logger: logger)
         let taken: [UInt32]
         let bound: [UInt32]
         let receiveID: UInt32?
@@ -43,7 +43,7 @@ public struct BoundNIC: ~Copyable {
             if request.transmits { transmitID = try setup.bindTransmit(memory) }
         } catch {
             // The caller needs the first failure; another one is only logged.
-            setup.undoOrLog()
+            setup.undoLoggingErrors()
             throw error
         }
         if request.watch == .off {
@@ -61,7 +61,7 @@ public struct BoundNIC: ~Copyable {
         self.setup = setup
     }
 
-    deinit { setup.undoOrLog() }
+    deinit { setup.undoLoggingErrors() }
 
     /// Notes on the steering, one sentence each, that are not errors.
     public var notes: [String] { setup.notes }
@@ -103,7 +103,7 @@ public struct BoundNIC: ~Copyable {
         do throws(DevmemError) {
             try release()
         } catch {
-            RestorationFailure(error: error).note(in: &failure, isShown: isShown, logger: logger)
+            RestoreError(error: error).note(in: &failure, isShown: isShown, logger: logger)
         }
     }
 }

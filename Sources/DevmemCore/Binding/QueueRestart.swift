@@ -59,7 +59,7 @@ private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> 
 package func restart(
     queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
 ) throws(DevmemError) -> QueueRestart {
-    try refuseTraffic(to: queue, of: interface, force: force)
+    try requireNoRules(to: queue, of: interface, force: force)
     let memory = try DmabufMemory(size: scratchSize(of: interface))
     var result = QueueRestart(queue: queue)
     (result.poolBefore, result.napiBefore) = try feed(of: queue, of: interface)
@@ -75,7 +75,7 @@ package func restart(
 
 /// Throws if a flow rule targets the queue: its packets would arrive in memory that their socket
 /// cannot read.
-private func refuseTraffic(
+private func requireNoRules(
     to queue: UInt32, of interface: NetworkInterface, force: Bool
 ) throws(DevmemError) {
     try interface.requireNIC("restart queues of")

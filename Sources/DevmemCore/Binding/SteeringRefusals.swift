@@ -25,10 +25,10 @@ struct SteeringRefusals {
 
     /// Records a refusal.
     mutating func note(
-        _ sentence: String, of loss: String, passesSoon: Bool = false,
+        _ sentence: String, of loss: String, isTransient: Bool = false,
         at now: ContinuousClock.Instant
     ) {
-        let wait = passesSoon ? Self.shortInterval : Self.interval
+        let wait = isTransient ? Self.shortInterval : Self.interval
         entries[loss] = Entry(sentence: sentence, retryAt: now + wait)
     }
 

@@ -12,11 +12,11 @@ struct ReceiveBudget: Equatable, Sendable {
 
     /// The number of connections that should be able to wait. The kernel may reset one that does
     /// not fit in the backlog.
-    private static let wantedPlaces: UInt64 = 256
+    private static let wantedBacklog: UInt64 = 256
     /// The largest useful backlog.
-    private static let mostPlaces: UInt64 = 4096
+    private static let maximumBacklog: UInt64 = 4096
     /// Roughly the smallest receive buffer (SOCK_MIN_RCVBUF of net/sock.h).
-    private static let leastBuffer: UInt64 = 4608
+    private static let minimumBuffer: UInt64 = 4608
 
     /// Divides the memory. The NIC's rings come first and get at least an eighth, because not every
     /// NIC reports their size. Waiting connections share a quarter of the rest, and accepted ones
@@ -39,11 +39,11 @@ struct ReceiveBudget: Equatable, Sendable {
         // Packets already in flight may exceed the buffer.
         self.initial =
             keepsListening
-            ? max(Self.leastBuffer, min(initial, pool / Self.wantedPlaces / 2))
-            : max(Self.leastBuffer, min(initial, 1 << 30))
+            ? max(Self.minimumBuffer, min(initial, pool / Self.wantedBacklog / 2))
+            : max(Self.minimumBuffer, min(initial, 1 << 30))
         let one = self.initial * 2
         let least = UInt64(clamping: max(1, min(listeners, 64)))
-        let places = min(max(least, pool / one), Self.mostPlaces)
+        let places = min(max(least, pool / one), Self.maximumBacklog)
         backlog = Int32(clamping: places - 1)
         waiting = min(places * one, free / 2)
         let many = UInt64(clamping: max(1, min(connections, 1 << 20)))

@@ -1,17 +1,17 @@
 /// The number of connections that a session receives.
 package struct ReceiveLimits: Equatable, Sendable {
     /// A single connection.
-    package static let one = ReceiveLimits(atOnce: 1, keepsOpen: false)
+    package static let one = ReceiveLimits(atOnce: 1, continuesListening: false)
 
     /// The number of simultaneous connections.
     package var atOnce: Int
     /// Whether the session continues when that many have ended.
-    package var keepsOpen: Bool
+    package var continuesListening: Bool
 
     /// Creates limits from their values.
-    package init(atOnce: Int, keepsOpen: Bool) {
+    package init(atOnce: Int, continuesListening: Bool) {
         self.atOnce = atOnce
-        self.keepsOpen = keepsOpen
+        self.continuesListening = continuesListening
     }
 }
 
@@ -28,7 +28,7 @@ package struct ReceiveRequest: Sendable {
     /// The peer port that is steered to the queues; nil for any.
     package var fromPort: UInt16?
     /// Whether the peer may also connect from other ports, which are not steered.
-    package var admitsOtherPorts: Bool
+    package var allowsOtherPorts: Bool
     /// The receive queues to bind.
     package var queues: QueueChoice
     /// Whether to configure the NIC and restore it afterwards; otherwise its settings are neither
@@ -70,7 +70,7 @@ package struct ReceiveRequest: Sendable {
     package init(
         interface: String?, limits: ReceiveLimits = .one, listen: [Endpoint],
         from: [IPAddress] = [], fromPort: UInt16? = nil,
-        admitsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
+        allowsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
         keepsSteered: Bool = false,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
@@ -82,7 +82,7 @@ package struct ReceiveRequest: Sendable {
         self.listen = listen
         self.from = from
         self.fromPort = fromPort
-        self.admitsOtherPorts = admitsOtherPorts
+        self.allowsOtherPorts = allowsOtherPorts
         self.queues = queues
         self.steers = steers
         self.keepsSteered = keepsSteered
@@ -101,7 +101,7 @@ package struct ReceiveRequest: Sendable {
     func admits(_ peer: Endpoint) -> Bool {
         let address = peer.address.unmapped
         guard from.isEmpty || from.contains(where: { $0.unmapped == address }) else { return false }
-        return admitsOtherPorts || fromPort == nil || fromPort == peer.port
+        return allowsOtherPorts || fromPort == nil || fromPort == peer.port
     }
 
     /// Returns the flows from peers to addresses of the same family. Pure.

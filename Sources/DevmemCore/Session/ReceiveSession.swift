@@ -54,7 +54,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
     until stop: borrowing StopSignal, observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
     if request.limits != .one { try requireDescriptors(for: request) }
-    let place = try ReceivePlace(request, logger: logger)
+    let place = try ListeningNIC(request, logger: logger)
     let nic = try place.bind(request, logger: logger)
     var session = ReceiveSession(
         request: request, place: place, budget: place.budget(of: nic, logger: logger),
@@ -82,7 +82,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
     _ request: ReceiveRequest, into sink: consuming sending Sink, until stop: borrowing StopSignal,
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
-    let box = SinkBox(sink)
+    let box = SinkHolder(sink)
     var request = request
     request.limits = .one
     var observer = observer
@@ -105,7 +105,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
 }
 
 /// Holds a sink until the receiving thread takes it.
-private final class SinkBox<Sink: SessionSink & ~Copyable>: Sendable {
+private final class SinkHolder<Sink: SessionSink & ~Copyable>: Sendable {
     private let content: Mutex<Sink?>
 
     init(_ sink: consuming sending Sink) {
@@ -128,7 +128,7 @@ private final class SinkBox<Sink: SessionSink & ~Copyable>: Sendable {
 /// A session with bound memory: accepts connections and tracks the threads that receive them.
 private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let request: ReceiveRequest
-    let place: ReceivePlace
+    let place: ListeningNIC
     let budget: ReceiveBudget
     /// The report of a connection before any payload.
     let template: ReceiveReport
@@ -136,7 +136,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let makeSink: SinkMaker<Sink>
     let observer: ReceiveObserver
     let logger: Logger
-    private var shortage: ShortageNotice
+    private var shortage: ExhaustionLog
     private var accepted = 0
     /// The number of connections that are still receiving.
     private var receiving = 0
@@ -148,7 +148,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     private var failure: DevmemError?
 
     init(
-        request: ReceiveRequest, place: ReceivePlace, budget: ReceiveBudget,
+        request: ReceiveRequest, place: ListeningNIC, budget: ReceiveBudget,
         template: ReceiveReport, workers: ReceiveWorkers, makeSink: @escaping SinkMaker<Sink>,
         observer: ReceiveObserver, logger: Logger
     ) {
@@ -160,7 +160,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         self.makeSink = makeSink
         self.observer = observer
         self.logger = logger
-        shortage = ShortageNotice(logger)
+        shortage = ExhaustionLog(logger)
     }
 
     private var isSingle: Bool { request.limits == .one }
@@ -169,7 +169,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     /// Whether more connections may be accepted.
     private var isOpen: Bool {
         signal == nil && failure == nil
-            && (request.limits.keepsOpen || accepted < request.limits.atOnce)
+            && (request.limits.continuesListening || accepted < request.limits.atOnce)
     }
 
     /// Runs until no connection needs the NIC. Failures are kept for `finish`.
@@ -180,7 +180,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             failure = failure ?? error
             workers.stop.announce(SIGTERM)
             // The threads use the NIC and the memory, so wait for all of them.
-            while receiving > 0 { workers.awaitEvents().forEach { note($0, nic) } }
+            while receiving > 0 { workers.waitForEvents().forEach { note($0, nic) } }
         }
         // Reset waiting connections at once, so that they hold no memory.
         place.listeners.stopListening()
@@ -190,15 +190,15 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     /// and no signal ends it.
     consuming func finish(_ restoration: DevmemError?) throws(DevmemError) -> Int32? {
         while !storing.isEmpty {
-            for case .stored(let number, let failure) in workers.awaitEvents() {
-                noteStored(number, failure)
+            for case .stored(let number, let failure) in workers.waitForEvents() {
+                recordStored(number, failure)
             }
         }
         if isSingle && (failure == nil || !done.isEmpty) {
             var report = done.first ?? template
             if accepted == 0 { report.stoppedBy = signal }
             if let restoration {
-                RestorationFailure(error: restoration).note(
+                RestoreError(error: restoration).note(
                     in: &report.failure, isShown: report.stoppedBy == nil, logger: logger)
             }
             observer.finished(report)
@@ -283,11 +283,11 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             receiving -= 1
             judge(&report, nic)
             storing[number] = report
-        case .stored(let number, let failure): noteStored(number, failure)
+        case .stored(let number, let failure): recordStored(number, failure)
         }
     }
 
-    private mutating func noteStored(_ number: Int, _ failure: String?) {
+    private mutating func recordStored(_ number: Int, _ failure: String?) {
         guard var report = storing.removeValue(forKey: number) else { return }
         report.failure = report.failure ?? failure
         done.append(report)

@@ -53,7 +53,7 @@ final class ReceiveWorkers: Sendable {
     }
 
     /// Waits for events and returns them.
-    func awaitEvents() -> [Event] {
+    func waitForEvents() -> [Event] {
         // Block in read(2), which works even if poll(2) has failed.
         cdm_fcntl(event.rawValue, F_SETFL, 0)
         return takeEvents()

@@ -33,7 +33,7 @@ extension Connection {
 
     /// Returns the error of a connection that ended before all data was acknowledged.
     package func deliveryError(_ error: Errno) -> DevmemError {
-        DevmemError(.system, .init(.send, "send to \(peer)"), errno: error).explainingLoss()
+        DevmemError(.system, .init(.send, "send to \(peer)"), errno: error).explainingDisconnect()
     }
 
     /// Whether the connection is in state `TCP_CLOSE` (net/tcp_states.h).
@@ -47,7 +47,7 @@ extension Connection {
 
 extension DevmemError {
     /// Returns this error with advice on why an established connection failed, if that is known.
-    func explainingLoss() -> DevmemError {
+    func explainingDisconnect() -> DevmemError {
         switch errno {
         case .connectionReset, .brokenPipe:
             advising("the peer closed the connection before the stream ended")

@@ -82,7 +82,7 @@ public struct Connection: ~Copyable, Sendable {
         throw explained(
             DevmemError(.system, .init(.receive, "receive from \(peer)"), errno: error)
         )
-        .explainingLoss()
+        .explainingDisconnect()
     }
 
     /// The size of the receive buffer in bytes (SO_RCVBUF of socket(7)); 0 if unknown.
@@ -117,8 +117,8 @@ public struct Connection: ~Copyable, Sendable {
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
     ///   fewer fragments than the batch holds.
-    package func giveBack(_ batch: inout TokenBatch) throws(DevmemError) {
-        try batch.giveBack(to: rawValue)
+    package func returnTokens(_ batch: inout TokenBatch) throws(DevmemError) {
+        try batch.returnTokens(to: rawValue)
     }
 
     /// Limits the unread payload of this connection.
@@ -126,9 +126,9 @@ public struct Connection: ~Copyable, Sendable {
     /// - Parameter bytes: the limit, which data already in flight may exceed.
     /// - Returns: the limit that the kernel set.
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
-    package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
+    package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> ReceiveBufferLimit {
         let call = "bound the receive buffer of \(peer)"
-        let bound = try boundReceiveBuffer(of: socket, to: bytes, call)
+        let bound = try limitReceiveBuffer(of: socket, to: bytes, call)
         // The window was clamped at the handshake and grows beyond that only if the clamp is
         // raised.
         try setOption(

@@ -58,7 +58,7 @@ extension Connection {
             throw explainConnect(
                 DevmemError(.system, call: "connect to \(peer)", errno: error))
         }
-        try endWhenSilent(for: timeout)
+        try enableKeepalive(for: timeout)
     }
 
     /// Returns and clears the socket's pending error (SO_ERROR); nil if there is none.
@@ -116,10 +116,10 @@ extension Connection {
     /// Sends ranges of a bound dma-buf in iovec entries of at most `size` bytes, up to the limit of
     /// one call.
     func sendDevice(
-        _ extents: (first: MemoryRange, second: MemoryRange), inPiecesOf size: Int,
+        _ extents: (first: MemoryRange, second: MemoryRange), inEntriesOf size: Int,
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
-        let limit = Self.maximumPieces
+        let limit = Self.maximumEntries
         let first = extents.first.pieces(of: size, atMost: limit)
         let second = extents.second.pieces(of: size, atMost: limit - first.count)
         var vectors = (first + second).map { Self.vector($0, base: nil) }
@@ -161,7 +161,7 @@ extension Connection {
     }
 
     /// The most iovec entries in one call (UIO_MAXIOV of linux/uio.h).
-    private static let maximumPieces = 1024
+    private static let maximumEntries = 1024
 
     /// Returns the iovec of a range; without a base its address is the offset.
     private static func vector(
@@ -200,7 +200,7 @@ extension Connection {
         if error == .wouldBlock { return .wouldBlock }
         if error == .noBufferSpace { return .noBuffers }
         throw explained(DevmemError(.system, .init(.send, "send to \(peer)"), errno: error))
-            .explainingLoss()
+            .explainingDisconnect()
     }
 
     /// Reads one message from the error queue.
@@ -239,13 +239,14 @@ extension Connection {
         if count == 0 { return .end }
         let error = Errno(rawValue: errno)
         if error == .wouldBlock || error == .interrupted { return .wouldBlock }
-        throw DevmemError(.system, call: "receive from \(peer)", errno: error).explainingLoss()
+        throw DevmemError(.system, call: "receive from \(peer)", errno: error)
+            .explainingDisconnect()
     }
 
     /// Sends small writes at once instead of coalescing them (TCP_NODELAY of tcp(7)).
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    package func sendAtOnce() throws(DevmemError) {
+    package func disableNagle() throws(DevmemError) {
         try setOption(socket, cdm_IPPROTO_TCP, TCP_NODELAY, 1, "turn TCP_NODELAY on")
     }
 

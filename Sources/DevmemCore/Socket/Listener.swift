@@ -73,7 +73,7 @@ public struct Listener: ~Copyable {
     /// of net/ipv4/tcp_minisocks.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    func beginWith(receiveBuffer bytes: UInt64) throws(DevmemError) {
+    func setInitialReceiveBuffer(receiveBuffer bytes: UInt64) throws(DevmemError) {
         let call = "make the first receive buffers of \(endpoint) small"
         // The kernel doubles the value to allow for bookkeeping overhead (socket(7)).
         try setOption(socket, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bytes / 2), call)
@@ -99,8 +99,8 @@ public struct Listener: ~Copyable {
     /// - Parameter bytes: the limit, which data already in flight may exceed.
     /// - Returns: the limit that the kernel set.
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
-    package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> BufferBound {
-        try boundReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
+    package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> ReceiveBufferLimit {
+        try limitReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
     }
 
     /// Accepts a waiting connection and sets its peer timeout.
@@ -129,10 +129,10 @@ public struct Listener: ~Copyable {
         guard number >= 0 else {
             let error = DevmemError(
                 .system, call: "accept on \(endpoint)", errno: Errno(rawValue: errno))
-            switch AcceptRefusal(errno) {
+            switch AcceptFailure(errno) {
             case .connection: return nil
             case .shortage:
-                short(error.explainingShortage())
+                short(error.explainingExhaustion())
                 // Polling would not help: the socket stays readable.
                 _ = poll(nil, 0, Self.shortageWait)
                 return nil
@@ -144,7 +144,7 @@ public struct Listener: ~Copyable {
         }
         let connection = Connection(owning: Descriptor(owning: number), peer: peer ?? endpoint)
         do throws(DevmemError) {
-            try connection.endWhenSilent(for: timeout)
+            try connection.enableKeepalive(for: timeout)
         } catch {
             // The failure concerns this connection only.
             lost(error)
@@ -170,7 +170,7 @@ public struct Listener: ~Copyable {
 }
 
 /// The cause of an accept(2) failure. Pure.
-enum AcceptRefusal: Equatable {
+enum AcceptFailure: Equatable {
     /// No connection waits, or it is gone again; the next call may succeed.
     case connection
     /// This process or the host has exhausted a resource, perhaps only for now.
@@ -192,7 +192,7 @@ enum AcceptRefusal: Equatable {
 }
 
 extension DevmemError {
-    fileprivate func explainingShortage() -> DevmemError {
+    fileprivate func explainingExhaustion() -> DevmemError {
         switch errno {
         case .tooManyOpenFiles: advising("ulimit -n, or LimitNOFILE= of the unit, limits them")
         case .tooManyOpenFilesInSystem: advising("sysctl fs.file-max limits them")

@@ -72,8 +72,8 @@ package final class ListenerGroup {
     /// Sets the initial receive buffer of connections.
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    func beginWith(receiveBuffer bytes: UInt64) throws(DevmemError) {
-        for member in members { try member.listener.beginWith(receiveBuffer: bytes) }
+    func setInitialReceiveBuffer(receiveBuffer bytes: UInt64) throws(DevmemError) {
+        for member in members { try member.listener.setInitialReceiveBuffer(receiveBuffer: bytes) }
     }
 
     /// Starts listening for connections.

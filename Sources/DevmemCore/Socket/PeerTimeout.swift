@@ -47,7 +47,7 @@ extension Connection {
     /// timeout. Call it once: a later, longer timeout does not replace a shorter one.
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    func endWhenSilent(for timeout: PeerTimeout) throws(DevmemError) {
+    func enableKeepalive(for timeout: PeerTimeout) throws(DevmemError) {
         let call = "watch whether \(peer) is there"
         // The system's settings apply to data in flight (net.ipv4.tcp_retries2, tcp_rto_max_ms).
         guard timeout.seconds != nil else { return }
@@ -57,13 +57,15 @@ extension Connection {
         try setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1, call)
         // An older kernel keeps its own timeout for data in flight. A lower limit set by the
         // administrator (net.ipv4.tcp_rto_max_ms) stays.
-        guard let present = longestRetransmission, present > timeout.retransmission else { return }
+        guard let present = maximumRetransmissionTimeout, present > timeout.retransmission else {
+            return
+        }
         try? setOption(
             socket, cdm_IPPROTO_TCP, cdm_TCP_RTO_MAX_MS, timeout.retransmission, call)
     }
 
     /// The maximum retransmission timeout in milliseconds; nil if unknown.
-    var longestRetransmission: Int32? {
+    var maximumRetransmissionTimeout: Int32? {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         let result = getsockopt(

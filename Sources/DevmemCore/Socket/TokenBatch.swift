@@ -24,7 +24,7 @@ package struct TokenBatch: Sendable {
 
         /// Returns whether an id is the next one, without wrapping at 32 bits.
         @inline(__always)
-        func isFollowed(by id: UInt32) -> Bool { id > start && id - start == count }
+        func isContiguous(by id: UInt32) -> Bool { id > start && id - start == count }
     }
 
     private var storage: [128 of cdm_dmabuf_token] = .init(
@@ -62,7 +62,7 @@ package struct TokenBatch: Sendable {
         if rangeCount > 0 {
             let token = storage[rangeCount - 1]
             let last = Range(start: token.token_start, count: token.token_count)
-            if last.isFollowed(by: taken.start) || taken.isFollowed(by: last.start) {
+            if last.isContiguous(by: taken.start) || taken.isContiguous(by: last.start) {
                 taken = Range(start: min(last.start, taken.start), count: last.count + count)
                 place -= 1
             }
@@ -101,7 +101,7 @@ package struct TokenBatch: Sendable {
     /// - Parameter number: the socket on which the fragments were received.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
     ///   fewer fragments than the batch holds.
-    mutating func giveBack(to number: Int32) throws(DevmemError) {
+    mutating func returnTokens(to number: Int32) throws(DevmemError) {
         guard !isEmpty else { return }
         let operation = DevmemError.Operation(
             .returnTokens, "give \(fragmentCount) fragments back to the NIC")

@@ -10,7 +10,7 @@ package struct TokenRun {
     /// - Returns: the completed range if the token does not continue it; otherwise nil.
     @inline(__always)
     package mutating func append(_ token: UInt32) -> TokenBatch.Range? {
-        if run.isFollowed(by: token) {
+        if run.isContiguous(by: token) {
             run.count += 1
             return nil
         }

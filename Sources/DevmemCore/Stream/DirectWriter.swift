@@ -19,7 +19,7 @@ struct DirectWriter: ~Copyable {
     private let buffer: Mapping
     private var buffered = 0
     private var vectors: [iovec] = []
-    private var takesStraight = true
+    private var writesAlignedBlocks = true
     /// Whether the file still bypasses the page cache.
     private(set) var isDirect = true
 
@@ -39,9 +39,10 @@ struct DirectWriter: ~Copyable {
         let isAligned =
             Int(bitPattern: bytes.baseAddress) % Self.alignment == 0
             && buffered % Self.alignment == 0
-        let whole = isAligned && takesStraight ? bytes.count - bytes.count % Self.alignment : 0
+        let whole =
+            isAligned && writesAlignedBlocks ? bytes.count - bytes.count % Self.alignment : 0
         if whole > 0 {
-            if buffered > 0 { try emptyBuffer(buffered) }
+            if buffered > 0 { try flushBuffer(buffered) }
             if vectors.count == Self.maximumVectors { try flush() }
             let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
             vectors.append(iovec(iov_base: base, iov_len: whole))
@@ -64,7 +65,7 @@ struct DirectWriter: ~Copyable {
                     throw DevmemError(.system, call: "write to \(name)", errno: code)
                 }
                 // Some dma-buf mappings cannot be read by the file system.
-                takesStraight = false
+                writesAlignedBlocks = false
                 let pieces = vectors
                 vectors.removeAll(keepingCapacity: true)
                 for piece in pieces {
@@ -80,10 +81,10 @@ struct DirectWriter: ~Copyable {
     /// Writes all remaining bytes; call it last.
     mutating func finish() throws(DevmemError) {
         try flush()
-        try emptyBuffer(buffered - buffered % Self.alignment)
+        try flushBuffer(buffered - buffered % Self.alignment)
         guard buffered > 0 else { return }
-        try stopDirect()
-        try emptyBuffer(buffered)
+        try disableDirectIO()
+        try flushBuffer(buffered)
     }
 
     private mutating func advance(by count: Int) throws(DevmemError) {
@@ -94,7 +95,7 @@ struct DirectWriter: ~Copyable {
         }
         guard left > 0, let base = vectors.first?.iov_base else { return }
         vectors[0] = iovec(iov_base: base + left, iov_len: vectors[0].iov_len - left)
-        if left % Self.alignment != 0 { try stopDirect() }
+        if left % Self.alignment != 0 { try disableDirectIO() }
     }
 
     private mutating func put(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {
@@ -107,12 +108,12 @@ struct DirectWriter: ~Copyable {
             }
             buffered += count
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            if buffered == buffer.count { try emptyBuffer(buffered) }
+            if buffered == buffer.count { try flushBuffer(buffered) }
         }
     }
 
     /// Writes the first bytes of the buffer and moves the rest to its start.
-    private mutating func emptyBuffer(_ count: Int) throws(DevmemError) {
+    private mutating func flushBuffer(_ count: Int) throws(DevmemError) {
         var done = 0
         while done < count {
             let written = buffer.withUnsafeBytes {
@@ -120,13 +121,13 @@ struct DirectWriter: ~Copyable {
             }
             if written >= 0 {
                 done += written
-                if done < count && done % Self.alignment != 0 { try stopDirect() }
+                if done < count && done % Self.alignment != 0 { try disableDirectIO() }
                 continue
             }
             let code = Errno(rawValue: errno)
             switch code {
             case .interrupted: continue
-            case .invalidArgument where isDirect: try stopDirect()
+            case .invalidArgument where isDirect: try disableDirectIO()
             default: throw DevmemError(.system, call: "write to \(name)", errno: code)
             }
         }
@@ -137,7 +138,7 @@ struct DirectWriter: ~Copyable {
         buffered -= count
     }
 
-    private mutating func stopDirect() throws(DevmemError) {
+    private mutating func disableDirectIO() throws(DevmemError) {
         guard isDirect else { return }
         try retrying("write to \(name) through the page cache") { cdm_fcntl(number, F_SETFL, 0) }
         isDirect = false

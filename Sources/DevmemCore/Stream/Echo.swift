@@ -59,13 +59,13 @@ package struct EchoSource: PayloadSource {
         self.queue = queue
     }
 
-    package var isAtHand: Bool { !queue.isEmpty || queue.isClosed }
+    package var isReady: Bool { !queue.isEmpty || queue.isClosed }
     /// The number of bytes of an echo that are sent at once.
     package var coalescingTarget: Int { 64 << 10 }
-    package var holdsReceived: Bool { !queue.isEmpty }
+    package var pausesReceiving: Bool { !queue.isEmpty }
 
     package mutating func fill(
-        _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
+        _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput {
         let count = queue.move(to: memory)
         return count > 0 ? .bytes(count) : queue.isClosed ? .end : .wouldBlock

@@ -23,7 +23,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     /// Whether the peer has acknowledged all data and the FIN.
     private var isDelivered = false
     /// Waits for completions and acknowledgements once sending has finished.
-    private var closing: CompletionWatch?
+    private var closing: CompletionWaiter?
 
     /// Creates an exchange for one connection.
     ///
@@ -79,7 +79,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         } catch {
             sender.countAcknowledged(connection)
             guard endingErrors.contains(error.errno) else { throw error }
-            throw error.explainingLoss().noting(
+            throw error.explainingDisconnect().noting(
                 acknowledged: sender.counts.acknowledgedBytes, of: sender.counts.sentBytes)
         }
     }
@@ -91,13 +91,13 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         var hasInput = false
         while true {
             let step = try sender.step(
-                connection, from: &source, in: memory, looks: hasInput || source.isAtHand)
+                connection, from: &source, in: memory, looks: hasInput || source.isReady)
             progress(sender.counts.sentBytes)
             if try hasEnded(connection) { return .finished }
 
             let ways = Ways(
-                isInputAtHand: sender.wantsInput(isInPlace: source.isInPlace) && source.isAtHand,
-                receives: !peerClosed && !source.holdsReceived, isFull: step == .full)
+                isInputAtHand: sender.needsInput(isInPlace: source.isInPlace) && source.isReady,
+                receives: !peerClosed && !source.pausesReceiving, isFull: step == .full)
             switch try wait(
                 connection, ways, stop, timeout: isDelivered ? limits.closing : limits.idle)
             {
@@ -108,7 +108,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
                 if !isCoalesced && limits.idle >= 0 && !ways.isInputAtHand {
                     throw idleError(connection.peer, limits.idle)
                 }
-                if isCoalesced { sender.stopCoalescing() }
+                if isCoalesced { sender.flushCoalesced() }
                 hasInput = try isInputReady()
             case .ready(let events, let input):
                 hasInput = input
@@ -126,7 +126,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     /// Returns whether all data is acknowledged and the peer has closed its direction.
     private mutating func hasEnded(_ connection: borrowing Connection) throws(DevmemError) -> Bool {
         guard sender.hasFinished else { return false }
-        if closingDescriptor == nil { closing = try CompletionWatch(connection) }
+        if closingDescriptor == nil { closing = try CompletionWaiter(connection) }
         // Free memory alone proves nothing: a reset completes every send.
         if !isDelivered && sender.isFree { isDelivered = try connection.hasDelivered() }
         return isDelivered && peerClosed
@@ -169,9 +169,9 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         let isCoalescing = !ways.isFull && sender.isCoalescing
         let unsent = sender.ring.unsent
         // Enough data is ready for a socket whose buffer is full.
-        let hasEnough = ways.isFull && sender.coalescer.isEnough(unsent)
+        let hasEnough = ways.isFull && sender.coalescer.reachesTarget(unsent)
         var input: Int32?
-        if sender.wantsInput(isInPlace: source.isInPlace) && !isCoalescing && !hasEnough {
+        if sender.needsInput(isInPlace: source.isInPlace) && !isCoalescing && !hasEnough {
             input = source.inputDescriptor
         }
         var own: Int32? = connection.rawValue

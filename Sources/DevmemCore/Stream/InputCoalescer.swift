@@ -32,12 +32,12 @@ struct InputCoalescer: Equatable, Sendable {
     }
 
     /// Returns whether it pays to wait for more than the unsent bytes.
-    func isWorthWaiting(with unsent: Int) -> Bool {
+    func shouldWait(with unsent: Int) -> Bool {
         unsent > 0 && unsent < target && expected >= UInt64(unsent)
     }
 
     /// Returns whether the unsent bytes reach the target; false if coalescing is off.
-    func isEnough(_ unsent: Int) -> Bool {
+    func reachesTarget(_ unsent: Int) -> Bool {
         target > 0 && unsent >= target
     }
 

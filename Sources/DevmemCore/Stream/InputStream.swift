@@ -64,14 +64,14 @@ package struct InputStream: PayloadSource, ~Copyable {
     }
 
     package mutating func fill(
-        _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
+        _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput {
         let number = descriptor.rawValue
         var room = memory.count
         if readsDirectly {
             let start = Int(bitPattern: memory.baseAddress)
             room -= room % Self.directAlignment
-            if start % Self.directAlignment != 0 || room == 0 { try stopDirect() }
+            if start % Self.directAlignment != 0 || room == 0 { try disableDirectIO() }
         }
         calls += 1
         let length = room == 0 ? memory.count : room
@@ -83,9 +83,9 @@ package struct InputStream: PayloadSource, ~Copyable {
             switch code {
             case .interrupted: continue
             case .wouldBlock: return .wouldBlock
-            case .invalidArgument where readsDirectly: try stopDirect()
+            case .invalidArgument where readsDirectly: try disableDirectIO()
             // Some dma-buf mappings cannot be written by the file system.
-            case .badAddress where readsDirectly: try stopDirect()
+            case .badAddress where readsDirectly: try disableDirectIO()
             default: throw DevmemError(.system, call: "read the input", errno: code)
             }
         }
@@ -93,7 +93,7 @@ package struct InputStream: PayloadSource, ~Copyable {
 
     /// Continues through the page cache, as at the end of a file that is not a multiple of the
     /// block size.
-    private mutating func stopDirect() throws(DevmemError) {
+    private mutating func disableDirectIO() throws(DevmemError) {
         let number = descriptor.rawValue
         try retrying("read the input through the page cache") { cdm_fcntl(number, F_SETFL, 0) }
         readsDirectly = false

@@ -46,7 +46,7 @@ public struct PayloadReceiver: ~Copyable {
     private let isDeviceOnly: Bool
 
     /// While payload keeps arriving, the stop signal is checked once in this number of calls.
-    private static let callsPerLook: UInt64 = 16
+    private static let callsPerStopCheck: UInt64 = 16
 
     /// Creates a receiver for one connection.
     ///
@@ -87,7 +87,7 @@ public struct PayloadReceiver: ~Copyable {
             case .bytes(let count):
                 coalescer.received(count)
                 progress(counts.bytes)
-                if counts.receiveCalls % Self.callsPerLook == 0, let signal = stop.pending() {
+                if counts.receiveCalls % Self.callsPerStopCheck == 0, let signal = stop.pending() {
                     return .stopped(by: signal)
                 }
             case .nothing:
@@ -125,7 +125,7 @@ public struct PayloadReceiver: ~Copyable {
         if needs != .nothing, let signal = try hand(to: &sink, needs, stop) {
             return .stopped(by: signal)
         }
-        if isDeviceOnly { try refuseOthers(connection) }
+        if isDeviceOnly { try rejectHostPayload(connection) }
         try release(connection)
         return step
     }
@@ -137,11 +137,11 @@ public struct PayloadReceiver: ~Copyable {
         guard let memory else { return try receiveHost(connection) }
         switch try connection.receive(data: buffers.data, control: buffers.control) {
         case .end:
-            try giveBack(connection)
+            try returnTokens(connection)
             return .end
         case .wouldBlock:
             // Return memory that the queue may need before this thread sleeps.
-            try giveBack(connection)
+            try returnTokens(connection)
             return .nothing
         case .bytes(let count, let controlLength):
             counts.receiveCalls += 1
@@ -208,7 +208,7 @@ public struct PayloadReceiver: ~Copyable {
     }
 
     /// Throws if any payload arrived outside device memory.
-    private func refuseOthers(_ connection: borrowing Connection) throws(DevmemError) {
+    private func rejectHostPayload(_ connection: borrowing Connection) throws(DevmemError) {
         let others = counts.linearBytes + counts.ordinaryBytes
         guard others > 0 else { return }
         throw DevmemError(
@@ -239,17 +239,17 @@ public struct PayloadReceiver: ~Copyable {
             var left: TokenBatch.Range? = run
             while let rest = left {
                 left = tokens.append(rest)
-                if left != nil { try giveBack(connection) }
+                if left != nil { try returnTokens(connection) }
             }
         }
         payload.tokens.removeAll(keepingCapacity: true)
     }
 
-    private mutating func giveBack(_ connection: borrowing Connection) throws(DevmemError) {
+    private mutating func returnTokens(_ connection: borrowing Connection) throws(DevmemError) {
         guard !tokens.isEmpty else { return }
         counts.tokenCalls += 1
         counts.tokenRanges += UInt64(tokens.rangeCount)
-        try connection.giveBack(&tokens)
+        try connection.returnTokens(&tokens)
     }
 }
 

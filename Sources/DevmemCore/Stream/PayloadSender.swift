@@ -69,7 +69,7 @@ package struct PayloadSender: ~Copyable {
         _ connection: borrowing Connection, from source: inout Source,
         in memory: borrowing SendMemory, looks: Bool = true
     ) throws(DevmemError) -> Step {
-        if looks && wantsInput(isInPlace: source.isInPlace) { try fill(memory, &source) }
+        if looks && needsInput(isInPlace: source.isInPlace) { try fill(memory, &source) }
         let step = try send(connection, memory)
         if inputEnded && ring.unsent == 0 && !hasFinished {
             try connection.finishSending()
@@ -79,7 +79,7 @@ package struct PayloadSender: ~Copyable {
     }
 
     /// Returns whether the source may have input and there is room for it.
-    func wantsInput(isInPlace: Bool) -> Bool {
+    func needsInput(isInPlace: Bool) -> Bool {
         !inputEnded && (isInPlace ? ring.unsent == 0 : ring.room > 0)
     }
 
@@ -87,7 +87,7 @@ package struct PayloadSender: ~Copyable {
     private mutating func fill<Source: PayloadSource & ~Copyable>(
         _ memory: borrowing SendMemory, _ source: inout Source
     ) throws(DevmemError) {
-        let place = RingPlace(position: ring.filled, capacity: ring.capacity)
+        let place = RingPosition(position: ring.filled, capacity: ring.capacity)
         let input: PayloadInput
         if source.isInPlace {
             input = try source.fill(UnsafeMutableRawBufferPointer(start: nil, count: 0), at: place)
@@ -117,11 +117,11 @@ package struct PayloadSender: ~Copyable {
 
     /// Whether unsent data waits for more.
     var isCoalescing: Bool {
-        !isDue && !inputEnded && ring.room > 0 && coalescer.isWorthWaiting(with: ring.unsent)
+        !isDue && !inputEnded && ring.room > 0 && coalescer.shouldWait(with: ring.unsent)
     }
 
     /// Makes the next step send coalesced data.
-    mutating func stopCoalescing() { isDue = true }
+    mutating func flushCoalesced() { isDue = true }
 
     /// Sends unsent data until the socket is full.
     private mutating func send(
@@ -130,7 +130,7 @@ package struct PayloadSender: ~Copyable {
         defer { isDue = false }
         while ring.unsent > 0 && !isCoalescing {
             switch try memory.send(
-                ring.sendable(limit: chunk), inPiecesOf: piece, over: connection)
+                ring.sendable(limit: chunk), inEntriesOf: piece, over: connection)
             {
             case .bytes(let count):
                 ring.send(count)

@@ -12,7 +12,7 @@ public enum PayloadInput: Equatable {
 }
 
 /// The position in the stream, and the size of the ring, at which a source writes.
-public struct RingPlace: Equatable, Sendable {
+public struct RingPosition: Equatable, Sendable {
     /// The number of bytes of the stream before this position.
     public var position: UInt64
     /// The size of the ring in bytes.
@@ -31,11 +31,11 @@ public protocol PayloadSource: ~Copyable {
     /// The descriptor to poll for input; nil if there is none.
     var inputDescriptor: Int32? { get }
     /// Whether reading does not block: there is input, or the source has ended.
-    var isAtHand: Bool { get }
+    var isReady: Bool { get }
     /// The number of bytes of input that are sent at once; 0 turns coalescing off.
     var coalescingTarget: Int { get }
     /// Whether to stop receiving until more is sent, so that an echo does not grow.
-    var holdsReceived: Bool { get }
+    var pausesReceiving: Bool { get }
     /// Whether `fill` names ranges that already hold payload, and writes nothing.
     var isInPlace: Bool { get }
     /// The number of read(2) calls so far.
@@ -52,7 +52,7 @@ public protocol PayloadSource: ~Copyable {
     /// - Returns: the input, or why there is none.
     /// - Throws: `DevmemError` if the source fails; this ends the stream.
     mutating func fill(
-        _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
+        _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput
 
     /// Called when the memory of the stream before a position is free again.
@@ -63,11 +63,11 @@ extension PayloadSource where Self: ~Copyable {
     /// Nil: there is no descriptor.
     public var inputDescriptor: Int32? { nil }
     /// True without a descriptor.
-    public var isAtHand: Bool { inputDescriptor == nil }
+    public var isReady: Bool { inputDescriptor == nil }
     /// Zero: input is not coalesced.
     public var coalescingTarget: Int { 0 }
     /// False: receiving never stops.
-    public var holdsReceived: Bool { false }
+    public var pausesReceiving: Bool { false }
     /// False: `fill` writes payload.
     public var isInPlace: Bool { false }
     /// Zero: nothing is read.
@@ -99,7 +99,7 @@ package struct PatternSource: PayloadSource {
 
     /// Writes the pattern in the first round of the ring; later rounds reuse it.
     public mutating func fill(
-        _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
+        _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput {
         guard remaining > 0 else { return .end }
         let count = Int(min(UInt64(memory.count), remaining))
@@ -131,7 +131,7 @@ public struct RangeSource: PayloadSource, Sendable {
 
     /// Returns the next range.
     public mutating func fill(
-        _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
+        _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput {
         ranges.popFirst().map { .range($0) } ?? .end
     }

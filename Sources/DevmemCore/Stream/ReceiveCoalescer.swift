@@ -7,7 +7,7 @@ struct ReceiveCoalescer: ~Copyable {
     /// Slower streams, which bring fewer bytes in the time limit, are not coalesced.
     private static let least = 64 << 10
     /// The receive buffer's size is read once in this number of waits.
-    private static let waitsPerLook = 32
+    private static let waitsPerSizeCheck = 32
 
     private var rate: InputCoalescer
     private let target: Int
@@ -36,10 +36,10 @@ struct ReceiveCoalescer: ~Copyable {
     mutating func prepare(_ connection: borrowing Connection) throws(DevmemError) -> Int32? {
         rate.arrived(received, at: monotonicTime())
         received = 0
-        let coalesces = rate.isWorthWaiting(with: Self.least)
+        let coalesces = rate.shouldWait(with: Self.least)
         var wanted = 1
         if coalesces {
-            if waits % Self.waitsPerLook == 0 { bufferSize = connection.receiveBufferSize }
+            if waits % Self.waitsPerSizeCheck == 0 { bufferSize = connection.receiveBufferSize }
             waits += 1
             // The peer must be able to continue sending while this thread wakes up.
             wanted = max(1, min(target, bufferSize / 4))

@@ -41,7 +41,7 @@ public struct ReceivedPayload: ~Copyable {
     private var socket: Int32 = -1
     /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
-    private var tokenReturn: TokenReturn?
+    private var tokenReturn: SharedSocket?
 
     init(capacity: Int, host: UnsafeRawBufferPointer) {
         list = PayloadExtents(capacity: capacity)
@@ -69,8 +69,8 @@ public struct ReceivedPayload: ~Copyable {
     /// - Throws: `DevmemError` of kind `system` if the socket's descriptor cannot be duplicated.
     public mutating func keep() throws(DevmemError) -> KeptPayload {
         if let kept { return kept }
-        let way: TokenReturn
-        if let tokenReturn { way = tokenReturn } else { way = try TokenReturn(to: socket) }
+        let way: SharedSocket
+        if let tokenReturn { way = tokenReturn } else { way = try SharedSocket(to: socket) }
         let made = KeptPayload(extents.filter { $0.source == .device }, tokens, way)
         tokenReturn = way
         kept = made
@@ -89,7 +89,7 @@ public struct ReceivedPayload: ~Copyable {
 /// A duplicate of a connection's socket. It returns tokens even after the connection is closed;
 /// until then the kernel does not reuse the memory (`tcp_release_user_frags` of
 /// net/ipv4/tcp_ipv4.c).
-private final class TokenReturn: Sendable {
+private final class SharedSocket: Sendable {
     let socket: Descriptor
 
     init(to socket: Int32) throws(DevmemError) {
@@ -105,10 +105,10 @@ public final class KeptPayload: Sendable {
     /// The extents in the dma-buf, in stream order.
     public let extents: [PayloadExtent]
     private let tokens: Mutex<[TokenBatch.Range]>
-    private let tokenReturn: TokenReturn
+    private let tokenReturn: SharedSocket
 
     fileprivate init(
-        _ extents: [PayloadExtent], _ tokens: [TokenBatch.Range], _ tokenReturn: TokenReturn
+        _ extents: [PayloadExtent], _ tokens: [TokenBatch.Range], _ tokenReturn: SharedSocket
     ) {
         self.extents = extents
         self.tokens = Mutex(tokens)
@@ -133,9 +133,9 @@ public final class KeptPayload: Sendable {
             var left: TokenBatch.Range? = run
             while let rest = left {
                 left = batch.append(rest)
-                if left != nil { try batch.giveBack(to: tokenReturn.socket.rawValue) }
+                if left != nil { try batch.returnTokens(to: tokenReturn.socket.rawValue) }
             }
         }
-        try batch.giveBack(to: tokenReturn.socket.rawValue)
+        try batch.returnTokens(to: tokenReturn.socket.rawValue)
     }
 }

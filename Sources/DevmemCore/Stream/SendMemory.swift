@@ -71,7 +71,7 @@ public struct SendMemory: ~Copyable {
     /// set.
     package borrowing func send(
         _ extents: (first: MemoryRange, second: MemoryRange),
-        inPiecesOf piece: Int? = nil,
+        inEntriesOf piece: Int? = nil,
         over connection: borrowing Connection
     ) throws(DevmemError) -> Connection.Sent {
         if isDevice {
@@ -79,7 +79,7 @@ public struct SendMemory: ~Copyable {
                 return try connection.sendDevice(extents, control: control.bytes)
             }
             return try connection.sendDevice(
-                extents, inPiecesOf: piece, control: control.bytes)
+                extents, inEntriesOf: piece, control: control.bytes)
         }
         return try withHostBytes { memory throws(DevmemError) in
             guard let base = memory.baseAddress else { return .wouldBlock }

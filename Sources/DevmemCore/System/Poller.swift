@@ -34,13 +34,14 @@ package struct Poller: ~Copyable, Sendable {
     ///   - number: the descriptor; it must stay open until it is removed.
     ///   - tag: the value that `wait` reports for it.
     ///   - events: the events to wait for.
-    ///   - onlyNews: whether to report only changes (EPOLLET).
+    ///   - edgeTriggered: whether to report only changes (EPOLLET).
     /// - Throws: `DevmemError` of kind `system` if epoll_ctl(2) fails.
     package func add(
-        _ number: Int32, as tag: UInt64 = 0, for events: PollEvents = .input, onlyNews: Bool = false
+        _ number: Int32, as tag: UInt64 = 0, for events: PollEvents = .input,
+        edgeTriggered: Bool = false
     ) throws(DevmemError) {
         var event = epoll_event()
-        event.events = events.rawValue | (onlyNews ? cdm_EPOLLET : 0)
+        event.events = events.rawValue | (edgeTriggered ? cdm_EPOLLET : 0)
         event.data.u64 = tag
         try retrying(Self.call) { epoll_ctl(descriptor.rawValue, EPOLL_CTL_ADD, number, &event) }
     }
@@ -81,7 +82,7 @@ package struct Poller: ~Copyable, Sendable {
     /// fs/eventpoll.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel does not support it.
-    package func pollBusily(microseconds: UInt32) throws(DevmemError) {
+    package func enableBusyPolling(microseconds: UInt32) throws(DevmemError) {
         var parameters = cdm_epoll_params(
             busy_poll_usecs: microseconds, busy_poll_budget: 0, prefer_busy_poll: 0, pad: 0)
         do throws(DevmemError) {

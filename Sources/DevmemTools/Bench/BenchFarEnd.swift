@@ -6,10 +6,10 @@ import SystemPackage
 /// The far end's part of one benchmark.
 struct BenchFarEnd {
     private let channel: BenchChannel
-    private let stop: StopWatch
+    private let stop: SharedStopSignal
     private let logger: Logger
 
-    init(_ channel: BenchChannel, _ stop: StopWatch, _ logger: Logger) {
+    init(_ channel: BenchChannel, _ stop: SharedStopSignal, _ logger: Logger) {
         self.channel = channel
         self.stop = stop
         self.logger = logger
@@ -202,7 +202,7 @@ extension BenchFarEnd {
 }
 
 /// Waits until all threads of a crew are set up.
-func awaitReady(_ crew: WorkerPool, _ stop: StopWatch) throws(DevmemError) {
+func awaitReady(_ crew: WorkerPool, _ stop: SharedStopSignal) throws(DevmemError) {
     let deadline = Deadline.after(.seconds(60))
     while try !crew.isReady() {
         try stop.wait(

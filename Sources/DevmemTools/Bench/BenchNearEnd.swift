@@ -23,7 +23,7 @@ struct BenchNearEnd {
     }
 
     func run(
-        _ far: String, _ stop: StopWatch, started: (String, String) -> Void,
+        _ far: String, _ stop: SharedStopSignal, started: (String, String) -> Void,
         seen: (BenchSample) -> Void, logger: Logger
     ) throws(DevmemError) -> BenchReport {
         var listeners = try openListeners(logger)
@@ -85,7 +85,7 @@ struct BenchNearEnd {
 
     private func measure(
         _ listeners: inout [OpenListener], _ nic: BenchNIC, _ far: String,
-        _ stop: StopWatch, started: (String, String) -> Void, seen: (BenchSample) -> Void,
+        _ stop: SharedStopSignal, started: (String, String) -> Void, seen: (BenchSample) -> Void,
         logger: Logger
     ) throws(DevmemError) -> BenchReport {
         let ports = listeners.map { $0.listener.endpoint.port }
@@ -130,7 +130,7 @@ struct BenchNearEnd {
     /// Takes the far end's connections, by the addresses and ports that it says they come from; a
     /// stranger's is closed.
     private func accept(
-        _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: StopWatch,
+        _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: SharedStopSignal,
         _ logger: Logger
     ) throws(DevmemError) -> [BenchConnection] {
         let arrivals = try BenchArrivals(ends, ports: listeners.count)
@@ -205,7 +205,7 @@ private final class OpenListener {
 
     /// Waits for the connection from one of the far end's sockets.
     func take(
-        _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: StopWatch,
+        _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: SharedStopSignal,
         until deadline: Deadline, _ logger: Logger
     ) throws(DevmemError) -> BenchConnection {
         for from in waiting.keys where !all.contains(from) {

@@ -92,7 +92,7 @@ package func runBench(
             try interface.requireNIC("measure through")
         }
     }
-    let holder = StopWatch(stop)
+    let holder = SharedStopSignal(stop)
     switch request.far {
     case .place(let place):
         guard let name = request.interface else {
@@ -136,7 +136,7 @@ package func runBench(
 }
 
 private func connect(
-    to endpoints: [Endpoint], _ stop: StopWatch
+    to endpoints: [Endpoint], _ stop: SharedStopSignal
 ) throws(DevmemError) -> Connection {
     var refusal = DevmemError(.invalid, call: "connect", message: "no remote end is named")
     for endpoint in endpoints {

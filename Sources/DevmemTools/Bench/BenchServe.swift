@@ -47,8 +47,8 @@ package func serveBench(
     let listeners = try ListenerGroup(binding: request.listen) { logger.notice("\($0)") }
     try listeners.listen(backlog: 64)
     for endpoint in listeners.endpoints { listening(endpoint) }
-    let holder = StopWatch(stop)
-    var shortage = ShortageNotice(logger)
+    let holder = SharedStopSignal(stop)
+    var shortage = ExhaustionLog(logger)
     while true {
         if let signal = holder.pending() { return signal }
         let wait = try holder.signal.wait(for: listeners.rawValue, events: Int32(POLLIN))
@@ -93,7 +93,7 @@ package func runBenchFarEnd(
     raiseDescriptorLimit()
     // A terminal's Ctrl-C comes to both ends; the near end says what it means.
     signal(SIGINT, SIG_IGN)
-    let stop = StopWatch(try StopSignal.ofUser())
+    let stop = SharedStopSignal(try StopSignal.ofUser())
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
     let channel = BenchChannel(
         input: input, output: output, to: "the peer", stop: stop)
@@ -117,5 +117,5 @@ func makeBlocking(_ connection: borrowing Connection) throws(DevmemError) {
                 number, SOL_SOCKET, SO_SNDTIMEO, $0, socklen_t(MemoryLayout<timeval>.size))
         }
     }
-    try connection.sendAtOnce()
+    try connection.disableNagle()
 }

@@ -12,7 +12,7 @@ final class BenchSession {
 
     private let crew: WorkerPool
     private let channel: BenchChannel
-    private let stop: StopWatch
+    private let stop: SharedStopSignal
     private let nic: BenchNIC
     private let times: BenchTimes
     private let needsOther: Bool
@@ -52,7 +52,7 @@ final class BenchSession {
     ///   - stop: signals that end it early.
     init(
         _ crew: WorkerPool, _ plan: BenchPlan, over channel: BenchChannel, _ nic: BenchNIC,
-        needsOther: Bool, stop: StopWatch
+        needsOther: Bool, stop: SharedStopSignal
     ) {
         self.crew = crew
         self.channel = channel

@@ -23,7 +23,7 @@ struct BenchSource: PayloadSource {
 
     /// Names a message, or what may be sent of one; one longer than the memory goes in several sends.
     mutating func fill(
-        _ memory: UnsafeMutableRawBufferPointer, at place: RingPlace
+        _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput {
         guard place.position < allowance else { return .wouldBlock }
         let count = Int(min(UInt64(min(message, place.capacity)), allowance - place.position))

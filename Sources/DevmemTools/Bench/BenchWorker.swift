@@ -46,14 +46,14 @@ final class BenchWorker {
         busyPoll: UInt32?, stop: StopBroadcast, abort: StopBroadcast
     ) throws(DevmemError) {
         let watch = try Poller()
-        if let busyPoll { try watch.pollBusily(microseconds: busyPoll) }
+        if let busyPoll { try watch.enableBusyPolling(microseconds: busyPoll) }
         for (index, flow) in flows.enumerated() {
             try watch.add(
                 flow.shared.connection.rawValue, as: UInt64(index), for: [.input, .output],
-                onlyNews: true)
+                edgeTriggered: true)
         }
-        try watch.add(stop.rawValue, as: Watched.stop, onlyNews: true)
-        try watch.add(abort.rawValue, as: Watched.abort, onlyNews: true)
+        try watch.add(stop.rawValue, as: Watched.stop, edgeTriggered: true)
+        try watch.add(abort.rawValue, as: Watched.abort, edgeTriggered: true)
         self.flows = flows
         self.memory = memory
         self.watch = watch

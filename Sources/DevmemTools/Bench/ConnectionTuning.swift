@@ -40,7 +40,7 @@ extension Connection {
                 }
             }
         }
-        if plan.requestSize != nil { try sendAtOnce() }
+        if plan.requestSize != nil { try disableNagle() }
     }
 
     private func setCongestionControl(_ name: String) throws(DevmemError) {

@@ -14,7 +14,7 @@ final class FarEnd {
     ///   - place: where to start it.
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
-    init(at place: FarEndPlace, stop: StopWatch) throws(DevmemError) {
+    init(at place: FarEndPlace, stop: SharedStopSignal) throws(DevmemError) {
         process = try FarEndProcess(at: place, stop: stop)
         channel = try process.greet()
     }

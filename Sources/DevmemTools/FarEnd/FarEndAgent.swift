@@ -22,7 +22,7 @@ package func runFarEnd(
     // A lost peer is noticed when a call fails.
     ignoreFailingWrites()
     let channel = RemoteChannel<FarEndMessage>(
-        input: input, output: output, to: "the peer", stop: StopWatch(StopSignal()))
+        input: input, output: output, to: "the peer", stop: SharedStopSignal(StopSignal()))
     try channel.greet()
     let writer = channel.writer
     while true {
@@ -103,7 +103,7 @@ private func sendPattern(
             .reply(FarEndReply(id: request.id, source: FarEndReply.Source(local)))
         ])
     }
-    try connection.sendAtOnce()
+    try connection.disableNagle()
     var exchange = try Exchange(
         sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: request.bytes),
         from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(nil),
@@ -123,7 +123,7 @@ private func sendPattern(
 private func receivePattern(
     _ listener: borrowing Listener, _ reply: inout FarEndReply
 ) throws(DevmemError) {
-    let connection = try StopWatch(StopSignal()).accept(
+    let connection = try SharedStopSignal(StopSignal()).accept(
         on: listener, until: .after(.milliseconds(Int(patience))), "wait for a connection")
     var sink = PatternSink(try Pattern("\(FarEndRequest.period)"))
     var receiver = PayloadReceiver(nil)

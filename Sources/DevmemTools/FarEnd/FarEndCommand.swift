@@ -27,7 +27,7 @@ struct FarEndCommand {
     ///   - stop: signals that end the wait.
     /// - Throws: `DevmemError` of kind `system` if that fails.
     init(
-        at place: FarEndPlace, as job: [String] = [], stop: StopWatch
+        at place: FarEndPlace, as job: [String] = [], stop: SharedStopSignal
     ) throws(DevmemError) {
         switch place {
         case .namespace(let name):
@@ -58,7 +58,7 @@ struct FarEndCommand {
     /// Removes the copied file, if the program could not do so itself.
     func removeFile() {
         guard let host, let file else { return }
-        let never = StopWatch(StopSignal())
+        let never = SharedStopSignal(StopSignal())
         _ = try? Self.run(Self.ssh(host, "rm -f \(file)"), never)
     }
 
@@ -67,7 +67,7 @@ struct FarEndCommand {
     }
 
     private static func makeFile(
-        at host: String, _ stop: StopWatch
+        at host: String, _ stop: SharedStopSignal
     ) throws(DevmemError) -> String {
         let output = try run(ssh(host, "mktemp \(filePrefix)XXXXXXXX"), stop)
         let name = String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)
@@ -84,7 +84,7 @@ struct FarEndCommand {
     /// Runs a program to its end and returns its output.
     @discardableResult
     private static func run(
-        _ arguments: [String], _ stop: StopWatch
+        _ arguments: [String], _ stop: SharedStopSignal
     ) throws(DevmemError) -> [UInt8] {
         let call = "run \(arguments.first ?? "")"
         let (ours, theirs) = try makeChannel()

@@ -9,7 +9,7 @@ final class FarEndProcess {
     let place: FarEndPlace
     /// Its standard input and output.
     private let channel: Descriptor
-    private let stop: StopWatch
+    private let stop: SharedStopSignal
     private let command: FarEndCommand
     private let patience: Int32
     private var child: ChildProcess?
@@ -24,7 +24,7 @@ final class FarEndProcess {
     /// - Throws: `DevmemError` if it cannot be started.
     init(
         at place: FarEndPlace, as job: [String] = [], endsWithin patience: Int32 = 3000,
-        stop: StopWatch
+        stop: SharedStopSignal
     ) throws(DevmemError) {
         let command = try FarEndCommand(at: place, as: job, stop: stop)
         let (ours, theirs) = try makeChannel()

@@ -25,7 +25,7 @@ let sameProgram: Advice = "run the same devmemtcp at both ends"
 ///   `invalid` if the line is longer than the peer reads.
 func writeJSONLine(
     _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime),
-    stop: StopWatch? = nil
+    stop: SharedStopSignal? = nil
 ) throws(DevmemError) {
     let call = "talk to the peer"
     var line: [UInt8]
@@ -53,7 +53,7 @@ func writeJSONLine(
 }
 
 private func awaitWritable(
-    _ number: Int32, _ deadline: Deadline, _ stop: StopWatch?, _ call: String
+    _ number: Int32, _ deadline: Deadline, _ stop: SharedStopSignal?, _ call: String
 ) throws(DevmemError) {
     var deadline = deadline
     if let stop {

@@ -20,7 +20,7 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
     ///   - messages: what to send.
     ///   - stop: signals, after which the remote end has little time; nil for none.
     /// - Throws: `DevmemError` of kind `system` if the remote end is gone or does not read.
-    func send(_ messages: [Message], stop: StopWatch? = nil) throws(DevmemError) {
+    func send(_ messages: [Message], stop: SharedStopSignal? = nil) throws(DevmemError) {
         let deadline = Deadline.after(messageTime)
         try isHeard.withLock { isHeard throws(DevmemError) in
             guard isHeard else {
@@ -40,7 +40,7 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
 final class RemoteChannel<Message: RemoteMessage> {
     private let input: Int32
     private let name: String
-    private let stop: StopWatch
+    private let stop: SharedStopSignal
     private let advice: Advice?
     private var reader = LineReader()
     /// Whether the remote end has sent a message; before, there may be the greeting of a login.
@@ -57,7 +57,7 @@ final class RemoteChannel<Message: RemoteMessage> {
     ///   - advice: what to do if it does not answer at all.
     ///   - stop: signals that end a wait.
     init(
-        input: Int32, output: Int32, to name: String, advice: Advice? = nil, stop: StopWatch
+        input: Int32, output: Int32, to name: String, advice: Advice? = nil, stop: SharedStopSignal
     ) {
         self.input = input
         self.name = name

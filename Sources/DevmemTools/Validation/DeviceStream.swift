@@ -84,18 +84,18 @@ struct DeviceStream: ~Copyable {
             try run.stop.wait(
                 for: number, events: Int32(POLLIN), milliseconds: casePatience,
                 "receive byte \(checker.checkedBytes) of \(bytes)")
-            try giveBack(try take().tokens)
+            try returnTokens(try take().tokens)
         }
     }
 
     /// Gives tokens back; the kernel must take each.
-    func giveBack(_ tokens: [UInt32]) throws(DevmemError) {
+    func returnTokens(_ tokens: [UInt32]) throws(DevmemError) {
         var batch = TokenBatch()
         for token in tokens where !batch.append(token) {
-            try connection.giveBack(&batch)
+            try connection.returnTokens(&batch)
             _ = batch.append(token)
         }
-        try connection.giveBack(&batch)
+        try connection.returnTokens(&batch)
     }
 
     private func corrupt(_ what: String) -> DevmemError {

@@ -32,14 +32,14 @@ extension ValidationCase {
             of("room-for-one", "with room for one control message, one fragment is received") {
                 stream, _ throws(DevmemError) in
                 let received = try stream.take(controlSize: Int(cdm_cmsg_space_dmabuf))
-                try stream.giveBack(received.tokens)
+                try stream.returnTokens(received.tokens)
                 return verdict(unless: difference("fragments", received.tokens.count, 1))
             },
             of("byte-by-byte", "a call receives no more than it asks for") {
                 stream, _ throws(DevmemError) in
                 for _ in 0..<8 {
                     let received = try stream.take(dataSize: 1)
-                    try stream.giveBack(received.tokens)
+                    try stream.returnTokens(received.tokens)
                     guard received.count == 1 else {
                         return .fail("a call for 1 byte received \(received.count)")
                     }
@@ -54,8 +54,8 @@ extension ValidationCase {
                         from: number, stream.bound, dataSize: 4096, flags: flags)
                 else { return .fail("the peek received nothing") }
                 let received = try stream.take(dataSize: 4096)
-                try stream.giveBack(peeked.tokens)
-                try stream.giveBack(received.tokens)
+                try stream.returnTokens(peeked.tokens)
+                try stream.returnTokens(received.tokens)
                 let shared = Set(peeked.tokens).intersection(received.tokens)
                 return verdict(
                     unless: difference(

@@ -75,7 +75,7 @@ struct ReceivedFlow: ~Copyable {
     private mutating func sendAndReceive(
         _ open: borrowing Connection
     ) throws(DevmemError) {
-        try open.sendAtOnce()
+        try open.disableNagle()
         var exchange = try Exchange(
             sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),
             from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(bound), chunk: segment)

@@ -45,7 +45,7 @@ extension ValidationRun {
         _ connection: borrowing Connection, _ segment: Int, _ total: UInt64,
         _ sink: inout Sink
     ) throws(DevmemError) -> String? {
-        try connection.sendAtOnce()
+        try connection.disableNagle()
         var exchange = try Exchange(
             sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),
             from: SendMemory(binding: DmabufMemory(size: 1 << 20), to: interface),

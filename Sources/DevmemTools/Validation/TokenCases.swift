@@ -24,7 +24,7 @@ extension ValidationCase {
                     }
                     try stream.compare(received)
                 }
-                try stream.giveBack(tokens)
+                try stream.returnTokens(tokens)
                 return verdict(
                     unless: difference("number of distinct tokens", Set(tokens).count, tokens.count)
                 )
@@ -40,7 +40,7 @@ extension ValidationCase {
                 let first = try received.firstToken
                 let once = try giveBackRaw([(first, 1)], on: number)
                 let again = try giveBackRaw([(first, 1)], on: number)
-                try stream.giveBack(Array(received.tokens.dropFirst()))
+                try stream.returnTokens(Array(received.tokens.dropFirst()))
                 return verdict(
                     unless: difference("fragments that the kernel accepted first", once, 1),
                     difference("fragments that the kernel accepted the second time", again, 0))
@@ -54,7 +54,7 @@ extension ValidationCase {
                 {
                     () throws(DevmemError) in _ = try giveBackRaw(ranges, on: number)
                 }
-                try stream.giveBack(received.tokens)
+                try stream.returnTokens(received.tokens)
                 return verdict
             },
             of("part-of-a-range", "a length that is not a multiple of a range is refused") {
@@ -65,7 +65,7 @@ extension ValidationCase {
                     () throws(DevmemError) in
                     _ = try giveBackRaw([(first, 1)], surplus: 4, on: number)
                 }
-                try stream.giveBack(received.tokens)
+                try stream.returnTokens(received.tokens)
                 return verdict
             },
             of("too-many-fragments", "of more than 1024 fragments the rest is not accepted") {
@@ -75,7 +75,7 @@ extension ValidationCase {
                 let beyond = try giveBackRaw(
                     [(0x4000_0000, UInt32(TokenBatch.maximumFragments)), (first, 1)], on: number)
                 let alone = try giveBackRaw([(first, 1)], on: number)
-                try stream.giveBack(Array(received.tokens.dropFirst()))
+                try stream.returnTokens(Array(received.tokens.dropFirst()))
                 return verdict(
                     unless: difference("fragments accepted after 1024 others", beyond, 0),
                     difference("fragments accepted alone", alone, 1))

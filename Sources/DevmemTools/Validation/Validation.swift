@@ -49,7 +49,7 @@ package func validate(
         interface: interface.name, driver: interface.driver,
         kernel: lines(of: "/proc/sys/kernel/osrelease").first.map(String.init) ?? "unknown",
         farEnd: request.farEnd?.description)
-    let holder = StopWatch(stop)
+    let holder = SharedStopSignal(stop)
     switch try prepare(request, interface, holder, logger) {
     case .skip(let why):
         runAll(request.cases, holder, &report, finished) { _ in .skip(why) }
@@ -69,7 +69,7 @@ private enum Preparation {
 }
 
 private func prepare(
-    _ request: ValidationRequest, _ interface: NetworkInterface, _ stop: StopWatch,
+    _ request: ValidationRequest, _ interface: NetworkInterface, _ stop: SharedStopSignal,
     _ logger: Logger
 ) throws(DevmemError) -> Preparation {
     if let virtual = try interface.virtualInterface {
@@ -93,7 +93,7 @@ private func prepare(
 
 /// Runs cases until a signal comes, and puts what becomes of them in the report.
 private func runAll(
-    _ cases: [ValidationCase], _ stop: StopWatch, _ report: inout ValidationReport,
+    _ cases: [ValidationCase], _ stop: SharedStopSignal, _ report: inout ValidationReport,
     _ finished: (CaseResult) -> Void, run: (ValidationCase) -> CaseVerdict
 ) {
     for one in cases {

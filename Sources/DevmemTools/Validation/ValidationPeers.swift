@@ -32,7 +32,7 @@ final class ValidationPeers {
     private var refusals: [Bool: String] = [:]
 
     /// Starts the far end and tries which addresses lead to the NIC.
-    init(_ request: ValidationRequest, _ interface: NetworkInterface, stop: StopWatch)
+    init(_ request: ValidationRequest, _ interface: NetworkInterface, stop: SharedStopSignal)
         throws(DevmemError)
     {
         switch request.farEnd {
@@ -80,7 +80,7 @@ final class ValidationPeers {
     /// the first, as the cases then tell why.
     private static func answering(
         _ endpoints: [Endpoint], _ request: ValidationRequest, _ interface: NetworkInterface,
-        _ stop: StopWatch
+        _ stop: SharedStopSignal
     ) throws(DevmemError) -> Endpoint? {
         guard endpoints.count > 1 else { return endpoints.first }
         var own: [Endpoint] = []
@@ -93,7 +93,7 @@ final class ValidationPeers {
 
     /// The first of some addresses that takes a connection; nil if none does.
     static func answering(
-        _ endpoints: [Endpoint], _ stop: StopWatch
+        _ endpoints: [Endpoint], _ stop: SharedStopSignal
     ) throws(DevmemError) -> Endpoint? {
         for endpoint in endpoints {
             do throws(DevmemError) {
@@ -134,7 +134,7 @@ final class ValidationPeers {
     /// A connection from the far end tells whether it gets here, and its address. Others may connect
     /// too; the far end tells which is its own.
     private func tryAddress(
-        _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: StopWatch
+        _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: SharedStopSignal
     ) throws(DevmemError) {
         let listener = try Listener(binding: Endpoint(address: address, port: 0))
         try listener.listen()

@@ -7,7 +7,7 @@ final class ValidationRun {
     let interface: NetworkInterface
     let facts: ValidationFacts
     let peers: ValidationPeers
-    let stop: StopWatch
+    let stop: SharedStopSignal
     let logger: Logger
     /// Bindings for receiving that were made; their memory must have come back at the end.
     private(set) var usedBindings: [UInt32] = []
@@ -16,7 +16,7 @@ final class ValidationRun {
     private var refusals: [ReceiveFixture.Kind: DevmemError] = [:]
 
     init(
-        _ facts: ValidationFacts, _ peers: ValidationPeers, stop: StopWatch, logger: Logger
+        _ facts: ValidationFacts, _ peers: ValidationPeers, stop: SharedStopSignal, logger: Logger
     ) {
         interface = facts.interface
         self.facts = facts

@@ -98,7 +98,7 @@ struct Ncdevmem {
         if let host = job.from { from = try Endpoint.addresses(of: host) }
         let request = ReceiveRequest(
             interface: job.interface, listen: listen, from: from,
-            fromPort: from.isEmpty ? nil : listen[0].port, admitsOtherPorts: true,
+            fromPort: from.isEmpty ? nil : listen[0].port, allowsOtherPorts: true,
             queues: job.queues, steers: job.steers, memory: job.memory, pageSize: job.pageSize,
             isDeviceOnly: job.isDeviceOnly, allowsHostMemory: true, command: Self.name)
         let output = job.pattern == nil ? try OutputStream("-") : nil

@@ -1,7 +1,7 @@
 /// Waits for events on a connection that has finished sending: zerocopy completions, and the
 /// acknowledgement of the FIN, which changes the connection's state. poll(2) would return at once
 /// each time; edge-triggered epoll(7) reports only changes.
-struct CompletionWatch: ~Copyable {
+struct CompletionWaiter: ~Copyable {
     private let poller: Poller
 
     /// - Parameter connection: must stay open as long as this value is used.
@@ -10,7 +10,7 @@ struct CompletionWatch: ~Copyable {
         let poller = try Poller()
         // A state change wakes waiters for any of these events; after the FIN is sent the kernel
         // always reports the socket as writable (`tcp_poll` of net/ipv4/tcp.c).
-        try poller.add(connection.rawValue, for: [.input, .output], onlyNews: true)
+        try poller.add(connection.rawValue, for: [.input, .output], edgeTriggered: true)
         self.poller = poller
     }
 

@@ -4,14 +4,14 @@ import Testing
 @testable import DevmemCore
 
 /// Settings that could not be restored are reported, however the session ended.
-@Suite struct RestorationFailureTests {
+@Suite struct RestoreErrorTests {
     private let error = DevmemError(.netlink, call: "set header split", errno: .wouldBlock)
 
     /// Returns the failure in the report, and what was logged.
     private func told(_ failure: String?, isShown: Bool) -> (failure: String?, logged: [String]) {
         let log = LoggedLines()
         var failure = failure
-        RestorationFailure(error: error).note(
+        RestoreError(error: error).note(
             in: &failure, isShown: isShown,
             logger: Logger(label: "test") { _ in RecordingLogHandler(log) })
         return (failure, log.lines)

@@ -1,7 +1,7 @@
 import Logging
 
 /// A failure to restore a NIC's settings at the end of a session.
-struct RestorationFailure {
+struct RestoreError {
     /// The error.
     let error: DevmemError
 

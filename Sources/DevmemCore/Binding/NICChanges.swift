@@ -1,13 +1,13 @@
 import Logging
 
 /// The changes made to a NIC, undone in the order that the kernel requires.
-final class NICSetup {
+final class NICChanges {
     let interface: NetworkInterface
     let logger: Logger
     private var steering: SteeringTransaction?
     private var receive: ReceiveBinding?
     private var transmit: TransmitBinding?
-    private var watch: BindingWatch?
+    private var watch: BindingMonitor?
 
     init(on interface: NetworkInterface, logger: Logger) {
         self.interface = interface
@@ -64,7 +64,7 @@ final class NICSetup {
 
     /// Starts watching the NIC.
     func watch(bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool) {
-        watch = BindingWatch(
+        watch = BindingMonitor(
             on: interface, bindingID: bindingID, queues: queues, keepsSteered: keepsSteered,
             logger: logger)
     }
@@ -115,7 +115,7 @@ final class NICSetup {
 
     /// Undoes all changes and logs a failure, for a caller that has another error to report or none
     /// to report to.
-    func undoOrLog() {
+    func undoLoggingErrors() {
         do throws(DevmemError) { _ = try undo() } catch { logger.error("\(error)") }
     }
 }

@@ -1,12 +1,12 @@
 import Logging
 
 /// The NIC and the listening sockets of a receive session.
-struct ReceivePlace {
+struct ListeningNIC {
     let interface: NetworkInterface
     let listeners: ListenerGroup
     private let limits: ReceiveLimits
     /// Whether connections may wait while others are served.
-    private var isKeptOpen: Bool { limits.keepsOpen || limits.atOnce > 1 }
+    private var allowsWaiting: Bool { limits.continuesListening || limits.atOnce > 1 }
 
     /// Finds the NIC and binds the sockets, which accept no connections yet.
     ///
@@ -49,7 +49,7 @@ struct ReceivePlace {
     func budget(of nic: borrowing BoundNIC, logger: Logger) -> ReceiveBudget {
         let budget = ReceiveBudget(
             memory: nic.memory.dmabuf.size, rings: nic.rings.bytes, listeners: listeners.count,
-            connections: limits.atOnce, keepsListening: isKeptOpen,
+            connections: limits.atOnce, keepsListening: allowsWaiting,
             initial: listeners.initialReceiveBuffer)
         logger.debug(
             """
@@ -63,7 +63,7 @@ struct ReceivePlace {
     func listen(
         _ budget: ReceiveBudget, _ listening: (Endpoint, String) -> Void
     ) throws(DevmemError) {
-        if isKeptOpen { try listeners.beginWith(receiveBuffer: budget.initial) }
+        if allowsWaiting { try listeners.setInitialReceiveBuffer(receiveBuffer: budget.initial) }
         try listeners.listen(backlog: budget.backlog)
         for endpoint in listeners.endpoints { listening(endpoint, interface.name) }
     }
@@ -73,10 +73,10 @@ struct ReceivePlace {
     /// - Returns: the limit; nil if the kernel's autotuning applies.
     func prepare(
         _ connection: borrowing Connection, _ request: ReceiveRequest, _ budget: ReceiveBudget
-    ) throws(DevmemError) -> BufferBound? {
+    ) throws(DevmemError) -> ReceiveBufferLimit? {
         // For a single connection the kernel tunes the buffer best. But if unread payload could
         // fill the memory, a lost packet could not be received again.
-        if !isKeptOpen, let most = largestReceiveBuffer(), most <= request.memory / 2 {
+        if !allowsWaiting, let most = largestReceiveBuffer(), most <= request.memory / 2 {
             return nil
         }
         return try connection.limitBuffers(to: budget.share)

@@ -1,7 +1,7 @@
 /// Distinguishes a NIC that was removed from one that moved to another network namespace. Pure.
 ///
 /// The kernel removes the NIC from its list some time before it notifies which of the two happened.
-struct NICAbsence {
+struct NICDisappearance {
     enum Verdict: Equatable {
         /// The kernel has not sent the notification yet.
         case undecided
@@ -29,5 +29,5 @@ struct NICAbsence {
     }
 
     /// Records that the NIC is listed.
-    mutating func isListed() { self = NICAbsence() }
+    mutating func isListed() { self = NICDisappearance() }
 }

@@ -3,7 +3,7 @@ import SystemPackage
 
 /// Watches a NIC while memory is bound to it, and logs the loss of the NIC, its link, a setting or
 /// a flow rule.
-struct BindingWatch: ~Copyable {
+struct BindingMonitor: ~Copyable {
     private let interface: NetworkInterface
     private let bindingID: UInt32?
     private let queues: [UInt32]
@@ -13,7 +13,7 @@ struct BindingWatch: ~Copyable {
     private var link: LinkInfo?
     /// Messages that have been logged and still hold.
     private var told: Set<String> = []
-    private var absence = NICAbsence()
+    private var absence = NICDisappearance()
     /// Losses that the driver refused to repair.
     private var refusals = SteeringRefusals()
 
@@ -71,8 +71,8 @@ struct BindingWatch: ~Copyable {
             // While the NIC is down, drivers list no queues and some list no rules.
             guard now.isUp else { return }
             var lost = try lostQueues()
-            lost += try lookAtSteering(&steering)
-            forgetTold(lost)
+            lost += try checkSteering(&steering)
+            pruneLogged(lost)
         } catch {
             guard error.errno == .operationNotSupportedByDevice,
                 (try? links(index: interface.index)) == nil
@@ -143,7 +143,7 @@ struct BindingWatch: ~Copyable {
         return [text]
     }
 
-    private mutating func lookAtSteering(
+    private mutating func checkSteering(
         _ steering: inout SteeringTransaction?
     ) throws(DevmemError) -> [String] {
         guard let losses = try steering?.losses() else { return [] }
@@ -167,7 +167,7 @@ struct BindingWatch: ~Copyable {
             } catch {
                 let passes = Self.passing.contains { $0 == error.errno }
                 let sentence = "cannot be steered again\(passes ? " yet" : ""): \(error)"
-                left.append(refuse(loss, sentence, passesSoon: passes))
+                left.append(refuse(loss, sentence, isTransient: passes))
             }
         }
         return left
@@ -175,10 +175,10 @@ struct BindingWatch: ~Copyable {
 
     /// Logs why a loss cannot be repaired now, and returns the sentence.
     private mutating func refuse(
-        _ loss: SteeringLoss, _ sentence: String, passesSoon: Bool = false
+        _ loss: SteeringLoss, _ sentence: String, isTransient: Bool = false
     ) -> String {
         warn(sentence)
-        refusals.note(sentence, of: loss.text, passesSoon: passesSoon, at: .now)
+        refusals.note(sentence, of: loss.text, isTransient: isTransient, at: .now)
         return sentence
     }
 
@@ -192,7 +192,7 @@ struct BindingWatch: ~Copyable {
     }
 
     /// Forgets losses that no longer hold, so that they are logged if they recur.
-    private mutating func forgetTold(_ lost: [String]) {
+    private mutating func pruneLogged(_ lost: [String]) {
         let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
         told.formIntersection(lost)
         refusals.keep(lost)

@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 
 /// A stop signal shared by several users; it remembers the first signal that arrived.
-package final class StopWatch {
+package final class SharedStopSignal {
     /// The stop signal, for users that wait themselves and then call `note`.
     package let signal: StopSignal
     private var arrived: Int32?

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 /// The limit on a socket's unread payload, as requested and as set by the kernel.
-package struct BufferBound: Equatable, Sendable {
+package struct ReceiveBufferLimit: Equatable, Sendable {
     /// The requested limit in bytes.
     var wanted: UInt64
     /// The limit in bytes that the kernel set.
@@ -23,9 +23,9 @@ package struct BufferBound: Equatable, Sendable {
 ///
 /// - Returns: the limit that the kernel set, which may be lower without an error.
 /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
-package func boundReceiveBuffer(
+package func limitReceiveBuffer(
     of socket: borrowing Descriptor, to bytes: UInt64, _ call: String
-) throws(DevmemError) -> BufferBound {
+) throws(DevmemError) -> ReceiveBufferLimit {
     // The kernel doubles the value to allow for bookkeeping overhead (socket(7)).
     let half = Int32(min(bytes / 2, UInt64(Int32.max / 2)))
     do throws(DevmemError) {
@@ -38,5 +38,5 @@ package func boundReceiveBuffer(
     var actual: Int32 = 0
     var length = socklen_t(MemoryLayout<Int32>.size)
     try retrying(call) { getsockopt(number, SOL_SOCKET, SO_RCVBUF, &actual, &length) }
-    return BufferBound(wanted: UInt64(half) * 2, actual: UInt64(max(actual, 0)))
+    return ReceiveBufferLimit(wanted: UInt64(half) * 2, actual: UInt64(max(actual, 0)))
 }

@@ -1,7 +1,7 @@
 package import Logging
 
 /// Logs exhausted resources, at most once a minute.
-package struct ShortageNotice {
+package struct ExhaustionLog {
     private static let interval: Duration = .seconds(60)
 
     private let logger: Logger
