@@ -1,14 +1,14 @@
 import CDevmem
 
-/// What `--version` prints.
+/// The output of `--version`.
 package enum BuildVersion {
-    /// The version; the man page shows it too.
+    /// The version, which the man page states too.
     package static let number = "0.1.0"
 
-    /// The name, the version, and the commit if the build was told one.
+    /// The name, the version, and the commit if the build knows it.
     package static let text = text(commit: String(cString: cdm_commit()))
 
-    /// The same for a commit; empty if it is not known.
+    /// Returns the same text for a given commit; an empty one is left out.
     package static func text(commit: String) -> String {
         "devmemtcp \(number)" + (commit.isEmpty ? "" : " (\(commit))")
     }

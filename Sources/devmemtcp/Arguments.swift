@@ -34,12 +34,12 @@ struct ByteSize: OptionValue, Equatable {
     var defaultValueDescription: String { "\(bytes >> 20)M" }
 }
 
-/// Queues on the command line: `6-7`, `1,3,6-7`, `last 2` or `auto`.
+/// Receive queues on the command line: `6-7`, `1,3,6-7`, `last 2` or `auto`.
 struct QueueSelection: OptionValue, Equatable {
     static let form =
         "queue numbers such as 6-7 or 1,3, or 'last N' or 'auto N' for N queues"
 
-    /// More queues than any NIC has; keeps a slip of the finger from making a list of millions.
+    /// More queues than any NIC has; a typo does not build a list of millions.
     private static let limit: UInt32 = 65536
 
     var choice: QueueChoice
@@ -97,7 +97,10 @@ struct FlowArgument: OptionValue, Equatable {
         self.source = source
     }
 
-    /// Looks its hosts up: a flow for each two addresses of one family that their names stand for.
+    /// Resolves the host names and returns one flow per pair of addresses of the same family.
+    ///
+    /// - Throws: `DevmemError` if a name does not resolve, or if the two ends have no address
+    ///   family in common.
     func resolved() throws(DevmemError) -> [SteeringFlow] {
         let ends = try Endpoint.candidates(resolving: destination)
         guard let source else { return ends.map { SteeringFlow(to: $0) } }
@@ -110,18 +113,18 @@ struct FlowArgument: OptionValue, Equatable {
     }
 }
 
-/// Where a connection comes from, on the command line: `192.0.2.2`, `192.0.2.2:4000` or
+/// The source of a connection on the command line: `192.0.2.2`, `192.0.2.2:4000` or
 /// `[2001:db8::2]:4000`.
 struct SourceArgument: OptionValue, Equatable {
     static let form =
         "ADDR, ADDR:PORT or [IPV6]:PORT with a port from 1 to 65535, such as 192.0.2.2:4000"
 
     var host: String
-    /// Nil for any.
+    /// Nil matches any port.
     var port: UInt16?
 
     init?(argument: String) {
-        // One colon stands before a port, more make an IPv6 address.
+        // A single colon precedes a port; more than one make an IPv6 address.
         if argument.hasPrefix("[") || argument.count(where: { $0 == ":" }) == 1 {
             guard let end = try? EndpointText(argument), !end.host.isEmpty,
                 let port = Endpoint.port(named: end.port), port != 0
@@ -134,7 +137,7 @@ struct SourceArgument: OptionValue, Equatable {
         }
     }
 
-    /// Looks its host up: all its addresses.
+    /// Resolves the host and returns all its addresses.
     func resolved() throws(DevmemError) -> [IPAddress] { try Endpoint.addresses(of: host) }
 }
 
@@ -180,14 +183,14 @@ struct LocalAddressArgument: OptionValue, Equatable {
         }
     }
 
-    /// Looks it up: all its addresses.
+    /// Resolves the host and returns all its addresses.
     func candidates() throws(DevmemError) -> [Endpoint] {
         try Endpoint.candidates(
             resolving: EndpointText(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"))
     }
 }
 
-/// Where a far end is to be started, on the command line: `netns:NAME` or `ssh:HOST`.
+/// A place to start the peer in, on the command line: `netns:NAME` or `ssh:HOST`.
 struct RemoteArgument: OptionValue, Equatable {
     static let form =
         "netns:NAME for a network namespace, or ssh:HOST, such as ssh:farhost"
@@ -200,13 +203,12 @@ struct RemoteArgument: OptionValue, Equatable {
     }
 }
 
-/// A far end that answers already, on the command line: `192.0.2.2`, `192.0.2.2:5201` or
-/// `[2001:db8::2]:5201`.
+/// A running peer on the command line: `192.0.2.2`, `192.0.2.2:5201` or `[2001:db8::2]:5201`.
 struct PeerArgument: OptionValue, Equatable {
     static let form =
         "HOST, HOST:PORT, an IPv6 address or [IPV6]:PORT, such as 192.0.2.2:5201"
 
-    /// The port where none is given.
+    /// The port to use if none is given.
     static let defaultPort = "5201"
 
     var address: LocalAddressArgument
@@ -217,11 +219,11 @@ struct PeerArgument: OptionValue, Equatable {
         if address.port == "0" { self.address.port = Self.defaultPort }
     }
 
-    /// Looks it up: all its addresses.
+    /// Resolves the host and returns all its addresses.
     func resolved() throws(DevmemError) -> [Endpoint] { try address.candidates() }
 }
 
-/// What a peer gets back, on the command line: `echo`, or `file:` and a name.
+/// The answer to a peer, on the command line: `echo`, or `file:` and a file name.
 struct AnswerArgument: OptionValue, Equatable {
     static let form =
         "echo, or file:NAME, such as file:answer.bin"
@@ -239,7 +241,7 @@ struct AnswerArgument: OptionValue, Equatable {
     }
 }
 
-/// How long a peer may be silent, on the command line: seconds, or `off`.
+/// A limit on a peer's silence, on the command line: seconds, or `off`.
 struct PeerTimeoutArgument: OptionValue, Equatable {
     static let form = "seconds from 2 to 65534, or off"
 
@@ -263,7 +265,7 @@ struct PeerTimeoutArgument: OptionValue, Equatable {
     var defaultValueDescription: String { timeout.seconds.map { "\($0)" } ?? "off" }
 }
 
-/// The option that bounds a peer's silence.
+/// The option that limits how long a peer may be silent.
 struct PeerTimeoutOption: ParsableArguments {
     @Option(
         name: .long,

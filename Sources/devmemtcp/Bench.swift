@@ -4,7 +4,7 @@ import DevmemTools
 import Glibc
 import Logging
 
-/// Measures TCP through a NIC, with device memory or without.
+/// Measures TCP through a NIC, with or without device memory.
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
@@ -72,7 +72,7 @@ struct BenchServe: ParsableCommand {
     }
 }
 
-/// Processors on the command line: `0-3` or `1,3`.
+/// CPUs on the command line: `0-3` or `1,3`.
 struct ProcessorList: OptionValue, Equatable {
     static let form =
         "CPU numbers below 4096, such as 0-3 or 1,3"
@@ -87,12 +87,12 @@ struct ProcessorList: OptionValue, Equatable {
     }
 }
 
-/// A rate on the command line, in bits a second: `500M`, `10G`, powers of 1000.
+/// A rate in bits per second on the command line: `500M`, `10G`; suffixes are powers of 1000.
 struct BitRate: OptionValue, Equatable {
     static let form =
         "bits per second, at least 8, with or without suffix K, M, G or T (powers of 1000), such as 10G"
 
-    /// Bytes a second.
+    /// The rate in bytes per second.
     var bytes: UInt64
 
     init?(argument: String) {
@@ -110,7 +110,7 @@ struct BitRate: OptionValue, Equatable {
     }
 }
 
-/// The memory of one end and direction on the command line: `device`, `host` or `none`.
+/// The memory that one side uses in one direction, on the command line: `device`, `host` or `none`.
 enum MemoryArgument: String, ExpressibleByArgument, CaseIterable {
     case device, host
     case nothing = "none"

@@ -2,7 +2,7 @@ import ArgumentParser
 import DevmemCore
 import DevmemTools
 
-/// What payload flows in a benchmark, and how.
+/// Options that describe the load of a benchmark.
 struct BenchLoadOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: ArgumentHelp("Measure for this long.", valueName: "seconds"))
     var time: Double?
@@ -144,7 +144,7 @@ struct BenchLoadOptions: ParsableArguments {
         }
     }
 
-    /// The plan that the options make.
+    /// The plan that the options describe.
     var plan: BenchPlan {
         var plan = BenchPlan()
         let isBoth = duplex || requestResponse != nil
@@ -179,8 +179,9 @@ struct BenchLoadOptions: ParsableArguments {
     }
 }
 
-/// Where flows come from, on the command line: `192.0.2.2:40000` or `[2001:db8::2]:40000`, with
-/// numbers only, as it is the far end that they mean something to.
+/// The source of flows on the command line: `192.0.2.2:40000` or `[2001:db8::2]:40000`. Only
+/// numbers are accepted, because the peer uses the address and a name may resolve differently
+/// there.
 struct NumericSource: OptionValue, Equatable {
     static let form =
         "a numeric ADDR:PORT or [IPV6]:PORT, such as 192.0.2.2:40000"

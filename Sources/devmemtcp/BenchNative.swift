@@ -2,7 +2,7 @@ import ArgumentParser
 import DevmemCore
 import DevmemTools
 
-/// Measures what needs neither NIC nor privilege.
+/// Measures the parts of the data path that need neither a NIC nor privilege.
 struct BenchNative: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "native",

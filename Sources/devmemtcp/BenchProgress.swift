@@ -2,7 +2,7 @@ import DevmemCore
 import DevmemTools
 import Glibc
 
-/// How much of a benchmark is left. Pure.
+/// An estimate of the time that a benchmark has left. Pure.
 struct BenchRemainder {
     private let plan: BenchPlan
     private var inbound: UInt64 = 0
@@ -12,13 +12,13 @@ struct BenchRemainder {
         self.plan = plan
     }
 
-    /// Seconds left after an interval; nil if that cannot be told yet.
+    /// Returns the seconds left after an interval; nil if they cannot be estimated yet.
     mutating func left(after sample: BenchSample) -> Double? {
         inbound = inbound.saturatingAdding(sample.received.saturatingSum)
         outbound = outbound.saturatingAdding(sample.sent.saturatingSum)
         if let seconds = plan.seconds { return max(0, seconds - sample.time) }
         guard let bytes = plan.bytes, sample.time > 0 else { return nil }
-        // The direction that takes longer decides.
+        // The slower direction decides.
         let ways = [(inbound, plan.inbound), (outbound, plan.outbound)].filter { $0.1 != nil }
         guard let slowest = ways.map(\.0).min(), slowest > 0 else { return nil }
         let rest = Double(bytes - min(bytes, slowest))
@@ -26,8 +26,8 @@ struct BenchRemainder {
     }
 }
 
-/// Shows how a benchmark gets on: a line for each interval if the user wants that, else one line on a
-/// terminal that is written over.
+/// Shows the progress of a benchmark: one line per interval if the user asks for that, otherwise a
+/// single line on a terminal that is overwritten.
 final class BenchProgress {
     private enum Form {
         case nothing, lines, oneLine
@@ -38,11 +38,11 @@ final class BenchProgress {
     private var remainder: BenchRemainder
 
     /// - Parameters:
-    ///   - plan: what is done.
-    ///   - showsLines: whether the user wants a line for each interval.
-    ///   - quiet: whether nothing is to be shown.
-    ///   - isTerminal: whether standard error is one.
-    ///   - live: the line that is written over.
+    ///   - plan: the benchmark.
+    ///   - showsLines: whether to print a line for each interval.
+    ///   - quiet: whether to show nothing.
+    ///   - isTerminal: whether standard error is a terminal.
+    ///   - live: the line that is overwritten.
     init(
         _ plan: BenchPlan, showsLines: Bool, quiet: Bool,
         isTerminal: Bool = isatty(STDERR_FILENO) == 1, live: LiveLine = .standard
@@ -61,6 +61,6 @@ final class BenchProgress {
         }
     }
 
-    /// Removes the line, so that something else can be written there.
+    /// Removes the line, so that other text can be written.
     func finish() { live.interrupt() }
 }

@@ -138,7 +138,7 @@ struct BenchRun: ParsableCommand {
 }
 
 extension PeerArgument {
-    /// Host and port as they are looked up.
+    /// The host and port to resolve.
     var text: EndpointText {
         get throws(DevmemError) {
             let host = address.host.contains(":") ? "[\(address.host)]" : address.host

@@ -4,13 +4,14 @@ import Glibc
 import SystemPackage
 
 extension BenchReport {
-    /// Bytes that were not as they should be, in both directions.
+    /// The number of bytes that differ from the pattern, in both directions.
     var wrongBytes: UInt64 {
         (inbound?.wrongBytes ?? 0).saturatingAdding(outbound?.wrongBytes ?? 0)
     }
 }
 
-/// A benchmark for people: one fact a line, and a table of flows if there are several.
+/// Formats a benchmark's report as text: one fact per line, then a table of flows if there are
+/// several.
 func summary(of report: BenchReport) -> String {
     var lines: [(String, String)] = [
         ("this host", text(of: report.near)),
@@ -46,7 +47,8 @@ func summary(of report: BenchReport) -> String {
     return aligned(lines) + flowTable(of: report)
 }
 
-/// What the near end saw in a second, on one line, and how many seconds are left, if that is known.
+/// Formats what this host measured in one interval as a line, with the seconds left if they are
+/// known.
 func liveLine(of sample: BenchSample, left: Double?) -> String {
     func rate(_ bytes: [UInt64]) -> String {
         fixed(Double(bytes.saturatingSum) / max(sample.seconds, 1e-9) * 8 / 1e9, 3)
@@ -58,9 +60,9 @@ func liveLine(of sample: BenchSample, left: Double?) -> String {
         + (left.map { "  \(fixed($0.rounded(.up), 0)) s left" } ?? "")
 }
 
-/// Writes a text to a file.
+/// Writes text to a file and syncs it to disk.
 ///
-/// - Throws: `DevmemError` of kind `system` if it cannot be written.
+/// - Throws: `DevmemError` of kind `system` if the file cannot be written.
 func writeFile(_ path: String, _ text: String) throws(DevmemError) {
     do {
         let file = try FileDescriptor.open(
@@ -103,13 +105,13 @@ private func text(of direction: BenchDirectionReport) -> String {
         + "\(direction.retransmits) retransmits"
 }
 
-/// Which memory payload was sent from.
+/// Says which memory payload was sent from.
 private func sentText(of direction: BenchDirectionReport, at end: String) -> String {
     let bytes = direction.sentBytes.map { "\($0) bytes" } ?? "an unknown number of bytes"
     return "\(bytes) from \(direction.memory.sender.rawValue) memory of \(end)"
 }
 
-/// Which memory payload came to.
+/// Says which memory payload was received into.
 private func receivedText(of direction: BenchDirectionReport, at end: String) -> String {
     let place = "\(direction.memory.receiver.rawValue) memory of \(end)"
     guard direction.memory.receiver == .device else {

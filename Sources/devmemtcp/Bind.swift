@@ -121,26 +121,27 @@ struct Bind: ParsableCommand {
         return noSteering ? .unsteered(choice) : .steered(try flows.request(queues: choice))
     }
 
-    /// A service manager that does not listen is no reason to let go.
+    /// Runs a notification to the service manager. A failed one is logged and does not end the
+    /// binding.
     private func announce(_ body: () throws(DevmemError) -> Void) throws {
         do throws(DevmemError) { try body() } catch { common.logger.warning("\(error)") }
     }
 
-    /// Standard output is the command's if there is one.
+    /// Prints the report. With a command, standard output belongs to the command.
     private func show(_ report: BindReport) throws {
         let text = common.json ? try json(of: report) : report.line + "\n"
         guard command.isEmpty || common.json || !common.quiet else { return }
         do throws(DevmemError) {
             try reportStream.write(text)
         } catch {
-            // Beside a command the line is a courtesy; whoever closed standard error wants none.
+            // With a command the line is optional, and standard error may be closed on purpose.
             if command.isEmpty || common.json { throw error }
         }
     }
 
     private var reportStream: ReportStream { command.isEmpty ? .output : .error }
 
-    /// Waits for the end and returns the exit status that it means.
+    /// Holds the binding until the command or a signal ends it, and returns the exit status.
     private func hold(
         _ nic: borrowing BoundNIC, _ report: BindReport, as user: UserIdentity?,
         until stop: borrowing StopSignal
@@ -148,7 +149,7 @@ struct Bind: ParsableCommand {
         guard !command.isEmpty else { return 128 + (try nic.hold(until: stop)) }
         let child: ChildProcess
         do throws(DevmemError) {
-            // This program's own path: the environment's could lead elsewhere by now.
+            // /proc/self/exe is this program; a path from the environment may name another one.
             let prefix = user.map { ["/proc/self/exe", RunAs.name, $0.name, "--"] } ?? []
             child = try ChildProcess(
                 prefix + command, environment: report.environment,
@@ -163,13 +164,13 @@ struct Bind: ParsableCommand {
         }
     }
 
-    /// As shells have it: 127 for a command that is not there, 126 for one that does not run.
+    /// Returns the status that shells use: 127 if the command is not found, 126 if it cannot run.
     static func statusOfNoCommand(_ error: DevmemError) -> Int32 {
         error.errno == .noSuchFileOrDirectory ? 127 : 126
     }
 }
 
-/// Becomes a user and runs a command; `bind` calls it in the process that becomes the command.
+/// Switches to a user and runs a command. `bind` starts it in the process that becomes the command.
 struct RunAs: ParsableCommand {
     static let name = "run-as"
     static let configuration = CommandConfiguration(

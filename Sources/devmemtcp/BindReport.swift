@@ -2,7 +2,7 @@ import DevmemCore
 import DevmemTools
 import Glibc
 
-/// What `bind` holds.
+/// The report of `bind`.
 struct BindReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case version, interface, queues, pid
@@ -23,7 +23,7 @@ struct BindReport: Encodable {
     var pid: Int32
     var descriptor: Int32
 
-    /// The report for people.
+    /// The report as text.
     var line: String {
         var parts = ["dma-buf of \(size) bytes"]
         if let receiveID { parts.append("rx id \(receiveID) on queues \(queueList(queues))") }
@@ -31,7 +31,7 @@ struct BindReport: Encodable {
         return "\(interface): \(parts.joined(separator: ", "))"
     }
 
-    /// What a command finds in its environment.
+    /// The environment variables that a command gets.
     var environment: [String: String] {
         var variables = [
             "DEVMEMTCP_DMABUF_FD": "\(ChildProcess.inheritedDescriptor)",

@@ -1,9 +1,9 @@
 import ArgumentParser
 import DevmemCore
 
-/// How this program words advice: with options and commands of its own.
+/// Advice in terms of this program's options and commands.
 extension AdviceStyle {
-    /// The words for whoever runs a command.
+    /// Returns the style for advice that a command prints.
     static func of(_ command: any ParsableCommand.Type) -> AdviceStyle {
         let isBind = command == Bind.self
         return AdviceStyle(
@@ -12,7 +12,8 @@ extension AdviceStyle {
 }
 
 extension Advice.Parameter {
-    /// The option that most commands have for it; `bench run` alone has one for the port.
+    /// The option that sets the parameter, as most commands name it. Only `bench run` has one for
+    /// the port.
     var option: String {
         switch self {
         case .memory: "--memory"
@@ -32,7 +33,7 @@ extension Advice.Parameter {
 }
 
 extension AdvisedCommand {
-    /// The words behind the program's name.
+    /// The arguments after the program's name.
     var arguments: [String] {
         switch action {
         case .restore: ["steer", "restore", interface]

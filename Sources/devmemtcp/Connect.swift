@@ -121,8 +121,8 @@ struct Connect: ParsableCommand, PayloadCommand {
     }
 
     private func transmit() throws(DevmemError) -> TransmitReport {
-        // These can wait long, for a name server or a pipe's other end, and Ctrl-C must still end
-        // them.
+        // Resolving names and opening a FIFO can block for long. Ctrl-C must still end the program,
+        // so `StopSignal` catches signals only afterwards.
         let peers = try Endpoint.candidates(resolving: peer.text)
         let request = TransmitRequest(
             interface: interface, peers: peers, local: try bind?.candidates() ?? [],

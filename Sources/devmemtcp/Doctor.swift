@@ -46,7 +46,8 @@ struct Doctor: ParsableCommand {
             if probe, let device = devices.first, agrees(to: device.interface) {
                 let stop = try StopSignal.ofUser()
                 checks += DevmemTools.probe(device.interface, logger: common.logger)
-                // Half put back would be worse than a moment later; a signal has waited.
+                // A signal during the probe is handled only after the settings are restored
+                // completely.
                 endedBy = stop.pending()
             }
             let report = DoctorReport(host: host, devices: devices, checks: checks)
@@ -79,7 +80,7 @@ struct Doctor: ParsableCommand {
 }
 
 extension DoctorCheck {
-    /// Nothing to look at is a failure as well.
+    /// A host without any NIC fails the check.
     static let noNIC = DoctorCheck(
         id: "nic-present", group: .nic, interface: nil, title: "NICs", verdict: .failed,
         evidence: "no interface of this network namespace has a driver", fix: nil)

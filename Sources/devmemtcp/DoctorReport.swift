@@ -1,14 +1,14 @@
 import DevmemCore
 import DevmemTools
 
-/// What `doctor` reports.
+/// The report of `doctor`.
 struct DoctorReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case version, kernel, interfaces, checks, failed, warnings, unknown
         case isReady = "ready"
     }
 
-    /// A NIC and what is behind it.
+    /// A NIC and its device.
     struct Interface: Encodable {
         private enum CodingKeys: String, CodingKey {
             case interface, driver, bus, address, mtu, up, carrier, mac, memory
@@ -37,7 +37,7 @@ struct DoctorReport: Encodable {
         var memory: [Memory]
     }
 
-    /// Where dma-bufs may come from; of host memory without a distance.
+    /// A source of dma-bufs. Host memory has no distance.
     struct Memory: Encodable {
         var kind: String
         var name: String
@@ -65,7 +65,7 @@ struct DoctorReport: Encodable {
         isReady = failed == 0
     }
 
-    /// The report for people: a section for each group, a line for each check, and what mends it.
+    /// Formats the report as text: a section per group, and a line per check with its fix.
     func text(coloured: Bool) -> String {
         var lines: [String] = []
         for group in DoctorCheck.Group.allCases where group != .nic && group != .probe {
@@ -136,7 +136,7 @@ extension DoctorReport.Interface {
 }
 
 extension DoctorCheck.Verdict {
-    /// The number of a terminal's colour (ECMA-48).
+    /// The SGR colour code (ECMA-48).
     fileprivate var colour: Int {
         switch self {
         case .ok: 32

@@ -3,25 +3,25 @@ import DevmemCore
 import DevmemTools
 import SystemPackage
 
-/// What a command prints with `--json` when it fails before it has a report. The keys are stable;
-/// `version` counts changes that would break a reader.
+/// The JSON that a command prints with `--json` if it fails before it has a report. The keys are
+/// stable; `version` increases with an incompatible change.
 struct ErrorReport: Encodable {
-    /// An error, part by part.
+    /// An error split into its parts.
     struct Failure: Encodable {
-        /// All of it in one line, as it stands on standard error.
+        /// The whole error on one line, as printed on standard error.
         var text: String
-        /// Where it comes from: `system`, `netlink` and so on; `usage` for a wrong command line, `other`
-        /// for what is none of these.
+        /// The origin: `system`, `netlink` and so on; `usage` for a wrong command line, `other` for
+        /// the rest.
         var kind: String
-        /// What was being done.
+        /// The operation that failed.
         var call: String?
         /// The kernel's error number.
         var errno: Int32?
-        /// The kernel's own text, or the detail of what is wrong.
+        /// The kernel's extack text, or what exactly is wrong.
         var message: String?
-        /// The netlink attribute that the kernel objects to.
+        /// The netlink attribute that the kernel rejects.
         var attribute: String?
-        /// What to do about it.
+        /// What the user can do about it.
         var advice: String?
     }
 
@@ -35,7 +35,8 @@ struct ErrorReport: Encodable {
             advice: error.advice?.text())
     }
 
-    /// Of an error that no command has reported, and the exit status that it leads to.
+    /// Creates a report of an error that no command has reported, which ends the program with
+    /// `status`.
     init(_ error: any Error, status: Int32) {
         if let known = error as? DevmemError {
             self.init(known)
@@ -51,8 +52,8 @@ struct ErrorReport: Encodable {
     }
 }
 
-/// Turns the core's errors into one line on standard error and exit status 1, and with `--json` into
-/// an object where the report would have gone.
+/// Prints a `DevmemError` as one line on standard error and ends with exit status 1, or 128 plus a
+/// signal's number. With `--json` an error object is printed in place of the report.
 func reporting(
     _ options: CommonOptions, on stream: ReportStream = .output, _ body: () throws -> Void
 ) throws {
@@ -60,8 +61,8 @@ func reporting(
         try body()
     } catch let error as DevmemError {
         writeError("devmemtcp: \(error)\n")
-        // Behind a part of a report another object could not be read.
-        // Where even this cannot be written, the line above has most likely said why.
+        // After part of a report, another object would make the output unreadable. If this write
+        // fails too, the line above has most likely said why.
         if options.json && !stream.isCutShort { try? stream.write(json(of: ErrorReport(error))) }
         throw error.signal.map { ExitCode(128 + $0) } ?? ExitCode.failure
     }

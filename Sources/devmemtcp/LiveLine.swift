@@ -1,23 +1,24 @@
 import Synchronization
 
-/// A line on a terminal that is written over as things go on. Whatever else is said meanwhile goes through
-/// it, so that it does not land behind the line.
+/// A terminal line that is overwritten as work progresses. Other output to the terminal goes
+/// through `interrupt`, so that it is not appended to the line.
 final class LiveLine: Sendable {
-    /// That of standard error.
+    /// The line on standard error.
     static let standard = LiveLine(writeTerminal)
 
-    /// Goes to the line's start and empties it.
+    /// Moves the cursor to the start of the line and erases the line.
     private static let clearing = "\r\u{1b}[K"
 
     private let isOpen = Mutex(false)
     private let write: @Sendable (String) -> Void
 
-    /// - Parameter write: writes to the terminal as it is; control characters move its cursor.
+    /// - Parameter write: writes to the terminal without filtering; control characters move the
+    ///   cursor.
     init(_ write: @escaping @Sendable (String) -> Void) {
         self.write = write
     }
 
-    /// Shows a text, of this program's own, in place of what the line showed.
+    /// Replaces the contents of the line. The text must be this program's own.
     func show(_ text: String) {
         isOpen.withLock { isOpen in
             write(Self.clearing + text)
@@ -25,7 +26,7 @@ final class LiveLine: Sendable {
         }
     }
 
-    /// Removes the line, if there is one, and says something in its place.
+    /// Removes the line if it is shown, and runs `speak` to print something in its place.
     func interrupt(_ speak: () -> Void = {}) {
         isOpen.withLock { isOpen in
             if isOpen { write(Self.clearing) }

@@ -14,7 +14,8 @@ struct Devmemtcp: ParsableCommand {
             when it ends; after a kill -9, the next command on the NIC restores them, or steer restore.
             """,
         version: BuildVersion.text,
-        // Each of these names itself: deriving names from types takes half of the start-up time.
+        // Each command sets `commandName`: deriving names from types takes half of the start-up
+        // time.
         subcommands: [
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
             QueueCommand.self, Validate.self, Bench.self, RunAs.self, FarEndCommandLine.self,
@@ -38,7 +39,7 @@ struct Devmemtcp: ParsableCommand {
         Glibc.exit(closing(run(arguments), as: "devmemtcp"))
     }
 
-    /// Does what a command line asks for and returns the exit status.
+    /// Runs the command that a command line names, and returns the exit status.
     private static func run(_ arguments: [String]) -> Int32 {
         do {
             var command = try parseAsRoot(arguments)
@@ -52,8 +53,8 @@ struct Devmemtcp: ParsableCommand {
         }
     }
 
-    /// Prints what the parser of arguments has to say: help, version and the like to standard output,
-    /// what is wrong to standard error.
+    /// Prints the argument parser's message: help and version on standard output, errors on
+    /// standard error.
     private static func conclude(
         _ message: String, _ status: Int32, json report: ErrorReport?
     ) -> Int32 {
@@ -72,19 +73,20 @@ struct Devmemtcp: ParsableCommand {
         }
     }
 
-    /// The words that this program was started with, its name first; nil if they cannot be had, and the
-    /// empty ones would be taken for a call for help.
+    /// Returns the command line, the program's name first; nil if it cannot be read. An empty one
+    /// would otherwise be parsed as a request for help.
     private static func startingArguments() -> [String]? {
         let words = CommandLine.arguments
         return words.isEmpty ? nil : words
     }
 
-    /// Whether a command line that could not be understood wants JSON.
+    /// Tells whether a command line that cannot be parsed asks for JSON.
     private static func asksForJSON(_ arguments: [String]) -> Bool {
         arguments.prefix { $0 != "--" }.contains("--json")
     }
 
-    /// Closes standard output and returns the exit status, which tells of what could not be kept.
+    /// Closes standard output and returns the exit status, which is 1 if the output could not be
+    /// stored.
     private static func closing(_ status: Int32, as name: String) -> Int32 {
         do {
             try ReportStream.output.close()

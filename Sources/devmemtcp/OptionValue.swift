@@ -1,19 +1,18 @@
 import ArgumentParser
 
-/// A value on the command line that says what it may be when it is something else. For each type of
-/// value there is one place that knows; options take it by the initializers below, as they take the
-/// types that the parser of arguments knows.
+/// The value of an option or argument, which describes its valid form in error messages. Each type
+/// defines its form once. The initializers below pass it to the argument parser.
 protocol OptionValue: SendableMetatype {
-    /// What it may be, and an example: a phrase that follows "it takes".
+    /// The valid form with an example, as a phrase that follows "it takes".
     static var form: String { get }
 
-    /// Reads it; nil if it is something else.
+    /// Parses a value; nil if it is invalid.
     init?(argument: String)
 
-    /// What is wrong with a text, where more can be said than that it has another form.
+    /// Returns what exactly is wrong with a text, or nil if it only has the wrong form.
     static func problem(with text: String) -> String?
 
-    /// How a default is shown in the help.
+    /// The default as the help shows it.
     var defaultValueDescription: String { get }
 }
 
@@ -21,7 +20,9 @@ extension OptionValue {
     static func problem(with text: String) -> String? { nil }
     var defaultValueDescription: String { "\(self)" }
 
-    /// Reads it, or says what it may be.
+    /// Parses a value.
+    ///
+    /// - Throws: `OptionProblem` with the valid form.
     static func read(_ text: String) throws(OptionProblem) -> Self {
         if let value = Self(argument: text) { return value }
         throw OptionProblem(
@@ -29,13 +30,13 @@ extension OptionValue {
     }
 }
 
-/// What is wrong with a value, as the parser of arguments prints it behind option and value.
+/// What is wrong with a value. The argument parser prints it after the option and the value.
 struct OptionProblem: Error, Equatable, CustomStringConvertible {
     var description: String
 }
 
 extension Double {
-    /// What a number of seconds may be: the parser knows only that it is a number.
+    /// Parses a finite number of seconds. The argument parser's own message does not name the unit.
     static func readSeconds(_ text: String) throws(OptionProblem) -> Double {
         if let seconds = Double(text), seconds.isFinite { return seconds }
         throw OptionProblem(description: "it takes a number of seconds, such as 2.5")
@@ -43,7 +44,7 @@ extension Double {
 }
 
 extension FixedWidthInteger {
-    /// A count or a number of something.
+    /// Parses an integer.
     static func readNumber(_ text: String) throws(OptionProblem) -> Self {
         if let number = Self(text) { return number }
         let isNumber = !text.isEmpty && text.allSatisfy { $0.isASCII && $0.isNumber }
@@ -54,7 +55,7 @@ extension FixedWidthInteger {
 }
 
 extension ArgumentHelp {
-    /// The help with a default behind it, in the words of the parser of arguments.
+    /// Appends a default to the help, worded as the argument parser words it.
     fileprivate func with(default text: String) -> ArgumentHelp {
         var help = self
         help.abstract += " (default: \(text))"
@@ -63,7 +64,7 @@ extension ArgumentHelp {
 }
 
 extension Option {
-    /// An option that has to be given.
+    /// A required option.
     init(name: NameSpecification = .long, help: ArgumentHelp? = nil) where Value: OptionValue {
         self.init(name: name, help: help, transform: { try Value.read($0) })
     }
@@ -78,14 +79,14 @@ extension Option {
             transform: { try Value.read($0) })
     }
 
-    /// An option that may be left out.
+    /// An optional option.
     init<T: OptionValue>(
         name: NameSpecification = .long, help: ArgumentHelp? = nil
     ) where Value == T? {
         self.init(name: name, help: help, transform: { try T.read($0) })
     }
 
-    /// An option that may be given more than once.
+    /// An option that can be given more than once.
     init<T: OptionValue>(
         wrappedValue: [T], name: NameSpecification = .long, help: ArgumentHelp? = nil
     ) where Value == [T] {
@@ -94,14 +95,14 @@ extension Option {
 }
 
 extension Option where Value == Double? {
-    /// Seconds, which may be left out.
+    /// An optional number of seconds.
     init(name: NameSpecification = .long, help: ArgumentHelp? = nil) {
         self.init(name: name, help: help, transform: { try Double.readSeconds($0) })
     }
 }
 
 extension Option where Value == Double {
-    /// Seconds, with a default.
+    /// A number of seconds with a default.
     init(wrappedValue: Double, name: NameSpecification = .long, help: ArgumentHelp? = nil) {
         self.init(
             wrappedValue: wrappedValue, name: name,
@@ -111,7 +112,7 @@ extension Option where Value == Double {
 }
 
 extension Option where Value: FixedWidthInteger & SendableMetatype {
-    /// A number, with a default.
+    /// A number with a default.
     init(wrappedValue: Value, name: NameSpecification = .long, help: ArgumentHelp? = nil) {
         self.init(
             wrappedValue: wrappedValue, name: name,
@@ -121,7 +122,7 @@ extension Option where Value: FixedWidthInteger & SendableMetatype {
 }
 
 extension Option {
-    /// A number, which may be left out.
+    /// An optional number.
     init<T: FixedWidthInteger & SendableMetatype & ExpressibleByArgument>(
         name: NameSpecification = .long, help: ArgumentHelp? = nil
     ) where Value == T? {
@@ -130,19 +131,19 @@ extension Option {
 }
 
 extension Argument {
-    /// An argument that has to be given.
+    /// A required argument.
     init(help: ArgumentHelp? = nil) where Value: OptionValue {
         self.init(help: help, transform: { try Value.read($0) })
     }
 
-    /// Numbers, at least one.
+    /// One or more numbers.
     init<T: FixedWidthInteger & SendableMetatype & ExpressibleByArgument>(
         help: ArgumentHelp? = nil
     ) where Value == [T] {
         self.init(help: help, transform: { try T.readNumber($0) })
     }
 
-    /// An argument that may be left out.
+    /// An optional argument.
     init<T: OptionValue>(help: ArgumentHelp? = nil) where Value == T? {
         self.init(help: help, transform: { try T.read($0) })
     }

@@ -3,7 +3,7 @@ import DevmemCore
 import DevmemTools
 import Logging
 
-/// The memory that payload lies in.
+/// The size and provider of the dma-buf.
 struct MemoryOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("Size of the dma-buf.", valueName: "size"))
     var memory = ByteSize(bytes: 64 << 20)
@@ -11,7 +11,7 @@ struct MemoryOptions: ParsableArguments {
     @OptionGroup var maker: ProviderOption
 }
 
-/// What makes the memory that payload lies in.
+/// The provider of the dma-buf.
 struct ProviderOption: ParsableArguments {
     @Option(
         name: .long,
@@ -20,14 +20,14 @@ struct ProviderOption: ParsableArguments {
             valueName: "provider"))
     var provider = MemoryProvider.automatic
 
-    /// The provider for files that are read or written past the page cache, if they are: a file
-    /// system can use udmabuf's memory for that, as it is this process's, and no heap's.
+    /// Returns the provider to use with or without O_DIRECT. A file system can do direct I/O on
+    /// udmabuf memory, which consists of this process's pages, but not on a dma-heap's.
     func provider(direct: Bool) -> MemoryProvider {
         direct && provider == .automatic ? .udmabuf : provider
     }
 }
 
-/// What reports of payload have in common.
+/// The properties that all reports on payload have.
 protocol PayloadReport: Encodable {
     var validation: PatternComparison? { get }
     var stoppedBy: Int32? { get }
@@ -37,7 +37,7 @@ protocol PayloadReport: Encodable {
 extension ReceiveReport: PayloadReport {}
 extension TransmitReport: PayloadReport {}
 
-/// Payload is compared with a pattern, written, both or neither.
+/// A sink that compares payload with a pattern, writes it, does both or neither.
 typealias CommandSink = SinkPair<OptionalSink<PatternSink>, OptionalSink<OutputStream>>
 
 extension SinkPair
@@ -47,8 +47,8 @@ where First == OptionalSink<PatternSink>, Second == OptionalSink<OutputStream> {
     }
 }
 
-/// A command that payload comes to: to a file or standard output unless it is compared with a
-/// pattern or discarded.
+/// A command that receives payload. Payload goes to a file or standard output, unless it is
+/// compared with a pattern or discarded.
 protocol PayloadCommand {
     var output: String? { get }
     var expected: PatternArgument? { get }
@@ -57,12 +57,12 @@ protocol PayloadCommand {
 }
 
 extension PayloadCommand {
-    /// The path of the output; nil if payload is not kept.
+    /// The path of the output; nil if payload is not written.
     var outputPath: String? {
         output ?? (discard || expected != nil ? nil : "-")
     }
 
-    /// Where reports go: to standard output, unless payload goes there.
+    /// The stream for reports: standard output, unless payload goes there.
     var reportStream: ReportStream { outputPath == "-" ? .error : .output }
 
     func validateDestination() throws {
@@ -76,7 +76,7 @@ extension PayloadCommand {
         return CommandSink(comparison, output)
     }
 
-    /// Compares payload, if that is asked for.
+    /// The comparison with the expected pattern, if one is given.
     var comparison: PatternSink? { expected.map { PatternSink($0.pattern) } }
 
     private func openOutput(_ direct: Bool) throws(DevmemError) -> OutputStream? {
@@ -84,7 +84,8 @@ extension PayloadCommand {
         return try openFile(outputPath, direct: direct, common.logger)
     }
 
-    /// Shows a report where payload is not, and ends the command as the report has it.
+    /// Prints a report where it does not mix with payload, and ends with the status that it
+    /// implies.
     func conclude(_ report: some PayloadReport, summary: String) throws {
         if reportStream == .output || common.json || !common.quiet {
             try reportStream.write(common.json ? json(of: report) : summary)
@@ -97,7 +98,7 @@ extension PayloadCommand {
     }
 }
 
-/// What makes a finished connection a failed one.
+/// Returns why a finished connection counts as failed; nil if it succeeded.
 func failure(in report: some PayloadReport) -> String? {
     if let failure = report.failure { return failure }
     guard let validation = report.validation else { return nil }
@@ -107,7 +108,7 @@ func failure(in report: some PayloadReport) -> String? {
         + "found \(first.found), expected \(first.expected)"
 }
 
-/// Opens an output, and says so where it cannot be written past the page cache as asked.
+/// Opens an output file, and logs a notice if O_DIRECT was requested but is not possible.
 func openFile(
     _ path: String, direct: Bool, _ logger: Logger
 ) throws(DevmemError) -> OutputStream {
@@ -116,7 +117,8 @@ func openFile(
     return stream
 }
 
-/// The same in a thread that signals do not reach, until the session ends.
+/// Opens an output file in a thread that blocks signals, and gives up when the session ends.
+/// Opening a FIFO waits for its reader.
 func openFile(
     _ path: String, direct: Bool, until stop: borrowing StopSignal, _ logger: Logger
 ) throws(DevmemError) -> OutputStream {

@@ -1,7 +1,7 @@
 import DevmemCore
 import DevmemTools
 
-/// A page pool, as `show` reports it.
+/// A page pool in the report of `show`.
 struct PoolReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case id

@@ -2,22 +2,22 @@ import DevmemCore
 import DevmemTools
 import Glibc
 
-/// What a line of progress says. Pure.
+/// The contents of a progress line. Pure.
 struct ProgressLine: Equatable {
-    /// Payload so far, in bytes.
+    /// Bytes transferred so far.
     var bytes: UInt64
-    /// Bytes a second, of late.
+    /// Bytes per second in the last interval.
     var rate: Double
-    /// Seconds so far.
+    /// Seconds elapsed.
     var seconds: Double
-    /// Payload in all; nil if that is not known.
+    /// Total bytes; nil if unknown.
     var total: UInt64?
-    /// Seconds after which everything ends; nil if that is not known.
+    /// The time limit in seconds; nil if there is none.
     var limit: Double?
-    /// Connections now; nil if there is only one.
+    /// The number of open connections; nil if there is only one.
     var connections: Int?
 
-    /// Seconds until the end; nil if it is not known.
+    /// The estimated seconds left; nil if unknown.
     var left: Double? {
         if let limit { return max(0, limit - seconds) }
         guard let total, total > 0, bytes > 0, bytes <= total, seconds > 0 else { return nil }
@@ -35,7 +35,7 @@ struct ProgressLine: Equatable {
         return parts.joined(separator: "  ")
     }
 
-    /// Minutes and seconds, with hours before them if there are any.
+    /// Formats a time as M:SS, or H:MM:SS.
     static func time(_ seconds: Double) -> String {
         let all = whole(seconds.rounded(.up))
         func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -44,16 +44,16 @@ struct ProgressLine: Equatable {
     }
 }
 
-/// The whole part of a number, as far as there is one.
+/// Returns the integer part of a number, within 0 and 1e15; 0 if the number is not finite.
 private func whole(_ number: Double) -> Int64 {
     number.isFinite ? Int64(min(max(number, 0), 1e15)) : 0
 }
 
-/// A line on a terminal that says how far a transfer is; written over as it goes on.
+/// A progress line for a transfer on a terminal, which is overwritten in place.
 final class Progress {
     private static let interval: Duration = .milliseconds(500)
 
-    /// Whether anybody sees it.
+    /// Whether the line is shown.
     let isShown: Bool
     private let total: UInt64?
     private let limit: Double?
@@ -63,9 +63,9 @@ final class Progress {
     private let live = LiveLine.standard
 
     /// - Parameters:
-    ///   - quiet: whether nothing is to be shown.
-    ///   - total: payload in all, in bytes; nil if that is not known.
-    ///   - limit: seconds after which everything ends; nil if that is not known.
+    ///   - quiet: whether to show nothing.
+    ///   - total: the total number of bytes; nil if unknown.
+    ///   - limit: the time limit in seconds; nil if there is none.
     init(quiet: Bool, total: UInt64? = nil, limit: Double? = nil) {
         isShown = !quiet && isatty(STDERR_FILENO) == 1
         self.total = total
@@ -86,6 +86,6 @@ final class Progress {
         lastBytes = bytes
     }
 
-    /// Removes the line, so that something else can be written there.
+    /// Removes the line, so that other text can be written.
     func finish() { live.interrupt() }
 }

@@ -61,7 +61,7 @@ struct QueueCommand: ParsableCommand {
     }
 }
 
-/// What `queue restart` reports.
+/// The report of `queue restart`.
 struct RestartReport: Encodable {
     private enum CodingKeys: CodingKey {
         case version, interface, queues

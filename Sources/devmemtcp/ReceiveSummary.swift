@@ -2,7 +2,7 @@ import DevmemCore
 import DevmemTools
 import FoundationEssentials
 
-/// A receive report for people: one fact a line.
+/// Formats a receive report as text: one fact per line.
 func summary(of report: ReceiveReport) -> String {
     let counts = report.counts
     var lines: [(String, String)] = []
@@ -45,7 +45,7 @@ func summary(of report: ReceiveReport) -> String {
     return aligned(lines)
 }
 
-/// Labels and values in two columns.
+/// Formats labels and values in two columns.
 func aligned(_ lines: [(String, String)]) -> String {
     let width = lines.map(\.0.count).max() ?? 0
     return lines.map { label, value in
@@ -53,7 +53,7 @@ func aligned(_ lines: [(String, String)]) -> String {
     }.joined()
 }
 
-/// A comparison's result in words.
+/// Formats the result of a comparison as text.
 func text(of validation: PatternComparison) -> String {
     guard let first = validation.firstMismatch else {
         return "\(validation.checkedBytes) bytes, all right"
@@ -62,7 +62,7 @@ func text(of validation: PatternComparison) -> String {
         + "offset \(first.offset): found \(first.found), expected \(first.expected)"
 }
 
-/// A number with so many decimals.
+/// Formats a number with the given number of decimals.
 func fixed(_ number: Double, _ decimals: Int) -> String {
     let factor = (0..<decimals).reduce(1.0) { product, _ in product * 10 }
     let scaled = (number * factor).rounded()
@@ -75,7 +75,7 @@ func fixed(_ number: Double, _ decimals: Int) -> String {
     return "\(sign)\(whole / Int(factor)).\(zeros)\(fraction)"
 }
 
-/// A report as JSON with sorted keys, on one line.
+/// Encodes a report as JSON on one line, with sorted keys.
 func json(of report: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -4,25 +4,27 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// The descriptors on which a text was written in part only.
+/// The descriptors on which only part of a text was written.
 private let cutShort = Mutex<Set<Int32>>([])
 
-/// The standard stream that a report goes to. Everything a command prints goes through here, so that
-/// a full disk or a closed pipe is a failure and not a report that nobody got.
+/// The standard stream that a report goes to. All output of a command goes through here, so that a
+/// full disk or a closed pipe is reported as an error.
 enum ReportStream: Sendable {
     case output, error
 
     private var number: Int32 { self == .output ? STDOUT_FILENO : STDERR_FILENO }
     private var name: String { self == .output ? "standard output" : "standard error" }
 
-    /// Writes all of a text, which may hold words of others, such as a NIC's name.
+    /// Writes a whole text. Unprintable characters, which may come from a NIC's name for example,
+    /// are escaped.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
     func write(_ text: String) throws(DevmemError) {
         try writeForTerminal(printable(text, keepsLines: true))
     }
 
-    /// Writes text that moves the cursor or has colours; what is of others in it is printable already.
+    /// Writes text that contains control sequences for the cursor or colours. The caller has
+    /// escaped any foreign text in it.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
     func writeForTerminal(_ text: String) throws(DevmemError) {
@@ -36,7 +38,7 @@ enum ReportStream: Sendable {
             switch Errno(rawValue: errno) {
             case .interrupted: continue
             case .wouldBlock:
-                // Someone who shares the stream has made it non-blocking.
+                // A process that shares the stream has set O_NONBLOCK.
                 _ = try? poll(number, for: .output, milliseconds: -1)
             case let code:
                 if rest.count < text.utf8.count { cutShort.withLock { _ = $0.insert(number) } }
@@ -45,17 +47,17 @@ enum ReportStream: Sendable {
         }
     }
 
-    /// Whether a text was written in part only, so that whatever follows cannot be read.
+    /// Whether only part of a text was written, so that further output could not be parsed.
     var isCutShort: Bool { cutShort.withLock { $0.contains(number) } }
 
-    /// Closes the stream for good: some file systems tell only then that they could not keep what
-    /// was written (NFS, quotas).
+    /// Closes the stream. Some file systems report only on close that data could not be stored
+    /// (NFS, quotas).
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of close(2).
     func close() throws(DevmemError) {
         guard Glibc.close(number) != 0 else { return }
         let code = Errno(rawValue: errno)
-        // Linux has closed it even if a signal came.
+        // Linux closes the descriptor even on EINTR.
         if code != .interrupted { throw failure(code) }
     }
 
@@ -64,8 +66,8 @@ enum ReportStream: Sendable {
     }
 }
 
-/// A report for those who must go on where it cannot be written: the first failure is kept until
-/// they can stop.
+/// A report for a command that must continue if it cannot be written. It keeps the first failure
+/// until the command can stop.
 struct LenientReport {
     var stream = ReportStream.output
     private(set) var failure: DevmemError?
@@ -74,13 +76,15 @@ struct LenientReport {
         self.stream = stream
     }
 
-    /// Writes a text, unless a write has failed before.
+    /// Writes a text, unless an earlier write has failed.
     mutating func write(_ text: String) {
         guard failure == nil else { return }
         do throws(DevmemError) { try stream.write(text) } catch { failure = error }
     }
 
-    /// - Throws: `DevmemError`, the first failure.
+    /// Throws the first failure, if there was one.
+    ///
+    /// - Throws: `DevmemError` of a failed write.
     func check() throws(DevmemError) {
         if let failure { throw failure }
     }
@@ -88,17 +92,18 @@ struct LenientReport {
 
 /// Writes text to standard output.
 ///
-/// - Throws: `DevmemError` of kind `system` if it cannot be written.
+/// - Throws: `DevmemError` of kind `system` if the write fails.
 func writeOutput(_ text: String) throws(DevmemError) { try ReportStream.output.write(text) }
 
-/// Writes text to standard error, where nothing can be told of a failure; it may hold words of others.
+/// Writes text to standard error with unprintable characters escaped. A failure cannot be reported.
 func writeError(_ text: String) { try? ReportStream.error.write(text) }
 
-/// Writes text of this program's own, which may move the cursor, to standard error.
+/// Writes this program's own text to standard error; it may contain control sequences.
 func writeTerminal(_ text: String) { try? ReportStream.error.writeForTerminal(text) }
 
-/// Fills standard streams that whoever started the program has closed. A file opened later would get
-/// their number, and be written to in their place; on what is put there reading or writing fails.
+/// Opens /dev/null for each standard stream that is closed at start. Otherwise a file that is
+/// opened later would get the number, and output would go into it. Reads and writes on the
+/// placeholder fail.
 func occupyStandardStreams() {
     for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(number, F_GETFD) < 0 {
         _ = Glibc.open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)

@@ -108,7 +108,7 @@ struct Serve: ParsableCommand, PayloadCommand {
     @OptionGroup var silence: PeerTimeoutOption
     @OptionGroup var common: CommonOptions
 
-    /// Whether there may be more than one connection.
+    /// Whether more than one connection is possible.
     private var isMany: Bool { keepOpen || connections > 1 }
 
     func validate() throws {
@@ -143,7 +143,8 @@ struct Serve: ParsableCommand, PayloadCommand {
     }
 
     private func serve() throws(DevmemError) -> ReceiveReport {
-        // These can wait long, for a name server or a pipe's reader, and Ctrl-C must still end them.
+        // Resolving names and opening a FIFO can block for long. Ctrl-C must still end the program,
+        // so `StopSignal` catches signals only afterwards.
         let request = try request()
         let sink = try makeSink(direct: direct)
         let stop = try prepareToStop()
@@ -173,7 +174,7 @@ struct Serve: ParsableCommand, PayloadCommand {
     }
 
     private func prepareToStop() throws(DevmemError) -> StopSignal {
-        // The time limit counts also where SIGALRM was ignored when this program was started.
+        // The time limit must work even if SIGALRM was ignored when the program started.
         if timeLimit != nil { signal(SIGALRM, SIG_DFL) }
         let stop = try StopSignal.ofUser()
         if let timeLimit { startTimer(seconds: timeLimit) }
@@ -191,7 +192,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         let asJSON = common.json
         let progress = Progress(quiet: isQuiet, limit: timeLimit)
         defer { progress.finish() }
-        // A report that cannot be written must not end connections that go well.
+        // A report that cannot be written must not end healthy connections.
         var reports = LenientReport(reportStream)
         let observer = ReceiveObserver(
             listening: {
@@ -235,7 +236,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         } catch {
             refusal = error
         }
-        // What came before the NIC went away counts too.
+        // Connections that ended before the NIC disappeared count too.
         if asJSON && hasBegun { reports.write(try json(of: total)) }
         if let refusal { throw refusal }
         let problem = total.problem(allowsHostMemory: allowHostMemory)

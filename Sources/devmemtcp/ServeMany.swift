@@ -3,7 +3,7 @@ import DevmemTools
 import Glibc
 import Synchronization
 
-/// The name of an output file, perhaps with places for what differs between connections.
+/// The name of an output file, which may contain placeholders for properties of a connection.
 struct OutputName: Sendable {
     private let text: String
 
@@ -11,18 +11,19 @@ struct OutputName: Sendable {
         self.text = text
     }
 
-    /// Whether it differs between connections.
+    /// Whether the name depends on the connection.
     var isTemplate: Bool {
-        // Two made-up connections that have nothing in common.
+        // Two example connections with nothing in common.
         let first = IPAddress(bytes: [192, 0, 2, 1]).map { Endpoint(address: $0, port: 1) }
         let second = IPAddress(bytes: [192, 0, 2, 2]).map { Endpoint(address: $0, port: 2) }
         guard let first, let second else { return false }
         return path(number: 1, peer: first) != path(number: 2, peer: second)
     }
 
-    /// Whether no two connections can have one name, as each number stands between what is no digit and
-    /// behind what is the same in all. Of others it cannot be told: with `%n%p` the connections 1 and
-    /// 11 from ports 11 and 1 have the same.
+    /// Whether no two connections can get the same name. That holds if %n is followed by a
+    /// non-digit, and what precedes it is the same for all connections. For other names it is not
+    /// certain: with `%n%p`, connection 1 from port 11 and connection 11 from port 1 get the same
+    /// name.
     var isUnique: Bool {
         var rest = text[...]
         while let percent = rest.firstIndex(of: "%") {
@@ -31,15 +32,15 @@ struct OutputName: Sendable {
             rest = behind.dropFirst()
             guard kind == "n" else { continue }
             guard let next = rest.first else { return true }
-            // Two percent signs stand for one.
+            // `%%` stands for one percent sign.
             let isPlace = next == "%" && rest.dropFirst().first.map { "nap".contains($0) } ?? false
             return !isPlace && !next.isNumber
         }
         return false
     }
 
-    /// The name for one connection: %n is its number, %a the peer's address, %p the peer's port, %%
-    /// a percent sign. Any other stays as it is.
+    /// Returns the name for one connection. %n is its number, %a the peer's address, %p the peer's
+    /// port and %% a percent sign. Any other sequence is kept.
     func path(number: Int, peer: Endpoint) -> String {
         var result = ""
         var isEscaped = false
@@ -61,11 +62,11 @@ struct OutputName: Sendable {
     }
 }
 
-/// Gives each connection of a run a file of its own. A name that an earlier one had gets a number
-/// behind it, as nobody wants one connection's payload written over another's.
+/// Gives each connection its own output file. A name that an earlier connection used gets a numeric
+/// suffix, so that no connection overwrites another's payload.
 final class OutputNames: Sendable {
     let pattern: OutputName
-    /// Whether names must be kept to tell those that were given away.
+    /// Whether used names are recorded to detect duplicates.
     private let keeps: Bool
     private let taken = Mutex<[String: Int]>([:])
 
@@ -74,10 +75,10 @@ final class OutputNames: Sendable {
         keeps = !pattern.isUnique
     }
 
-    /// How many names it keeps.
+    /// The number of recorded names.
     var kept: Int { taken.withLock { $0.count } }
 
-    /// The name for a connection, which no other gets. Standard output is for all.
+    /// Returns a name that no other connection gets. Standard output is shared.
     func take(number: Int, peer: Endpoint) -> String {
         let wanted = pattern.path(number: number, peer: peer)
         guard wanted != "-", keeps else { return wanted }
@@ -94,7 +95,7 @@ final class OutputNames: Sendable {
     }
 }
 
-/// What all connections of a session did together.
+/// The totals of all connections of a session.
 struct ServeTotal: Encodable {
     private enum CodingKeys: String, CodingKey {
         case version, connections, failed, bytes, placement
@@ -113,8 +114,9 @@ struct ServeTotal: Encodable {
     private var counts = ReceiveCounts()
     private var reason: String?
 
-    /// What is wrong with all connections together: none of their payload came in device memory, or
-    /// some failed. Nil if nothing is; a signal is no failure of those that it ended.
+    /// Returns why the session as a whole failed: no payload arrived in device memory, or some
+    /// connections failed. Returns nil if it succeeded; a connection that a signal ended has not
+    /// failed.
     func problem(allowsHostMemory: Bool) -> String? {
         if let failure = placement?.failure, !allowsHostMemory { return failure }
         guard failed > 0, stoppedBy == nil else { return nil }
@@ -135,7 +137,7 @@ struct ServeTotal: Encodable {
     }
 }
 
-/// One of several connections, for people.
+/// Formats one of several connections as text.
 func line(of report: ReceiveReport, failure: String?) -> String {
     let result =
         failure ?? "\(report.counts.bytes) bytes in \(fixed(report.seconds, 3)) s, "
@@ -145,7 +147,7 @@ func line(of report: ReceiveReport, failure: String?) -> String {
     return "connection \(report.connection ?? 1) from \(report.peer ?? "unknown"): \(result)\n"
 }
 
-/// Has the kernel send SIGALRM once, after so long.
+/// Starts a timer that raises SIGALRM once.
 func startTimer(seconds: Double) {
     var timer = itimerval()
     timer.it_value.tv_sec = Int(seconds)

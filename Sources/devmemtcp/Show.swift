@@ -79,12 +79,13 @@ struct Show: ParsableCommand {
     }
 }
 
-/// A time between two samples on the command line, in seconds with or without decimals.
+/// The interval between two samples on the command line, in seconds.
 struct Interval: OptionValue, Equatable {
     static let form =
         "seconds from 0.1 to 86400, such as 0.5"
 
-    /// Shorter ones measure the sampling, longer ones do not fit poll(2)'s milliseconds.
+    /// A shorter interval would measure the sampling itself; a longer one does not fit poll(2)'s
+    /// timeout.
     private static let limits = 0.1...86400.0
 
     var milliseconds: Int32

@@ -1,7 +1,7 @@
 import DevmemCore
 import DevmemTools
 
-/// What `show` reports. Keys of things that are not known, or not there, are left out.
+/// The report of `show`. Keys with unknown or absent values are left out.
 struct ShowReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case version, interfaces
@@ -25,7 +25,7 @@ struct ShowReport: Encodable {
     }
 }
 
-/// An interface; the optional arrays are there if it was asked for by name.
+/// An interface in the report. The optional arrays are present if the interface was named.
 struct InterfaceReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case interface, index, driver, kind, device, up, carrier, state, mtu, address
@@ -104,7 +104,7 @@ struct InterfaceReport: Encodable {
     }
 }
 
-/// A queue and all that has to do with it.
+/// A queue with its NAPI instance, page pools, counters and steering.
 struct QueueReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case type, id, irq, xsk, lease, pools, counters, contexts, rules

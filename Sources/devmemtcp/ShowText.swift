@@ -3,7 +3,7 @@ import DevmemTools
 
 private let unseenProcess = "a process not visible from here"
 
-/// Interfaces for people: a table, and below it the page pools that cannot be freed.
+/// Formats a list of interfaces as a table, followed by the page pools that cannot be freed.
 func text(of list: InterfaceList) -> String {
     var table = TextTable([
         "interface", "driver", "link", "speed", "queues#", "split", "hds-thresh#", "bound",
@@ -30,7 +30,7 @@ func text(of list: InterfaceList) -> String {
     return lines.map { "\($0)\n" }.joined()
 }
 
-/// An interface for people.
+/// Formats the state of an interface as text.
 func text(of state: InterfaceState) -> String {
     let summary = state.summary
     let link = summary.link
@@ -65,7 +65,7 @@ func text(of state: InterfaceState) -> String {
         + lines.map { "  \($0)\n" }.joined()
 }
 
-/// The queues in a table; `slots` is the size of the main RSS table.
+/// Formats queues as a table; `slots` is the size of the main RSS indirection table.
 private func queueTable(_ queues: [QueueState], slots: Int) -> [String] {
     guard !queues.isEmpty else { return ["queues: none, as while an interface is down"] }
     var table = TextTable([
@@ -87,13 +87,13 @@ private func queueTable(_ queues: [QueueState], slots: Int) -> [String] {
     return table.lines
 }
 
-/// Who runs a NAPI instance: its thread, and otherwise the processor that its interrupt goes to.
+/// Says what polls a NAPI instance: its thread and its interrupt.
 private func pollerText(_ napi: NAPIInfo?) -> String? {
     let parts = [napi?.pid.map { "pid \($0)" }, napi?.irq.map { "irq \($0)" }].compactMap { $0 }
     return parts.isEmpty ? nil : parts.joined(separator: " ")
 }
 
-/// What has a queue, briefly.
+/// Lists what occupies a queue.
 func holderText(_ queue: QueueInfo) -> String? {
     var parts: [String] = []
     if let id = queue.dmabufID { parts.append("dma-buf \(id)") }
@@ -120,7 +120,7 @@ private func poolText(_ pool: PagePoolInfo) -> String {
         + (pool.inFlightBytes.map { ", \(ByteCount.text($0))" } ?? "")
 }
 
-/// Detached pools in a line.
+/// Summarizes detached page pools on one line.
 func brief(_ pools: [DetachedPool]) -> String {
     let bytes = pools.compactMap(\.pool.inFlightBytes).saturatingSum
     let oldest = pools.map(\.seconds).max() ?? 0
@@ -145,7 +145,7 @@ private func holderLines(_ holders: [LikelyHolder]) -> [String] {
     }
 }
 
-/// Whether a link is up, in a word or two.
+/// Returns the state of a link in one or two words.
 func linkState(_ link: LinkInfo) -> String {
     link.isUp ? (link.hasCarrier ? "up" : "no carrier") : "down"
 }
@@ -156,7 +156,7 @@ private func speedText(_ megabits: UInt32) -> String {
         : "\(megabits) Mb/s"
 }
 
-/// One number where there are as many receive as transmit queues.
+/// Returns one number if there are as many receive as transmit queues, otherwise both.
 private func queueCount(_ queues: [QueueInfo]) -> String? {
     let receive = queues.count { $0.type == .rx }
     let transmit = queues.count - receive

@@ -14,7 +14,7 @@ struct Steer: ParsableCommand {
         subcommands: [Plan.self, Apply.self, Show.self, Restore.self])
 }
 
-/// The interface and what is wished of it.
+/// The interface, queues and flows to steer.
 struct SteeringOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
     var interface: String
@@ -33,7 +33,7 @@ struct SteeringOptions: ParsableArguments {
     }
 }
 
-/// Which traffic to steer, and how.
+/// The flows to steer, and how they share the queues.
 struct FlowOptions: ParsableArguments {
     @Option(
         name: .shortAndLong,
@@ -69,7 +69,7 @@ struct FlowOptions: ParsableArguments {
     }
 }
 
-/// Which of the kernel's interfaces changes RSS.
+/// The kernel interface to use for RSS.
 struct RSSOptions: ParsableArguments {
     @Option(
         name: .customLong("rss-api"),

@@ -98,7 +98,7 @@ extension Steer {
     }
 }
 
-/// Changes and notes, a line each.
+/// Formats changes and notes, one per line.
 private func text(of changes: [SteeringChange], notes: [String]) -> String {
     let lines = changes.isEmpty ? ["  nothing to change"] : changes.map { "  \($0)" }
     return (lines + notes.map { "note: \($0)" }).map { $0 + "\n" }.joined()

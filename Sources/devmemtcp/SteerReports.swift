@@ -1,7 +1,7 @@
 import DevmemCore
 import DevmemTools
 
-/// A change as JSON: the setting, what it is before and after.
+/// A change as JSON: the setting with its values before and after.
 struct ChangeReport: Encodable {
     private enum Key: String, CodingKey {
         case setting, before, after, text, context, location
@@ -42,7 +42,7 @@ struct ChangeReport: Encodable {
     }
 }
 
-/// What `steer plan` and `steer apply` report.
+/// The report of `steer plan` and `steer apply`.
 struct PlanReport: Encodable {
     private enum CodingKeys: CodingKey {
         case version, interface, name, queues, changes, notes, interruptions, ethtool
@@ -71,7 +71,7 @@ struct PlanReport: Encodable {
     }
 }
 
-/// What `steer restore` reports of one NIC.
+/// The report of `steer restore` on one NIC.
 struct RestoreReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case interface, restored, failure
@@ -91,7 +91,7 @@ struct RestoreReport: Encodable {
         self.interface = interface
     }
 
-    /// The report for people.
+    /// The report as text.
     var text: String {
         guard failure == nil else { return "" }
         if isForgotten { return "\(interface): journal dropped, settings left alone\n" }
@@ -102,7 +102,7 @@ struct RestoreReport: Encodable {
     }
 }
 
-/// All of them.
+/// The report of `steer restore`.
 struct RestoreReports: Encodable {
     private enum CodingKeys: CodingKey {
         case version, interfaces

@@ -29,7 +29,7 @@ extension Steer {
 
         func run() throws {
             try reporting(common) {
-                // Half restored would be worse than a moment later; a signal waits.
+                // A signal must not interrupt the restoration; it is handled afterwards.
                 let stop = try StopSignal.ofUser()
                 var reports: [RestoreReport] = []
                 for found in try targets() { reports.append(restore(found)) }
@@ -52,7 +52,7 @@ extension Steer {
             let entries = try steeredNICs().filter(\.hasJournal)
             guard let target else { return entries }
             let wanted = entries.filter { $0.answers(to: target) }
-            // An interface without steering is fine, one that does not exist is not.
+            // An interface that is not steered is fine; one that does not exist is an error.
             if wanted.isEmpty { _ = try NetworkInterface(named: target) }
             return wanted
         }

@@ -1,9 +1,9 @@
 import DevmemCore
 import DevmemTools
 
-/// What `steer show` reports of one NIC.
+/// The report of `steer show` on one NIC.
 struct SteeringReport: Encodable {
-    /// The settings that steering may touch.
+    /// The settings that steering may change.
     struct Settings: Encodable {
         private enum CodingKeys: String, CodingKey {
             case driver, rings, channels, ntuple, contexts, rules, queues
@@ -17,7 +17,7 @@ struct SteeringReport: Encodable {
         var driver: String?
         var headerSplit: String?
         var splitThreshold: UInt32?
-        /// Only where the driver needs it to split headers.
+        /// Present only if the driver needs it for header split.
         var hardwareGRO: Bool?
         var rings: [String: UInt32]
         var channels: ChannelCounts?
@@ -38,20 +38,20 @@ struct SteeringReport: Encodable {
         var transform: UInt32
     }
 
-    /// A flow rule; `raw` is the kernel's structure, all of it.
+    /// A flow rule; `raw` is the kernel's struct in hexadecimal.
     struct Rule: Encodable {
         var location: UInt32
         var text: String
         var raw: String
     }
 
-    /// A receive queue and what holds it.
+    /// A receive queue and what occupies it.
     struct Queue: Encodable {
         var id: UInt32
         var holder: String?
     }
 
-    /// Who changed what.
+    /// The steering that a journal records.
     struct Steering: Encodable {
         var name: String?
         var state: String
@@ -64,9 +64,9 @@ struct SteeringReport: Encodable {
     var interface: String
     var settings: Settings?
     var steering: Steering?
-    /// Who steers it without a journal here.
+    /// The owner of steering that has no journal here.
     var holder: String?
-    /// Why it is not known what is steered.
+    /// Why the steering is unknown.
     var problem: String?
 
     init(interface: String, settings snapshot: NICSnapshot?, entry: SteeredNIC?) {
@@ -77,10 +77,10 @@ struct SteeringReport: Encodable {
         holder = entry?.hasJournal == false ? entry?.holder : nil
     }
 
-    /// The report for people.
+    /// The report as text.
     var text: String { "\(interface)\n" + lines.map { "  \($0)\n" }.joined() }
 
-    /// What is steered and set, a line each.
+    /// The steering and the settings as text, one fact per line.
     var lines: [String] {
         var lines: [String] = []
         if let problem { lines.append("steering: \(problem)") }
@@ -100,7 +100,7 @@ struct SteeringReport: Encodable {
 }
 
 extension SteeringReport.Steering {
-    /// What the journal of an entry says; nil without one.
+    /// Describes the journal of an entry; nil if it has none.
     init?(_ entry: SteeredNIC?) {
         guard let entry, let journal = entry.journal else { return nil }
         name = journal.name
@@ -141,7 +141,7 @@ extension SteeringReport.Settings {
         xdpProgram = snapshot.xdpProgram
     }
 
-    /// The settings for people, a line each.
+    /// The settings as text, one per line.
     var lines: [String] {
         var lines = [
             "tcp-data-split: \(headerSplit ?? "not supported"), hds-thresh: "
@@ -168,7 +168,7 @@ private func hex(_ bytes: [UInt8]) -> String {
     bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-/// All of them.
+/// The report of `steer show`.
 struct SteeringReports: Encodable {
     private enum CodingKeys: CodingKey {
         case version, interfaces

@@ -3,19 +3,19 @@ import DevmemTools
 import Glibc
 import Logging
 
-/// How many lines and columns the terminal at standard output has; nil if there is none.
+/// Returns the size of the terminal at standard output; nil if it is not a terminal.
 func terminalSize() -> (rows: Int, columns: Int)? {
     var size = winsize()
     guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 else {
         return nil
     }
-    // One that does not know its size, as a serial line, is taken for the usual one.
+    // A terminal of unknown size, such as a serial line, counts as 80 columns by 24 rows.
     return (size.ws_row > 0 ? Int(size.ws_row) : 24, size.ws_col > 0 ? Int(size.ws_col) : 80)
 }
 
-/// Logs to standard error, one line an entry, without dates: the reader is there.
+/// A log handler that writes one line per entry to standard error, without time stamps.
 struct ErrorLogHandler: LogHandler {
-    /// What stands before each line.
+    /// The prefix of each line.
     var name: String
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
@@ -33,7 +33,7 @@ struct ErrorLogHandler: LogHandler {
 }
 
 extension CommonOptions {
-    /// A logger as loud as the options ask.
+    /// A logger with the level that the options select.
     var logger: Logger {
         let level: Logger.Level = quiet ? .error : verbose ? .debug : .notice
         return Logger(label: "devmemtcp") { ErrorLogHandler(name: $0, logLevel: level) }

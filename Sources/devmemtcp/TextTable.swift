@@ -1,25 +1,26 @@
 import DevmemCore
 import DevmemTools
 
-/// Rows of text in aligned columns; those that hold numbers are aligned to the right.
+/// Rows of text in aligned columns; numeric columns are aligned to the right.
 struct TextTable {
     private static let gap = "  "
 
     private let isNumeric: [Bool]
     private var rows: [[String]]
 
-    /// Starts a table with its headings; those that end in `#` stand over numbers.
+    /// Creates a table with headings; a heading that ends in `#` marks a numeric column.
     init(_ headings: [String]) {
         isNumeric = headings.map { $0.hasSuffix("#") }
         rows = [headings.map { $0.hasSuffix("#") ? String($0.dropLast()) : $0 }]
     }
 
-    /// Adds a row; what is nil is shown as a dash. Cells are as wide as what is shown of them.
+    /// Adds a row. A nil cell is shown as a dash; unprintable characters are escaped before widths
+    /// are computed.
     mutating func add(_ cells: [String?]) {
         rows.append(cells.map { $0.map { printable($0) } ?? "-" })
     }
 
-    /// The lines, headings first, without blanks at their ends.
+    /// The lines, headings first, without trailing spaces.
     var lines: [String] {
         let widths = isNumeric.indices.map { column in
             rows.map { $0[column].count }.max() ?? 0

@@ -1,7 +1,7 @@
 import DevmemCore
 import DevmemTools
 
-/// A transmit report for people: one fact a line.
+/// Formats a transmit report as text: one fact per line.
 func summary(of report: TransmitReport) -> String {
     let counts = report.counts
     var lines: [(String, String)] = []

@@ -68,8 +68,7 @@ struct Validate: ParsableCommand {
             let stop = try StopSignal.ofUser()
             var writer = TAPWriter(planned: cases.count)
             var isBegun = false
-            // Whatever becomes of the results, what has begun goes on to the last case, which is
-            // whether the NIC is as it was.
+            // A failed write must not stop the run: the last case checks that the NIC is restored.
             var output = LenientReport()
             let report = try DevmemTools.validate(
                 request, stop: stop,
@@ -114,7 +113,7 @@ struct Validate: ParsableCommand {
     }
 }
 
-/// What `--list --json` prints.
+/// The output of `--list --json`.
 struct CaseList: Encodable {
     let version = 1
     var cases: [CaseEntry]
@@ -133,7 +132,7 @@ struct CaseEntry: Encodable {
     }
 }
 
-/// Does at the far end what `validate`, or `bench`, asks for; it is started by that.
+/// Runs the peer of `validate` or `bench`. Those commands start it themselves.
 struct FarEndCommandLine: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "far-end", abstract: "Run as the peer of a test.", shouldDisplay: false)

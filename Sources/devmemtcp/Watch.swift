@@ -2,18 +2,18 @@ import DevmemCore
 import DevmemTools
 import FoundationEssentials
 
-/// Shows what an interface's queues do, interval by interval: in place on a terminal, elsewhere as
+/// Shows the rates of an interface's queues per interval: in place on a terminal, otherwise as
 /// lines or JSON.
 struct Watch {
     var interface: NetworkInterface
     var interval: Interval
-    /// After how many intervals it ends; nil for never.
+    /// The number of intervals; nil for no limit.
     var count: Int?
     var isJSON: Bool
 
-    /// Runs until a signal ends it, which is returned, or all intervals are over.
+    /// Runs until a signal arrives or all intervals are over, and returns the signal.
     ///
-    /// - Throws: `DevmemError` if the interface goes away or nobody takes the output.
+    /// - Throws: `DevmemError` if the interface disappears or the output cannot be written.
     func run() throws -> Int32? {
         let stop = try StopSignal.ofUser()
         var last = try QueueSample(of: interface)
@@ -64,7 +64,7 @@ struct Watch {
         Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
-    /// A queue's rates: `rx 7 1200.0 packets/s 1.3 MiB/s 0.0 drops/s 0.0 alloc-fail/s`.
+    /// Formats a queue's rates: `rx 7 1200.0 packets/s 1.3 MiB/s 0.0 drops/s 0.0 alloc-fail/s`.
     private func line(of rate: QueueRate) -> String {
         let queue = rate.queue.info
         var parts = ["\(queue.type) \(queue.id)"]
@@ -77,7 +77,7 @@ struct Watch {
         return parts.joined(separator: " ")
     }
 
-    /// Writes a screen over the last one at once, so that nothing flickers.
+    /// Redraws the screen with a single write, so that it does not flicker.
     private func draw(_ sample: QueueSample, rates: [QueueRate]) throws(DevmemError) {
         let size = terminalSize() ?? (rows: 24, columns: 80)
         let screen = watchScreen(
@@ -88,12 +88,12 @@ struct Watch {
     }
 }
 
-/// The lines of a screen of so many rows. Where there is no room for all queues, those without
-/// traffic are left out, and at last whatever does not fit.
+/// Returns the lines of a screen with the given number of rows. If not all queues fit, idle queues
+/// are left out first.
 func watchScreen(
     title: String, rates: [QueueRate], detached: [DetachedPool], rows: Int
 ) -> [String] {
-    // The last row stays empty, as the cursor stands there.
+    // The cursor stays in the last row, so that row is left empty.
     let room = max(rows - 1, 3)
     let below = detached.isEmpty ? [] : [brief(detached)]
     let fixedLines = 2 + below.count

@@ -1,14 +1,14 @@
 import DevmemCore
 import DevmemTools
 
-/// What `show --watch --json` reports of each interval.
+/// The report of `show --watch --json` on one interval.
 struct WatchReport: Encodable {
     private enum CodingKeys: String, CodingKey {
         case version, time, interface, seconds, up, queues
         case detachedPools = "detached_pools"
     }
 
-    /// A queue's rates; those that are not known are left out.
+    /// The rates of a queue; unknown ones are left out.
     struct Queue: Encodable {
         private enum CodingKeys: String, CodingKey {
             case type, id

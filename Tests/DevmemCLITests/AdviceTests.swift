@@ -7,7 +7,7 @@ import Testing
 
 @testable import devmemtcp
 
-/// The program's source files: their names, and their lines without comments.
+/// Returns the names of the program's source files and their lines without comments.
 private func sources(_ target: String = "") throws -> [(name: String, lines: [Substring])] {
     let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().appending(
@@ -29,16 +29,16 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
     @Test(arguments: AdvisedCommand.Action.allCases, ["eth1", "enp65s0f0np0", "a-b.100"])
     func everyAdvisedCommandParses(action: AdvisedCommand.Action, interface: String) throws {
         var arguments = AdvisedCommand(action, interface).arguments
-        // A terminal is asked there, which tests do not have.
+        // Without the option it asks for confirmation on a terminal, which tests do not have.
         if action == .probe { arguments.append("--yes") }
         let command = try Devmemtcp.parseAsRoot(arguments)
         #expect(!(command is Devmemtcp))
-        // Not one that only lists its subcommands.
+        // A command with subcommands would only list these.
         #expect(type(of: command).configuration.subcommands.isEmpty)
     }
 
-    /// The options by which advice names what can be varied are options of commands; where one
-    /// command is named, of that one.
+    /// Each parameter that advice can name is an option of a command; if advice names the command,
+    /// of that one.
     @Test func everyAdvisedOptionIsKnown() throws {
         let known = try options()
         for parameter in Advice.Parameter.allCases {
@@ -53,8 +53,8 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(known.contains(["bind", queues]))
     }
 
-    /// The library says the same without knowing a command or an option, and another program's words
-    /// take their place.
+    /// The library words advice without naming a command or an option; a program can override the
+    /// words.
     @Test func adviceIsWordedByTheProgram() throws {
         let advice: Advice = "choose a smaller \(.memory), or \(AdvisedCommand(.restore, "eth1"))"
         #expect(
@@ -69,7 +69,7 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         for words in parts { #expect(!words.contains("--") && !words.contains("devmemtcp")) }
     }
 
-    /// A thread words advice as whoever started it.
+    /// A thread inherits the style of the thread that started it.
     @Test func threadsKeepTheStyle() throws {
         let (words, done) = (Words(), DispatchSemaphore(value: 0))
         try AdviceStyle.$current.withValue(.of(Bind.self)) {
@@ -86,7 +86,8 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         let text = Mutex("")
     }
 
-    /// What an error says steers nothing; the kernel's words are told apart in one place.
+    /// Program logic must not depend on the texts of errors. Only `Refusal` matches the kernel's
+    /// texts.
     @Test func noTextSteersTheProgram() throws {
         let matching =
             /[^A-Za-z](message|description|failure|advice|operation|text)[?!]?(\.text)?\.(contains|has(Pre|Suf)fix)\(/
@@ -101,7 +102,7 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(seen > 0)
     }
 
-    /// Advice is made of that type, so that none is left out above.
+    /// All advice uses the type `AdvisedCommand`, so the test above covers all of it.
     @Test func noOtherTextNamesACommandToRun() throws {
         let names = Set(Devmemtcp.configuration.subcommands.map { $0._commandName })
         var seen = 0
@@ -111,7 +112,7 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
                 let called = line.matches(of: /devmemtcp ([a-z]+)/).map { String($0.output.1) }
                 guard called.contains(where: { names.contains($0) }) else { continue }
                 seen += 1
-                // Whole texts are names of those who steer, and a title; one is of the help.
+                // Complete texts are the names of owners and a title; one is in the help.
                 let isWhole = line.firstMatch(of: /[">]devmemtcp [a-z ]+["<]/) != nil
                 let isHelp = line.contains("which runs devmemtcp bench serve")
                 #expect(isWhole || isHelp, "\(name): \(line)")
@@ -120,10 +121,10 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(seen > 4)
     }
 
-    /// Options of this program where it starts itself as the far end.
+    /// The options with which this program starts itself as the remote side.
     private static let hidden: Set = ["--netns", "--remove-self", "--bench"]
 
-    /// Texts of the library name no option of a command.
+    /// Texts of the library must not name options of a command.
     @Test func theLibraryKnowsNoOption() throws {
         var seen = 0
         for (name, lines) in try sources("DevmemCore") + sources("DevmemTools") {
@@ -136,7 +137,7 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(seen > 500)
     }
 
-    /// Options that texts name are options of some command, or of another program.
+    /// An option in a text must exist in a command of this or another program.
     @Test func optionsInAdviceExist() throws {
         func all(_ type: any ParsableCommand.Type) -> String {
             Devmemtcp.helpMessage(for: type, columns: 1000)
@@ -161,7 +162,7 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
     }
 }
 
-/// The long options of all commands, each with the words of its command before it.
+/// Returns the long options of all commands, each after the words of its command.
 private func options(ofKinds kinds: Set<String> = ["option", "flag"]) throws -> [[String]] {
     do {
         _ = try Devmemtcp.parseAsRoot(["--experimental-dump-help"])
@@ -173,7 +174,7 @@ private func options(ofKinds kinds: Set<String> = ["option", "flag"]) throws -> 
     }
 }
 
-/// An option of a command, as the parser of arguments tells it.
+/// An option as the argument parser dumps it.
 private struct OptionInfo: Decodable {
     struct Name: Decodable {
         var kind: String
@@ -188,7 +189,7 @@ private struct CommandInfo: Decodable {
     var subcommands: [CommandInfo]?
     var arguments: [OptionInfo]?
 
-    /// The options of some kinds, each with the words of its command before it.
+    /// Returns the options of the given kinds, each after the words of its command.
     func options(behind words: [String], ofKinds kinds: Set<String>) -> [[String]] {
         let own = (arguments ?? []).filter { kinds.contains($0.kind) }.compactMap { option in
             option.names?.first { $0.kind == "long" }.map { words + ["--\($0.name)"] }
@@ -214,7 +215,7 @@ private struct ToolInfo: Decodable {
         }
     }
 
-    /// Every option of every command that can have a wrong value says what it takes.
+    /// For each option that can have an invalid value, the error describes the valid form.
     @Test func wrongValuesAreToldWhatIsAllowed() throws {
         var seen = 0
         for option in try options(ofKinds: ["option"]) {
@@ -222,10 +223,10 @@ private struct ToolInfo: Decodable {
             do {
                 _ = try Devmemtcp.parseAsRoot(option + ["?"])
             } catch {
-                // Without the usage of all commands, which takes long to write.
+                // Without the usage of all commands, which is slow to generate.
                 message = Devmemtcp.message(for: error)
             }
-            // Names and paths may be anything.
+            // Any text is a valid name or path.
             guard message.contains("is invalid for") else { continue }
             seen += 1
             #expect(

@@ -207,7 +207,7 @@ import Testing
         return total
     }
 
-    /// A server that is ended by a signal ends with that, and says all the same what is wrong.
+    /// A server that a signal ends still reports that no payload arrived in device memory.
     @Test func aSignalDoesNotHideThatNothingCameInDeviceMemory() throws {
         let text = "no payload came in device memory: a rule"
         #expect(try total(device: 0).problem(allowsHostMemory: false) == text)
@@ -220,7 +220,7 @@ import Testing
         #expect(
             try total(device: 1, failure: "reset").problem(allowsHostMemory: false)
                 == "1 of 1 connections failed, the first: reset")
-        // Those that the signal ended are no failures.
+        // Connections that the signal ended have not failed.
         #expect(
             try total(device: 1, failure: "reset", stoppedBy: 2).problem(allowsHostMemory: true)
                 == nil)
@@ -238,7 +238,7 @@ import Testing
         #expect(names.take(number: 2, peer: try peer(2, 2)) == "got.192.0.2.2.2")
         #expect(names.take(number: 3, peer: try peer(3, 2)) == "got.192.0.2.3")
         #expect(names.take(number: 4, peer: try peer(2, 3)) == "got.192.0.2.2.3")
-        // What was made unique may be what another is called.
+        // A name with a suffix may equal the name of another connection.
         let close = OutputNames("got.%p")
         var all: Set<String> = []
         for (number, port) in ([1, 1, 2, 1, 2] as [UInt16]).enumerated() {
@@ -255,7 +255,7 @@ import Testing
 }
 
 @Suite struct UniqueNameTests {
-    /// A server that runs for years keeps no list of what cannot come again.
+    /// A long-running server must not record names that cannot recur.
     @Test func namesThatCannotComeAgainAreNotKept() throws {
         let address = try #require(IPAddress(bytes: [192, 0, 2, 2]))
         for pattern in ["%n", "in/%n.bin", "7%n-%a-%p", "100%%-%n", "%n%%", "%x%n%x"] {
@@ -275,7 +275,7 @@ import Testing
     }
 }
 
-/// What is written to a terminal, in order.
+/// The output on a terminal, in order.
 private final class Screen: Sendable {
     private let texts = Mutex<[String]>([])
 
@@ -304,7 +304,7 @@ private final class Screen: Sendable {
             ])
     }
 
-    /// Control characters reach the terminal as they are.
+    /// Control sequences reach the terminal unescaped.
     @Test func aBenchmarkWritesOverItsLine() {
         let screen = Screen()
         let progress = BenchProgress(

@@ -7,7 +7,7 @@ import Testing
 @testable import devmemtcp
 
 extension BenchReport {
-    /// A report in which every optional part is there.
+    /// A report with all optional parts.
     static var full: BenchReport {
         get throws {
             var plan = BenchPlan()
@@ -76,7 +76,7 @@ extension BenchReport {
     }
 }
 
-/// The plan that a command line makes.
+/// Returns the plan of a command line.
 private func plan(_ arguments: String...) throws -> BenchPlan {
     try #require(try Devmemtcp.parseAsRoot(["bench", "run", "host"] + arguments) as? BenchRun).load
         .plan
@@ -104,7 +104,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         #expect(both.inbound?.receiver == .device && both.outbound?.sender == .device)
         let plain = try plan("--rx", "host")
         #expect(plain.inbound?.receiver == .host && plain.outbound == nil)
-        // Requests and responses go both ways by themselves.
+        // Requests and responses imply both directions.
         #expect(try plan("--request-response", "1K").outbound?.sender == .host)
     }
 
@@ -161,7 +161,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
 }
 
 @Suite struct BenchDescriptorTests {
-    /// Before anything is set up, and not in the midst of accepting.
+    /// The limit is checked before anything is set up.
     @Test func moreFlowsThanDescriptorsAreRefused() throws {
         let result = try CommandProcess.run(
             ["bench", "run", "192.0.2.1", "--flows", "200"], descriptors: 100)
@@ -200,10 +200,10 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
 
     @Test func eachWaySaysWhichMemoryIsSentFromAndReceivedTo() throws {
         let text = summary(of: try BenchReport.full)
-        // The near end received into device memory what the far end sent from host memory.
+        // The local side received into device memory what the remote side sent from host memory.
         #expect(text.contains("4096 bytes from host memory of the peer"))
         #expect(text.contains("1073741824 bytes in device memory of this host, 0 elsewhere"))
-        // And sent from device memory, which is not where the far end received.
+        // It sent from device memory, although the remote side received into host memory.
         #expect(text.contains("4096 bytes from device memory of this host"))
         #expect(text.contains("1073741824 bytes in host memory of the peer"))
         #expect(!text.contains("0 bytes, 1073741824 elsewhere"))
@@ -233,7 +233,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         plan.bytes = 1000
         var remainder = BenchRemainder(plan)
         #expect(remainder.left(after: sample(1, 100, 0)) == nil)
-        // The slower way decides: 50 bytes in two seconds.
+        // The slower direction decides: 50 bytes in two seconds.
         #expect(remainder.left(after: sample(2, 100, 50)) == 38)
         #expect(remainder.left(after: sample(3, .max, .max)) == 0)
     }

@@ -1,25 +1,25 @@
 import Foundation
 import Glibc
 
-/// The command as a process of its own, for what only a whole process shows.
+/// The command as a separate process.
 struct CommandProcess {
-    /// What came of it.
+    /// The result of a process.
     struct Result {
         var status: Int32
         var output: String
         var messages: String
     }
 
-    /// Where standard output goes.
+    /// The destination of standard output.
     enum Output: CaseIterable {
         case pipe, fullDisk, closedPipe, nothing
     }
 
-    /// The program that was built with the tests.
+    /// The program that was built along with the tests.
     private static let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         .deletingLastPathComponent().appending(path: "devmemtcp").path
 
-    /// Runs a script of bash's to its end, in which the program is `$0`.
+    /// Runs a bash script to its end; `$0` is the program.
     static func run(script: String) throws -> Result {
         let process = Process()
         let pipe = Pipe()
@@ -39,7 +39,7 @@ struct CommandProcess {
             messages: String(decoding: told ?? Data(), as: UTF8.self))
     }
 
-    /// Runs it to its end, called by a name and with so many descriptors at most.
+    /// Runs the program to its end, under a given name and with a limit on open descriptors.
     static func run(
         _ arguments: [String], output: Output = .pipe, calledAs name: String = "devmemtcp",
         descriptors: Int? = nil
@@ -47,7 +47,7 @@ struct CommandProcess {
         let process = Process()
         let pipe = Pipe()
         let messages = Pipe()
-        // A shell closes what Foundation cannot, and gives the name.
+        // A shell closes descriptors, which Foundation cannot, and sets the name.
         let closing = output == .nothing ? " >&-" : ""
         process.executableURL = URL(filePath: "/bin/bash")
         let limit = descriptors.map { "ulimit -n \($0); " } ?? ""

@@ -6,7 +6,7 @@ import Testing
 
 @testable import devmemtcp
 
-/// The repository's folder, two above this file's.
+/// The repository's directory, two above this file's.
 private let repository = URL(filePath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
@@ -14,12 +14,12 @@ private func text(_ path: String) throws -> String {
     try String(contentsOf: repository.appending(path: path), encoding: .utf8)
 }
 
-/// The long options in a text, without those of other programs' command lines.
+/// Returns the long options in a text.
 private func longOptions(in text: String) -> Set<String> {
     Set(text.matches(of: /(?:^|[^\w-])(--[a-z][a-z-]*)/).map { String($0.1) })
 }
 
-/// A man page as plain text: no comments, escapes and font changes undone.
+/// Converts a man page to plain text, without comments, escapes and font changes.
 private func manual(_ name: String) throws -> String {
     try text("man/\(name)")
         .split(separator: "\n", omittingEmptySubsequences: false)
@@ -29,7 +29,7 @@ private func manual(_ name: String) throws -> String {
         .replacing(/\\f[RBI]/, with: "")
 }
 
-/// The long options that have an entry of their own in a page's section OPTIONS.
+/// Returns the long options that have an entry in the section OPTIONS of a page.
 private func describedOptions(of page: String) -> Set<String> {
     let section = page.components(separatedBy: ".SH OPTIONS\n").dropFirst().first ?? ""
     let entries = section.components(separatedBy: "\n.SH ")[0].components(separatedBy: ".TP\n")
@@ -41,7 +41,7 @@ private let commands: [(name: String, type: any ParsableCommand.Type)] =
     Devmemtcp.configuration.subcommands.filter { $0.configuration.shouldDisplay }
     .map { ($0._commandName, $0) }
 
-/// A command, or the commands that it consists of, by the words that call them.
+/// Returns a command, or its subcommands at the lowest level, with the words that call them.
 private func leaves(
     _ name: String, _ type: any ParsableCommand.Type
 ) -> [(name: String, type: any ParsableCommand.Type)] {
@@ -50,14 +50,14 @@ private func leaves(
         ? [(name, type)] : children.flatMap { leaves("\(name) \($0._commandName)", $0) }
 }
 
-/// The long options of a command and of those below it.
+/// Returns the long options of a command and its subcommands.
 private func options(of type: any ParsableCommand.Type) -> Set<String> {
     leaves("", type).reduce(into: []) {
         $0.formUnion(longOptions(in: Devmemtcp.helpMessage(for: $1.type)))
     }
 }
 
-/// A report of a command, with all that it can have, as JSON.
+/// Returns the reports of a command, with all optional parts, as JSON.
 private func sampleReport(of command: String) throws -> String {
     switch command {
     case "serve":
@@ -93,7 +93,7 @@ private func sampleReport(of command: String) throws -> String {
         let page = try manual("devmemtcp-\(name).8")
         #expect(help.count > 2)
         #expect(describedOptions(of: page) == help)
-        // Nor does the rest of the page speak of others.
+        // The rest of the page does not mention other options.
         #expect(longOptions(in: page) == help)
         for leaf in leaves(name, type) { #expect(page.contains(".B devmemtcp \(leaf.name)\n")) }
     }
@@ -129,7 +129,7 @@ private func sampleReport(of command: String) throws -> String {
         for (name, type) in commands {
             #expect(script.contains(name))
             for option in options(of: type) {
-                // fish writes options without their dashes.
+                // fish writes options without dashes.
                 #expect(script.contains(shell == .fish ? String(option.dropFirst(2)) : option))
             }
         }
@@ -139,7 +139,7 @@ private func sampleReport(of command: String) throws -> String {
         let lines = try text("README.md").split(separator: "\n")
         var examples = 0
         for line in lines {
-            // The command, perhaps an interface, and from the first option on.
+            // A command, an optional interface, and options.
             let call = /devmemtcp ([a-z ]+?) ([a-z]+[0-9]+ )?(--?[a-z].*)/
             guard let match = line.firstMatch(of: call) else { continue }
             let type = commands.flatMap { leaves($0.name, $0.type) }.first { $0.name == match.1 }?
@@ -200,7 +200,7 @@ private func sampleReport(of command: String) throws -> String {
             reports.joined().matches(of: /"([a-z_]+)":/).map { String($0.1) })
         #expect(keys.count > 25)
         for key in keys { #expect(page.contains(key), "key \(key)") }
-        // Every setting that can change is named as well.
+        // Each setting that can change is documented.
         for match in reports[0].matches(of: /"setting":"([a-z-]+)"/) {
             #expect(page.contains(match.1), "setting \(match.1)")
         }
@@ -257,11 +257,11 @@ private func sampleReport(of command: String) throws -> String {
         #expect(described.count == letters.count && Set(described) == letters)
         for match in page.matches(of: /[^\w-]-([a-zA-Z])\b/) {
             let known = match.1.first.map { letters.contains($0) } ?? false
-            // Of ln(1), nc(1) and head(1) in examples.
+            // Options of ln(1), nc(1) and head(1) in examples.
             #expect(known || ["N"].contains(match.1), "-\(match.1)")
         }
         #expect(longOptions(in: page).isEmpty)
-        // What takes a value has one in the page.
+        // Options with a value have one in the page.
         for letter in letters {
             let takesValue = NcdevmemOptions.specification.contains("\(letter):")
             #expect(page.contains("\n.BI -\(letter) \"") == takesValue, "-\(letter)")
@@ -292,7 +292,7 @@ private func sampleReport(of command: String) throws -> String {
 }
 
 extension NetworkDevice {
-    /// A device of which everything is known.
+    /// A device with all optional properties.
     fileprivate static var full: NetworkDevice {
         get throws {
             var device = NetworkDevice(try NetworkInterface(named: "lo"))
@@ -316,7 +316,7 @@ extension NetworkDevice {
 }
 
 extension ReceiveReport {
-    /// A report in which every optional part is there.
+    /// A report with all optional parts.
     static var full: ReceiveReport {
         get throws {
             let json = """
@@ -337,7 +337,7 @@ extension ReceiveReport {
 }
 
 extension TransmitReport {
-    /// A report in which every optional part is there.
+    /// A report with all optional parts.
     fileprivate static var full: TransmitReport {
         get throws {
             let json = """
@@ -356,7 +356,7 @@ extension TransmitReport {
 }
 
 extension BindReport {
-    /// A report in which every optional part is there.
+    /// A report with all optional parts.
     fileprivate static var full: BindReport {
         BindReport(
             interface: "eth1", queues: [6, 7], receiveID: 3, transmitID: 4, size: 4096,

@@ -199,7 +199,7 @@ import Testing
         #expect(!Ncdevmem.isCalled(by: nil))
     }
 
-    /// A report with a comparison, given as JSON, or none.
+    /// A report, optionally with a comparison as JSON.
     private func report(validation: String? = nil) throws -> ReceiveReport {
         let json = """
             {"version":1,"interface":"eth1","queues":[7],"dmabuf_bytes":67108864,

@@ -7,7 +7,7 @@ import Testing
 @testable import devmemtcp
 
 @Suite struct ReportStreamTests {
-    /// What prints without root and without a NIC.
+    /// Commands that print without root and without a NIC.
     private static let commands: [[String]] = [
         ["--help"], ["--version"], ["serve", "--help"], ["--generate-completion-script", "bash"],
         ["show", "--all"], ["show", "--all", "--json"], ["doctor"], ["doctor", "--json"],
@@ -31,7 +31,7 @@ import Testing
                 == "devmemtcp: write to standard output: \(Self.words[output] ?? "")\n")
     }
 
-    /// A signal would end a command before it has put anything back.
+    /// SIGXFSZ would end a command before it has restored the settings.
     @Test func aLimitOfFileSizesIsAFailureToo() throws {
         let result = try CommandProcess.run(
             script: """
@@ -43,7 +43,7 @@ import Testing
         #expect(result.messages == "devmemtcp: write to standard output: File too large\n")
     }
 
-    /// Whoever may name a NIC can do nothing to a terminal.
+    /// The name of a NIC must not inject control sequences into a terminal.
     @Test(.enabled(if: geteuid() == 0, "needs a network namespace"))
     func namesOfInterfacesArePrintable() throws {
         for json in ["", " --json"] {
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    /// Of an object of which a part is written already, a second one makes nothing readable.
+    /// After part of a JSON object, a second object would make the output unreadable.
     @Test func nothingFollowsAPartOfAReport() throws {
         let result = try CommandProcess.run(
             script: """
@@ -70,7 +70,7 @@ import Testing
         #expect(result.status == 1 && result.output == "0\n")
     }
 
-    /// Where procfs does not tell the words, none are not a call for help.
+    /// Without /proc the arguments are unknown; that must not be taken for a request for help.
     @Test(.enabled(if: geteuid() == 0, "needs a mount namespace"))
     func aCommandLineThatCannotBeReadIsAFailure() throws {
         let result = try CommandProcess.run(
@@ -82,7 +82,7 @@ import Testing
             result.messages.hasSuffix("cannot read the command line (mount /proc)\n"), "\(result)")
     }
 
-    /// Only one place writes to standard output, where every byte is checked.
+    /// Only one place writes to standard output, and it checks every write.
     @Test func nothingIsPrintedPastTheWriter() throws {
         let sources = URL(filePath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Sources")
@@ -134,11 +134,11 @@ import Testing
             #expect(try object(arguments)["kind"] as? String == "usage")
             #expect(try CommandProcess.run(arguments).status == 64)
         }
-        // What belongs to the command that is run is not an option of this one.
+        // Options after `--` belong to the command to run.
         #expect(try CommandProcess.run(["bind", "--nope", "--", "x", "--json"]).output.isEmpty)
     }
 
-    /// Only what the parser of command lines refuses is wrong usage.
+    /// Only errors of the argument parser count as wrong usage.
     @Test func whatIsNobodysErrorIsNoWrongUsage() {
         struct Odd: Error {}
         #expect(ErrorReport(Odd(), status: 1).error.kind == "other")

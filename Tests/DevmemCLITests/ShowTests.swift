@@ -5,7 +5,7 @@ import Testing
 
 @testable import devmemtcp
 
-/// What `show` might find, with every part there.
+/// Sample results of `show` with all optional parts.
 enum ShowSamples {
     static let endpoint = Endpoint(address: address, port: 5201)
     private static let address: IPAddress = {
@@ -73,7 +73,7 @@ enum ShowSamples {
         QueueRate(of: boundQueue, packets: 10, bytes: 2048, drops: 0, allocationFailures: 1)
     }
 
-    /// All reports as JSON.
+    /// Returns all reports as JSON.
     static func reports() throws -> [String] {
         var interface = InterfaceReport(state)
         interface.steering = SteeringReport.Steering(

@@ -8,7 +8,7 @@ import Testing
 @testable import DevmemTools
 
 @Suite struct BenchFlowTests {
-    /// What a reset is called depends on what the flow was for.
+    /// The error of a reset names the operation of the flow: sending or receiving.
     @Test(arguments: [true, false]) func aResetIsToldInTheFlowsWords(sends: Bool) throws {
         let listener = try listenOnLoopback()
         let stop = SharedStopSignal(StopSignal())

@@ -7,7 +7,7 @@ import Testing
 @testable import DevmemCore
 @testable import DevmemTools
 
-/// A flow of which every number is the largest.
+/// A flow with the maximum value in every field.
 func hugeFlow(_ number: Int) -> BenchFlowReport {
     var flow = BenchFlowReport(flow: number)
     flow.received.deviceBytes = .max
@@ -120,7 +120,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         #expect(throws: DevmemError.self) {
             for _ in 0..<100 { _ = try peer.take(.interval(sample(1, flows: 2)), after: second) }
         }
-        // As many as seconds have passed, and some.
+        // At most as many as the elapsed seconds and the surplus.
         for _ in 0..<100 {
             _ = try peer.take(.interval(sample(1, flows: 2)), after: .seconds(200))
         }
@@ -138,7 +138,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         #expect(peer.report?.flows.map(\.flow) == [1])
     }
 
-    /// The kernel has some 25 counters of a queue, and large NICs some thousand queues.
+    /// The kernel has about 25 counters per queue, and large NICs have thousands of queues.
     @Test func reportOfManyQueuesArrivesWhole() throws {
         var report = BenchEndReport()
         let names = (0..<25).map { "rx-some-counter-of-the-kernel-\($0)" }
@@ -185,7 +185,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         }
     }
 
-    /// The longest message that a plan of the most flows can have.
+    /// The longest message for a plan with the maximum number of flows.
     @Test func intervalOfAllFlowsFits() throws {
         let line = try JSONEncoder().encode(
             BenchMessage.interval(sample(1, flows: BenchPlan.limits.flows, bytes: .max)))
@@ -204,7 +204,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         try withChannel { channel, other in
             let isOver = StopFlag()
             let sending = try Thread {
-                // For longer than the message may take, and never for long without a byte.
+                // Longer than the timeout of a message, but with short gaps between bytes.
                 for _ in 0..<60 where !isOver.value.load(ordering: .relaxed) {
                     var byte = UInt8(ascii: "{")
                     if write(other, &byte, 1) < 0 { return }
@@ -250,7 +250,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         #expect(throws: DevmemError.self) {
             for _ in 0..<1000 { try replies.add(reply) }
         }
-        // A greeting of a login is none.
+        // A login banner is not a message.
         #expect(LineReader.message(FarEndMessage.self, in: Array("Welcome".utf8)) == nil)
         var empty = FarEndReplies()
         let (none, other, first) = (
@@ -262,7 +262,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
 }
 
 @Suite struct BenchHostileReportTests {
-    /// Whatever passes the checks, and what does not, is reported without a trap.
+    /// Messages with extreme values, accepted or not, must not trap.
     @Test func hugeNumbersAreReported() throws {
         var plan = goodPlan()
         plan.outbound = plan.inbound
@@ -275,7 +275,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         #expect(report.inbound?.retransmits == .max && report.inbound?.wrongBytes == .max)
         #expect(report.inbound?.elsewhereBytes == .max && report.inbound?.sentBytes == .max)
         #expect(report.inbound?.bytesPerSecond.isFinite == true)
-        // JSON has no infinity.
+        // JSON cannot represent infinity.
         _ = try JSONEncoder().encode(report)
         _ = benchCSV(of: report)
         _ = benchPlot(of: report)
@@ -316,12 +316,12 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
     }
 }
 
-/// Ends what a thread does.
+/// Stops a thread.
 private final class StopFlag: Sendable {
     let value = Atomic(false)
 }
 
-/// A thread that is waited for.
+/// A thread that can be joined.
 final class Thread: Sendable {
     private let event: Descriptor
 

@@ -6,14 +6,14 @@ import Testing
 @testable import DevmemCore
 @testable import DevmemTools
 
-/// Whether the kernel tells of queues, which a benchmark asks for; containers may hide it.
+/// Whether the kernel reports queues, which a benchmark requires. Containers may hide them.
 let tellsOfQueues: Bool = {
     guard let loopback = try? NetworkInterface(named: "lo") else { return false }
     return (try? queueStatistics(ofInterface: loopback.index)) != nil
         || (try? queues(ofInterface: loopback.index)) != nil
 }()
 
-/// The far end of a test, in a thread.
+/// The remote side of a test, in a thread.
 private final class FarThread: Sendable {
     let failure = Mutex<DevmemError?>(nil)
     let number: Int32
@@ -34,7 +34,7 @@ private final class FarThread: Sendable {
     }
 }
 
-/// A benchmark of plain TCP within this host.
+/// Runs a benchmark with plain TCP over the loopback interface.
 private func bench(
     _ change: (inout BenchPlan) -> Void, seen: (BenchSample) -> Void = { _ in }
 ) throws -> BenchReport {
@@ -116,7 +116,7 @@ struct BenchLoopbackTests {
         let inbound = try #require(report.inbound)
         #expect((1.0...3.0).contains(inbound.seconds))
         #expect(inbound.bytes > 1_000_000)
-        // What came in the warm-up and after the end is compared, but not counted.
+        // Payload of the warm-up and after the end is compared but not counted.
         #expect((report.near.flows[0].validation?.checkedBytes ?? 0) > inbound.bytes)
         #expect(seen.withLock { $0 } == report.intervals.count && report.intervals.count >= 1)
     }

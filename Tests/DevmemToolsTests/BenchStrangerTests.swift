@@ -8,12 +8,12 @@ import Testing
 @testable import DevmemCore
 @testable import DevmemTools
 
-/// A far end that does what a test says, step by step.
+/// A remote side that a test controls step by step.
 private struct ScriptedFarEnd {
     let channel: BenchChannel
     let stop: SharedStopSignal
 
-    /// Comes as far as connecting; returns where to.
+    /// Runs the protocol until connections are expected, and returns the endpoints to connect to.
     func begin() throws -> [Endpoint] {
         try channel.greet()
         guard case .plan(_, let text, let ports) = try channel.receive(seconds: 5, "say") else {
@@ -31,7 +31,7 @@ private struct ScriptedFarEnd {
         return try stop.connect(to: near, from: local, milliseconds: 5000)
     }
 
-    /// Says that payload comes over a connection, sends some, and tells what it did.
+    /// Announces a connection, sends payload over it, and reports.
     func measure(
         _ connection: borrowing Connection, bytes: Int, _ report: [BenchMessage]
     ) throws {
@@ -43,7 +43,7 @@ private struct ScriptedFarEnd {
         #expect(write(connection.rawValue, payload, bytes) == bytes)
         try connection.finishSending()
         try channel.tell(report)
-        // Until the near end has closed.
+        // Wait until the local side has closed.
         var byte: UInt8 = 0
         try stop.wait(
             for: connection.rawValue, events: Int32(POLLIN), milliseconds: 10_000, "end")
@@ -51,7 +51,7 @@ private struct ScriptedFarEnd {
     }
 }
 
-/// A connection that stays open.
+/// Keeps a connection open.
 private final class Kept {
     private let connection: Connection
 
@@ -60,13 +60,13 @@ private final class Kept {
     }
 }
 
-/// A port that nobody has just now.
+/// Returns a port that is free at the moment.
 private func freePort() throws -> UInt16 {
     let address = try #require(IPAddress(text: "127.0.0.1"))
     return try Listener(binding: Endpoint(address: address, port: 0)).endpoint.port
 }
 
-/// Runs a near end that receives from a scripted far end.
+/// Runs a local side that receives from a scripted remote side.
 private func receive(
     port: UInt16? = nil, flows: Int = 1, queues: QueueChoice = .automatic(1),
     from script: @escaping @Sendable (ScriptedFarEnd) throws -> Void
@@ -114,7 +114,7 @@ private let good: [BenchMessage] = [.flow(BenchFlowReport(flow: 1)), .end(BenchE
 
 @Suite(.serialized, .enabled(if: tellsOfQueues), .timeLimit(.minutes(1)))
 struct BenchStrangerTests {
-    /// Another host's connection may come from the same port, and before.
+    /// A connection from another host can have the same port and arrive first.
     @Test func strangersConnectionFromTheSamePortIsClosed() throws {
         let port = try freePort()
         let ended = Mutex<Int?>(nil)
@@ -130,11 +130,11 @@ struct BenchStrangerTests {
             ended.withLock { $0 = read(stranger.rawValue, &byte, 1) }
         }
         #expect(report.failure == nil && report.inbound?.bytes == 1000)
-        // Closed or reset.
+        // End of file or a reset.
         #expect(ended.withLock { $0 }.map { $0 <= 0 } == true)
     }
 
-    /// They come while the far end has not said yet where its own connections come from.
+    /// Connections from other hosts arrive before the remote side has announced its own.
     @Test func strangersDoNotFillThePort() throws {
         let report = try receive { far in
             let near = try #require(try far.begin().first)
@@ -193,7 +193,7 @@ struct BenchStrangerTests {
         #expect(request(nil).portCount == 1)
     }
 
-    /// What this end measured is reported, whatever the far end says of itself.
+    /// The local results are reported, whatever the remote side reports.
     @Test(arguments: [
         [BenchMessage.flow(hugeFlow(1)), .end(BenchEndReport())],
         [.flow(BenchFlowReport(flow: 7)), .end(BenchEndReport())],
@@ -223,7 +223,7 @@ struct BenchStrangerTests {
             ) == true)
     }
 
-    /// More than net.core.rmem_max allows is had with CAP_NET_ADMIN; otherwise it is told.
+    /// With CAP_NET_ADMIN a buffer can exceed net.core.rmem_max; without it, the user is notified.
     @Test func boundIsReadBack() throws {
         let most = try numbers(in: "/proc/sys/net/core/rmem_max")[0]
         let address = try #require(IPAddress(text: "127.0.0.1"))
@@ -234,7 +234,7 @@ struct BenchStrangerTests {
         } else {
             #expect(bound.actual <= 2 * most && bound.shortfall != nil)
         }
-        // Numbers that the option cannot hold.
+        // Values that the socket option cannot hold.
         #expect(try listener.limitBuffers(to: .max).actual > 0)
         #expect(try listener.limitBuffers(to: 0).actual > 0)
     }

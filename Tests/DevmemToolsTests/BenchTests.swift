@@ -15,7 +15,7 @@ import Testing
         BenchPlan.Source(address: address, port: port)
     }
 
-    /// The kernel gives connections to different ports one source port if it likes.
+    /// The kernel may assign one source port to connections to different ports.
     @Test func connectionsToDifferentPortsMayComeFromOne() throws {
         let ends = [
             from("192.0.2.2", 40000), from("192.0.2.2", 40000), from("192.0.2.2", 40001),
@@ -77,7 +77,7 @@ import Testing
     }
 }
 
-/// A plan that is good.
+/// A valid plan.
 func goodPlan() -> BenchPlan {
     var plan = BenchPlan()
     plan.inbound = BenchPlan.Direction(sender: .host, receiver: .device)
@@ -151,7 +151,7 @@ func goodPlan() -> BenchPlan {
     }
 }
 
-/// Two ends of a conversation; what is written to `other` comes to the channel.
+/// A channel over a socket pair; what is written to `other` arrives in the channel.
 func withChannel(
     _ body: (BenchChannel, Int32) throws -> Void
 ) throws {
@@ -204,7 +204,7 @@ func say(_ text: String, to number: Int32) {
     @Test(arguments: [1, BenchMessage.version + 1]) func otherVersionIsRefused(version: Int) throws
     {
         try withChannel { channel, other in
-            // With what a later version may have added.
+            // With a field that a later version may add.
             say("{\"hello\":{\"version\":\(version),\"more\":[1]}}\n", to: other)
             let error = #expect(throws: DevmemError.self) { try channel.greet() }
             #expect(
@@ -254,7 +254,7 @@ func say(_ text: String, to number: Int32) {
         }
     }
 
-    /// A peer that never stops keeps nobody longer than one that says nothing.
+    /// A peer that sends endless lines must not extend the timeout.
     @Test(.timeLimit(.minutes(1))) func endlessLinesEndAtTheDeadline() throws {
         try withChannel { channel, other in
             let lines = Array(String(repeating: "{}\n", count: 1000).utf8)
@@ -285,7 +285,7 @@ func say(_ text: String, to number: Int32) {
         #expect(error?.errno == .timedOut)
     }
 
-    /// Whoever ends this program does not wait for a peer that reads nothing.
+    /// A signal must not wait for a peer that does not read.
     @Test(.timeLimit(.minutes(1))) func aSignalShortensTellingOneThatReadsNothing() throws {
         let (ours, theirs) = try makeChannel()
         let near = Descriptor(owning: ours)
@@ -311,7 +311,7 @@ func say(_ text: String, to number: Int32) {
         withExtendedLifetime(far) {}
     }
 
-    /// A text with a line end would be a row of its own in a summary.
+    /// A newline in a text would start another row of a summary.
     @Test func textsOfAPeerStandOnOneLine() throws {
         var flow = BenchFlowReport(flow: 1)
         flow.failure = "a\nb"
@@ -342,7 +342,7 @@ func say(_ text: String, to number: Int32) {
                 #"g\x0a"#,
             ]
             for text in texts {
-                // As dump(_:) writes it.
+                // Escaped as by dump(_:).
                 #expect(told.contains(text.replacing(#"\"#, with: #"\\"#)), "\(text)")
             }
         }
@@ -365,7 +365,7 @@ func say(_ text: String, to number: Int32) {
     }
 }
 
-/// An end of two flows.
+/// A report of one side with two flows.
 private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
     var end = BenchEndReport()
     end.seconds = 2
@@ -396,7 +396,7 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
         #expect(inbound.bytes == inbound.flows.reduce(0) { $0 + $1.bytes })
         #expect(inbound.bytesPerSecond == 2001)
         #expect(inbound.flows.map(\.bytesPerSecond) == [500.5, 1500.5])
-        // Those of the sender.
+        // The values of the sender.
         #expect(inbound.retransmits == 3 && inbound.flows.map(\.roundTrip) == [100, 100])
         #expect(inbound.deviceBytes == 4000 && inbound.elsewhereBytes == 2)
         #expect(inbound.fragmentsPerCall == 3)
@@ -448,7 +448,7 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
                 queue(2, ["rx-bytes": 1]),
             ])
         #expect(moved.map(\.id) == [1])
-        // One that went backwards is no count of this run.
+        // A counter that decreased is left out.
         #expect(moved.first?.counters == ["rx-bytes": 3, "rx-hw-drops": 2])
         #expect(moved.first?.type == "rx")
     }
@@ -475,7 +475,7 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
     }
 }
 
-/// A report of two flows and two intervals.
+/// A report with two intervals.
 private func drawn(flows: Int = 2) -> BenchReport {
     var plan = goodPlan()
     plan.flows = flows
@@ -510,12 +510,12 @@ private func drawn(flows: Int = 2) -> BenchReport {
 
     @Test func plotHasACurveForEachFlow() {
         let plot = benchPlot(of: drawn())
-        // Sum and two flows, three of processor time.
+        // The total and two flows, and three curves of CPU time.
         #expect(plot.components(separatedBy: "<polyline").count == 1 + 3 + 3)
         #expect(plot.contains("prefers-color-scheme: dark") && plot.contains("@media print"))
         #expect(plot.hasPrefix("<svg") && plot.hasSuffix("</svg>\n"))
         #expect(!plot.contains("nan") && !plot.contains("inf"))
-        // Three and five million bytes a second are 24 and 40 Mbit/s: the curve rises.
+        // Three and five million bytes per second are 24 and 40 Mbit/s: the curve rises.
         let sum = plot.split(separator: "\n").first { $0.hasPrefix("<polyline class=\"a\"") }
         let heights = (sum ?? "").matches(of: /,([0-9.]+)/).compactMap { Double($0.1) }
         #expect(heights.count == 2 && heights[0] > heights[1])

@@ -19,7 +19,7 @@ import Testing
     func whatMustBeRefusedMustNotSucceed(trial: BindingTrial) {
         let fault = trial.fault(in: .accepted)
         #expect(fault?.description == "\(trial.rawValue): it succeeded but must be refused")
-        // Nor may it fail for whatever reason.
+        // A refusal must have the expected reason.
         #expect(trial.fault(in: refused(.ioError))?.message?.contains("wrong reason") == true)
         #expect(trial.fault(in: refused(.notPermitted)) != nil)
         #expect(trial.fault(in: refused(.invalidArgument)) == nil)

@@ -7,7 +7,7 @@ import Testing
 private let refusal = DevmemError(.system, call: "read it", errno: .permissionDenied)
 
 extension HostFacts {
-    /// A host on which nothing is in the way.
+    /// A host that passes all checks.
     static var whole: HostFacts {
         var facts = HostFacts()
         facts.netdev = .success(
@@ -32,7 +32,7 @@ extension HostFacts {
 }
 
 extension NICFacts {
-    /// A NIC on which nothing is in the way.
+    /// A NIC that passes all checks.
     static var whole: NICFacts {
         get throws {
             var device = NetworkDevice(try NetworkInterface(named: "lo"))
@@ -60,7 +60,7 @@ extension NICFacts {
         }
     }
 
-    /// Adds a rule that leads to a queue or, as `context`, to an RSS context.
+    /// Adds a rule that leads to a queue or, with `context`, to an RSS context.
     mutating func addRule(_ location: UInt32, queue: UInt32 = 0, context: UInt32? = nil) throws {
         let target: RuleTarget = context.map { .context($0) } ?? .queue(queue)
         let rule = FlowRule(isIPv6: false, destinationPort: 80, target: target)
@@ -73,7 +73,7 @@ extension NICFacts {
 }
 
 @Suite struct UpperDeviceCheckTests {
-    /// Of what has no queues only that is said, and what to look at instead.
+    /// For a device without queues the only check names the NIC beneath it.
     @Test func anUpperDeviceNamesItsNIC() throws {
         var facts = try NICFacts.whole
         facts.device.virtual = VirtualInterface(
@@ -85,7 +85,7 @@ extension NICFacts {
     }
 }
 
-/// The checks that are not well.
+/// Returns the checks that did not pass.
 private func findings(_ checks: [DoctorCheck]) -> [String: DoctorCheck.Verdict] {
     checks.filter { $0.verdict != .ok }.reduce(into: [:]) { $0[$1.id] = $1.verdict }
 }
@@ -122,7 +122,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts))["netdev-family"] == .failed)
     }
 
-    /// Large pages need huge pages, other pages do not.
+    /// Huge pages are needed only for large receive pages.
     @Test func hugePagesMatterWhereTheyAreUsed() {
         var facts = HostFacts.whole
         facts.hugePages = .success(.init(total: 3, free: 0, size: 2 << 20))
@@ -259,7 +259,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fix("channels", checks(of: facts)) == "ethtool -L lo rx 2")
         facts.channelLimits = .success(ChannelCounts(combined: 1))
         #expect(fix("channels", checks(of: facts)) == nil)
-        // Without counts the queues are counted.
+        // If the driver does not report channels, the queues are counted.
         facts.channels = .success(nil)
         #expect(findings(checks(of: facts)) == ["channels": .failed])
     }
@@ -273,7 +273,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fix("header-split", checks) == nil && fix("ntuple", checks) == nil)
     }
 
-    /// gve leaves the setting out as long as there is a program.
+    /// gve does not report header split while an XDP program is attached.
     @Test func gveDoesNotTellOfSplitUnderXDP() throws {
         var facts = try NICFacts.whole
         facts.rings = .success(RingSettings(headerSplit: nil, splitThreshold: nil))
@@ -306,7 +306,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts)) == ["ntuple": .failed])
     }
 
-    /// With mlx5 the feature is accelerated RFS, and rules work without.
+    /// With mlx5, ntuple only enables accelerated RFS; rules work without it.
     @Test func ntupleOfMlx5MayBeOff() throws {
         var facts = try NICFacts.whole
         facts.device.driver = "mlx5_core"
@@ -319,7 +319,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         }
     }
 
-    /// Whose rules they are is not for this program to say.
+    /// The program cannot know which rules may be deleted.
     @Test func aFullTableIsToldWithoutSayingWhoseRuleIsToGo() throws {
         var facts = try NICFacts.whole
         var full = FlowRuleTable(locations: [0, 1, 2, 9], capacity: 4, choosesLocation: true)
@@ -417,7 +417,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fix("free-queues", checks(of: facts)) == "ethtool -L lo combined 5")
         facts.steering = .success(.inUse(holder: "devmemtcp, pid 9", pid: 9, queues: [2]))
         #expect(fix("free-queues", checks(of: facts)) == "kill 9")
-        // What steering in place has set aside is free for who uses it.
+        // Queues that applied steering reserves are free for its users.
         facts.steering = .success(.kept(name: "x", queues: [2], contexts: []))
         #expect(findings(checks(of: facts)) == [:])
     }
@@ -432,7 +432,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         pool.inFlightBytes = 8192
         facts.pagePools = .success([pool])
         #expect(findings(checks(of: facts)) == ["page-pools": .warning])
-        // Whatever the kernel counts.
+        // The sum must not overflow.
         var huge = pool
         huge.inFlightBytes = .max
         facts.pagePools = .success([pool, huge])
@@ -475,7 +475,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(!isLink(lines(link), of: 5, program: 0))
         #expect(!isLink(lines(link.replacing("xdp", with: "tcx")), of: 4, program: 0))
         #expect(!isLink([], of: 0, program: 0))
-        // An interface of another network namespace may have the same number.
+        // An interface of another network namespace can have the same index.
         #expect(isLink(lines(link), of: 4, program: 9))
         #expect(!isLink(lines(link), of: 4, program: 8))
     }
@@ -483,7 +483,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
     @Test func onlyAProcessThatMustBeItHoldsXDP() {
         #expect(unambiguousHolder([]) { _ in true } == nil)
         #expect(unambiguousHolder([7]) { _ in false } == 7)
-        // Without the program's number an interface's may be of another namespace.
+        // Without the program's id, the index may belong to another namespace's interface.
         #expect(unambiguousHolder([7], isProgramKnown: false) { _ in false } == nil)
         #expect(unambiguousHolder([7], isProgramKnown: false) { _ in true } == 7)
         #expect(unambiguousHolder([7, 8]) { $0 == 8 } == 8)

@@ -56,7 +56,7 @@ import Testing
         #expect(error?.kind == .invalid)
     }
 
-    /// One that is found where a command is run may lead root's ssh anywhere.
+    /// A file in the working directory could make root's ssh connect anywhere.
     @Test func aFoundFileMustBeNobodyElses() throws {
         let path = "/tmp/devmemtcp-config-\(UInt64.random(in: 0...(.max)))"
         defer { for end in ["", ".link"] { unlink(path + end) } }
@@ -79,7 +79,7 @@ import Testing
         chmod(path, 0o644)
         chown(path, 65534, 0)
         #expect(refusal(path) == "it belongs to user 65534")
-        // Its user has named it.
+        // The user gave the path.
         let named = try HarnessSettings(environment: [:], path: path, isOptional: false)
         #expect(named.interface == "eth7")
         unlink(path)
@@ -185,7 +185,7 @@ import Testing
         }
     }
 
-    /// What an older end said, and what a stranger says, is no request.
+    /// Messages of an older version or another program are not requests.
     @Test(arguments: [
         ("{\"hello\":{\"version\":0}}\n", "it speaks version 0, this program 1"),
         ("{\"id\":0}\n{\"reply\":{\"_0\":{\"id\":1}}}\n", "it says \"reply\" out of turn"),
@@ -207,7 +207,7 @@ import Testing
         withExtendedLifetime(channel) {}
     }
 
-    /// The far end over a pair of sockets, sending and receiving on this host.
+    /// Runs the remote side over a socket pair, sending and receiving on this host.
     @Test func agentSendsAndReceivesThePattern() throws {
         let (ours, theirs) = try makeChannel()
         let channel = Descriptor(owning: ours)
@@ -238,7 +238,7 @@ import Testing
             replies == [
                 FarEndReply(id: 1, bytes: 100_003, wrong: 0), FarEndReply(id: 2, bytes: 100_003),
             ])
-        // By what it tells first, its connection is told from a stranger's.
+        // The announced source tells the remote side's connection from other hosts' connections.
         let listener = try Listener(
             binding: Endpoint(address: try #require(IPAddress(text: "127.0.0.1")), port: 0))
         try listener.listen()

@@ -120,7 +120,7 @@ import Testing
         young.detachedAt = 90
         var old = PagePoolInfo(id: 2)
         old.detachedAt = 40
-        // A clock that is behind.
+        // A pool whose time is ahead of the clock.
         var future = PagePoolInfo(id: 3)
         future.detachedAt = 200
         let found = DetachedPool.all(in: [young, future, PagePoolInfo(id: 4), old], now: 100)

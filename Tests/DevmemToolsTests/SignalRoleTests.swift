@@ -4,9 +4,9 @@ import Testing
 @testable import DevmemCore
 @testable import DevmemTools
 
-/// No signal ends the process while a NIC is steered, but for those that nothing can be done about.
+/// Signals must not end the process while a NIC is steered, except those that cannot be caught.
 @Suite struct SignalRoleTests {
-    /// What signal(7) says of the signals' default actions.
+    /// The default actions as signal(7) documents them.
     private static let defaults: [SignalRole: [Int32]] = [
         .harmless: [SIGCHLD, SIGCONT, SIGURG, SIGWINCH],
         .suspends: [SIGTSTP, SIGTTIN, SIGTTOU],
@@ -51,13 +51,13 @@ import Testing
             setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
             guard write(fileno(file), "12345678", 8) == 4 else { exit(4) }
             guard write(fileno(file), "5678", 4) == -1, errno == EFBIG else { exit(5) }
-            // Neither stops the session, nor is it inherited by a program that is started.
+            // The signal neither stops the session nor is inherited as ignored by a child.
             guard stop.pending() == nil, hasDefaultAction(SIGPIPE) else { exit(6) }
             exit(7)
         }
     }
 
-    /// What this program ignores, one that it starts does not.
+    /// Signals that this program ignores have their default action in a child.
     @Test func whatIsStartedIsEndedByFailingWrites() async {
         await #expect(processExitsWith: .exitCode(7)) {
             ignoreFailingWrites()
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// As nohup(1) has it, or a library that handles a signal itself.
+    /// As after nohup(1), or with a library that handles a signal.
     @Test func whatIsIgnoredOrHandledStaysSo() async {
         await #expect(processExitsWith: .exitCode(7)) {
             signal(SIGHUP, SIG_IGN)

@@ -5,11 +5,11 @@ import Testing
 @testable import DevmemCore
 @testable import DevmemTools
 
-/// A program that runs as another user has nothing of root's.
+/// A program that runs as another user keeps no privilege of root.
 @Suite struct UserIdentityTests {
     @Test func noCapabilityStays() async {
         await #expect(processExitsWith: .exitCode(7)) {
-            // As a service manager that grants ambient capabilities leaves it.
+            // As set by a service manager that grants ambient capabilities.
             var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
             var data = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
             guard cdm_capget(&header, &data) == 0 else { exit(1) }

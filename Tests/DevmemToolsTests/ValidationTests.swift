@@ -6,7 +6,7 @@ import Testing
 @testable import DevmemTools
 
 @Suite struct EchoServiceTests {
-    /// A name may stand for addresses of which only some are served.
+    /// A name may resolve to several addresses of which only some accept connections.
     @Test func theFirstAddressThatAnswersIsTaken() throws {
         let address = try #require(IPAddress(text: "127.0.0.1"))
         let idle = try Listener(binding: Endpoint(address: address, port: 0))
@@ -25,15 +25,16 @@ private func result(_ family: String, _ name: String, _ verdict: CaseVerdict) ->
     CaseResult(family: family, name: name, title: "", verdict: verdict, seconds: 0)
 }
 
-/// All that a validation prints.
+/// The complete output of a validation.
 private func printed(_ results: [CaseResult]) -> String {
     var writer = TAPWriter(planned: results.count)
     return writer.heading + results.map { writer.lines(for: $0) }.joined() + writer.totals
 }
 
-/// What a test farm of the kernel's makes of a test's output, by the rules of its parser: the runner of
-/// selftests puts "# " before each line; results are read after a line `TAP version`, as long as lines
-/// begin so, by one expression; a comment that begins with "skip" makes a pass a skip.
+/// Parses output as the test farms of the kernel do. The selftest runner prefixes each line with "#
+/// ". Results start after the line `TAP version` and end with the first line without the prefix.
+/// They must match one regular expression. A comment that starts with "skip" turns a pass into a
+/// skip.
 private func farmResults(of output: String) -> [String: String] {
     let result = /(not )?ok (\d+)( -)? ([^#]*[^ ])( +# +)?([^ ].*)?$/
     var results: [String: String] = [:]
@@ -143,7 +144,7 @@ private func farmResults(of output: String) -> [String: String] {
             #expect(one.id.wholeMatch(of: /[a-z0-9-]+\.[a-z0-9-]+/) != nil, "\(one.id)")
             #expect(TAPWriter.oneLine(one.title) == one.title)
         }
-        // Those of a family stand together, for who reads them.
+        // The cases of a family are adjacent, for readability.
         var seen: [String] = []
         for one in all where seen.last != one.family {
             #expect(!seen.contains(one.family), "\(one.family)")
@@ -195,7 +196,7 @@ private func farmResults(of output: String) -> [String: String] {
         }
         #expect(verdict([6: 1, 7: 1], [6: 2, 7: 2]) == "pass")
         #expect(verdict([6: 1, 7: 1], [6: 2, 7: 1]) == "fail")
-        // A driver that does not count proves nothing, nor does one that stops to.
+        // Missing counters prove nothing, also if they disappear.
         #expect(verdict(nil, nil) == "skip")
         #expect(verdict([6: 1, 7: 1], nil) == "skip")
         #expect(verdict([6: 1, 7: 1], [6: 2]) == "fail")
@@ -222,7 +223,7 @@ private func farmResults(of output: String) -> [String: String] {
             reached: reached, refusals: refusals.filter { !reached.contains($0.key) }, given: given)
     }
 
-    /// If all that needs it were skipped, a far end that sends nothing would look like a pass.
+    /// If all cases that need the peer were skipped, an unreachable peer would look like a pass.
     @Test func aFarEndThatGetsNowhereIsAnError() {
         #expect(problem([]) == "no way by IPv4; no way by IPv6")
         #expect(problem([false]) == nil && problem([true]) == nil && problem([false, true]) == nil)
@@ -236,7 +237,7 @@ private func farmResults(of output: String) -> [String: String] {
 }
 
 @Suite(.serialized) struct ValidationOfNoNICTests {
-    /// Needs neither root nor a NIC: the loopback interface can do nothing of it.
+    /// Needs neither root nor a NIC: the loopback interface supports none of the cases.
     @Test func everyCaseIsSkippedOnLoopback() throws {
         var finished = 0
         for farEnd in [nil, FarEndChoice.place(.namespace("nowhere"))] {
@@ -282,12 +283,12 @@ private func farmResults(of output: String) -> [String: String] {
                 + "\"tcp-data-split is disabled\", attribute queues")
     }
 
-    /// Refused before the kernel looked at what is wrong with it.
+    /// The request is unsupported as a whole, so the invalid part was not checked.
     @Test(arguments: [95, 524]) func aRefusalOfAllIsSkipped(number: Int32) {
         let all = DevmemError(.netlink, call: "bind-rx", errno: Errno(rawValue: number))
         #expect(
             expected.verdict(on: "it") { () throws(DevmemError) in throw all }.name == "skip")
-        // Unless that is what is expected.
+        // The error may be the expected one.
         let refusal = ExpectedRefusal(Errno(rawValue: number))
         #expect(refusal.verdict(on: "it") { () throws(DevmemError) in throw all } == .pass)
     }
@@ -315,7 +316,7 @@ private func farmResults(of output: String) -> [String: String] {
 
     @Test func equalSettingsDoNotDiffer() {
         var after = before
-        // Numbers that a restart of a queue changes.
+        // A queue restart changes these ids.
         after.receiveQueues[0].napiID = 77
         #expect(after.differences(from: before).isEmpty)
     }

@@ -1,10 +1,10 @@
 import DevmemCore
-/// The intervals of a benchmark as CSV (RFC 4180): a heading, then a line for each interval and flow.
-/// Pure.
+/// Formats the intervals of a benchmark as CSV (RFC 4180): a heading, then a line per interval and
+/// flow. Pure.
 ///
 /// - Parameter report: the benchmark.
-/// - Returns: lines that end with a newline; bytes a second, and processor time of the whole end in
-///   seconds for each second.
+/// - Returns: lines that end with a newline; rates in bytes per second, and the CPU time of a whole
+///   side in seconds per second.
 package func benchCSV(of report: BenchReport) -> String {
     var lines = [
         "time_s,interval_s,flow,inbound_bytes_per_s,outbound_bytes_per_s,near_cpu_user,"
@@ -28,11 +28,11 @@ package func benchCSV(of report: BenchReport) -> String {
     return lines.map { $0 + "\n" }.joined()
 }
 
-/// A number that is not negative, with so many decimals, whatever the locale; larger ones than fit
-/// are cut.
+/// Formats a non-negative number with the given number of decimals, in any locale; larger numbers
+/// than fit are clamped.
 func decimal(_ number: Double, _ decimals: Int) -> String {
     let factor = (0..<decimals).reduce(1.0) { product, _ in product * 10 }
-    // Neither comparison holds for what is no number.
+    // NaN is not greater than zero.
     let scaled = number > 0 ? UInt64(min((number * factor).rounded(), 1e18)) : 0
     guard decimals > 0 else { return "\(scaled)" }
     let unit = UInt64(factor)

@@ -1,10 +1,11 @@
 import DevmemCore
 import Synchronization
 
-/// A connection on its way to the thread that owns it from then on.
+/// A connection in transit to the thread that will own it, with counters that other threads can
+/// read.
 final class BenchConnection: Sendable {
     let connection: Connection
-    /// Payload bytes received and sent so far, for whoever wants to see them move.
+    /// Payload bytes received and sent so far.
     let received = Atomic<UInt64>(0)
     let sent = Atomic<UInt64>(0)
 
@@ -13,7 +14,7 @@ final class BenchConnection: Sendable {
     }
 }
 
-/// What a flow has done up to a moment.
+/// The counters of a flow at a point in time.
 struct FlowSnapshot: Sendable {
     var received = ReceiveCounts()
     var sent = SendCounts()

@@ -1,13 +1,13 @@
 import DevmemCore
 import Histogram
 
-/// Processor time for each GiB of payload, in seconds; zeros if there was no payload.
+/// CPU time per GiB of payload, in seconds; zero if there was no payload.
 package struct BenchCost: Codable, Equatable, Sendable {
-    /// In user mode, of the threads that carry flows.
+    /// User time of the threads that carry flows.
     package var user: Double
-    /// In the kernel, of these threads.
+    /// System time of these threads.
     package var system: Double
-    /// In softirqs, of the whole host.
+    /// Softirq time of the whole host.
     package var softirq: Double
 
     private enum CodingKeys: String, CodingKey {
@@ -25,23 +25,23 @@ package struct BenchCost: Codable, Equatable, Sendable {
     }
 }
 
-/// How long responses took, in microseconds.
+/// The latency of responses, in microseconds.
 package struct BenchLatency: Codable, Equatable, Sendable {
-    /// Responses.
+    /// The number of responses.
     package var count: UInt64
-    /// The shortest time.
+    /// The minimum.
     package var minimum: Double
-    /// The average.
+    /// The mean.
     package var mean: Double
-    /// The time that half of them took at most.
+    /// The median.
     package var p50: Double
-    /// The time that 90 % of them took at most.
+    /// The 90th percentile.
     package var p90: Double
-    /// The time that 99 % of them took at most.
+    /// The 99th percentile.
     package var p99: Double
-    /// The time that 99.9 % of them took at most.
+    /// The 99.9th percentile.
     package var p999: Double
-    /// The longest time.
+    /// The maximum.
     package var maximum: Double
 
     private enum CodingKeys: String, CodingKey {
@@ -55,7 +55,7 @@ package struct BenchLatency: Codable, Equatable, Sendable {
         case maximum = "max_us"
     }
 
-    /// Reads a histogram of nanoseconds.
+    /// Summarizes a histogram of nanoseconds.
     init(_ histogram: Histogram<UInt64>) {
         func percentile(_ part: Double) -> Double {
             Double(histogram.valueAtPercentile(part)) / 1000

@@ -1,17 +1,17 @@
 import DevmemCore
-/// One direction of a benchmark.
+/// The results of one direction of a benchmark.
 package struct BenchDirectionReport: Codable, Equatable, Sendable {
-    /// One flow's part.
+    /// The results of one flow.
     package struct Flow: Codable, Equatable, Sendable {
-        /// The flow's number, counted from 1.
+        /// The number of the flow, starting at 1.
         package var flow: Int
-        /// Payload bytes that arrived while it was measured.
+        /// Payload bytes received during the measurement.
         package var bytes: UInt64
-        /// Payload bytes a second.
+        /// Payload bytes per second.
         package var bytesPerSecond: Double
-        /// Segments that the sender sent again.
+        /// Segments that the sender retransmitted.
         package var retransmits: UInt64
-        /// The sender's round trip time at the end, in microseconds.
+        /// The sender's smoothed round-trip time at the end, in microseconds.
         package var roundTrip: UInt64
         /// Bytes that differ from the pattern; nil if they were not compared.
         package var wrongBytes: UInt64?
@@ -24,27 +24,27 @@ package struct BenchDirectionReport: Codable, Equatable, Sendable {
         }
     }
 
-    /// Which memory the payload was sent from, and which it came to.
+    /// The memory that payload was sent from and received into.
     package var memory: BenchPlan.Direction
-    /// Seconds measured.
+    /// The duration of the measurement in seconds.
     package var seconds: Double
-    /// Payload bytes that arrived, of all flows.
+    /// Payload bytes received, over all flows.
     package var bytes: UInt64
-    /// Payload bytes a second, of all flows.
+    /// Payload bytes per second, over all flows.
     package var bytesPerSecond: Double
-    /// Payload bytes that left the sender's memory while it measured; nil if it did not tell.
+    /// Payload bytes sent during the sender's measurement; nil if the sender did not report them.
     package var sentBytes: UInt64?
-    /// Segments that the sender sent again, of all flows.
+    /// Segments that the sender retransmitted, over all flows.
     package var retransmits: UInt64
-    /// Payload bytes that came to the receiver's device memory.
+    /// Payload bytes received into device memory.
     package var deviceBytes: UInt64
-    /// Payload bytes that came elsewhere at the receiver.
+    /// Payload bytes received into host memory.
     package var elsewhereBytes: UInt64
-    /// Fragments of device memory that a receive call brought on average; zero without any.
+    /// The average number of device memory fragments per receive call; zero if there were none.
     package var fragmentsPerCall: Double
-    /// Bytes that differ from the pattern, of all flows; nil if they were not compared.
+    /// Bytes that differ from the pattern, over all flows; nil if they were not compared.
     package var wrongBytes: UInt64?
-    /// Flow by flow.
+    /// The results per flow.
     package var flows: [Flow]
 
     private enum CodingKeys: String, CodingKey {
@@ -57,7 +57,7 @@ package struct BenchDirectionReport: Codable, Equatable, Sendable {
         case wrongBytes = "wrong_bytes"
     }
 
-    /// Joins what the sender and the receiver tell; what one of them does not tell is zero. Pure.
+    /// Joins the reports of the sender and the receiver; missing values are zero. Pure.
     init(_ memory: BenchPlan.Direction, sender: BenchEndReport?, receiver: BenchEndReport?) {
         self.memory = memory
         let seconds = receiver?.seconds ?? sender?.seconds ?? 0
@@ -88,7 +88,7 @@ package struct BenchDirectionReport: Codable, Equatable, Sendable {
         wrongBytes = wrong.isEmpty ? nil : wrong.saturatingSum
     }
 
-    /// Bytes a second; zero for a time too short to tell.
+    /// Computes a rate in bytes per second; zero if the time is too short.
     private static func rate(_ bytes: UInt64, _ seconds: Double) -> Double {
         seconds >= 1e-9 ? Double(bytes) / seconds : 0
     }

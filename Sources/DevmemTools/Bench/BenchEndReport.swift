@@ -1,22 +1,22 @@
 package import DevmemCore
-/// What one end of a benchmark's flow did while it was measured.
+/// The counters of a flow on one side, over the measurement.
 package struct BenchFlowReport: Codable, Equatable, Sendable {
-    /// The flow's number, counted from 1.
+    /// The number of the flow, starting at 1.
     package var flow: Int
-    /// What came.
+    /// The payload received.
     package var received = ReceiveCounts()
-    /// What was sent.
+    /// The payload sent.
     package var sent = SendCounts()
-    /// Segments that this end sent again.
+    /// Segments that this side retransmitted.
     package var retransmits: UInt64 = 0
-    /// The smoothed time of a round trip at the end of measuring, in microseconds.
+    /// The smoothed round-trip time at the end of the measurement, in microseconds.
     package var roundTrip: UInt64 = 0
-    /// The variation of that time, in microseconds.
+    /// The variation of the round-trip time, in microseconds.
     package var roundTripVariation: UInt64 = 0
-    /// The comparison with the pattern, of all payload, that of the warm-up included; nil if none
-    /// was asked for.
+    /// The comparison of all payload with the pattern, including the warm-up; nil if none was
+    /// requested.
     package var validation: PatternComparison?
-    /// What went wrong; nil if nothing did.
+    /// Why the flow failed; nil if it did not.
     package var failure: String?
 
     private enum CodingKeys: String, CodingKey {
@@ -25,7 +25,7 @@ package struct BenchFlowReport: Codable, Equatable, Sendable {
         case roundTripVariation = "rtt_variation_us"
     }
 
-    /// Makes a report of nothing.
+    /// Creates an empty report.
     package init(flow: Int) {
         self.flow = flow
     }
@@ -45,25 +45,25 @@ package struct BenchFlowReport: Codable, Equatable, Sendable {
     }
 }
 
-/// What one end of a benchmark did while it was measured.
+/// The report of one side of a benchmark.
 package struct BenchEndReport: Codable, Equatable, Sendable {
-    /// A queue's counters, by the kernel's names, as far as they moved.
+    /// The counters of a queue, by the kernel's names; only those that increased.
     package struct Queue: Codable, Equatable, Sendable {
         /// `rx` or `tx`.
         package var type: String
-        /// The queue's index.
+        /// The index of the queue.
         package var id: UInt32
-        /// What was counted.
+        /// The increases.
         package var counters: [String: UInt64]
     }
 
-    /// A page pool that feeds from the dma-buf.
+    /// A page pool on the dma-buf.
     package struct Pool: Codable, Equatable, Sendable {
-        /// The kernel's number of it.
+        /// The kernel's id of the pool.
         package var id: UInt64
-        /// Pieces of memory that were out at the end.
+        /// Pages in flight at the end.
         package var inFlight: UInt64?
-        /// The same in bytes.
+        /// Bytes in flight at the end.
         package var inFlightBytes: UInt64?
 
         private enum CodingKeys: String, CodingKey {
@@ -73,29 +73,29 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
         }
     }
 
-    /// The NIC; nil where none was looked for.
+    /// The NIC; nil if none was determined.
     package var interface: String?
     /// Its driver, if known.
     package var driver: String?
-    /// Receive queues bound to the dma-buf; none if none were.
+    /// The receive queues bound to the dma-buf.
     package var boundQueues: [UInt32] = []
-    /// Seconds measured.
+    /// The duration of the measurement in seconds.
     package var seconds = 0.0
-    /// Processor time of the threads that carry flows, in user mode, in seconds.
+    /// User time of the threads that carry flows, in seconds.
     package var userSeconds = 0.0
-    /// Processor time of these threads in the kernel, in seconds.
+    /// System time of these threads, in seconds.
     package var systemSeconds = 0.0
-    /// Processor time of the whole host in softirqs, in seconds, whoever caused it.
+    /// Softirq time of the whole host in seconds, whatever caused it.
     package var softirqSeconds = 0.0
-    /// Queues that moved anything.
+    /// The queues whose counters increased.
     package var queues: [Queue] = []
-    /// Page pools.
+    /// The page pools on the dma-buf.
     package var pools: [Pool] = []
-    /// Its flows.
+    /// The flows.
     package var flows: [BenchFlowReport] = []
-    /// How much of what came is in device memory; nil if none was to be.
+    /// The share of payload that arrived in device memory; nil if host memory was requested.
     package var placement: PayloadPlacement?
-    /// What went wrong beside the flows; nil if nothing did.
+    /// Why this side failed apart from its flows; nil if it did not.
     package var failure: String?
 
     private enum CodingKeys: String, CodingKey {
@@ -108,14 +108,14 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
         case pools = "page_pools"
     }
 
-    /// Makes a report of nothing.
+    /// Creates an empty report.
     package init() {}
 
-    /// What all flows received.
+    /// The payload received over all flows.
     package var received: ReceiveCounts {
         flows.reduce(ReceiveCounts()) { $0 + $1.received }
     }
 
-    /// What all flows sent.
+    /// The payload sent over all flows.
     package var sent: SendCounts { flows.reduce(SendCounts()) { $0 + $1.sent } }
 }

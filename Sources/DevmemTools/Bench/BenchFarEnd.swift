@@ -3,7 +3,7 @@ import Glibc
 import Logging
 import SystemPackage
 
-/// The far end's part of one benchmark.
+/// The remote side of a benchmark. Its peer is the host that runs `bench run`.
 struct BenchFarEnd {
     private let channel: BenchChannel
     private let stop: SharedStopSignal
@@ -15,15 +15,15 @@ struct BenchFarEnd {
         self.logger = logger
     }
 
-    /// Does as the near end says.
+    /// Runs a benchmark as the peer requests.
     ///
     /// - Parameters:
-    ///   - interface: the only NIC to use, if one is named.
-    ///   - nearAddress: where the near end is; nil to believe what it says.
-    ///   - scope: the interface that gives the near end's address its meaning.
-    ///   - processors: what to pin threads to, if this end's user says so.
-    ///   - keepsSteered: whether steering that the NIC loses meanwhile is set again.
-    /// - Throws: `DevmemError` as the benchmark fails; the near end has been told.
+    ///   - interface: the only NIC to use; nil for any.
+    ///   - nearAddress: the peer's address; nil to use the address that it sends.
+    ///   - scope: the scope of the peer's address.
+    ///   - processors: the CPUs to pin threads to, if this side's user chooses them.
+    ///   - keepsSteered: whether to restore steering that the NIC loses meanwhile.
+    /// - Throws: `DevmemError` if the benchmark fails; the peer has been notified.
     func run(
         interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int],
         keepsSteered: Bool = false
@@ -36,7 +36,7 @@ struct BenchFarEnd {
             }
             try plan.check()
             try requireDescriptors(for: plan, ports: 0)
-            // An address that is only said might be anybody's.
+            // Prefer the connection's address: the one in the message could be anyone's.
             guard let address = nearAddress ?? IPAddress(text: text), !ports.isEmpty,
                 ports.count <= plan.flows, !ports.contains(0)
             else {
@@ -48,7 +48,7 @@ struct BenchFarEnd {
                 plan, near, interface, processors.isEmpty ? plan.farProcessors : processors,
                 keepsSteered)
         } catch {
-            // If nobody listens any more there is nobody to tell.
+            // If the peer is gone, the failure cannot be sent.
             try? channel.tell(.failure(error.description))
             throw error
         }
@@ -71,7 +71,7 @@ struct BenchFarEnd {
         } catch {
             refusal = error
         }
-        // Whoever looks after this host must know, also if the near end is gone.
+        // Log a failed restoration on this host too, because the peer may be gone.
         var failure = report?.failure
         nic.release(reportingIn: &failure, isShown: false)
         report?.failure = failure
@@ -91,8 +91,8 @@ struct BenchFarEnd {
             message: "the route leads through \(leading.name)")
     }
 
-    /// What comes from the ports that the near end listens at, connection by connection where their
-    /// own ports are known before.
+    /// Returns the flows to steer: from the ports that the peer listens on, to known ports of this
+    /// side if the plan names them.
     static func flows(of plan: BenchPlan, from near: [Endpoint]) -> [SteeringFlow] {
         guard let source = plan.source else { return near.map { flow(from: $0) } }
         return (0..<plan.flows).map { number in
@@ -113,7 +113,7 @@ struct BenchFarEnd {
         }
     }
 
-    /// What comes from a port that the near end listens at.
+    /// Returns a flow from a port that the peer listens on.
     private static func flow(from near: Endpoint) -> SteeringFlow {
         let address = near.address.unmapped
         var rule = FlowRule(isIPv6: address.isIPv6)
@@ -157,14 +157,14 @@ struct BenchFarEnd {
         let session = BenchSession(
             crew, plan, over: channel, nic, needsOther: false, stop: stop)
         return try session.run { sample in
-            // A near end that is gone shows in what comes from it.
+            // A lost peer is noticed when its channel closes.
             try? channel.tell(.interval(sample))
         }
     }
 }
 
 extension BenchFarEnd {
-    /// Where connections come from, as the near end shall know them.
+    /// Returns the source addresses of connections, for the peer to recognize them.
     static func sources(
         of connections: [BenchConnection]
     ) throws(DevmemError) -> [BenchPlan.Source] {
@@ -181,8 +181,8 @@ extension BenchFarEnd {
         return sources
     }
 
-    /// Connects to a port that the near end listens at; where that fails on the way, a firewall is the
-    /// likeliest cause.
+    /// Connects to a port that the peer listens on. If that fails, a firewall is the most likely
+    /// cause.
     private func connect(
         to peer: Endpoint, from local: Endpoint?
     ) throws(DevmemError) -> Connection {
@@ -201,7 +201,7 @@ extension BenchFarEnd {
     }
 }
 
-/// Waits until all threads of a crew are set up.
+/// Waits until all threads of a pool are set up.
 func awaitReady(_ crew: WorkerPool, _ stop: SharedStopSignal) throws(DevmemError) {
     let deadline = Deadline.after(.seconds(60))
     while try !crew.isReady() {

@@ -4,12 +4,12 @@ import Glibc
 import SystemPackage
 import Synchronization
 
-/// One connection of a benchmark. Only the thread that made it touches it.
+/// A connection of a benchmark. Only the thread that created it accesses it.
 final class BenchFlow {
-    /// Calls in a row before other flows have their turn.
+    /// The maximum number of consecutive calls before other flows get a turn.
     private static let turn = 16
 
-    /// Its number, from zero.
+    /// The index of the flow, starting at 0.
     let number: Int
     let shared: BenchConnection
     private let requestSize: Int?
@@ -21,27 +21,27 @@ final class BenchFlow {
     private var receiver: PayloadReceiver
     private var sink: OptionalSink<PatternSink>
     private let never = StopSignal()
-    // Taken for ready until a call says otherwise; epoll tells of changes only.
+    // Edge-triggered epoll reports changes only, so both are assumed until a call would block.
     private var isReadable = true
     private var isWritable = true
     private var sendingEnded = false
     private var peerClosed = false
-    /// Whether the peer has acknowledged everything that this end sent.
+    /// Whether the peer has acknowledged everything that this side sent.
     private var isDelivered = false
-    /// When the request that is under way was sent.
+    /// When the outstanding request was sent.
     private var asked: ContinuousClock.Instant?
     private(set) var failure: DevmemError?
-    /// What it had done when measuring began.
+    /// The counters at the start of the measurement.
     private(set) var begin = FlowSnapshot()
-    /// What it had done when measuring ended; nil before.
+    /// The counters at the end of the measurement; nil before.
     private(set) var end: FlowSnapshot?
 
     /// - Parameters:
-    ///   - number: its number, from zero.
+    ///   - number: the index of the flow, starting at 0.
     ///   - shared: the connection.
-    ///   - plan: what to do.
-    ///   - role: this end's part of it.
-    ///   - bound: memory to receive into, if it is the device's.
+    ///   - plan: the plan.
+    ///   - role: this side's role in the plan.
+    ///   - bound: the device memory to receive into, if any.
     /// - Throws: `DevmemError` if there is no pattern to compare with.
     init(
         _ number: Int, _ shared: BenchConnection, _ plan: BenchPlan, _ role: BenchRole,
@@ -65,46 +65,46 @@ final class BenchFlow {
             of: source, memory: BenchSource.memorySize, chunk: plan.message)
     }
 
-    /// Whether nothing is left to do.
+    /// Whether the flow has ended.
     var isDone: Bool {
         failure != nil || sendingEnded && peerClosed && sender.outstandingSends == 0 && isDelivered
     }
 
-    /// How payload compared; nil if it is not compared.
+    /// The result of the comparison; nil if payload is not compared.
     var validation: PatternComparison? { sink.findings.validation }
 
-    /// Notes what epoll tells.
+    /// Records events from epoll.
     func note(_ events: PollEvents) {
         if !events.isDisjoint(with: [.input, .hangUp, .failure]) { isReadable = true }
         if !events.isDisjoint(with: [.output, .failure]) { isWritable = true }
         guard events.contains(.failure), failure == nil else { return }
         do throws(DevmemError) {
-            // An error that is of no send is found by the next call.
+            // An error that is not a completion is reported by the next call.
             try sender.collect(shared.connection, for: &source)
         } catch {
             failure = error
         }
     }
 
-    /// Ends what this end sends, as time is up.
+    /// Stops sending because time is up.
     func finishSending() {
-        // A request that is under way is still answered.
+        // An outstanding request still gets its response.
         guard requestSize == nil else { return }
         source.allowance = sender.counts.sentBytes
     }
 
-    /// Gives the connection up.
+    /// Ends the flow with an error.
     func abandon(_ error: DevmemError) {
         if !isDone { failure = failure ?? error }
     }
 
-    /// Receives and sends for a while.
+    /// Receives and sends for one turn.
     ///
     /// - Parameters:
-    ///   - memory: what to send from, if anything is sent.
-    ///   - isOver: whether this end sends nothing new any more.
-    ///   - answered: is told how long each response took.
-    /// - Returns: whether there is more to do without waiting.
+    ///   - memory: the memory to send from, if any.
+    ///   - isOver: whether this side starts nothing new.
+    ///   - answered: called with the latency of each response.
+    /// - Returns: whether more can be done without waiting.
     func step(
         _ memory: borrowing SendMemory?, isOver: Bool, answered: (Duration) -> Void
     ) -> Bool {
@@ -113,12 +113,13 @@ final class BenchFlow {
             try receive()
             if requestSize != nil { exchange(isOver: isOver, answered) }
             try send(memory, isOver: isOver)
-            // A reset completes every send, so that nothing is outstanding says little.
+            // A reset completes all sends, so the absence of outstanding sends does not prove
+            // delivery.
             if sendingEnded && peerClosed && sender.outstandingSends == 0 && !isDelivered {
                 isDelivered = sends ? try shared.connection.hasDelivered() : true
             }
         } catch {
-            // Receiving finds a reset first, also where there is nothing to receive.
+            // A receive call reports a reset first, even on a flow that only sends.
             failure =
                 error.errno == .connectionReset && !receives
                 ? shared.connection.deliveryError(.connectionReset) : error
@@ -126,7 +127,7 @@ final class BenchFlow {
         return !isDone && (isReadable && !peerClosed || isWritable && wantsToSend)
     }
 
-    /// What it has done so far.
+    /// The counters now.
     var mark: FlowSnapshot {
         var mark = FlowSnapshot()
         mark.received = receiver.counts
@@ -137,10 +138,10 @@ final class BenchFlow {
         return mark
     }
 
-    /// Measuring begins.
+    /// Marks the start of the measurement.
     func markBegin() { begin = mark }
 
-    /// Measuring ends; the first call counts.
+    /// Marks the end of the measurement; only the first call has an effect.
     func markEnd() { if end == nil { end = mark } }
 
     private var wantsToSend: Bool {
@@ -162,13 +163,13 @@ final class BenchFlow {
         }
     }
 
-    /// Allows the next request or response.
+    /// Allows the next request or response to be sent.
     private func exchange(isOver: Bool, _ answered: (Duration) -> Void) {
         guard let size = requestSize.map(UInt64.init) else { return }
         let got = receiver.counts.bytes
         let allowed = source.allowance
         guard asks else {
-            // Every request that is here in full has its response.
+            // One response is due for each complete request.
             source.allowance = got / size * size
             return
         }
@@ -199,8 +200,8 @@ final class BenchFlow {
         sendingEnded = true
     }
 
-    /// Whether nothing more will be sent: an end that only receives closes when its peer has, so
-    /// that the peer learns that everything has arrived.
+    /// Whether everything has been sent. A side that only receives closes after its peer, which
+    /// shows the peer that everything has arrived.
     private func hasSentAll(_ isOver: Bool) -> Bool {
         guard sends else { return peerClosed }
         guard requestSize != nil else { return true }

@@ -1,23 +1,23 @@
 import DevmemCore
-/// What happened between two looks at a benchmark, as both ends saw it.
+/// An interval of a benchmark, as measured on both sides.
 package struct BenchInterval: Codable, Equatable, Sendable {
-    /// Seconds from the start of measuring to the end of the interval.
+    /// Seconds from the start of the measurement to the end of the interval.
     package var time: Double
-    /// The interval's length in seconds.
+    /// The length of the interval in seconds.
     package var seconds: Double
-    /// Payload bytes that the near end received, flow by flow.
+    /// Payload bytes that the local side received, per flow.
     package var inbound: [UInt64]
-    /// Payload bytes that the far end received, flow by flow.
+    /// Payload bytes that the remote side received, per flow.
     package var outbound: [UInt64]
-    /// Processor time of the near end's process in user mode, in seconds.
+    /// User time of the local process, in seconds.
     package var nearUser: Double
-    /// Processor time of the near end's process in the kernel, in seconds.
+    /// System time of the local process, in seconds.
     package var nearSystem: Double
-    /// Processor time of the far end's process in user mode, in seconds.
+    /// User time of the remote process, in seconds.
     package var farUser: Double
-    /// Processor time of the far end's process in the kernel, in seconds.
+    /// System time of the remote process, in seconds.
     package var farSystem: Double
-    /// Processor time of the near end's whole host in softirqs, in seconds.
+    /// Softirq time of the whole local host, in seconds.
     package var softirq: Double
 
     private enum CodingKeys: String, CodingKey {
@@ -31,8 +31,8 @@ package struct BenchInterval: Codable, Equatable, Sendable {
         case softirq = "near_host_softirq_seconds"
     }
 
-    /// Joins what both ends saw, interval by interval. Where the far end does not tell, what the
-    /// near end sent stands for what the far end received. Pure.
+    /// Joins the samples of both sides. If the remote side has no sample, the bytes that the local
+    /// side sent replace the bytes that the remote side received. Pure.
     package static func joined(near: [BenchSample], far: [BenchSample]) -> [BenchInterval] {
         near.indices.map { index in
             let own = near[index]

@@ -1,36 +1,37 @@
 import DevmemCore
-/// What the two ends of a benchmark tell each other, a line of JSON each.
+/// A message between the two sides of a benchmark: `bench run` is the local side, its peer the
+/// remote side.
 enum BenchMessage: RemoteMessage, Equatable {
-    /// The first line of either end: the version of what follows.
+    /// The first message in either direction, with the protocol version.
     case hello(version: Int)
-    /// What to do, and the address and ports that the near end listens at.
+    /// The plan, with the address and ports that the local side listens on.
     case plan(BenchPlan, address: String, ports: [UInt16])
-    /// The far end's NIC and memory are set up.
+    /// The remote side has set up its NIC and memory.
     case ready
-    /// The far end may connect.
+    /// The remote side may connect.
     case connect
-    /// It has, and its connections come from these addresses and ports, flow by flow. As no two
-    /// connections to one of the near end's ports come from the same, they tell its own from a
-    /// stranger's; those to different ports may.
+    /// The remote side has connected. The source addresses, one per flow, tell its connections from
+    /// those of other hosts. Two connections to one port always differ in their source; connections
+    /// to different ports may share one.
     case connected(from: [BenchPlan.Source])
     /// Payload may flow.
     case start
-    /// What an end saw in a second.
+    /// The sample of one second.
     case interval(BenchSample)
-    /// Nothing new is to be sent.
+    /// Stop sending.
     case stop(signal: Int32)
-    /// What a flow did.
+    /// The report of a flow.
     case flow(BenchFlowReport)
-    /// What a queue of the end's NIC counted.
+    /// The counters of a queue of the NIC.
     case queue(BenchEndReport.Queue)
-    /// A page pool that the end's dma-buf feeds.
+    /// A page pool on the dma-buf.
     case pool(BenchEndReport.Pool)
-    /// What the end did; its flows, queues and page pools have been told before.
+    /// The rest of the report; flows, queues and page pools precede it.
     case end(BenchEndReport)
-    /// The far end cannot go on.
+    /// The remote side cannot continue.
     case failure(String)
 
-    /// The version that this program speaks.
+    /// The protocol version of this program.
     static let version = 3
 
     var helloVersion: Int? { if case .hello(let version) = self { version } else { nil } }
@@ -38,27 +39,27 @@ enum BenchMessage: RemoteMessage, Equatable {
     var failureText: String? { if case .failure(let text) = self { text } else { nil } }
 }
 
-/// The channel between the two ends of a benchmark.
+/// The channel between the two sides of a benchmark.
 typealias BenchChannel = RemoteChannel<BenchMessage>
 
-/// What an end saw between two looks at its flows.
+/// The sample of an interval on one side.
 package struct BenchSample: Codable, Equatable, Sendable {
-    /// Seconds from the start of measuring to the end of the interval.
+    /// Seconds from the start of the measurement to the end of the interval.
     package var time: Double
-    /// The interval's length in seconds.
+    /// The length of the interval in seconds.
     package var seconds: Double
-    /// Payload bytes received, flow by flow.
+    /// Payload bytes received, per flow.
     package var received: [UInt64]
-    /// Payload bytes sent, flow by flow.
+    /// Payload bytes sent, per flow.
     package var sent: [UInt64]
-    /// Processor time of the process in user mode, in seconds.
+    /// User time of the process, in seconds.
     package var user: Double
-    /// Processor time of the process in the kernel, in seconds.
+    /// System time of the process, in seconds.
     package var system: Double
-    /// Processor time of the whole host in softirqs, in seconds.
+    /// Softirq time of the whole host, in seconds.
     package var softirq: Double
 
-    /// Makes a sample from its values.
+    /// Creates a sample from its values.
     package init(
         time: Double, seconds: Double, received: [UInt64], sent: [UInt64], user: Double,
         system: Double, softirq: Double

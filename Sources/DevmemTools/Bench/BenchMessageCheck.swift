@@ -1,23 +1,23 @@
 import DevmemCore
-/// What the numbers and texts of a message may be. Whatever passes may be added up, divided and drawn by
-/// all that comes after.
+/// Limits on the numbers and texts of a message. Values within them can be added, divided and
+/// plotted without further checks.
 private enum Bound {
-    /// Bytes, calls and the like: more than 800 Gbit/s move in a week.
+    /// Bytes, calls and other counters: more than 800 Gbit/s transfer in a week.
     static let counter: UInt64 = 1 << 56
-    /// Seconds of time and of processor time, all processors of a large host together.
+    /// Seconds of elapsed time, or of CPU time over all CPUs of a large host.
     static let seconds = 1e9
-    /// Bytes of a name.
+    /// The length of a name in bytes.
     static let name = 256
-    /// Bytes of a sentence.
+    /// The length of a text in bytes.
     static let sentence = 16384
-    /// Counters of a queue.
+    /// The number of counters of a queue.
     static let counters = 256
-    /// Receive queues that are bound to one dma-buf.
+    /// The number of receive queues bound to one dma-buf.
     static let queues = 1 << 16
 }
 
 extension BenchMessage {
-    /// Refuses what no end of ours says, as the peer may be anyone who connects.
+    /// Checks for values that this program never sends, because any host can connect.
     ///
     /// - Throws: `DevmemError` of kind `malformed` that names the value.
     func check() throws(DevmemError) {
@@ -25,8 +25,8 @@ extension BenchMessage {
         throw DevmemError(.malformed, call: "read a message", message: wrong)
     }
 
-    /// The message with each of its texts on one line: what a peer says stands in tables and summaries,
-    /// and must not look like a line of this end's.
+    /// The message with each of its texts escaped. The peer's texts appear in tables and summaries,
+    /// and must not imitate a line of this side.
     var printed: BenchMessage {
         switch self {
         case .flow(var flow):
@@ -50,7 +50,7 @@ extension BenchMessage {
         }
     }
 
-    /// What cannot be; nil if everything can.
+    /// The first invalid value; nil if all are valid.
     private var wrong: String? {
         switch self {
         case .hello, .plan, .ready, .connect, .start: nil
@@ -115,7 +115,7 @@ private func wrongCount(_ counts: [UInt64]) -> String? {
 }
 
 private func wrongTime(_ times: [Double]) -> String? {
-    // What is no number is in no range.
+    // NaN is in no range.
     times.first { !(0...Bound.seconds).contains($0) }.map { "\($0) seconds" }
 }
 

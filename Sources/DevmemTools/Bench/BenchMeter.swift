@@ -1,9 +1,9 @@
 import DevmemCore
 import Synchronization
 
-/// Looks at flows while they run, and at what the process and the host spend meanwhile.
+/// A meter that samples the flows, and the CPU time of the process and the host.
 struct BenchMeter {
-    /// Seconds between two looks.
+    /// The sampling interval.
     static let interval = Duration.seconds(1)
 
     private struct Reading {
@@ -19,10 +19,10 @@ struct BenchMeter {
     private let begin: ContinuousClock.Instant
     private let end: ContinuousClock.Instant?
     private var last: Reading
-    /// When the next look is due; nil once measuring has ended.
+    /// The time of the next sample; nil after the end of the measurement.
     private(set) var due: ContinuousClock.Instant?
 
-    /// Begins at the start of measuring, which may lie ahead.
+    /// Creates a meter; the measurement may start in the future.
     init(_ connections: [BenchConnection], _ times: BenchTimes) {
         self.connections = connections
         begin = times.begin
@@ -31,7 +31,7 @@ struct BenchMeter {
         last = Self.read(connections)
     }
 
-    /// Looks once; nil at the start of measuring, when there is nothing to compare with.
+    /// Takes a sample; nil at the start of the measurement, when there is no earlier one.
     mutating func look() -> BenchSample? {
         let now = Self.read(connections)
         defer { last = now }

@@ -1,27 +1,27 @@
 import DevmemCore
 import Logging
 
-/// The NIC of one end of a benchmark, with memory bound to it if payload comes to device memory.
+/// The NIC of one side of a benchmark, with bound memory if payload is received into device memory.
 final class BenchNIC {
-    /// What this end's user says about it.
+    /// The choices of this side's user.
     struct Choice: Sendable {
-        /// Receive queues to bind.
+        /// The receive queues to bind.
         var queues = QueueChoice.automatic(1)
-        /// What makes the dma-buf.
+        /// The provider of the dma-buf.
         var provider = MemoryProvider.automatic
-        /// Whether steering that the NIC loses meanwhile is set again.
+        /// Whether to restore steering that the NIC loses meanwhile.
         var keepsSteered = false
     }
 
     /// The NIC.
     let interface: NetworkInterface
-    /// The queues that receive; none if no payload comes to device memory.
+    /// The receive queues; none if no payload is received into device memory.
     let queues: [UInt32]
-    /// The memory that payload comes to, if it is the device's.
+    /// The device memory to receive into, if any.
     let memory: BoundMemory?
     private var nic: BoundNIC?
 
-    /// Steers flows to queues and binds memory to them, if payload comes to device memory.
+    /// Steers flows and binds memory, if payload is received into device memory.
     init(
         _ plan: BenchPlan, _ role: BenchRole, on interface: NetworkInterface, _ choice: Choice,
         flows: [SteeringFlow], logger: Logger
@@ -47,7 +47,7 @@ final class BenchNIC {
         self.nic = consume nic
     }
 
-    /// The descriptor that tells of changes of the NIC; -1 if nothing is bound.
+    /// The descriptor that polls as readable on changes of the NIC; -1 if nothing is bound.
     var watchDescriptor: Int32 {
         switch nic {
         case .some(let bound): bound.watchDescriptor
@@ -55,14 +55,14 @@ final class BenchNIC {
         }
     }
 
-    /// Looks at what has changed on the NIC.
+    /// Handles changes of the NIC.
     ///
-    /// - Throws: `DevmemError` with `ENODEV` if it is gone.
+    /// - Throws: `DevmemError` with `ENODEV` if the NIC has disappeared.
     func look() throws(DevmemError) {
         try nic?.look()
     }
 
-    /// The page pools that the memory feeds.
+    /// Returns the page pools on the memory.
     func pools() throws(DevmemError) -> [BenchEndReport.Pool] {
         guard let memory else { return [] }
         return try pagePools().filter { $0.dmabufID == memory.id }.map {
@@ -71,7 +71,7 @@ final class BenchNIC {
         }
     }
 
-    /// Says of payload how much came in device memory; nil if none was to come there.
+    /// Describes how much payload arrived in device memory; nil if host memory was requested.
     func placement(
         of counts: ReceiveCounts, in stream: @autoclosure () -> MisplacedStream
     ) -> PayloadPlacement? {
@@ -81,11 +81,11 @@ final class BenchNIC {
         }
     }
 
-    /// Undoes everything; connections must be gone.
+    /// Unbinds the memory and restores the NIC; connections must be closed before.
     ///
     /// - Parameters:
-    ///   - failure: the failure of this end's report, which stays if there is one.
-    ///   - isShown: whether that failure is shown; otherwise the log tells what failed.
+    ///   - failure: the failure in this side's report; an earlier one is kept.
+    ///   - isShown: whether the report's failure is printed; otherwise a failure is logged.
     func release(reportingIn failure: inout String?, isShown: Bool) {
         switch nic.take() {
         case .some(let bound): bound.release(reportingIn: &failure, isShown: isShown)
@@ -95,7 +95,7 @@ final class BenchNIC {
 }
 
 extension QueueChoice {
-    /// How many queues it asks for.
+    /// The number of queues that the choice asks for.
     var count: Int {
         switch self {
         case .list(let queues): queues.count

@@ -3,7 +3,7 @@ import Glibc
 import Logging
 import SystemPackage
 
-/// The near end's part of a benchmark, which all connections come to.
+/// The local side of a benchmark, which accepts all connections.
 struct BenchNearEnd {
     private let request: BenchRequest
     private let interface: NetworkInterface
@@ -65,7 +65,8 @@ struct BenchNearEnd {
         return listeners
     }
 
-    /// What comes to the ports, connection by connection where it is said whence each comes.
+    /// Returns the flows to steer: to the listening ports, one per connection if the plan names
+    /// their sources.
     private func flows(to ends: [Endpoint]) throws(DevmemError) -> [SteeringFlow] {
         guard let source = plan.source else { return ends.map { SteeringFlow(to: $0) } }
         var flows: [SteeringFlow] = []
@@ -94,7 +95,7 @@ struct BenchNearEnd {
         guard ready == .ready else { throw channel.unexpected(ready) }
         for open in listeners { try open.listener.listen(backlog: Int32(clamping: plan.flows)) }
         try channel.tell(.connect)
-        // Strangers' connections must not fill the queues before the far end's can come.
+        // Accept while waiting: connections from other hosts could otherwise fill the backlog.
         let open = listeners
         let message = try channel.receive(
             seconds: 120, "connect", watching: open.map { $0.listener.rawValue }
@@ -106,7 +107,8 @@ struct BenchNearEnd {
             throw channel.unexpected(message)
         }
         let connections = try accept(ends, listeners, stop, logger)
-        // What a stranger sent to them would hold the NIC's memory while it is measured.
+        // Close the listeners: payload from other hosts would occupy the NIC's memory during the
+        // measurement.
         listeners = []
         let crew = try WorkerPool(
             plan, role, connections, processors: request.processors, on: interface,
@@ -127,8 +129,7 @@ struct BenchNearEnd {
             plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)
     }
 
-    /// Takes the far end's connections, by the addresses and ports that it says they come from; a
-    /// stranger's is closed.
+    /// Accepts the connections that the peer announced by source address; others are closed.
     private func accept(
         _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: SharedStopSignal,
         _ logger: Logger
@@ -148,19 +149,19 @@ struct BenchNearEnd {
     }
 }
 
-/// Where the far end's connections come from, as it says. Pure.
+/// The source addresses of the peer's connections, as it announces them. Pure.
 struct BenchArrivals: Equatable {
-    /// Flow by flow.
+    /// The sources per flow.
     let peers: [Endpoint]
-    /// Those that come to each of the near end's ports. The kernel may give connections to different
-    /// ports one source port.
+    /// The sources per listening port. The kernel may assign one source port to connections to
+    /// different ports.
     let peersOfPorts: [Set<Endpoint>]
 
     /// - Parameters:
-    ///   - ends: what the far end says, flow by flow.
-    ///   - ports: how many ports the flows are dealt out to.
-    /// - Throws: `DevmemError` of kind `malformed` if two connections to one port come from the same
-    ///   place, or one from nowhere.
+    ///   - ends: the announced sources per flow.
+    ///   - ports: the number of listening ports.
+    /// - Throws: `DevmemError` of kind `malformed` if two connections to one port have the same
+    ///   source, or a source is invalid.
     init(_ ends: [BenchPlan.Source], ports: Int) throws(DevmemError) {
         peers = ends.compactMap(\.peer)
         var own = [Set<Endpoint>](repeating: [], count: max(1, ports))
@@ -177,20 +178,20 @@ struct BenchArrivals: Equatable {
     }
 }
 
-/// A socket that flows come to, and those that have come and are not yet asked for.
+/// A listening socket with its accepted connections that no flow has claimed yet.
 private final class OpenListener {
     let listener: Listener
     private var waiting: [Endpoint: BenchConnection] = [:]
     private var strangers: [Endpoint] = []
 
-    /// How many strangers' connections are kept while it is not known yet whose they are.
+    /// The maximum number of connections from other hosts to keep until the peer announces its own.
     static let mostStrangers = 256
 
     init(_ listener: consuming Listener) {
         self.listener = listener
     }
 
-    /// Takes what has come, as far as so many connections at most wait to be asked for.
+    /// Accepts pending connections; beyond `most` waiting ones, further ones are closed.
     func gather(most: Int, _ logger: Logger) throws(DevmemError) {
         for _ in 0..<most {
             guard let accepted = try listener.accept() else { return }
@@ -203,7 +204,7 @@ private final class OpenListener {
         }
     }
 
-    /// Waits for the connection from one of the far end's sockets.
+    /// Returns the connection from one of the peer's sockets, and waits for it if necessary.
     func take(
         _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: SharedStopSignal,
         until deadline: Deadline, _ logger: Logger
@@ -227,7 +228,7 @@ private final class OpenListener {
             }
             let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
             if all.contains(from) {
-                // The last one counts: an older one from there must have ended.
+                // A second connection from the same source means that the earlier one has ended.
                 waiting[from] = BenchConnection(accepted)
             } else {
                 note(stranger: from, logger)
@@ -236,7 +237,7 @@ private final class OpenListener {
     }
 
     private func note(stranger: Endpoint, _ logger: Logger) {
-        // Whoever connects again and again does not fill the log.
+        // Repeated connections must not flood the log.
         guard strangers.count < 16 else { return }
         strangers.append(stranger)
         logger.notice("closed a connection from \(stranger): it is not the peer's")
@@ -244,7 +245,7 @@ private final class OpenListener {
 }
 
 extension BenchPlan.Source {
-    /// Where a connection comes from, without a scope; nil if that is no address.
+    /// The source as an endpoint without a scope; nil if the address is invalid.
     fileprivate var peer: Endpoint? {
         IPAddress(text: address).map { Endpoint(address: $0.unmapped, port: port) }
     }

@@ -1,31 +1,31 @@
 import DevmemCore
-/// What the other end tells while payload flows and afterwards, put together and kept within the bounds
-/// that the plan sets. Pure.
+/// The peer's report, assembled from its messages within the limits of the plan. Pure.
 struct BenchPeerReport {
-    /// More intervals than seconds have passed, as clocks and threads are not in step.
+    /// How many more intervals than elapsed seconds are accepted, because clocks and threads are
+    /// not synchronized.
     private static let surplus = 60
-    /// Receive and transmit queues of the largest NICs.
+    /// The maximum number of queues of a NIC, receive and transmit.
     private static let mostQueues = 1 << 14
 
     private let flows: Int
     private var parts = BenchEndReport()
-    /// What it did, once all of it is told.
+    /// The report, once it is complete.
     private(set) var report: BenchEndReport?
-    /// What it saw, second by second.
+    /// The samples, one per second.
     private(set) var samples: [BenchSample] = []
 
-    /// - Parameter flows: how many the plan has.
+    /// - Parameter flows: the number of flows of the plan.
     init(flows: Int) {
         self.flows = flows
     }
 
-    /// Takes a part.
+    /// Adds a part of the report.
     ///
     /// - Parameters:
-    ///   - message: what came.
-    ///   - elapsed: how long payload has flowed.
-    /// - Returns: whether the message is one of these parts.
-    /// - Throws: `DevmemError` of kind `malformed` if it does not fit the plan or what came before.
+    ///   - message: the message.
+    ///   - elapsed: the time since payload began to flow.
+    /// - Returns: whether the message is part of a report.
+    /// - Throws: `DevmemError` of kind `malformed` if it contradicts the plan or earlier messages.
     mutating func take(
         _ message: BenchMessage, after elapsed: Duration
     ) throws(DevmemError) -> Bool {
@@ -64,7 +64,7 @@ struct BenchPeerReport {
 }
 
 extension BenchEndReport {
-    /// The report as messages, none of which grows with the number of flows or queues.
+    /// The report split into messages, so that none grows with the number of flows or queues.
     var messages: [BenchMessage] {
         var rest = self
         (rest.flows, rest.queues, rest.pools) = ([], [], [])

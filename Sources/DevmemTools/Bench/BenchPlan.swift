@@ -1,36 +1,36 @@
 package import DevmemCore
-/// Which memory the payload of one end and direction lies in.
+/// The memory that holds payload on one side in one direction.
 package enum BenchMemory: String, Codable, Sendable, CaseIterable {
     /// A dma-buf bound to the NIC.
     case device
-    /// Memory as any program has it: plain TCP.
+    /// Host memory, with plain TCP.
     case host
 }
 
-/// What both ends of a benchmark do together. The near end sends it to the far end.
+/// The plan of a benchmark. The local side, which runs `bench run`, sends it to the remote side.
 package struct BenchPlan: Codable, Equatable, Sendable {
-    /// One direction of the payload.
+    /// One direction of payload.
     package struct Direction: Codable, Equatable, Sendable {
-        /// Where the sender has it.
+        /// The sender's memory.
         package var sender: BenchMemory
-        /// Where the receiver gets it.
+        /// The receiver's memory.
         package var receiver: BenchMemory
 
-        /// Makes a direction from both its ends.
+        /// Creates a direction from its values.
         package init(sender: BenchMemory, receiver: BenchMemory) {
             self.sender = sender
             self.receiver = receiver
         }
     }
 
-    /// Where flows of the far end come from.
+    /// The source address of the remote side's flows.
     package struct Source: Codable, Equatable, Sendable {
-        /// The far end's address.
+        /// The remote side's address.
         package var address: String
-        /// A flow's port; in a plan that of the first flow, and each further one has the next.
+        /// The port of a flow; in a plan, of the first flow, and later flows use consecutive ports.
         package var port: UInt16
 
-        /// Makes it from its parts.
+        /// Creates a source from its values.
         package init(address: String, port: UInt16) {
             self.address = address
             self.port = port
@@ -40,7 +40,7 @@ package struct BenchPlan: Codable, Equatable, Sendable {
             self.init(address: endpoint.address.unmapped.description, port: endpoint.port)
         }
 
-        /// Where a flow comes from; nil if the plan that it is of was not checked.
+        /// Returns the source endpoint of a flow; nil if the plan is invalid.
         func endpoint(of flow: Int) -> Endpoint? {
             guard let address = IPAddress(text: address), let step = UInt16(exactly: flow) else {
                 return nil
@@ -50,45 +50,46 @@ package struct BenchPlan: Codable, Equatable, Sendable {
         }
     }
 
-    /// Payload to the near end, if any goes there.
+    /// Payload to the local side, if any.
     package var inbound: Direction?
-    /// Payload to the far end, if any goes there.
+    /// Payload to the remote side, if any.
     package var outbound: Direction?
-    /// Seconds to measure for; nil to send `bytes`.
+    /// The duration of the measurement in seconds; nil to send `bytes`.
     package var seconds: Double?
-    /// Payload bytes of each direction, of all flows together; nil to measure for a time.
+    /// Payload bytes per direction over all flows; nil to measure for a time.
     package var bytes: UInt64?
-    /// Seconds before measuring begins.
+    /// The duration of the warm-up in seconds.
     package var warmUp = 0.0
-    /// TCP connections.
+    /// The number of TCP connections.
     package var flows = 1
-    /// Threads of each end that these are spread over.
+    /// The number of threads per side, which share the flows.
     package var threads = 1
-    /// Bytes that one send call takes at most.
+    /// The maximum number of bytes per send call.
     package var message = 256 << 10
-    /// The largest segment, in bytes; nil for what the route allows.
+    /// The maximum segment size in bytes; nil for the route's.
     package var segment: Int?
-    /// The congestion control algorithm; nil for the system's.
+    /// The congestion control algorithm; nil for the system's default.
     package var congestion: String?
-    /// Bytes a second that each flow sends at most; nil for no bound.
+    /// The maximum send rate per flow in bytes per second; nil for no limit.
     package var pace: UInt64?
-    /// Whether receivers compare payload with the pattern that senders send.
+    /// Whether receivers compare payload with the pattern.
     package var validates = false
-    /// Bytes of a request and of its response; nil for streams.
+    /// The size of a request and of its response in bytes; nil for streams.
     package var requestSize: Int?
-    /// Bytes of the dma-buf that an end receives into.
+    /// The size in bytes of the dma-buf to receive into.
     package var memory: UInt64 = 64 << 20
-    /// Bytes of the pieces that NICs fill; nil for a page.
+    /// The size of the NICs' receive buffers in bytes; nil for a page.
     package var pageSize: UInt32?
-    /// Microseconds that a thread with nothing to do polls the NIC for; nil to sleep at once.
+    /// How long an idle thread polls the NIC before it sleeps, in microseconds; nil for no busy
+    /// polling.
     package var busyPoll: UInt32?
-    /// Where the far end's flows come from, for NICs whose flow rules must name a connection whole; nil
-    /// for ports of the kernel's choice.
+    /// The source of the remote side's flows, for NICs whose flow rules must match both addresses
+    /// and both ports; nil lets the kernel choose the ports.
     package var source: Source?
-    /// The far end's processors to pin threads to, one after another; none to pin nothing.
+    /// The remote side's CPUs to pin threads to, in turn; none to pin no thread.
     package var farProcessors: [Int] = []
 
-    /// A plan without payload.
+    /// Creates a plan without payload.
     package init() {}
 
     private enum CodingKeys: String, CodingKey {
@@ -106,15 +107,15 @@ package struct BenchPlan: Codable, Equatable, Sendable {
         case source = "from"
     }
 
-    /// Bytes that the unread payload of each flow may hold, so that all together leave the NIC half of
-    /// the dma-buf; nil for one flow alone. Flows to host memory have the same bound, so that the two
-    /// compare.
+    /// The limit on unread payload per flow in bytes, so that all flows together leave half of the
+    /// dma-buf to the NIC; nil for a single flow. It also applies to host memory, so that results
+    /// are comparable.
     var receiveShare: UInt64? { flows > 1 ? memory / UInt64(2 * flows) : nil }
 
-    /// The most flows, and threads, that a plan has.
+    /// The maximum numbers of flows and threads.
     package static let limits = (flows: 1024, threads: 256)
 
-    /// Refuses what makes no sense or would take a host's memory, wherever it comes from.
+    /// Checks the plan, which may come from the network, for contradictions and excessive values.
     ///
     /// - Throws: `DevmemError` of kind `invalid` that says what is wrong.
     package func check() throws(DevmemError) {
@@ -155,29 +156,29 @@ package struct BenchPlan: Codable, Equatable, Sendable {
         throw DevmemError(.invalid, call: "plan a benchmark", message: wrong.1)
     }
 
-    /// As the kernel's names are (TCP_CA_NAME_MAX of include/net/tcp.h).
+    /// Tells whether a text is a valid name of an algorithm (TCP_CA_NAME_MAX of include/net/tcp.h).
     private static func isName(_ text: String) -> Bool {
         (1..<16).contains(text.utf8.count)
             && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
     }
 }
 
-/// What an end does of a plan.
+/// The role of one side in a plan.
 struct BenchRole: Equatable, Sendable {
-    /// Where payload that comes is put, if some comes.
+    /// The memory to receive into, if payload is received.
     var receives: BenchMemory?
-    /// Where payload that goes is taken from, if some goes.
+    /// The memory to send from, if payload is sent.
     var sends: BenchMemory?
-    /// Whether this end sends the requests.
+    /// Whether this side sends the requests.
     var asks: Bool
 
-    /// The near end's part.
+    /// Returns the role of the local side.
     static func near(of plan: BenchPlan) -> BenchRole {
         BenchRole(
             receives: plan.inbound?.receiver, sends: plan.outbound?.sender, asks: true)
     }
 
-    /// The far end's part.
+    /// Returns the role of the remote side.
     static func far(of plan: BenchPlan) -> BenchRole {
         BenchRole(
             receives: plan.outbound?.receiver, sends: plan.inbound?.sender, asks: false)

@@ -1,7 +1,7 @@
 import DevmemCore
-/// The intervals of a benchmark as a drawing: goodput over time, of all flows and of each, and below
-/// it processor time of both ends. It is readable in print and, by the reader's preference, on dark
-/// ground. Pure.
+/// Plots the intervals of a benchmark: goodput over time, in total and per flow, and below it the
+/// CPU time of both sides. The colours suit print, and a dark background if the reader prefers one.
+/// Pure.
 ///
 /// - Parameter report: the benchmark.
 /// - Returns: an SVG document.
@@ -49,7 +49,7 @@ package func benchPlot(of report: BenchReport) -> String {
     return ([plotHead] + panels.flatMap(\.lines) + ["</svg>"]).map { $0 + "\n" }.joined()
 }
 
-/// An interval's value for each second, at the interval's middle.
+/// Returns the rate of a value per second, at the middle of an interval.
 private func point(_ interval: BenchInterval, _ value: Double) -> (x: Double, y: Double) {
     (
         drawable(interval.time - interval.seconds / 2),
@@ -57,13 +57,13 @@ private func point(_ interval: BenchInterval, _ value: Double) -> (x: Double, y:
     )
 }
 
-/// A number as it can be drawn: finite and not negative.
+/// Limits a number to what can be drawn: finite and not negative.
 private func drawable(_ number: Double) -> Double {
-    // No comparison holds for what is no number.
+    // NaN is not greater than zero.
     number > 0 ? min(number, 1e15) : 0
 }
 
-/// Curves differ in their dashes too, for print without colour.
+/// Curves also differ in their dashes, for print without colour.
 private let plotHead = """
     <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 500" role="img" \
     font-family="sans-serif" font-size="12">
@@ -90,16 +90,16 @@ private let plotHead = """
     </style>
     """
 
-/// One line of a drawing.
+/// A curve of a plot.
 private struct PlotCurve {
-    /// What the legend says; nil for nothing.
+    /// The entry in the legend; nil for none.
     var name: String?
-    /// Its class in the style sheet.
+    /// The class in the style sheet.
     var style: String
     var points: [(x: Double, y: Double)]
 }
 
-/// One diagram of a drawing, with axes and legend.
+/// A diagram of a plot, with axes and a legend.
 private struct PlotPanel {
     private static let (left, width, height) = (60.0, 620.0, 160.0)
 
@@ -158,9 +158,9 @@ private struct PlotPanel {
         }
     }
 
-    /// A round number of which four to ten make up a range.
+    /// Returns a round step that divides a range into four to ten parts.
     static func step(for range: Double) -> Double {
-        // What is outside of this is not drawn.
+        // Numbers outside of this range are not drawn.
         guard (1e-15...1e30).contains(range) else { return 1 }
         var unit = 1.0
         while unit > range { unit /= 10 }

@@ -1,34 +1,34 @@
 import DevmemCore
-/// What a benchmark measured. The keys of its JSON form are stable; `version` counts changes that
-/// would break a reader.
+/// The report of a benchmark. The JSON keys are stable; `version` increases with an incompatible
+/// change.
 package struct BenchReport: Codable, Equatable, Sendable {
-    /// Version of this form.
+    /// The version of this format.
     package var version = 1
-    /// What was to be done.
+    /// The plan.
     package var plan: BenchPlan
-    /// Where the far end is.
+    /// The description of the remote side.
     package var farEnd: String
-    /// Payload to the near end, if any was to go there.
+    /// Payload to the local side, if planned.
     package var inbound: BenchDirectionReport?
-    /// Payload to the far end, if any was to go there.
+    /// Payload to the remote side, if planned.
     package var outbound: BenchDirectionReport?
-    /// The near end.
+    /// The report of the local side.
     package var near: BenchEndReport
-    /// The far end; nil if it did not come to tell.
+    /// The report of the remote side; nil if it did not arrive.
     package var far: BenchEndReport?
-    /// What a GiB of payload, of both directions, cost the near end.
+    /// The local side's cost per GiB of payload, both directions together.
     package var nearCost: BenchCost
-    /// What it cost the far end; nil if that did not come to tell.
+    /// The remote side's cost; nil if its report did not arrive.
     package var farCost: BenchCost?
-    /// Times of responses; nil if there were none.
+    /// The latency of responses; nil if there were none.
     package var latency: BenchLatency?
-    /// Second by second.
+    /// The intervals of one second.
     package var intervals: [BenchInterval]
     /// The signal that ended it early; nil if none did.
     package var stoppedBy: Int32?
-    /// Whether that signal came to the far end.
+    /// Whether the remote side received that signal.
     package var isStoppedByFar: Bool?
-    /// What went wrong, in one line; nil if nothing did.
+    /// Why it failed, in one line; nil if it succeeded.
     package var failure: String?
 
     private enum CodingKeys: String, CodingKey {
@@ -53,15 +53,15 @@ package struct BenchReport: Codable, Equatable, Sendable {
         if stoppedBy != nil { isStoppedByFar = session.stoppedByOther }
     }
 
-    /// Joins what both ends tell. Pure.
+    /// Joins the reports of both sides. Pure.
     ///
     /// - Parameters:
-    ///   - plan: what was to be done.
-    ///   - farEnd: where the far end is.
-    ///   - near: what the near end did.
-    ///   - far: what the far end did, if it told.
-    ///   - intervals: what happened second by second.
-    ///   - allowsHostMemory: whether it is no failure if no payload came in device memory.
+    ///   - plan: the plan.
+    ///   - farEnd: the description of the remote side.
+    ///   - near: the report of the local side.
+    ///   - far: the report of the remote side, if it arrived.
+    ///   - intervals: the intervals.
+    ///   - allowsHostMemory: whether it succeeds even if no payload arrives in device memory.
     package init(
         _ plan: BenchPlan, farEnd: String, near: BenchEndReport, far: BenchEndReport?,
         intervals: [BenchInterval], allowsHostMemory: Bool = false
@@ -87,7 +87,8 @@ package struct BenchReport: Codable, Equatable, Sendable {
         if failure == nil && far == nil { failure = "the peer sent no report" }
     }
 
-    /// The first end to which no payload came in device memory though it should.
+    /// Returns the failure of the first side that received no payload in device memory although
+    /// requested.
     private static func misplacement(_ near: BenchEndReport, _ far: BenchEndReport?) -> String? {
         for (name, end) in [("this host", near)] + (far.map { [("the peer", $0)] } ?? []) {
             if let failure = end.placement?.failure { return "on \(name) \(failure)" }
@@ -95,7 +96,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
         return nil
     }
 
-    /// The first thing that went wrong, wrong bytes before all else.
+    /// Returns the first failure; corrupt payload takes precedence.
     private static func failure(_ near: BenchEndReport, _ far: BenchEndReport?) -> String? {
         let ends = [("this host", near)] + (far.map { [("the peer", $0)] } ?? [])
         for (name, end) in ends {

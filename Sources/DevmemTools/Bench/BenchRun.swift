@@ -3,35 +3,35 @@ import Glibc
 package import Logging
 import SystemPackage
 
-/// What the near end of a benchmark is to do.
+/// The parameters of a benchmark on the local side.
 package struct BenchRequest: Sendable {
-    /// Where the far end is.
+    /// The choice of the remote side.
     package enum Far: Sendable {
-        /// It is to be started there.
+        /// Start the remote side in this place.
         case place(FarEndPlace)
-        /// It serves already, at the first of these that answers.
+        /// Connect to `bench serve`, at the first endpoint that answers.
         case serving([Endpoint])
     }
 
-    /// The far end.
+    /// The remote side.
     package var far: Far
-    /// The NIC; nil for the one that leads to the far end.
+    /// The NIC; nil for the one on the route to the remote side.
     package var interface: String?
-    /// What both ends do.
+    /// The plan.
     package var plan: BenchPlan
-    /// Receive queues of this end for device memory.
+    /// The local receive queues for device memory.
     package var queues: QueueChoice
-    /// What makes this end's dma-buf.
+    /// The provider of the local dma-buf.
     package var provider: MemoryProvider
-    /// This end's port that all connections come to, the first of several if several queues receive;
-    /// nil for ports of the kernel's choice.
+    /// The local port of all connections, or with several receive queues the first of consecutive
+    /// ports; nil lets the kernel choose.
     package var port: UInt16?
-    /// This end's processors to pin threads to, one after another; none to pin nothing.
+    /// The local CPUs to pin threads to, in turn; none to pin no thread.
     package var processors: [Int]
-    /// Whether it is no failure if no payload comes in device memory where it should.
+    /// Whether it succeeds even if no payload arrives in device memory.
     package var allowsHostMemory: Bool
 
-    /// Makes a request from its parts.
+    /// Creates a request from its values.
     package init(
         far: Far, interface: String?, plan: BenchPlan, queues: QueueChoice,
         provider: MemoryProvider = .automatic, port: UInt16? = nil, processors: [Int] = [],
@@ -49,14 +49,13 @@ package struct BenchRequest: Sendable {
 }
 
 extension BenchRequest {
-    /// How many ports of this end connections come to: as many as queues that receive, so that each
-    /// queue has flows of its own.
+    /// The number of listening ports: one per receive queue, so that each queue has its own flows.
     var portCount: Int {
         let receives = BenchRole.near(of: plan).receives
         return min(receives == .device ? max(queues.count, 1) : 1, plan.flows)
     }
 
-    /// Refuses what makes no sense.
+    /// Checks the request.
     ///
     /// - Throws: `DevmemError` of kind `invalid` that says what is wrong.
     func check() throws(DevmemError) {
@@ -68,23 +67,24 @@ extension BenchRequest {
     }
 }
 
-/// Measures TCP between this end and another.
+/// Measures TCP between this host and a remote side.
 ///
 /// - Parameters:
-///   - request: what to measure.
-///   - stop: signals that end it early, with a report so far.
-///   - started: called when payload begins to flow, with the NIC's name and the far end.
-///   - seen: called with what this end saw in each second.
-///   - logger: is told of each change of the NIC at level debug.
-/// - Returns: what was measured, also if a signal or a failure cut it short; `failure` tells.
-/// - Throws: `DevmemError` if it could not begin; every setting is back then.
+///   - request: the parameters.
+///   - stop: signals that end it early, with a partial report.
+///   - started: called when payload begins to flow, with the NIC's name and the remote side.
+///   - seen: called with the local sample of each second.
+///   - logger: logs each change of the NIC at level debug.
+/// - Returns: the report. If a signal or a failure ended the benchmark early, the report is partial
+///   and `stoppedBy` or `failure` is set.
+/// - Throws: `DevmemError` if it cannot start; every setting is restored.
 package func runBench(
     _ request: BenchRequest, stop: consuming StopSignal, started: (String, String) -> Void,
     seen: (BenchSample) -> Void, logger: Logger
 ) throws(DevmemError) -> BenchReport {
     try request.check()
     try requireDescriptors(for: request.plan, ports: request.portCount)
-    // What is wrong at this end is told before the other hears of it.
+    // Report local problems before the remote side is contacted.
     if let name = request.interface {
         let role = BenchRole.near(of: request.plan)
         let interface = try NetworkInterface(named: name)
@@ -152,7 +152,7 @@ private func connect(
 private func choose(
     _ name: String?, _ local: Endpoint, _ peer: Endpoint
 ) throws(DevmemError) -> NetworkInterface {
-    // The address may be the loopback interface's; the way there is the way back.
+    // The local address may belong to the loopback interface, so the NIC is found by the route.
     let holder = try NetworkInterface(leadingTo: peer, from: local.address)
     guard let name, name != holder.name else { return holder }
     throw DevmemError(

@@ -1,12 +1,12 @@
 import DevmemCore
-/// Who carries which flow. Pure.
+/// The assignment of flows to threads and CPUs. Pure.
 struct BenchSchedule: Equatable, Sendable {
-    /// The flows of each thread, by number from zero; no thread is without one.
+    /// The flows of each thread, by index from 0; each thread has at least one.
     let flowsOfThreads: [[Int]]
-    /// The processor of each thread; empty if none is pinned.
+    /// The CPU of each thread; empty if threads are not pinned.
     let processors: [Int]
 
-    /// Deals the flows to the threads in turn, and the processors to the threads.
+    /// Assigns flows to threads and threads to CPUs, both in turn.
     init(flows: Int, threads: Int, processors: [Int]) {
         let count = min(max(threads, 1), max(flows, 1))
         flowsOfThreads = (0..<count).map { Array(stride(from: $0, to: flows, by: count)) }
@@ -14,13 +14,12 @@ struct BenchSchedule: Equatable, Sendable {
             processors.isEmpty ? [] : (0..<count).map { processors[$0 % processors.count] }
     }
 
-    /// The flow's share of bytes that all send together; the first flows get what is left over.
+    /// Returns a flow's share of a total in bytes; the first flows get the remainder.
     static func share(of bytes: UInt64, flow: Int, flows: Int) -> UInt64 {
         let count = UInt64(flows)
         return bytes / count + (UInt64(flow) < bytes % count ? 1 : 0)
     }
 
-    /// Which of several listening ports a flow goes to, so that the queues behind them share the
-    /// flows.
+    /// Returns the index of the listening port for a flow, so that the queues share the flows.
     static func port(of flow: Int, ports: Int) -> Int { flow % ports }
 }

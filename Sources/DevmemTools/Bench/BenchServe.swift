@@ -4,20 +4,20 @@ import Glibc
 package import Logging
 import SystemPackage
 
-/// What the far end of a benchmark is told by its own user.
+/// The choices of the user of `bench serve`.
 package struct BenchServeRequest: Sendable {
-    /// Where the near end comes to: the addresses that a name stands for, at one port.
+    /// The endpoints to listen on: all addresses of a name, at one port.
     package var listen: [Endpoint]
-    /// The only NIC to be used; nil for the one that leads to the near end.
+    /// The only NIC to use; nil for the one on the route to the peer.
     package var interface: String?
-    /// The only addresses that may come; none for any.
+    /// The only addresses that may connect; none allows any.
     package var from: [IPAddress]
-    /// Processors to pin threads to, one after another; none to do as the near end says.
+    /// The CPUs to pin threads to, in turn; none to use the peer's choice.
     package var processors: [Int]
-    /// Whether steering that the NIC loses during a benchmark is set again.
+    /// Whether to restore steering that the NIC loses during a benchmark.
     package var keepsSteered: Bool
 
-    /// Makes a request from its parts.
+    /// Creates a request from its values.
     package init(
         listen: [Endpoint], interface: String?, from: [IPAddress], processors: [Int],
         keepsSteered: Bool = false
@@ -30,13 +30,13 @@ package struct BenchServeRequest: Sendable {
     }
 }
 
-/// Is the far end of benchmarks, one after another, until a signal comes.
+/// Serves as the remote side of benchmarks, one after another, until a signal arrives.
 ///
 /// - Parameters:
-///   - request: what to do.
-///   - stop: signals that end it in good order.
-///   - listening: called once it listens, with each address.
-///   - logger: is told of each benchmark, and of what went wrong in it.
+///   - request: the choices of the user.
+///   - stop: signals that end it, after settings are restored.
+///   - listening: called with each endpoint once it listens.
+///   - logger: logs each benchmark and its failure.
 /// - Returns: the signal.
 /// - Throws: `DevmemError` if it cannot listen.
 package func serveBench(
@@ -77,21 +77,21 @@ package func serveBench(
     }
 }
 
-/// Runs the remote side of a benchmark over standard input and output until end of file.
+/// Runs the remote side of a benchmark over a pair of descriptors until end of file.
 ///
 /// - Parameters:
-///   - input: the descriptor that the near end's words come from.
-///   - output: the descriptor that this end's words go to.
-///   - namespace: the network namespace to do it in, by the name that ip-netns(8) gives it.
-///   - removesItself: whether the program's file was put here for this and is to go.
-///   - logger: is told of each change of the NIC at level debug.
-/// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered. What fails later is
-///   told to the near end.
+///   - input: the descriptor to read messages from.
+///   - output: the descriptor to write messages to.
+///   - namespace: the network namespace to run in, as named for ip-netns(8).
+///   - removesItself: whether to delete this program's file, which was copied here for one run.
+///   - logger: logs each change of the NIC at level debug.
+/// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered. Later failures are
+///   reported to the peer.
 package func runBenchFarEnd(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool, logger: Logger
 ) throws(DevmemError) {
     raiseDescriptorLimit()
-    // A terminal's Ctrl-C comes to both ends; the near end says what it means.
+    // Ctrl-C on a terminal reaches both processes; the peer decides what happens.
     signal(SIGINT, SIG_IGN)
     let stop = SharedStopSignal(try StopSignal.ofUser())
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
@@ -101,12 +101,12 @@ package func runBenchFarEnd(
         try BenchFarEnd(channel, stop, logger).run(
             interface: nil, nearAddress: nil, scope: 0, processors: [])
     } catch {
-        // The near end has been told, or is gone and wants to know nothing.
+        // The peer has been notified, or is gone.
         logger.debug("\(error)")
     }
 }
 
-/// A blocking socket, but one on which a peer that reads nothing is given up.
+/// Makes a socket blocking, with a timeout for a peer that does not read.
 func makeBlocking(_ connection: borrowing Connection) throws(DevmemError) {
     let call = "talk to \(connection.peer)"
     let number = connection.rawValue

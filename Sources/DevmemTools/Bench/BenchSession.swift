@@ -3,11 +3,12 @@ import Glibc
 import Histogram
 import SystemPackage
 
-/// One end of a benchmark while payload flows: watches its threads, the other end and the user.
+/// A benchmark while payload flows, on either side: watches the threads, the peer, the NIC and
+/// signals.
 final class BenchSession {
-    /// Seconds for what is under way when time is up.
+    /// The time that flows get to finish after the end.
     private static let grace = Duration.seconds(30)
-    /// Seconds in which nothing moves at all.
+    /// The timeout if no payload moves at all.
     private static let patience = Duration.seconds(60)
 
     private let crew: WorkerPool
@@ -30,25 +31,25 @@ final class BenchSession {
     private let begun: ContinuousClock.Instant
     private var told: BenchPeerReport
 
-    /// What the other end did.
+    /// The peer's report.
     var other: BenchEndReport? { told.report }
-    /// What this end saw, second by second.
+    /// The samples of this side, one per second.
     private(set) var samples: [BenchSample] = []
-    /// What the other end saw.
+    /// The samples of the peer.
     var otherSamples: [BenchSample] { told.samples }
-    /// The signal that ended it early, at either end.
+    /// The signal that ended it early, on either side.
     private(set) var stoppedBy: Int32?
-    /// Whether that was the other end's.
+    /// Whether the peer received that signal.
     private(set) var stoppedByOther = false
-    /// Times of responses in nanoseconds.
+    /// The latency of responses in nanoseconds.
     private(set) var latency: Histogram<UInt64>?
 
     /// - Parameters:
     ///   - crew: the threads.
-    ///   - plan: what they do.
-    ///   - channel: the way to the other end.
+    ///   - plan: the plan.
+    ///   - channel: the channel to the peer.
     ///   - nic: the NIC.
-    ///   - needsOther: whether the other end's report is waited for.
+    ///   - needsOther: whether to wait for the peer's report.
     ///   - stop: signals that end it early.
     init(
         _ crew: WorkerPool, _ plan: BenchPlan, over channel: BenchChannel, _ nic: BenchNIC,
@@ -68,17 +69,17 @@ final class BenchSession {
         meter = BenchMeter(crew.connections, times)
     }
 
-    /// Lets payload flow until it has ended.
+    /// Runs the benchmark until all flows have ended.
     ///
-    /// - Parameter seen: is told what each second brought.
-    /// - Returns: what this end did.
-    /// - Throws: `DevmemError` if the kernel does not tell what it counts, or the other end what it
-    ///   did.
+    /// - Parameter seen: called with the sample of each second.
+    /// - Returns: the report of this side.
+    /// - Throws: `DevmemError` if the kernel's counters cannot be read, the NIC disappears, or the
+    ///   peer does not finish.
     func run(seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
         do throws(DevmemError) {
             return try carryOut(seen)
         } catch {
-            // The queues are about to be let go, so no thread may still use them.
+            // The queues are about to be unbound; no thread may still use them.
             crew.giveUp()
             crew.awaitEnd(milliseconds: 5000)
             throw error
@@ -93,7 +94,7 @@ final class BenchSession {
                 report = try conclude(results, seen)
             }
             if var report, !needsOther || other != nil || !channel.isOpen {
-                // What went wrong since it was made.
+                // A failure after the report was made.
                 report.failure = report.failure ?? failure
                 return report
             }
@@ -126,7 +127,7 @@ final class BenchSession {
         seen(sample)
     }
 
-    /// Gives the flows up when their time has passed; a second time there is no hope.
+    /// Gives up the flows when their time is over, and the second time the whole session.
     private func giveUpIfDue() {
         let now = ContinuousClock.now
         let bytes = crew.connections.flatMap {
@@ -153,7 +154,7 @@ final class BenchSession {
     }
 
     private func wait(isWorking: Bool) throws(DevmemError) {
-        // One that came while the other end was told something.
+        // A signal may have arrived during a write to the peer.
         if stoppedBy == nil, let signal = stop.pending() { try end(by: signal) }
         var watched = PollSet<4>()
         watched.watch(0, stop.signal.rawValue)
@@ -166,11 +167,11 @@ final class BenchSession {
         if !watched.ready(1).isEmpty { crew.clearEvent() }
         if !watched.ready(0).isEmpty, let signal = stop.signal.pending() { try end(by: signal) }
         if !watched.ready(2).isEmpty { listen() }
-        // One that is gone ends the benchmark: no payload comes any more.
+        // If the NIC has disappeared, the benchmark ends: no more payload arrives.
         if !watched.ready(3).isEmpty { try nic.look() }
     }
 
-    /// Ends it for a signal; a second one waits for nothing.
+    /// Ends the benchmark on a signal; a second signal gives up without waiting.
     private func end(by signal: Int32) throws(DevmemError) {
         guard stoppedBy == nil else {
             abandon()
@@ -180,7 +181,7 @@ final class BenchSession {
         stop.note(signal)
         stoppedBy = signal
         finishEarly()
-        // If it is gone that shows in what comes from it.
+        // A lost peer is noticed when its channel closes.
         try? channel.tell(.stop(signal: signal))
     }
 
@@ -189,8 +190,8 @@ final class BenchSession {
         giveUp = min(giveUp ?? .now + Self.grace, .now + Self.grace)
     }
 
-    /// Hears what the other end says. If that makes no sense the flows are given up, but what this end
-    /// measured is still reported.
+    /// Handles messages from the peer. If they are invalid the flows are given up, but this side's
+    /// results are still reported.
     private func listen() {
         do throws(DevmemError) {
             let isOpen = try channel.fill()
@@ -218,11 +219,11 @@ final class BenchSession {
         }
     }
 
-    /// Makes a report of what the threads tell.
+    /// Builds the report from the results of the threads.
     private func conclude(
         _ results: [BenchWorkerResult], _ seen: (BenchSample) -> Void
     ) throws(DevmemError) -> BenchEndReport {
-        // Of a run that ended between two looks.
+        // A run may end between two samples.
         if meter.due != nil, let sample = meter.look() {
             note(sample, seen)
             pools = try nic.pools()
@@ -247,7 +248,7 @@ final class BenchSession {
         return report
     }
 
-    /// Where this end's payload came to; the first flow that missed device memory tells why.
+    /// Describes where payload arrived; the first flow that missed device memory gives the reason.
     private func placement(of report: BenchEndReport) -> PayloadPlacement? {
         let missed = report.flows.first { $0.received.deviceBytes < $0.received.bytes }
         let number = (missed?.flow ?? 1) - 1
@@ -261,7 +262,7 @@ final class BenchSession {
     }
 }
 
-/// What queues have counted between two readings; those that counted nothing are left out. Pure.
+/// Returns the increases of queue counters between two readings; idle queues are left out. Pure.
 func queueCounters(
     from before: [QueueStatistics], to after: [QueueStatistics]
 ) -> [BenchEndReport.Queue] {

@@ -1,16 +1,16 @@
 import DevmemCore
 
-/// A repeating pattern in memory that is filled once, so that sending is all that it costs. Flows share
-/// the memory: none of them ever writes to it again.
+/// A source that sends a repeating pattern from memory that is filled once, so that sending is the
+/// only cost. Flows share the memory, because none of them writes to it again.
 struct BenchSource: PayloadSource {
-    /// The pattern's period that `FarEndRequest` has, in pages: a whole number of both.
+    /// A multiple of both the pattern's period (`FarEndRequest.period`) and the page size.
     private static let unit = FarEndRequest.period * 4096
-    /// Bytes of memory that a thread sends from.
+    /// The size of a thread's memory to send from, in bytes.
     static let memorySize = unit * 4
 
-    /// The position in the stream up to which this end may send; the last one for the end of it.
+    /// The stream position up to which this side may send; the maximum value for no limit.
     var allowance: UInt64
-    /// Bytes of a message, which one send takes.
+    /// The number of bytes per send.
     let message: Int
 
     /// Fills memory with the pattern.
@@ -21,7 +21,8 @@ struct BenchSource: PayloadSource {
 
     var isInPlace: Bool { true }
 
-    /// Names a message, or what may be sent of one; one longer than the memory goes in several sends.
+    /// Returns the range of the next message, cut to the allowance and the memory; a longer message
+    /// takes several sends.
     mutating func fill(
         _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
     ) throws(DevmemError) -> PayloadInput {

@@ -2,21 +2,22 @@ import DevmemCore
 import Glibc
 import Histogram
 
-/// When a thread begins, measures and ends.
+/// The times at which a thread starts to measure and ends.
 struct BenchTimes: Sendable {
-    /// When measuring begins.
+    /// The start of the measurement.
     var begin: ContinuousClock.Instant
-    /// When it ends and nothing new is sent; nil if the flows' bytes decide.
+    /// The end of the measurement, when senders stop; nil if the number of bytes decides.
     var end: ContinuousClock.Instant?
 
-    /// The times of a plan that starts now.
+    /// Computes the times of a plan that starts at `start`.
     init(of plan: BenchPlan, from start: ContinuousClock.Instant) {
         begin = start + .seconds(plan.warmUp)
         end = plan.seconds.map { start + .seconds(plan.warmUp + $0) }
     }
 }
 
-/// Carries some flows of a benchmark in one thread, which shares nothing with others on the way.
+/// A thread of a benchmark, which carries some of the flows and shares no state with other threads
+/// on the data path.
 final class BenchWorker {
     private let flows: [BenchFlow]
     private let memory: SendMemory?
@@ -27,20 +28,21 @@ final class BenchWorker {
     private var spent: TimeUsage?
     private var result = BenchWorkerResult()
 
-    /// Numbers in epoll's data that stand for no flow.
+    /// epoll data that stand for no flow.
     private enum Watched {
         static let stop = UInt64.max
         static let abort = UInt64.max - 1
     }
 
     /// - Parameters:
-    ///   - flows: what it carries.
-    ///   - memory: what it sends from, if it sends.
-    ///   - times: when it measures.
-    ///   - busyPoll: microseconds to poll the NIC for before it sleeps; nil for none.
-    ///   - stop: ends what it sends.
-    ///   - abort: gives the flows up.
-    /// - Throws: `DevmemError` of kind `system` if the kernel cannot watch the connections so.
+    ///   - flows: the flows to carry.
+    ///   - memory: the memory to send from, if any.
+    ///   - times: the times of the measurement.
+    ///   - busyPoll: how long to poll the NIC before sleeping, in microseconds; nil for no busy
+    ///     polling.
+    ///   - stop: stops sending.
+    ///   - abort: gives up the flows.
+    /// - Throws: `DevmemError` of kind `system` if epoll fails.
     init(
         _ flows: [BenchFlow], _ memory: consuming SendMemory?, _ times: BenchTimes,
         busyPoll: UInt32?, stop: StopBroadcast, abort: StopBroadcast
@@ -62,7 +64,7 @@ final class BenchWorker {
         self.times = times
     }
 
-    /// Carries the flows to their end.
+    /// Carries the flows until all have ended.
     func run() throws(DevmemError) -> BenchWorkerResult {
         var isBusy = true
         var isOver = false
@@ -92,7 +94,7 @@ final class BenchWorker {
         for flow in flows { flow.markBegin() }
     }
 
-    /// Ends measuring, and what this end sends.
+    /// Ends the measurement, and stops sending.
     private func finish(_ now: ContinuousClock.Instant) {
         if let spent {
             let soFar = spent.soFar
@@ -116,11 +118,11 @@ final class BenchWorker {
         result.latency.record(UInt64(clamping: nanoseconds))
     }
 
-    /// Milliseconds until something is due.
+    /// Returns the milliseconds until the next deadline; -1 if there is none.
     private func timeout(isOver: Bool) -> Int32 {
         let due = spent == nil ? times.begin : isOver ? nil : times.end
         guard let due else { return -1 }
-        // A millisecond more than is left of the last one.
+        // Round up, so that the deadline has passed when the wait ends.
         return Int32(clamping: Int(max(0, (due - .now) / .milliseconds(1))) + 1)
     }
 
@@ -138,18 +140,18 @@ final class BenchWorker {
     }
 }
 
-/// What a thread has to tell.
+/// The results of a thread.
 struct BenchWorkerResult: Sendable {
-    /// Seconds measured; nil if measuring did not end.
+    /// The duration of the measurement in seconds; nil if it did not end.
     var seconds: Double?
-    /// Processor time while measuring, in user mode, in seconds.
+    /// User time during the measurement, in seconds.
     var user = 0.0
-    /// Processor time while measuring, in the kernel, in seconds.
+    /// System time during the measurement, in seconds.
     var system = 0.0
     var flows: [BenchFlowReport] = []
-    /// Times of responses in nanoseconds.
+    /// The latency of responses in nanoseconds.
     var latency = Histogram<UInt64>(
         highestTrackableValue: 3_600_000_000_000, numberOfSignificantValueDigits: .three)
-    /// Why it could not work.
+    /// Why the thread failed; nil if it did not.
     var failure: DevmemError?
 }

@@ -2,18 +2,18 @@ import DevmemCore
 import CDevmem
 import Glibc
 
-/// What TCP tells of a connection (TCP_INFO of tcp(7)).
+/// Statistics of a TCP connection (TCP_INFO of tcp(7)).
 struct ConnectionInfo: Equatable, Sendable {
-    /// Segments sent again so far.
+    /// Segments retransmitted so far.
     var retransmits: UInt64
-    /// The smoothed time of a round trip, in microseconds.
+    /// The smoothed round-trip time in microseconds.
     var roundTrip: UInt64
-    /// The variation of that time, in microseconds.
+    /// The variation of the round-trip time in microseconds.
     var roundTripVariation: UInt64
 }
 
 extension Connection {
-    /// What TCP tells; nil if it does not.
+    /// Reads the statistics; nil if that fails.
     func info() -> ConnectionInfo? {
         var info = tcp_info()
         var length = socklen_t(MemoryLayout<tcp_info>.size)
@@ -25,9 +25,9 @@ extension Connection {
             roundTripVariation: UInt64(info.tcpi_rttvar))
     }
 
-    /// Sets what a plan says of every connection.
+    /// Applies the socket options of a plan.
     ///
-    /// - Throws: `DevmemError` of kind `system` as setsockopt(2) fails.
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     func tune(for plan: BenchPlan) throws(DevmemError) {
         if let name = plan.congestion { try setCongestionControl(name) }
         if let pace = plan.pace {
@@ -60,9 +60,10 @@ extension Connection {
 }
 
 extension Listener {
-    /// Bounds the segments of connections to come, in both directions (TCP_MAXSEG of tcp(7)).
+    /// Sets the maximum segment size of future connections, in both directions (TCP_MAXSEG of
+    /// tcp(7)).
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel takes no such number.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses the value.
     func limitSegments(to bytes: Int) throws(DevmemError) {
         let number = rawValue
         try retrying("set the segment size of \(endpoint)") {

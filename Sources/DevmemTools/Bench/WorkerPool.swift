@@ -5,7 +5,7 @@ import Histogram
 import Synchronization
 import SystemPackage
 
-/// The threads of one end of a benchmark, as seen from the one that started them.
+/// The threads of one side of a benchmark, as seen from the thread that started them.
 final class WorkerPool: Sendable {
     private struct State {
         var ready = 0
@@ -13,14 +13,14 @@ final class WorkerPool: Sendable {
         var times: BenchTimes?
     }
 
-    /// Readable when a thread has something to tell.
+    /// An eventfd that is readable when a thread has changed its state.
     let event: Descriptor
     private let gate: StopBroadcast
     private let stop: StopBroadcast
     private let abort: StopBroadcast
     private let state = Mutex(State())
     private let schedule: BenchSchedule
-    /// The connections by the flows' numbers.
+    /// The connections, indexed by flow.
     let connections: [BenchConnection]
 
     /// Starts the threads, which set up their memory and then wait for `start`.
@@ -43,7 +43,7 @@ final class WorkerPool: Sendable {
                     carry(own, plan, role, processor, interface, bound)
                 }
             } catch {
-                // Those that wait at the gate must not wait for ever.
+                // Threads that wait for the start must be released.
                 giveUp()
                 awaitEnd(of: index, milliseconds: 5000)
                 throw error
@@ -51,31 +51,33 @@ final class WorkerPool: Sendable {
         }
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     var threads: Int { schedule.flowsOfThreads.count }
 
-    /// Lets payload flow.
+    /// Starts the flow of payload.
     func start(_ times: BenchTimes) {
         state.withLock { $0.times = times }
         gate.announce(SIGCONT)
     }
 
-    /// Has nothing new be sent; what is under way comes to its end.
+    /// Stops sending; data in flight completes.
     func finish() { stop.announce(SIGTERM) }
 
-    /// Gives up every flow, and those that have not begun.
+    /// Gives up all flows, including those that have not started.
     func giveUp() {
         abort.announce(SIGTERM)
         gate.announce(SIGTERM)
     }
 
-    /// Takes note of the event.
+    /// Resets the eventfd.
     func clearEvent() {
         var count: UInt64 = 0
         _ = read(event.rawValue, &count, MemoryLayout<UInt64>.size)
     }
 
-    /// Whether all threads wait for the start; throws what keeps one of them from it.
+    /// Returns whether all threads are ready to start.
+    ///
+    /// - Throws: `DevmemError` of a thread that failed.
     func isReady() throws(DevmemError) -> Bool {
         let (ready, failure) = state.withLock { state in
             (state.ready, state.results.lazy.compactMap(\.failure).first)
@@ -84,7 +86,7 @@ final class WorkerPool: Sendable {
         return ready == threads
     }
 
-    /// Waits until all threads have ended, but no longer than a time.
+    /// Waits until all threads have ended, up to a timeout.
     func awaitEnd(milliseconds: Int32) { awaitEnd(of: threads, milliseconds: milliseconds) }
 
     private func awaitEnd(of count: Int, milliseconds: Int32) {
@@ -96,12 +98,12 @@ final class WorkerPool: Sendable {
         }
     }
 
-    /// What the threads have to tell, once all have ended; nil before.
+    /// Returns the results of the threads once all have ended; nil before.
     func results() -> [BenchWorkerResult]? {
         state.withLock { $0.results.count == threads ? $0.results : nil }
     }
 
-    /// Does one thread's work.
+    /// Runs one thread.
     private func carry(
         _ own: [(number: Int, connection: BenchConnection)], _ plan: BenchPlan, _ role: BenchRole,
         _ processor: Int?,
@@ -131,7 +133,7 @@ final class WorkerPool: Sendable {
         ring(event)
     }
 
-    /// The memory that a thread's flows send from.
+    /// Creates the memory that a thread sends from.
     private static func memory(
         _ role: BenchRole, _ interface: NetworkInterface
     ) throws(DevmemError) -> SendMemory? {

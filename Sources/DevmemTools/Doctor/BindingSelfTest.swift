@@ -2,31 +2,31 @@ package import DevmemCore
 package import Logging
 import SystemPackage
 
-/// What the selftest of bindings tries on a NIC, and how the kernel must answer. Pure.
+/// A trial of the binding selftest, with the answers that the kernel may give. Pure.
 package enum BindingTrial: String, CaseIterable, Sendable {
-    /// Binding the queues.
+    /// Bind the queues.
     case bind = "bind the queues"
-    /// Fewer channels, so that a bound queue goes.
+    /// Reduce the channels below a bound queue.
     case deactivate = "deactivate a bound queue"
-    /// Binding queues without saying which.
+    /// Bind without naming queues.
     case unnamed = "bind unnamed queues"
-    /// Binding while nobody asks for header split.
+    /// Bind without header split.
     case unsplit = "bind without header split"
 
-    /// What the kernel made of a trial.
+    /// The kernel's answer to a trial.
     package enum Outcome: Equatable, Sendable {
-        /// It did what it was asked for.
+        /// The request succeeded.
         case accepted
-        /// It did not.
+        /// The request was refused.
         case refused(DevmemError)
     }
 
-    /// Whether the kernel refuses with words that it may use; any, where it has none of its own.
+    /// Whether the refusal has the expected reason. A trial without a text of its own accepts any.
     private func isRight(_ refusal: Refusal?) -> Bool {
         switch self {
         case .bind, .unnamed: true
-        // `ethtool_check_max_channel` of net/ethtool/common.c, which may see another's flow rule
-        // first, and `netdev_queue_busy` of net/core/netdev_queues.c.
+        // `ethtool_check_max_channel` of net/ethtool/common.c, which may find another user's flow
+        // rule first, and `netdev_queue_busy` of net/core/netdev_queues.c.
         case .deactivate:
             refusal == .channelsHeldByTable || refusal == .channelsHeldByRules
                 || refusal?.isForBoundMemory == true
@@ -35,7 +35,7 @@ package enum BindingTrial: String, CaseIterable, Sendable {
         }
     }
 
-    /// What is wrong with an outcome; nil if it is as it must be.
+    /// Returns what is wrong with an outcome; nil if it is as expected.
     package func fault(in outcome: Outcome) -> DevmemError? {
         switch (self, outcome) {
         case (.bind, .accepted): nil
@@ -54,25 +54,26 @@ package enum BindingTrial: String, CaseIterable, Sendable {
 
     private func isExpected(_ error: DevmemError) -> Bool {
         guard error.errno == .invalidArgument else { return false }
-        // Older kernels have no text for everything.
+        // Older kernels report no text for some errors.
         return error.message == nil || isRight(Refusal(error))
     }
 }
 
-/// What the selftest of bindings is to be done with.
+/// A selftest of bindings on a NIC.
 package struct BindingSelfTest: Sendable {
     /// The NIC.
     package var interface: NetworkInterface
     /// The receive queues to bind.
     package var queues: [UInt32]
-    /// Size of the dma-buf in bytes.
+    /// The size of the dma-buf in bytes.
     package var memory: UInt64
-    /// Bytes of the pieces that the NIC fills; nil for one page. Larger ones take huge pages.
+    /// The size of the receive buffers in bytes; nil for one page. More than a page needs huge
+    /// pages.
     package var pageSize: UInt32?
-    /// What others are told of this process while it steers the NIC.
+    /// The name under which other processes see this one while it steers the NIC.
     package var command: String
 
-    /// Makes a selftest from its parts.
+    /// Creates a selftest from its values.
     package init(
         interface: NetworkInterface, queues: [UInt32], memory: UInt64, pageSize: UInt32? = nil,
         command: String
@@ -84,14 +85,15 @@ package struct BindingSelfTest: Sendable {
         self.command = command
     }
 
-    /// Tries all in turn, until the first fault. The NIC is steered for it and put back after it.
+    /// Runs the trials in order until the first failure. The NIC is steered meanwhile and restored
+    /// afterwards.
     ///
     /// - Parameters:
-    ///   - store: where the steering journal lies.
-    ///   - logger: is told of each change of the NIC, and of each trial, at level debug.
-    /// - Returns: the trials that could be made; only deactivating has a NIC on which it cannot,
-    ///   if queue 0 is the only one bound.
-    /// - Throws: `DevmemError`, the first fault or what else failed; the NIC is as it was then.
+    ///   - store: the store of the steering journals.
+    ///   - logger: logs each change of the NIC and each trial at level debug.
+    /// - Returns: the trials that were run. Deactivating a queue is skipped if queue 0 is the only
+    ///   bound one.
+    /// - Throws: `DevmemError` with the first failure; the NIC is restored.
     package func run(
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
@@ -129,7 +131,7 @@ package struct BindingSelfTest: Sendable {
         return made
     }
 
-    /// Steers the NIC, and binds the queues unless a trial is to do that.
+    /// Steers the NIC, and binds the queues unless a trial does so.
     private func setUp(
         splitsHeaders: Bool, binds: Bool, _ store: JournalStore, _ logger: Logger
     ) throws(DevmemError) -> BoundNIC {
@@ -157,17 +159,19 @@ package struct BindingSelfTest: Sendable {
         if let fault = trial.fault(in: outcome) { throw fault }
     }
 
-    /// Channel counts that leave out one of the queues at least, but not all; nil if there are none.
+    /// Returns channel counts that drop at least one of the queues, but not all channels; nil if
+    /// there are none.
     private func countsWithout(_ queues: [UInt32]) throws(DevmemError) -> ChannelCounts? {
         let now = try EthtoolNetlink(interface).channels()
         return now.flatMap { Self.fewer($0, than: queues) }
     }
 
-    /// As few channels as leave the bound queues out, of the kind that the NIC has. Pure.
+    /// Returns the lower channel counts that exclude the bound queues; nil if the NIC cannot have
+    /// them. Pure.
     static func fewer(_ now: ChannelCounts, than queues: [UInt32]) -> ChannelCounts? {
         guard let last = queues.max(), let first = queues.min(), last > 0 else { return nil }
         let left = first > 0 ? first : last
-        // Combined channels have the lower numbers.
+        // Combined channels come first in the numbering.
         var counts = now
         counts.combined = min(now.combined, left)
         counts.rx = left - counts.combined
@@ -177,7 +181,7 @@ package struct BindingSelfTest: Sendable {
         return counts
     }
 
-    /// Changes the channel counts, and back if that succeeds.
+    /// Changes the channel counts, and changes them back if that succeeds.
     private func change(_ counts: ChannelCounts) throws(DevmemError) {
         let ethtool = try EthtoolNetlink(interface)
         let before = try ethtool.channels()

@@ -1,50 +1,50 @@
 package import DevmemCore
-/// One thing that device memory TCP depends on, looked at.
+/// A check of one precondition of device memory TCP.
 package struct DoctorCheck: Equatable, Sendable, Codable {
-    /// What it is about.
+    /// The subject of a check.
     package enum Group: String, Sendable, Codable, CaseIterable {
-        /// What the running kernel offers.
+        /// The features of the running kernel.
         case kernel
-        /// What this process may do.
+        /// The privileges of this process.
         case privileges
-        /// Where dma-bufs come from.
+        /// The sources of dma-bufs.
         case memory
         /// Settings of the network stack.
         case network
-        /// A NIC and its settings.
+        /// A NIC with its settings.
         case nic
-        /// What the kernel answered when asked to bind.
+        /// The kernel's answers to a trial binding.
         case probe
     }
 
-    /// What came of it.
+    /// The result of a check.
     package enum Verdict: String, Sendable, Codable, CaseIterable {
-        /// Nothing is in the way.
+        /// The precondition is met.
         case ok
-        /// It works, but not in full or not for long.
+        /// Device memory TCP works, but with limits.
         case warning
         /// Device memory TCP does not work.
         case failed
-        /// It could not be told.
+        /// The state could not be determined.
         case unknown
     }
 
-    /// Its lasting name, such as `bind-rx`.
+    /// The stable identifier, such as `bind-rx`.
     package var id: String
-    /// What it is about.
+    /// The subject.
     package var group: Group
     /// The NIC; nil for the host.
     package var interface: String?
-    /// What is looked at, for people.
+    /// The title for people.
     package var title: String
-    /// What came of it.
+    /// The result.
     package var verdict: Verdict
-    /// What was read.
+    /// The value that was read.
     package var evidence: String
-    /// A command for root's shell that makes it pass; nil where there is none.
+    /// A shell command for root that makes the check pass; nil if there is none.
     package var fix: String?
 
-    /// Makes a check from its parts.
+    /// Creates a check from its values.
     package init(
         id: String, group: Group, interface: String?, title: String, verdict: Verdict,
         evidence: String, fix: String?
@@ -59,7 +59,7 @@ package struct DoctorCheck: Equatable, Sendable, Codable {
     }
 }
 
-/// The checks of one group, as they are judged.
+/// A list of checks of one group.
 struct CheckList {
     let group: DoctorCheck.Group
     var interface: String?
@@ -80,7 +80,7 @@ struct CheckList {
                 evidence: evidence, fix: fix))
     }
 
-    /// What was read; if that failed, the check is unknown, in the kernel's words.
+    /// Returns a value that was read. If reading failed, adds an unknown check with the error.
     mutating func value<Value>(
         of reading: Reading<Value>, _ id: String, _ title: String
     ) -> Value? {
@@ -93,5 +93,5 @@ struct CheckList {
     }
 }
 
-/// What was read of the host, or why it could not be.
+/// A value that was read, or the error.
 package typealias Reading<Value> = Result<Value, DevmemError>

@@ -1,15 +1,15 @@
 import DevmemCore
-/// What is known of a driver's device memory TCP. Only a bind tells for sure: vendors port back, and
-/// chips differ.
+/// What is known about a driver's support of device memory TCP. Only a trial binding is conclusive:
+/// vendors backport, and chips differ.
 struct DriverSupport: Equatable {
-    /// The kernel release since which the driver receives into device memory; nil if it does not.
+    /// The first kernel release in which the driver receives into device memory; nil if none does.
     var receive: String?
-    /// The kernel release since which it sends from device memory; nil if it does not.
+    /// The first kernel release in which it sends from device memory; nil if none does.
     var send: String?
-    /// What else is to be known.
+    /// Further conditions.
     var note: String?
 
-    /// By the driver's name in sysfs; as of Linux 7.3, by the sources in drivers/net/ethernet.
+    /// Keyed by the driver's name in sysfs; as of the sources of Linux 7.3 in drivers/net/ethernet.
     private static let known: [String: DriverSupport] = [
         "bnxt_en": DriverSupport(
             receive: "6.16", send: "6.17", note: "with a P5 chip or newer"),
@@ -23,10 +23,10 @@ struct DriverSupport: Equatable {
         "eea": DriverSupport(), "netdevsim": DriverSupport(),
     ]
 
-    /// What is known of a driver; nil if nothing is.
+    /// Returns what is known about a driver; nil if nothing is.
     static func of(_ driver: String) -> DriverSupport? { known[driver] }
 
-    /// In words.
+    /// The support as text.
     var text: String {
         guard receive != nil || send != nil else {
             return "no device memory TCP as of Linux 7.3"

@@ -1,8 +1,8 @@
 import DevmemCore
-/// Judges the kernel and the host by what was read of them. Pure.
+/// Checks the kernel and the host. Pure.
 ///
 /// - Parameter facts: what was read.
-/// - Returns: checks of the groups kernel, privileges, memory and network.
+/// - Returns: the checks of the groups kernel, privileges, memory and network.
 package func checks(of facts: HostFacts) -> [DoctorCheck] {
     kernelChecks(facts) + privilegeChecks(facts) + memoryChecks(facts) + networkChecks(facts)
 }
@@ -32,10 +32,10 @@ private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
     return list.checks
 }
 
-/// What a user without privilege can only do with more of it.
+/// The fix for checks that need root.
 var asRoot: String { "sudo \(AdvisedCommand(.checkHost))" }
 
-/// What a login gets by default; each connection takes one.
+/// The usual default limit of a login; each connection uses one descriptor.
 private let leastOpenFiles: UInt64 = 1024
 
 private func networkChecks(_ facts: HostFacts) -> [DoctorCheck] {
@@ -57,19 +57,19 @@ private func networkChecks(_ facts: HostFacts) -> [DoctorCheck] {
     return list.checks
 }
 
-/// A sysctl whose last number bounds a buffer.
+/// A sysctl whose last number is the maximum size of a buffer.
 private struct BufferSetting {
     let id: String
     let name: String
     let title: String
-    /// Bytes below which it is a hindrance.
+    /// The size in bytes below which it limits throughput.
     let least: UInt64
-    /// Bytes that the fix sets.
+    /// The size in bytes that the fix sets.
     let proposal: UInt64
     let consequence: String
 }
 
-/// 16 MiB is what 10 Gbit/s with a round trip of 13 ms needs; one of 100 Gbit/s in a rack needs less.
+/// 16 MiB suffice for 10 Gbit/s with a round-trip time of 13 ms, or for 100 Gbit/s with 1.3 ms.
 private let leastWindow: UInt64 = 16 << 20
 private let proposedWindow: UInt64 = 64 << 20
 

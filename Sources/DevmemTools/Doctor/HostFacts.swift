@@ -3,61 +3,61 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// What device memory TCP depends on in the kernel and on the host.
+/// The properties of the kernel and the host that device memory TCP depends on.
 package struct HostFacts: Sendable {
-    /// Pages of the kind that memfd_create(2) gives with MFD_HUGETLB.
+    /// The huge pages that memfd_create(2) returns with MFD_HUGETLB.
     package struct HugePages: Equatable, Sendable {
-        /// Pages there are.
+        /// The total number of pages.
         package var total: UInt64
-        /// Of them, pages that nothing uses.
+        /// The number of free pages.
         package var free: UInt64
-        /// Bytes of one.
+        /// The size of a page in bytes.
         package var size: UInt64
     }
 
     /// The udmabuf driver.
     package struct UdmabufFacts: Sendable {
-        /// Whether its device can be opened.
+        /// Whether /dev/udmabuf can be opened.
         package var opening: Reading<Bool>
-        /// The device's number, joined by a space as mknod(1) takes it; nil if the kernel has no
-        /// such driver.
+        /// The major and minor number of the device, separated by a space as for mknod(1); nil if
+        /// the kernel has no such driver.
         package var number: String?
-        /// The largest dma-buf in MiB.
+        /// The maximum size of a dma-buf in MiB.
         package var sizeLimit: Reading<UInt64>
-        /// The most pieces that one may be made of.
+        /// The maximum number of entries of a dma-buf.
         package var listLimit: Reading<UInt64>
     }
 
-    /// The running kernel, as uname(2) calls it.
+    /// The running kernel's release (uname(2)).
     package var kernelRelease: String
-    /// What the family netdev takes.
+    /// The commands and attributes of the netlink family netdev.
     package var netdev: Reading<FamilyPolicy>
-    /// What the family ethtool takes.
+    /// The commands and attributes of the netlink family ethtool.
     package var ethtool: Reading<FamilyPolicy>
 
-    /// Whether this process's user is root.
+    /// Whether the effective user is root.
     package var isRoot: Bool
     /// Whether CAP_NET_ADMIN is in effect.
     package var hasNetAdmin: Reading<Bool>
-    /// The folder of steering journals.
+    /// The directory of the steering journals.
     package var journalFolder: String
     /// Whether journals can be written there.
     package var journalAccess: Reading<Bool>
-    /// How many descriptors this process may have open.
+    /// The limit on open descriptors of this process.
     package var openFiles: UInt64
 
     /// The udmabuf driver.
     package var udmabuf: UdmabufFacts
-    /// Whether memory of the dma-heap `system` can be had instead.
+    /// Whether the dma-heap `system` can be used instead.
     package var hasSystemHeap: Bool
     /// Huge pages.
     package var hugePages: Reading<HugePages>
-    /// GPUs, accelerators, heaps.
+    /// GPUs, accelerators and dma-heaps.
     package var memoryDevices: [MemoryDevice]
-    /// Whether the dynamic linker finds CUDA's library.
+    /// Whether the dynamic linker finds libcuda.
     package var hasCUDA: Bool
 
-    /// Numbers of sysctl(8) by their names.
+    /// The values of sysctl(8) variables by name.
     package var sysctls: [String: Reading<[UInt64]>]
 
     /// The names in `sysctls`.
@@ -70,9 +70,9 @@ package struct HostFacts: Sendable {
 extension HostFacts {
     private static let cudaLibrary = "libcuda.so.1"
 
-    /// Reads them; what cannot be read is in the value, as an error.
+    /// Reads the facts. A value that cannot be read holds the error.
     ///
-    /// - Parameter store: where steering journals lie.
+    /// - Parameter store: the store of the steering journals.
     package init(store: JournalStore = JournalStore()) {
         kernelRelease =
             lines(of: "/proc/sys/kernel/osrelease").first.map(String.init) ?? "unknown"
@@ -110,7 +110,7 @@ extension HostFacts {
             return try mayWrite(folder)
         } catch {
             guard error.errno == .noSuchFileOrDirectory else { throw error }
-            // It is made at the first use, in the folder above.
+            // The directory is created at the first use, so its parent must be writable.
             let parent = folder.split(separator: "/").dropLast().joined(separator: "/")
             return try mayWrite("/" + parent)
         }

@@ -1,5 +1,6 @@
 import DevmemCore
-/// Judges what the kernel's families take: a feature is known by itself, not by the version.
+/// Checks what the kernel's netlink families support. Features are detected by their netlink
+/// policy, not by the kernel's version.
 func kernelChecks(_ facts: HostFacts) -> [DoctorCheck] {
     var list = CheckList(.kernel)
     judgeNetdev(facts.netdev, &list)
@@ -7,15 +8,15 @@ func kernelChecks(_ facts: HostFacts) -> [DoctorCheck] {
     return list.checks
 }
 
-/// A command or attribute that some kernels lack.
+/// A netlink command or attribute that some kernels lack.
 private struct Offer {
     let id: String
     let title: String
     let command: UInt8
     var attribute: UInt16?
-    /// What the check comes to where it is missing.
+    /// The verdict if it is missing.
     let missing: DoctorCheck.Verdict
-    /// What cannot be done without it, and since when it is there.
+    /// What is impossible without it, and the kernel release that added it.
     let consequence: String
 
     func isIn(_ policy: FamilyPolicy) -> Bool {
@@ -87,7 +88,7 @@ private func judgeEthtool(_ reading: Reading<FamilyPolicy>, _ list: inout CheckL
             EthtoolNumber.Command.rssSet, EthtoolNumber.Command.rssCreate,
             EthtoolNumber.Command.rssDelete,
         ])
-        // No warning: the older way does the same, only without the kernel's words.
+        // Not a warning: the ioctl does the same, only without extack texts.
         list.add(
             "rss-set", "Changing RSS", .ok,
             changesRSS ? "through netlink" : "through ioctl; Linux 6.17 has it in netlink")

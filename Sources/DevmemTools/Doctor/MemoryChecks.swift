@@ -1,7 +1,7 @@
 import DevmemCore
 import SystemPackage
 
-/// Judges where dma-bufs come from.
+/// Checks the sources of dma-bufs.
 func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
     var list = CheckList(.memory)
     judgeUdmabuf(facts, &list)
@@ -31,10 +31,10 @@ func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
     return list.checks
 }
 
-/// What devmemtcp takes if it is not told otherwise.
+/// The default size of a dma-buf of devmemtcp, in MiB.
 private let defaultSize: UInt64 = 64
 
-/// How the kernel's udmabuf begins (drivers/dma-buf/udmabuf.c).
+/// The default of the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c).
 private let defaultListLimit: UInt64 = 1024
 
 private let proposedSize: UInt64 = 1024

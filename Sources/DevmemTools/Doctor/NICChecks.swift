@@ -1,12 +1,12 @@
 import DevmemCore
-/// Judges a NIC by what was read of it. Pure.
+/// Checks a NIC. Pure.
 ///
 /// - Parameter facts: what was read.
-/// - Returns: checks of the group nic.
+/// - Returns: the checks of the group nic.
 package func checks(of facts: NICFacts) -> [DoctorCheck] {
     var list = CheckList(.nic, interface: facts.device.interface.name)
     if let virtual = facts.device.virtual {
-        // Nothing else is to be said of what has no queues.
+        // The other checks do not apply without queues.
         let name = virtual.nics.first.map { "\(AdvisedCommand(.checkNIC, $0))" }
         list.add(
             "driver", "Driver", .failed, "\(virtual.text), which has no queues of a NIC", fix: name)
@@ -63,7 +63,7 @@ private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
                 ? "there is a link\(speed)"
                 : carrier == nil ? "sysfs does not say" : "no link: check the cable and the peer")
     }
-    // No warning: a network's MTU is not for one host to choose.
+    // Not a warning: the MTU depends on the network, not on this host.
     if let mtu = facts.device.mtu { list.add("mtu", "MTU", .ok, "\(mtu) bytes") }
 }
 
@@ -71,7 +71,7 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Header split"
     guard let rings = list.value(of: facts.rings, "header-split", title) else { return }
     guard let split = rings.headerSplit else {
-        // gve_header_split_supported of the kernel's gve_main.c; judgeXDP says what to do about it.
+        // gve_header_split_supported of the kernel's gve_main.c; judgeXDP suggests the fix.
         if facts.device.driver == "gve", case .success(.some) = facts.xdpProgram {
             list.add(
                 "header-split", title, .unknown,
@@ -107,7 +107,8 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
     list.add("hds-thresh", "Split threshold", .ok, threshold)
 }
 
-/// Hardware GRO where the driver needs it to split headers; nil elsewhere, or if it cannot be read.
+/// Returns the state of hardware GRO if the driver needs it for header split; nil if it does not,
+/// or if the state cannot be read.
 private func neededGRO(_ facts: NICFacts) -> FeatureState? {
     guard headerSplitNeedsGRO(driver: facts.device.driver) else { return nil }
     return try? facts.hardwareGRO.get()
@@ -198,7 +199,7 @@ private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
 private func judgePagePools(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Page pools"
     guard let pools = list.value(of: facts.pagePools, "page-pools", title) else { return }
-    // Shortly after a queue restarts, sockets still hold pages; the kernel too warns only later.
+    // Shortly after a queue restart, sockets still hold pages. The kernel also warns only later.
     let stalled = pools.filter { pool in
         pool.detachedAt.map { facts.uptime >= $0.saturatingAdding(stallSeconds) } ?? false
     }

@@ -1,58 +1,58 @@
 package import DevmemCore
 import SystemPackage
 
-/// What device memory TCP depends on at one NIC.
+/// The properties of a NIC that device memory TCP depends on.
 package struct NICFacts: Sendable {
     /// The device and its link.
     package var device: NetworkDevice
     /// Header split.
     package var rings: Reading<RingSettings>
-    /// How many channels are in use; nil if the driver does not tell.
+    /// The number of channels in use; nil if the driver does not report it.
     package var channels: Reading<ChannelCounts?>
-    /// How many there can be.
+    /// The maximum number of channels.
     package var channelLimits: Reading<ChannelCounts?>
     /// The receive queues in use.
     package var queues: Reading<[QueueInfo]>
-    /// An XDP program on the interface, if there is one.
+    /// The XDP program on the interface, if any.
     package var xdpProgram: Reading<XDPProgram?>
-    /// The process that keeps it there, if one does.
+    /// The process that holds the XDP program, if any.
     package var xdpHolder: Int32?
     /// The RSS contexts.
     package var contexts: Reading<[RSSContext]>
-    /// Whether flow rules are turned on, and can be.
+    /// Whether flow rules are enabled, and can be.
     package var ntuple: Reading<FeatureState>
-    /// Whether hardware GRO is turned on, and can be.
+    /// Whether hardware GRO is enabled, and can be.
     package var hardwareGRO: Reading<FeatureState>
-    /// The table of flow rules; nil if the NIC has none.
+    /// The flow rule table; nil if the NIC has none.
     package var ruleTable: Reading<FlowRuleTable?>
-    /// The flow rules that can be read.
+    /// The flow rules that could be read.
     package var rules: [InstalledRule]
-    /// Who steers it, or has left it steered.
+    /// The state of the steering journal.
     package var steering: Reading<SteeringState>
     /// The page pools of the NIC.
     package var pagePools: Reading<[PagePoolInfo]>
-    /// Seconds since boot, as page pools count them.
+    /// Seconds since boot, on the clock of page pools.
     package var uptime: UInt64
-    /// Memory that may be near or far.
+    /// The memory devices to compute distances to.
     package var memory: [MemoryDevice]
 
-    /// What stands in a NIC's steering journal, and whether its writer lives.
+    /// The state of a NIC's steering journal.
     package enum SteeringState: Equatable, Sendable {
-        /// There is none.
+        /// There is no journal.
         case none
-        /// A process steers it; `queues` are those that it took.
+        /// A process steers the NIC; `queues` are the queues that it uses.
         case inUse(holder: String, pid: Int32?, queues: [UInt32])
-        /// Steering stays applied, under a name.
+        /// Steering is applied permanently, under a name.
         case kept(name: String, queues: [UInt32], contexts: [UInt32])
-        /// Who made it is gone, and did not take it back.
+        /// The process that made the changes is gone, and did not restore the settings.
         case left(maker: String, changes: Int)
-        /// The journal is of an earlier boot, in these words, and of no use.
+        /// The journal is from an earlier boot and obsolete, for this reason.
         case earlier(String)
         /// The journal cannot be read, for this reason.
         case damaged(String)
     }
 
-    /// What steering in place has made of it; nil if nothing has.
+    /// The applied steering; nil if there is none.
     var applied: SteeringPlan.Applied? {
         guard case .success(.kept(_, let queues, let contexts)) = steering else { return nil }
         return SteeringPlan.Applied(queues: queues, contexts: contexts)
@@ -60,12 +60,12 @@ package struct NICFacts: Sendable {
 }
 
 extension NICFacts {
-    /// Reads them; what cannot be read is in the value, as an error.
+    /// Reads the facts. A value that cannot be read holds the error.
     ///
     /// - Parameters:
     ///   - device: the NIC.
-    ///   - memory: memory to tell the distance of.
-    ///   - store: where steering journals lie.
+    ///   - memory: the memory devices to compute distances to.
+    ///   - store: the store of the steering journals.
     package init(
         of device: NetworkDevice, memory: [MemoryDevice], store: JournalStore = JournalStore()
     ) {

@@ -1,20 +1,20 @@
 package import DevmemCore
 package import Logging
 
-/// Binds one queue of a NIC for a moment and tells what the kernel answered. Every setting is put
-/// back before it returns; traffic of the queue moves to others meanwhile.
+/// Binds one queue of a NIC for a moment and reports the kernel's answer. Other traffic is moved
+/// off the queue meanwhile. Every setting is restored before it returns.
 ///
 /// - Parameters:
 ///   - interface: the NIC.
-///   - store: where the steering journal lies.
-///   - logger: is told of each change at level debug.
-/// - Returns: checks of the group probe: making memory, steering, binding, putting back.
+///   - store: the store of the steering journals.
+///   - logger: logs each change at level debug.
+/// - Returns: the checks of the group probe: steering, binding, restoring.
 package func probe(
     _ interface: NetworkInterface, store: JournalStore = JournalStore(), logger: Logger
 ) -> [DoctorCheck] {
     var list = CheckList(.probe, interface: interface.name)
     do throws(DevmemError) {
-        // The queue is a spare one: binding it is a check of its own.
+        // The queue is requested as a spare one, because binding it is a check of its own.
         var request = BindRequest(
             queues: .steered(SteeringRequest(queues: .automatic(1), flows: [])), spareQueues: 1,
             command: "devmemtcp doctor")
@@ -37,7 +37,7 @@ package func probe(
     return list.checks
 }
 
-/// Says what is not as it was, as someone else changed it meanwhile. Pure.
+/// Reports settings that were not restored because someone else changed them meanwhile. Pure.
 func judge(_ reversal: SteeringRestoration, _ list: inout CheckList) {
     let changed = reversal.leftAlone.joined(separator: "; ")
     list.add(
@@ -45,7 +45,8 @@ func judge(_ reversal: SteeringRestoration, _ list: inout CheckList) {
         changed.isEmpty ? "every setting is restored" : "left alone: \(changed)")
 }
 
-/// The binding ends before this returns, so that header split can be turned off again.
+/// Binds the queues and unbinds them before it returns, so that header split can be turned off
+/// again.
 private func bind(
     _ memory: borrowing Descriptor, _ interface: NetworkInterface, _ queues: [UInt32],
     _ list: inout CheckList
@@ -61,7 +62,7 @@ private func bind(
     }
 }
 
-/// Takes no queue, so nothing has to be put back.
+/// Binds for sending, which uses no queue and changes no setting.
 private func judgeSending(
     _ memory: borrowing Descriptor, _ interface: NetworkInterface, _ list: inout CheckList
 ) {
@@ -74,7 +75,7 @@ private func judgeSending(
     }
 }
 
-/// The kernel's words, what they mean, and what to do.
+/// Returns the kernel's text, its meaning, and advice.
 private func words(of error: DevmemError) -> String {
     guard let answer = explain(error) else { return error.description }
     var plain = error

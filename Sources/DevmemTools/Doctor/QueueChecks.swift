@@ -1,5 +1,5 @@
 import DevmemCore
-/// Judges the table of flow rules.
+/// Checks the flow rule table.
 func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Flow rules"
     let name = facts.device.interface.name
@@ -48,7 +48,7 @@ private func judgePlaces(_ table: FlowRuleTable, _ list: inout CheckList) {
     }
 }
 
-/// Judges whether rules take packets that other rules lead to bound or reserved queues.
+/// Checks whether rules take precedence over rules that lead to bound or reserved queues.
 private func judgeOrder(
     _ facts: NICFacts, _ precedence: RulePrecedence, _ list: inout CheckList
 ) {
@@ -71,7 +71,7 @@ private func judgeOrder(
         conflicts.isEmpty ? precedence.text : conflicts.joined(separator: "; "))
 }
 
-/// The queues that something is bound to or that are set aside for it.
+/// Returns the queues that are bound or reserved.
 private func boundQueues(_ facts: NICFacts) -> Set<UInt32> {
     var queues: Set<UInt32> = []
     if case .success(let known) = facts.queues {
@@ -85,7 +85,7 @@ private func boundQueues(_ facts: NICFacts) -> Set<UInt32> {
     return queues
 }
 
-/// Judges whether there is a queue to bind, as steering would choose one.
+/// Checks whether steering would find a free queue.
 func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Free receive queues"
     guard let queues = list.value(of: facts.queues, "free-queues", title),
@@ -95,7 +95,7 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
         list.add("free-queues", title, .unknown, "none while the interface is down")
         return
     }
-    // One alone is what the check of channels is about.
+    // A single queue is reported by the check of channels.
     guard queues.count >= 2 else { return }
     let held = queues.compactMap { queue in queue.holder.map { "queue \(queue.id) is \($0)" } }
     let suffix = held.isEmpty ? "" : "; " + held.joined(separator: ", ")
@@ -126,7 +126,7 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
         fix: ways.lazy.reversed().compactMap(\.command).first ?? moreQueues(facts))
 }
 
-/// One queue more than there are, where the NIC can have it.
+/// Returns the command that adds one queue, if the NIC supports it.
 private func moreQueues(_ facts: NICFacts) -> String? {
     guard case .success(let now?) = facts.channels, case .success(let limits?) = facts.channelLimits
     else { return nil }
@@ -138,10 +138,11 @@ private func moreQueues(_ facts: NICFacts) -> String? {
     return nil
 }
 
-/// What keeps a queue from being chosen. Rules and contexts are of others, and theirs to delete.
+/// The reasons why a queue is not free. Rules and contexts belong to other users, so no command
+/// deletes them.
 private struct QueueRelease {
     var reasons: [String] = []
-    /// What frees it; nil if others must.
+    /// The command that frees the queue; nil if only its user can.
     var command: String?
 
     init(of queue: QueueInfo, _ contexts: [RSSContext], _ facts: NICFacts) {

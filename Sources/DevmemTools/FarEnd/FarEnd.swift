@@ -1,25 +1,25 @@
 import DevmemCore
 import SystemPackage
 
-/// The remote end of a validation: this same program, started there and told what to do.
+/// The remote side of a validation: a second instance of this program that carries out requests.
 final class FarEnd {
     private let process: FarEndProcess
     private let channel: RemoteChannel<FarEndMessage>
     private var replies = FarEndReplies()
     private var lastID = 0
 
-    /// Starts it and waits until it is ready.
+    /// Starts the remote side and waits until it is ready.
     ///
     /// - Parameters:
     ///   - place: where to start it.
-    ///   - stop: signals that end the wait.
+    ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
     init(at place: FarEndPlace, stop: SharedStopSignal) throws(DevmemError) {
         process = try FarEndProcess(at: place, stop: stop)
         channel = try process.greet()
     }
 
-    /// Sends a request and returns its number, by which its result is asked for.
+    /// Sends a request and returns its number, which identifies the replies.
     func ask(_ request: FarEndRequest) throws(DevmemError) -> Int {
         lastID += 1
         var numbered = request
@@ -28,7 +28,7 @@ final class FarEnd {
         return lastID
     }
 
-    /// The port on which the remote end listens for a request to receive.
+    /// Waits until the remote side listens for a request to receive, and returns the port.
     func port(of id: Int) throws(DevmemError) -> UInt16 {
         let reply = try reply { $0.id == id }
         guard let port = reply.listening else {
@@ -42,8 +42,8 @@ final class FarEnd {
         try reply { $0.id == id && $0.listening == nil && $0.source == nil }
     }
 
-    /// The source address of the connection of a request to send, which must have asked for it; or why
-    /// there is no connection.
+    /// Waits for the source address of the connection of a request to send, which must have set
+    /// `tellsSource`. If the connection fails, the reply holds the failure instead.
     func source(of id: Int, until deadline: Deadline) throws(DevmemError) -> FarEndReply {
         try reply(until: deadline) { $0.id == id }
     }

@@ -3,7 +3,7 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// The timeout for a connection that moves nothing, in milliseconds.
+/// The timeout for an idle connection, in milliseconds.
 private let patience: Int32 = 20_000
 
 /// Runs the remote side of a validation: carries out requests until end of file.
@@ -11,15 +11,15 @@ private let patience: Int32 = 20_000
 /// - Parameters:
 ///   - input: the descriptor to read requests from.
 ///   - output: the descriptor to write replies to.
-///   - namespace: the network namespace to run in, by its name for ip-netns(8).
-///   - removesItself: whether to remove the file of this program, which was put here for this only.
+///   - namespace: the network namespace to run in, as named for ip-netns(8).
+///   - removesItself: whether to delete this program's file, which was copied here for one run.
 /// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered or the peer does not
-///   answer, `malformed` if it sends what is not a request.
+///   answer, `malformed` if the peer sends something that is not a request.
 package func runFarEnd(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool
 ) throws(DevmemError) {
     try prepareFarEnd(namespace: namespace, removesItself: removesItself)
-    // A lost peer is noticed when a call fails.
+    // With SIGPIPE ignored, a lost peer is noticed when a write fails.
     ignoreFailingWrites()
     let channel = RemoteChannel<FarEndMessage>(
         input: input, output: output, to: "the peer", stop: SharedStopSignal(StopSignal()))
@@ -34,17 +34,17 @@ package func runFarEnd(
     }
 }
 
-/// Gets the program ready to be the remote end.
+/// Prepares the process for its role as the remote side.
 func prepareFarEnd(namespace: String?, removesItself: Bool) throws(DevmemError) {
     if removesItself { removeOwnFile() }
     if let namespace { try enter(namespace) }
 }
 
-/// Removes the file of this program, of which the kernel keeps the content while it runs. An installed
-/// program is left alone.
+/// Deletes this program's file if it is a copy made for one run; an installed program is kept. The
+/// kernel keeps the content while the program runs.
 private func removeOwnFile() {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
-    // One less than there is room for, so that a zero ends it.
+    // readlink(2) does not terminate the string; the last byte stays zero.
     guard readlink("/proc/self/exe", &path, path.count - 1) > 0,
         stringFromCBuffer(path).hasPrefix(FarEndCommand.filePrefix)
     else { return }
@@ -78,7 +78,7 @@ private func answer(_ request: FarEndRequest, _ writer: RemoteWriter<FarEndMessa
     } catch {
         reply.failure = error.description
     }
-    // A peer that is gone needs no reply.
+    // A lost peer needs no reply.
     try? writer.send([.reply(reply)])
 }
 
@@ -113,7 +113,7 @@ private func sendPattern(
     let end = try exchange.run(
         connection, into: &sink, until: StopSignal(),
         limits: StreamLimits(idle: patience, closing: patience))
-    // The near end closes once it has received everything.
+    // The peer closes after it has received everything.
     guard end == .finished else {
         throw DevmemError(
             .system, call: "wait for the peer to close", errno: .timedOut)

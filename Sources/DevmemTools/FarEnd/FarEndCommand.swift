@@ -2,29 +2,29 @@ import DevmemCore
 import Glibc
 import SystemPackage
 
-/// The command that starts this program at the remote end. On another host, the program is copied there
+/// The command line that starts the remote side. For another host, the program is copied there
 /// first.
 struct FarEndCommand {
-    /// The hidden subcommand of the remote end.
+    /// The hidden subcommand that runs the remote side.
     static let name = "far-end"
-    /// The first part of the name of the copied file.
+    /// The prefix of the copied file's path.
     static let filePrefix = "/tmp/devmemtcp."
-    /// The timeout for a command of ssh, in milliseconds.
+    /// The timeout for ssh and scp, in milliseconds.
     private static let patience: Int32 = 60_000
     private static let options = ["-o", "BatchMode=yes"]
 
     /// The program and its arguments.
     let arguments: [String]
     private let host: String?
-    /// The copied file, which removes itself when it starts; nil if there is none.
+    /// The copied file, which deletes itself when it starts; nil if there is none.
     private let file: String?
 
-    /// Copies the program there.
+    /// Copies the program to the remote host, if there is one.
     ///
     /// - Parameters:
-    ///   - place: where to start it.
-    ///   - job: options that say what it does there, without characters that mean something to a shell.
-    ///   - stop: signals that end the wait.
+    ///   - place: where to start the program.
+    ///   - job: options that select what it does; they must be free of shell metacharacters.
+    ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` of kind `system` if that fails.
     init(
         at place: FarEndPlace, as job: [String] = [], stop: SharedStopSignal
@@ -43,7 +43,7 @@ struct FarEndCommand {
                 (["chmod 700 \(file) && exec \(file) \(Self.name) --remove-self"] + job)
                     .joined(separator: " "))
             do throws(DevmemError) {
-                // /proc/self of the child is scp.
+                // In the child, /proc/self is scp.
                 let source = "/proc/\(getpid())/exe"
                 try Self.run(
                     ["scp", "-q"] + Self.options
@@ -55,7 +55,7 @@ struct FarEndCommand {
         }
     }
 
-    /// Removes the copied file, if the program could not do so itself.
+    /// Deletes the copied file if the program did not get to do so.
     func removeFile() {
         guard let host, let file else { return }
         let never = SharedStopSignal(StopSignal())
@@ -71,7 +71,7 @@ struct FarEndCommand {
     ) throws(DevmemError) -> String {
         let output = try run(ssh(host, "mktemp \(filePrefix)XXXXXXXX"), stop)
         let name = String(decoding: output.prefix { $0 != 0x0a }, as: UTF8.self)
-        // It becomes part of a shell's command line.
+        // The name is inserted into a shell command.
         guard name.hasPrefix(filePrefix),
             name.dropFirst(filePrefix.count).wholeMatch(of: /[A-Za-z0-9]{8}/) != nil
         else {
@@ -81,7 +81,7 @@ struct FarEndCommand {
         return name
     }
 
-    /// Runs a program to its end and returns its output.
+    /// Runs a program until it exits and returns its output.
     @discardableResult
     private static func run(
         _ arguments: [String], _ stop: SharedStopSignal
@@ -116,7 +116,7 @@ struct FarEndCommand {
         return output
     }
 
-    /// Starts a program and closes its end of the channel here.
+    /// Starts a program and closes the child's end of the channel in this process.
     static func start(
         _ arguments: [String], over channel: consuming Descriptor
     ) throws(DevmemError) -> ChildProcess {

@@ -1,12 +1,12 @@
 import DevmemCore
 
-/// What a validation and its remote end tell each other.
+/// A message between a validation and its remote side.
 enum FarEndMessage: RemoteMessage {
-    /// The first message either way.
+    /// The first message in either direction.
     case hello(version: Int)
-    /// What the validation asks for.
+    /// A request of the validation.
     case request(FarEndRequest)
-    /// What the remote end answers.
+    /// A reply of the remote side.
     case reply(FarEndReply)
 
     static let version = 1
@@ -24,9 +24,9 @@ enum FarEndMessage: RemoteMessage {
     func check() throws(DevmemError) {}
 }
 
-/// What a validation asks of the remote end.
+/// A request to the remote side.
 struct FarEndRequest: Codable, Equatable, Sendable {
-    /// What to do.
+    /// The action to carry out.
     enum Action: String, Codable {
         /// Connect to the peer and send a pattern.
         case send
@@ -34,46 +34,46 @@ struct FarEndRequest: Codable, Equatable, Sendable {
         case receive
     }
 
-    /// The period of the pattern that both ends know. It divides no page, so that payload displaced by
-    /// pages, or by halves of them, does not match.
+    /// The period of the pattern, known to both sides. It divides no page size, so that payload
+    /// displaced by pages or half pages does not match.
     static let period = 251
 
     /// Identifies the request in all replies to it.
     var id: Int
     var action: Action
-    /// Address to send to, or to listen on.
+    /// The address to connect to, or to listen on.
     var address: String
-    /// Port to send to, or to listen on; zero for a port of the kernel's choice.
+    /// The port to connect to, or to listen on; zero lets the kernel choose.
     var port: UInt16 = 0
-    /// Source address; nil for the kernel's choice.
+    /// The source address; nil lets the kernel choose.
     var from: String?
-    /// How many bytes to send.
+    /// The number of bytes to send.
     var bytes: UInt64 = 0
-    /// How many bytes to send in a call of send(2).
+    /// The number of bytes to send per call.
     var segment: Int = 0
-    /// Whether to report the source of the connection before anything is sent.
+    /// Whether to report the source of the connection before sending.
     var tellsSource: Bool?
 }
 
-/// What the remote end replies.
+/// A reply of the remote side.
 struct FarEndReply: Codable, Equatable, Sendable {
-    /// That of the request.
+    /// The request's number.
     var id: Int
-    /// The port that it listens on; the result follows in another reply.
+    /// The port that the remote side listens on; the result follows in another reply.
     var listening: UInt16?
-    /// The address and port that its connection comes from, if the request asks; the result follows in
-    /// another reply.
+    /// The source address and port of the connection, if the request asks for it; the result
+    /// follows in another reply.
     var source: Source?
     /// Payload bytes sent or received.
     var bytes: UInt64?
     /// Bytes that differ from the pattern.
     var wrong: UInt64?
-    /// The first that differs.
+    /// The first mismatch.
     var mismatch: PatternChecker.Mismatch?
-    /// What went wrong.
+    /// Why the request failed.
     var failure: String?
 
-    /// The remote end of a connection.
+    /// The source address of a connection.
     struct Source: Codable, Equatable, Sendable {
         var address: String
         var port: UInt16

@@ -1,21 +1,22 @@
 import DevmemCore
-/// Where to start the remote end.
+/// The place to start the remote side in.
 package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
-    /// A network namespace of this host, by its name for ip-netns(8).
+    /// A network namespace of this host, as named for ip-netns(8).
     case namespace(String)
-    /// Another host, by a name for ssh(1), optionally after `USER@`. An IPv6 address has no brackets.
+    /// Another host, as ssh(1) takes it, optionally preceded by `USER@`. An IPv6 address has no
+    /// brackets.
     case host(String)
 
-    /// Reads `netns:NAME` or `ssh:HOST`; nil for anything else.
+    /// Parses `netns:NAME` or `ssh:HOST`; nil for anything else.
     package init?(_ text: String) {
         guard let colon = text.firstIndex(of: ":") else { return nil }
         self.init(kind: String(text[..<colon]), name: String(text[text.index(after: colon)...]))
     }
 
-    /// Reads the settings of the kernel's test harness: `netns` or `ssh`, and a name; nil for any other
-    /// kind, and for impossible names.
+    /// Creates a place from the settings of the kernel's test harness: `netns` or `ssh`, and a
+    /// name. Returns nil for any other kind and for invalid names.
     package init?(kind: String, name: String) {
-        // A name that begins with a dash would be an option, and one with a slash another path.
+        // A leading dash would make it an option; a slash would lead to another path.
         guard !name.isEmpty, !name.hasPrefix("-"),
             name.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 >= " " && $0 != "\u{7f}" })
         else { return nil }
@@ -30,7 +31,7 @@ package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// A host in the form of ssh, which knows no brackets.
+    /// Converts a host to the form of ssh(1), which takes IPv6 addresses without brackets.
     private static func host(_ name: String) -> String? {
         guard !name.contains("/"), !name.contains("'") else { return nil }
         let (user, host) = split(name)
@@ -42,13 +43,13 @@ package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
         return "\(user)\(inside)"
     }
 
-    /// Splits off `USER@`, if it is there.
+    /// Splits off `USER@`, if present.
     private static func split(_ name: String) -> (user: Substring, host: Substring) {
         guard let sign = name.lastIndex(of: "@") else { return ("", name[...]) }
         return (name[...sign], name[name.index(after: sign)...])
     }
 
-    /// A file of a host in the form of scp(1), which would split an IPv6 address at its first colon.
+    /// Returns a remote path in the form of scp(1), which needs brackets around an IPv6 address.
     static func remoteFile(_ path: String, at host: String) -> String {
         let (user, name) = split(host)
         return name.contains(":") ? "\(user)[\(name)]:\(path)" : "\(host):\(path)"

@@ -2,25 +2,25 @@ import DevmemCore
 import Glibc
 import SystemPackage
 
-/// This same program, started at the remote end, and the descriptor to talk to it. It ends with this
-/// value, and with this process whatever ends that.
+/// A running remote side, with the descriptor to talk to it. It exits when this value is destroyed,
+/// or when this process ends for any reason.
 final class FarEndProcess {
-    /// Where it runs.
+    /// The place that it runs in.
     let place: FarEndPlace
-    /// Its standard input and output.
+    /// The descriptor connected to its standard input and output.
     private let channel: Descriptor
     private let stop: SharedStopSignal
     private let command: FarEndCommand
     private let patience: Int32
     private var child: ChildProcess?
 
-    /// Starts it.
+    /// Starts the remote side.
     ///
     /// - Parameters:
     ///   - place: where to start it.
-    ///   - job: options that say what it does there.
-    ///   - patience: a timeout for its end, in milliseconds.
-    ///   - stop: signals that end the wait.
+    ///   - job: options that select what it does.
+    ///   - patience: how long to wait for its exit, in milliseconds.
+    ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` if it cannot be started.
     init(
         at place: FarEndPlace, as job: [String] = [], endsWithin patience: Int32 = 3000,
@@ -40,15 +40,16 @@ final class FarEndProcess {
     }
 
     deinit {
-        // It ends at the end of its input.
+        // The remote side exits at end of file.
         shutdown(channel.rawValue, Int32(SHUT_RDWR))
         if let child = child.take() { _ = try? child.wait(milliseconds: patience) }
     }
 
-    /// Opens the conversation with it. If it does not answer it has not removed its file either.
+    /// Exchanges greetings with the remote side. If it does not answer, its copied file is deleted,
+    /// because it has not done so itself.
     ///
-    /// - Returns: the channel, to be used as long as this value lives.
-    /// - Throws: `DevmemError` as it does not answer, or speaks another version.
+    /// - Returns: the channel, which must not outlive this value.
+    /// - Throws: `DevmemError` if the remote side does not answer or has another version.
     func greet<Message: RemoteMessage>() throws(DevmemError) -> RemoteChannel<Message> {
         let channel = RemoteChannel<Message>(
             input: channel.rawValue, output: channel.rawValue, to: "the remote end \(place)",

@@ -1,15 +1,16 @@
 import DevmemCore
 
-/// Replies of the remote end that nobody has asked for yet. Pure.
+/// Replies of the remote side that are not yet waited for. Pure.
 struct FarEndReplies {
-    /// A request has two at most, and only a few requests are under way at once.
+    /// The maximum number of stored replies. A request has at most two, and few requests run at
+    /// once.
     static let most = 256
 
     private var replies: [FarEndReply] = []
 
     /// Adds a reply.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` if more wait than can have been asked for.
+    /// - Throws: `DevmemError` of kind `malformed` if more replies wait than requests can explain.
     mutating func add(_ reply: FarEndReply) throws(DevmemError) {
         guard replies.count < Self.most else {
             throw DevmemError(
@@ -19,7 +20,7 @@ struct FarEndReplies {
         replies.append(reply)
     }
 
-    /// Removes and returns the first reply that is wanted; nil if there is none.
+    /// Removes and returns the first reply that satisfies a condition; nil if there is none.
     mutating func remove(where isWanted: (FarEndReply) -> Bool) -> FarEndReply? {
         replies.firstIndex(where: isWanted).map { replies.remove(at: $0) }
     }

@@ -2,8 +2,8 @@ package import DevmemCore
 import Glibc
 import SystemPackage
 
-/// The settings of the kernel's test harness: a NIC and its remote end, from the environment or a file
-/// `net.config` (tools/testing/selftests/drivers/net/README.rst).
+/// The settings of the kernel's test harness: a NIC and its remote side, from the environment or a
+/// file `net.config` (tools/testing/selftests/drivers/net/README.rst).
 package struct HarnessSettings: Equatable, Sendable {
     /// `NETIF`: the NIC.
     package var interface: String?
@@ -11,19 +11,19 @@ package struct HarnessSettings: Equatable, Sendable {
     package var local4: IPAddress?
     /// `LOCAL_V6`: the NIC's IPv6 address.
     package var local6: IPAddress?
-    /// `REMOTE_V4`: the IPv4 address of the remote end.
+    /// `REMOTE_V4`: the IPv4 address of the remote side.
     package var remote4: IPAddress?
-    /// `REMOTE_V6`: the IPv6 address of the remote end.
+    /// `REMOTE_V6`: the IPv6 address of the remote side.
     package var remote6: IPAddress?
-    /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to reach the remote end.
+    /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to start the remote side.
     package var place: FarEndPlace?
 
-    /// Reads the environment, and then a file, which takes precedence.
+    /// Reads the settings. The file takes precedence over the environment.
     ///
     /// - Parameters:
-    ///   - environment: by name.
-    ///   - file: what a `net.config` holds: lines `NAME=VALUE`, and comments from `#` on.
-    /// - Throws: `DevmemError` of kind `invalid` with the line or the name at fault.
+    ///   - environment: the environment variables.
+    ///   - file: the content of `net.config`: lines `NAME=VALUE`; `#` starts a comment.
+    /// - Throws: `DevmemError` of kind `invalid` that names the line or the variable at fault.
     package init(environment: [String: String], file: String? = nil) throws(DevmemError) {
         var values = environment
         for (number, line) in (file ?? "").split(
@@ -54,7 +54,7 @@ package struct HarnessSettings: Equatable, Sendable {
 
     private static func interface(_ value: String?) throws(DevmemError) -> String? {
         guard let value, !value.isEmpty else { return nil }
-        // The rule of the kernel (dev_valid_name of net/core/dev.c).
+        // The kernel's rule (dev_valid_name of net/core/dev.c).
         guard value.utf8.count < 16, value != ".", value != "..",
             value.allSatisfy({ !$0.isWhitespace && $0 != "/" && $0 != ":" })
         else { throw refusal("NETIF", value, "is not the name of an interface") }
@@ -91,15 +91,16 @@ package struct HarnessSettings: Equatable, Sendable {
 }
 
 extension HarnessSettings {
-    /// Reads a file `net.config`.
+    /// Reads the environment and a file `net.config`.
     ///
     /// - Parameters:
-    ///   - environment: by name.
+    ///   - environment: the environment variables.
     ///   - path: the file.
-    ///   - isOptional: whether it was found rather than named. Then it may be missing, and must belong to
-    ///     this user or root, as it can lead root's ssh anywhere.
-    /// - Throws: `DevmemError` of kind `system` if it cannot be read, `invalid` if it is malformed or
-    ///   another user may have put it there.
+    ///   - isOptional: whether the path is the default rather than the user's choice. Such a file
+    ///     may be missing. It must be a regular file of this user or root, because it can make
+    ///     root's ssh connect anywhere.
+    /// - Throws: `DevmemError` of kind `system` if the file cannot be read, `invalid` if it is
+    ///   malformed or another user may have written it.
     package init(
         environment: [String: String], path: String, isOptional: Bool
     ) throws(DevmemError) {
@@ -113,7 +114,8 @@ extension HarnessSettings {
         try self.init(environment: environment, file: text)
     }
 
-    /// A file, and no link, that only root and this user can have put there.
+    /// Reads a regular file that only root or this user can have written; symbolic links are
+    /// refused.
     private static func ownFile(_ path: String) throws(DevmemError) -> String {
         let descriptor = try openNoLink(path)
         var status = stat()
@@ -129,7 +131,7 @@ extension HarnessSettings {
 
     private static func openNoLink(_ path: String) throws(DevmemError) -> Descriptor {
         do throws(DevmemError) {
-            // Another user's pipe must not hold this up.
+            // O_NONBLOCK: another user's FIFO must not block the open.
             return try Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         } catch {
             guard error.errno == .tooManySymbolicLinkLevels else { throw error }

@@ -4,25 +4,25 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// The timeout for a whole message, written or read, so that a peer that moves a byte now and then holds
-/// nobody up.
+/// The timeout for reading or writing a whole message. A peer that moves a byte now and then does
+/// not extend it.
 let messageTime = Duration.seconds(25)
 
-/// The timeout for the rest of a message once a signal has come.
+/// The timeout for the rest of a message after a signal.
 private let timeAfterSignal = Duration.seconds(2)
 
-/// What to do about a peer that does not speak as this program does.
+/// Advice for a peer that does not follow the protocol.
 let sameProgram: Advice = "run the same devmemtcp at both ends"
 
-/// Writes a line of JSON to a descriptor.
+/// Writes a value as a line of JSON to a descriptor.
 ///
 /// - Parameters:
 ///   - value: the content of the line.
 ///   - number: the descriptor.
-///   - deadline: when the peer must have read it.
-///   - stop: signals, after which the peer has little time; nil for none.
-/// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if the peer does not read it by the deadline,
-///   `invalid` if the line is longer than the peer reads.
+///   - deadline: when the peer must have read the line.
+///   - stop: signals that shorten the deadline; nil for none.
+/// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if the peer does not read the line by
+///   the deadline, `invalid` if the line exceeds the length that the peer accepts.
 func writeJSONLine(
     _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime),
     stop: SharedStopSignal? = nil
@@ -44,7 +44,7 @@ func writeJSONLine(
     var rest = line[...]
     while !rest.isEmpty {
         try awaitWritable(number, deadline, stop, call)
-        // Where poll(2) says that there is room, this much fits without blocking (PIPE_BUF of pipe(7)).
+        // If poll(2) reports room, a write of this size does not block (PIPE_BUF of pipe(7)).
         let count = try retrying(call) {
             rest.prefix(4096).withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
         }
@@ -63,7 +63,7 @@ private func awaitWritable(
         } catch {
             guard error.errno == .timedOut || error.errno == .interrupted else { throw error }
         }
-        // Whoever ends this program waits; one that reads is still told what is left to say.
+        // After a signal, a peer that reads still gets the rest, but the user must not wait long.
         if stop.pending() != nil { deadline = min(deadline, .after(timeAfterSignal)) }
     }
     guard try poll(number, for: .output, milliseconds: deadline.milliseconds) else {
@@ -71,15 +71,15 @@ private func awaitWritable(
     }
 }
 
-/// Reads lines from a descriptor, as far as they have come.
+/// A line reader for a descriptor, which buffers incomplete lines.
 struct LineReader {
-    /// The longest line, in bytes. No message of ours is longer: what grows with the NIC's queues is sent
-    /// queue by queue. A peer that sends more is not this program.
+    /// The maximum length of a line in bytes. Messages stay below it: data that grows with the
+    /// NIC's queues is sent one queue at a time.
     static let limit = 1 << 18
 
     private var pending: [UInt8] = []
 
-    /// Removes and returns the next line of what was read before; nil if there is none.
+    /// Removes and returns the next buffered line; nil if there is none.
     mutating func next() -> [UInt8]? {
         guard let end = pending.firstIndex(of: 0x0a) else { return nil }
         let line = Array(pending[..<end])
@@ -87,7 +87,11 @@ struct LineReader {
         return line
     }
 
-    /// Reads once; returns false at the end.
+    /// Reads once into the buffer.
+    ///
+    /// - Returns: false at end of file.
+    /// - Throws: `DevmemError` of kind `malformed` if a line is too long, `system` with the `errno`
+    ///   of read(2).
     mutating func fill(from number: Int32) throws(DevmemError) -> Bool {
         let call = "listen to the peer"
         var chunk = [UInt8](repeating: 0, count: 4096)
@@ -102,13 +106,13 @@ struct LineReader {
         return count > 0
     }
 
-    /// The message in a line; nil if it holds none, as the greeting of a login.
+    /// Decodes the message in a line; nil if the line is something else, such as a login banner.
     static func message<Message: Decodable>(_ type: Message.Type, in line: [UInt8]) -> Message? {
         try? JSONDecoder().decode(type, from: Data(line))
     }
 }
 
-/// Makes two connected sockets, to talk to a program over.
+/// Creates a pair of connected sockets to talk to a child process.
 func makeChannel() throws(DevmemError) -> (ours: Int32, theirs: Int32) {
     var pair: [Int32] = [-1, -1]
     try retrying("make a channel") {

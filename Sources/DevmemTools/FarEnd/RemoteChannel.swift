@@ -2,11 +2,11 @@ import DevmemCore
 import Synchronization
 import SystemPackage
 
-/// Sends messages to the remote end. Several threads may share it.
+/// The sending half of a channel. Threads can share it.
 final class RemoteWriter<Message: RemoteMessage>: Sendable {
     private let output: Int32
     private let name: String
-    /// Whether the remote end has read everything so far. One that did not in time gets nothing more.
+    /// Whether the peer has read everything so far. After a timeout nothing more is sent.
     private let isHeard = Mutex(true)
 
     fileprivate init(_ output: Int32, to name: String) {
@@ -14,19 +14,20 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
         self.name = name
     }
 
-    /// Sends several messages, which together take no longer than one.
+    /// Sends messages under a single timeout.
     ///
     /// - Parameters:
-    ///   - messages: what to send.
-    ///   - stop: signals, after which the remote end has little time; nil for none.
-    /// - Throws: `DevmemError` of kind `system` if the remote end is gone or does not read.
+    ///   - messages: the messages.
+    ///   - stop: signals that shorten the timeout; nil for none.
+    /// - Throws: `DevmemError` of kind `system` if the peer is gone or does not read.
     func send(_ messages: [Message], stop: SharedStopSignal? = nil) throws(DevmemError) {
         let deadline = Deadline.after(messageTime)
         try isHeard.withLock { isHeard throws(DevmemError) in
             guard isHeard else {
                 throw DevmemError(.system, call: "talk to \(name)", message: "it reads nothing")
             }
-            // Until all of it is sent, as what is left of a line would be part of the next one.
+            // A line that is sent in part would corrupt the next message, so the channel counts as
+            // broken until all is sent.
             isHeard = false
             for message in messages {
                 try writeJSONLine(message, to: output, until: deadline, stop: stop)
@@ -36,26 +37,26 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
     }
 }
 
-/// A conversation with this same program elsewhere, as one of the two ends sees it.
+/// A connection to another instance of this program, as one of its two sides sees it.
 final class RemoteChannel<Message: RemoteMessage> {
     private let input: Int32
     private let name: String
     private let stop: SharedStopSignal
     private let advice: Advice?
     private var reader = LineReader()
-    /// Whether the remote end has sent a message; before, there may be the greeting of a login.
+    /// Whether the peer has sent a message. Lines before the first one may be a login banner.
     private var isGreeted = false
-    /// Whether more may come.
+    /// Whether more input may arrive.
     private(set) var isOpen = true
-    /// For threads that send by themselves.
+    /// The sending half, for other threads.
     let writer: RemoteWriter<Message>
 
     /// - Parameters:
-    ///   - input: the descriptor to read messages from; must stay open.
-    ///   - output: the descriptor to write messages to; must stay open.
-    ///   - name: what to call the remote end in errors.
-    ///   - advice: what to do if it does not answer at all.
-    ///   - stop: signals that end a wait.
+    ///   - input: the descriptor to read from; it must stay open.
+    ///   - output: the descriptor to write to; it must stay open.
+    ///   - name: the peer's name in errors.
+    ///   - advice: the advice if the peer does not answer at all.
+    ///   - stop: signals that interrupt a wait.
     init(
         input: Int32, output: Int32, to name: String, advice: Advice? = nil, stop: SharedStopSignal
     ) {
@@ -66,27 +67,27 @@ final class RemoteChannel<Message: RemoteMessage> {
         writer = RemoteWriter(output, to: name)
     }
 
-    /// The descriptor to poll; -1 after the end.
+    /// The descriptor to poll; -1 after end of file.
     var rawValue: Int32 { isOpen ? input : -1 }
 
     /// Sends a message.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the remote end is gone or does not read.
+    /// - Throws: `DevmemError` of kind `system` if the peer is gone or does not read.
     func tell(_ message: Message) throws(DevmemError) {
         try writer.send([message], stop: stop)
     }
 
-    /// Sends several messages, which together take no longer than one.
+    /// Sends messages under a single timeout.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the remote end is gone or does not read.
+    /// - Throws: `DevmemError` of kind `system` if the peer is gone or does not read.
     func tell(_ messages: [Message]) throws(DevmemError) {
         try writer.send(messages, stop: stop)
     }
 
-    /// The next message of what has been read; nil if there is none.
+    /// Returns the next message that has been read; nil if there is none.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` for a line that is not a message, and for a message
-    ///   with values that cannot be.
+    /// - Throws: `DevmemError` of kind `malformed` if a line is not a message, or a message holds
+    ///   invalid values.
     func next() throws(DevmemError) -> Message? {
         while let line = reader.next() {
             if let message = LineReader.message(Message.self, in: line) {
@@ -104,18 +105,21 @@ final class RemoteChannel<Message: RemoteMessage> {
         return nil
     }
 
-    /// Stops reading, for a remote end that says what it should not.
+    /// Stops reading, after the peer has violated the protocol.
     func close() { isOpen = false }
 
-    /// Reads once; nothing more comes if it returns false.
+    /// Reads once.
     ///
-    /// - Throws: `DevmemError` of kind `malformed` for a line without end, `system` as read(2) fails.
+    /// - Returns: false at end of file.
+    /// - Throws: `DevmemError` of kind `malformed` if a line is too long, `system` with the `errno`
+    ///   of read(2).
     func fill() throws(DevmemError) -> Bool {
         isOpen = false
         do throws(DevmemError) {
             isOpen = try reader.fill(from: input)
         } catch {
-            // One that died with messages of ours unread is as gone as one that closed.
+            // ECONNRESET means that the peer died before it read all messages; treat that as end of
+            // file.
             guard error.errno == .connectionReset else { throw error }
         }
         return isOpen
@@ -124,12 +128,13 @@ final class RemoteChannel<Message: RemoteMessage> {
     /// Waits for the next message.
     ///
     /// - Parameters:
-    ///   - seconds: how long to wait for the whole message.
-    ///   - wanted: what is waited for, in words.
-    ///   - others: descriptors that may become readable meanwhile.
-    ///   - meanwhile: called when one of them may be.
+    ///   - seconds: the timeout for the whole message.
+    ///   - wanted: what the peer is expected to do, as a verb for errors.
+    ///   - others: descriptors to poll meanwhile.
+    ///   - meanwhile: called whenever a descriptor may be readable.
     /// - Returns: the message.
-    /// - Throws: `DevmemError` of kind `system` if none comes, or one that reports a failure.
+    /// - Throws: `DevmemError` of kind `system` on a timeout or end of file, or if the message
+    ///   reports a failure.
     func receive(
         seconds: Int32, _ wanted: String, watching others: [Int32] = [],
         meanwhile: () throws(DevmemError) -> Void = {}
@@ -138,7 +143,7 @@ final class RemoteChannel<Message: RemoteMessage> {
             until: .after(.seconds(Int(seconds))), wanted, watching: others, meanwhile: meanwhile)
     }
 
-    /// The same, but not past a deadline.
+    /// Waits for the next message until a deadline.
     func receive(
         until deadline: Deadline, _ wanted: String, watching others: [Int32] = [],
         meanwhile: () throws(DevmemError) -> Void = {}
@@ -167,9 +172,10 @@ final class RemoteChannel<Message: RemoteMessage> {
         }
     }
 
-    /// Exchanges the versions of both ends.
+    /// Exchanges protocol versions.
     ///
-    /// - Throws: `DevmemError` of kind `unsupported` if they differ, and as `receive` does.
+    /// - Throws: `DevmemError` of kind `unsupported` if the versions differ, and the errors of
+    ///   `receive`.
     func greet() throws(DevmemError) {
         try tell(.hello(version: Message.version))
         let message: Message
@@ -187,7 +193,7 @@ final class RemoteChannel<Message: RemoteMessage> {
         }
     }
 
-    /// The error for a message that comes out of turn.
+    /// Returns the error for a message that the protocol does not allow at this point.
     func unexpected(_ message: Message) -> DevmemError {
         let word = Mirror(reflecting: message).children.first?.label ?? "\(message)"
         return malformed("it says \"\(word)\" out of turn")

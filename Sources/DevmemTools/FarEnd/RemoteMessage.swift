@@ -1,19 +1,19 @@
 import DevmemCore
 
-/// What this program and the same program elsewhere tell each other, a line of JSON for each message.
+/// A message between two instances of this program, sent as a line of JSON.
 protocol RemoteMessage: Codable, Sendable {
-    /// The version of the messages that this program sends and reads.
+    /// The protocol version of this program.
     static var version: Int { get }
-    /// The first message either way.
+    /// The first message in either direction.
     static func hello(version: Int) -> Self
     /// The version in a hello; nil in any other message.
     var helloVersion: Int? { get }
-    /// Why the sender gives up; nil in a message that does not say so.
+    /// Why the sender gives up; nil in other messages.
     var failureText: String? { get }
-    /// The message with each of its texts on one line, fit for a terminal.
+    /// The message with each of its texts escaped for a terminal.
     var printed: Self { get }
 
-    /// Refuses values that this program never sends.
+    /// Checks for values that this program never sends.
     ///
     /// - Throws: `DevmemError` of kind `malformed` that names the value.
     func check() throws(DevmemError)

@@ -1,15 +1,16 @@
 import DevmemCore
-/// A dma-buf that is bound to receive queues.
+/// A dma-buf bound to receive queues.
 package struct BindingState: Equatable, Sendable {
     /// The kernel's id of the binding.
     package var dmabufID: UInt32
-    /// The queues that it feeds.
+    /// The queues that it is bound to.
     package var queues: [UInt32]
-    /// The processes that may hold it: a binding lives as long as a generic netlink socket, and the
-    /// kernel does not tell which. These have such a socket and a dma-buf open.
+    /// The processes that may own the binding. A binding lives as long as a generic netlink socket,
+    /// and the kernel does not report which one. These processes have such a socket and a dma-buf
+    /// open.
     package var likelyHolders: [ProcessName]
 
-    /// Makes a state from its values.
+    /// Creates a state from its values.
     package init(dmabufID: UInt32, queues: [UInt32], likelyHolders: [ProcessName]) {
         self.dmabufID = dmabufID
         self.queues = queues
@@ -17,13 +18,13 @@ package struct BindingState: Equatable, Sendable {
     }
 }
 
-/// The bindings of an interface's queues.
+/// Finds the bindings of an interface's queues.
 ///
 /// - Parameters:
 ///   - queues: the interface's queues.
-///   - processes: the processes that may hold the bindings.
+///   - processes: the processes that may own the bindings.
 ///   - netlinkSockets: the inodes of generic netlink sockets.
-/// - Returns: the bindings by their ids.
+/// - Returns: the bindings, ordered by id.
 func bindings(
     of queues: [QueueState], processes: [ProcessDescriptors], netlinkSockets: Set<UInt64>
 ) -> [BindingState] {

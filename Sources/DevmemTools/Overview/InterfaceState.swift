@@ -1,22 +1,22 @@
 package import DevmemCore
-/// An interface in depth: its queues and all that feeds, steers and holds them.
+/// The detailed state of an interface: its queues with their page pools, steering and bindings.
 package struct InterfaceState: Sendable {
-    /// The interface at a glance.
+    /// The summary.
     package var summary: InterfaceSummary
     /// Its addresses.
     package var addresses: [IPAddress]
     /// Its settings.
     package var settings: NICSnapshot
-    /// Its queues, receive first; none while it is down.
+    /// Its queues, receive queues first; none while it is down.
     package var queues: [QueueState]
-    /// Page pools in use of which it cannot be told which queue they feed.
+    /// Active page pools that cannot be assigned to a queue.
     package var unassignedPools: [PagePoolInfo]
     /// The dma-bufs bound to its queues.
     package var bindings: [BindingState]
-    /// Connections that may hold the memory of its detached pools.
+    /// Connections that may hold memory of its detached pools.
     package var likelyHolders: [LikelyHolder]
 
-    /// Makes a state from its values.
+    /// Creates a state from its values.
     package init(
         summary: InterfaceSummary, addresses: [IPAddress], settings: NICSnapshot,
         queues: [QueueState], unassignedPools: [PagePoolInfo] = [],
@@ -31,10 +31,10 @@ package struct InterfaceState: Sendable {
         self.likelyHolders = likelyHolders
     }
 
-    /// Reads an interface's state. The kernel tells it piece by piece, so what changes meanwhile
-    /// may be in one and not in another.
+    /// Reads the state of an interface. This takes several requests, so a concurrent change may
+    /// show in only some of the values.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` with the kernel's answer.
     package init(of interface: NetworkInterface) throws(DevmemError) {
         let pools = try pagePools()
         guard let link = try links(index: interface.index).first else {
@@ -55,7 +55,7 @@ package struct InterfaceState: Sendable {
         findHolders()
     }
 
-    /// Looks through procfs where there is something to find, as that takes long on a large host.
+    /// Searches procfs, but only if there is something to find: it takes long on a large host.
     private mutating func findHolders() {
         let detached = summary.detachedPools
         guard !detached.isEmpty || !summary.boundQueues.isEmpty else { return }

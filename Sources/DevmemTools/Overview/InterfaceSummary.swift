@@ -1,26 +1,26 @@
 package import DevmemCore
 import SystemPackage
 
-/// An interface at a glance.
+/// A summary of an interface.
 package struct InterfaceSummary: Sendable {
-    /// What the routing netlink tells.
+    /// The link as rtnetlink reports it.
     package var link: LinkInfo
     /// The kernel driver's name; nil for a virtual interface.
     package var driver: String?
-    /// The link's speed in megabits a second, if it is known.
+    /// The link's speed in Mbit/s, if known.
     package var speed: UInt32?
-    /// Header split, its threshold and the ring sizes.
+    /// Header split, its threshold, and the ring sizes.
     package var rings: RingSettings
-    /// How many channels are in use; nil if the driver does not tell.
+    /// The number of channels in use; nil if the driver does not report it.
     package var channels: ChannelCounts?
     /// The queues in use; none while the interface is down.
     package var queues: [QueueInfo]
-    /// What is steered on it, or has been left so.
+    /// The steering that is active on it, or that a dead process left.
     package var steering: SteeredNIC?
-    /// Page pools that wait for what is in flight.
+    /// Page pools that wait for memory in flight.
     package var detachedPools: [DetachedPool]
 
-    /// Makes a summary from its values.
+    /// Creates a summary from its values.
     package init(
         link: LinkInfo, driver: String? = nil, speed: UInt32? = nil,
         rings: RingSettings = RingSettings(headerSplit: nil, splitThreshold: nil),
@@ -37,9 +37,9 @@ package struct InterfaceSummary: Sendable {
         self.detachedPools = detachedPools
     }
 
-    /// Reads what is not given.
+    /// Reads the values that are not given.
     ///
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Throws: `DevmemError` with the kernel's answer.
     init(
         _ link: LinkInfo, pools: [PagePoolInfo], steering: [SteeredNIC]
     ) throws(DevmemError) {
@@ -52,7 +52,7 @@ package struct InterfaceSummary: Sendable {
             detachedPools: DetachedPool.all(in: pools.filter { $0.interface == link.index }))
     }
 
-    /// Whether no device stands behind it.
+    /// Whether it has no device.
     package var isVirtual: Bool { driver == nil && link.parentDevice == nil }
 
     /// The receive queues that are bound to a dma-buf.
@@ -61,26 +61,26 @@ package struct InterfaceSummary: Sendable {
     }
 }
 
-/// The interfaces of a network namespace at a glance.
+/// The interfaces of a network namespace.
 package struct InterfaceList: Sendable {
-    /// Those that could be read, by number.
+    /// The interfaces that could be read, ordered by index.
     package var interfaces: [InterfaceSummary] = []
-    /// Page pools that wait for what is in flight and whose interface is gone.
+    /// Page pools that wait for memory in flight and whose interface no longer exists.
     package var orphanedPools: [DetachedPool] = []
-    /// Connections that may hold the memory of those; they may be any with unread payload.
+    /// Connections that may hold memory of the orphaned pools: any with unread payload.
     package var likelyHolders: [LikelyHolder] = []
-    /// The interfaces that could not be read, and why.
+    /// The interfaces that could not be read, with the errors.
     package var problems: [(name: String, error: DevmemError)] = []
 
-    /// Makes a list of interfaces.
+    /// Creates a list of interfaces.
     package init(interfaces: [InterfaceSummary]) {
         self.interfaces = interfaces
     }
 
-    /// Reads this namespace's interfaces.
+    /// Reads the interfaces of this namespace.
     ///
-    /// - Parameter all: also virtual ones.
-    /// - Throws: `DevmemError` as the kernel answers.
+    /// - Parameter all: whether to include virtual interfaces.
+    /// - Throws: `DevmemError` with the kernel's answer.
     package init(all: Bool) throws(DevmemError) {
         let pools = try pagePools()
         let entries = try steeredNICs()
@@ -89,7 +89,7 @@ package struct InterfaceList: Sendable {
                 let summary = try InterfaceSummary(link, pools: pools, steering: entries)
                 if all || !summary.isVirtual { interfaces.append(summary) }
             } catch {
-                // It may have gone since the list was made.
+                // The interface may have been removed since the list was read.
                 if (try? links(index: link.index)) != nil {
                     problems.append((link.name, error))
                 }

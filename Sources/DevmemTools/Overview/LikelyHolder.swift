@@ -1,29 +1,29 @@
 package import DevmemCore
-/// A connection that may hold a NIC's memory. The kernel does not tell whose skb a page is in, so
-/// this is what can be concluded from procfs.
+/// A connection that may hold a NIC's memory. The kernel does not report which skb holds a page, so
+/// this is inferred from procfs.
 package struct LikelyHolder: Equatable, Sendable {
-    /// Why it may.
+    /// The reason to suspect a connection.
     package enum Reason: String, Sendable {
-        /// Payload waits in the socket until it is read.
+        /// The socket has unread payload.
         case unread
-        /// Payload waits in a connection that its listener has not accepted.
+        /// A connection that its listener has not accepted has unread payload.
         case notAccepted = "not-accepted"
-        /// All is read, but the process has a dma-buf open: it may not have given all tokens back.
+        /// Everything is read, but the process has a dma-buf open, so tokens may be outstanding.
         case deviceMemory = "device-memory"
     }
 
-    /// The process that has the socket open, if it can be seen.
+    /// The process that has the socket open, if it is visible.
     package var process: ProcessName?
-    /// Why it may hold memory.
+    /// The reason for the suspicion.
     package var reason: Reason
-    /// Bytes received that nobody has read.
+    /// The number of unread bytes.
     package var unreadBytes: UInt64
-    /// The local end.
+    /// The local endpoint.
     package var local: Endpoint
-    /// The other end.
+    /// The remote endpoint.
     package var remote: Endpoint
 
-    /// Makes a holder from its values.
+    /// Creates a holder from its values.
     package init(
         process: ProcessName?, reason: Reason, unreadBytes: UInt64, local: Endpoint,
         remote: Endpoint
@@ -36,14 +36,14 @@ package struct LikelyHolder: Equatable, Sendable {
     }
 }
 
-/// A process by number and name.
+/// The id and name of a process.
 package struct ProcessName: Hashable, Sendable {
     /// Its process id.
     package var pid: Int32
     /// Its name (`/proc/PID/comm`).
     package var name: String
 
-    /// Makes it from its values.
+    /// Creates a process name from its values.
     package init(pid: Int32, name: String) {
         self.pid = pid
         self.name = name
@@ -54,14 +54,14 @@ package struct ProcessName: Hashable, Sendable {
     }
 }
 
-/// The connections that may hold memory of a NIC.
+/// Finds the connections that may hold memory of a NIC.
 ///
 /// - Parameters:
 ///   - addresses: the NIC's addresses; nil for any.
-///   - ofDevice: whether device memory is sought, so that tokens count.
+///   - ofDevice: whether the memory is device memory, so that outstanding tokens matter.
 ///   - sockets: the TCP sockets of this network namespace.
-///   - processes: the processes that may have them open.
-/// - Returns: a holder for each connection and process; one without process where none is visible.
+///   - processes: the processes that may have the sockets open.
+/// - Returns: a holder per connection and process; the process is nil if none is visible.
 func likelyHolders(
     addresses: [IPAddress]?, ofDevice: Bool, sockets: [TCPSocket],
     processes: [ProcessDescriptors]

@@ -1,19 +1,19 @@
 import DevmemCore
-/// What a queue did between two samples, for each second.
+/// The rates of a queue between two samples.
 package struct QueueRate: Equatable, Sendable {
     /// The queue, as of the second sample.
     package var queue: QueueState
-    /// Packets a second; nil if that is not known: the queue is new, the driver does not count them
-    /// or its counter went backwards.
+    /// Packets per second. Nil if the queue is new, the driver does not count them, or the counter
+    /// decreased.
     package var packets: Double?
-    /// Bytes a second, or nil likewise.
+    /// Bytes per second; nil for the same reasons.
     package var bytes: Double?
-    /// Packets dropped a second, or nil likewise.
+    /// Dropped packets per second; nil for the same reasons.
     package var drops: Double?
-    /// Failed allocations a second, or nil likewise.
+    /// Failed allocations per second; nil for the same reasons.
     package var allocationFailures: Double?
 
-    /// Makes rates from their values; those that are not given are not known.
+    /// Creates rates from their values; those not given are unknown.
     package init(
         of queue: QueueState, packets: Double? = nil, bytes: Double? = nil, drops: Double? = nil,
         allocationFailures: Double? = nil
@@ -25,19 +25,19 @@ package struct QueueRate: Equatable, Sendable {
         self.allocationFailures = allocationFailures
     }
 
-    /// Whether anything happened.
+    /// Whether any rate is above zero.
     package var isActive: Bool {
         [packets, bytes, drops, allocationFailures].contains { ($0 ?? 0) > 0 }
     }
 }
 
-/// The rates between two samples of an interface's queues.
+/// Computes the rates between two samples of an interface's queues.
 ///
 /// - Parameters:
 ///   - before: the first sample.
 ///   - after: the second sample.
-///   - seconds: the time between them.
-/// - Returns: a rate for each queue of the second sample, in its order.
+///   - seconds: the time between the samples.
+/// - Returns: the rates of each queue of the second sample, in its order.
 package func queueRates(
     from before: [QueueState], to after: [QueueState], seconds: Double
 ) -> [QueueRate] {

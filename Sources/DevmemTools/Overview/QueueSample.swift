@@ -2,20 +2,20 @@ package import DevmemCore
 import Glibc
 import SystemPackage
 
-/// An interface's queues at one moment, to work rates out from two.
+/// A sample of an interface's queues. Two samples give rates.
 package struct QueueSample: Sendable {
-    /// When it was taken.
+    /// The time of the sample.
     package var time: ContinuousClock.Instant
-    /// Whether the interface was up; the queues of one that is down are not told.
+    /// Whether the interface was up; while it is down, the kernel reports no queues.
     package var isUp: Bool
-    /// Whether the driver counts by queue; without that there are no rates.
+    /// Whether the driver has per-queue counters; without them there are no rates.
     package var isCounted: Bool
-    /// The queues, receive first, without RSS and rules.
+    /// The queues without RSS and flow rules, receive queues first.
     package var queues: [QueueState]
-    /// Page pools that wait for what is in flight.
+    /// Page pools that wait for memory in flight.
     package var detachedPools: [DetachedPool]
 
-    /// Makes a sample from its values.
+    /// Creates a sample from its values.
     package init(
         time: ContinuousClock.Instant, isUp: Bool = true, isCounted: Bool = true,
         queues: [QueueState], detachedPools: [DetachedPool] = []
@@ -29,8 +29,8 @@ package struct QueueSample: Sendable {
 
     /// Takes a sample.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if the interface is gone; otherwise as the kernel
-    ///   answers.
+    /// - Throws: `DevmemError` of kind `invalid` if the interface no longer exists, otherwise with
+    ///   the kernel's answer.
     package init(of interface: NetworkInterface) throws(DevmemError) {
         do throws(DevmemError) {
             isUp = try links(index: interface.index).first?.isUp ?? false
@@ -49,7 +49,7 @@ package struct QueueSample: Sendable {
         }
     }
 
-    /// The rates since an earlier sample, and the seconds between both.
+    /// Returns the rates since an earlier sample, and the seconds between the samples.
     package func rates(since earlier: QueueSample) -> (queues: [QueueRate], seconds: Double) {
         let seconds = (time - earlier.time) / .seconds(1)
         return (queueRates(from: earlier.queues, to: queues, seconds: seconds), seconds)

@@ -1,36 +1,36 @@
 package import DevmemCore
-/// A queue and all that has to do with it.
+/// The state of a queue, joined from what several kernel interfaces report.
 package struct QueueState: Equatable, Sendable {
     /// The queue.
     package var info: QueueInfo
-    /// The NAPI instance that serves it, if that is known.
+    /// The NAPI instance that serves it, if known.
     package var napi: NAPIInfo?
-    /// The page pools that feed it; two where headers have one of their own.
+    /// Its page pools; two if headers have their own.
     package var pools: [PagePoolInfo] = []
-    /// What the driver counts for it, by the names of `QueueStatistics`.
+    /// The driver's counters, keyed as in `QueueStatistics`.
     package var counters: [String: UInt64] = [:]
-    /// How many entries of the main RSS table point at it.
+    /// The number of entries of the main RSS table that point to it.
     package var rssEntries = 0
-    /// The other RSS contexts that point at it.
+    /// The other RSS contexts that point to it.
     package var contexts: [UInt32] = []
-    /// The locations of the flow rules that lead to it.
+    /// The locations of the flow rules that point to it.
     package var rules: [UInt32] = []
 
-    /// Makes the state of a queue of which nothing else is known.
+    /// Creates a state without any further information.
     package init(_ info: QueueInfo) {
         self.info = info
     }
 
-    /// Packets that it has moved; nil if the driver does not count them.
+    /// The number of packets; nil if the driver does not count them.
     package var packets: UInt64? { counters["\(direction)-packets"] }
-    /// Bytes that it has moved; nil if the driver does not count them.
+    /// The number of bytes; nil if the driver does not count them.
     package var bytes: UInt64? { counters["\(direction)-bytes"] }
-    /// Packets that the NIC has dropped; nil if the driver does not count them.
+    /// The number of packets that the NIC dropped; nil if the driver does not count them.
     package var drops: UInt64? { counters["\(direction)-hw-drops"] }
-    /// Receive buffers that could not be had; nil if the driver does not count them.
+    /// The number of failed buffer allocations; nil if the driver does not count them.
     package var allocationFailures: UInt64? { counters["\(direction)-alloc-fail"] }
 
-    /// Bytes of its pools that are out; nil if it has no pool.
+    /// Bytes in flight of its page pools; nil if it has no pool.
     package var inFlightBytes: UInt64? {
         pools.isEmpty ? nil : pools.compactMap(\.inFlightBytes).saturatingSum
     }
@@ -38,17 +38,17 @@ package struct QueueState: Equatable, Sendable {
     private var direction: String { info.type == .rx ? "rx" : "tx" }
 }
 
-/// Puts together what the kernel tells of queues in different places.
+/// Joins what the kernel reports on queues in several places.
 ///
 /// - Parameters:
 ///   - queues: the interface's queues.
 ///   - napis: its NAPI instances.
-///   - pools: its page pools; those that are detached belong to no queue.
-///   - statistics: what its driver counts.
+///   - pools: its page pools; detached ones belong to no queue.
+///   - statistics: its per-queue counters.
 ///   - contexts: its RSS contexts.
 ///   - rules: its flow rules.
-/// - Returns: the queues, receive first, in the order of their numbers, and the pools in use that
-///   cannot be told to belong to one.
+/// - Returns: the queues by type and id, receive queues first, and the active pools that cannot be
+///   assigned to a queue.
 package func joinQueues(
     _ queues: [QueueInfo], napis: [NAPIInfo] = [], pools: [PagePoolInfo] = [],
     statistics: [QueueStatistics] = [], contexts: [RSSContext] = [], rules: [InstalledRule] = []
@@ -81,9 +81,9 @@ package func joinQueues(
     return (states, unassigned)
 }
 
-/// The positions of the receive queues that a pool feeds. The kernel tells a pool's NAPI instance
-/// and dma-buf, not its queue (`page_pool_nl_fill` of net/core/page_pool_user.c). NAPI may serve
-/// several queues, and a dma-buf feed several, so that both count.
+/// Returns the indices of the receive queues that a pool feeds. The kernel reports a pool's NAPI
+/// instance and dma-buf, not its queue (`page_pool_nl_fill` of net/core/page_pool_user.c). A NAPI
+/// instance can serve several queues, and a dma-buf can feed several, so both are considered.
 private func users(of pool: PagePoolInfo, in states: [QueueState]) -> [Int] {
     let receivers = states.indices.filter { states[$0].info.type == .rx }
     let served = receivers.filter {

@@ -1,26 +1,27 @@
 import CDevmem
 import DevmemCore
-/// A TCP socket of this network namespace as procfs lists it (Documentation/networking/proc_net_tcp.rst).
+/// A TCP socket of this network namespace, as procfs lists it
+/// (Documentation/networking/proc_net_tcp.rst).
 struct TCPSocket: Equatable, Sendable {
-    /// The states after the other end has said that nothing more comes.
+    /// The states that follow the peer's FIN.
     private static let statesAfterEnd: Set<UInt8> = [
         cdm_TCP_CLOSE, cdm_TCP_CLOSE_WAIT, cdm_TCP_LAST_ACK, cdm_TCP_CLOSING,
     ]
     /// The state of a listening socket (net/tcp_states.h).
     static let listening = cdm_TCP_LISTEN
 
-    /// The local end.
+    /// The local endpoint.
     var local: Endpoint
-    /// The other end.
+    /// The remote endpoint.
     var remote: Endpoint
-    /// The state's number of net/tcp_states.h.
+    /// The number of the state in net/tcp_states.h.
     var state: UInt8
-    /// Bytes received that nobody has read yet; connections to accept of a listening socket.
+    /// The number of unread bytes; for a listening socket, of connections to accept.
     var receiveQueue: UInt64
-    /// Its inode; zero if no process has it open, such as before it is accepted.
+    /// The inode; zero if no process has the socket open, such as before accept(2).
     var inode: UInt64
 
-    /// Reads a line of `/proc/net/tcp` or `/proc/net/tcp6`; nil for the heading.
+    /// Parses a line of `/proc/net/tcp` or `/proc/net/tcp6`; nil for the heading.
     init?(_ line: Substring) {
         // 0: 010200C0:1451 020200C0:9C40 01 00000000:0000A000 00:00000000 00000000 0 0 5713 ...
         let fields = line.split(separator: " ")
@@ -32,19 +33,19 @@ struct TCPSocket: Equatable, Sendable {
         self.local = local
         self.remote = remote
         self.state = state
-        // Until it is read, that end counts as a byte.
+        // Until it is read, the peer's FIN counts as a byte.
         let hasEnd = receiveQueue > 0 && Self.statesAfterEnd.contains(state)
         self.receiveQueue = receiveQueue - (hasEnd ? 1 : 0)
         self.inode = inode
     }
 
-    /// The sockets of both address families.
+    /// Returns the sockets of both address families.
     static func all() -> [TCPSocket] {
         ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { lines(of: $0).compactMap(TCPSocket.init) }
     }
 
-    /// An address in words of 32 bits, each written as a number of the host's byte order, a colon,
-    /// and the port.
+    /// Parses an address in 32-bit words, each a hexadecimal number in the host's byte order,
+    /// followed by a colon and the port.
     private static func endpoint(_ text: Substring) -> Endpoint? {
         let parts = text.split(separator: ":")
         guard parts.count == 2, let port = UInt16(parts[1], radix: 16) else { return nil }
@@ -60,7 +61,7 @@ struct TCPSocket: Equatable, Sendable {
     }
 }
 
-/// The inodes of generic netlink sockets of this network namespace.
+/// Returns the inodes of the generic netlink sockets of this network namespace.
 func genericNetlinkSockets() -> Set<UInt64> {
     // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; Eth is the protocol.
     Set(

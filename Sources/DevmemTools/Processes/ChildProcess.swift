@@ -4,13 +4,13 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// A program that this process has started, and waits for.
+/// A child process of this one.
 package struct ChildProcess: ~Copyable {
-    /// How a program ended.
+    /// How a child process ended.
     package enum End: Equatable, Sendable {
-        /// With an exit status.
+        /// It exited with a status.
         case exited(Int32)
-        /// By a signal.
+        /// A signal killed it.
         case killed(by: Int32)
     }
 
@@ -18,17 +18,17 @@ package struct ChildProcess: ~Copyable {
     package let pid: Int32
     private let descriptor: Descriptor
 
-    /// The number under which a program finds the descriptor that is handed to it.
+    /// The descriptor number under which a child process finds the inherited descriptor.
     package static let inheritedDescriptor: Int32 = 3
 
-    /// Starts a program with no signal blocked, searched for in PATH if its name has no slash.
+    /// Starts a program with an empty signal mask. A name without a slash is searched for in PATH.
     ///
     /// - Parameters:
-    ///   - arguments: its name and arguments.
-    ///   - environment: added to this process's environment, by name.
-    ///   - inherited: a descriptor that it gets as number 3.
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of posix_spawnp(3), such as that
-    ///   there is no such program.
+    ///   - arguments: the program's name and arguments.
+    ///   - environment: variables to add to this process's environment.
+    ///   - inherited: a descriptor that the child gets as number 3.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of posix_spawnp(3), such as
+    ///   ENOENT.
     package init(
         _ arguments: [String], environment: [String: String], inheriting inherited: Int32
     ) throws(DevmemError) {
@@ -37,11 +37,11 @@ package struct ChildProcess: ~Copyable {
             descriptors: [(Self.inheritedDescriptor, inherited)])
     }
 
-    /// Starts a program that is talked to.
+    /// Starts a program with a channel as its standard input and output.
     ///
     /// - Parameters:
-    ///   - arguments: its name and arguments.
-    ///   - channel: a descriptor that becomes its standard input and output.
+    ///   - arguments: the program's name and arguments.
+    ///   - channel: the descriptor.
     /// - Throws: `DevmemError` of kind `system` with the `errno` of posix_spawnp(3).
     init(_ arguments: [String], talkingOver channel: Int32) throws(DevmemError) {
         try self.init(
@@ -49,7 +49,7 @@ package struct ChildProcess: ~Copyable {
             descriptors: [(STDIN_FILENO, channel), (STDOUT_FILENO, channel)])
     }
 
-    /// Descriptors are given by the number that the program finds them under, and by ours.
+    /// Starts a program. Each descriptor is a pair of its number in the child and in this process.
     private init(
         _ arguments: [String], environment: [String: String],
         descriptors: [(number: Int32, ours: Int32)]
@@ -68,7 +68,7 @@ package struct ChildProcess: ~Copyable {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         for (number, ours) in descriptors {
-            // A descriptor put onto itself is let through as well.
+            // For equal numbers posix_spawn(3) clears close-on-exec.
             posix_spawn_file_actions_adddup2(&actions, ours, number)
         }
         var attributes = posix_spawnattr_t()
@@ -77,7 +77,7 @@ package struct ChildProcess: ~Copyable {
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
-        // This process may ignore them; a program expects to be ended by them.
+        // This process may ignore these signals; the program expects their default action.
         var defaults = sigset_t()
         sigemptyset(&defaults)
         for number in SignalRole.signals(.failsCall) { sigaddset(&defaults, number) }
@@ -102,17 +102,18 @@ package struct ChildProcess: ~Copyable {
         return pid
     }
 
-    /// Sends it a signal; nothing happens if it has ended.
+    /// Sends a signal; no effect after the process has ended.
     package func send(_ signal: Int32) {
         kill(pid, signal)
     }
 
-    /// Waits until it ends, and passes signals on that end this process: the first of them as it
-    /// came, a further one as SIGKILL. What a terminal sends, it sends to both.
+    /// Waits until the process ends. Signals for this process are passed on: the first one as it
+    /// is, the second one as SIGKILL. A signal from the terminal has reached both processes
+    /// already.
     ///
     /// - Parameter stop: the signals.
-    /// - Returns: how it ended.
-    /// - Throws: `DevmemError` of kind `system` if waiting fails.
+    /// - Returns: how the process ended.
+    /// - Throws: `DevmemError` of kind `system` if the wait fails.
     package func wait(passing stop: borrowing StopSignal) throws(DevmemError) -> End {
         var count = SignalCount()
         while let arrival = try stop.arrival(before: descriptor.rawValue) {
@@ -121,12 +122,12 @@ package struct ChildProcess: ~Copyable {
         return try reap()
     }
 
-    /// How many signals have been passed on.
+    /// The number of signals passed on.
     struct SignalCount {
         fileprivate var signals = 0
     }
 
-    /// Passes a signal on: the first as it came, a further one as SIGKILL.
+    /// Passes a signal on: the first one as it is, a later one as SIGKILL.
     func pass(_ arrival: StopSignal.Arrival, counting count: inout SignalCount) {
         count.signals += 1
         if count.signals > 1 {
@@ -136,11 +137,11 @@ package struct ChildProcess: ~Copyable {
         }
     }
 
-    /// Waits until it ends, but no longer than a time; kills it then.
+    /// Waits until the process ends, and kills it after a timeout.
     ///
-    /// - Parameter milliseconds: how long to wait.
-    /// - Returns: how it ended.
-    /// - Throws: `DevmemError` of kind `system` if waiting fails.
+    /// - Parameter milliseconds: the timeout.
+    /// - Returns: how the process ended.
+    /// - Throws: `DevmemError` of kind `system` if the wait fails.
     @discardableResult
     func wait(milliseconds: Int32) throws(DevmemError) -> End {
         let wait = try StopSignal().wait(
@@ -149,7 +150,7 @@ package struct ChildProcess: ~Copyable {
         return try reap()
     }
 
-    /// The descriptor that can be read once it has ended.
+    /// The pidfd, which polls as readable after the process has ended.
     var rawValue: Int32 { descriptor.rawValue }
 
     func reap() throws(DevmemError) -> End {
@@ -160,7 +161,7 @@ package struct ChildProcess: ~Copyable {
     }
 }
 
-/// Lends strings as C wants lists of them: pointers, the last one null.
+/// Calls `body` with strings as a null-terminated array of C strings, as for argv.
 func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {

@@ -2,15 +2,15 @@ package import DevmemCore
 import Glibc
 
 extension BoundNIC {
-    /// Holds the memory until a program ends, and says what changes on the NIC meanwhile. Signals are
-    /// passed on as `ChildProcess.wait(passing:)` does. If the NIC goes away the program is asked to
-    /// end, as nothing feeds it any more.
+    /// Holds the memory until a program ends, and logs changes on the NIC meanwhile. Signals are
+    /// passed on as by `ChildProcess.wait(passing:)`. If the NIC disappears, the program gets
+    /// SIGTERM.
     ///
     /// - Parameters:
     ///   - child: the program.
     ///   - stop: signals that end this process.
-    /// - Returns: how it ended.
-    /// - Throws: `DevmemError` of kind `system`, with `ENODEV` if the NIC went away.
+    /// - Returns: how the program ended.
+    /// - Throws: `DevmemError` of kind `system`, with `ENODEV` if the NIC disappeared.
     package func hold(
         for child: borrowing ChildProcess, passing stop: borrowing StopSignal
     ) throws(DevmemError) -> ChildProcess.End {

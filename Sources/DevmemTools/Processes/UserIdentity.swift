@@ -3,16 +3,16 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// A user of this host, as whom a program may be run.
+/// A user of this host that a program can run as.
 package struct UserIdentity: Equatable, Sendable {
     /// The user's name.
     package let name: String
     private let user: uid_t
     private let group: gid_t
 
-    /// Looks a user up by name.
+    /// Looks up a user by name.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if there is none.
+    /// - Throws: `DevmemError` of kind `invalid` if the user does not exist.
     package init(named name: String) throws(DevmemError) {
         var entry = passwd()
         var buffer = [CChar](repeating: 0, count: 16384)
@@ -29,9 +29,9 @@ package struct UserIdentity: Equatable, Sendable {
         group = entry.pw_gid
     }
 
-    /// Makes this process that user's for good: groups first, as later there is no right to. No
-    /// capability stays for a program that it is replaced with, neither an ambient one nor one kept
-    /// by secure bits (capabilities(7)).
+    /// Switches this process to the user permanently. Groups are set first, which needs privilege.
+    /// A program that is executed later gets no capabilities, not even ambient ones or ones kept by
+    /// securebits (capabilities(7)).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses.
     package func assume() throws(DevmemError) {
@@ -40,19 +40,19 @@ package struct UserIdentity: Equatable, Sendable {
         try retrying(call) { setgid(group) }
         try retrying(call) { setuid(user) }
         var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
-        // An ambient capability goes with the inheritable one.
+        // Dropping an inheritable capability drops the ambient one too.
         var none = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
         try retrying(call) { cdm_capset(&header, &none) }
     }
 }
 
-/// Replaces this process's program, searched for in PATH if its name has no slash.
+/// Replaces the program of this process. A name without a slash is searched for in PATH.
 ///
 /// - Parameter arguments: the program's name and arguments.
-/// - Returns: why it could not; it does not return otherwise.
+/// - Returns: the error; on success it does not return.
 package func execute(_ arguments: [String]) -> DevmemError {
     let name = arguments.first ?? ""
-    // This program ignores them, and the one that it becomes expects to be ended by them.
+    // This process ignores these signals; the new program expects their default action.
     for number in SignalRole.signals(.failsCall) { signal(number, SIG_DFL) }
     let code = withCStrings(arguments) { argv in
         execvp(name, argv)

@@ -2,7 +2,7 @@ import DevmemCore
 import SystemPackage
 
 extension ValidationCase {
-    /// Whether the NIC is as it was. These come last.
+    /// Cases that check whether the NIC is restored. They run last.
     static var afterwards: [ValidationCase] {
         [
             ValidationCase(
@@ -35,13 +35,13 @@ extension ValidationCase {
     }
 }
 
-/// How long memory may take to come back, in milliseconds, and how often that is looked at. The
-/// kernel looks once a second itself (`page_pool_release_retry` of net/core/page_pool.c).
+/// How long to wait for memory to return, and how often to poll, in milliseconds. The kernel itself
+/// polls once a second (`page_pool_release_retry` of net/core/page_pool.c).
 private let returnPatience = 5000
 private let returnInterval = 50
 
 extension ValidationRun {
-    /// Waits until no page pool lives on memory that was bound.
+    /// Waits until no page pool holds memory of a former binding.
     fileprivate func awaitMemory() throws(DevmemError) -> CaseVerdict {
         var left: [PagePoolInfo] = []
         for _ in 0..<returnPatience / returnInterval {
@@ -62,7 +62,8 @@ extension ValidationRun {
 }
 
 extension NICSnapshot {
-    /// What is other than it was, a phrase each; what belongs to no user is left out.
+    /// Returns a phrase per setting that differs from an earlier snapshot. Values that no user sets
+    /// are left out.
     func differences(from before: NICSnapshot) -> [String] {
         var found: [String] = []
         func compare<Value: Equatable>(_ what: String, _ then: Value?, _ now: Value?) {

@@ -4,8 +4,8 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// Requests to bind that the kernel must refuse, whatever state the NIC is in, and one that it
-    /// must not.
+    /// Bind requests that the kernel must refuse in any state of the NIC, and one that it must
+    /// accept.
     static var bindRefusals: [ValidationCase] {
         [
             refused(
@@ -107,7 +107,7 @@ extension ValidationCase {
                     run,
                     ExpectedRefusal(.invalidArgument, refusal: .splitIsOff)
                 ) { snapshot in
-                    // The kernel looks at what a user has set, and some drivers refuse "off".
+                    // The kernel checks the user's setting, and some drivers refuse "off".
                     snapshot.rings.headerSplit == .on
                         ? [.headerSplit(before: .on, after: .unknown)] : []
                 }
@@ -143,7 +143,7 @@ extension ValidationCase {
         ]
     }
 
-    /// A request whose queues are wrong.
+    /// A case for a request with invalid queues.
     private static func refused(
         _ name: String, _ what: String, _ expected: ExpectedRefusal...,
         queues:
@@ -187,16 +187,16 @@ extension ReceiveFixture.Kind {
     static let quiet = ReceiveFixture.Kind(listeners: 0, memory: 1 << 20)
 }
 
-/// Memory that nothing arrives in, in bytes.
+/// The size in bytes of memory that no payload is received into.
 let smallMemory: UInt64 = 1 << 16
 
 extension ValidationFacts {
-    /// The number of the last receive queue.
+    /// The index of the last receive queue.
     var lastQueue: UInt32 { snapshot.receiveQueues.map(\.id).max() ?? 0 }
 }
 
 extension NetlinkMessage {
-    /// Puts a queue of a bind request, perhaps with something left out.
+    /// Adds a queue to a bind request; nil leaves an attribute out.
     func putQueue(id: UInt32?, type: UInt32?) throws(DevmemError) {
         try nest(NetdevNumber.Dmabuf.queues) { nest throws(DevmemError) in
             if let id { try nest.put(NetdevNumber.Queue.id, id) }
@@ -205,7 +205,7 @@ extension NetlinkMessage {
     }
 }
 
-/// Sends a request of bind-rx that may be wrong in any way; a binding that comes of it goes at once.
+/// Sends a bind-rx request that may be invalid in any way. A resulting binding is released at once.
 func bind(
     to interface: UInt32, descriptor: Int32, pageSize: UInt32? = nil,
     queues: (borrowing NetlinkMessage) throws(DevmemError) -> Void
@@ -222,7 +222,7 @@ func bind(
         message, call: .init(.bindReceive, "bind-rx"), names: NetdevNumber.bindNames)
 }
 
-/// Asks to bind the NIC's last queue.
+/// Requests to bind the NIC's last queue.
 func bindLast(
     of run: ValidationRun, descriptor: Int32, pageSize: UInt32? = nil
 ) throws(DevmemError) {
@@ -232,7 +232,7 @@ func bindLast(
     }
 }
 
-/// Brings the NIC into a state, by way of the journal, and asks to bind in it.
+/// Changes the NIC's settings under a journal, sends a bind request, and restores the settings.
 private func bindInState(
     _ run: ValidationRun, _ expected: ExpectedRefusal,
     changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange]
@@ -252,7 +252,7 @@ private func bindInState(
     return verdict
 }
 
-/// Runs something without CAP_NET_ADMIN, which this thread gets back afterwards.
+/// Calls `body` without CAP_NET_ADMIN, and restores the thread's capability afterwards.
 private func withoutNetAdmin<Result>(_ body: () -> Result) throws(DevmemError) -> Result {
     let call = "lay CAP_NET_ADMIN down"
     var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)

@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// What the kernel must refuse while a queue is bound.
+    /// Requests that the kernel must refuse while a queue is bound.
     static var boundRefusals: [ValidationCase] {
         [
             ValidationCase(
@@ -118,7 +118,7 @@ extension ValidationCase {
         ]
     }
 
-    /// Asks for a change that must be refused, and takes it back if it is not.
+    /// Attempts a change that must be refused, and undoes it if it succeeds.
     private static func whileBound(
         _ expected: ExpectedRefusal, _ what: String, change: () throws(DevmemError) -> Void,
         undo: () throws(DevmemError) -> Void
@@ -134,13 +134,14 @@ extension ValidationCase {
 }
 
 extension ReceiveFixture.Kind {
-    /// A bound queue, and one beside it that may be bound.
+    /// A bound queue and an unbound spare one.
     static let withSpare = ReceiveFixture.Kind(spareQueues: 1, listeners: 0, memory: 1 << 20)
 }
 
 extension ChannelCounts {
-    /// As many channels as leave a receive queue out, and those behind it; nil if no count does, or
-    /// the queue is not among them. Receive queues are those of combined channels, and then the others.
+    /// Returns the largest channel counts that exclude a receive queue and those after it; nil if
+    /// there are none, or the queue does not exist. Combined channels provide the first receive
+    /// queues.
     func leavingOut(_ queue: UInt32) -> ChannelCounts? {
         guard queue > 0, UInt64(combined) + UInt64(rx) > UInt64(queue) else { return nil }
         var fewer = self
@@ -155,15 +156,15 @@ extension ChannelCounts {
     }
 }
 
-/// Attaches an XDP program that passes every packet, to see whether it is refused.
+/// An attempt to attach an XDP program that passes every packet.
 enum XDPTrial {
     /// Loads the program.
     static func loadProgram() throws(DevmemError) -> Descriptor {
         Descriptor(owning: try retrying("load an XDP program") { cdm_load_xdp_pass() })
     }
 
-    /// Attaches a program by its descriptor, or takes it off for -1, where drivers have no part in
-    /// it; the request that can bring the kernel's words.
+    /// Attaches a program by its descriptor, or detaches it for -1, in generic mode, which needs no
+    /// driver support. Only this netlink request can return an extack text.
     static func attach(_ program: Int32, to interface: NetworkInterface) throws(DevmemError) {
         let socket = try NetlinkSocket(
             protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)

@@ -1,24 +1,26 @@
 import DevmemCore
 import SystemPackage
 
-/// What a case found.
+/// The result of a case.
 package enum CaseVerdict: Equatable, Sendable {
-    /// All is as it must be.
+    /// The behaviour is correct.
     case pass
-    /// The NIC, the kernel or the host cannot do it, or what it takes is not given: why.
+    /// The NIC, the kernel or the host does not support it, or a precondition is missing; the text
+    /// says which.
     case skip(String)
-    /// It should be so and is not: what is wrong.
+    /// The behaviour is wrong; the text says how.
     case fail(String)
 
-    /// What an error makes of a case. What kernel or driver do not support they cannot do, and so it
-    /// is skipped; all else they should. A socket is no driver: what it refuses is wrong.
+    /// Derives the result from an error. If the kernel or the driver does not support a request,
+    /// the case is skipped; any other error is a failure. Errors of socket calls do not depend on
+    /// the driver, so they are failures too.
     init(_ error: DevmemError) {
         let isOfDriver = error.kind == .netlink || error.operation.kind == .addFlowRule
         let isUnsupported = isOfDriver && error.errno.map(Errno.unsupported.contains) == true
         self = isUnsupported ? .skip("\(error)") : .fail("\(error)")
     }
 
-    /// Its name: `pass`, `skip` or `fail`.
+    /// The name: `pass`, `skip` or `fail`.
     package var name: String {
         switch self {
         case .pass: "pass"
@@ -27,7 +29,7 @@ package enum CaseVerdict: Equatable, Sendable {
         }
     }
 
-    /// Why it was skipped, or what is wrong; nil for a pass.
+    /// The reason of a skip or failure; nil for a pass.
     package var message: String? {
         switch self {
         case .pass: nil
@@ -37,25 +39,25 @@ package enum CaseVerdict: Equatable, Sendable {
 }
 
 extension Errno {
-    /// What the kernel says where something is not supported: EOPNOTSUPP, and ENOTSUPP, which should
-    /// not leave the kernel and does (include/linux/errno.h).
+    /// The errors for unsupported requests: EOPNOTSUPP, and ENOTSUPP, which should not reach user
+    /// space but does (include/linux/errno.h).
     static let unsupported: [Errno] = [.notSupportedOnSocket, Errno(rawValue: 524)]
 }
 
-/// What became of one case.
+/// The result of one case, with its name.
 package struct CaseResult: Encodable, Equatable, Sendable {
-    /// The family that it belongs to.
+    /// The family of the case.
     package var family: String
-    /// Its name in the family.
+    /// The name within the family.
     package var name: String
-    /// What it is about, in one line.
+    /// A one-line description.
     package var title: String
-    /// What it found.
+    /// The result.
     package var verdict: CaseVerdict
-    /// How long it took, in seconds.
+    /// The duration in seconds.
     package var seconds: Double
 
-    /// Makes a result from its values.
+    /// Creates a result from its values.
     package init(
         family: String, name: String, title: String, verdict: CaseVerdict, seconds: Double
     ) {
@@ -70,7 +72,7 @@ package struct CaseResult: Encodable, Equatable, Sendable {
         case family, name, title, verdict, message, seconds
     }
 
-    /// Writes it flat: the verdict's name, and its message if it has one.
+    /// Encodes the verdict's name and message as keys of the object itself.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(family, forKey: .family)
@@ -82,10 +84,10 @@ package struct CaseResult: Encodable, Equatable, Sendable {
     }
 }
 
-/// What a validation found. The keys of its JSON form are stable; `version` counts changes that
-/// would break a reader.
+/// The report of a validation. The JSON keys are stable; `version` increases with an incompatible
+/// change.
 package struct ValidationReport: Encodable, Equatable, Sendable {
-    /// Version of this form.
+    /// The version of this format.
     package var version = 1
     /// The NIC.
     package var interface: String
@@ -93,16 +95,16 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
     package var driver: String?
     /// The running kernel's release.
     package var kernel: String
-    /// The far end in words; nil if there was none.
+    /// The description of the remote side; nil if there was none.
     package var farEnd: String?
-    /// What became of each case, in the order in which they ran.
+    /// The results of the cases in the order in which they ran.
     package var cases: [CaseResult] = []
-    /// Seconds that all of it took.
+    /// The total duration in seconds.
     package var seconds = 0.0
-    /// The signal that ended it early; nil if it came to its end.
+    /// The signal that ended it early; nil if it completed.
     package var stoppedBy: Int32?
 
-    /// Makes a report without results.
+    /// Creates a report without results.
     package init(interface: String, driver: String?, kernel: String, farEnd: String?) {
         self.interface = interface
         self.driver = driver
@@ -110,14 +112,15 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
         self.farEnd = farEnd
     }
 
-    /// How many cases passed.
+    /// The number of cases that passed.
     package var passed: Int { cases.count { $0.verdict == .pass } }
-    /// How many cases failed.
+    /// The number of cases that failed.
     package var failed: Int { cases.count { $0.verdict.name == "fail" } }
-    /// How many cases were skipped.
+    /// The number of cases that were skipped.
     package var skipped: Int { cases.count - passed - failed }
 
-    /// The exit status that the kernel's selftests give this: 0 passed, 1 failed, 4 all skipped.
+    /// The exit status as in the kernel's selftests: 0 if some passed and none failed, 1 if some
+    /// failed, 4 if all were skipped.
     package var exitStatus: Int32 {
         if failed > 0 { return 1 }
         return passed > 0 ? 0 : 4
@@ -129,7 +132,7 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
         case stoppedBy = "stopped_by_signal"
     }
 
-    /// Writes it with the numbers of passed, failed and skipped cases.
+    /// Encodes the report with the numbers of passed, failed and skipped cases.
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(version, forKey: .version)

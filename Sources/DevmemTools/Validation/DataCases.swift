@@ -3,11 +3,11 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// Sizes of the pieces that a sender writes, in bytes: around a page, around the packets of
-    /// usual and large frames, and the extremes.
+    /// The sizes of the sender's writes in bytes: around a page, around the packets of standard and
+    /// jumbo frames, and extremes.
     private static let segments = [1, 8, 100, 536, 1448, 4095, 4096, 4097, 8948, 16384, 65536]
 
-    /// Payload that must arrive whole, in order, and where it belongs.
+    /// Cases that check that payload arrives complete, in order and in the right memory.
     static var dataCases: [ValidationCase] {
         let both = [false, true]
         return both.flatMap { isIPv6 in segments.map { receive($0, ipv6: isIPv6) } }
@@ -18,7 +18,8 @@ extension ValidationCase {
 
     private static func protocolName(_ isIPv6: Bool) -> String { isIPv6 ? "ipv6" : "ipv4" }
 
-    /// Enough for several packets of every size, and little where packets are small.
+    /// Returns a total that needs several packets of any size, but stays small if packets are
+    /// small.
     private static func total(_ segment: Int) -> UInt64 {
         UInt64(min(max(segment * 48, 64), 768 << 10))
     }
@@ -42,7 +43,7 @@ extension ValidationCase {
         ) { run throws(DevmemError) in try run.send(segment, total(segment), ipv6: ipv6) }
     }
 
-    /// As large as the kernel's own test has it.
+    /// The page size that the kernel's own selftest uses.
     private static let pageSize: UInt32 = 16384
     private static let largeMemory: UInt64 = 16 << 20
 
@@ -81,8 +82,8 @@ extension ValidationCase {
         }
     }
 
-    /// Whether each of several queues has received, by its counts of packets before and after; nil where
-    /// the driver does not count.
+    /// Checks whether each queue has received packets, by the counters before and after; these are
+    /// nil if the driver has none.
     static func several(
         _ queues: [UInt32], _ before: [UInt32: UInt64]?, _ after: [UInt32: UInt64]?
     ) -> CaseVerdict {
@@ -118,7 +119,7 @@ extension ValidationRun {
         return try flow.finish()
     }
 
-    /// What a driver counts for receive queues; nil if it does not count.
+    /// Returns the packet counters of receive queues; nil if the driver has none.
     fileprivate func receivedPackets(
         _ queues: [UInt32]
     ) throws(DevmemError) -> [UInt32: UInt64]? {
@@ -130,7 +131,7 @@ extension ValidationRun {
         return packets.count == queues.count ? packets : nil
     }
 
-    /// Receives on all of a stage's sockets at once.
+    /// Receives on all sockets of a fixture at once.
     fileprivate func receiveSeveral(
         _ stage: ReceiveFixture, each total: UInt64
     ) throws(DevmemError) -> CaseVerdict {
@@ -172,7 +173,7 @@ extension ValidationRun {
     }
 }
 
-/// A flow that stands in a list.
+/// A flow as an element of an array, which cannot hold a noncopyable value.
 private final class SharedFlow {
     var flow: ReceivedFlow
 

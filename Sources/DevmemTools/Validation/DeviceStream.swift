@@ -3,7 +3,7 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// A connection on which the far end sends a pattern into device memory.
+/// A connection on which the remote side sends a pattern into device memory.
 struct DeviceStream: ~Copyable {
     let connection: Connection
     let bound: BoundMemory
@@ -11,7 +11,7 @@ struct DeviceStream: ~Copyable {
     private let id: Int
     private var checker: PatternChecker
 
-    /// Asks the far end for it, in pieces of `segment` bytes, and waits until all `bytes` have come.
+    /// Requests the pattern in writes of `segment` bytes, and waits until all `bytes` can be read.
     init(_ run: ValidationRun, bytes: UInt64, segment: Int) throws(DevmemError) {
         let pattern = try Pattern("\(FarEndRequest.period)")
         let stage = try run.stage()
@@ -38,10 +38,10 @@ struct DeviceStream: ~Copyable {
         checker = PatternChecker(pattern)
     }
 
-    /// The descriptor, for calls that may be wrong.
+    /// The descriptor, for deliberately invalid calls.
     var number: Int32 { connection.rawValue }
 
-    /// Receives once and compares what came; it must lie in device memory.
+    /// Receives once and compares the payload, which must be in device memory.
     mutating func take(dataSize: Int = 1 << 16, controlSize: Int = 1 << 14)
         throws(DevmemError) -> RawReceived
     {
@@ -50,7 +50,7 @@ struct DeviceStream: ~Copyable {
         return received
     }
 
-    /// Receives once, and does not look at it.
+    /// Receives once without a comparison.
     func receive(dataSize: Int, controlSize: Int = 1 << 14) throws(DevmemError) -> RawReceived {
         guard
             let received = try receiveRaw(
@@ -59,7 +59,7 @@ struct DeviceStream: ~Copyable {
         return received
     }
 
-    /// Compares what came next; it must lie in device memory.
+    /// Compares the next payload, which must be in device memory.
     mutating func compare(_ received: RawReceived) throws(DevmemError) {
         guard received.deviceBytes == received.count else {
             throw corrupt(
@@ -78,7 +78,7 @@ struct DeviceStream: ~Copyable {
         if let mismatch = checker.firstMismatch { throw corrupt(mismatch.description) }
     }
 
-    /// Takes all that is left of a stream of `bytes` in all, and gives everything back.
+    /// Receives the rest of a stream of `bytes` in total, and returns all tokens.
     mutating func drain(to bytes: UInt64) throws(DevmemError) {
         while checker.checkedBytes < bytes {
             try run.stop.wait(
@@ -88,7 +88,7 @@ struct DeviceStream: ~Copyable {
         }
     }
 
-    /// Gives tokens back; the kernel must take each.
+    /// Returns tokens; the kernel must accept each one.
     func returnTokens(_ tokens: [UInt32]) throws(DevmemError) {
         var batch = TokenBatch()
         for token in tokens where !batch.append(token) {
@@ -104,7 +104,8 @@ struct DeviceStream: ~Copyable {
 }
 
 extension ValidationCase {
-    /// A case on a stream of which all has come; if it passes, all that it left must still be there.
+    /// A case on a stream that has arrived completely. If the case passes, the payload that it left
+    /// unread must be intact.
     static func onStream(
         _ family: String, _ name: String, _ title: String, bytes: UInt64,
         body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// What happens to a NIC while payload arrives, which must not harm it.
+    /// Events on a NIC that must not disturb the reception of payload.
     static var disturbances: [ValidationCase] {
         [
             ValidationCase(
@@ -21,7 +21,7 @@ extension ValidationCase {
                         return
                     }
                     do throws(DevmemError) {
-                        // Binding restarts the queue, and so does letting go.
+                        // Binding restarts the queue, and so does unbinding.
                         let binding = try ReceiveBinding(
                             dmabuf: scratch.descriptor, interface: run.interface, queues: [spare])
                         withExtendedLifetime(binding) {}
@@ -40,7 +40,8 @@ extension ValidationCase {
                 "after unbinding, received payload is kept and the rest arrives in ordinary memory",
                 needs: .receiving + [.farEnd]
             ) { run throws(DevmemError) in
-                // Less memory than payload, so that not all of it can come before.
+                // The memory is smaller than the payload, so that some of it must arrive after
+                // unbinding.
                 let stage = try run.stage(ReceiveFixture.Kind(memory: 1 << 20))
                 var isUnbound = false
                 let (counts, verdict) = try run.receive(
@@ -68,11 +69,11 @@ extension ValidationCase {
     }
 }
 
-/// Payload of a stream that is disturbed.
+/// The number of payload bytes of a disturbed stream.
 private let trafficBytes: UInt64 = 8 << 20
 
 extension ValidationRun {
-    /// Receives a stream of large segments on a stage's first socket.
+    /// Receives a stream of large writes on the first socket of a fixture.
     fileprivate func receive(
         on stage: ReceiveFixture, bytes: UInt64, mayLieElsewhere: Bool = false,
         progress: (UInt64) -> Void

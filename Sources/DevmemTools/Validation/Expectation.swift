@@ -1,13 +1,13 @@
 import DevmemCore
 import SystemPackage
 
-/// The refusal that a request must meet with.
+/// The refusal that a request must get.
 struct ExpectedRefusal {
-    /// The error numbers that kernels give it.
+    /// The error numbers that kernels return.
     var errnos: [Errno]
-    /// What the kernel's text says; nil where it gives none.
+    /// The extack text; nil if the kernel gives none.
     var refusal: Refusal?
-    /// The attribute that the kernel names; nil where it names none.
+    /// The attribute that the kernel reports; nil if it reports none.
     var attribute: String?
 
     init(_ errnos: Errno..., refusal: Refusal? = nil, attribute: String? = nil) {
@@ -16,7 +16,7 @@ struct ExpectedRefusal {
         self.attribute = attribute
     }
 
-    /// The refusal in words.
+    /// The refusal as text.
     var description: String {
         var parts = [errnos.map { describe($0) }.joined(separator: " or ")]
         if let refusal { parts.append("\"\(refusal.rawValue)\"") }
@@ -24,21 +24,21 @@ struct ExpectedRefusal {
         return parts.joined(separator: ", ")
     }
 
-    /// Whether an error is the refusal.
+    /// Tells whether an error is this refusal.
     func isMet(by error: DevmemError) -> Bool {
         guard let errno = error.errno, errnos.contains(errno) else { return false }
         if let refusal, Refusal(error) != refusal { return false }
         return attribute == nil || error.attribute == attribute
     }
 
-    /// Whether a request meets with the refusal.
+    /// Checks whether a request gets this refusal.
     func verdict(
         on request: String, _ body: () throws(DevmemError) -> Void
     ) -> CaseVerdict {
         Self.verdict(on: request, anyOf: [self], body)
     }
 
-    /// Whether a request meets with one of several refusals, as kernels differ.
+    /// Checks whether a request gets one of several refusals, because kernels differ.
     static func verdict(
         on request: String, anyOf expected: [ExpectedRefusal],
         _ body: () throws(DevmemError) -> Void
@@ -49,7 +49,7 @@ struct ExpectedRefusal {
             if expected.contains(where: { $0.isMet(by: error) }) { return .pass }
             var plain = error
             plain.advice = nil
-            // Refused before the kernel looked at what is wrong with it.
+            // The request was refused before the kernel checked the invalid part.
             if case .skip(let why) = CaseVerdict(plain) { return .skip(why) }
             return .fail("refused with \"\(plain)\", expected: \(words(expected))")
         }
@@ -61,13 +61,13 @@ struct ExpectedRefusal {
     }
 }
 
-/// Pass if there is nothing wrong; otherwise the first of what is.
+/// Returns a pass if no problem is given, otherwise a failure with the first problem.
 func verdict(unless problems: String?...) -> CaseVerdict {
     for problem in problems { if let problem { return .fail(problem) } }
     return .pass
 }
 
-/// What is wrong with a value; nil if it is as expected.
+/// Returns a text if a value differs from the expected one, otherwise nil.
 func difference<Value: Equatable>(
     _ what: String, _ found: Value, _ expected: Value
 ) -> String? {

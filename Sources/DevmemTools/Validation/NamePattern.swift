@@ -1,20 +1,20 @@
 import DevmemCore
-/// A pattern of names as shells have it: `*` stands for any text, `?` for one character.
+/// A shell pattern: `*` matches any text, `?` matches one character.
 package struct NamePattern: Equatable, Sendable {
     private let pattern: [Character]
 
-    /// Takes a pattern; every text is one.
+    /// Creates a pattern; every text is valid.
     package init(_ text: String) {
         pattern = Array(text)
     }
 
-    /// Whether a name is one of those it stands for. Takes time in proportion to the product of
-    /// both lengths at worst, whatever the pattern.
+    /// Tells whether a name matches. The worst-case time is proportional to the product of both
+    /// lengths.
     package func matches(_ name: String) -> Bool {
         let name = Array(name)
         var position = 0
         var place = 0
-        // Where the last star stands, and how much of the name it has taken.
+        // The position of the last star, and where in the name its match ends.
         var star: (place: Int, position: Int)?
         while position < name.count {
             if place < pattern.count, pattern[place] == "*" {

@@ -3,18 +3,18 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// What one recvmsg(2) brought, piece by piece.
+/// The result of one recvmsg(2), fragment by fragment.
 struct RawReceived {
-    /// Payload bytes.
+    /// The number of payload bytes.
     var count: Int
-    /// What the control messages say of them.
+    /// The fragments that the control messages describe.
     var pieces: [PayloadFragment]
 
-    /// The tokens of what lies in device memory.
+    /// The tokens of the fragments in device memory.
     var tokens: [UInt32] {
         pieces.compactMap { if case .device(_, _, let token) = $0 { token } else { nil } }
     }
-    /// The first of them.
+    /// The first token.
     var firstToken: UInt32 {
         get throws(DevmemError) {
             guard let token = tokens.first else {
@@ -24,7 +24,7 @@ struct RawReceived {
             return token
         }
     }
-    /// Where in device memory payload lies.
+    /// The ranges of device memory that hold payload.
     var places: [Range<UInt64>] {
         pieces.compactMap {
             if case .device(let offset, let length, _) = $0 {
@@ -34,12 +34,12 @@ struct RawReceived {
             }
         }
     }
-    /// Payload bytes in device memory.
+    /// The number of payload bytes in device memory.
     var deviceBytes: Int { places.reduce(0) { $0 + Int($1.count) } }
 }
 
-/// Receives once in whatever way, right or wrong, with room for so many bytes of payload and of
-/// control messages, and without waiting; nil at the end of the stream.
+/// Receives once with valid or invalid parameters: with the given room for payload and control
+/// messages, and without blocking. Returns nil at end of stream.
 func receiveRaw(
     from number: Int32, _ bound: BoundMemory, dataSize: Int = 1 << 16,
     controlSize: Int = 1 << 14, flags: Int32 = DevmemSocketNumber.message
@@ -72,8 +72,8 @@ func receiveRaw(
     return RawReceived(count: count, pieces: pieces)
 }
 
-/// Gives tokens back in whatever way, right or wrong, with so many surplus bytes behind the last
-/// range; returns how many fragments the kernel took.
+/// Returns tokens with valid or invalid parameters: `surplus` bytes follow the last range. Returns
+/// the number of fragments that the kernel accepted.
 func giveBackRaw(
     _ ranges: [(start: UInt32, count: UInt32)], surplus: Int = 0, on number: Int32
 ) throws(DevmemError) -> Int {
@@ -89,8 +89,8 @@ func giveBackRaw(
         })
 }
 
-/// Sends once from device memory in whatever way, right or wrong; returns the bytes that the kernel
-/// took.
+/// Sends once from device memory with valid or invalid parameters, and returns the number of bytes
+/// that the kernel accepted.
 @discardableResult
 func sendRaw(
     on number: Int32, offset: UInt64, count: Int, binding: UInt32,

@@ -4,8 +4,8 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// Ways to receive that are wrong or unusual (`tcp_recvmsg_locked` and `tcp_recvmsg_dmabuf` of
-    /// net/ipv4/tcp.c). Whatever they answer, nothing may be lost.
+    /// Invalid or unusual receive calls (`tcp_recvmsg_locked` and `tcp_recvmsg_dmabuf` of
+    /// net/ipv4/tcp.c). Whatever the kernel returns, no payload may be lost.
     static var receiveCases: [ValidationCase] {
         [
             of("without-flag", "payload in device memory is refused without MSG_SOCK_DEVMEM") {
@@ -74,5 +74,5 @@ extension ValidationCase {
     }
 }
 
-/// Payload of a stream of these cases: several fragments.
+/// The number of payload bytes of a stream in these cases: several fragments.
 private let streamBytes: UInt64 = 1 << 15

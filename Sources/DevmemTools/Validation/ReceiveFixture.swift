@@ -3,26 +3,26 @@ import Glibc
 import Logging
 import SystemPackage
 
-/// What cases that receive have in common: a NIC steered, memory bound, sockets that listen.
+/// The fixture of cases that receive: a steered NIC, bound memory and listening sockets.
 final class ReceiveFixture {
-    /// What a stage is made of; cases that ask for the same share one.
+    /// The properties of a fixture; cases with equal properties share one.
     struct Kind: Hashable {
-        /// Queues to bind.
+        /// The number of queues to bind.
         var queues = 1
-        /// Further queues that are kept free of traffic and not bound.
+        /// The number of further queues that are kept free of traffic but not bound.
         var spareQueues = 0
-        /// Bytes of the pieces that the NIC fills; nil for a page.
+        /// The size of the receive buffers in bytes; nil for a page.
         var pageSize: UInt32?
         /// How flows are spread over the queues.
         var spread = FlowSpread.roundRobin
-        /// How many sockets listen at each address; none steers no flow.
+        /// The number of listening sockets per address; with none, no flow is steered.
         var listeners = 1
-        /// Bytes of memory for each bound queue. mlx5 fills its receive ring with as much, at MTU 9000
-        /// and its default size, and a queue that gets less than it needs starves.
+        /// Bytes of memory per bound queue. mlx5 fills its receive ring with as much at MTU 9000
+        /// and the default ring size, and a queue with less memory starves.
         var memory: UInt64 = 16 << 20
     }
 
-    /// A socket that listens, and what it stands at.
+    /// A listening socket as an element of an array, which cannot hold a noncopyable value.
     private final class OpenListener {
         let listener: Listener
 
@@ -34,7 +34,7 @@ final class ReceiveFixture {
     let kind: Kind
     /// The bound queues.
     let queues: [UInt32]
-    /// Those that are kept free.
+    /// The queues that are kept free.
     let spares: [UInt32]
     let bound: BoundMemory
     private var nic: BoundNIC?
@@ -43,12 +43,12 @@ final class ReceiveFixture {
     /// Steers the NIC and binds memory.
     ///
     /// - Parameters:
-    ///   - kind: what is wanted.
+    ///   - kind: the properties.
     ///   - interface: the NIC.
-    ///   - addresses: where to listen.
-    ///   - echo: an address and port that connections go to, for their answers to be steered.
-    ///   - logger: is told of each change at level debug.
-    /// - Throws: `DevmemError` as steering, memory or the binding fail.
+    ///   - addresses: the addresses to listen on.
+    ///   - echo: the endpoint of an echo server, whose answers are steered too.
+    ///   - logger: logs each change at level debug.
+    /// - Throws: `DevmemError` if steering, the memory or the binding fails.
     init(
         _ kind: Kind, on interface: NetworkInterface, at addresses: [IPAddress],
         answeredFrom echo: Endpoint?, logger: Logger
@@ -97,7 +97,7 @@ final class ReceiveFixture {
         get throws(DevmemError) { try Self.first(of: queues, "bound") }
     }
 
-    /// The first of those that are kept free.
+    /// The first queue that is kept free.
     var spare: UInt32 {
         get throws(DevmemError) { try Self.first(of: spares, "spare") }
     }
@@ -110,12 +110,12 @@ final class ReceiveFixture {
         return queue
     }
 
-    /// Lets the queues go; connections keep what they have.
+    /// Unbinds the queues; payload that connections hold stays valid.
     func unbind() {
         nic?.unbind()
     }
 
-    /// Undoes everything.
+    /// Releases everything and restores the NIC.
     func release() throws(DevmemError) {
         listeners = []
         switch nic.take() {
@@ -124,14 +124,14 @@ final class ReceiveFixture {
         }
     }
 
-    /// Where it listens.
+    /// The endpoint of a listening socket.
     func endpoint(ipv6: Bool, number: Int = 0) throws(DevmemError) -> Endpoint {
         try listener(ipv6, number).listener.endpoint
     }
 
-    /// Takes the far end's next connection; a stranger's is closed.
+    /// Accepts the next connection from the remote side; connections from other hosts are closed.
     ///
-    /// - Throws: `DevmemError` of kind `system` if none comes in time.
+    /// - Throws: `DevmemError` of kind `system` if none arrives in time.
     func accept(
         ipv6: Bool, number: Int = 0, for run: ValidationRun
     ) throws(DevmemError) -> Connection {
@@ -156,5 +156,5 @@ final class ReceiveFixture {
     }
 }
 
-/// How long nothing may happen in a case, in milliseconds.
+/// The timeout of a case without progress, in milliseconds.
 let casePatience: Int32 = 5000

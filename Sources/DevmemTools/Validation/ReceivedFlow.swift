@@ -2,19 +2,19 @@ import DevmemCore
 import Glibc
 import SystemPackage
 
-/// A connection that brings a pattern into device memory: from a far end that is told to send it, or
-/// back from one that sends what it gets.
+/// A connection that receives a pattern into device memory: from a remote side that sends it on
+/// request, or from an echo server that returns it.
 struct ReceivedFlow: ~Copyable {
     private var connection: Connection?
     private let run: ValidationRun
     private let total: UInt64
     private let segment: Int
-    /// The far end's number of it; nil if it only sends back what it gets.
+    /// The number of the request to the remote side; nil for an echo server.
     private let id: Int?
     private let bound: BoundMemory
     private var receiver: PayloadReceiver
     private var sink: PatternSink
-    /// What came back of what this end sent; nil if it sent nothing.
+    /// The counts of echoed payload; nil if this side sent nothing.
     private var echoed: ReceiveCounts?
     private(set) var hasEnded = false
 
@@ -46,7 +46,7 @@ struct ReceivedFlow: ~Copyable {
         sink = PatternSink(pattern)
     }
 
-    /// The descriptor to wait on.
+    /// The descriptor to poll.
     var number: Int32 {
         switch connection {
         case .some(let open): open.rawValue
@@ -54,11 +54,11 @@ struct ReceivedFlow: ~Copyable {
         }
     }
 
-    /// What has come so far, by where it lay.
+    /// The payload received so far, by memory.
     var counts: ReceiveCounts { echoed ?? receiver.counts }
 
-    /// Receives to the end of the stream; `progress` is called after each receive call with the
-    /// payload bytes so far.
+    /// Receives until end of stream; `progress` is called after each receive call with the payload
+    /// bytes so far.
     mutating func run(progress: (UInt64) -> Void = { _ in }) throws(DevmemError) {
         guard let open = connection.take() else { return }
         if id == nil {
@@ -86,7 +86,9 @@ struct ReceivedFlow: ~Copyable {
         if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
     }
 
-    /// Receives once; returns whether there may be more.
+    /// Receives once.
+    ///
+    /// - Returns: whether more may arrive.
     mutating func take() throws(DevmemError) -> Bool {
         let step: StreamStep
         switch connection {
@@ -99,7 +101,8 @@ struct ReceivedFlow: ~Copyable {
         return !hasEnded
     }
 
-    /// Closes it and says whether all came, and where it should, unless payload may lie elsewhere.
+    /// Closes the connection and checks whether the payload is complete, and in device memory
+    /// unless `mayLieElsewhere` is set.
     mutating func finish(mayLieElsewhere: Bool = false) throws(DevmemError) -> CaseVerdict {
         connection = nil
         if !hasEnded { return .fail(shortfall) }
@@ -126,13 +129,13 @@ struct ReceivedFlow: ~Copyable {
 }
 
 extension ValidationRun {
-    /// The error of a case that a signal cut short.
+    /// Returns the error of a case that a signal interrupted.
     func interrupted(by signal: Int32) -> DevmemError {
         stop.note(signal)
         return DevmemError(.system, call: "validate", errno: .interrupted)
     }
 
-    /// A connection to the service that sends back what it gets.
+    /// Connects to the echo server.
     func connectToEcho() throws(DevmemError) -> Connection {
         guard let echo = peers.echo else {
             throw DevmemError(.invalid, call: "connect", message: "there is no peer")

@@ -4,8 +4,8 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// Sends that the kernel must refuse. Most need no wire: a connection of this host with itself
-    /// is refused before the way matters.
+    /// Sends that the kernel must refuse. Most need no peer: on a loopback connection they are
+    /// refused before the route matters.
     static var sendRefusals: [ValidationCase] {
         [
             ValidationCase(
@@ -63,14 +63,14 @@ extension ValidationCase {
     }
 }
 
-/// A send that is wrong in one way.
+/// A send that is invalid in one respect.
 private struct SendTrial {
-    /// The binding that it names; nil for the right one.
+    /// The binding id to send with; nil for the valid one.
     var binding: UInt32?
     var offset: UInt64 = 0
     var flags = cdm_MSG_ZEROCOPY
     var isZerocopyOn = true
-    /// Whether it goes through the NIC.
+    /// Whether the connection goes through the NIC.
     var isOverWire = false
     var expected = ExpectedRefusal(.invalidArgument)
 
@@ -108,10 +108,10 @@ extension IPAddress {
     fileprivate static let loopback = IPAddress(four: (127, 0, 0, 1))
 }
 
-/// A connection to the far end, which takes in what it is sent.
+/// A connection to the remote side, which receives what is sent.
 struct WireConnection: ~Copyable {
     let connection: Connection
-    /// The far end's number of it.
+    /// The number of the request to the remote side.
     let id: Int
 
     init(_ run: ValidationRun, ipv6: Bool) throws(DevmemError) {

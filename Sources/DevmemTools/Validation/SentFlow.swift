@@ -3,8 +3,8 @@ import Glibc
 import SystemPackage
 
 extension ValidationRun {
-    /// Sends a pattern from device memory and asks the far end what came, or looks at what comes
-    /// back.
+    /// Sends a pattern from device memory, and gets the result from the remote side or compares
+    /// what the echo server returns.
     func send(
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> CaseVerdict {
@@ -19,7 +19,9 @@ extension ValidationRun {
                 ? nil : "the peer received \(reply.bytes ?? 0) of \(total) bytes")
     }
 
-    /// Returns the far end's number of the connection, which is closed by then, and what went wrong.
+    /// Sends to the remote side, and closes the connection.
+    ///
+    /// - Returns: the number of the request, and what went wrong, if anything.
     private func sendToFarEnd(
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> (id: Int, problem: String?) {
@@ -29,7 +31,8 @@ extension ValidationRun {
     }
 
     private func sendToEcho(_ segment: Int, _ total: UInt64) throws(DevmemError) -> CaseVerdict {
-        // Its answers must not go where nobody can read them.
+        // The fixture would steer the echoed payload into memory that this connection does not
+        // read.
         try releaseStage()
         let connection = try connectToEcho()
         var sink = PatternSink(try Pattern("\(FarEndRequest.period)"))
@@ -40,7 +43,8 @@ extension ValidationRun {
             checked == total ? nil : "\(checked) of \(total) bytes came back")
     }
 
-    /// Sends it all and waits until the kernel needs none of it any more; returns what went wrong.
+    /// Sends all and waits until the kernel has released the memory. Returns what went wrong, if
+    /// anything.
     private func transmit<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, _ segment: Int, _ total: UInt64,
         _ sink: inout Sink

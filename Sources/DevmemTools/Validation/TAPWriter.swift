@@ -1,13 +1,13 @@
 import DevmemCore
-/// Writes results in TAP version 13, as the kernel's selftests in Python print it (`ksft_run` of
-/// tools/testing/selftests/net/lib/py/ksft.py): a line for each case and nothing nested, because that
-/// is what test farms read results of single cases from. Pure: the lines are returned.
+/// A writer of results in TAP version 13, as the kernel's Python selftests print it (`ksft_run` of
+/// tools/testing/selftests/net/lib/py/ksft.py). It prints one line per case without nesting,
+/// because test farms read per-case results from that. Pure: the lines are returned.
 package struct TAPWriter: Sendable {
     private let planned: Int
     private var done = 0
     private var counts: [String: Int] = [:]
 
-    /// Starts with how many cases are going to run.
+    /// Creates a writer for the given number of cases.
     package init(planned: Int) {
         self.planned = planned
     }
@@ -15,7 +15,7 @@ package struct TAPWriter: Sendable {
     /// The lines before the first result.
     package var heading: String { "TAP version 13\n1..\(planned)\n" }
 
-    /// The lines of one result: what is wrong, as a comment, and the result itself.
+    /// Returns the lines of one result; a failure's message precedes it as a comment.
     package mutating func lines(for result: CaseResult) -> String {
         done += 1
         counts[result.verdict.name, default: 0] += 1
@@ -28,20 +28,20 @@ package struct TAPWriter: Sendable {
         }
     }
 
-    /// The line behind the last result.
+    /// The summary line after the last result.
     package var totals: String {
         func count(_ name: String) -> Int { counts[name] ?? 0 }
         return "# Totals: pass:\(count("pass")) fail:\(count("fail")) xfail:0 xpass:0 "
             + "skip:\(count("skip")) error:0\n"
     }
 
-    /// A test's name: a number sign would begin a directive, and blanks may be cut.
+    /// Escapes a test name. A number sign would start a directive, and spaces may be trimmed.
     static func plain(_ name: String) -> String {
         String(oneLine(name).map { $0 == "#" || $0 == " " ? "_" : $0 })
     }
 
-    /// Text that fits behind a directive or in a diagnostic line. A line's end would begin another
-    /// line, and a number sign another directive.
+    /// Escapes text for a directive or a diagnostic line. A newline would start another line, and a
+    /// number sign a directive.
     static func oneLine(_ text: String) -> String {
         var line = ""
         for scalar in text.unicodeScalars {

@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// Tokens, by which memory goes back to the NIC (`sock_devmem_dontneed` of net/core/sock.c).
+    /// Cases on tokens, which return memory to the NIC (`sock_devmem_dontneed` of net/core/sock.c).
     static var tokenCases: [ValidationCase] {
         [
             of("unique", "no memory is delivered twice, and each fragment has its own token") {
@@ -104,11 +104,11 @@ extension ValidationCase {
     }
 }
 
-/// Where the first of two ranges that overlap is overlapped; nil if none are.
+/// Returns the first offset that two ranges share; nil if none overlap.
 private func twice(_ places: [Range<UInt64>]) -> UInt64? {
     let ordered = places.sorted { $0.lowerBound < $1.lowerBound }
     return zip(ordered, ordered.dropFirst()).first { $0.upperBound > $1.lowerBound }?.1.lowerBound
 }
 
-/// Payload of a stream of these cases: several fragments.
+/// The number of payload bytes of a stream in these cases: several fragments.
 private let tokenStreamBytes: UInt64 = 1 << 16

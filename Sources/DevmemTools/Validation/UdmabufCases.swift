@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 extension ValidationCase {
-    /// Memory that the udmabuf driver must refuse (drivers/dma-buf/udmabuf.c).
+    /// Requests that the udmabuf driver must refuse (drivers/dma-buf/udmabuf.c).
     static var udmabufRefusals: [ValidationCase] {
         let page = UInt64(systemPageSize)
         return [
@@ -54,10 +54,10 @@ extension ValidationCase {
     }
 }
 
-/// EBADFD, which SystemPackage has no name for.
+/// EBADFD, for which SystemPackage has no name.
 private let badState = Errno(rawValue: EBADFD)
 
-/// Makes a dma-buf, which goes at once.
+/// Creates a dma-buf and closes it at once.
 private func makeUdmabuf(
     of memory: Int32, offset: UInt64, size: UInt64
 ) throws(DevmemError) {

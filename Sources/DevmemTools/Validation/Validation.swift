@@ -1,20 +1,20 @@
 package import DevmemCore
 package import Logging
 
-/// What a validation shall do.
+/// The parameters of a validation.
 package struct ValidationRequest: Sendable {
     /// The NIC.
     package var interface: String
-    /// The far end; nil for none, which leaves out what needs one.
+    /// The remote side; nil skips the cases that need one.
     package var farEnd: FarEndChoice?
-    /// Addresses of the NIC to use, at most one of each family; the rest is found out.
+    /// Addresses of the NIC to use, at most one per family; others are chosen automatically.
     package var local: [IPAddress]
-    /// Addresses for the far end to come from, at most one of each family.
+    /// Source addresses for the remote side, at most one per family.
     package var remote: [IPAddress]
     /// The cases to run.
     package var cases: [ValidationCase]
 
-    /// Makes a request from its parts.
+    /// Creates a request from its values.
     package init(
         interface: String, farEnd: FarEndChoice?, local: [IPAddress] = [],
         remote: [IPAddress] = [], cases: [ValidationCase]
@@ -27,18 +27,18 @@ package struct ValidationRequest: Sendable {
     }
 }
 
-/// Puts a NIC, its driver and the kernel to the test of device memory TCP. Every setting is put back
-/// before it returns, and by the journal of steering if it does not.
+/// Tests device memory TCP on a NIC, its driver and the kernel. Every setting is restored before it
+/// returns; if the process dies, the steering journal allows that later.
 ///
 /// - Parameters:
-///   - request: what to do.
-///   - stop: signals that end it, between two cases or where a case waits.
+///   - request: the parameters.
+///   - stop: signals that end it, between cases or while a case waits.
 ///   - finished: called with each result.
-///   - logger: is told of each change of the NIC at level debug.
-/// - Returns: what it found.
-/// - Throws: `DevmemError` if it could not begin: there is no such interface, it is steered to stay
-///   so, or the far end cannot be had or does not get to the NIC. An interface that is no NIC, and a
-///   kernel that knows nothing of all this, are no errors: every case is skipped.
+///   - logger: logs each change of the NIC at level debug.
+/// - Returns: the report.
+/// - Throws: `DevmemError` if it cannot start: the interface does not exist, steering is applied to
+///   it permanently, or the remote side cannot be started or cannot reach the NIC. If the interface
+///   is not a NIC, or the kernel does not support device memory TCP, every case is skipped instead.
 package func validate(
     _ request: ValidationRequest, stop: consuming StopSignal, finished: (CaseResult) -> Void,
     logger: Logger
@@ -61,10 +61,10 @@ package func validate(
     return report
 }
 
-/// What can be done with an interface.
+/// The outcome of the preparation.
 private enum Preparation {
     case run(ValidationRun)
-    /// It is nothing that could be put to this test: why.
+    /// The interface cannot be tested, for this reason.
     case skip(String)
 }
 
@@ -73,7 +73,7 @@ private func prepare(
     _ logger: Logger
 ) throws(DevmemError) -> Preparation {
     if let virtual = try interface.virtualInterface {
-        // Who names a bond means its NIC.
+        // For a bond or similar, the error names the NIC beneath it.
         guard virtual.nics.isEmpty else { throw virtual.error("validate \(interface.name)") }
         return .skip("\(interface.name) is \(virtual.text), not a NIC")
     }
@@ -82,7 +82,7 @@ private func prepare(
     do throws(DevmemError) {
         facts = try ValidationFacts(of: interface)
     } catch {
-        // A kernel without a netlink family, or a driver that does not answer at all.
+        // The kernel lacks a netlink family, or the driver supports none of the requests.
         if error.kind == .unsupported { return .skip("\(error)") }
         guard case .skip(let why) = CaseVerdict(error) else { throw error }
         return .skip(why)
@@ -91,7 +91,7 @@ private func prepare(
     return .run(ValidationRun(facts, peers, stop: stop, logger: logger))
 }
 
-/// Runs cases until a signal comes, and puts what becomes of them in the report.
+/// Runs cases until a signal arrives, and adds the results to the report.
 private func runAll(
     _ cases: [ValidationCase], _ stop: SharedStopSignal, _ report: inout ValidationReport,
     _ finished: (CaseResult) -> Void, run: (ValidationCase) -> CaseVerdict
@@ -99,7 +99,7 @@ private func runAll(
     for one in cases {
         let start = ContinuousClock.now
         let verdict = run(one)
-        // What a signal has cut short has found nothing.
+        // The result of an interrupted case is meaningless.
         if let signal = stop.pending() {
             report.stoppedBy = signal
             return
@@ -112,11 +112,11 @@ private func runAll(
     }
 }
 
-/// Takes back what a process that is gone has changed on a NIC, which is no state to begin with, nor to
-/// end with; refuses a NIC that someone has steered to stay so.
+/// Restores what a dead process changed on the NIC, so that the test starts from the user's
+/// settings. Refuses a NIC to which steering is applied permanently.
 private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(DevmemError) {
     let store = JournalStore()
-    // A folder that is not there yet is made as by all that steer; what else is wrong shows next.
+    // Creates the directory if it does not exist; other problems are reported by the next call.
     _ = try? store.prepare()
     for entry in try steeredNICs(in: store) where entry.interface == interface {
         guard let journal = entry.journal else { continue }

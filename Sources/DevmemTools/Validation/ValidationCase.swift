@@ -1,17 +1,17 @@
 import DevmemCore
-/// One case of the validation: what it asks of the NIC and the kernel, and what it needs for that.
+/// A case of the validation, with its preconditions.
 package struct ValidationCase: Sendable {
-    /// The family that it belongs to.
+    /// The family of the case.
     package let family: String
-    /// Its name in the family.
+    /// The name within the family.
     package let name: String
-    /// What must be so, in one line.
+    /// The behaviour that it checks, in one line.
     package let title: String
-    /// What must be there; the first that is not is why it is skipped.
+    /// The preconditions; the first one that is not met is the reason to skip the case.
     let needs: [CaseNeed]
     let body: @Sendable (ValidationRun) throws(DevmemError) -> CaseVerdict
 
-    /// The name that it is chosen by: `family.name`.
+    /// The name for selection: `family.name`.
     package var id: String { "\(family).\(name)" }
 
     init(
@@ -25,17 +25,17 @@ package struct ValidationCase: Sendable {
         self.body = body
     }
 
-    /// All cases, in the order in which they run: those that disturb the NIC least first, and last
-    /// whether it is as it was.
+    /// All cases in the order in which they run: the least disruptive first, and the check for
+    /// restored settings last.
     package static var all: [ValidationCase] {
         bindRefusals + udmabufRefusals + boundRefusals + sendRefusals + tokenCases + receiveCases
             + dataCases + disturbances + afterwards
     }
 
-    /// Those whose name matches one of the patterns; all if there are none.
+    /// Returns the cases that match any of the patterns; all cases if there are no patterns.
     ///
-    /// - Parameter patterns: each is compared with the full name, and with the family's.
-    /// - Returns: the cases, in the order in which they run.
+    /// - Parameter patterns: the patterns, each compared with the full name and with the family.
+    /// - Returns: the cases in the order in which they run.
     package static func matching(_ patterns: [NamePattern]) -> [ValidationCase] {
         guard !patterns.isEmpty else { return all }
         return all.filter { one in
@@ -44,43 +44,43 @@ package struct ValidationCase: Sendable {
     }
 }
 
-/// What a case needs of the host, the NIC or the caller.
+/// A precondition of a case on the host, the NIC or the parameters.
 enum CaseNeed: Equatable, Sendable {
     /// CAP_NET_ADMIN.
     case privilege
-    /// The kernel's request to bind for receiving.
+    /// The kernel supports bind-rx.
     case bindReceive
-    /// The kernel's request to bind for sending.
+    /// The kernel supports bind-tx.
     case bindTransmit
-    /// That request's page size.
+    /// The kernel supports a page size in bind-rx.
     case pageSize
-    /// A setting for header split.
+    /// The NIC has a header split setting.
     case headerSplit
-    /// A setting for the size up to which packets are not split.
+    /// The NIC has a header split threshold.
     case splitThreshold
-    /// Queues that nothing else uses.
+    /// This many receive queues are free.
     case freeQueues(Int)
-    /// Flow rules.
+    /// The NIC has flow rules.
     case flowRules
-    /// A table for RSS.
+    /// The NIC has an RSS indirection table.
     case spreading
-    /// The udmabuf driver.
+    /// The udmabuf driver is available.
     case udmabuf
-    /// Huge pages that are free, so many bytes of them.
+    /// This many bytes of huge pages are free.
     case hugePages(UInt64)
-    /// A far end that can be told what to do.
+    /// There is a remote side that carries out requests.
     case farEnd
-    /// A far end at an address of this family, or of any, be it one that only sends back what it gets.
+    /// There is a peer with an address of this family, or of any; an echo server suffices.
     case peer(ipv6: Bool?)
 }
 
 extension Array<CaseNeed> {
-    /// To bind queues.
+    /// The preconditions to bind queues.
     static let binding: [CaseNeed] = [
         .privilege, .bindReceive, .udmabuf, .headerSplit, .freeQueues(1),
     ]
-    /// To receive into bound queues.
+    /// The preconditions to receive into bound queues.
     static let receiving: [CaseNeed] = binding + [.flowRules]
-    /// To bind for sending, which changes nothing of the NIC.
+    /// The preconditions to bind for sending, which changes no setting of the NIC.
     static let sending: [CaseNeed] = [.bindTransmit, .udmabuf]
 }

@@ -2,16 +2,16 @@ import DevmemCore
 import Glibc
 import SystemPackage
 
-/// What is known of host and NIC before any case runs.
+/// The properties of the host and the NIC before any case runs.
 struct ValidationFacts {
     let interface: NetworkInterface
     let isAdmin: Bool
     let netdev: FamilyPolicy?
     /// The NIC's settings.
     let snapshot: NICSnapshot
-    /// The features that work, by name.
+    /// The names of the active features.
     let features: Set<String>
-    /// The queues that nothing else uses, the last of which is left to others.
+    /// The free receive queues.
     let freeQueues: [UInt32]
     let hasUdmabuf: Bool
 
@@ -26,7 +26,7 @@ struct ValidationFacts {
         hasUdmabuf = (try? Descriptor.open(udmabufPath, O_RDWR)) != nil
     }
 
-    /// Why a need is not met; nil if it is.
+    /// Returns why a precondition is not met; nil if it is.
     func reason(against need: CaseNeed, _ peers: ValidationPeers) -> String? {
         let commands = netdev?.commands ?? []
         let name = interface.name

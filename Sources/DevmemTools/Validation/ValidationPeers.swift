@@ -2,15 +2,14 @@ package import DevmemCore
 import Glibc
 import SystemPackage
 
-/// Which far end a validation has.
+/// The choice of a peer for a validation.
 package enum FarEndChoice: Equatable, Sendable, CustomStringConvertible {
-    /// This program, started there.
+    /// This program, started in the given place.
     case place(FarEndPlace)
-    /// A service that sends back what it gets, such as `devmemtcp serve` that answers with an echo, at the
-    /// first of these that answers.
+    /// An echo server, such as `devmemtcp serve` in echo mode, at the first endpoint that answers.
     case echo([Endpoint])
 
-    /// The far end in words.
+    /// The peer as text.
     package var description: String {
         switch self {
         case .place(let place): "\(place)"
@@ -19,19 +18,19 @@ package enum FarEndChoice: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The far end of a validation, and which addresses lead there and back.
+/// The peer of a validation, with the addresses that reach it.
 final class ValidationPeers {
-    /// The far end that does as it is told, if there is one.
+    /// The remote side that carries out requests, if there is one.
     let farEnd: FarEnd?
-    /// The service that sends back what it gets, if there is one.
+    /// The echo server, if there is one.
     let echo: Endpoint?
-    /// Addresses of the NIC that the far end reaches, IPv4 first.
+    /// Addresses of the NIC that the peer can reach, IPv4 first.
     private(set) var local: [IPAddress] = []
     private var remote: [IPAddress] = []
-    /// Why a family leads nowhere, by whether it is IPv6.
+    /// Why a family is unusable, keyed by whether it is IPv6.
     private var refusals: [Bool: String] = [:]
 
-    /// Starts the far end and tries which addresses lead to the NIC.
+    /// Starts the remote side and determines which addresses reach the NIC.
     init(_ request: ValidationRequest, _ interface: NetworkInterface, stop: SharedStopSignal)
         throws(DevmemError)
     {
@@ -76,8 +75,8 @@ final class ValidationPeers {
         }
     }
 
-    /// The first of a service's addresses that answers, of those whose family the NIC has; if none does,
-    /// the first, as the cases then tell why.
+    /// Returns the first endpoint of an echo server that answers, among the families of the NIC. If
+    /// none does, returns the first endpoint, and the cases report the reason.
     private static func answering(
         _ endpoints: [Endpoint], _ request: ValidationRequest, _ interface: NetworkInterface,
         _ stop: SharedStopSignal
@@ -91,7 +90,7 @@ final class ValidationPeers {
         return try answering(own, stop) ?? own.first ?? endpoints.first
     }
 
-    /// The first of some addresses that takes a connection; nil if none does.
+    /// Returns the first endpoint that accepts a connection; nil if none does.
     static func answering(
         _ endpoints: [Endpoint], _ stop: SharedStopSignal
     ) throws(DevmemError) -> Endpoint? {
@@ -106,13 +105,14 @@ final class ValidationPeers {
         return nil
     }
 
-    /// What is wrong with a far end that somebody named: if all that needs it were skipped, that would
-    /// look as if it had passed. The families are told by whether they are IPv6.
+    /// Returns why a peer that the user named is unusable. It must be an error: if all cases that
+    /// need the peer were skipped, the run would seem to pass. Families are keyed by whether they
+    /// are IPv6.
     ///
     /// - Parameters:
-    ///   - reached: those that lead there and back.
-    ///   - refusals: why others do not.
-    ///   - given: those that somebody gave addresses of.
+    ///   - reached: the families that work in both directions.
+    ///   - refusals: why the others do not.
+    ///   - given: the families of the addresses that the user gave.
     /// - Returns: the problem; nil if there is none.
     static func problem(
         reached: Set<Bool>, refusals: [Bool: String], given: Set<Bool>
@@ -123,7 +123,8 @@ final class ValidationPeers {
         return words.isEmpty ? nil : words.joined(separator: "; ")
     }
 
-    /// An address of the NIC: the given one, else its first that means something without its name.
+    /// Returns the address of the NIC to use: the given one, otherwise the first that is not
+    /// link-local.
     private static func choose(
         _ given: [IPAddress], _ interface: NetworkInterface, ipv6: Bool
     ) throws(DevmemError) -> IPAddress? {
@@ -131,14 +132,15 @@ final class ValidationPeers {
         return try interface.addresses.first { $0.isIPv6 == ipv6 && !$0.isLinkLocal }
     }
 
-    /// A connection from the far end tells whether it gets here, and its address. Others may connect
-    /// too; the far end tells which is its own.
+    /// Has the remote side connect to an address, which shows whether it can reach the NIC, and its
+    /// address. It reports the source of its connection, so that other hosts' connections are
+    /// recognized.
     private func tryAddress(
         _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: SharedStopSignal
     ) throws(DevmemError) {
         let listener = try Listener(binding: Endpoint(address: address, port: 0))
         try listener.listen()
-        // It answers once more when it is done or has given up; nobody waits for that.
+        // The remote side sends another reply when it finishes or fails; nothing waits for that.
         let id = try farEnd.ask(
             FarEndRequest(
                 id: 0, action: .send, address: address.description, port: listener.endpoint.port,
@@ -167,20 +169,20 @@ final class ValidationPeers {
         refusals[address.isIPv6] = "the peer cannot reach \(address)\(why)"
     }
 
-    /// Whether an address family leads to the far end and back.
+    /// Tells whether an address family works in both directions.
     func has(ipv6: Bool) -> Bool { local.contains { $0.isIPv6 == ipv6 } }
 
-    /// The family of cases that can do with any.
+    /// Whether cases without a required family use IPv6.
     var prefersIPv6: Bool { !has(ipv6: false) && has(ipv6: true) }
 
-    /// The NIC's address of a family.
+    /// Returns the NIC's address of a family.
     func local(ipv6: Bool) -> IPAddress? { local.first { $0.isIPv6 == ipv6 } }
 
-    /// The far end's address of a family.
+    /// Returns the peer's address of a family.
     func remote(ipv6: Bool) -> IPAddress? { remote.first { $0.isIPv6 == ipv6 } }
 
-    /// Why there is no far end of a family; nil if there is one. One that only sends back what it
-    /// gets will do if `mayEcho` says so.
+    /// Returns why there is no peer of a family; nil if there is one. An echo server suffices if
+    /// `mayEcho` is set.
     func reason(ipv6: Bool, mayEcho: Bool) -> String? {
         if farEnd == nil && echo == nil {
             return "no peer: \(Advice.Parameter.remote) or \(Advice.Parameter.peer) gives one"
@@ -195,6 +197,6 @@ final class ValidationPeers {
 }
 
 extension IPAddress {
-    /// Whether it means something only together with an interface (RFC 4291, fe80::/10).
+    /// Whether the address is link-local (RFC 4291, fe80::/10) and needs a scope.
     var isLinkLocal: Bool { isIPv6 && bytes[0] == 0xfe && bytes[1] & 0xc0 == 0x80 }
 }

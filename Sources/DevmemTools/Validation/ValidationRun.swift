@@ -2,17 +2,17 @@ import DevmemCore
 import Logging
 import SystemPackage
 
-/// One run of the validation: what its cases work on, and what they leave to each other.
+/// A run of the validation, with the state that its cases share.
 final class ValidationRun {
     let interface: NetworkInterface
     let facts: ValidationFacts
     let peers: ValidationPeers
     let stop: SharedStopSignal
     let logger: Logger
-    /// Bindings for receiving that were made; their memory must have come back at the end.
+    /// The receive bindings that were created; all their memory must have returned at the end.
     private(set) var usedBindings: [UInt32] = []
     private var stage: ReceiveFixture?
-    /// Why stages could not be made, so that it is not tried again and again.
+    /// Why fixtures could not be created, so that each failure is not repeated.
     private var refusals: [ReceiveFixture.Kind: DevmemError] = [:]
 
     init(
@@ -25,14 +25,15 @@ final class ValidationRun {
         self.logger = logger
     }
 
-    /// The stage of a kind, made if the one at hand is another.
+    /// Returns a fixture of a kind. The current one is replaced if it differs.
     func stage(_ kind: ReceiveFixture.Kind = ReceiveFixture.Kind()) throws(DevmemError)
         -> ReceiveFixture
     {
         if let stage, stage.kind == kind { return stage }
         try releaseStage()
         if let refusal = refusals[kind] { throw refusal }
-        // Flows go round the queues, those that are to stay empty among them.
+        // Flows are assigned to all queues in turn. With a single address none goes to a spare
+        // queue.
         let addresses = kind.spareQueues > 0 ? Array(peers.local.prefix(1)) : peers.local
         do throws(DevmemError) {
             let made = try ReceiveFixture(
@@ -47,7 +48,7 @@ final class ValidationRun {
         }
     }
 
-    /// Takes back what the stage at hand has changed.
+    /// Releases the current fixture and restores the NIC.
     func releaseStage() throws(DevmemError) {
         let old = stage
         stage = nil

@@ -1,25 +1,25 @@
-/// Takes a command line apart as getopt(3) of the C library does: options of one letter, several
-/// behind one dash, values attached or as the next argument, options also behind operands, and `--`
-/// before what is no option. Pure.
+/// A parser for command lines as getopt(3) of the C library parses them: single-letter options that
+/// can be grouped after one dash, values attached or in the next argument, options after operands,
+/// and `--` before operands only. Pure.
 struct GetoptParser {
-    /// One option as given.
+    /// An option with its value.
     struct Given: Equatable {
         var letter: Character
         var value: String?
     }
 
-    /// Why a command line cannot be taken apart.
+    /// Why a command line cannot be parsed.
     enum Failure: Error, Equatable {
-        /// No option has this name.
+        /// There is no option with this name.
         case unknown(String)
-        /// The option stands last and needs a value.
+        /// The last option lacks its value.
         case noValue(Character)
     }
 
-    /// The letters that options have, and whether a value follows.
+    /// The option letters, and whether each takes a value.
     private let takesValue: [UInt8: Bool]
 
-    /// - Parameter specification: letters, each with a colon behind it if it takes a value.
+    /// - Parameter specification: the letters, each followed by a colon if it takes a value.
     init(_ specification: String) {
         var known: [UInt8: Bool] = [:]
         var last: UInt8?
@@ -34,12 +34,14 @@ struct GetoptParser {
         takesValue = known
     }
 
-    /// The letters of all options.
+    /// All option letters.
     var letters: Set<Character> { Set(takesValue.keys.map { Character(UnicodeScalar($0)) }) }
 
-    /// - Parameter arguments: without the program's name.
-    /// - Returns: the options in their order, and the operands in theirs.
-    /// - Throws: `Failure` at the first argument that is neither.
+    /// Parses a command line.
+    ///
+    /// - Parameter arguments: the arguments without the program's name.
+    /// - Returns: the options and the operands, each in the order given.
+    /// - Throws: `Failure` at the first unknown option, or if a value is missing.
     func parse(
         _ arguments: [String]
     ) throws(Failure) -> (options: [Given], operands: [String]) {

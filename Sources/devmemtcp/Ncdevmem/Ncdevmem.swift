@@ -4,25 +4,25 @@ import Glibc
 import Logging
 import SystemPackage
 
-/// What the command is when it is called by the name of the kernel's selftest, ncdevmem: the same
-/// options, modes and exit statuses.
+/// The program under the name of the kernel's selftest, ncdevmem: with the same options, modes and
+/// exit statuses.
 struct Ncdevmem {
     static let name = "ncdevmem"
 
-    /// Whether the program is called by that name, at whatever path.
+    /// Tells whether the program is called by that name, in any directory.
     static func isCalled(by path: String?) -> Bool {
         path?.split(separator: "/", omittingEmptySubsequences: false).last.map { $0 == name }
             ?? false
     }
 
-    /// What the selftest ends with when it fails.
+    /// The exit status of a failed selftest.
     private static let selfTestFailed: Int32 = 255
 
     private let logger = Logger(label: name) { ErrorLogHandler(name: $0, logLevel: .notice) }
 
-    /// Does what a command line asks for.
+    /// Runs what a command line asks for.
     ///
-    /// - Parameter arguments: without the program's name.
+    /// - Parameter arguments: the arguments without the program's name.
     /// - Returns: the exit status.
     func run(_ arguments: [String]) -> Int32 {
         do throws(DevmemError) {
@@ -46,8 +46,8 @@ struct Ncdevmem {
 
     private func say(_ line: String) { writeError("\(Self.name): \(line)\n") }
 
-    /// How its user is told what to do: with its options where it has one, else not at all. Other
-    /// commands are named whole.
+    /// Words advice with ncdevmem's options and drops it for parameters that have none. Commands
+    /// are given in full.
     static let style = AdviceStyle(
         parameter: { parameter in
             switch parameter {
@@ -121,7 +121,7 @@ struct Ncdevmem {
         return 0
     }
 
-    /// What came, and how.
+    /// Summarizes what was received.
     static func summary(of report: ReceiveReport) -> String {
         let counts = report.counts
         return "received \(counts.bytes) bytes, \(counts.deviceBytes) in device memory of queues "
@@ -130,10 +130,10 @@ struct Ncdevmem {
             + (report.validation.map { "; \(text(of: $0))" } ?? "")
     }
 
-    /// What makes a connection a failed one.
+    /// Returns why a connection counts as failed; nil if it succeeded.
     static func fault(in report: ReceiveReport) -> String? {
         if let failure = failure(in: report) { return failure }
-        // Single packets may come otherwise, a whole stream may not.
+        // Some packets may land in host memory, but not the whole stream.
         guard report.counts.bytes > 0, report.counts.deviceBytes == 0 else { return nil }
         return "none of \(report.counts.bytes) bytes arrived in device memory: "
             + "the flow rule or header split does not work"

@@ -1,29 +1,29 @@
 import DevmemCore
 import DevmemTools
 
-/// What a command line of ncdevmem asks for. Pure.
+/// The task that a command line of ncdevmem describes. Pure.
 enum NcdevmemJob: Equatable {
-    /// Try bindings that must succeed and others that must not.
+    /// Try bindings that must succeed and bindings that must fail.
     case selfTest(SelfTest)
     /// Receive one connection.
     case receive(Receive)
     /// Send standard input.
     case send(Send)
 
-    /// A selftest.
+    /// The parameters of a selftest.
     struct SelfTest: Equatable {
         var interface: String
-        /// The queues to bind; nil for the upper half.
+        /// The queues to bind; nil for the upper half of all queues.
         var queues: [UInt32]?
         var pageSize: UInt32?
         var memory: UInt64
     }
 
-    /// What to receive, and how.
+    /// The parameters of a server.
     struct Receive: Equatable {
         var interface: String
         var listen: EndpointText
-        /// The only address that may connect, from the same port.
+        /// The only address that may connect, from the same port number.
         var from: String?
         var queues: QueueChoice
         var steers: Bool
@@ -33,22 +33,22 @@ enum NcdevmemJob: Equatable {
         var memory: UInt64
     }
 
-    /// What to send, and how.
+    /// The parameters of a client.
     struct Send: Equatable {
         var interface: String
         var peer: EndpointText
-        /// The address to come from, at the same port.
+        /// The local address, with the server's port number.
         var local: EndpointText?
         var piece: UInt64?
         var memory: UInt64
     }
 
-    /// Bytes of the dma-buf: as many as ncdevmem's 16000 pages of 4096 bytes, in whole huge pages.
+    /// The size of the dma-buf: at least ncdevmem's 16000 pages of 4096 bytes, in whole huge pages.
     private static let memory: UInt64 = 64 << 20
 
-    /// Works out what is asked for.
+    /// Determines the task.
     ///
-    /// - Throws: `DevmemError` of kind `invalid` if something is missing or contradicts the rest.
+    /// - Throws: `DevmemError` of kind `invalid` if an option is missing or contradicts another.
     init(_ options: NcdevmemOptions) throws(DevmemError) {
         guard let interface = options.interface else {
             throw Self.refusal("no interface is named", "give one with -f")
@@ -90,8 +90,8 @@ enum NcdevmemJob: Equatable {
         }
     }
 
-    /// Options that are given and have no meaning for the job, but for a sender's queues, which the
-    /// kernel's harness gives.
+    /// Returns the given options that have no effect on the job. A sender's queues are excluded,
+    /// because the kernel's test harness gives them.
     static func idle(in options: NcdevmemOptions, for job: NcdevmemJob) -> [Character] {
         guard case .selfTest = job else { return [] }
         let given: [(Character, Bool)] = [
@@ -117,7 +117,7 @@ enum NcdevmemJob: Equatable {
         return try EndpointText(host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)")
     }
 
-    /// ncdevmem counts in a byte, so all periods that do not fit one are 256.
+    /// ncdevmem counts in a byte, so a period above 256 acts as 256.
     private static func pattern(ofPeriod period: Int) throws(DevmemError) -> Pattern? {
         switch period {
         case 0: nil

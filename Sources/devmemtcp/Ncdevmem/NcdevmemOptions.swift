@@ -1,43 +1,44 @@
 import DevmemCore
 import DevmemTools
 
-/// The options of the kernel's ncdevmem, read from a command line. Pure.
+/// The options of the kernel's ncdevmem as parsed from a command line. Pure.
 struct NcdevmemOptions: Equatable {
-    /// As getopt(3) takes them.
+    /// The option letters for getopt(3).
     static let specification = "Lls:c:p:v:q:t:f:z:nb:"
 
-    /// -L: payload that is not in device memory is a failure.
+    /// -L: treat payload outside device memory as a failure.
     var isDeviceOnly = false
     /// -l: receive.
     var listens = false
     /// -s: the address to listen on or to connect to.
     var server: String?
-    /// -c: the address of the other end when receiving, of this one when sending.
+    /// -c: the peer's address when receiving, the local address when sending.
     var client: String?
     /// -p: the port.
     var port: UInt16?
-    /// -v: the period of the pattern that payload is compared with; zero for none.
+    /// -v: the period of the pattern to compare payload with; zero for none.
     var period = 0
-    /// -q: how many queues.
+    /// -q: the number of queues.
     var queueCount: UInt32?
     /// -t: the first queue.
     var firstQueue: UInt32?
     /// -f: the NIC.
     var interface: String?
-    /// -z: the most bytes that a send names in one piece; zero for no bound.
+    /// -z: the maximum length of an iovec in a send call; zero for no limit.
     var piece: UInt64 = 0
-    /// -n: leave the NIC's settings alone.
+    /// -n: keep the NIC's settings.
     var leavesNIC = false
-    /// -b: bytes of the pieces that the NIC fills; zero for the kernel's choice.
+    /// -b: the size of the receive buffers; zero for the kernel's default.
     var pageSize: UInt32 = 0
 
-    /// More queues than any NIC has; keeps a slip of the finger from making a list of millions.
+    /// More queues than any NIC has; a typo does not build a list of millions.
     private static let queueLimit: UInt64 = 65536
 
-    /// Reads a command line; of an option given twice the last counts.
+    /// Parses a command line. If an option is given twice, the last one counts.
     ///
-    /// - Parameter arguments: without the program's name.
-    /// - Throws: `DevmemError` of kind `invalid` for unknown options, bad values and operands.
+    /// - Parameter arguments: the arguments without the program's name.
+    /// - Throws: `DevmemError` of kind `invalid` for an unknown option, an invalid value or an
+    ///   operand.
     init(_ arguments: [String]) throws(DevmemError) {
         let parsed = try Self.parse(arguments)
         for option in parsed.options { try take(option.letter, option.value ?? "") }
@@ -89,7 +90,7 @@ struct NcdevmemOptions: Equatable {
         }
     }
 
-    /// Digits only: no sign, no space.
+    /// Parses decimal digits; no sign or space is allowed.
     private static func decimal(_ text: String) -> UInt64? {
         guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
             return nil
@@ -97,7 +98,7 @@ struct NcdevmemOptions: Equatable {
         return UInt64(text)
     }
 
-    /// Decimal, hexadecimal behind 0x, or octal behind 0, as strtoul(3) has it.
+    /// Parses a decimal, 0x-prefixed hexadecimal or 0-prefixed octal number, as strtoul(3) does.
     private static func pageSize(_ text: String) throws(DevmemError) -> UInt32 {
         let digits = text.lowercased()
         let number: UInt32? =
