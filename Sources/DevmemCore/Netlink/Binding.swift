@@ -27,7 +27,7 @@ package struct ReceiveBinding: ~Copyable {
             family: try socket.family(NetdevNumber.familyName), dmabuf: dmabuf.rawValue,
             interface: interface.index, queues: queues, pageSize: pageSize)
         let id = try bind(
-            message, over: socket,
+            message, to: interface, over: socket,
             DevmemError.Operation(
                 .bindReceive, "bind-rx on \(interface.name) queues \(queueList(queues))"))
         self.id = id
@@ -47,7 +47,7 @@ package struct ReceiveBinding: ~Copyable {
             try message.putFlag(NetdevNumber.Dmabuf.queues | AttributeFlag.nested)
         }
         let id = try bind(
-            message, over: socket,
+            message, to: interface, over: socket,
             DevmemError.Operation(
                 .bindReceive, "bind-rx on \(interface.name) of \(count) unnamed queues"))
         self.id = id
@@ -76,14 +76,14 @@ package struct ReceiveBinding: ~Copyable {
 
 /// Sends a bind request; returns the id of the binding.
 private func bind(
-    _ message: borrowing NetlinkMessage, over socket: borrowing NetlinkSocket,
-    _ operation: DevmemError.Operation
+    _ message: borrowing NetlinkMessage, to interface: NetworkInterface,
+    over socket: borrowing NetlinkSocket, _ operation: DevmemError.Operation
 ) throws(DevmemError) -> UInt32 {
     let replies: [NetlinkAttributes]
     do throws(DevmemError) {
         replies = try socket.request(message, call: operation, names: NetdevNumber.bindNames)
     } catch {
-        throw explained(error)
+        throw explained(error).naming(interface.name)
     }
     guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
         throw DevmemError(.malformed, operation, message: "the reply carries no id")
@@ -115,7 +115,7 @@ package struct TransmitBinding: ~Copyable {
         try message.put(NetdevNumber.Dmabuf.ifindex, interface.index)
         try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf.rawValue))
         let id = try bind(
-            message, over: socket,
+            message, to: interface, over: socket,
             DevmemError.Operation(.bindTransmit, "bind-tx on \(interface.name)"))
         self.id = id
         self.socket = socket

@@ -69,7 +69,7 @@ extension SteeringJournal {
                 self = lost
                 try save(self)
             }
-            throw error
+            throw explained(error).naming(nic.name)
         }
     }
 

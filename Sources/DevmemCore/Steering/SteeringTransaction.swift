@@ -162,9 +162,7 @@ public struct SteeringTransaction: ~Copyable {
         } catch {
             let undoing = rollback(journal, on: nic, store: store, logger: logger)
             guard let failure = undoing.failure else {
-                var told = explained(error)
-                told.advice = told.advice?.naming(nic.name)
-                throw told
+                throw explained(error).naming(nic.name)
             }
             var both = error
             both.message =

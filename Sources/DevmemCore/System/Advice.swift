@@ -103,7 +103,7 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     }
 
     /// Returns the advice with the placeholder replaced by an interface name.
-    func naming(_ interface: String) -> Advice {
+    package func naming(_ interface: String) -> Advice {
         parts.reduce(Advice(parts: [])) { sum, part in
             sum + Advice(parts: [part == .unknown(.nic) ? .text(interface) : part])
         }

@@ -65,6 +65,13 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
         return copy
     }
 
+    /// Returns the error with the interface's name in its advice.
+    package func naming(_ interface: String) -> DevmemError {
+        var copy = self
+        copy.advice = advice?.naming(interface)
+        return copy
+    }
+
     /// A single line with the operation, the kernel's message, the rejected attribute and the
     /// advice.
     public var description: String {

@@ -27,12 +27,12 @@ package func probe(
             judge(try nic.release(), &list)
         } catch {
             list.add(
-                "probe-restore", "Restoring settings", .failed, words(of: error),
+                "probe-restore", "Restoring settings", .failed, words(of: error, on: interface),
                 fix: "\(AdvisedCommand(.restore, interface.name))")
         }
         judgeSending(memory.dmabuf.descriptor, interface, &list)
     } catch {
-        list.add("probe-steer", "Steering a queue", .failed, words(of: error))
+        list.add("probe-steer", "Steering a queue", .failed, words(of: error, on: interface))
     }
     return list.checks
 }
@@ -58,7 +58,7 @@ private func bind(
             "probe-bind-rx", title, .ok,
             "queue \(queueList(queues)) was bound, with binding id \(binding.id)")
     } catch {
-        list.add("probe-bind-rx", title, .failed, words(of: error))
+        list.add("probe-bind-rx", title, .failed, words(of: error, on: interface))
     }
 }
 
@@ -71,14 +71,15 @@ private func judgeSending(
         let binding = try TransmitBinding(dmabuf: memory, interface: interface)
         list.add("probe-bind-tx", title, .ok, "bound, with binding id \(binding.id)")
     } catch {
-        list.add("probe-bind-tx", title, .warning, words(of: error))
+        list.add("probe-bind-tx", title, .warning, words(of: error, on: interface))
     }
 }
 
 /// Returns the kernel's text, its meaning, and advice.
-private func words(of error: DevmemError) -> String {
+private func words(of error: DevmemError, on interface: NetworkInterface) -> String {
     guard let answer = explain(error) else { return error.description }
     var plain = error
     plain.advice = nil
-    return "\(plain); \(answer.meaning) (\(answer.advice))"
+    return "\(plain); \(answer.meaning)"
+        + (answer.advice.naming(interface.name).text().map { " (\($0))" } ?? "")
 }

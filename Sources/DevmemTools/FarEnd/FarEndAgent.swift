@@ -23,7 +23,13 @@ package func runFarEnd(
     ignoreFailingWrites()
     let channel = RemoteChannel<FarEndMessage>(
         input: input, output: output, to: "the peer", stop: SharedStopSignal(StopSignal()))
-    try channel.greet()
+    do throws(DevmemError) {
+        try channel.greet()
+    } catch {
+        // A starter that was interrupted closes the channel before it greets.
+        guard channel.isOpen else { return }
+        throw error
+    }
     let writer = channel.writer
     while true {
         while let message = try channel.next() {

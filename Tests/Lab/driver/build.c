@@ -6,7 +6,7 @@
 
 #include "build.h"
 
-static void *labnic_frag_va(struct labnic_end *end, const skb_frag_t *frag)
+static void *labnic_frag_va(struct labnic_port *end, const skb_frag_t *frag)
 {
 	netmem_ref netmem = skb_frag_netmem(frag);
 

@@ -7,7 +7,7 @@
 
 /* Where the copying has got to in the sender's packet. */
 struct labnic_source {
-	struct labnic_end	*end;
+	struct labnic_port	*end;
 	const struct sk_buff	*skb;
 	unsigned int		pos;		/* into the piece */
 	int			frag;		/* -1: the linear part */

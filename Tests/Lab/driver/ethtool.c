@@ -9,7 +9,7 @@
 static void labnic_get_drvinfo(struct net_device *dev,
 			       struct ethtool_drvinfo *info)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	strscpy(info->driver, end->manners->driver);
 	strscpy(info->version, LABNIC_VERSION);
@@ -38,7 +38,7 @@ static void labnic_get_ringparam(struct net_device *dev,
 				 struct kernel_ethtool_ringparam *kernel,
 				 struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	ring->rx_max_pending = end->manners->rx_ring.max;
 	ring->tx_max_pending = end->manners->tx_ring.max;
@@ -52,7 +52,7 @@ static void labnic_get_ringparam(struct net_device *dev,
 }
 
 /* Exchanges the queues where the manners do not close and open them. */
-static int labnic_resize_rx(struct labnic_end *end, u32 size,
+static int labnic_resize_rx(struct labnic_port *end, u32 size,
 			    struct netlink_ext_ack *extack)
 {
 	u32 old = end->rx_ring;
@@ -74,7 +74,7 @@ static int labnic_set_ringparam(struct net_device *dev,
 				struct kernel_ethtool_ringparam *kernel,
 				struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	u8 wish = kernel->tcp_data_split;
 	u32 events = LABNIC_SET_RINGS;
 	int err;
@@ -117,7 +117,7 @@ static int labnic_set_ringparam(struct net_device *dev,
 static void labnic_get_channels(struct net_device *dev,
 				struct ethtool_channels *channels)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	const struct labnic_manners *manners = end->manners;
 
 	if (manners->channels != LABNIC_APART)
@@ -136,7 +136,7 @@ static void labnic_get_channels(struct net_device *dev,
 /* The core has seen to it that there is a queue to receive and one to send,
  * and that no number is beyond its most.
  */
-static int labnic_check_channels(struct labnic_end *end,
+static int labnic_check_channels(struct labnic_port *end,
 				 const struct ethtool_channels *channels)
 {
 	bool combined = channels->combined_count;
@@ -167,7 +167,7 @@ static int labnic_check_channels(struct labnic_end *end,
 }
 
 /* Queues that stay are left running; only the difference starts or stops. */
-static int labnic_change_queues(struct labnic_end *end, unsigned int rx,
+static int labnic_change_queues(struct labnic_port *end, unsigned int rx,
 				unsigned int tx)
 {
 	unsigned int now = end->dev->real_num_rx_queues;
@@ -196,7 +196,7 @@ static int labnic_set_channels(struct net_device *dev,
 {
 	unsigned int rx = channels->combined_count + channels->rx_count;
 	unsigned int tx = channels->combined_count + channels->tx_count;
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	unsigned int now = dev->real_num_rx_queues;
 	int err, reopened;
 

@@ -51,13 +51,13 @@ static const struct {
 
 static struct dentry *labnic_debugfs;
 
-u32 labnic_fault_value(const struct labnic_end *end, enum labnic_knob knob)
+u32 labnic_fault_value(const struct labnic_port *end, enum labnic_knob knob)
 {
 	return atomic_read(&end->faults.knob[knob].value);
 }
 
 /* Uses up one of the failures that were asked for, if any is left. */
-bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob)
+bool labnic_fault_take(struct labnic_port *end, enum labnic_knob knob)
 {
 	return atomic_dec_if_positive(&end->faults.knob[knob].value) >= 0;
 }
@@ -65,14 +65,14 @@ bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob)
 /* The same for a request that changes a setting: fail_after lets the first
  * ones through, and counts only those that would fail without it.
  */
-bool labnic_fault_refuse(struct labnic_end *end, enum labnic_knob knob)
+bool labnic_fault_refuse(struct labnic_port *end, enum labnic_knob knob)
 {
 	return labnic_fault_value(end, knob) &&
 	       !labnic_fault_take(end, LABNIC_FAIL_AFTER) &&
 	       labnic_fault_take(end, knob);
 }
 
-bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,
+bool labnic_fault_nth(const struct labnic_port *end, enum labnic_knob knob,
 		      u32 count)
 {
 	u32 n = labnic_fault_value(end, knob);
@@ -89,7 +89,7 @@ static int labnic_knob_get(void *data, u64 *value)
 }
 
 /* Lets go of what a fault that is turned off now has kept back. */
-static void labnic_release(struct labnic_end *end, enum labnic_knob knob)
+static void labnic_release(struct labnic_port *end, enum labnic_knob knob)
 {
 	if (knob != LABNIC_LEAK_NTH && knob != LABNIC_LOSE_COMPLETION_NTH)
 		return;
@@ -105,7 +105,7 @@ static void labnic_release(struct labnic_end *end, enum labnic_knob knob)
 static int labnic_knob_set(void *data, u64 value)
 {
 	struct labnic_fault *fault = data;
-	struct labnic_end *end = fault->end;
+	struct labnic_port *end = fault->end;
 	bool armed = false;
 	u32 before;
 	int i;
@@ -127,7 +127,7 @@ static int labnic_knob_set(void *data, u64 value)
 DEFINE_DEBUGFS_ATTRIBUTE(labnic_knob_fops, labnic_knob_get, labnic_knob_set,
 			 "%llu\n");
 
-void labnic_faults_create(struct labnic_end *end)
+void labnic_faults_create(struct labnic_port *end)
 {
 	struct labnic_faults *faults = &end->faults;
 	char name[IFNAMSIZ];
@@ -148,7 +148,7 @@ void labnic_faults_create(struct labnic_end *end)
 	}
 }
 
-void labnic_faults_remove(struct labnic_end *end)
+void labnic_faults_remove(struct labnic_port *end)
 {
 	debugfs_remove(end->faults.dir);
 	/* Nobody is to keep anything back from here on. */

@@ -9,7 +9,7 @@
 #include <net/netmem.h>
 
 struct dentry;
-struct labnic_end;
+struct labnic_port;
 struct sk_buff;
 
 enum labnic_knob {
@@ -57,7 +57,7 @@ enum labnic_knob {
 };
 
 struct labnic_fault {
-	struct labnic_end	*end;
+	struct labnic_port	*end;
 	atomic_t		value;
 	u32			max;
 };
@@ -75,18 +75,18 @@ struct labnic_faults {
 
 void labnic_faults_root_create(void);
 void labnic_faults_root_remove(void);
-void labnic_faults_create(struct labnic_end *end);
-void labnic_faults_remove(struct labnic_end *end);
-u32 labnic_fault_value(const struct labnic_end *end, enum labnic_knob knob);
-bool labnic_fault_take(struct labnic_end *end, enum labnic_knob knob);
-bool labnic_fault_refuse(struct labnic_end *end, enum labnic_knob knob);
-bool labnic_fault_nth(const struct labnic_end *end, enum labnic_knob knob,
+void labnic_faults_create(struct labnic_port *end);
+void labnic_faults_remove(struct labnic_port *end);
+u32 labnic_fault_value(const struct labnic_port *end, enum labnic_knob knob);
+bool labnic_fault_take(struct labnic_port *end, enum labnic_knob knob);
+bool labnic_fault_refuse(struct labnic_port *end, enum labnic_knob knob);
+bool labnic_fault_nth(const struct labnic_port *end, enum labnic_knob knob,
 		      u32 count);
 
-/* kept.c */
-void labnic_keep_netmem(struct labnic_end *end, netmem_ref netmem);
-bool labnic_keep_skb(struct labnic_end *end, struct sk_buff *skb);
-void labnic_release_netmems(struct labnic_end *end);
-void labnic_release_skbs(struct labnic_end *end);
+/* held.c */
+void labnic_keep_netmem(struct labnic_port *end, netmem_ref netmem);
+bool labnic_keep_skb(struct labnic_port *end, struct sk_buff *skb);
+void labnic_release_netmems(struct labnic_port *end);
+void labnic_release_skbs(struct labnic_port *end);
 
 #endif

@@ -125,7 +125,7 @@ struct labnic_tx_sample {
 
 struct labnic_rxq {
 	struct napi_struct	napi;
-	struct labnic_end	*end;
+	struct labnic_port	*end;
 	struct page_pool	*pool;
 	struct page_pool	*host_pool;	/* pool, or for headers */
 	struct labnic_rx_stats	*stats;
@@ -143,7 +143,7 @@ struct labnic_rxq {
 /* Lives as long as its end, so the far end may point at it at any time. */
 struct labnic_txq {
 	struct napi_struct	napi;
-	struct labnic_end	*end;
+	struct labnic_port	*end;
 	struct netdev_queue	*queue;
 	u32			sent;		/* written by xmit */
 	u8			generation;	/* counts openings */
@@ -161,9 +161,9 @@ struct labnic_returns {
 	struct llist_node	*last;
 };
 
-struct labnic_end {
+struct labnic_port {
 	struct net_device	*dev;
-	struct labnic_end	*peer;
+	struct labnic_port	*peer;
 	struct device		*parent;
 	struct labnic_rxq __rcu	**rxq;
 	struct labnic_rx_stats	*rx_stats;
@@ -197,7 +197,7 @@ struct labnic_end {
 /* Rules and RSS tables change under the instance lock, but before and after
  * registration nobody else sees them.
  */
-static inline bool labnic_is_guarded(const struct labnic_end *end)
+static inline bool labnic_is_guarded(const struct labnic_port *end)
 {
 	return lockdep_is_held(&end->dev->lock) ||
 	       (end->dev->reg_state != NETREG_REGISTERED &&
@@ -207,7 +207,8 @@ static inline bool labnic_is_guarded(const struct labnic_end *end)
 /* With no IOMMU and no bounce buffers a DMA address is a physical one, and
  * the NIC's DMA is a memcpy.
  */
-static inline void *labnic_dma_va(const struct labnic_end *end, dma_addr_t addr)
+static inline void *labnic_dma_va(const struct labnic_port *end,
+				  dma_addr_t addr)
 {
 	return phys_to_virt(dma_to_phys(end->parent, addr));
 }
@@ -227,40 +228,40 @@ static inline u64 labnic_wire_bytes(const struct sk_buff *skb,
 /* main.c */
 extern unsigned int labnic_rss_entries;
 extern unsigned int labnic_ntuple_channels;
-struct device *labnic_dma_device(const struct labnic_end *end,
+struct device *labnic_dma_device(const struct labnic_port *end,
 				 unsigned int queue);
 
 /* netdev.c */
-struct net_device *labnic_end_create(struct device *parent,
-				     const struct labnic_manners *manners,
-				     unsigned int queues, u16 wire, char side);
-void labnic_end_destroy(struct labnic_end *end);
+struct net_device *labnic_port_create(struct device *parent,
+				      const struct labnic_manners *manners,
+				      unsigned int queues, u16 wire, char side);
+void labnic_port_destroy(struct labnic_port *end);
 
 /* reopen.c */
-int labnic_open_queues(struct labnic_end *end);
-void labnic_close_queues(struct labnic_end *end);
-void labnic_close_for(struct labnic_end *end, u32 events);
-int labnic_reopen_after(struct labnic_end *end);
-bool labnic_blink_off(struct labnic_end *end, u32 events);
-void labnic_blink_on(struct labnic_end *end, bool was_on);
+int labnic_open_queues(struct labnic_port *end);
+void labnic_close_queues(struct labnic_port *end);
+void labnic_close_for(struct labnic_port *end, u32 events);
+int labnic_reopen_after(struct labnic_port *end);
+bool labnic_blink_off(struct labnic_port *end, u32 events);
+void labnic_blink_on(struct labnic_port *end, bool was_on);
 
 /* split.c */
-bool labnic_aggregates(const struct labnic_end *end,
+bool labnic_aggregates(const struct labnic_port *end,
 		       netdev_features_t features);
-u8 labnic_split_report(const struct labnic_end *end, u8 wish);
-int labnic_split_check(const struct labnic_end *end, u8 wish,
+u8 labnic_split_report(const struct labnic_port *end, u8 wish);
+int labnic_split_check(const struct labnic_port *end, u8 wish,
 		       struct netlink_ext_ack *extack);
-bool labnic_split_turns_on(const struct labnic_end *end, u8 wish);
-void labnic_split_set(struct labnic_end *end, u8 wish, u32 hds_thresh);
-void labnic_split_update(struct labnic_end *end, netdev_features_t features);
+bool labnic_split_turns_on(const struct labnic_port *end, u8 wish);
+void labnic_split_set(struct labnic_port *end, u8 wish, u32 hds_thresh);
+void labnic_split_update(struct labnic_port *end, netdev_features_t features);
 
 /* queue.c */
 extern struct netdev_queue_mgmt_ops labnic_queue_ops;
 void labnic_queue_setup(const struct labnic_manners *manners);
-int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to);
-void labnic_rx_close(struct labnic_end *end, unsigned int from,
+int labnic_rx_open(struct labnic_port *end, unsigned int from, unsigned int to);
+void labnic_rx_close(struct labnic_port *end, unsigned int from,
 		     unsigned int to);
-int labnic_rx_rebuild(struct labnic_end *end);
+int labnic_rx_rebuild(struct labnic_port *end);
 
 /* rx.c */
 int labnic_rx_poll(struct napi_struct *napi, int budget);
@@ -272,24 +273,24 @@ void labnic_segment_fix(void *header, const struct sk_buff *tx,
 
 /* tx.c */
 netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev);
-void labnic_tx_open(struct labnic_end *end);
-void labnic_tx_close(struct labnic_end *end);
-void labnic_tx_destroy(struct labnic_end *end);
+void labnic_tx_open(struct labnic_port *end);
+void labnic_tx_close(struct labnic_port *end);
+void labnic_tx_destroy(struct labnic_port *end);
 void labnic_tx_return(struct labnic_returns *returns, struct sk_buff *skb);
 void labnic_tx_return_flush(struct labnic_returns *returns);
 
 /* parse.c */
 void labnic_parse(struct sk_buff *skb, struct labnic_flow *flow);
 int labnic_checksum(const struct sk_buff *skb);
-int labnic_classify(struct labnic_end *end, struct sk_buff *skb,
+int labnic_classify(struct labnic_port *end, struct sk_buff *skb,
 		    const struct labnic_flow *flow);
 
 /* rss.c */
-int labnic_rss_init(struct labnic_end *end);
-void labnic_rss_destroy(struct labnic_end *end);
-int labnic_rss_check_channels(struct labnic_end *end, unsigned int queues);
-int labnic_rss_follow_channels(struct labnic_end *end, unsigned int queues);
-u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
+int labnic_rss_init(struct labnic_port *end);
+void labnic_rss_destroy(struct labnic_port *end);
+int labnic_rss_check_channels(struct labnic_port *end, unsigned int queues);
+int labnic_rss_follow_channels(struct labnic_port *end, unsigned int queues);
+u32 labnic_rss_pick(struct labnic_port *end, u32 context, struct sk_buff *skb,
 		    const struct labnic_flow *flow);
 u32 labnic_get_rxfh_key_size(struct net_device *dev);
 u32 labnic_get_rxfh_indir_size(struct net_device *dev);
@@ -311,11 +312,11 @@ int labnic_remove_rxfh_context(struct net_device *dev,
 			       struct netlink_ext_ack *extack);
 
 /* ntuple.c */
-void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
+void labnic_rules_match(struct labnic_port *end, const struct labnic_flow *flow,
 			u64 *cookie, u32 *context);
-void labnic_rules_destroy(struct labnic_end *end);
-void labnic_rules_up(struct labnic_end *end);
-void labnic_rules_down(struct labnic_end *end);
+void labnic_rules_destroy(struct labnic_port *end);
+void labnic_rules_up(struct labnic_port *end);
+void labnic_rules_down(struct labnic_port *end);
 int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
 		     u32 *locations);
 int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);
@@ -326,10 +327,10 @@ void labnic_ethtool_setup(const struct labnic_manners *manners);
 
 /* stats.c */
 extern const struct netdev_stat_ops labnic_stat_ops;
-int labnic_stats_init(struct labnic_end *end);
-void labnic_stats_destroy(struct labnic_end *end);
-void labnic_stats_restart(struct labnic_end *end, unsigned int index);
-void labnic_stats_reopen(struct labnic_end *end);
+int labnic_stats_init(struct labnic_port *end);
+void labnic_stats_destroy(struct labnic_port *end);
+void labnic_stats_restart(struct labnic_port *end, unsigned int index);
+void labnic_stats_reopen(struct labnic_port *end);
 void labnic_get_stats64(struct net_device *dev,
 			struct rtnl_link_stats64 *stats);
 int labnic_get_sset_count(struct net_device *dev, int sset);

@@ -43,7 +43,7 @@ static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
 static struct platform_device *labnic_dma_devices[LABNIC_MAX_DMA_DEVICES - 1];
 
 struct labnic_wire {
-	struct labnic_end	*end[2];
+	struct labnic_port	*end[2];
 };
 
 /* A narrower mask would bring bounce buffers in between, and the copy would
@@ -59,7 +59,7 @@ static int labnic_prepare_dma(struct device *dev)
 }
 
 /* As with mlx5's Socket Direct, neighbouring queues may have different ones. */
-struct device *labnic_dma_device(const struct labnic_end *end,
+struct device *labnic_dma_device(const struct labnic_port *end,
 				 unsigned int queue)
 {
 	unsigned int which = queue % dma_devices;
@@ -83,8 +83,8 @@ static int labnic_probe(struct platform_device *pdev)
 		return -ENOMEM;
 
 	for (i = 0; i < 2; i++) {
-		dev = labnic_end_create(parent, labnic_manners, queues,
-					pdev->id, 'a' + i);
+		dev = labnic_port_create(parent, labnic_manners, queues,
+					 pdev->id, 'a' + i);
 		if (IS_ERR(dev)) {
 			err = PTR_ERR(dev);
 			goto err_destroy;
@@ -111,7 +111,7 @@ err_unregister:
 	i = 2;
 err_destroy:
 	while (i--)
-		labnic_end_destroy(wire->end[i]);
+		labnic_port_destroy(wire->end[i]);
 	return err;
 }
 
@@ -126,7 +126,7 @@ static void labnic_remove(struct platform_device *pdev)
 	}
 	/* Each end looks into the other until both are unregistered. */
 	for (i = 0; i < 2; i++)
-		labnic_end_destroy(wire->end[i]);
+		labnic_port_destroy(wire->end[i]);
 }
 
 static const struct platform_device_id labnic_ids[] = {

@@ -31,7 +31,7 @@ static int bnxt_check_rings(const struct labnic_manners *manners,
 }
 
 /* bnxt_ethtool.c:bnxt_get_ringparam */
-static void bnxt_report_rings(const struct labnic_end *end,
+static void bnxt_report_rings(const struct labnic_port *end,
 			      struct ethtool_ringparam *ring,
 			      struct kernel_ethtool_ringparam *kernel)
 {

@@ -32,7 +32,7 @@ static int fbnic_check_rings(const struct labnic_manners *manners,
 /* fbnic_ethtool.c:fbnic_get_ringparam. The rings of buffers are shown, and a
  * change of theirs is taken, without effect.
  */
-static void fbnic_report_rings(const struct labnic_end *end,
+static void fbnic_report_rings(const struct labnic_port *end,
 			       struct ethtool_ringparam *ring,
 			       struct kernel_ethtool_ringparam *kernel)
 {

@@ -18,7 +18,7 @@ static int gve_check_rings(const struct labnic_manners *manners,
 /* gve_ethtool.c:gve_get_ringparam, gve.h:GVE_DEFAULT_RX_BUFFER_SIZE. A change,
  * which needs a device with larger buffers, is not offered here.
  */
-static void gve_report_rings(const struct labnic_end *end,
+static void gve_report_rings(const struct labnic_port *end,
 			     struct ethtool_ringparam *ring,
 			     struct kernel_ethtool_ringparam *kernel)
 {

@@ -11,7 +11,7 @@
 #include <linux/netlink.h>
 #include <linux/types.h>
 
-struct labnic_end;
+struct labnic_port;
 
 /* What a refused request gets: an error, with a text or without. */
 struct labnic_refusal {
@@ -144,7 +144,7 @@ struct labnic_manners {
 			   struct ethtool_ringparam *ring,
 			   struct netlink_ext_ack *extack);
 	/* Adds to what is reported; may be absent. */
-	void (*report_rings)(const struct labnic_end *end,
+	void (*report_rings)(const struct labnic_port *end,
 			     struct ethtool_ringparam *ring,
 			     struct kernel_ethtool_ringparam *kernel);
 	u32				ring_params;	/* ETHTOOL_RING_USE_ */

@@ -9,7 +9,7 @@
 #include "labnic.h"
 
 /* Both ends' states are read and written under the RTNL lock only. */
-static void labnic_update_carrier(struct labnic_end *end)
+static void labnic_update_carrier(struct labnic_port *end)
 {
 	struct net_device *dev = end->dev, *peer = end->peer->dev;
 
@@ -24,7 +24,7 @@ static void labnic_update_carrier(struct labnic_end *end)
 
 static int labnic_open(struct net_device *dev)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	int err;
 
 	err = labnic_open_queues(end);
@@ -37,7 +37,7 @@ static int labnic_open(struct net_device *dev)
 
 static int labnic_stop(struct net_device *dev)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	labnic_update_carrier(end);
 	labnic_close_queues(end);
@@ -63,7 +63,7 @@ static netdev_features_t labnic_features_check(struct sk_buff *skb,
 static netdev_features_t labnic_fix_features(struct net_device *dev,
 					     netdev_features_t features)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	const struct labnic_manners *manners = end->manners;
 
 	if (manners->ntuple_falls && labnic_ntuple_channels &&
@@ -80,7 +80,7 @@ static netdev_features_t labnic_fix_features(struct net_device *dev,
 static int labnic_set_features(struct net_device *dev,
 			       netdev_features_t features)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	netdev_features_t gone = dev->features & ~features;
 	netdev_features_t changed = dev->features ^ features;
 	u32 events = 0;
@@ -101,7 +101,7 @@ static int labnic_set_features(struct net_device *dev,
 
 static int labnic_change_mtu(struct net_device *dev, int mtu)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	labnic_close_for(end, LABNIC_SET_MTU);
 	WRITE_ONCE(dev->mtu, mtu);
@@ -112,7 +112,7 @@ static int labnic_change_mtu(struct net_device *dev, int mtu)
 static int labnic_get_phys_port_name(struct net_device *dev, char *name,
 				     size_t len)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	return snprintf(name, len, "w%u%c", end->wire, end->side) >= len ?
 		-EINVAL : 0;
@@ -161,7 +161,7 @@ static void labnic_setup(struct net_device *dev,
 	labnic_enable_netmem_tx(dev);
 }
 
-void labnic_end_destroy(struct labnic_end *end)
+void labnic_port_destroy(struct labnic_port *end)
 {
 	labnic_rules_destroy(end);
 	labnic_rss_destroy(end);
@@ -172,11 +172,11 @@ void labnic_end_destroy(struct labnic_end *end)
 	free_netdev(end->dev);
 }
 
-struct net_device *labnic_end_create(struct device *parent,
-				     const struct labnic_manners *manners,
-				     unsigned int queues, u16 wire, char side)
+struct net_device *labnic_port_create(struct device *parent,
+				      const struct labnic_manners *manners,
+				      unsigned int queues, u16 wire, char side)
 {
-	struct labnic_end *end;
+	struct labnic_port *end;
 	struct net_device *dev;
 	unsigned int i;
 	int err = -ENOMEM;
@@ -227,6 +227,6 @@ struct net_device *labnic_end_create(struct device *parent,
 	return dev;
 
 err_destroy:
-	labnic_end_destroy(end);
+	labnic_port_destroy(end);
 	return ERR_PTR(err);
 }

@@ -39,7 +39,7 @@ static bool labnic_rule_matches(const struct labnic_rule *rule,
 }
 
 /* Leaves @cookie and @context alone where no rule matches. */
-void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
+void labnic_rules_match(struct labnic_port *end, const struct labnic_flow *flow,
 			u64 *cookie, u32 *context)
 {
 	const struct labnic_rules *rules = rcu_dereference_bh(end->rules);
@@ -57,19 +57,19 @@ void labnic_rules_match(struct labnic_end *end, const struct labnic_flow *flow,
 	}
 }
 
-static struct labnic_rules *labnic_rules_get(struct labnic_end *end)
+static struct labnic_rules *labnic_rules_get(struct labnic_port *end)
 {
 	return rcu_dereference_protected(end->rules, labnic_is_guarded(end));
 }
 
-static unsigned int labnic_rules_count(struct labnic_end *end)
+static unsigned int labnic_rules_count(struct labnic_port *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);
 
 	return rules ? rules->count : 0;
 }
 
-static const struct labnic_rule *labnic_rules_find(struct labnic_end *end,
+static const struct labnic_rule *labnic_rules_find(struct labnic_port *end,
 						   u32 location)
 {
 	const struct labnic_rules *rules = labnic_rules_get(end);
@@ -82,7 +82,7 @@ static const struct labnic_rule *labnic_rules_find(struct labnic_end *end,
 }
 
 /* What is pending is there for those who add rules, and for nobody else. */
-static const struct labnic_rule *labnic_rules_show(struct labnic_end *end,
+static const struct labnic_rule *labnic_rules_show(struct labnic_port *end,
 						   u32 location)
 {
 	const struct labnic_rule *rule = labnic_rules_find(end, location);
@@ -90,7 +90,7 @@ static const struct labnic_rule *labnic_rules_show(struct labnic_end *end,
 	return rule && !rule->pending ? rule : NULL;
 }
 
-static bool labnic_rule_goes_before(const struct labnic_end *end,
+static bool labnic_rule_goes_before(const struct labnic_port *end,
 				    const struct labnic_rule *a,
 				    const struct labnic_rule *b)
 {
@@ -100,7 +100,7 @@ static bool labnic_rule_goes_before(const struct labnic_end *end,
 }
 
 /* Publishes a table in which @rule, or nothing, stands at @location. */
-static int labnic_rules_replace(struct labnic_end *end, u32 location,
+static int labnic_rules_replace(struct labnic_port *end, u32 location,
 				const struct labnic_rule *rule)
 {
 	struct labnic_rules *old = labnic_rules_get(end), *new = NULL;
@@ -133,7 +133,7 @@ static int labnic_rules_replace(struct labnic_end *end, u32 location,
 }
 
 /* The interface comes up, and with it what was added while it was down. */
-void labnic_rules_up(struct labnic_end *end)
+void labnic_rules_up(struct labnic_port *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);
 	unsigned int i;
@@ -143,7 +143,7 @@ void labnic_rules_up(struct labnic_end *end)
 }
 
 /* Rules may leave the NIC with the interface, to come back with it. */
-void labnic_rules_down(struct labnic_end *end)
+void labnic_rules_down(struct labnic_port *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);
 	unsigned int i;
@@ -154,7 +154,7 @@ void labnic_rules_down(struct labnic_end *end)
 		rules->rule[i].pending = true;
 }
 
-void labnic_rules_destroy(struct labnic_end *end)
+void labnic_rules_destroy(struct labnic_port *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);
 
@@ -233,7 +233,7 @@ static int labnic_rule_type(const struct labnic_rule_manners *manners,
 }
 
 /* What the rule does with its packets. */
-static int labnic_rule_action(struct labnic_end *end, struct labnic_rule *rule,
+static int labnic_rule_action(struct labnic_port *end, struct labnic_rule *rule,
 			      const struct ethtool_rxnfc *nfc)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
@@ -280,7 +280,7 @@ static u8 labnic_protocol(u32 type)
 	}
 }
 
-static int labnic_rule_match(struct labnic_end *end, struct labnic_rule *rule)
+static int labnic_rule_match(struct labnic_port *end, struct labnic_rule *rule)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
 	u32 type = rule->spec.flow_type & ~(FLOW_EXT | FLOW_MAC_EXT | FLOW_RSS);
@@ -313,7 +313,7 @@ static int labnic_rule_match(struct labnic_end *end, struct labnic_rule *rule)
 	return 0;
 }
 
-static int labnic_rule_make(struct labnic_end *end, struct labnic_rule *rule,
+static int labnic_rule_make(struct labnic_port *end, struct labnic_rule *rule,
 			    const struct ethtool_rxnfc *nfc)
 {
 	int err;
@@ -327,7 +327,7 @@ static int labnic_rule_make(struct labnic_end *end, struct labnic_rule *rule,
 }
 
 /* The first free place from below, or from above. */
-static int labnic_rule_free_place(struct labnic_end *end, bool above,
+static int labnic_rule_free_place(struct labnic_port *end, bool above,
 				  u32 *location)
 {
 	u32 i, at, places = end->manners->rules.places;
@@ -342,7 +342,7 @@ static int labnic_rule_free_place(struct labnic_end *end, bool above,
 	return end->manners->rules.full;
 }
 
-static int labnic_rule_place(struct labnic_end *end, u32 *location)
+static int labnic_rule_place(struct labnic_port *end, u32 *location)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
 	bool special = *location & RX_CLS_LOC_SPECIAL;
@@ -372,7 +372,7 @@ static int labnic_rule_place(struct labnic_end *end, u32 *location)
 				      location);
 }
 
-static bool labnic_rule_is_there(struct labnic_end *end,
+static bool labnic_rule_is_there(struct labnic_port *end,
 				 const struct labnic_rule *rule)
 {
 	const struct labnic_rules *rules = labnic_rules_get(end);
@@ -388,7 +388,8 @@ static bool labnic_rule_is_there(struct labnic_end *end,
 	return false;
 }
 
-static int labnic_rule_insert(struct labnic_end *end, struct ethtool_rxnfc *nfc)
+static int labnic_rule_insert(struct labnic_port *end,
+			      struct ethtool_rxnfc *nfc)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
 	struct labnic_rule rule = {};
@@ -416,7 +417,7 @@ static int labnic_rule_insert(struct labnic_end *end, struct ethtool_rxnfc *nfc)
 	return labnic_rules_replace(end, rule.spec.location, &rule);
 }
 
-static int labnic_rule_delete(struct labnic_end *end, u32 location)
+static int labnic_rule_delete(struct labnic_port *end, u32 location)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
 
@@ -434,7 +435,7 @@ static int labnic_rule_delete(struct labnic_end *end, u32 location)
 
 int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	switch (nfc->cmd) {
 	case ETHTOOL_SRXCLSRLINS:
@@ -446,7 +447,7 @@ int labnic_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc)
 	}
 }
 
-static u32 labnic_rules_shown(struct labnic_end *end)
+static u32 labnic_rules_shown(struct labnic_port *end)
 {
 	const struct labnic_rules *rules = labnic_rules_get(end);
 	u32 i, shown = 0;
@@ -456,7 +457,7 @@ static u32 labnic_rules_shown(struct labnic_end *end)
 	return shown;
 }
 
-static void labnic_rules_count_up(struct labnic_end *end,
+static void labnic_rules_count_up(struct labnic_port *end,
 				  struct ethtool_rxnfc *nfc)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
@@ -469,7 +470,7 @@ static void labnic_rules_count_up(struct labnic_end *end,
 		nfc->data |= RX_CLS_LOC_SPECIAL;
 }
 
-static int labnic_rule_get(struct labnic_end *end, struct ethtool_rxnfc *nfc)
+static int labnic_rule_get(struct labnic_port *end, struct ethtool_rxnfc *nfc)
 {
 	const struct labnic_rule *rule;
 
@@ -497,7 +498,7 @@ static int labnic_compare_hashes(const void *a, const void *b)
 }
 
 /* There is room for nfc->rule_cnt locations. */
-static int labnic_rules_list(struct labnic_end *end, struct ethtool_rxnfc *nfc,
+static int labnic_rules_list(struct labnic_port *end, struct ethtool_rxnfc *nfc,
 			     u32 *locations)
 {
 	const struct labnic_rule_manners *manners = &end->manners->rules;
@@ -530,7 +531,7 @@ static int labnic_rules_list(struct labnic_end *end, struct ethtool_rxnfc *nfc,
 int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
 		     u32 *locations)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 
 	switch (nfc->cmd) {
 	case ETHTOOL_GRXCLSRLCNT:

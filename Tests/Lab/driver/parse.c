@@ -135,7 +135,7 @@ static bool labnic_has_payload(const struct sk_buff *skb)
 /* Returns the index of the RX queue of @end, or LABNIC_NO_QUEUE. Rules come
  * before the hash, and may choose the table that the hash looks into.
  */
-int labnic_classify(struct labnic_end *end, struct sk_buff *skb,
+int labnic_classify(struct labnic_port *end, struct sk_buff *skb,
 		    const struct labnic_flow *flow)
 {
 	unsigned int queues = READ_ONCE(end->dev->real_num_rx_queues);

@@ -54,7 +54,7 @@ static enum hrtimer_restart labnic_rx_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-static struct labnic_rxq *labnic_rxq_get(struct labnic_end *end,
+static struct labnic_rxq *labnic_rxq_get(struct labnic_port *end,
 					 unsigned int index)
 {
 	return rcu_dereference_protected(end->rxq[index],
@@ -64,7 +64,7 @@ static struct labnic_rxq *labnic_rxq_get(struct labnic_end *end,
 /* A queue on its way back to ordinary memory must come up: the core has no
  * use for a failure there but to warn.
  */
-static bool labnic_may_fail(struct labnic_end *end, unsigned int index)
+static bool labnic_may_fail(struct labnic_port *end, unsigned int index)
 {
 	struct labnic_rxq *old = labnic_rxq_get(end, index);
 
@@ -73,8 +73,8 @@ static bool labnic_may_fail(struct labnic_end *end, unsigned int index)
 }
 
 static struct labnic_rxq *
-labnic_rxq_create(struct labnic_end *end, const struct netdev_queue_config *cfg,
-		  unsigned int index)
+labnic_rxq_create(struct labnic_port *end,
+		  const struct netdev_queue_config *cfg, unsigned int index)
 {
 	unsigned int order = get_order(cfg->rx_page_size ?: PAGE_SIZE);
 	struct labnic_rxq *rq;
@@ -139,7 +139,7 @@ static void labnic_rxq_free(struct labnic_rxq *rq)
 
 static void labnic_rxq_start(struct labnic_rxq *rq)
 {
-	struct labnic_end *end = rq->end;
+	struct labnic_port *end = rq->end;
 
 	rq->proven = true;
 	netif_queue_set_napi(end->dev, rq->index, NETDEV_QUEUE_TYPE_RX,
@@ -161,7 +161,7 @@ static void labnic_rxq_quiesce(struct labnic_rxq *rq)
 	labnic_rx_purge(rq);
 }
 
-static struct labnic_rxq *labnic_rxq_stop(struct labnic_end *end,
+static struct labnic_rxq *labnic_rxq_stop(struct labnic_port *end,
 					  unsigned int index)
 {
 	struct labnic_rxq *rq = labnic_rxq_get(end, index);
@@ -173,7 +173,8 @@ static struct labnic_rxq *labnic_rxq_stop(struct labnic_end *end,
 }
 
 /* Many queues at once wait for the far end together, not one by one. */
-void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to)
+void labnic_rx_close(struct labnic_port *end, unsigned int from,
+		     unsigned int to)
 {
 	struct labnic_rxq *rq, *closing = NULL;
 
@@ -195,7 +196,7 @@ void labnic_rx_close(struct labnic_end *end, unsigned int from, unsigned int to)
 	}
 }
 
-int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to)
+int labnic_rx_open(struct labnic_port *end, unsigned int from, unsigned int to)
 {
 	struct netdev_queue_config cfg;
 	struct labnic_rxq *rq;
@@ -216,7 +217,7 @@ int labnic_rx_open(struct labnic_end *end, unsigned int from, unsigned int to)
 /* Exchanges every running queue for one made to the end's present settings,
  * or none of them.
  */
-int labnic_rx_rebuild(struct labnic_end *end)
+int labnic_rx_rebuild(struct labnic_port *end)
 {
 	unsigned int i, n = end->dev->real_num_rx_queues;
 	struct netdev_queue_config cfg;
@@ -253,7 +254,7 @@ static int labnic_queue_mem_alloc(struct net_device *dev,
 				  struct netdev_queue_config *cfg, void *mem,
 				  int index)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_queue_mem *qmem = mem;
 	struct labnic_rxq *rq;
 
@@ -294,7 +295,7 @@ static int labnic_queue_start(struct net_device *dev,
 
 static int labnic_queue_stop(struct net_device *dev, void *mem, int index)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_queue_mem *qmem = mem;
 	bool was_on;
 
@@ -322,7 +323,7 @@ static int labnic_validate_qcfg(struct net_device *dev,
 				struct netlink_ext_ack *extack)
 {
 	const struct labnic_manners *manners =
-		((struct labnic_end *)netdev_priv(dev))->manners;
+		((struct labnic_port *)netdev_priv(dev))->manners;
 
 	if (!is_power_of_2(cfg->rx_page_size))
 		return labnic_refuse(extack, &manners->page_size_odd);

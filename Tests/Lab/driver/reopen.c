@@ -6,7 +6,7 @@
 
 #include "labnic.h"
 
-int labnic_open_queues(struct labnic_end *end)
+int labnic_open_queues(struct labnic_port *end)
 {
 	struct net_device *dev = end->dev;
 	int err;
@@ -21,7 +21,7 @@ int labnic_open_queues(struct labnic_end *end)
 }
 
 /* Those that failed to open again need no closing. */
-void labnic_close_queues(struct labnic_end *end)
+void labnic_close_queues(struct labnic_port *end)
 {
 	struct net_device *dev = end->dev;
 
@@ -34,7 +34,7 @@ void labnic_close_queues(struct labnic_end *end)
 }
 
 /* Returns what labnic_blink_on() is to know. */
-bool labnic_blink_off(struct labnic_end *end, u32 events)
+bool labnic_blink_off(struct labnic_port *end, u32 events)
 {
 	bool was_on = netif_carrier_ok(end->dev);
 
@@ -44,14 +44,14 @@ bool labnic_blink_off(struct labnic_end *end, u32 events)
 	return was_on;
 }
 
-void labnic_blink_on(struct labnic_end *end, bool was_on)
+void labnic_blink_on(struct labnic_port *end, bool was_on)
 {
 	if (was_on && netif_running(end->peer->dev))
 		netif_carrier_on(end->dev);
 }
 
 /* Closes the queues if the manners do so for one of the events. */
-void labnic_close_for(struct labnic_end *end, u32 events)
+void labnic_close_for(struct labnic_port *end, u32 events)
 {
 	if (!end->opened || !(end->manners->reopens & events))
 		return;
@@ -62,7 +62,7 @@ void labnic_close_for(struct labnic_end *end, u32 events)
 /* Opens what labnic_close_for() closed. Queues that cannot be opened again
  * leave the interface down, as with bnxt.
  */
-int labnic_reopen_after(struct labnic_end *end)
+int labnic_reopen_after(struct labnic_port *end)
 {
 	struct net_device *dev = end->dev;
 	int err;

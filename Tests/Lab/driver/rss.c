@@ -22,7 +22,7 @@ struct labnic_rss {
 	u32		indir[] __counted_by(size);
 };
 
-static u32 labnic_indir_size(const struct labnic_end *end, unsigned int queues)
+static u32 labnic_indir_size(const struct labnic_port *end, unsigned int queues)
 {
 	return labnic_rss_entries ?: end->manners->indir_size(queues);
 }
@@ -97,7 +97,7 @@ static void labnic_make_symmetric(struct labnic_flow *flow)
 }
 
 /* Hashes the packet, notes the hash, and returns the queue it leads to. */
-u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
+u32 labnic_rss_pick(struct labnic_port *end, u32 context, struct sk_buff *skb,
 		    const struct labnic_flow *flow)
 {
 	struct labnic_cb *cb = LABNIC_CB(skb);
@@ -129,13 +129,13 @@ u32 labnic_rss_pick(struct labnic_end *end, u32 context, struct sk_buff *skb,
 	return rss->indir[cb->hash % rss->size];
 }
 
-static struct labnic_rss *labnic_rss_get(struct labnic_end *end, u32 context)
+static struct labnic_rss *labnic_rss_get(struct labnic_port *end, u32 context)
 {
 	return rcu_dereference_protected(end->rss[context],
 					 labnic_is_guarded(end));
 }
 
-static void labnic_rss_publish(struct labnic_end *end, u32 context,
+static void labnic_rss_publish(struct labnic_port *end, u32 context,
 			       struct labnic_rss *rss)
 {
 	struct labnic_rss *old = labnic_rss_get(end, context);
@@ -156,8 +156,9 @@ static void labnic_rss_fill(struct labnic_rss *rss, unsigned int queues)
 /* Absent parts stay as they are; a context starts from the main table, or with
  * one of its own, as the manners have it.
  */
-static int labnic_rss_set(struct labnic_end *end, u32 context, const u32 *indir,
-			  const u8 *new_key, u8 hfunc, u8 input_xfrm)
+static int labnic_rss_set(struct labnic_port *end, u32 context,
+			  const u32 *indir, const u8 *new_key, u8 hfunc,
+			  u8 input_xfrm)
 {
 	bool fresh = !labnic_rss_get(end, context);
 	u8 key[LABNIC_MAX_KEY_SIZE] = {};
@@ -177,7 +178,7 @@ static int labnic_rss_set(struct labnic_end *end, u32 context, const u32 *indir,
 	return 0;
 }
 
-static int labnic_rss_spread(struct labnic_end *end, unsigned int queues)
+static int labnic_rss_spread(struct labnic_port *end, unsigned int queues)
 {
 	struct labnic_rss *rss, *old = labnic_rss_get(end, 0);
 
@@ -192,7 +193,7 @@ static int labnic_rss_spread(struct labnic_end *end, unsigned int queues)
 }
 
 /* A larger table repeats what it was; a smaller one was found to repeat. */
-static int labnic_rss_resize(struct labnic_end *end, u32 context, u32 size)
+static int labnic_rss_resize(struct labnic_port *end, u32 context, u32 size)
 {
 	struct labnic_rss *rss, *old = labnic_rss_get(end, context);
 
@@ -207,7 +208,7 @@ static int labnic_rss_resize(struct labnic_end *end, u32 context, u32 size)
 }
 
 /* Whether so many queues to receive can be had with the tables there are. */
-int labnic_rss_check_channels(struct labnic_end *end, unsigned int queues)
+int labnic_rss_check_channels(struct labnic_port *end, unsigned int queues)
 {
 	struct labnic_rss *rss = labnic_rss_get(end, 0);
 	u32 size = labnic_indir_size(end, queues);
@@ -223,7 +224,7 @@ int labnic_rss_check_channels(struct labnic_end *end, unsigned int queues)
 /* A table that nobody has set is spread anew; others get the size they are to
  * have.
  */
-int labnic_rss_follow_channels(struct labnic_end *end, unsigned int queues)
+int labnic_rss_follow_channels(struct labnic_port *end, unsigned int queues)
 {
 	u32 old = labnic_rss_get(end, 0)->size;
 	u32 i, size = labnic_indir_size(end, queues);
@@ -240,7 +241,7 @@ int labnic_rss_follow_channels(struct labnic_end *end, unsigned int queues)
 	return err;
 }
 
-int labnic_rss_init(struct labnic_end *end)
+int labnic_rss_init(struct labnic_port *end)
 {
 	u8 key[LABNIC_MAX_KEY_SIZE] = {};
 	struct labnic_rss *rss;
@@ -255,7 +256,7 @@ int labnic_rss_init(struct labnic_end *end)
 	return labnic_rss_spread(end, end->dev->real_num_rx_queues);
 }
 
-void labnic_rss_destroy(struct labnic_end *end)
+void labnic_rss_destroy(struct labnic_port *end)
 {
 	u32 i;
 
@@ -263,7 +264,7 @@ void labnic_rss_destroy(struct labnic_end *end)
 		labnic_rss_publish(end, i, NULL);
 }
 
-static int labnic_rss_refuse(struct labnic_end *end,
+static int labnic_rss_refuse(struct labnic_port *end,
 			     struct netlink_ext_ack *extack)
 {
 	if (!labnic_fault_refuse(end, LABNIC_FAIL_RSS_SET))
@@ -272,7 +273,7 @@ static int labnic_rss_refuse(struct labnic_end *end,
 	return -EIO;
 }
 
-static int labnic_rss_check(struct labnic_end *end,
+static int labnic_rss_check(struct labnic_port *end,
 			    const struct ethtool_rxfh_param *rxfh,
 			    struct netlink_ext_ack *extack)
 {
@@ -292,7 +293,7 @@ static int labnic_rss_check(struct labnic_end *end,
 
 u32 labnic_get_rxfh_key_size(struct net_device *dev)
 {
-	return ((struct labnic_end *)netdev_priv(dev))->manners->key_size;
+	return ((struct labnic_port *)netdev_priv(dev))->manners->key_size;
 }
 
 u32 labnic_get_rxfh_indir_size(struct net_device *dev)
@@ -302,7 +303,7 @@ u32 labnic_get_rxfh_indir_size(struct net_device *dev)
 
 int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_rss *rss = labnic_rss_get(end, 0);
 
 	rxfh->hfunc = rss->hfunc;
@@ -317,7 +318,7 @@ int labnic_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 	return 0;
 }
 
-static int labnic_rss_change(struct labnic_end *end, u32 context,
+static int labnic_rss_change(struct labnic_port *end, u32 context,
 			     const struct ethtool_rxfh_param *rxfh,
 			     struct netlink_ext_ack *extack)
 {
@@ -338,7 +339,7 @@ static int labnic_rss_change(struct labnic_end *end, u32 context,
 int labnic_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
 		    struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	int err;
 
 	err = labnic_rss_change(end, 0, rxfh, extack);
@@ -377,7 +378,7 @@ int labnic_create_rxfh_context(struct net_device *dev,
 			       const struct ethtool_rxfh_param *rxfh,
 			       struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_rss *rss;
 	int err;
 
@@ -412,7 +413,7 @@ int labnic_remove_rxfh_context(struct net_device *dev,
 			       struct ethtool_rxfh_context *ctx, u32 context,
 			       struct netlink_ext_ack *extack)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	int err;
 
 	err = labnic_rss_refuse(end, extack);

@@ -24,7 +24,7 @@ static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 			int csum, unsigned int header, unsigned int payload,
 			struct labnic_delivery *how)
 {
-	struct labnic_end *end = rq->end;
+	struct labnic_port *end = rq->end;
 	u32 threshold = READ_ONCE(end->hds_thresh);
 
 	/* What a driver without the setting would do. */
@@ -54,7 +54,7 @@ static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 static bool labnic_plan_faults(struct labnic_rxq *rq,
 			       struct labnic_delivery *how)
 {
-	struct labnic_end *end = rq->end;
+	struct labnic_port *end = rq->end;
 	u32 n = atomic_inc_return(&end->faults.arrived);
 	bool lose = labnic_fault_nth(end, LABNIC_LOSE_LINEAR_NTH, n);
 

@@ -15,7 +15,8 @@
 /* As bnxt.c:bnxt_set_ring_params of bnxt has it: for GRO in hardware, packets
  * that a page does not hold with all that belongs to it, or split itself.
  */
-bool labnic_aggregates(const struct labnic_end *end, netdev_features_t features)
+bool labnic_aggregates(const struct labnic_port *end,
+		       netdev_features_t features)
 {
 	unsigned int frame = end->dev->mtu + LABNIC_FRAME_EXTRA;
 
@@ -27,7 +28,7 @@ bool labnic_aggregates(const struct labnic_end *end, netdev_features_t features)
 }
 
 /* @wish is the user's setting, as the core keeps it. */
-u8 labnic_split_report(const struct labnic_end *end, u8 wish)
+u8 labnic_split_report(const struct labnic_port *end, u8 wish)
 {
 	switch (end->manners->split_report) {
 	case LABNIC_SPLIT_WISH_OR_OFF:
@@ -42,7 +43,7 @@ u8 labnic_split_report(const struct labnic_end *end, u8 wish)
 	}
 }
 
-int labnic_split_check(const struct labnic_end *end, u8 wish,
+int labnic_split_check(const struct labnic_port *end, u8 wish,
 		       struct netlink_ext_ack *extack)
 {
 	const struct labnic_manners *manners = end->manners;
@@ -58,13 +59,13 @@ int labnic_split_check(const struct labnic_end *end, u8 wish,
 }
 
 /* Whether the request is one to turn on what is off. */
-bool labnic_split_turns_on(const struct labnic_end *end, u8 wish)
+bool labnic_split_turns_on(const struct labnic_port *end, u8 wish)
 {
 	return wish == ETHTOOL_TCP_DATA_SPLIT_ENABLED &&
 	       end->split_wish != wish;
 }
 
-void labnic_split_set(struct labnic_end *end, u8 wish, u32 hds_thresh)
+void labnic_split_set(struct labnic_port *end, u8 wish, u32 hds_thresh)
 {
 	if (wish != ETHTOOL_TCP_DATA_SPLIT_UNKNOWN ||
 	    end->manners->split_report != LABNIC_SPLIT_STATE)
@@ -74,7 +75,7 @@ void labnic_split_set(struct labnic_end *end, u8 wish, u32 hds_thresh)
 }
 
 /* The wish, the features and the MTU may have changed. */
-void labnic_split_update(struct labnic_end *end, netdev_features_t features)
+void labnic_split_update(struct labnic_port *end, netdev_features_t features)
 {
 	bool split;
 

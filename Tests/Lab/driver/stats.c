@@ -12,7 +12,7 @@ static const char labnic_strings[][ETH_GSTRING_LEN] = {
 	"rx_dropped_by_rule",
 };
 
-static void labnic_rx_add(struct labnic_end *end, unsigned int index,
+static void labnic_rx_add(struct labnic_port *end, unsigned int index,
 			  struct labnic_rx_sample *sum)
 {
 	struct labnic_rx_stats *stats = &end->rx_stats[index];
@@ -30,7 +30,7 @@ static void labnic_rx_add(struct labnic_end *end, unsigned int index,
 	sum->missed += atomic_long_read(&stats->missed);
 }
 
-static void labnic_tx_add(struct labnic_end *end, unsigned int index,
+static void labnic_tx_add(struct labnic_port *end, unsigned int index,
 			  struct labnic_tx_sample *sum)
 {
 	struct labnic_tx_stats *stats = &end->txq[index].stats;
@@ -89,7 +89,7 @@ static void labnic_tx_sum(struct labnic_tx_sample *sum,
 }
 
 /* What a queue has counted since its counters were last put to 0. */
-static struct labnic_rx_sample labnic_rx_read(struct labnic_end *end,
+static struct labnic_rx_sample labnic_rx_read(struct labnic_port *end,
 					      unsigned int index)
 {
 	struct labnic_rx_sample sample = {};
@@ -99,7 +99,7 @@ static struct labnic_rx_sample labnic_rx_read(struct labnic_end *end,
 	return sample;
 }
 
-static struct labnic_tx_sample labnic_tx_read(struct labnic_end *end,
+static struct labnic_tx_sample labnic_tx_read(struct labnic_port *end,
 					      unsigned int index)
 {
 	struct labnic_tx_sample sample = {};
@@ -110,7 +110,7 @@ static struct labnic_tx_sample labnic_tx_read(struct labnic_end *end,
 }
 
 /* Statistics that the manners do not have stay absent. */
-static void labnic_rx_fill(const struct labnic_end *end,
+static void labnic_rx_fill(const struct labnic_port *end,
 			   struct netdev_queue_stats_rx *rx,
 			   const struct labnic_rx_sample *s)
 {
@@ -136,7 +136,7 @@ static void labnic_rx_fill(const struct labnic_end *end,
 		rx->hw_drops += s->missed;
 }
 
-static void labnic_tx_fill(const struct labnic_end *end,
+static void labnic_tx_fill(const struct labnic_port *end,
 			   struct netdev_queue_stats_tx *tx,
 			   const struct labnic_tx_sample *s)
 {
@@ -163,7 +163,7 @@ static void labnic_tx_fill(const struct labnic_end *end,
 static void labnic_get_queue_stats_rx(struct net_device *dev, int index,
 				      struct netdev_queue_stats_rx *stats)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_rx_sample sample = labnic_rx_read(end, index);
 
 	labnic_rx_fill(end, stats, &sample);
@@ -172,14 +172,14 @@ static void labnic_get_queue_stats_rx(struct net_device *dev, int index,
 static void labnic_get_queue_stats_tx(struct net_device *dev, int index,
 				      struct netdev_queue_stats_tx *stats)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_tx_sample sample = labnic_tx_read(end, index);
 
 	labnic_tx_fill(end, stats, &sample);
 }
 
 /* Puts the counters of one queue to 0, or leaves them. */
-static void labnic_rx_reset(struct labnic_end *end, unsigned int index,
+static void labnic_rx_reset(struct labnic_port *end, unsigned int index,
 			    enum labnic_stats_fate fate)
 {
 	struct labnic_rx_sample sample = labnic_rx_read(end, index);
@@ -191,7 +191,7 @@ static void labnic_rx_reset(struct labnic_end *end, unsigned int index,
 	labnic_rx_sum(&end->rx_zero[index], &sample);
 }
 
-static void labnic_tx_reset(struct labnic_end *end, unsigned int index,
+static void labnic_tx_reset(struct labnic_port *end, unsigned int index,
 			    enum labnic_stats_fate fate)
 {
 	struct labnic_tx_sample sample = labnic_tx_read(end, index);
@@ -203,12 +203,12 @@ static void labnic_tx_reset(struct labnic_end *end, unsigned int index,
 	labnic_tx_sum(&end->tx_zero[index], &sample);
 }
 
-void labnic_stats_restart(struct labnic_end *end, unsigned int index)
+void labnic_stats_restart(struct labnic_port *end, unsigned int index)
 {
 	labnic_rx_reset(end, index, end->manners->stats_restart);
 }
 
-void labnic_stats_reopen(struct labnic_end *end)
+void labnic_stats_reopen(struct labnic_port *end)
 {
 	unsigned int i;
 
@@ -223,7 +223,7 @@ static void labnic_get_base_stats(struct net_device *dev,
 				  struct netdev_queue_stats_rx *rx,
 				  struct netdev_queue_stats_tx *tx)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_rx_sample rx_sum = end->rx_base, rx_one;
 	struct labnic_tx_sample tx_sum = end->tx_base, tx_one;
 	unsigned int i;
@@ -247,7 +247,7 @@ const struct netdev_stat_ops labnic_stat_ops = {
 	.get_base_stats		= labnic_get_base_stats,
 };
 
-static void labnic_rx_total(struct labnic_end *end,
+static void labnic_rx_total(struct labnic_port *end,
 			    struct labnic_rx_sample *sum)
 {
 	unsigned int i;
@@ -258,7 +258,7 @@ static void labnic_rx_total(struct labnic_end *end,
 
 void labnic_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *stats)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_rx_sample rx = {};
 	struct labnic_tx_sample tx = {};
 	unsigned int i;
@@ -291,7 +291,7 @@ void labnic_get_strings(struct net_device *dev, u32 sset, u8 *data)
 void labnic_get_ethtool_stats(struct net_device *dev,
 			      struct ethtool_stats *unused, u64 *data)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_rx_sample rx = {};
 
 	labnic_rx_total(end, &rx);
@@ -301,7 +301,7 @@ void labnic_get_ethtool_stats(struct net_device *dev,
 	*data++ = atomic_long_read(&end->rule_drops);
 }
 
-int labnic_stats_init(struct labnic_end *end)
+int labnic_stats_init(struct labnic_port *end)
 {
 	unsigned int i, rx = end->dev->num_rx_queues;
 	unsigned int tx = end->dev->num_tx_queues;
@@ -315,7 +315,7 @@ int labnic_stats_init(struct labnic_end *end)
 	return end->rx_zero && end->tx_zero ? 0 : -ENOMEM;
 }
 
-void labnic_stats_destroy(struct labnic_end *end)
+void labnic_stats_destroy(struct labnic_port *end)
 {
 	kvfree(end->rx_zero);
 	kvfree(end->tx_zero);

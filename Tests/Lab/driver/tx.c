@@ -50,7 +50,7 @@ static void labnic_tx_count(struct labnic_txq *txq, const struct sk_buff *skb,
 }
 
 /* Which queue of the far end takes the packet; NULL to drop it. */
-static struct labnic_rxq *labnic_route(struct labnic_end *far,
+static struct labnic_rxq *labnic_route(struct labnic_port *far,
 				       struct sk_buff *skb)
 {
 	struct labnic_flow flow;
@@ -69,7 +69,7 @@ static struct labnic_rxq *labnic_route(struct labnic_end *far,
 	return rq;
 }
 
-static u64 labnic_delayed(const struct labnic_end *far)
+static u64 labnic_delayed(const struct labnic_port *far)
 {
 	u32 delay = labnic_fault_value(far, LABNIC_DELAY_US);
 
@@ -78,7 +78,7 @@ static u64 labnic_delayed(const struct labnic_end *far)
 
 netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev)
 {
-	struct labnic_end *end = netdev_priv(dev);
+	struct labnic_port *end = netdev_priv(dev);
 	struct labnic_txq *txq = &end->txq[skb_get_queue_mapping(skb)];
 	struct labnic_cb *cb = LABNIC_CB(skb);
 	struct labnic_rxq *rq;
@@ -186,7 +186,7 @@ static int labnic_tx_poll(struct napi_struct *napi, int budget)
 /* All TX queues get their NAPI whatever the number of channels, so that a
  * queue taken out of use still gets its packets back.
  */
-void labnic_tx_open(struct labnic_end *end)
+void labnic_tx_open(struct labnic_port *end)
 {
 	struct net_device *dev = end->dev;
 	unsigned int i;
@@ -210,9 +210,9 @@ void labnic_tx_open(struct labnic_end *end)
 }
 
 /* Makes the far end deliver delayed packets now. */
-static void labnic_tx_hurry(struct labnic_end *end)
+static void labnic_tx_hurry(struct labnic_port *end)
 {
-	struct labnic_end *far = end->peer;
+	struct labnic_port *far = end->peer;
 	struct labnic_rxq *rq;
 	unsigned int i;
 
@@ -233,7 +233,7 @@ static void labnic_tx_hurry(struct labnic_end *end)
  * returns after the wait is freed when the queue opens again, or with the
  * device, and is not counted: BQL has been reset by then.
  */
-void labnic_tx_close(struct labnic_end *end)
+void labnic_tx_close(struct labnic_port *end)
 {
 	unsigned long until = jiffies + LABNIC_CLOSE_WAIT;
 	struct net_device *dev = end->dev;
@@ -262,7 +262,7 @@ void labnic_tx_close(struct labnic_end *end)
 }
 
 /* Both ends are closed by now, so no packet returns any more. */
-void labnic_tx_destroy(struct labnic_end *end)
+void labnic_tx_destroy(struct labnic_port *end)
 {
 	struct llist_node *node;
 	struct sk_buff *skb;

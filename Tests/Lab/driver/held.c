@@ -7,39 +7,39 @@
 
 #include "labnic.h"
 
-struct labnic_kept {
+struct labnic_held {
 	struct llist_node	node;
 	netmem_ref		netmem;
 };
 
 /* Takes a reference of its own, so the memory's pool outlives its queue. */
-void labnic_keep_netmem(struct labnic_end *end, netmem_ref netmem)
+void labnic_keep_netmem(struct labnic_port *end, netmem_ref netmem)
 {
-	struct labnic_kept *kept = kmalloc(sizeof(*kept), GFP_ATOMIC);
+	struct labnic_held *held = kmalloc(sizeof(*held), GFP_ATOMIC);
 
-	if (!kept)
+	if (!held)
 		return;
 	page_pool_ref_netmem(netmem);
-	kept->netmem = netmem;
-	llist_add(&kept->node, &end->faults.leaked);
+	held->netmem = netmem;
+	llist_add(&held->node, &end->faults.leaked);
 }
 
-void labnic_release_netmems(struct labnic_end *end)
+void labnic_release_netmems(struct labnic_port *end)
 {
 	struct llist_node *node = llist_del_all(&end->faults.leaked);
-	struct labnic_kept *kept, *next;
+	struct labnic_held *held, *next;
 
 	local_bh_disable();
-	llist_for_each_entry_safe(kept, next, node, node) {
-		page_pool_put_full_netmem(netmem_get_pp(kept->netmem),
-					  kept->netmem, false);
-		kfree(kept);
+	llist_for_each_entry_safe(held, next, node, node) {
+		page_pool_put_full_netmem(netmem_get_pp(held->netmem),
+					  held->netmem, false);
+		kfree(held);
 	}
 	local_bh_enable();
 }
 
-/* Returns whether the packet is kept, instead of being reported as sent. */
-bool labnic_keep_skb(struct labnic_end *end, struct sk_buff *skb)
+/* Returns whether the packet is held, instead of being reported as sent. */
+bool labnic_keep_skb(struct labnic_port *end, struct sk_buff *skb)
 {
 	const struct labnic_cb *cb = LABNIC_CB(skb);
 
@@ -51,7 +51,7 @@ bool labnic_keep_skb(struct labnic_end *end, struct sk_buff *skb)
 	return true;
 }
 
-void labnic_release_skbs(struct labnic_end *end)
+void labnic_release_skbs(struct labnic_port *end)
 {
 	struct llist_node *node = llist_del_all(&end->faults.lost);
 	struct sk_buff *skb, *next;
