@@ -31,10 +31,10 @@ private func printed(_ results: [CaseResult]) -> String {
     return writer.heading + results.map { writer.lines(for: $0) }.joined() + writer.totals
 }
 
-/// Parses output as the test farms of the kernel do. The selftest runner prefixes each line with "#
-/// ". Results start after the line `TAP version` and end with the first line without the prefix.
-/// They must match one regular expression. A comment that starts with "skip" turns a pass into a
-/// skip.
+/// Parses output as the test farms of the kernel do. The selftest runner prefixes each line with a
+/// number sign. Results start after the line `TAP version` and end with the first line without the
+/// prefix. They must match one regular expression. A comment that starts with "skip" turns a pass
+/// into a skip.
 private func farmResults(of output: String) -> [String: String] {
     let result = /(not )?ok (\d+)( -)? ([^#]*[^ ])( +# +)?([^ ].*)?$/
     var results: [String: String] = [:]
