@@ -195,10 +195,10 @@ struct RemoteArgument: OptionValue, Equatable {
     static let form =
         "netns:NAME for a network namespace, or ssh:HOST, such as ssh:farhost"
 
-    var place: FarEndPlace
+    var place: RemotePlace
 
     init?(argument: String) {
-        guard let place = FarEndPlace(argument) else { return nil }
+        guard let place = RemotePlace(argument) else { return nil }
         self.place = place
     }
 }

@@ -174,7 +174,7 @@ struct BenchLoadOptions: ParsableArguments {
         plan.memory = self.memory.bytes
         plan.pageSize = rxPageSize.map { UInt32(clamping: $0.bytes) }
         plan.source = from?.source
-        plan.farProcessors = peerCpus?.processors ?? []
+        plan.remoteProcessors = peerCpus?.processors ?? []
         return plan
     }
 }

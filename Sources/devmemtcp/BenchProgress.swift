@@ -3,7 +3,7 @@ import DevmemTools
 import Glibc
 
 /// An estimate of the time that a benchmark has left. Pure.
-struct BenchRemainder {
+struct TimeLeftEstimator {
     private let plan: BenchPlan
     private var inbound: UInt64 = 0
     private var outbound: UInt64 = 0
@@ -35,7 +35,7 @@ final class BenchProgress {
 
     private let form: Form
     private let live: LiveLine
-    private var remainder: BenchRemainder
+    private var remainder: TimeLeftEstimator
 
     /// - Parameters:
     ///   - plan: the benchmark.
@@ -49,7 +49,7 @@ final class BenchProgress {
     ) {
         form = quiet ? .nothing : showsLines ? .lines : isTerminal ? .oneLine : .nothing
         self.live = live
-        remainder = BenchRemainder(plan)
+        remainder = TimeLeftEstimator(plan)
     }
 
     func update(_ sample: BenchSample) {

@@ -129,7 +129,7 @@ struct BenchRun: ParsableCommand {
             throw ExitCode.failure
         }
         guard let signal = report.stoppedBy else { return }
-        if report.isStoppedByFar == true {
+        if report.isStoppedByRemote == true {
             writeError("devmemtcp: the peer was ended by signal \(signal)\n")
             throw ExitCode.failure
         }

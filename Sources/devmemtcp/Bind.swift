@@ -156,7 +156,7 @@ struct Bind: ParsableCommand {
                 inheriting: nic.memory.dmabuf.descriptor.rawValue)
         } catch {
             writeError("devmemtcp: \(error)\n")
-            return Self.statusOfNoCommand(error)
+            return Self.statusOfSpawnFailure(error)
         }
         return switch try nic.hold(for: child, passing: stop) {
         case .exited(let status): status
@@ -165,7 +165,7 @@ struct Bind: ParsableCommand {
     }
 
     /// Returns the status that shells use: 127 if the command is not found, 126 if it cannot run.
-    static func statusOfNoCommand(_ error: DevmemError) -> Int32 {
+    static func statusOfSpawnFailure(_ error: DevmemError) -> Int32 {
         error.errno == .noSuchFileOrDirectory ? 127 : 126
     }
 }
@@ -188,6 +188,6 @@ struct RunAs: ParsableCommand {
         }
         let error = execute(command)
         writeError("devmemtcp: \(error)\n")
-        throw ExitCode(Bind.statusOfNoCommand(error))
+        throw ExitCode(Bind.statusOfSpawnFailure(error))
     }
 }

@@ -18,11 +18,11 @@ struct Devmemtcp: ParsableCommand {
         // time.
         subcommands: [
             Serve.self, Connect.self, Doctor.self, Show.self, Steer.self, Bind.self,
-            QueueCommand.self, Validate.self, Bench.self, RunAs.self, FarEndCommandLine.self,
+            QueueCommand.self, Validate.self, Bench.self, RunAs.self, RemoteSubcommand.self,
         ])
 
     static func main() {
-        occupyStandardStreams()
+        fillClosedStandardStreams()
         resetInheritedSignals()
         ignoreFailingWrites()
         guard let words = startingArguments() else {
@@ -49,7 +49,7 @@ struct Devmemtcp: ParsableCommand {
             let status = exitCode(for: error).rawValue
             return conclude(
                 fullMessage(for: error), status,
-                json: asksForJSON(arguments) ? ErrorReport(error, status: status) : nil)
+                json: requestsJSON(arguments) ? ErrorReport(error, status: status) : nil)
         }
     }
 
@@ -81,7 +81,7 @@ struct Devmemtcp: ParsableCommand {
     }
 
     /// Tells whether a command line that cannot be parsed asks for JSON.
-    private static func asksForJSON(_ arguments: [String]) -> Bool {
+    private static func requestsJSON(_ arguments: [String]) -> Bool {
         arguments.prefix { $0 != "--" }.contains("--json")
     }
 

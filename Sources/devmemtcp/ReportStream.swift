@@ -68,7 +68,7 @@ enum ReportStream: Sendable {
 
 /// A report for a command that must continue if it cannot be written. It keeps the first failure
 /// until the command can stop.
-struct LenientReport {
+struct DeferredErrorStream {
     var stream = ReportStream.output
     private(set) var failure: DevmemError?
 
@@ -104,7 +104,7 @@ func writeTerminal(_ text: String) { try? ReportStream.error.writeForTerminal(te
 /// Opens /dev/null for each standard stream that is closed at start. Otherwise a file that is
 /// opened later would get the number, and output would go into it. Reads and writes on the
 /// placeholder fail.
-func occupyStandardStreams() {
+func fillClosedStandardStreams() {
     for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(number, F_GETFD) < 0 {
         _ = Glibc.open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }

@@ -193,7 +193,7 @@ struct Serve: ParsableCommand, PayloadCommand {
         let progress = Progress(quiet: isQuiet, limit: timeLimit)
         defer { progress.finish() }
         // A report that cannot be written must not end healthy connections.
-        var reports = LenientReport(reportStream)
+        var reports = DeferredErrorStream(reportStream)
         let observer = ReceiveObserver(
             listening: {
                 hasBegun = true

@@ -76,7 +76,7 @@ private func queueTable(_ queues: [QueueState], slots: Int) -> [String] {
         let isReceive = queue.info.type == .rx
         table.add([
             "\(queue.info.type) \(queue.info.id)", queue.info.napiID.map { "\($0)" },
-            pollerText(queue.napi), holderText(queue.info),
+            pollerText(queue.napi), occupantText(queue.info),
             queue.pools.isEmpty ? nil : queue.pools.map { "\($0.id)" }.joined(separator: ","),
             queue.inFlightBytes.map(ByteCount.text),
             isReceive && slots > 0 ? "\(queue.rssEntries)/\(slots)" : nil,
@@ -94,7 +94,7 @@ private func pollerText(_ napi: NAPIInfo?) -> String? {
 }
 
 /// Lists what occupies a queue.
-func holderText(_ queue: QueueInfo) -> String? {
+func occupantText(_ queue: QueueInfo) -> String? {
     var parts: [String] = []
     if let id = queue.dmabufID { parts.append("dma-buf \(id)") }
     if queue.hasIOUring { parts.append("io_uring") }

@@ -67,18 +67,18 @@ struct Validate: ParsableCommand {
             let request = try request(cases)
             let stop = try StopSignal.ofUser()
             var writer = TAPWriter(planned: cases.count)
-            var isBegun = false
+            var hasStarted = false
             // A failed write must not stop the run: the last case checks that the NIC is restored.
-            var output = LenientReport()
+            var output = DeferredErrorStream()
             let report = try DevmemTools.validate(
                 request, stop: stop,
                 finished: { result in
                     guard !common.json else { return }
-                    if !isBegun { output.write(writer.heading) }
-                    isBegun = true
+                    if !hasStarted { output.write(writer.heading) }
+                    hasStarted = true
                     output.write(writer.lines(for: result))
                 }, logger: common.logger)
-            if !common.json && !isBegun { output.write(writer.heading) }
+            if !common.json && !hasStarted { output.write(writer.heading) }
             output.write(common.json ? try json(of: report) : writer.totals)
             if let signal = report.stoppedBy { throw ExitCode(128 + signal) }
             try output.check()
@@ -99,9 +99,9 @@ struct Validate: ParsableCommand {
             remote: [settings.remote4, settings.remote6].compactMap { $0 }, cases: cases)
     }
 
-    private func farEnd(_ settings: HarnessSettings) throws(DevmemError) -> FarEndChoice? {
+    private func farEnd(_ settings: HarnessSettings) throws(DevmemError) -> PeerChoice? {
         if let peer { return .echo(try peer.resolved()) }
-        return (remote?.place ?? settings.place).map(FarEndChoice.place)
+        return (remote?.place ?? settings.place).map(PeerChoice.place)
     }
 
     private func show(_ cases: [ValidationCase]) throws {
@@ -133,7 +133,7 @@ struct CaseEntry: Encodable {
 }
 
 /// Runs the peer of `validate` or `bench`. Those commands start it themselves.
-struct FarEndCommandLine: ParsableCommand {
+struct RemoteSubcommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "far-end", abstract: "Run as the peer of a test.", shouldDisplay: false)
 
@@ -147,11 +147,11 @@ struct FarEndCommandLine: ParsableCommand {
                 let logger = Logger(label: "devmemtcp: peer") {
                     ErrorLogHandler(name: $0, logLevel: .notice)
                 }
-                return try runBenchFarEnd(
+                return try runBenchRemoteSide(
                     input: STDIN_FILENO, output: STDOUT_FILENO, namespace: netns,
                     removesItself: removeSelf, logger: logger)
             }
-            try runFarEnd(
+            try runRemoteSide(
                 input: STDIN_FILENO, output: STDOUT_FILENO, namespace: netns,
                 removesItself: removeSelf)
         } catch {

@@ -110,7 +110,7 @@ func watchScreen(
     for rate in shown {
         let queue = rate.queue
         table.add([
-            "\(queue.info.type) \(queue.info.id)", holderText(queue.info),
+            "\(queue.info.type) \(queue.info.id)", occupantText(queue.info),
             queue.inFlightBytes.map(ByteCount.text), rate.packets.map { fixed($0, 0) },
             rate.bytes.map { ByteCount.text(UInt64(exactly: $0.rounded()) ?? .max) },
             rate.drops.map { fixed($0, 0) },

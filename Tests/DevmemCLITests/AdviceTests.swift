@@ -216,7 +216,7 @@ private struct ToolInfo: Decodable {
     }
 
     /// For each option that can have an invalid value, the error describes the valid form.
-    @Test func wrongValuesAreToldWhatIsAllowed() throws {
+    @Test func invalidValuesGetTheValidForm() throws {
         var seen = 0
         for option in try options(ofKinds: ["option"]) {
             var message = ""

@@ -64,7 +64,7 @@ import Testing
         #expect(command.common.json)
     }
 
-    @Test func thePeerIsAnAddressOrOneWithAPort() throws {
+    @Test func peerArgumentHasOptionalPort() throws {
         func from(_ text: String) throws -> SourceArgument? {
             try (Devmemtcp.parseAsRoot(["serve", "--listen", ":1", "--from", text]) as? Serve)?.from
         }
@@ -208,7 +208,7 @@ import Testing
     }
 
     /// A server that a signal ends still reports that no payload arrived in device memory.
-    @Test func aSignalDoesNotHideThatNothingCameInDeviceMemory() throws {
+    @Test func misplacementIsReportedDespiteSignal() throws {
         let text = "no payload came in device memory: a rule"
         #expect(try total(device: 0).problem(allowsHostMemory: false) == text)
         #expect(try total(device: 0, stoppedBy: 15).problem(allowsHostMemory: false) == text)
@@ -256,7 +256,7 @@ import Testing
 
 @Suite struct UniqueNameTests {
     /// A long-running server must not record names that cannot recur.
-    @Test func namesThatCannotComeAgainAreNotKept() throws {
+    @Test func uniqueNamesAreNotRecorded() throws {
         let address = try #require(IPAddress(bytes: [192, 0, 2, 2]))
         for pattern in ["%n", "in/%n.bin", "7%n-%a-%p", "100%%-%n", "%n%%", "%x%n%x"] {
             let names = OutputNames(pattern)
@@ -286,7 +286,7 @@ private final class Screen: Sendable {
 @Suite struct LiveLineTests {
     private let clear = "\r\u{1b}[K"
 
-    @Test func whatIsSaidStandsInPlaceOfTheLine() {
+    @Test func outputReplacesTheLiveLine() {
         let screen = Screen()
         let live = LiveLine { screen.write($0) }
         live.interrupt { screen.write("before") }
@@ -325,7 +325,7 @@ private final class Screen: Sendable {
 }
 
 @Suite struct ProgressLineTests {
-    @Test func timeLeftIsSaidWhereTheEndIsKnown() {
+    @Test func timeLeftIsShownIfKnown() {
         var line = ProgressLine(bytes: 256 << 20, rate: 1_048_576, seconds: 64, total: 1 << 30)
         #expect(line.text == "256.0 MiB of 1.0 GiB  1.0 MiB/s  64 s  3:12 left")
         line.connections = 3
@@ -338,7 +338,7 @@ private final class Screen: Sendable {
         #expect(line.text.hasSuffix("64 s  1:05:36 left"))
     }
 
-    @Test func numbersThatCannotBeDoNotTrap() {
+    @Test func invalidNumbersDoNotTrap() {
         for bytes in [0, 1, .max] as [UInt64] {
             for total in [nil, 0, 1, .max] as [UInt64?] {
                 for number in [-1, 0, 1e-300, 1e300, .infinity, .nan] as [Double] {

@@ -23,7 +23,7 @@ extension BenchReport {
             plan.requestSize = 1024
             plan.pageSize = 65536
             plan.busyPoll = 50
-            plan.farProcessors = [1]
+            plan.remoteProcessors = [1]
             plan.source = BenchPlan.Source(address: "192.0.2.2", port: 40000)
             var flow = BenchFlowReport(flow: 1)
             flow.received.deviceBytes = 1 << 30
@@ -70,7 +70,7 @@ extension BenchReport {
                      "p999_us":5,"max_us":6}
                     """.utf8))
             report.stoppedBy = 2
-            report.isStoppedByFar = false
+            report.isStoppedByRemote = false
             return report
         }
     }
@@ -115,7 +115,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         #expect(plan.bytes == 1 << 30 && plan.seconds == nil)
         #expect(plan.flows == 8 && plan.threads == 3 && plan.message == 65536)
         #expect(plan.segment == 1400 && plan.congestion == "reno" && plan.pace == 1_000_000)
-        #expect(plan.validates && plan.farProcessors == [1, 3])
+        #expect(plan.validates && plan.remoteProcessors == [1, 3])
     }
 
     @Test(arguments: [
@@ -198,7 +198,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
                 == "3.0 s  in 2.000  out 0.000 Gbit/s  CPU 50 %  7 s left")
     }
 
-    @Test func eachWaySaysWhichMemoryIsSentFromAndReceivedTo() throws {
+    @Test func summaryNamesMemoryOfBothSides() throws {
         let text = summary(of: try BenchReport.full)
         // The local side received into device memory what the remote side sent from host memory.
         #expect(text.contains("4096 bytes from host memory of the peer"))
@@ -221,7 +221,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         var plan = BenchPlan()
         plan.inbound = BenchPlan.Direction(sender: .host, receiver: .host)
         plan.seconds = 10
-        var remainder = BenchRemainder(plan)
+        var remainder = TimeLeftEstimator(plan)
         #expect(remainder.left(after: sample(4, 5, 0)) == 6)
         #expect(remainder.left(after: sample(11, 5, 0)) == 0)
     }
@@ -231,7 +231,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         plan.inbound = BenchPlan.Direction(sender: .host, receiver: .host)
         plan.outbound = plan.inbound
         plan.bytes = 1000
-        var remainder = BenchRemainder(plan)
+        var remainder = TimeLeftEstimator(plan)
         #expect(remainder.left(after: sample(1, 100, 0)) == nil)
         // The slower direction decides: 50 bytes in two seconds.
         #expect(remainder.left(after: sample(2, 100, 50)) == 38)

@@ -65,7 +65,7 @@ import Testing
         #expect(error.map { Devmemtcp.exitCode(for: $0).rawValue } == 64)
     }
 
-    @Test func aProbeMayBeAgreedToBeforehand() throws {
+    @Test func probeAcceptsYesOption() throws {
         let command = try Devmemtcp.parseAsRoot(["doctor", "eth1", "--probe", "-y"]) as? Doctor
         #expect(command?.probe == true && command?.yes == true)
         #expect(command?.interface == "eth1")

@@ -52,7 +52,7 @@ import Testing
     @Test func allOptionsAreRead() throws {
         let options = try NcdevmemOptions(
             words("-Lln -s 192.0.2.1 -c192.0.2.2 -p 5201 -v 7 -t 6 -q2 -f eth1 -z 3 -b 0x4000"))
-        #expect(options.isDeviceOnly && options.listens && options.leavesNIC)
+        #expect(options.isDeviceOnly && options.listens && options.keepsSettings)
         #expect(options.server == "192.0.2.1" && options.client == "192.0.2.2")
         #expect(options.port == 5201 && options.period == 7)
         #expect(options.firstQueue == 6 && options.queueCount == 2)

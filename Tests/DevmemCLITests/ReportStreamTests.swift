@@ -21,7 +21,7 @@ import Testing
     ]
 
     @Test(arguments: commands, [CommandProcess.Output.fullDisk, .closedPipe, .nothing])
-    func whatCannotBeWrittenIsAFailureInOneLine(
+    func writeErrorIsOneLine(
         arguments: [String], output: CommandProcess.Output
     ) throws {
         let result = try CommandProcess.run(arguments, output: output)
@@ -139,7 +139,7 @@ import Testing
     }
 
     /// Only errors of the argument parser count as wrong usage.
-    @Test func whatIsNobodysErrorIsNoWrongUsage() {
+    @Test func unknownErrorIsNotUsageError() {
         struct Odd: Error {}
         #expect(ErrorReport(Odd(), status: 1).error.kind == "other")
         #expect(ErrorReport(Odd(), status: 64).error.kind == "usage")

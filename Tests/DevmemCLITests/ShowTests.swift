@@ -157,12 +157,12 @@ enum ShowSamples {
         }
     }
 
-    @Test func allQueuesStandWhereThereIsRoom() {
+    @Test func tallScreenShowsAllQueues() {
         let screen = watchScreen(title: "eth1", rates: rates(8), detached: [], rows: 24)
         #expect(screen.count == 10 && screen[0] == "eth1" && screen[9].hasPrefix("rx 7"))
     }
 
-    @Test func withoutRoomTheActiveOnesStand() {
+    @Test func shortScreenShowsActiveQueues() {
         let screen = watchScreen(
             title: "eth1", rates: rates(64, active: [3, 40]), detached: [], rows: 24)
         #expect(screen.count == 5 && screen[4] == "62 more queues")

@@ -9,7 +9,7 @@ import Testing
 
 @Suite struct BenchFlowTests {
     /// The error of a reset names the operation of the flow: sending or receiving.
-    @Test(arguments: [true, false]) func aResetIsToldInTheFlowsWords(sends: Bool) throws {
+    @Test(arguments: [true, false]) func resetNamesTheFlowsOperation(sends: Bool) throws {
         let listener = try listenOnLoopback()
         let stop = SharedStopSignal(StopSignal())
         let near = BenchConnection(try connected(to: listener.endpoint))

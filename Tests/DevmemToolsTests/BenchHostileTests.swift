@@ -104,8 +104,8 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         }
     }
 
-    @Test func partsThatThePlanHasNotAreRefused() throws {
-        var peer = BenchPeerReport(flows: 2)
+    @Test func reportPartsBeyondThePlanAreRefused() throws {
+        var peer = PeerReportAssembler(flows: 2)
         let second = Duration.seconds(1)
         #expect(try peer.take(.flow(BenchFlowReport(flow: 1)), after: second))
         #expect(throws: DevmemError.self) {
@@ -139,7 +139,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
     }
 
     /// The kernel has about 25 counters per queue, and large NICs have thousands of queues.
-    @Test func reportOfManyQueuesArrivesWhole() throws {
+    @Test func reportOfManyQueuesIsComplete() throws {
         var report = BenchEndReport()
         let names = (0..<25).map { "rx-some-counter-of-the-kernel-\($0)" }
         report.queues = (0..<4096).map { id in
@@ -161,7 +161,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
                     shutdown(other, Int32(SHUT_RDWR))
                 }
             }
-            var peer = BenchPeerReport(flows: 1024)
+            var peer = PeerReportAssembler(flows: 1024)
             while peer.report == nil {
                 guard let message = try channel.next() else {
                     try #require(try channel.fill())
@@ -174,7 +174,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         }
     }
 
-    @Test func messageThatTheOtherEndWouldNotReadIsNotSent() throws {
+    @Test func overlongMessageIsNotSent() throws {
         try withChannel { _, other in
             let error = #expect(throws: DevmemError.self) {
                 try writeJSONLine(
@@ -200,7 +200,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
 }
 
 @Suite struct BenchSlowPeerTests {
-    @Test func messageThatComesByteByByteIsGivenUp() throws {
+    @Test func tricklingMessageTimesOut() throws {
         try withChannel { channel, other in
             let isOver = StopFlag()
             let sending = try Thread {
@@ -243,16 +243,16 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         #expect(Deadline.after(.seconds(1e12)).milliseconds == .max)
     }
 
-    @Test func answersThatNobodyAskedForAreBounded() throws {
-        var replies = FarEndReplies()
+    @Test func unrequestedRepliesAreBounded() throws {
+        var replies = PendingReplies()
         let line = Array(#"{"id":7,"bytes":18446744073709551615}"#.utf8)
-        let reply = try #require(LineReader.message(FarEndReply.self, in: line))
+        let reply = try #require(LineReader.message(ValidationPeerReply.self, in: line))
         #expect(throws: DevmemError.self) {
             for _ in 0..<1000 { try replies.add(reply) }
         }
         // A login banner is not a message.
-        #expect(LineReader.message(FarEndMessage.self, in: Array("Welcome".utf8)) == nil)
-        var empty = FarEndReplies()
+        #expect(LineReader.message(ValidationMessage.self, in: Array("Welcome".utf8)) == nil)
+        var empty = PendingReplies()
         let (none, other, first) = (
             empty.remove { _ in true }, replies.remove { $0.id == 8 },
             replies.remove { $0.id == 7 }

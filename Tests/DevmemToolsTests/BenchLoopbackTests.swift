@@ -25,7 +25,7 @@ private final class FarThread: Sendable {
             let channel = BenchChannel(
                 input: number, output: number, to: "the near end", stop: stop)
             do throws(DevmemError) {
-                try BenchFarEnd(channel, stop, Logger(label: "far end")).run(
+                try BenchRemoteSide(channel, stop, Logger(label: "far end")).run(
                     interface: nil, nearAddress: nil, scope: 0, processors: [])
             } catch {
                 failure.withLock { $0 = error }
@@ -52,7 +52,7 @@ private func bench(
     let request = BenchRequest(
         far: .serving([]), interface: nil, plan: plan, queues: .automatic(1))
     let address = try #require(IPAddress(text: "127.0.0.1"))
-    let report = try BenchNearEnd(
+    let report = try BenchLocalSide(
         request, NetworkInterface(named: "lo"), Endpoint(address: address, port: 0), channel
     ).run("here", stop, started: { _, _ in }, seen: seen, logger: Logger(label: "near end"))
     #expect(far.failure.withLock { $0 } == nil)
@@ -65,7 +65,7 @@ private func bench(
 struct BenchLoopbackTests {
     private static let plain = BenchPlan.Direction(sender: .host, receiver: .host)
 
-    @Test func flowsComeFromThePortsThatAreSaid() throws {
+    @Test func flowsUseThePlannedPorts() throws {
         for _ in 1...2 {
             let report = try bench {
                 $0.inbound = Self.plain

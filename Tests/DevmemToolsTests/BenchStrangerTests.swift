@@ -99,7 +99,7 @@ private func receive(
     try channel.greet()
     let address = try #require(IPAddress(text: "127.0.0.1"))
     let result = Result {
-        try BenchNearEnd(
+        try BenchLocalSide(
             request, NetworkInterface(named: "lo"), Endpoint(address: address, port: 0), channel
         ).run(
             "there", stop, started: { _, _ in }, seen: { _ in }, logger: Logger(label: "near end"))
@@ -135,7 +135,7 @@ struct BenchStrangerTests {
     }
 
     /// Connections from other hosts arrive before the remote side has announced its own.
-    @Test func strangersDoNotFillThePort() throws {
+    @Test func unannouncedConnectionsDoNotFillTheBacklog() throws {
         let report = try receive { far in
             let near = try #require(try far.begin().first)
             let strangers = try (0..<20).map { _ in
@@ -200,7 +200,7 @@ struct BenchStrangerTests {
         [.flow(BenchFlowReport(flow: 1)), .flow(BenchFlowReport(flow: 1)), .end(BenchEndReport())],
         [.connect],
     ])
-    func reportThatCannotBeIsNotTheEndOfOurs(messages: [BenchMessage]) throws {
+    func invalidPeerReportKeepsLocalResults(messages: [BenchMessage]) throws {
         let report = try receive { far in
             let near = try #require(try far.begin().first)
             let own = try far.connect(to: near, from: "127.0.0.1")

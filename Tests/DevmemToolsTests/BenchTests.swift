@@ -21,31 +21,31 @@ import Testing
             from("192.0.2.2", 40000), from("192.0.2.2", 40000), from("192.0.2.2", 40001),
             from("::ffff:192.0.2.2", 40002),
         ]
-        let arrivals = try BenchArrivals(ends, ports: 2)
+        let arrivals = try AnnouncedSources(ends, ports: 2)
         #expect(arrivals.peers.count == 4)
         #expect(arrivals.peersOfPorts.map(\.count) == [2, 2])
         #expect(arrivals.peersOfPorts[0].contains(arrivals.peers[2]))
         #expect(!arrivals.peersOfPorts[1].contains(arrivals.peers[2]))
-        let error = #expect(throws: DevmemError.self) { _ = try BenchArrivals(ends, ports: 1) }
+        let error = #expect(throws: DevmemError.self) { _ = try AnnouncedSources(ends, ports: 1) }
         #expect(error?.message == "it reports 3 connections for 4 flows")
     }
 
     @Test func connectionsFromNowhereAreRefused() {
         #expect(throws: DevmemError.self) {
-            _ = try BenchArrivals([from("anywhere", 1), from("192.0.2.2", 2)], ports: 2)
+            _ = try AnnouncedSources([from("anywhere", 1), from("192.0.2.2", 2)], ports: 2)
         }
         for ports in [.min, 0, 1, 5] {
-            #expect(throws: Never.self) { _ = try BenchArrivals([], ports: ports) }
+            #expect(throws: Never.self) { _ = try AnnouncedSources([], ports: ports) }
         }
     }
 
-    @Test func aConnectionThatIsNoneIsNotTakenForAnother() throws {
+    @Test func invalidSourceIsNotMatched() throws {
         let none = try Descriptor.open("/dev/null", O_RDONLY)
         let address = try #require(IPAddress(text: "192.0.2.1"))
         let shared = BenchConnection(
             Connection(owning: none, peer: Endpoint(address: address, port: 5)))
         let error = #expect(throws: DevmemError.self) {
-            _ = try BenchFarEnd.sources(of: [shared])
+            _ = try BenchRemoteSide.sources(of: [shared])
         }
         #expect(error?.operation.text == "ask where the connection to 192.0.2.1:5 comes from")
     }
@@ -97,7 +97,7 @@ func goodPlan() -> BenchPlan {
         { $0.threads = .max }, { $0.message = 0 }, { $0.message = .max }, { $0.segment = 0 },
         { $0.congestion = "" }, { $0.congestion = "x\0y" }, { $0.congestion = "../etc" },
         { $0.pace = 0 }, { $0.requestSize = 0 }, { $0.requestSize = 5 }, { $0.memory = 0 },
-        { $0.memory = .max }, { $0.farProcessors = [-1] }, { $0.farProcessors = [4096] },
+        { $0.memory = .max }, { $0.remoteProcessors = [-1] }, { $0.remoteProcessors = [4096] },
         { $0.source = BenchPlan.Source(address: "far", port: 9) },
         { $0.source = BenchPlan.Source(address: "192.0.2.2", port: 0) },
         {
@@ -120,17 +120,17 @@ func goodPlan() -> BenchPlan {
         #expect(throws: DevmemError.self) { try plan.check() }
     }
 
-    @Test func flowsThatSayWhenceTheyComeHaveWholeRules() throws {
+    @Test func flowsWithKnownSourceHaveExactRules() throws {
         var plan = goodPlan()
         plan.flows = 3
         let near = [
             Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 80),
             Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 81),
         ]
-        #expect(BenchFarEnd.flows(of: plan, from: near).map(\.families.count) == [1, 1])
+        #expect(BenchRemoteSide.flows(of: plan, from: near).map(\.families.count) == [1, 1])
         plan.source = BenchPlan.Source(address: "192.0.2.2", port: 65533)
         try plan.check()
-        let flows = BenchFarEnd.flows(of: plan, from: near)
+        let flows = BenchRemoteSide.flows(of: plan, from: near)
         #expect(
             flows.map { $0.families[0][0].description } == [
                 "flow-type tcp4 src-ip 192.0.2.1 dst-ip 192.0.2.2 src-port 80 dst-port 65533 action 0",
@@ -286,7 +286,7 @@ func say(_ text: String, to number: Int32) {
     }
 
     /// A signal must not wait for a peer that does not read.
-    @Test(.timeLimit(.minutes(1))) func aSignalShortensTellingOneThatReadsNothing() throws {
+    @Test(.timeLimit(.minutes(1))) func signalShortensWriteToStalledPeer() throws {
         let (ours, theirs) = try makeChannel()
         let near = Descriptor(owning: ours)
         let far = Descriptor(owning: theirs)

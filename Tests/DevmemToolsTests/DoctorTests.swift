@@ -95,7 +95,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
 }
 
 @Suite struct HostCheckTests {
-    @Test func nothingIsInTheWayOfAWholeHost() {
+    @Test func healthyHostPassesAllChecks() {
         let checks = checks(of: HostFacts.whole)
         #expect(findings(checks) == [:])
         #expect(checks.allSatisfy { $0.fix == nil && !$0.evidence.isEmpty })
@@ -103,7 +103,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(checks.allSatisfy { $0.id.wholeMatch(of: /[a-z]+(-[a-z]+)*/) != nil })
     }
 
-    @Test func whatTheKernelLacksIsNamed() {
+    @Test func missingKernelFeatureIsNamed() {
         var facts = HostFacts.whole
         facts.netdev = .success(FamilyPolicy(commands: [10, 13], attributes: [13: [1, 2, 3]]))
         facts.ethtool = .success(FamilyPolicy(commands: [16], attributes: [16: [11]]))
@@ -162,7 +162,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fixFor(.noSuchFileOrDirectory) == "modprobe udmabuf")
     }
 
-    @Test func aHeapDoesInsteadOfUdmabuf() {
+    @Test func dmaHeapReplacesUdmabuf() {
         var facts = HostFacts.whole
         facts.hasSystemHeap = true
         #expect(findings(checks(of: facts)) == [:])
@@ -221,7 +221,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
 }
 
 @Suite struct NICCheckTests {
-    @Test func nothingIsInTheWayOfAWholeNIC() throws {
+    @Test func healthyNICPassesAllChecks() throws {
         let checks = checks(of: try NICFacts.whole)
         #expect(findings(checks) == [:])
         #expect(checks.allSatisfy { $0.fix == nil && $0.interface == "lo" })
@@ -264,7 +264,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts)) == ["channels": .failed])
     }
 
-    @Test func whatADriverLacksIsAFailureWithoutAFix() throws {
+    @Test func missingDriverFeatureHasNoFix() throws {
         var facts = try NICFacts.whole
         facts.rings = .success(RingSettings(headerSplit: nil, splitThreshold: nil))
         facts.ruleTable = .success(nil)
@@ -288,7 +288,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts))["header-split"] == .failed)
     }
 
-    @Test func theProbeTellsWhatIsNotAsItWas() {
+    @Test func probeReportsUnrestoredSettings() {
         var list = CheckList(.probe, interface: "eth1")
         judge(SteeringRestoration(restored: ["hds-thresh 256"]), &list)
         #expect(list.checks.last?.verdict == .ok)
@@ -320,7 +320,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
     }
 
     /// The program cannot know which rules may be deleted.
-    @Test func aFullTableIsToldWithoutSayingWhoseRuleIsToGo() throws {
+    @Test func fullRuleTableHasNoFix() throws {
         var facts = try NICFacts.whole
         var full = FlowRuleTable(locations: [0, 1, 2, 9], capacity: 4, choosesLocation: true)
         try facts.addRule(9)
@@ -337,7 +337,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts)).isEmpty)
     }
 
-    @Test func aRuleThatGoesBeforeThatOfABoundQueueIsAWarning() throws {
+    @Test func precedingRuleIsAWarning() throws {
         var facts = try NICFacts.whole
         facts.device.driver = "gve"
         facts.queues = .success((0..<4).map { QueueInfo(id: $0, type: .rx) })
@@ -364,7 +364,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fix("xdp", checks(of: facts)) == "kill 812")
     }
 
-    @Test func steeringIsJudgedByWhoIsBehindIt() throws {
+    @Test func steeringVerdictDependsOnOwner() throws {
         var facts = try NICFacts.whole
         func judged(
             _ state: NICFacts.SteeringState
@@ -384,7 +384,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
                 == (.failed, "drop the journal of lo"))
     }
 
-    @Test func whatOthersAddedIsTheirsToDelete() throws {
+    @Test func foreignRulesHaveNoFix() throws {
         var facts = try NICFacts.whole
         facts.contexts = .success([
             RSSContext(id: 0, indirection: [0, 1]), RSSContext(id: 4, indirection: [2, 3]),
@@ -480,7 +480,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(!isLink(lines(link), of: 4, program: 8))
     }
 
-    @Test func onlyAProcessThatMustBeItHoldsXDP() {
+    @Test func xdpHolderMustBeUnambiguous() {
         #expect(unambiguousHolder([]) { _ in true } == nil)
         #expect(unambiguousHolder([7]) { _ in false } == 7)
         // Without the program's id, the index may belong to another namespace's interface.

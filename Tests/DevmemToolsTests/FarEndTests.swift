@@ -57,7 +57,7 @@ import Testing
     }
 
     /// A file in the working directory could make root's ssh connect anywhere.
-    @Test func aFoundFileMustBeNobodyElses() throws {
+    @Test func defaultConfigMustBelongToUserOrRoot() throws {
         let path = "/tmp/devmemtcp-config-\(UInt64.random(in: 0...(.max)))"
         defer { for end in ["", ".link"] { unlink(path + end) } }
         func refusal(_ path: String) -> String? {
@@ -105,22 +105,22 @@ import Testing
 
 @Suite struct FarEndPlaceTests {
     @Test func sshGetsNoBrackets() {
-        #expect(FarEndPlace("ssh:root@[2001:db8::1]") == .host("root@2001:db8::1"))
-        #expect(FarEndPlace("ssh:[::1]") == .host("::1"))
+        #expect(RemotePlace("ssh:root@[2001:db8::1]") == .host("root@2001:db8::1"))
+        #expect(RemotePlace("ssh:[::1]") == .host("::1"))
     }
 
     @Test(arguments: [
         ("host", "host:/f"), ("root@host", "root@host:/f"), ("2001:db8::2", "[2001:db8::2]:/f"),
         ("root@2001:db8::2", "root@[2001:db8::2]:/f"), ("fe80::1%eth0", "[fe80::1%eth0]:/f"),
     ]) func filesAreNamedAsScpTakesThem(host: String, file: String) {
-        #expect(FarEndPlace.remoteFile("/f", at: host) == file)
+        #expect(RemotePlace.remoteFile("/f", at: host) == file)
     }
 
     @Test(arguments: [
-        ("netns:peer", FarEndPlace.namespace("peer")), ("ssh:host", .host("host")),
+        ("netns:peer", RemotePlace.namespace("peer")), ("ssh:host", .host("host")),
         ("ssh:2001:db8::2", .host("2001:db8::2")), ("ssh:a@b@fe80::1%x", .host("a@b@fe80::1%x")),
-    ]) func placesAreRead(text: String, place: FarEndPlace) {
-        #expect(FarEndPlace(text) == place)
+    ]) func placesAreRead(text: String, place: RemotePlace) {
+        #expect(RemotePlace(text) == place)
         #expect(place.description == text)
     }
 
@@ -129,27 +129,27 @@ import Testing
         "telnet:x", "ssh:é", "netns:\u{7f}", "ssh:[::1", "ssh:::1]", "ssh:[]", "ssh:[host]",
         "ssh:root@", "ssh:root@-l", "ssh:root@[]",
     ]) func othersAreRefused(text: String) {
-        #expect(FarEndPlace(text) == nil)
+        #expect(RemotePlace(text) == nil)
     }
 }
 
 @Suite struct FarEndMessageTests {
     @Test func messagesAreReadBackAsTheyWere() throws {
-        let request = FarEndRequest(
+        let request = ValidationPeerRequest(
             id: 3, action: .send, address: "2001:db8::1", port: 5201, from: "2001:db8::2",
             bytes: 1 << 40, segment: 7)
         let line = [UInt8](try JSONEncoder().encode(request))
-        #expect(LineReader.message(FarEndRequest.self, in: line) == request)
+        #expect(LineReader.message(ValidationPeerRequest.self, in: line) == request)
     }
 
     @Test(arguments: [
         "", "Welcome to host", "{}", "{\"id\":1}", "[1]", "{\"id\":-1,\"port\":99999}",
     ])
     func otherLinesAreLeftOut(line: String) {
-        #expect(LineReader.message(FarEndRequest.self, in: Array(line.utf8)) == nil)
+        #expect(LineReader.message(ValidationPeerRequest.self, in: Array(line.utf8)) == nil)
     }
 
-    @Test func linesComeWholeWhateverPiecesTheyAreReadIn() throws {
+    @Test func linesAreReassembled() throws {
         let (ours, theirs) = try makeChannel()
         let channel = Descriptor(owning: ours)
         var reader = LineReader()
@@ -199,7 +199,7 @@ import Testing
         let other = Descriptor(owning: theirs)
         say(lines, to: channel.rawValue)
         let error = #expect(throws: DevmemError.self) {
-            try runFarEnd(
+            try runRemoteSide(
                 input: other.rawValue, output: other.rawValue, namespace: nil,
                 removesItself: false)
         }
@@ -214,29 +214,31 @@ import Testing
         let other = Descriptor(owning: theirs)
         let agent = other.rawValue
         try runInThread {
-            try? runFarEnd(input: agent, output: agent, namespace: nil, removesItself: false)
+            try? runRemoteSide(input: agent, output: agent, namespace: nil, removesItself: false)
         }
-        let near = RemoteChannel<FarEndMessage>(
+        let near = RemoteChannel<ValidationMessage>(
             input: channel.rawValue, output: channel.rawValue, to: "the agent",
             stop: SharedStopSignal(StopSignal()))
-        func reply() throws -> FarEndReply? {
+        func reply() throws -> ValidationPeerReply? {
             guard case .reply(let reply) = try near.receive(seconds: 30, "answer") else {
                 return nil
             }
             return reply
         }
         try near.greet()
-        try near.tell(.request(FarEndRequest(id: 1, action: .receive, address: "127.0.0.1")))
+        try near.tell(
+            .request(ValidationPeerRequest(id: 1, action: .receive, address: "127.0.0.1")))
         let port = try #require(try reply()?.listening)
         try near.tell(
             .request(
-                FarEndRequest(
+                ValidationPeerRequest(
                     id: 2, action: .send, address: "127.0.0.1", port: port, bytes: 100_003,
                     segment: 1000)))
         let replies = [try reply(), try reply()].compactMap { $0 }.sorted { $0.id < $1.id }
         #expect(
             replies == [
-                FarEndReply(id: 1, bytes: 100_003, wrong: 0), FarEndReply(id: 2, bytes: 100_003),
+                ValidationPeerReply(id: 1, bytes: 100_003, wrong: 0),
+                ValidationPeerReply(id: 2, bytes: 100_003),
             ])
         // The announced source tells the remote side's connection from other hosts' connections.
         let listener = try Listener(
@@ -244,16 +246,16 @@ import Testing
         try listener.listen()
         try near.tell(
             .request(
-                FarEndRequest(
+                ValidationPeerRequest(
                     id: 4, action: .send, address: "127.0.0.1", port: listener.endpoint.port,
                     tellsSource: true)))
         let source = try #require(try reply()?.source)
         var peer = listener.endpoint
         if let accepted = try listener.accept() { peer = accepted.peer }
-        #expect(source == FarEndReply.Source(peer) && source.port == peer.port)
-        #expect(try reply() == FarEndReply(id: 4))
+        #expect(source == ValidationPeerReply.Source(peer) && source.port == peer.port)
+        #expect(try reply() == ValidationPeerReply(id: 4))
         try near.tell(
-            .request(FarEndRequest(id: 3, action: .send, address: "nowhere", port: 1)))
+            .request(ValidationPeerRequest(id: 3, action: .send, address: "nowhere", port: 1)))
         #expect(try reply()?.failure == "do as asked: no address")
         shutdown(channel.rawValue, Int32(SHUT_RDWR))
     }

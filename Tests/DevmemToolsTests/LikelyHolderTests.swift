@@ -101,7 +101,7 @@ import Testing
             ).isEmpty)
     }
 
-    @Test func bindingsAreHeldByWhoHasANetlinkSocketAndADmabuf() {
+    @Test func bindingHoldersHaveNetlinkSocketAndDmabuf() {
         var bound = QueueState(QueueInfo(id: 7, type: .rx))
         bound.info.dmabufID = 3
         var other = QueueState(QueueInfo(id: 6, type: .rx))

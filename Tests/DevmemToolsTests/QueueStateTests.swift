@@ -58,7 +58,7 @@ import Testing
         #expect(joined.queues[0].inFlightBytes == .max)
     }
 
-    @Test func oneNAPIMayServeTwoQueuesOfWhichOneIsBound() {
+    @Test func sharedNAPIWithOneBoundQueue() {
         let joined = joinQueues(
             [queue(0, napi: 10), queue(1, napi: 10, dmabuf: 2)],
             pools: [pool(1, napi: 10, dmabuf: 2)])

@@ -58,7 +58,7 @@ import Testing
     }
 
     /// Signals that this program ignores have their default action in a child.
-    @Test func whatIsStartedIsEndedByFailingWrites() async {
+    @Test func childrenDieOfSIGPIPE() async {
         await #expect(processExitsWith: .exitCode(7)) {
             ignoreFailingWrites()
             for signal in [SIGPIPE, SIGXFSZ] {

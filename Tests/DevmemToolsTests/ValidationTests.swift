@@ -17,7 +17,7 @@ import Testing
         let found = try ValidationPeers.answering(both, stop)
         #expect(found == both[1])
         #expect(try ValidationPeers.answering([both[0]], stop) == nil)
-        #expect(FarEndChoice.echo(both).description == "\(both[0]) or \(both[1])")
+        #expect(PeerChoice.echo(both).description == "\(both[0]) or \(both[1])")
     }
 }
 
@@ -224,12 +224,12 @@ private func farmResults(of output: String) -> [String: String] {
     }
 
     /// If all cases that need the peer were skipped, an unreachable peer would look like a pass.
-    @Test func aFarEndThatGetsNowhereIsAnError() {
+    @Test func unreachablePeerIsAnError() {
         #expect(problem([]) == "no way by IPv4; no way by IPv6")
         #expect(problem([false]) == nil && problem([true]) == nil && problem([false, true]) == nil)
     }
 
-    @Test func aFamilyThatIsGivenMustLeadThere() {
+    @Test func givenAddressFamilyMustBeReachable() {
         #expect(problem([false], given: [true]) == "no way by IPv6")
         #expect(problem([false, true], given: [false, true]) == nil)
         #expect(problem([true], given: [true]) == nil)
@@ -240,7 +240,7 @@ private func farmResults(of output: String) -> [String: String] {
     /// Needs neither root nor a NIC: the loopback interface supports none of the cases.
     @Test func everyCaseIsSkippedOnLoopback() throws {
         var finished = 0
-        for farEnd in [nil, FarEndChoice.place(.namespace("nowhere"))] {
+        for farEnd in [nil, PeerChoice.place(.namespace("nowhere"))] {
             let report = try validate(
                 ValidationRequest(interface: "lo", farEnd: farEnd, cases: ValidationCase.all),
                 stop: StopSignal(), finished: { _ in finished += 1 },

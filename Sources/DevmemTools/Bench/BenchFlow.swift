@@ -53,7 +53,8 @@ final class BenchFlow {
         asks = role.asks
         receives = role.receives != nil
         let checks = plan.validates && receives
-        sink = OptionalSink(checks ? PatternSink(try Pattern("\(FarEndRequest.period)")) : nil)
+        sink = OptionalSink(
+            checks ? PatternSink(try Pattern("\(ValidationPeerRequest.period)")) : nil)
         receiver = PayloadReceiver(role.receives == .device ? bound : nil)
         sends = role.sends != nil
         let share = plan.bytes.map {

@@ -23,7 +23,7 @@ struct BenchMeter {
     private(set) var due: ContinuousClock.Instant?
 
     /// Creates a meter; the measurement may start in the future.
-    init(_ connections: [BenchConnection], _ times: BenchTimes) {
+    init(_ connections: [BenchConnection], _ times: MeasurementTimes) {
         self.connections = connections
         begin = times.begin
         end = times.end

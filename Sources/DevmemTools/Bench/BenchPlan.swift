@@ -87,7 +87,7 @@ package struct BenchPlan: Codable, Equatable, Sendable {
     /// and both ports; nil lets the kernel choose the ports.
     package var source: Source?
     /// The remote side's CPUs to pin threads to, in turn; none to pin no thread.
-    package var farProcessors: [Int] = []
+    package var remoteProcessors: [Int] = []
 
     /// Creates a plan without payload.
     package init() {}
@@ -103,7 +103,7 @@ package struct BenchPlan: Codable, Equatable, Sendable {
         case memory = "memory_bytes"
         case pageSize = "rx_page_bytes"
         case busyPoll = "busy_poll_us"
-        case farProcessors = "far_cpus"
+        case remoteProcessors = "far_cpus"
         case source = "from"
     }
 
@@ -150,7 +150,7 @@ package struct BenchPlan: Codable, Equatable, Sendable {
                 source.map { $0.port > 0 && $0.endpoint(of: flows &- 1) != nil } ?? true,
                 "the source needs an address, and its ports must not exceed 65535"
             ),
-            (farProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such CPU"),
+            (remoteProcessors.allSatisfy { (0..<Affinity.limit).contains($0) }, "no such CPU"),
         ]
         guard let wrong = tests.first(where: { !$0.0 }) else { return }
         throw DevmemError(.invalid, call: "plan a benchmark", message: wrong.1)

@@ -27,7 +27,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
     /// The signal that ended it early; nil if none did.
     package var stoppedBy: Int32?
     /// Whether the remote side received that signal.
-    package var isStoppedByFar: Bool?
+    package var isStoppedByRemote: Bool?
     /// Why it failed, in one line; nil if it succeeded.
     package var failure: String?
 
@@ -37,7 +37,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
         case nearCost = "near_cost"
         case farCost = "far_cost"
         case stoppedBy = "stopped_by_signal"
-        case isStoppedByFar = "stopped_by_far_end"
+        case isStoppedByRemote = "stopped_by_far_end"
     }
 
     init(
@@ -50,7 +50,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
             allowsHostMemory: allowsHostMemory)
         latency = session.latency.map(BenchLatency.init)
         stoppedBy = session.stoppedBy
-        if stoppedBy != nil { isStoppedByFar = session.stoppedByOther }
+        if stoppedBy != nil { isStoppedByRemote = session.stoppedByOther }
     }
 
     /// Joins the reports of both sides. Pure.

@@ -8,7 +8,7 @@ package struct BenchRequest: Sendable {
     /// The choice of the remote side.
     package enum Far: Sendable {
         /// Start the remote side in this place.
-        case place(FarEndPlace)
+        case place(RemotePlace)
         /// Connect to `bench serve`, at the first endpoint that answers.
         case serving([Endpoint])
     }
@@ -107,10 +107,10 @@ package func runBench(
                 .invalid, call: "listen at \(name)", message: "it has no address",
                 advice: "ip address add gives it one")
         }
-        let process = try FarEndProcess(
+        let process = try RemoteProcess(
             at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
         let channel: BenchChannel = try process.greet()
-        let near = BenchNearEnd(request, interface, Endpoint(address: address, port: 0), channel)
+        let near = BenchLocalSide(request, interface, Endpoint(address: address, port: 0), channel)
         let report = try near.run(
             "\(place)", holder, started: started, seen: seen, logger: logger)
         withExtendedLifetime(process) {}
@@ -129,7 +129,7 @@ package func runBench(
             advice: "\(AdvisedCommand(.serveBench)) must run there, one benchmark at a time",
             stop: holder)
         try channel.greet()
-        let report = try BenchNearEnd(request, interface, local, channel).run(
+        let report = try BenchLocalSide(request, interface, local, channel).run(
             "\(control.peer)", holder, started: started, seen: seen, logger: logger)
         return report
     }

@@ -67,7 +67,7 @@ package func serveBench(
             stop: holder)
         do throws(DevmemError) {
             try makeBlocking(connection)
-            try BenchFarEnd(channel, holder, logger).run(
+            try BenchRemoteSide(channel, holder, logger).run(
                 interface: request.interface, nearAddress: peer, scope: connection.peer.scope,
                 processors: request.processors, keepsSteered: request.keepsSteered)
             logger.notice("benchmark with \(connection.peer) has ended")
@@ -87,18 +87,18 @@ package func serveBench(
 ///   - logger: logs each change of the NIC at level debug.
 /// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered. Later failures are
 ///   reported to the peer.
-package func runBenchFarEnd(
+package func runBenchRemoteSide(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool, logger: Logger
 ) throws(DevmemError) {
     raiseDescriptorLimit()
     // Ctrl-C on a terminal reaches both processes; the peer decides what happens.
     signal(SIGINT, SIG_IGN)
     let stop = SharedStopSignal(try StopSignal.ofUser())
-    try prepareFarEnd(namespace: namespace, removesItself: removesItself)
+    try prepareRemoteSide(namespace: namespace, removesItself: removesItself)
     let channel = BenchChannel(
         input: input, output: output, to: "the peer", stop: stop)
     do throws(DevmemError) {
-        try BenchFarEnd(channel, stop, logger).run(
+        try BenchRemoteSide(channel, stop, logger).run(
             interface: nil, nearAddress: nil, scope: 0, processors: [])
     } catch {
         // The peer has been notified, or is gone.

@@ -15,21 +15,21 @@ final class BenchSession {
     private let channel: BenchChannel
     private let stop: SharedStopSignal
     private let nic: BenchNIC
-    private let times: BenchTimes
+    private let times: MeasurementTimes
     private let needsOther: Bool
     private var meter: BenchMeter
     private var giveUp: ContinuousClock.Instant?
     private var lastMove: ContinuousClock.Instant
     private var moved: [UInt64] = []
     private var countersBefore: [QueueStatistics] = []
-    private var isGivenUp = false
-    private var isHopeless = false
+    private var hasGivenUp = false
+    private var hasTimedOut = false
     private var failure: String?
     private var pools: [BenchEndReport.Pool] = []
     private var softirq = 0.0
 
     private let begun: ContinuousClock.Instant
-    private var told: BenchPeerReport
+    private var told: PeerReportAssembler
 
     /// The peer's report.
     var other: BenchEndReport? { told.report }
@@ -60,10 +60,10 @@ final class BenchSession {
         self.stop = stop
         self.nic = nic
         self.needsOther = needsOther
-        told = BenchPeerReport(flows: plan.flows)
+        told = PeerReportAssembler(flows: plan.flows)
         let now = ContinuousClock.now
         begun = now
-        times = BenchTimes(of: plan, from: now)
+        times = MeasurementTimes(of: plan, from: now)
         lastMove = now
         giveUp = times.end.map { $0 + Self.grace }
         meter = BenchMeter(crew.connections, times)
@@ -100,7 +100,7 @@ final class BenchSession {
             }
             try look(seen)
             giveUpIfDue()
-            if isHopeless {
+            if hasTimedOut {
                 let message = "the peer does not finish"
                 guard var unfinished = report else {
                     throw DevmemError(.system, call: "end the benchmark", message: message)
@@ -138,7 +138,7 @@ final class BenchSession {
             lastMove = now
         }
         if let giveUp, now >= giveUp {
-            if isGivenUp { isHopeless = true } else { abandon() }
+            if hasGivenUp { hasTimedOut = true } else { abandon() }
         } else if now - lastMove >= Self.patience {
             failure = failure ?? "no payload for \(Self.patience.components.seconds) s"
             abandon()
@@ -146,8 +146,8 @@ final class BenchSession {
     }
 
     private func abandon() {
-        guard !isGivenUp else { return }
-        isGivenUp = true
+        guard !hasGivenUp else { return }
+        hasGivenUp = true
         giveUp = .now + Self.grace
         lastMove = .now
         crew.giveUp()
@@ -195,7 +195,7 @@ final class BenchSession {
     private func listen() {
         do throws(DevmemError) {
             let isOpen = try channel.fill()
-            while let message = try channel.next() { try heed(message) }
+            while let message = try channel.next() { try processMessage(message) }
             guard !isOpen && other == nil else { return }
             failure = failure ?? "the peer is gone"
         } catch {
@@ -205,7 +205,7 @@ final class BenchSession {
         abandon()
     }
 
-    private func heed(_ message: BenchMessage) throws(DevmemError) {
+    private func processMessage(_ message: BenchMessage) throws(DevmemError) {
         if try told.take(message, after: .now - begun) { return }
         switch message {
         case .stop(let signal):

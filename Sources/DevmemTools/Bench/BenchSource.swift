@@ -3,8 +3,8 @@ import DevmemCore
 /// A source that sends a repeating pattern from memory that is filled once, so that sending is the
 /// only cost. Flows share the memory, because none of them writes to it again.
 struct BenchSource: PayloadSource {
-    /// A multiple of both the pattern's period (`FarEndRequest.period`) and the page size.
-    private static let unit = FarEndRequest.period * 4096
+    /// A multiple of both the pattern's period (`ValidationPeerRequest.period`) and the page size.
+    private static let unit = ValidationPeerRequest.period * 4096
     /// The size of a thread's memory to send from, in bytes.
     static let memorySize = unit * 4
 
@@ -15,7 +15,7 @@ struct BenchSource: PayloadSource {
 
     /// Fills memory with the pattern.
     static func fill(_ memory: borrowing SendMemory) throws(DevmemError) {
-        let block = PatternBlock(try Pattern("\(FarEndRequest.period)"))
+        let block = PatternBlock(try Pattern("\(ValidationPeerRequest.period)"))
         try memory.withWritableBytes { block.copy(from: 0, to: $0) }
     }
 

@@ -3,7 +3,7 @@ import Glibc
 import Histogram
 
 /// The times at which a thread starts to measure and ends.
-struct BenchTimes: Sendable {
+struct MeasurementTimes: Sendable {
     /// The start of the measurement.
     var begin: ContinuousClock.Instant
     /// The end of the measurement, when senders stop; nil if the number of bytes decides.
@@ -24,7 +24,7 @@ final class BenchWorker {
     private let watch: Poller
     private let stop: StopBroadcast
     private let abort: StopBroadcast
-    private var times: BenchTimes
+    private var times: MeasurementTimes
     private var spent: TimeUsage?
     private var result = BenchWorkerResult()
 
@@ -44,7 +44,7 @@ final class BenchWorker {
     ///   - abort: gives up the flows.
     /// - Throws: `DevmemError` of kind `system` if epoll fails.
     init(
-        _ flows: [BenchFlow], _ memory: consuming SendMemory?, _ times: BenchTimes,
+        _ flows: [BenchFlow], _ memory: consuming SendMemory?, _ times: MeasurementTimes,
         busyPoll: UInt32?, stop: StopBroadcast, abort: StopBroadcast
     ) throws(DevmemError) {
         let watch = try Poller()

@@ -10,7 +10,7 @@ final class WorkerPool: Sendable {
     private struct State {
         var ready = 0
         var results: [BenchWorkerResult] = []
-        var times: BenchTimes?
+        var times: MeasurementTimes?
     }
 
     /// An eventfd that is readable when a thread has changed its state.
@@ -55,7 +55,7 @@ final class WorkerPool: Sendable {
     var threads: Int { schedule.flowsOfThreads.count }
 
     /// Starts the flow of payload.
-    func start(_ times: BenchTimes) {
+    func start(_ times: MeasurementTimes) {
         state.withLock { $0.times = times }
         gate.announce(SIGCONT)
     }

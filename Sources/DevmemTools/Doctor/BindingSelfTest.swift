@@ -22,7 +22,7 @@ package enum BindingTrial: String, CaseIterable, Sendable {
     }
 
     /// Whether the refusal has the expected reason. A trial without a text of its own accepts any.
-    private func isRight(_ refusal: Refusal?) -> Bool {
+    private func hasExpectedReason(_ refusal: Refusal?) -> Bool {
         switch self {
         case .bind, .unnamed: true
         // `ethtool_check_max_channel` of net/ethtool/common.c, which may find another user's flow
@@ -55,7 +55,7 @@ package enum BindingTrial: String, CaseIterable, Sendable {
     private func isExpected(_ error: DevmemError) -> Bool {
         guard error.errno == .invalidArgument else { return false }
         // Older kernels report no text for some errors.
-        return error.message == nil || isRight(Refusal(error))
+        return error.message == nil || hasExpectedReason(Refusal(error))
     }
 }
 
@@ -97,7 +97,7 @@ package struct BindingSelfTest: Sendable {
     package func run(
         store: JournalStore = JournalStore(), logger: Logger
     ) throws(DevmemError) -> [BindingTrial] {
-        var made = try tryWhileSplit(logger, in: store)
+        var made = try runWithHeaderSplit(logger, in: store)
         let nic = try setUp(splitsHeaders: false, binds: false, store, logger)
         try judge(.unsplit, logger) { () throws(DevmemError) in
             _ = try ReceiveBinding(
@@ -109,13 +109,13 @@ package struct BindingSelfTest: Sendable {
         return made
     }
 
-    private func tryWhileSplit(
+    private func runWithHeaderSplit(
         _ logger: Logger, in store: JournalStore
     ) throws(DevmemError) -> [BindingTrial] {
         var made: [BindingTrial] = [.bind, .unnamed]
         let nic = try setUp(splitsHeaders: true, binds: true, store, logger)
         logger.debug("bound as \(nic.memory.id)")
-        if let counts = try countsWithout(queues) {
+        if let counts = try channelCountsExcluding(queues) {
             try judge(.deactivate, logger) { () throws(DevmemError) in
                 try change(counts)
             }
@@ -161,7 +161,7 @@ package struct BindingSelfTest: Sendable {
 
     /// Returns channel counts that drop at least one of the queues, but not all channels; nil if
     /// there are none.
-    private func countsWithout(_ queues: [UInt32]) throws(DevmemError) -> ChannelCounts? {
+    private func channelCountsExcluding(_ queues: [UInt32]) throws(DevmemError) -> ChannelCounts? {
         let now = try EthtoolNetlink(interface).channels()
         return now.flatMap { Self.fewer($0, than: queues) }
     }

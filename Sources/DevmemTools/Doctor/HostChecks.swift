@@ -23,12 +23,12 @@ private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
             "\(facts.journalFolder) \(may ? "can" : "cannot") be written",
             fix: may ? nil : asRoot)
     }
-    let enough = facts.openFiles >= leastOpenFiles
+    let enough = facts.openFiles >= minimumOpenFiles
     list.add(
         "open-files", "Limit on open files", enough ? .ok : .warning,
         "\(facts.openFiles)"
             + (enough ? "" : "; many simultaneous connections need more"),
-        fix: enough ? nil : "ulimit -n \(leastOpenFiles)")
+        fix: enough ? nil : "ulimit -n \(minimumOpenFiles)")
     return list.checks
 }
 
@@ -36,7 +36,7 @@ private func privilegeChecks(_ facts: HostFacts) -> [DoctorCheck] {
 var asRoot: String { "sudo \(AdvisedCommand(.checkHost))" }
 
 /// The usual default limit of a login; each connection uses one descriptor.
-private let leastOpenFiles: UInt64 = 1024
+private let minimumOpenFiles: UInt64 = 1024
 
 private func networkChecks(_ facts: HostFacts) -> [DoctorCheck] {
     var list = CheckList(.network)
@@ -70,24 +70,24 @@ private struct BufferSetting {
 }
 
 /// 16 MiB suffice for 10 Gbit/s with a round-trip time of 13 ms, or for 100 Gbit/s with 1.3 ms.
-private let leastWindow: UInt64 = 16 << 20
+private let minimumWindow: UInt64 = 16 << 20
 private let proposedWindow: UInt64 = 64 << 20
 
 private let bufferSettings = [
     BufferSetting(
-        id: "tcp-rmem", name: "net.ipv4.tcp_rmem", title: "Receive window", least: leastWindow,
+        id: "tcp-rmem", name: "net.ipv4.tcp_rmem", title: "Receive window", least: minimumWindow,
         proposal: proposedWindow, consequence: "limits the TCP window and with it throughput"),
     BufferSetting(
-        id: "tcp-wmem", name: "net.ipv4.tcp_wmem", title: "Send buffer", least: leastWindow,
+        id: "tcp-wmem", name: "net.ipv4.tcp_wmem", title: "Send buffer", least: minimumWindow,
         proposal: proposedWindow, consequence: "limits data in flight and with it throughput"),
     BufferSetting(
         id: "rmem-max", name: "net.core.rmem_max",
         title: "Limit of SO_RCVBUF",
-        least: leastWindow, proposal: proposedWindow,
+        least: minimumWindow, proposal: proposedWindow,
         consequence: "programs that set SO_RCVBUF get no larger window"),
     BufferSetting(
         id: "wmem-max", name: "net.core.wmem_max", title: "Limit of SO_SNDBUF",
-        least: leastWindow, proposal: proposedWindow,
+        least: minimumWindow, proposal: proposedWindow,
         consequence: "programs that set SO_SNDBUF get no larger buffer"),
     BufferSetting(
         id: "optmem-max", name: "net.core.optmem_max", title: "Zero-copy sends in flight",

@@ -21,7 +21,7 @@ package func checks(of facts: NICFacts) -> [DoctorCheck] {
     judgeSteering(facts, &list)
     judgeFreeQueues(facts, &list)
     judgePagePools(facts, &list)
-    judgePlace(facts, &list)
+    judgeDistance(facts, &list)
     return list.checks
 }
 
@@ -123,14 +123,14 @@ private func judgeChannels(_ facts: NICFacts, _ list: inout CheckList) {
     } else if case .success(let queues) = facts.queues {
         count = queues.count
     }
-    let enough = count >= leastQueues
+    let enough = count >= minimumQueues
     var fix: String?
     if !enough, case .success(let limits?) = facts.channelLimits {
         let name = facts.device.interface.name
-        if limits.combined >= leastQueues {
-            fix = "ethtool -L \(name) combined \(leastQueues)"
-        } else if limits.rx >= leastQueues {
-            fix = "ethtool -L \(name) rx \(leastQueues)"
+        if limits.combined >= minimumQueues {
+            fix = "ethtool -L \(name) combined \(minimumQueues)"
+        } else if limits.rx >= minimumQueues {
+            fix = "ethtool -L \(name) rx \(minimumQueues)"
         }
     }
     list.add(
@@ -140,7 +140,7 @@ private func judgeChannels(_ facts: NICFacts, _ list: inout CheckList) {
         fix: fix)
 }
 
-private let leastQueues = 2
+private let minimumQueues = 2
 
 private func judgeXDP(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "XDP"
@@ -215,7 +215,7 @@ private func judgePagePools(_ facts: NICFacts, _ list: inout CheckList) {
 /// DEFER_WARN_INTERVAL of the kernel's net/core/page_pool.c.
 private let stallSeconds: UInt64 = 60
 
-private func judgePlace(_ facts: NICFacts, _ list: inout CheckList) {
+private func judgeDistance(_ facts: NICFacts, _ list: inout CheckList) {
     let device = facts.device
     let place = [device.bus, device.address].compactMap { $0 }.joined(separator: " ")
     list.add(

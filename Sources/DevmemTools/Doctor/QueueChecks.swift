@@ -26,11 +26,11 @@ func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
             "supported; ntuple is \(ntuple.isActive ? "on" : "off"), which with this driver only "
                 + "means accelerated RFS")
     }
-    judgePlaces(table, &list)
-    judgeOrder(facts, RulePrecedence(driver: driver), &list)
+    judgeRuleCapacity(table, &list)
+    judgePrecedence(facts, RulePrecedence(driver: driver), &list)
 }
 
-private func judgePlaces(_ table: FlowRuleTable, _ list: inout CheckList) {
+private func judgeRuleCapacity(_ table: FlowRuleTable, _ list: inout CheckList) {
     let title = "Room for flow rules"
     let used = table.locations.count
     if table.isFull {
@@ -49,7 +49,7 @@ private func judgePlaces(_ table: FlowRuleTable, _ list: inout CheckList) {
 }
 
 /// Checks whether rules take precedence over rules that lead to bound or reserved queues.
-private func judgeOrder(
+private func judgePrecedence(
     _ facts: NICFacts, _ precedence: RulePrecedence, _ list: inout CheckList
 ) {
     guard !facts.rules.isEmpty else { return }
@@ -116,7 +116,7 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
         list.add("free-queues", title, .ok, queueList(free) + suffix)
         return
     }
-    let ways = queues.filter { $0.id != 0 }.map { QueueRelease(of: $0, contexts, facts) }
+    let ways = queues.filter { $0.id != 0 }.map { QueueObstacle(of: $0, contexts, facts) }
     let reasons = ways.flatMap(\.reasons).reduce(into: [String]()) { seen, reason in
         if !seen.contains(reason) { seen.append(reason) }
     }
@@ -140,7 +140,7 @@ private func moreQueues(_ facts: NICFacts) -> String? {
 
 /// The reasons why a queue is not free. Rules and contexts belong to other users, so no command
 /// deletes them.
-private struct QueueRelease {
+private struct QueueObstacle {
     var reasons: [String] = []
     /// The command that frees the queue; nil if only its user can.
     var command: String?

@@ -3,9 +3,9 @@ import SystemPackage
 
 /// The remote side of a validation: a second instance of this program that carries out requests.
 final class FarEnd {
-    private let process: FarEndProcess
-    private let channel: RemoteChannel<FarEndMessage>
-    private var replies = FarEndReplies()
+    private let process: RemoteProcess
+    private let channel: RemoteChannel<ValidationMessage>
+    private var replies = PendingReplies()
     private var lastID = 0
 
     /// Starts the remote side and waits until it is ready.
@@ -14,13 +14,13 @@ final class FarEnd {
     ///   - place: where to start it.
     ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` if it cannot be started or does not answer.
-    init(at place: FarEndPlace, stop: SharedStopSignal) throws(DevmemError) {
-        process = try FarEndProcess(at: place, stop: stop)
+    init(at place: RemotePlace, stop: SharedStopSignal) throws(DevmemError) {
+        process = try RemoteProcess(at: place, stop: stop)
         channel = try process.greet()
     }
 
     /// Sends a request and returns its number, which identifies the replies.
-    func ask(_ request: FarEndRequest) throws(DevmemError) -> Int {
+    func ask(_ request: ValidationPeerRequest) throws(DevmemError) -> Int {
         lastID += 1
         var numbered = request
         numbered.id = lastID
@@ -38,19 +38,20 @@ final class FarEnd {
     }
 
     /// Waits for the result of a request.
-    func result(of id: Int) throws(DevmemError) -> FarEndReply {
+    func result(of id: Int) throws(DevmemError) -> ValidationPeerReply {
         try reply { $0.id == id && $0.listening == nil && $0.source == nil }
     }
 
     /// Waits for the source address of the connection of a request to send, which must have set
     /// `tellsSource`. If the connection fails, the reply holds the failure instead.
-    func source(of id: Int, until deadline: Deadline) throws(DevmemError) -> FarEndReply {
+    func source(of id: Int, until deadline: Deadline) throws(DevmemError) -> ValidationPeerReply {
         try reply(until: deadline) { $0.id == id }
     }
 
     private func reply(
-        until deadline: Deadline = .after(messageTime), where isWanted: (FarEndReply) -> Bool
-    ) throws(DevmemError) -> FarEndReply {
+        until deadline: Deadline = .after(messageTimeout),
+        where isWanted: (ValidationPeerReply) -> Bool
+    ) throws(DevmemError) -> ValidationPeerReply {
         while true {
             if let reply = replies.remove(where: isWanted) { return reply }
             let message = try channel.receive(until: deadline, "answer")

@@ -15,13 +15,13 @@ private let patience: Int32 = 20_000
 ///   - removesItself: whether to delete this program's file, which was copied here for one run.
 /// - Throws: `DevmemError` of kind `system` if the namespace cannot be entered or the peer does not
 ///   answer, `malformed` if the peer sends something that is not a request.
-package func runFarEnd(
+package func runRemoteSide(
     input: Int32, output: Int32, namespace: String?, removesItself: Bool
 ) throws(DevmemError) {
-    try prepareFarEnd(namespace: namespace, removesItself: removesItself)
+    try prepareRemoteSide(namespace: namespace, removesItself: removesItself)
     // With SIGPIPE ignored, a lost peer is noticed when a write fails.
     ignoreFailingWrites()
-    let channel = RemoteChannel<FarEndMessage>(
+    let channel = RemoteChannel<ValidationMessage>(
         input: input, output: output, to: "the peer", stop: SharedStopSignal(StopSignal()))
     do throws(DevmemError) {
         try channel.greet()
@@ -41,7 +41,7 @@ package func runFarEnd(
 }
 
 /// Prepares the process for its role as the remote side.
-func prepareFarEnd(namespace: String?, removesItself: Bool) throws(DevmemError) {
+func prepareRemoteSide(namespace: String?, removesItself: Bool) throws(DevmemError) {
     if removesItself { removeOwnFile() }
     if let namespace { try enter(namespace) }
 }
@@ -64,8 +64,8 @@ private func enter(_ namespace: String) throws(DevmemError) {
     }
 }
 
-private func answer(_ request: FarEndRequest, _ writer: RemoteWriter<FarEndMessage>) {
-    var reply = FarEndReply(id: request.id)
+private func answer(_ request: ValidationPeerRequest, _ writer: RemoteWriter<ValidationMessage>) {
+    var reply = ValidationPeerReply(id: request.id)
     do throws(DevmemError) {
         guard let address = IPAddress(text: request.address) else {
             throw DevmemError(.invalid, call: "do as asked", message: "no address")
@@ -77,7 +77,7 @@ private func answer(_ request: FarEndRequest, _ writer: RemoteWriter<FarEndMessa
             let listener = try Listener(binding: endpoint)
             try listener.listen()
             try writer.send([
-                .reply(FarEndReply(id: request.id, listening: listener.endpoint.port))
+                .reply(ValidationPeerReply(id: request.id, listening: listener.endpoint.port))
             ])
             try receivePattern(listener, &reply)
         }
@@ -97,8 +97,8 @@ private func waitUntilReady(
 }
 
 private func sendPattern(
-    _ request: FarEndRequest, to endpoint: Endpoint, _ reply: inout FarEndReply,
-    _ writer: RemoteWriter<FarEndMessage>
+    _ request: ValidationPeerRequest, to endpoint: Endpoint, _ reply: inout ValidationPeerReply,
+    _ writer: RemoteWriter<ValidationMessage>
 ) throws(DevmemError) {
     let from = request.from.flatMap(IPAddress.init(text:)).map { Endpoint(address: $0, port: 0) }
     let connection = try Connection(to: endpoint, from: from, pinnedTo: nil)
@@ -106,12 +106,13 @@ private func sendPattern(
     try connection.finishConnecting()
     if request.tellsSource == true, let local = connection.local {
         try writer.send([
-            .reply(FarEndReply(id: request.id, source: FarEndReply.Source(local)))
+            .reply(ValidationPeerReply(id: request.id, source: ValidationPeerReply.Source(local)))
         ])
     }
     try connection.disableNagle()
     var exchange = try Exchange(
-        sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: request.bytes),
+        sending: PatternSource(
+            try Pattern("\(ValidationPeerRequest.period)"), bytes: request.bytes),
         from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(nil),
         chunk: max(request.segment, 1))
     var sink = DiscardingSink()
@@ -127,11 +128,11 @@ private func sendPattern(
 }
 
 private func receivePattern(
-    _ listener: borrowing Listener, _ reply: inout FarEndReply
+    _ listener: borrowing Listener, _ reply: inout ValidationPeerReply
 ) throws(DevmemError) {
     let connection = try SharedStopSignal(StopSignal()).accept(
         on: listener, until: .after(.milliseconds(Int(patience))), "wait for a connection")
-    var sink = PatternSink(try Pattern("\(FarEndRequest.period)"))
+    var sink = PatternSink(try Pattern("\(ValidationPeerRequest.period)"))
     var receiver = PayloadReceiver(nil)
     defer {
         let comparison = sink.comparison

@@ -27,7 +27,7 @@ struct FarEndCommand {
     ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` of kind `system` if that fails.
     init(
-        at place: FarEndPlace, as job: [String] = [], stop: SharedStopSignal
+        at place: RemotePlace, as job: [String] = [], stop: SharedStopSignal
     ) throws(DevmemError) {
         switch place {
         case .namespace(let name):
@@ -47,7 +47,7 @@ struct FarEndCommand {
                 let source = "/proc/\(getpid())/exe"
                 try Self.run(
                     ["scp", "-q"] + Self.options
-                        + ["--", source, FarEndPlace.remoteFile(file, at: host)], stop)
+                        + ["--", source, RemotePlace.remoteFile(file, at: host)], stop)
             } catch {
                 removeFile()
                 throw error

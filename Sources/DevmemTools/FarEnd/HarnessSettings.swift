@@ -16,7 +16,7 @@ package struct HarnessSettings: Equatable, Sendable {
     /// `REMOTE_V6`: the IPv6 address of the remote side.
     package var remote6: IPAddress?
     /// `REMOTE_TYPE` and `REMOTE_ARGS`: how to start the remote side.
-    package var place: FarEndPlace?
+    package var place: RemotePlace?
 
     /// Reads the settings. The file takes precedence over the environment.
     ///
@@ -73,12 +73,12 @@ package struct HarnessSettings: Equatable, Sendable {
 
     private static func place(
         _ kind: String?, _ name: String?
-    ) throws(DevmemError) -> FarEndPlace? {
+    ) throws(DevmemError) -> RemotePlace? {
         guard let kind, !kind.isEmpty else { return nil }
         guard kind == "netns" || kind == "ssh" else {
             throw refusal("REMOTE_TYPE", kind, "is neither netns nor ssh")
         }
-        guard let place = FarEndPlace(kind: kind, name: name ?? "") else {
+        guard let place = RemotePlace(kind: kind, name: name ?? "") else {
             throw refusal("REMOTE_ARGS", name ?? "", "does not name a remote end")
         }
         return place

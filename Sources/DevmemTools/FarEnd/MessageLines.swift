@@ -6,10 +6,10 @@ import SystemPackage
 
 /// The timeout for reading or writing a whole message. A peer that moves a byte now and then does
 /// not extend it.
-let messageTime = Duration.seconds(25)
+let messageTimeout = Duration.seconds(25)
 
 /// The timeout for the rest of a message after a signal.
-private let timeAfterSignal = Duration.seconds(2)
+private let timeoutAfterSignal = Duration.seconds(2)
 
 /// Advice for a peer that does not follow the protocol.
 let sameProgram: Advice = "run the same devmemtcp at both ends"
@@ -24,7 +24,7 @@ let sameProgram: Advice = "run the same devmemtcp at both ends"
 /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if the peer does not read the line by
 ///   the deadline, `invalid` if the line exceeds the length that the peer accepts.
 func writeJSONLine(
-    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTime),
+    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTimeout),
     stop: SharedStopSignal? = nil
 ) throws(DevmemError) {
     let call = "talk to the peer"
@@ -64,7 +64,7 @@ private func awaitWritable(
             guard error.errno == .timedOut || error.errno == .interrupted else { throw error }
         }
         // After a signal, a peer that reads still gets the rest, but the user must not wait long.
-        if stop.pending() != nil { deadline = min(deadline, .after(timeAfterSignal)) }
+        if stop.pending() != nil { deadline = min(deadline, .after(timeoutAfterSignal)) }
     }
     guard try poll(number, for: .output, milliseconds: deadline.milliseconds) else {
         throw DevmemError(.system, call: call, errno: .timedOut, message: "it reads nothing")

@@ -7,7 +7,7 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
     private let output: Int32
     private let name: String
     /// Whether the peer has read everything so far. After a timeout nothing more is sent.
-    private let isHeard = Mutex(true)
+    private let isPeerReading = Mutex(true)
 
     fileprivate init(_ output: Int32, to name: String) {
         self.output = output
@@ -21,18 +21,18 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
     ///   - stop: signals that shorten the timeout; nil for none.
     /// - Throws: `DevmemError` of kind `system` if the peer is gone or does not read.
     func send(_ messages: [Message], stop: SharedStopSignal? = nil) throws(DevmemError) {
-        let deadline = Deadline.after(messageTime)
-        try isHeard.withLock { isHeard throws(DevmemError) in
-            guard isHeard else {
+        let deadline = Deadline.after(messageTimeout)
+        try isPeerReading.withLock { isPeerReading throws(DevmemError) in
+            guard isPeerReading else {
                 throw DevmemError(.system, call: "talk to \(name)", message: "it reads nothing")
             }
             // A line that is sent in part would corrupt the next message, so the channel counts as
             // broken until all is sent.
-            isHeard = false
+            isPeerReading = false
             for message in messages {
                 try writeJSONLine(message, to: output, until: deadline, stop: stop)
             }
-            isHeard = true
+            isPeerReading = true
         }
     }
 }
@@ -45,7 +45,7 @@ final class RemoteChannel<Message: RemoteMessage> {
     private let advice: Advice?
     private var reader = LineReader()
     /// Whether the peer has sent a message. Lines before the first one may be a login banner.
-    private var isGreeted = false
+    private var hasReceivedMessage = false
     /// Whether more input may arrive.
     private(set) var isOpen = true
     /// The sending half, for other threads.
@@ -91,7 +91,7 @@ final class RemoteChannel<Message: RemoteMessage> {
     func next() throws(DevmemError) -> Message? {
         while let line = reader.next() {
             if let message = LineReader.message(Message.self, in: line) {
-                isGreeted = true
+                hasReceivedMessage = true
                 do throws(DevmemError) {
                     try message.check()
                 } catch {
@@ -100,7 +100,9 @@ final class RemoteChannel<Message: RemoteMessage> {
                 }
                 return message.printed
             }
-            guard !isGreeted else { throw malformed("it sent a line that is not a message") }
+            guard !hasReceivedMessage else {
+                throw malformed("it sent a line that is not a message")
+            }
         }
         return nil
     }
@@ -180,7 +182,7 @@ final class RemoteChannel<Message: RemoteMessage> {
         try tell(.hello(version: Message.version))
         let message: Message
         do throws(DevmemError) {
-            message = try receive(until: .after(messageTime), "answer")
+            message = try receive(until: .after(messageTimeout), "answer")
         } catch {
             throw advice.map { error.advising($0) } ?? error
         }

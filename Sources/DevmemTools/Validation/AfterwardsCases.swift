@@ -11,7 +11,7 @@ extension ValidationCase {
             ) { run throws(DevmemError) in
                 var problems: [String] = []
                 do throws(DevmemError) {
-                    try run.releaseStage()
+                    try run.releaseFixture()
                 } catch {
                     problems.append("\(error)")
                 }
@@ -27,7 +27,7 @@ extension ValidationCase {
                 "afterwards", "memory", "all bound memory has been returned",
                 needs: [.privilege, .bindReceive]
             ) { run throws(DevmemError) in
-                try run.releaseStage()
+                try run.releaseFixture()
                 guard !run.usedBindings.isEmpty else { return .skip("nothing was bound") }
                 return try run.awaitMemory()
             },
@@ -37,14 +37,14 @@ extension ValidationCase {
 
 /// How long to wait for memory to return, and how often to poll, in milliseconds. The kernel itself
 /// polls once a second (`page_pool_release_retry` of net/core/page_pool.c).
-private let returnPatience = 5000
+private let memoryReturnTimeout = 5000
 private let returnInterval = 50
 
 extension ValidationRun {
     /// Waits until no page pool holds memory of a former binding.
     fileprivate func awaitMemory() throws(DevmemError) -> CaseVerdict {
         var left: [PagePoolInfo] = []
-        for _ in 0..<returnPatience / returnInterval {
+        for _ in 0..<memoryReturnTimeout / returnInterval {
             left = try pagePools().filter {
                 $0.dmabufID.map(usedBindings.contains) ?? false
             }

@@ -237,7 +237,7 @@ private func bindInState(
     _ run: ValidationRun, _ expected: ExpectedRefusal,
     changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange]
 ) throws(DevmemError) -> CaseVerdict {
-    try run.releaseStage()
+    try run.releaseFixture()
     let memory = try DmabufMemory(size: smallMemory)
     let number = memory.descriptor.rawValue
     var state = try SteeringTransaction(

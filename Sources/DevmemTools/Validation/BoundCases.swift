@@ -100,7 +100,7 @@ extension ValidationCase {
                 _ = try run.stage(.quiet)
                 let program: Descriptor
                 do throws(DevmemError) {
-                    program = try XDPTrial.loadProgram()
+                    program = try XDPAttachment.loadProgram()
                 } catch {
                     return .skip("no XDP program can be loaded: \(error)")
                 }
@@ -111,9 +111,11 @@ extension ValidationCase {
                         refusal: .xdpHeldByMemory),
                     "an XDP program",
                     change: { () throws(DevmemError) in
-                        try XDPTrial.attach(number, to: run.interface)
+                        try XDPAttachment.attach(number, to: run.interface)
                     },
-                    undo: { () throws(DevmemError) in try XDPTrial.attach(-1, to: run.interface) })
+                    undo: { () throws(DevmemError) in
+                        try XDPAttachment.attach(-1, to: run.interface)
+                    })
             },
         ]
     }
@@ -157,7 +159,7 @@ extension ChannelCounts {
 }
 
 /// An attempt to attach an XDP program that passes every packet.
-enum XDPTrial {
+enum XDPAttachment {
     /// Loads the program.
     static func loadProgram() throws(DevmemError) -> Descriptor {
         Descriptor(owning: try retrying("load an XDP program") { cdm_load_xdp_pass() })

@@ -135,11 +135,11 @@ extension ValidationRun {
     fileprivate func receiveSeveral(
         _ stage: ReceiveFixture, each total: UInt64
     ) throws(DevmemError) -> CaseVerdict {
-        var flows: [SharedFlow] = []
+        var flows: [FlowReference] = []
         for isIPv6 in [false, true] where peers.has(ipv6: isIPv6) {
             for number in 0..<stage.kind.listeners {
                 flows.append(
-                    SharedFlow(
+                    FlowReference(
                         try ReceivedFlow(
                             self, stage, ipv6: isIPv6, number: number, segment: 16384,
                             total: total)))
@@ -153,7 +153,7 @@ extension ValidationRun {
         var running = flows.count
         while running > 0 {
             var ready: [Int] = []
-            let count = try poller.wait(milliseconds: casePatience) { tag, _ in
+            let count = try poller.wait(milliseconds: caseTimeout) { tag, _ in
                 if tag > 0 { ready.append(Int(tag) - 1) }
             }
             if let signal = stop.pending() {
@@ -174,7 +174,7 @@ extension ValidationRun {
 }
 
 /// A flow as an element of an array, which cannot hold a noncopyable value.
-private final class SharedFlow {
+private final class FlowReference {
     var flow: ReceivedFlow
 
     init(_ flow: consuming ReceivedFlow) {

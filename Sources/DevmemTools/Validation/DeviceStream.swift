@@ -13,7 +13,7 @@ struct DeviceStream: ~Copyable {
 
     /// Requests the pattern in writes of `segment` bytes, and waits until all `bytes` can be read.
     init(_ run: ValidationRun, bytes: UInt64, segment: Int) throws(DevmemError) {
-        let pattern = try Pattern("\(FarEndRequest.period)")
+        let pattern = try Pattern("\(ValidationPeerRequest.period)")
         let stage = try run.stage()
         let isIPv6 = run.peers.prefersIPv6
         guard let farEnd = run.peers.farEnd else {
@@ -21,7 +21,7 @@ struct DeviceStream: ~Copyable {
         }
         let endpoint = try stage.endpoint(ipv6: isIPv6)
         let id = try farEnd.ask(
-            FarEndRequest(
+            ValidationPeerRequest(
                 id: 0, action: .send, address: endpoint.address.description, port: endpoint.port,
                 from: run.peers.remote(ipv6: isIPv6)?.description, bytes: bytes, segment: segment))
         let connection = try stage.accept(ipv6: isIPv6, for: run)
@@ -29,7 +29,7 @@ struct DeviceStream: ~Copyable {
         try setOption(
             connection.socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: bytes), call)
         try run.stop.wait(
-            for: connection.rawValue, events: Int32(POLLIN), milliseconds: casePatience, call)
+            for: connection.rawValue, events: Int32(POLLIN), milliseconds: caseTimeout, call)
         try setOption(connection.socket, SOL_SOCKET, SO_RCVLOWAT, 1, call)
         self.connection = connection
         bound = stage.bound
@@ -82,7 +82,7 @@ struct DeviceStream: ~Copyable {
     mutating func drain(to bytes: UInt64) throws(DevmemError) {
         while checker.checkedBytes < bytes {
             try run.stop.wait(
-                for: number, events: Int32(POLLIN), milliseconds: casePatience,
+                for: number, events: Int32(POLLIN), milliseconds: caseTimeout,
                 "receive byte \(checker.checkedBytes) of \(bytes)")
             try returnTokens(try take().tokens)
         }

@@ -4,7 +4,7 @@ import SystemPackage
 
 extension ValidationCase {
     /// Events on a NIC that must not disturb the reception of payload.
-    static var disturbances: [ValidationCase] {
+    static var disturbanceCases: [ValidationCase] {
         [
             ValidationCase(
                 "traffic", "restart-beside",
@@ -51,7 +51,7 @@ extension ValidationCase {
                     isUnbound = true
                     stage.unbind()
                 }
-                try run.releaseStage()
+                try run.releaseFixture()
                 guard case .pass = verdict else { return verdict }
                 return DevmemTools.verdict(
                     unless: counts.deviceBytes >= trafficBytes / 4

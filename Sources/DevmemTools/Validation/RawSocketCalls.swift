@@ -74,7 +74,7 @@ func receiveRaw(
 
 /// Returns tokens with valid or invalid parameters: `surplus` bytes follow the last range. Returns
 /// the number of fragments that the kernel accepted.
-func giveBackRaw(
+func returnTokensRaw(
     _ ranges: [(start: UInt32, count: UInt32)], surplus: Int = 0, on number: Int32
 ) throws(DevmemError) -> Int {
     var bytes = [UInt8](repeating: 0, count: ranges.count * 8 + surplus)

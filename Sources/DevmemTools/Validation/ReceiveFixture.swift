@@ -138,7 +138,7 @@ final class ReceiveFixture {
         let peer = run.peers.remote(ipv6: ipv6)
         let open = try listener(ipv6, number)
         let endpoint = open.listener.endpoint
-        let deadline = Deadline.after(.milliseconds(Int(casePatience)))
+        let deadline = Deadline.after(.milliseconds(Int(caseTimeout)))
         while true {
             let connection = try run.stop.accept(
                 on: open.listener, until: deadline, "wait for a connection at \(endpoint)")
@@ -157,4 +157,4 @@ final class ReceiveFixture {
 }
 
 /// The timeout of a case without progress, in milliseconds.
-let casePatience: Int32 = 5000
+let caseTimeout: Int32 = 5000

@@ -22,13 +22,13 @@ struct ReceivedFlow: ~Copyable {
         _ run: ValidationRun, _ stage: ReceiveFixture, ipv6: Bool, number: Int = 0, segment: Int,
         total: UInt64
     ) throws(DevmemError) {
-        let pattern = try Pattern("\(FarEndRequest.period)")
+        let pattern = try Pattern("\(ValidationPeerRequest.period)")
         var id: Int?
         let connection: Connection
         if let farEnd = run.peers.farEnd {
             let endpoint = try stage.endpoint(ipv6: ipv6, number: number)
             id = try farEnd.ask(
-                FarEndRequest(
+                ValidationPeerRequest(
                     id: 0, action: .send, address: endpoint.address.description,
                     port: endpoint.port, from: run.peers.remote(ipv6: ipv6)?.description,
                     bytes: total, segment: segment))
@@ -66,7 +66,7 @@ struct ReceivedFlow: ~Copyable {
         } else {
             let end = try receiver.run(
                 open, into: &sink, until: run.stop.signal,
-                limits: StreamLimits(idle: casePatience), progress: progress)
+                limits: StreamLimits(idle: caseTimeout), progress: progress)
             if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
         }
         hasEnded = true
@@ -77,12 +77,12 @@ struct ReceivedFlow: ~Copyable {
     ) throws(DevmemError) {
         try open.disableNagle()
         var exchange = try Exchange(
-            sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),
+            sending: PatternSource(try Pattern("\(ValidationPeerRequest.period)"), bytes: total),
             from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(bound), chunk: segment)
         defer { echoed = exchange.receiver.counts }
         let end = try exchange.run(
             open, into: &sink, until: run.stop.signal,
-            limits: StreamLimits(idle: casePatience, closing: casePatience))
+            limits: StreamLimits(idle: caseTimeout, closing: caseTimeout))
         if case .stopped(let signal) = end { throw run.interrupted(by: signal) }
     }
 
@@ -141,6 +141,6 @@ extension ValidationRun {
             throw DevmemError(.invalid, call: "connect", message: "there is no peer")
         }
         let from = peers.local(ipv6: echo.address.isIPv6).map { Endpoint(address: $0, port: 0) }
-        return try stop.connect(to: echo, from: from, milliseconds: casePatience)
+        return try stop.connect(to: echo, from: from, milliseconds: caseTimeout)
     }
 }

@@ -18,33 +18,33 @@ extension ValidationCase {
                     _ = try TransmitBinding(dmabuf: none, interface: run.interface)
                 }
             },
-            refused("unknown-binding", "an unknown binding id", SendTrial(binding: 0x7fff_fffe)),
+            refused("unknown-binding", "an unknown binding id", InvalidSend(binding: 0x7fff_fffe)),
             ValidationCase(
                 "send-refusals", "receive-binding", "the id of a binding for receiving is refused",
                 needs: .binding + .sending
             ) { run throws(DevmemError) in
-                try SendTrial(binding: run.stage(.quiet).bound.id).verdict(run)
+                try InvalidSend(binding: run.stage(.quiet).bound.id).verdict(run)
             },
             refused(
-                "without-msg-zerocopy", "a send without MSG_ZEROCOPY", SendTrial(flags: 0)),
+                "without-msg-zerocopy", "a send without MSG_ZEROCOPY", InvalidSend(flags: 0)),
             refused(
                 "without-so-zerocopy", "a send on a socket without SO_ZEROCOPY",
-                SendTrial(isZerocopyOn: false)),
+                InvalidSend(isZerocopyOn: false)),
             refused(
                 "other-device", "a send that leaves through another interface",
-                SendTrial(expected: ExpectedRefusal(.operationNotSupportedByDevice))),
+                InvalidSend(expected: ExpectedRefusal(.operationNotSupportedByDevice))),
             overWire(
                 "beyond-the-end", "a send from beyond the end of the dma-buf",
-                SendTrial(
+                InvalidSend(
                     offset: smallMemory, expected: ExpectedRefusal(.badAddress))),
             overWire(
                 "far-beyond-the-end", "a send from the end of the address space",
-                SendTrial(offset: 1 << 46, expected: ExpectedRefusal(.badAddress))),
+                InvalidSend(offset: 1 << 46, expected: ExpectedRefusal(.badAddress))),
         ]
     }
 
     private static func refused(
-        _ name: String, _ what: String, _ trial: SendTrial
+        _ name: String, _ what: String, _ trial: InvalidSend
     ) -> ValidationCase {
         ValidationCase("send-refusals", name, "\(what) is refused", needs: .sending) {
             run throws(DevmemError) in try trial.verdict(run)
@@ -52,7 +52,7 @@ extension ValidationCase {
     }
 
     private static func overWire(
-        _ name: String, _ what: String, _ trial: SendTrial
+        _ name: String, _ what: String, _ trial: InvalidSend
     ) -> ValidationCase {
         var trial = trial
         trial.isOverWire = true
@@ -64,7 +64,7 @@ extension ValidationCase {
 }
 
 /// A send that is invalid in one respect.
-private struct SendTrial {
+private struct InvalidSend {
     /// The binding id to send with; nil for the valid one.
     var binding: UInt32?
     var offset: UInt64 = 0
@@ -87,7 +87,7 @@ private struct SendTrial {
         try listener.listen()
         let connection = try Connection(to: listener.endpoint, from: nil, pinnedTo: nil)
         try run.stop.wait(
-            for: connection.rawValue, events: Int32(POLLOUT), milliseconds: casePatience,
+            for: connection.rawValue, events: Int32(POLLOUT), milliseconds: caseTimeout,
             "connect to this host")
         return try verdict(on: connection, id)
     }
@@ -119,11 +119,11 @@ struct WireConnection: ~Copyable {
             let remote = run.peers.remote(ipv6: ipv6)
         else { throw DevmemError(.invalid, call: "connect", message: "there is no peer") }
         let id = try farEnd.ask(
-            FarEndRequest(id: 0, action: .receive, address: remote.description))
+            ValidationPeerRequest(id: 0, action: .receive, address: remote.description))
         let port = try farEnd.port(of: id)
         let peer = Endpoint(address: remote, port: port)
         let connection = try run.stop.connect(
-            to: peer, from: Endpoint(address: local, port: 0), milliseconds: casePatience)
+            to: peer, from: Endpoint(address: local, port: 0), milliseconds: caseTimeout)
         self.id = id
         self.connection = connection
     }

@@ -9,7 +9,7 @@ extension ValidationRun {
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> CaseVerdict {
         guard let farEnd = peers.farEnd else { return try sendToEcho(segment, total) }
-        let (id, problem) = try sendToFarEnd(segment, total, ipv6: ipv6)
+        let (id, problem) = try sendToPeer(segment, total, ipv6: ipv6)
         if let problem { return .fail(problem) }
         let reply = try farEnd.result(of: id)
         return verdict(
@@ -22,7 +22,7 @@ extension ValidationRun {
     /// Sends to the remote side, and closes the connection.
     ///
     /// - Returns: the number of the request, and what went wrong, if anything.
-    private func sendToFarEnd(
+    private func sendToPeer(
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> (id: Int, problem: String?) {
         let wire = try WireConnection(self, ipv6: ipv6)
@@ -33,9 +33,9 @@ extension ValidationRun {
     private func sendToEcho(_ segment: Int, _ total: UInt64) throws(DevmemError) -> CaseVerdict {
         // The fixture would steer the echoed payload into memory that this connection does not
         // read.
-        try releaseStage()
+        try releaseFixture()
         let connection = try connectToEcho()
-        var sink = PatternSink(try Pattern("\(FarEndRequest.period)"))
+        var sink = PatternSink(try Pattern("\(ValidationPeerRequest.period)"))
         let problem = try transmit(connection, segment, total, &sink)
         let checked = sink.comparison.checkedBytes
         return verdict(
@@ -51,13 +51,13 @@ extension ValidationRun {
     ) throws(DevmemError) -> String? {
         try connection.disableNagle()
         var exchange = try Exchange(
-            sending: PatternSource(try Pattern("\(FarEndRequest.period)"), bytes: total),
+            sending: PatternSource(try Pattern("\(ValidationPeerRequest.period)"), bytes: total),
             from: SendMemory(binding: DmabufMemory(size: 1 << 20), to: interface),
             receiving: PayloadReceiver(nil), chunk: segment)
         do throws(DevmemError) {
             let end = try exchange.run(
                 connection, into: &sink, until: stop.signal,
-                limits: StreamLimits(idle: casePatience, closing: casePatience))
+                limits: StreamLimits(idle: caseTimeout, closing: caseTimeout))
             if case .stopped(let signal) = end { throw interrupted(by: signal) }
         } catch {
             guard error.errno == .timedOut, exchange.outstandingSends > 0 else { throw error }

@@ -31,15 +31,15 @@ extension ValidationCase {
             },
             of("unknown", "a token that was not issued is not counted") {
                 stream, number throws(DevmemError) in
-                let taken = try giveBackRaw([(0x7fff_fff0, 1)], on: number)
+                let taken = try returnTokensRaw([(0x7fff_fff0, 1)], on: number)
                 return verdict(unless: difference("fragments that the kernel accepted", taken, 0))
             },
             of("double", "a token returned twice is counted once") {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let first = try received.firstToken
-                let once = try giveBackRaw([(first, 1)], on: number)
-                let again = try giveBackRaw([(first, 1)], on: number)
+                let once = try returnTokensRaw([(first, 1)], on: number)
+                let again = try returnTokensRaw([(first, 1)], on: number)
                 try stream.returnTokens(Array(received.tokens.dropFirst()))
                 return verdict(
                     unless: difference("fragments that the kernel accepted first", once, 1),
@@ -52,7 +52,7 @@ extension ValidationCase {
                     repeating: (try received.firstToken, 1), count: TokenBatch.maximumRanges + 1)
                 let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a list of 129 ranges")
                 {
-                    () throws(DevmemError) in _ = try giveBackRaw(ranges, on: number)
+                    () throws(DevmemError) in _ = try returnTokensRaw(ranges, on: number)
                 }
                 try stream.returnTokens(received.tokens)
                 return verdict
@@ -63,7 +63,7 @@ extension ValidationCase {
                 let first = try received.firstToken
                 let verdict = ExpectedRefusal(.invalidArgument).verdict(on: "a truncated list") {
                     () throws(DevmemError) in
-                    _ = try giveBackRaw([(first, 1)], surplus: 4, on: number)
+                    _ = try returnTokensRaw([(first, 1)], surplus: 4, on: number)
                 }
                 try stream.returnTokens(received.tokens)
                 return verdict
@@ -72,9 +72,9 @@ extension ValidationCase {
                 stream, number throws(DevmemError) in
                 let received = try stream.take()
                 let first = try received.firstToken
-                let beyond = try giveBackRaw(
+                let beyond = try returnTokensRaw(
                     [(0x4000_0000, UInt32(TokenBatch.maximumFragments)), (first, 1)], on: number)
-                let alone = try giveBackRaw([(first, 1)], on: number)
+                let alone = try returnTokensRaw([(first, 1)], on: number)
                 try stream.returnTokens(Array(received.tokens.dropFirst()))
                 return verdict(
                     unless: difference("fragments accepted after 1024 others", beyond, 0),
@@ -90,7 +90,7 @@ extension ValidationCase {
                     })
                 let number = socket.rawValue
                 return ExpectedRefusal(.badFileDescriptor).verdict(on: "it") {
-                    () throws(DevmemError) in _ = try giveBackRaw([(1, 1)], on: number)
+                    () throws(DevmemError) in _ = try returnTokensRaw([(1, 1)], on: number)
                 }
             },
         ]

@@ -6,7 +6,7 @@ package struct ValidationRequest: Sendable {
     /// The NIC.
     package var interface: String
     /// The remote side; nil skips the cases that need one.
-    package var farEnd: FarEndChoice?
+    package var farEnd: PeerChoice?
     /// Addresses of the NIC to use, at most one per family; others are chosen automatically.
     package var local: [IPAddress]
     /// Source addresses for the remote side, at most one per family.
@@ -16,7 +16,7 @@ package struct ValidationRequest: Sendable {
 
     /// Creates a request from its values.
     package init(
-        interface: String, farEnd: FarEndChoice?, local: [IPAddress] = [],
+        interface: String, farEnd: PeerChoice?, local: [IPAddress] = [],
         remote: [IPAddress] = [], cases: [ValidationCase]
     ) {
         self.interface = interface
@@ -55,7 +55,7 @@ package func validate(
         runAll(request.cases, holder, &report, finished) { _ in .skip(why) }
     case .run(let run):
         runAll(request.cases, holder, &report, finished) { run.run($0) }
-        try run.releaseStage()
+        try run.releaseFixture()
     }
     report.seconds = (ContinuousClock.now - begun) / .seconds(1)
     return report
@@ -77,7 +77,7 @@ private func prepare(
         guard virtual.nics.isEmpty else { throw virtual.error("validate \(interface.name)") }
         return .skip("\(interface.name) is \(virtual.text), not a NIC")
     }
-    try mend(interface, logger)
+    try restoreLeftovers(interface, logger)
     let facts: ValidationFacts
     do throws(DevmemError) {
         facts = try ValidationFacts(of: interface)
@@ -114,7 +114,7 @@ private func runAll(
 
 /// Restores what a dead process changed on the NIC, so that the test starts from the user's
 /// settings. Refuses a NIC to which steering is applied permanently.
-private func mend(_ interface: NetworkInterface, _ logger: Logger) throws(DevmemError) {
+private func restoreLeftovers(_ interface: NetworkInterface, _ logger: Logger) throws(DevmemError) {
     let store = JournalStore()
     // Creates the directory if it does not exist; other problems are reported by the next call.
     _ = try? store.prepare()

@@ -29,7 +29,7 @@ package struct ValidationCase: Sendable {
     /// restored settings last.
     package static var all: [ValidationCase] {
         bindRefusals + udmabufRefusals + boundRefusals + sendRefusals + tokenCases + receiveCases
-            + dataCases + disturbances + afterwards
+            + dataCases + disturbanceCases + afterwards
     }
 
     /// Returns the cases that match any of the patterns; all cases if there are no patterns.

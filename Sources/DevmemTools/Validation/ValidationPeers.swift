@@ -3,9 +3,9 @@ import Glibc
 import SystemPackage
 
 /// The choice of a peer for a validation.
-package enum FarEndChoice: Equatable, Sendable, CustomStringConvertible {
+package enum PeerChoice: Equatable, Sendable, CustomStringConvertible {
     /// This program, started in the given place.
-    case place(FarEndPlace)
+    case place(RemotePlace)
     /// An echo server, such as `devmemtcp serve` in echo mode, at the first endpoint that answers.
     case echo([Endpoint])
 
@@ -96,7 +96,7 @@ final class ValidationPeers {
     ) throws(DevmemError) -> Endpoint? {
         for endpoint in endpoints {
             do throws(DevmemError) {
-                _ = try stop.connect(to: endpoint, milliseconds: casePatience)
+                _ = try stop.connect(to: endpoint, milliseconds: caseTimeout)
                 return endpoint
             } catch {
                 if error.errno == .interrupted { throw error }
@@ -142,18 +142,18 @@ final class ValidationPeers {
         try listener.listen()
         // The remote side sends another reply when it finishes or fails; nothing waits for that.
         let id = try farEnd.ask(
-            FarEndRequest(
+            ValidationPeerRequest(
                 id: 0, action: .send, address: address.description, port: listener.endpoint.port,
                 from: source?.description, tellsSource: true))
         var why = ""
         do throws(DevmemError) {
-            let deadline = Deadline.after(.milliseconds(Int(casePatience)))
+            let deadline = Deadline.after(.milliseconds(Int(caseTimeout)))
             let told = try farEnd.source(of: id, until: deadline)
             why = told.failure.map { ": \($0)" } ?? ""
             while let own = told.source {
                 let connection = try stop.accept(
                     on: listener, until: deadline, "wait for the peer at \(address)")
-                guard FarEndReply.Source(connection.peer) == own else {
+                guard ValidationPeerReply.Source(connection.peer) == own else {
                     why =
                         ": it connects from \(own.address), but the connection came from "
                         + "\(connection.peer)"

@@ -30,7 +30,7 @@ final class ValidationRun {
         -> ReceiveFixture
     {
         if let stage, stage.kind == kind { return stage }
-        try releaseStage()
+        try releaseFixture()
         if let refusal = refusals[kind] { throw refusal }
         // Flows are assigned to all queues in turn. With a single address none goes to a spare
         // queue.
@@ -49,7 +49,7 @@ final class ValidationRun {
     }
 
     /// Releases the current fixture and restores the NIC.
-    func releaseStage() throws(DevmemError) {
+    func releaseFixture() throws(DevmemError) {
         let old = stage
         stage = nil
         try old?.release()

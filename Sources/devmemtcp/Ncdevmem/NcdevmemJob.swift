@@ -56,7 +56,7 @@ enum NcdevmemJob: Equatable {
         let queues = try Self.queues(options)
         let pageSize = options.pageSize > 0 ? options.pageSize : nil
         guard options.server != nil || options.client != nil else {
-            guard !options.leavesNIC else {
+            guard !options.keepsSettings else {
                 throw Self.refusal(
                     "the selftest changes settings of \(interface)",
                     "leave -n out, or give an address with -s")
@@ -77,7 +77,7 @@ enum NcdevmemJob: Equatable {
             self = .receive(
                 Receive(
                     interface: interface, listen: endpoint, from: options.client,
-                    queues: queues.map { .list($0) } ?? .last(1), steers: !options.leavesNIC,
+                    queues: queues.map { .list($0) } ?? .last(1), steers: !options.keepsSettings,
                     pattern: try Self.pattern(ofPeriod: options.period),
                     isDeviceOnly: options.isDeviceOnly, pageSize: pageSize, memory: Self.memory))
         } else {

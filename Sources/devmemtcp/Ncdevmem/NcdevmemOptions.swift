@@ -27,7 +27,7 @@ struct NcdevmemOptions: Equatable {
     /// -z: the maximum length of an iovec in a send call; zero for no limit.
     var piece: UInt64 = 0
     /// -n: keep the NIC's settings.
-    var leavesNIC = false
+    var keepsSettings = false
     /// -b: the size of the receive buffers; zero for the kernel's default.
     var pageSize: UInt32 = 0
 
@@ -76,7 +76,7 @@ struct NcdevmemOptions: Equatable {
         switch letter {
         case "L": isDeviceOnly = true
         case "l": listens = true
-        case "n": leavesNIC = true
+        case "n": keepsSettings = true
         case "s": server = value
         case "c": client = value
         case "f": interface = value

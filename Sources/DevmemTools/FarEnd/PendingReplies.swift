@@ -1,17 +1,17 @@
 import DevmemCore
 
 /// Replies of the remote side that are not yet waited for. Pure.
-struct FarEndReplies {
+struct PendingReplies {
     /// The maximum number of stored replies. A request has at most two, and few requests run at
     /// once.
     static let most = 256
 
-    private var replies: [FarEndReply] = []
+    private var replies: [ValidationPeerReply] = []
 
     /// Adds a reply.
     ///
     /// - Throws: `DevmemError` of kind `malformed` if more replies wait than requests can explain.
-    mutating func add(_ reply: FarEndReply) throws(DevmemError) {
+    mutating func add(_ reply: ValidationPeerReply) throws(DevmemError) {
         guard replies.count < Self.most else {
             throw DevmemError(
                 .malformed, call: "listen to the remote end",
@@ -21,7 +21,7 @@ struct FarEndReplies {
     }
 
     /// Removes and returns the first reply that satisfies a condition; nil if there is none.
-    mutating func remove(where isWanted: (FarEndReply) -> Bool) -> FarEndReply? {
+    mutating func remove(where isWanted: (ValidationPeerReply) -> Bool) -> ValidationPeerReply? {
         replies.firstIndex(where: isWanted).map { replies.remove(at: $0) }
     }
 }

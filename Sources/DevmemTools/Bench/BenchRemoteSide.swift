@@ -4,7 +4,7 @@ import Logging
 import SystemPackage
 
 /// The remote side of a benchmark. Its peer is the host that runs `bench run`.
-struct BenchFarEnd {
+struct BenchRemoteSide {
     private let channel: BenchChannel
     private let stop: SharedStopSignal
     private let logger: Logger
@@ -45,7 +45,7 @@ struct BenchFarEnd {
             }
             let near = ports.map { Endpoint(address: address, port: $0, scope: scope) }
             try carryOut(
-                plan, near, interface, processors.isEmpty ? plan.farProcessors : processors,
+                plan, near, interface, processors.isEmpty ? plan.remoteProcessors : processors,
                 keepsSteered)
         } catch {
             // If the peer is gone, the failure cannot be sent.
@@ -163,7 +163,7 @@ struct BenchFarEnd {
     }
 }
 
-extension BenchFarEnd {
+extension BenchRemoteSide {
     /// Returns the source addresses of connections, for the peer to recognize them.
     static func sources(
         of connections: [BenchConnection]

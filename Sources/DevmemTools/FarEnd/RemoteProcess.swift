@@ -4,9 +4,9 @@ import SystemPackage
 
 /// A running remote side, with the descriptor to talk to it. It exits when this value is destroyed,
 /// or when this process ends for any reason.
-final class FarEndProcess {
+final class RemoteProcess {
     /// The place that it runs in.
-    let place: FarEndPlace
+    let place: RemotePlace
     /// The descriptor connected to its standard input and output.
     private let channel: Descriptor
     private let stop: SharedStopSignal
@@ -23,7 +23,7 @@ final class FarEndProcess {
     ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` if it cannot be started.
     init(
-        at place: FarEndPlace, as job: [String] = [], endsWithin patience: Int32 = 3000,
+        at place: RemotePlace, as job: [String] = [], endsWithin patience: Int32 = 3000,
         stop: SharedStopSignal
     ) throws(DevmemError) {
         let command = try FarEndCommand(at: place, as: job, stop: stop)

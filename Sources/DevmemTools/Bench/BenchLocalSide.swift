@@ -4,7 +4,7 @@ import Logging
 import SystemPackage
 
 /// The local side of a benchmark, which accepts all connections.
-struct BenchNearEnd {
+struct BenchLocalSide {
     private let request: BenchRequest
     private let interface: NetworkInterface
     private let local: Endpoint
@@ -100,7 +100,7 @@ struct BenchNearEnd {
         let message = try channel.receive(
             seconds: 120, "connect", watching: open.map { $0.listener.rawValue }
         ) { () throws(DevmemError) in
-            let most = plan.flows + OpenListener.mostStrangers
+            let most = plan.flows + OpenListener.maximumStrangers
             for one in open { try one.gather(most: most, logger) }
         }
         guard case .connected(let ends) = message, ends.count == plan.flows else {
@@ -134,7 +134,7 @@ struct BenchNearEnd {
         _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: SharedStopSignal,
         _ logger: Logger
     ) throws(DevmemError) -> [BenchConnection] {
-        let arrivals = try BenchArrivals(ends, ports: listeners.count)
+        let arrivals = try AnnouncedSources(ends, ports: listeners.count)
         var connections: [BenchConnection] = []
         let deadline = Deadline.after(.seconds(20))
         for (flow, peer) in arrivals.peers.enumerated() {
@@ -150,7 +150,7 @@ struct BenchNearEnd {
 }
 
 /// The source addresses of the peer's connections, as it announces them. Pure.
-struct BenchArrivals: Equatable {
+struct AnnouncedSources: Equatable {
     /// The sources per flow.
     let peers: [Endpoint]
     /// The sources per listening port. The kernel may assign one source port to connections to
@@ -185,7 +185,7 @@ private final class OpenListener {
     private var strangers: [Endpoint] = []
 
     /// The maximum number of connections from other hosts to keep until the peer announces its own.
-    static let mostStrangers = 256
+    static let maximumStrangers = 256
 
     init(_ listener: consuming Listener) {
         self.listener = listener

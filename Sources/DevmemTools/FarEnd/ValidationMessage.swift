@@ -1,13 +1,13 @@
 import DevmemCore
 
 /// A message between a validation and its remote side.
-enum FarEndMessage: RemoteMessage {
+enum ValidationMessage: RemoteMessage {
     /// The first message in either direction.
     case hello(version: Int)
     /// A request of the validation.
-    case request(FarEndRequest)
+    case request(ValidationPeerRequest)
     /// A reply of the remote side.
-    case reply(FarEndReply)
+    case reply(ValidationPeerReply)
 
     static let version = 1
 
@@ -15,7 +15,7 @@ enum FarEndMessage: RemoteMessage {
 
     var failureText: String? { nil }
 
-    var printed: FarEndMessage {
+    var printed: ValidationMessage {
         guard case .reply(var reply) = self else { return self }
         reply.failure = reply.failure.map { printable($0) }
         return .reply(reply)
@@ -25,7 +25,7 @@ enum FarEndMessage: RemoteMessage {
 }
 
 /// A request to the remote side.
-struct FarEndRequest: Codable, Equatable, Sendable {
+struct ValidationPeerRequest: Codable, Equatable, Sendable {
     /// The action to carry out.
     enum Action: String, Codable {
         /// Connect to the peer and send a pattern.
@@ -56,7 +56,7 @@ struct FarEndRequest: Codable, Equatable, Sendable {
 }
 
 /// A reply of the remote side.
-struct FarEndReply: Codable, Equatable, Sendable {
+struct ValidationPeerReply: Codable, Equatable, Sendable {
     /// The request's number.
     var id: Int
     /// The port that the remote side listens on; the result follows in another reply.

@@ -1,11 +1,11 @@
 import DevmemCore
 /// The peer's report, assembled from its messages within the limits of the plan. Pure.
-struct BenchPeerReport {
+struct PeerReportAssembler {
     /// How many more intervals than elapsed seconds are accepted, because clocks and threads are
     /// not synchronized.
     private static let surplus = 60
     /// The maximum number of queues of a NIC, receive and transmit.
-    private static let mostQueues = 1 << 14
+    private static let maximumQueues = 1 << 14
 
     private let flows: Int
     private var parts = BenchEndReport()
@@ -42,10 +42,10 @@ struct BenchPeerReport {
             }
             parts.flows.append(flow)
         case .queue(let queue):
-            guard parts.queues.count < Self.mostQueues else { throw Self.wrong("queues") }
+            guard parts.queues.count < Self.maximumQueues else { throw Self.wrong("queues") }
             parts.queues.append(queue)
         case .pool(let pool):
-            guard parts.pools.count < Self.mostQueues else { throw Self.wrong("page pools") }
+            guard parts.pools.count < Self.maximumQueues else { throw Self.wrong("page pools") }
             parts.pools.append(pool)
         case .end(var whole):
             guard report == nil else { throw Self.wrong("reports") }

@@ -1,6 +1,6 @@
 import DevmemCore
 /// The place to start the remote side in.
-package enum FarEndPlace: Equatable, Sendable, CustomStringConvertible {
+package enum RemotePlace: Equatable, Sendable, CustomStringConvertible {
     /// A network namespace of this host, as named for ip-netns(8).
     case namespace(String)
     /// Another host, as ssh(1) takes it, optionally preceded by `USER@`. An IPv6 address has no
