@@ -147,7 +147,7 @@ import Testing
                 Issue.record(error)
             }
             echoed.withLock { $0 = sink.second.comparison }
-            ring(done)
+            notify(done)
         }
     }
 
@@ -199,7 +199,7 @@ import Testing
         let start = monotonicTime()
         #expect(try set.wait(nanoseconds: 30_000_000) == 0 && set.ready(1).isEmpty)
         #expect(monotonicTime() - start >= 30_000_000)
-        ring(event)
+        notify(event)
         #expect(try set.wait(milliseconds: 10_000) == 1)
         #expect(set.ready(1) == .input && set.ready(0).isEmpty && set.ready(2).isEmpty)
     }
@@ -211,7 +211,7 @@ import Testing
         try poller.add(event.rawValue, as: 7, edgeTriggered: true)
         var tags: [UInt64] = []
         #expect(try poller.wait(milliseconds: 0) { tag, _ in tags.append(tag) } == 0)
-        ring(event)
+        notify(event)
         #expect(try poll(poller.rawValue, for: .input, milliseconds: 10_000))
         try poller.wait(milliseconds: 0) { tag, events in
             #expect(events == .input)
@@ -220,7 +220,7 @@ import Testing
         try poller.wait(milliseconds: 0) { tag, _ in tags.append(tag) }
         #expect(tags == [7])
         poller.remove(event.rawValue)
-        ring(event)
+        notify(event)
         #expect(try poller.wait(milliseconds: 0) { _, _ in } == 0)
     }
 }

@@ -329,7 +329,7 @@ final class Thread: Sendable {
         event = try makeEventDescriptor()
         try runInThread { [self] in
             body()
-            ring(event)
+            notify(event)
         }
     }
 

@@ -26,14 +26,20 @@ final class NICChanges {
             self.steering = consume steering
             return queues
         case .unsteered(let choice):
-            try interface.requireNIC("take queues of")
+            try interface.requireNIC("choose queues of")
             return try QueueChooser(
                 snapshot: NICSnapshot(choosingQueuesOf: interface), interface: interface.name,
                 applied: nil
             ).choose(choice)
         case .unchecked(.list(let queues)): return queues
         case .unchecked(.last(let count)), .unchecked(.automatic(let count)):
-            return try receiveQueues(of: interface).suffix(count)
+            let queues = try receiveQueues(of: interface).suffix(count)
+            guard !queues.isEmpty else {
+                throw DevmemError(
+                    .invalid, call: "choose queues of \(interface.name)",
+                    message: "it has no queues while it is down")
+            }
+            return Array(queues)
         }
     }
 

@@ -61,7 +61,7 @@ final class ReceiveWorkers: Sendable {
 
     private func post(_ new: Event) {
         events.withLock { $0.append(new) }
-        ring(event)
+        notify(event)
     }
 
     /// Receives a connection on a new thread. If the thread cannot be created, the connection

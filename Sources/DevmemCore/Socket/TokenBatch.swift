@@ -74,6 +74,25 @@ package struct TokenBatch: Sendable {
         return count == run.count ? nil : Range(start: run.start + count, count: run.count - count)
     }
 
+    /// Adds ranges of tokens.
+    ///
+    /// - Parameters:
+    ///   - runs: the ranges.
+    ///   - empty: called each time the batch is full; must empty it.
+    /// - Throws: errors of `empty`.
+    @inline(__always)
+    mutating func append(
+        _ runs: [Range], whenFull empty: (inout TokenBatch) throws(DevmemError) -> Void
+    ) throws(DevmemError) {
+        for run in runs {
+            var left: Range? = run
+            while let rest = left {
+                left = append(rest)
+                if left != nil { try empty(&self) }
+            }
+        }
+    }
+
     /// Empties the batch.
     package mutating func removeAll() {
         rangeCount = 0

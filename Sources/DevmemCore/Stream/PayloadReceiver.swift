@@ -223,6 +223,7 @@ public struct PayloadReceiver: ~Copyable {
     private mutating func hand<Sink: PayloadSink & ~Copyable>(
         to sink: inout Sink, _ needs: PayloadNeeds, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
+        defer { payload.dropKept() }
         guard needs == .bytes, let memory, payload.list.hasDeviceBytes else {
             return try sink.receive(&payload, until: stop)
         }
@@ -235,21 +236,26 @@ public struct PayloadReceiver: ~Copyable {
 
     /// Moves the tokens of the call to the batch, which is returned whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
-        for run in payload.tokens {
-            var left: TokenBatch.Range? = run
-            while let rest = left {
-                left = tokens.append(rest)
-                if left != nil { try returnTokens(connection) }
-            }
+        var counts = counts
+        defer { self.counts = counts }
+        let number = connection.rawValue
+        try tokens.append(payload.tokens) { batch throws(DevmemError) in
+            try Self.returnTokens(&batch, to: number, &counts)
         }
         payload.tokens.removeAll(keepingCapacity: true)
     }
 
     private mutating func returnTokens(_ connection: borrowing Connection) throws(DevmemError) {
-        guard !tokens.isEmpty else { return }
+        try Self.returnTokens(&tokens, to: connection.rawValue, &counts)
+    }
+
+    private static func returnTokens(
+        _ batch: inout TokenBatch, to socket: Int32, _ counts: inout ReceiveCounts
+    ) throws(DevmemError) {
+        guard !batch.isEmpty else { return }
         counts.tokenCalls += 1
-        counts.tokenRanges += UInt64(tokens.rangeCount)
-        try connection.returnTokens(&tokens)
+        counts.tokenRanges += UInt64(batch.rangeCount)
+        try batch.returnTokens(to: socket)
     }
 }
 

@@ -34,22 +34,11 @@ public struct ReceiveCounts: Codable, Equatable, Sendable {
     }
 }
 
-extension ReceiveCounts {
-    package static func + (a: Self, b: Self) -> Self {
-        a.combined(with: b) { $0.saturatingAdding($1) }
-    }
-
-    package static func - (a: Self, b: Self) -> Self { a.combined(with: b, &-) }
-
-    private func combined(with other: Self, _ combine: (UInt64, UInt64) -> UInt64) -> Self {
-        var result = Self()
-        result.deviceBytes = combine(deviceBytes, other.deviceBytes)
-        result.linearBytes = combine(linearBytes, other.linearBytes)
-        result.ordinaryBytes = combine(ordinaryBytes, other.ordinaryBytes)
-        result.fragments = combine(fragments, other.fragments)
-        result.receiveCalls = combine(receiveCalls, other.receiveCalls)
-        result.tokenCalls = combine(tokenCalls, other.tokenCalls)
-        result.tokenRanges = combine(tokenRanges, other.tokenRanges)
-        return result
+extension ReceiveCounts: Counts {
+    package static var fields: [WritableKeyPath<Self, UInt64>] {
+        [
+            \Self.deviceBytes, \.linearBytes, \.ordinaryBytes, \.fragments, \.receiveCalls,
+            \.tokenCalls, \.tokenRanges,
+        ]
     }
 }

@@ -78,10 +78,13 @@ public struct ReceivedPayload: ~Copyable {
         return made
     }
 
+    /// Drops this value's reference to kept payload, which returns to the NIC once its sink drops it.
+    mutating func dropKept() { kept = nil }
+
     /// Resets this value for a new call.
     mutating func removeAll(socket: Int32) {
         list.removeAll()
-        kept = nil
+        dropKept()
         self.socket = socket
     }
 }
@@ -129,13 +132,10 @@ public final class KeptPayload: Sendable {
             return tokens
         }
         var batch = TokenBatch()
-        for run in runs {
-            var left: TokenBatch.Range? = run
-            while let rest = left {
-                left = batch.append(rest)
-                if left != nil { try batch.returnTokens(to: tokenReturn.socket.rawValue) }
-            }
+        let socket = tokenReturn.socket.rawValue
+        try batch.append(runs) { batch throws(DevmemError) in
+            try batch.returnTokens(to: socket)
         }
-        try batch.returnTokens(to: tokenReturn.socket.rawValue)
+        try batch.returnTokens(to: socket)
     }
 }

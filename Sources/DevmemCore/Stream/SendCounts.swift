@@ -32,21 +32,11 @@ public struct SendCounts: Codable, Equatable, Sendable {
     }
 }
 
-extension SendCounts {
-    package static func + (a: Self, b: Self) -> Self {
-        a.combined(with: b) { $0.saturatingAdding($1) }
-    }
-
-    package static func - (a: Self, b: Self) -> Self { a.combined(with: b, &-) }
-
-    private func combined(with other: Self, _ combine: (UInt64, UInt64) -> UInt64) -> Self {
-        var result = Self()
-        for field in [
+extension SendCounts: Counts {
+    package static var fields: [WritableKeyPath<Self, UInt64>] {
+        [
             \Self.sentBytes, \.acknowledgedBytes, \.receivedBytes, \.inputCalls, \.sendCalls,
             \.completions, \.copiedSends, \.bufferWaits,
-        ] {
-            result[keyPath: field] = combine(self[keyPath: field], other[keyPath: field])
-        }
-        return result
+        ]
     }
 }

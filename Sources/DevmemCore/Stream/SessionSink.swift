@@ -74,12 +74,23 @@ package struct SinkPair<First: SessionSink & ~Copyable, Second: SessionSink & ~C
     }
 
     package mutating func finish() throws(DevmemError) {
-        try first.finish()
+        // The second sink's output must not suffer from the first one's failure.
+        do throws(DevmemError) {
+            try first.finish()
+        } catch {
+            try? second.finish()
+            throw error
+        }
         try second.finish()
     }
 
     package mutating func store() throws(DevmemError) {
-        try first.store()
+        do throws(DevmemError) {
+            try first.store()
+        } catch {
+            try? second.store()
+            throw error
+        }
         try second.store()
     }
 

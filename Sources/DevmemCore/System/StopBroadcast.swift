@@ -23,7 +23,7 @@ package final class StopBroadcast: Sendable {
     /// Announces a signal; only the first announcement counts.
     package func announce(_ signal: Int32) {
         reason.withLock { if $0 == nil { $0 = signal } }
-        ring(event)
+        notify(event)
     }
 }
 
@@ -36,7 +36,7 @@ package func makeEventDescriptor() throws(DevmemError) -> Descriptor {
 }
 
 /// Makes an eventfd readable.
-package func ring(_ event: borrowing Descriptor) {
+package func notify(_ event: borrowing Descriptor) {
     var one: UInt64 = 1
     _ = write(event.rawValue, &one, MemoryLayout<UInt64>.size)
 }

@@ -119,7 +119,7 @@ final class WorkerPool: Sendable {
                 flows.append(try BenchFlow(number, shared, plan, role, bound: bound))
             }
             state.withLock { $0.ready += 1 }
-            ring(event)
+            notify(event)
             _ = try StopSignal(following: gate).arrived()
             if let times = state.withLock({ $0.times }) {
                 let worker = try BenchWorker(
@@ -130,7 +130,7 @@ final class WorkerPool: Sendable {
             result.failure = error
         }
         state.withLock { $0.results.append(result) }
-        ring(event)
+        notify(event)
     }
 
     /// Creates the memory that a thread sends from.

@@ -80,7 +80,7 @@ final class ReceiveFixture {
             logger: logger)
         guard nic.queues.count == kind.queues && nic.spares.count == kind.spareQueues else {
             throw DevmemError(
-                .invalid, call: "take queues of \(interface.name)",
+                .invalid, call: "choose queues of \(interface.name)",
                 message: "\(kind.queues + kind.spareQueues) are needed, but it is steered to "
                     + queueList(nic.queues + nic.spares))
         }
