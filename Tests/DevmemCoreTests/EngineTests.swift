@@ -166,6 +166,57 @@ import Testing
         _ = ends.far.rawValue
     }
 
+    /// Keeps payload for as long as its call lasts, and counts the ends of the stream.
+    private struct BriefSink: PayloadSink {
+        let needs = PayloadNeeds.extents
+        weak var kept: KeptPayload?
+        var finishes = 0
+        var failure: DevmemError?
+
+        mutating func receive(
+            _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
+        ) throws(DevmemError) -> Int32? {
+            kept = try payload.keep()
+            if let failure { throw failure }
+            return nil
+        }
+
+        mutating func finish() throws(DevmemError) { finishes += 1 }
+    }
+
+    @Test func droppedPayloadIsNotKeptByTheReceiver() throws {
+        let ends = try Ends()
+        var sink = BriefSink()
+        var receiver = PayloadReceiver(nil)
+        #expect(write(ends.far.rawValue, "x", 1) == 1)
+        _ = try StopSignal().wait(
+            for: ends.near.rawValue, events: Int32(POLLIN), milliseconds: 10_000)
+        #expect(try receiver.step(ends.near, into: &sink, until: StopSignal()) == .bytes(1))
+        #expect(sink.kept == nil && sink.finishes == 0)
+    }
+
+    /// Buffered output is completed also if the connection or the sink fails.
+    @Test func everyRunFinishesItsSink() throws {
+        let ends = try Ends()
+        var sink = BriefSink()
+        var receiver = PayloadReceiver(nil)
+        let idle = #expect(throws: DevmemError.self) {
+            _ = try receiver.run(
+                ends.near, into: &sink, until: StopSignal(), limits: StreamLimits(idle: 10))
+        }
+        #expect(idle?.errno == .timedOut && sink.finishes == 1)
+        var exchange = try Exchange(
+            sending: PatternSource(Pattern("7"), bytes: 100), from: SendMemory(host: 4096),
+            receiving: PayloadReceiver(nil), chunk: 4096)
+        sink.failure = DevmemError(.system, call: "write", errno: .noSpace)
+        #expect(write(ends.far.rawValue, "x", 1) == 1)
+        let full = #expect(throws: DevmemError.self) {
+            _ = try exchange.run(
+                ends.near, into: &sink, until: StopSignal(), limits: StreamLimits(idle: 10_000))
+        }
+        #expect(full == sink.failure && sink.finishes == 2)
+    }
+
     @Test func keptMemoryGoesBackOnceForAllSinksOfACall() throws {
         let ends = try Ends()
         let buffers = ReceiveBuffers()

@@ -40,11 +40,6 @@ struct ConnectionReceiver: Sendable {
         } catch {
             report.failure = error.description
         }
-        do throws(DevmemError) {
-            try sink.finish()
-        } catch {
-            report.failure = report.failure ?? error.description
-        }
         report.napiID = connection.incomingNAPI
         (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
         let findings = sink.findings

@@ -112,9 +112,11 @@ struct DirectWriter: ~Copyable {
         }
     }
 
-    /// Writes the first bytes of the buffer and moves the rest to its start.
+    /// Writes the first bytes of the buffer and moves the rest to its start, so that another attempt
+    /// after a failure writes nothing twice.
     private mutating func flushBuffer(_ count: Int) throws(DevmemError) {
         var done = 0
+        defer { dropFirst(done) }
         while done < count {
             let written = buffer.withUnsafeBytes {
                 Glibc.write(number, $0.baseAddress.map { $0 + done }, count - done)
@@ -131,6 +133,9 @@ struct DirectWriter: ~Copyable {
             default: throw DevmemError(.system, call: "write to \(name)", errno: code)
             }
         }
+    }
+
+    private mutating func dropFirst(_ count: Int) {
         buffer.withUnsafeMutableBytes { room in
             let rest = UnsafeRawBufferPointer(rebasing: room[count..<buffered])
             UnsafeMutableRawBufferPointer(rebasing: room[..<rest.count]).copyMemory(from: rest)

@@ -71,17 +71,20 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
     ) throws(DevmemError) -> End {
+        let end: End
         do throws(DevmemError) {
             if memory.isDevice { try connection.enableZerocopy() }
-            let end = try carry(connection, &sink, stop, limits, progress)
-            sender.countAcknowledged(connection)
-            return end
+            end = try carry(connection, &sink, stop, limits, progress)
         } catch {
+            try? sink.finish()
             sender.countAcknowledged(connection)
             guard endingErrors.contains(error.errno) else { throw error }
             throw error.explainingDisconnect().noting(
                 acknowledged: sender.counts.acknowledgedBytes, of: sender.counts.sentBytes)
         }
+        sender.countAcknowledged(connection)
+        try sink.finish()
+        return end
     }
 
     private mutating func carry<Sink: PayloadSink & ~Copyable>(

@@ -79,6 +79,21 @@ public struct PayloadReceiver: ~Copyable {
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal,
         limits: StreamLimits = StreamLimits(), progress: (UInt64) -> Void = { _ in }
     ) throws(DevmemError) -> End {
+        let end: End
+        do throws(DevmemError) {
+            end = try receiveAll(connection, &sink, stop, limits, progress)
+        } catch {
+            try? sink.finish()
+            throw error
+        }
+        try sink.finish()
+        return end
+    }
+
+    private mutating func receiveAll<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
+        _ limits: StreamLimits, _ progress: (UInt64) -> Void
+    ) throws(DevmemError) -> End {
         var coalescer = ReceiveCoalescer(memory: memory?.dmabuf.size ?? .max)
         while true {
             switch try step(connection, into: &sink, until: stop) {
