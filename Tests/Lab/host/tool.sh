@@ -9,7 +9,9 @@ export DEVMEMTCP_COMMIT
 # The options of the build; scripts/test builds it in advance.
 readonly tool_options=(-c release --static-swift-stdlib -Xlinker -s --product devmemtcp)
 # The options of the programs that embed the library; scripts/test builds them.
-readonly embedding_options=(--package-path Tests/Embedding --scratch-path .build/embedding --static-swift-stdlib -Xlinker -s)
+# Cached build plans miss files that were added to the library, which is another package here.
+readonly embedding_options=(--package-path Tests/Embedding --scratch-path .build/embedding
+    --disable-build-manifest-caching --static-swift-stdlib -Xlinker -s)
 
 # find_tool BUILD(0|1) GIVEN: sets `tool` to the binary, or to nothing if there is none.
 find_tool() {
