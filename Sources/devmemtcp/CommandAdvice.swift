@@ -6,8 +6,30 @@ extension AdviceStyle {
     /// Returns the style for advice that a command prints.
     static func of(_ command: any ParsableCommand.Type) -> AdviceStyle {
         let isBind = command == Bind.self
+        let known = parameters(of: command)
         return AdviceStyle(
-            parameter: { isBind && $0 == .queues ? "--rx" : $0.option }, command: { $0.line })
+            parameter: { parameter in
+                guard known.contains(parameter) else { return nil }
+                return isBind && parameter == .queues ? "--rx" : parameter.option
+            }, command: { $0.line })
+    }
+
+    /// Returns the parameters that a command has an option for. The port is one of `bench run`, whatever
+    /// command says so.
+    static func parameters(of command: any ParsableCommand.Type) -> Set<Advice.Parameter> {
+        let own: Set<Advice.Parameter> =
+            switch command {
+            case is Serve.Type: [.interface, .from, .queues, .memory]
+            case is Connect.Type: [.interface, .memory, .pin]
+            case is Bind.Type: [.queues, .memory, .flow, .spread]
+            case is BenchRun.Type: [.remote, .interface, .memory, .from, .queues]
+            case is BenchServe.Type: [.interface, .from]
+            case is Validate.Type: [.remote, .peer, .settings]
+            case is Steer.Plan.Type, is Steer.Apply.Type: [.queues, .flow, .spread]
+            case is QueueCommand.Restart.Type: [.force]
+            default: []
+            }
+        return own.union([.port])
     }
 }
 

@@ -53,6 +53,37 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(known.contains(["bind", queues]))
     }
 
+    /// A command names the options that it has, and no others.
+    @Test func everyCommandNamesItsOwnOptions() throws {
+        let known = try options()
+        var seen = 0
+        func check(_ command: any ParsableCommand.Type, _ words: [String]) {
+            for next in command.configuration.subcommands {
+                check(next, words + [next._commandName])
+            }
+            guard command.configuration.subcommands.isEmpty else { return }
+            let style = AdviceStyle.of(command)
+            for parameter in Advice.Parameter.allCases where parameter != .port {
+                let named = style.parameter(parameter)
+                seen += named == nil ? 0 : 1
+                let option = named ?? parameter.option
+                #expect(
+                    known.contains(words + [option]) == (named != nil), "\(words): \(option)")
+            }
+        }
+        check(Devmemtcp.self, [])
+        #expect(seen > 10)
+    }
+
+    /// Of two ways, a command names the one that it has.
+    @Test func aWayThatACommandLacksIsNotNamed() throws {
+        let advice: Advice = "name it: " + .any("\(.from) ADDR", "\(.flow) DST,\(.nic)")
+        #expect(advice.text(in: .of(Serve.self)) == "name it: --from ADDR")
+        #expect(advice.text(in: .of(Bind.self)) == "name it: --flow DST,IFACE")
+        #expect(advice.naming("eth1").text(in: .of(Bind.self)) == "name it: --flow DST,eth1")
+        #expect(advice.text(in: .of(Doctor.self)) == nil)
+    }
+
     /// The library words advice without naming a command or an option; a program can override the
     /// words.
     @Test func adviceIsWordedByTheProgram() throws {

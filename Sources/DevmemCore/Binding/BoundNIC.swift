@@ -34,18 +34,11 @@ public struct BoundNIC: ~Copyable {
         let setup = NICChanges(on: interface, logger: logger)
         let taken: [UInt32]
         let bound: [UInt32]
-        let rings: RingDemand
         let receiveID: UInt32?
         var transmitID: UInt32?
         do throws(DevmemError) {
             taken = try setup.take(request)
             bound = taken.dropLast(request.spareQueues)
-            rings =
-                request.watch == .off
-                ? RingDemand([:], queues: 0, pageSize: nil)
-                : RingDemand(of: interface, queues: bound.count, pageSize: request.pageSize)
-            // A driver whose rings need more memory refuses the binding.
-            rings.warn(of: memory.size, on: interface, logger: logger)
             receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
             if request.transmits { transmitID = try setup.bindTransmit(memory) }
         } catch {
@@ -53,13 +46,16 @@ public struct BoundNIC: ~Copyable {
             setup.undoLoggingErrors()
             throw error
         }
-        if request.watch != .off {
+        if request.watch == .off {
+            rings = RingDemand([:], queues: 0, pageSize: nil)
+        } else {
+            rings = RingDemand(of: interface, queues: bound.count, pageSize: request.pageSize)
+            rings.warn(of: memory.size, on: interface, logger: logger)
             setup.watch(
                 bindingID: receiveID, queues: bound, keepsSteered: request.watch == .renews)
         }
         self.interface = interface
         self.queues = bound
-        self.rings = rings
         self.spares = Array(taken.dropFirst(bound.count))
         self.memory = BoundMemory(memory, receiveID: receiveID, transmitID: transmitID)
         self.setup = setup

@@ -50,8 +50,18 @@ final class NICChanges {
         _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?
     ) throws(DevmemError) -> UInt32? {
         guard !queues.isEmpty else { return nil }
-        let binding = try ReceiveBinding(
-            dmabuf: memory.descriptor, interface: interface, queues: queues, pageSize: pageSize)
+        let binding: ReceiveBinding
+        do throws(DevmemError) {
+            binding = try ReceiveBinding(
+                dmabuf: memory.descriptor, interface: interface, queues: queues, pageSize: pageSize)
+        } catch {
+            // Of rings that need more than the dma-buf has, a driver reports only ENOMEM.
+            if error.errno == .noMemory {
+                RingDemand(of: interface, queues: queues.count, pageSize: pageSize)
+                    .warn(of: memory.size, on: interface, logger: logger)
+            }
+            throw error
+        }
         let id = binding.id
         receive = consume binding
         return id

@@ -85,7 +85,7 @@ private func requireNoRules(
     throw DevmemError(
         .invalid, call: "restart queue \(queue) of \(interface.name)", errno: .resourceBusy,
         message: "flow rule \(rule.location) leads to it: \(rule.text)",
-        advice: "delete the rule, or \(.force) lets its connections break")
+        advice: .any("delete the rule", "\(.force) lets its connections break"))
 }
 
 /// Returns the ids of a queue's page pool and NAPI instance.

@@ -152,7 +152,7 @@ extension NetworkInterface {
                 .invalid, call: call,
                 message: "the address belongs to \(holder.name), \(virtual.text): its packets can "
                     + "arrive through any NIC",
-                advice: "name the NIC with \(.interface), or the peer with \(.from)")
+                advice: .any("name the NIC with \(.interface)", "the peer with \(.from)"))
         }
         let route = try Route(to: peer, from: address)
         guard !route.isLocal else {

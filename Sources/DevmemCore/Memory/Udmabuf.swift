@@ -23,7 +23,7 @@ package enum Udmabuf {
         if let limit, size > limit {
             throw DevmemError(
                 .invalid, call: call, message: "this kernel's limit is \(limit) bytes",
-                advice: "choose a smaller \(.memory) or raise \(limitPath)")
+                advice: .any("choose a smaller \(.memory)", "raise \(limitPath)"))
         }
         if !hugePages { try DmabufMemory.checkAvailable(size) }
 

@@ -29,7 +29,7 @@ private let notADmabuf = ErrorExplanation(
     "the descriptor is not a dma-buf", "pass the descriptor of a dma-buf")
 private let noMemory = ErrorExplanation(
     "the kernel or the driver has no memory for the queue or the binding",
-    "free some, choose a smaller \(.memory), or bind fewer queues")
+    .any("free some", "choose a smaller \(.memory)", "bind fewer queues"))
 
 /// The requests of device memory TCP, by the operations of the core's errors.
 let requests: [RefusedRequest] = [
@@ -154,8 +154,9 @@ let requests: [RefusedRequest] = [
             .badAddress: .init("an offset is outside the dma-buf", "keep offsets below its size"),
             .operationNotSupportedByDevice: .init(
                 "the route leads out of another device than the bound one, as with VLAN or bond",
-                "the route to the peer does not lead through the NIC that the dma-buf is bound to; "
-                    + "ip route get shows it, \(.pin) forces it"),
+                .any(
+                    "the route to the peer does not lead through the NIC that the dma-buf is bound to; "
+                        + "ip route get shows it", "\(.pin) forces it")),
             .noRouteToHost: .init(
                 "the route is gone", "the route to the peer is gone"),
             .noBufferSpace: .init(

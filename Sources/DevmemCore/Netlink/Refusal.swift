@@ -96,7 +96,7 @@ package enum Refusal: String, CaseIterable, Sendable {
             .init(
                 "the dma-buf cannot be mapped for this NIC: no peer-to-peer path, or no room in the "
                     + "IOMMU or swiotlb",
-                "choose memory near the NIC, or a smaller \(.memory)")
+                .any("choose memory near the NIC", "choose a smaller \(.memory)"))
         case .extentNotAligned:
             .init(
                 "an extent of the dma-buf does not begin or end at a multiple of the receive page size",

@@ -219,5 +219,6 @@ private func checkRoute(
         .invalid, call: "send to \(connection.peer) through \(interface.name)",
         errno: .operationNotSupportedByDevice,
         message: "the route leads through \(holder.name), from \(local.address)",
-        advice: "\(.interface) \(holder.name), or \(.pin) forces \(interface.name)")
+        advice: .any(
+            "\(.interface) \(holder.name)", "\(.pin) forces \(interface.name)"))
 }

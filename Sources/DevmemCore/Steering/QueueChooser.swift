@@ -87,7 +87,8 @@ package struct QueueChooser {
                     + (free.isEmpty ? "none is free" : "only \(queueList(free)) is free")
                     + (free.count >= count ? ", on different DMA devices" : "")
                     + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
-                advice: "choose them with \(.queues), or add more with ethtool -L \(interface)")
+                advice: .any(
+                    "choose them with \(.queues)", "add more with ethtool -L \(interface)"))
         }
         return fitting.suffix(count)
     }
@@ -123,7 +124,8 @@ package struct QueueChooser {
         if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
             return Obstacle(
                 errno: .resourceBusy, message: "queue \(id) is \(holder)",
-                advice: "choose another with \(.queues), or end the process that holds it")
+                advice: .any(
+                    "choose another with \(.queues)", "end the process that holds it"))
         }
         if id == 0 && snapshot.driver == "gve" {
             return Obstacle(

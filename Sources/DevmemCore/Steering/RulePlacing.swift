@@ -202,11 +202,10 @@ struct RuleRefusal {
         told.message =
             "the NIC supports no rule without " + missing.joined(separator: ", ")
             + " (\(narrowest.match))"
-        told.advice =
+        let naming: Advice =
             narrowest.destination == nil
-            ? "listen at one address, and name the peer: \(.from) ADDR:PORT, or \(.flow) "
-                + "DST:PORT,SRC:PORT"
-            : "name the peer: \(.from) ADDR:PORT, or \(.flow) DST:PORT,SRC:PORT"
+            ? "listen at one address, and name the peer: " : "name the peer: "
+        told.advice = naming + .any("\(.from) ADDR:PORT", "\(.flow) DST:PORT,SRC:PORT")
         return told
     }
 

@@ -44,6 +44,7 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         case parameter(Parameter)
         case command(AdvisedCommand)
         case unknown(Unknown)
+        case any([Advice])
     }
 
     private var parts: [Part]
@@ -61,6 +62,9 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     public init(stringInterpolation: StringInterpolation) {
         self.init(parts: stringInterpolation.parts)
     }
+
+    /// Creates advice from alternatives, of which a program names those that it has a parameter for.
+    package static func any(_ ways: Advice...) -> Advice { Advice(parts: [.any(ways)]) }
 
     /// Collects the parts of advice.
     public struct StringInterpolation: StringInterpolationProtocol {
@@ -105,7 +109,11 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
     /// Returns the advice with the placeholder replaced by an interface name.
     package func naming(_ interface: String) -> Advice {
         parts.reduce(Advice(parts: [])) { sum, part in
-            sum + Advice(parts: [part == .unknown(.nic) ? .text(interface) : part])
+            switch part {
+            case .unknown(.nic): sum + Advice(parts: [.text(interface)])
+            case .any(let ways): sum + Advice(parts: [.any(ways.map { $0.naming(interface) })])
+            default: sum + Advice(parts: [part])
+            }
         }
     }
 
@@ -120,6 +128,10 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
                 text += words
             case .command(let command): text += style.command(command)
             case .unknown(.nic): text += "IFACE"
+            case .any(let ways):
+                let known = ways.compactMap { $0.text(in: style) }
+                guard !known.isEmpty else { return nil }
+                text += known.joined(separator: ", or ")
             }
         }
         return text
