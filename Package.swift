@@ -20,6 +20,11 @@ let commit = Context.environment["DEVMEMTCP_COMMIT"].map { commit in
     [CSetting.define("CDM_COMMIT", to: "\"\(commit)\"")]
 }
 
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
 let package = Package(
     name: "devmemtcp",
     products: [
@@ -46,8 +51,7 @@ let package = Package(
             name: "DevmemCore",
             dependencies: [
                 "CDevmem", "CNetlink", "CUdev",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                logging, system,
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -55,17 +59,15 @@ let package = Package(
             dependencies: [
                 "DevmemCore", "CDevmem",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                logging, system,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "devmemtcp",
             dependencies: [
                 "DevmemCore", "DevmemTools",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                argumentParser,
+                logging, system,
             ],
             swiftSettings: strictImports),
         .target(
@@ -75,23 +77,21 @@ let package = Package(
             name: "DevmemCoreTests",
             dependencies: [
                 "DevmemCore", "CDevmem", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                logging, system,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "DevmemToolsTests",
             dependencies: [
                 "DevmemTools", "DevmemCore", "CDevmem", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                logging, system,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "DevmemCLITests",
             dependencies: [
                 "devmemtcp", "DevmemCore", "DevmemTools",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                argumentParser,
             ],
             swiftSettings: swiftSettings),
     ],

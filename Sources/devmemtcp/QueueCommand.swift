@@ -36,7 +36,8 @@ struct QueueCommand: ParsableCommand {
                 var done: [QueueRestart] = []
                 for queue in queues {
                     let restarted = try restart(
-                        queue: queue, of: interface, force: force, logger: common.logger)
+                        queue: queue, of: interface, force: force, as: "devmemtcp queue restart",
+                        logger: common.logger)
                     done.append(restarted)
                     if !common.json { try writeOutput(text(of: restarted) + "\n") }
                     if let signal = stop.pending() { throw ExitCode(128 + signal) }

@@ -154,7 +154,8 @@ struct Serve: ParsableCommand, PayloadCommand {
         let observer = ReceiveObserver(
             listening: { logger.notice("listening on \($0), \($1)") },
             connected: { logger.notice("connection from \($1)") },
-            progress: progress.isShown ? { bytes, _ in progress.update(bytes) } : nil)
+            progress: progress.isShown
+                ? { bytes, now in if now > 0 { progress.update(bytes) } } : nil)
         return try receive(
             request, into: sink, until: stop, observer: observer, logger: logger)
     }
@@ -170,7 +171,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             provider: buffer.maker.provider(direct: direct),
             answer: duplex?.answer ?? .nothing, idleLimit: idle,
             peerTimeout: silence.peerTimeout.timeout,
-            allowsHostMemory: allowHostMemory)
+            allowsHostMemory: allowHostMemory, command: "devmemtcp serve")
     }
 
     private func prepareToStop() throws(DevmemError) -> StopSignal {

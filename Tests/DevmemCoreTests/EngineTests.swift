@@ -166,6 +166,43 @@ import Testing
         _ = ends.far.rawValue
     }
 
+    @Test func memoryThatIsSentFromIsFreedForItsSource() throws {
+        let ends = try Ends()
+        var exchange = try Exchange(
+            sending: RangeSource([MemoryRange(offset: 1, count: 5)]), from: SendMemory(host: 4096),
+            receiving: PayloadReceiver(nil), chunk: 4096)
+        var sink = DiscardingSink()
+        let end = try exchange.run(
+            ends.near, into: &sink, until: StopSignal(), limits: StreamLimits(closing: 0))
+        #expect(end == .peerStillOpen && exchange.source.freedBytes == 5)
+        _ = ends.far.rawValue
+    }
+
+    /// Answers as no source may.
+    private struct WrongSource: PayloadSource {
+        let answer: PayloadInput
+
+        mutating func fill(
+            _ memory: UnsafeMutableRawBufferPointer, at place: RingPosition
+        ) throws(DevmemError) -> PayloadInput { answer }
+    }
+
+    @Test(arguments: [
+        PayloadInput.bytes(4097), .bytes(-1), .range(MemoryRange(offset: 0, count: 1)),
+    ])
+    func aSourceThatAnswersOtherwiseThanAskedIsAnError(answer: PayloadInput) throws {
+        let ends = try Ends()
+        var exchange = try Exchange(
+            sending: WrongSource(answer: answer), from: SendMemory(host: 4096),
+            receiving: PayloadReceiver(nil), chunk: 4096)
+        var sink = DiscardingSink()
+        let error = #expect(throws: DevmemError.self) {
+            _ = try exchange.run(ends.near, into: &sink, until: StopSignal())
+        }
+        #expect(error?.kind == .invalid && error?.message?.contains("the source") == true)
+        _ = ends.far.rawValue
+    }
+
     /// Keeps payload for as long as its call lasts, and counts the ends of the stream.
     private struct BriefSink: PayloadSink {
         let needs = PayloadNeeds.extents

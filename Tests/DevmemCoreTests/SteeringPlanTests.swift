@@ -214,7 +214,7 @@ import Testing
             IPAddress(bytes: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 2]))
         var request = ReceiveRequest(
             interface: nil, listen: [Endpoint(address: peer, port: 1)],
-            queues: .automatic(1), memory: 1)
+            queues: .automatic(1), memory: 1, command: "test")
         #expect(request.admits(Endpoint(address: other, port: 9)))
         request.from = [peer]
         #expect(request.admits(Endpoint(address: mapped, port: 9)))

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How to bind memory to a NIC, and how to configure the NIC for it.
 public struct BindRequest: Sendable {
     /// The receive queues to bind.
@@ -41,13 +43,13 @@ public struct BindRequest: Sendable {
     /// Creates a request from its parts.
     public init(
         queues: Queues = .none, spareQueues: Int = 0, transmits: Bool = false,
-        pageSize: UInt32? = nil, watch: Watch = .off, command: String = "devmemtcp"
+        pageSize: UInt32? = nil, watch: Watch = .off, command: String? = nil
     ) {
         self.queues = queues
         self.spareQueues = spareQueues
         self.transmits = transmits
         self.pageSize = pageSize
         self.watch = watch
-        self.command = command
+        self.command = command ?? nameOfProcess(getpid()) ?? "?"
     }
 }

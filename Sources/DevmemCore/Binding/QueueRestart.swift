@@ -52,12 +52,14 @@ private func scratchSize(of interface: NetworkInterface) throws(DevmemError) -> 
 ///   - interface: the NIC.
 ///   - force: whether to restart a queue that is the target of flow rules or RSS contexts; their
 ///     connections may break because ordinary sockets cannot read device memory.
+///   - command: the command that other processes see as the owner of the steering.
 ///   - logger: logs each change to the NIC at level debug.
 /// - Returns: the queue's page pool and NAPI instance before and after.
 /// - Throws: `DevmemError` of kind `invalid` if the queue is bound or, without `force`, the target
 ///   of a flow rule; or the error of steering or binding. All settings are restored first.
 package func restart(
-    queue: UInt32, of interface: NetworkInterface, force: Bool, logger: Logger
+    queue: UInt32, of interface: NetworkInterface, force: Bool, as command: String,
+    logger: Logger
 ) throws(DevmemError) -> QueueRestart {
     try requireNoRules(to: queue, of: interface, force: force)
     let memory = try DmabufMemory(size: scratchSize(of: interface))
@@ -66,7 +68,7 @@ package func restart(
     let steering = SteeringRequest(queues: .list([queue]), flows: [], sharesContexts: force)
     try BoundNIC(
         binding: memory, to: interface,
-        BindRequest(queues: .steered(steering), command: "devmemtcp queue restart"),
+        BindRequest(queues: .steered(steering), command: command),
         logger: logger
     ).release()
     (result.poolAfter, result.napiAfter) = try feed(of: queue, of: interface)

@@ -75,7 +75,7 @@ package struct ReceiveRequest: Sendable {
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
         isDeviceOnly: Bool = false,
-        allowsHostMemory: Bool = false, command: String = "devmemtcp serve"
+        allowsHostMemory: Bool = false, command: String
     ) {
         self.interface = interface
         self.limits = limits

@@ -4,7 +4,7 @@ import SystemPackage
 /// Sends a source's payload on a connection and receives into a sink, on one thread.
 public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     /// Why the exchange ended.
-    public enum End: Equatable {
+    public enum End: Equatable, Sendable {
         /// All data is sent and acknowledged, and the peer has closed its direction.
         case finished
         /// All data is sent and acknowledged, but the peer did not close its direction in time.
@@ -14,7 +14,8 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 
     private let memory: SendMemory
-    private var source: Source
+    /// The source of the payload.
+    public private(set) var source: Source
     private var sender: PayloadSender
     /// The receiver, with its counts.
     package private(set) var receiver: PayloadReceiver

@@ -2,7 +2,7 @@ import CDevmem
 import Glibc
 
 /// The result of one receive call.
-public enum StreamStep: Equatable {
+public enum StreamStep: Equatable, Sendable {
     /// The number of payload bytes.
     case bytes(Int)
     /// No data is available.
@@ -30,7 +30,7 @@ public struct StreamLimits: Equatable, Sendable {
 /// Receives the payload of one connection, in device or ordinary memory, and passes it to a sink.
 public struct PayloadReceiver: ~Copyable {
     /// Why the connection ended.
-    public enum End: Equatable {
+    public enum End: Equatable, Sendable {
         /// The peer has closed its direction.
         case peerClosed
         /// A signal arrived.

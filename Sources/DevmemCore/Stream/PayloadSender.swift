@@ -28,7 +28,7 @@ package struct PayloadSender: ~Copyable {
     /// Whether the source has ended.
     private(set) var inputEnded = false
     /// Whether the FIN is sent.
-    private(set) var hasFinished = false
+    package private(set) var hasFinished = false
 
     /// The number of sends whose completion is outstanding.
     package var outstandingSends: Int { tracker.outstanding }
@@ -70,12 +70,18 @@ package struct PayloadSender: ~Copyable {
         in memory: borrowing SendMemory, looks: Bool = true
     ) throws(DevmemError) -> Step {
         if looks && needsInput(isInPlace: source.isInPlace) { try fill(memory, &source) }
-        let step = try send(connection, memory)
-        if inputEnded && ring.unsent == 0 && !hasFinished {
-            try connection.finishSending()
-            hasFinished = true
-        }
+        let step = try send(connection, memory, &source)
+        if inputEnded && ring.unsent == 0 { try finish(connection) }
         return step
+    }
+
+    /// Ends the stream; further calls do nothing.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if the connection failed.
+    package mutating func finish(_ connection: borrowing Connection) throws(DevmemError) {
+        guard !hasFinished else { return }
+        try connection.finishSending()
+        hasFinished = true
     }
 
     /// Returns whether the source may have input and there is room for it.
@@ -89,10 +95,12 @@ package struct PayloadSender: ~Copyable {
     ) throws(DevmemError) {
         let place = RingPosition(position: ring.filled, capacity: ring.capacity)
         let input: PayloadInput
+        var offered = 0
         if source.isInPlace {
             input = try source.fill(UnsafeMutableRawBufferPointer(start: nil, count: 0), at: place)
         } else {
             let room = ring.fillable(limit: chunk)
+            offered = room.count
             input = try memory.withWritableBytes { bytes throws(DevmemError) in
                 try source.fill(
                     UnsafeMutableRawBufferPointer(
@@ -102,13 +110,20 @@ package struct PayloadSender: ~Copyable {
         }
         switch input {
         case .bytes(let count):
+            guard (0...offered).contains(count) else {
+                throw DevmemError(
+                    .invalid, call: "fill memory to send",
+                    message: "the source wrote \(count) bytes where \(offered) were offered")
+            }
             ring.fill(count)
             if coalescer.isUsed { coalescer.arrived(count, at: monotonicTime()) }
         case .range(let extent):
-            guard ring.name(extent) else {
+            guard source.isInPlace, ring.name(extent) else {
                 throw DevmemError(
                     .invalid, call: "send \(extent.count) bytes at offset \(extent.offset)",
-                    message: "the memory has \(ring.capacity) bytes")
+                    message: source.isInPlace
+                        ? "the memory has \(ring.capacity) bytes"
+                        : "the source was asked to write payload, not to name it")
             }
         case .wouldBlock: break
         case .end: inputEnded = true
@@ -124,8 +139,9 @@ package struct PayloadSender: ~Copyable {
     mutating func flushCoalesced() { isDue = true }
 
     /// Sends unsent data until the socket is full.
-    private mutating func send(
-        _ connection: borrowing Connection, _ memory: borrowing SendMemory
+    private mutating func send<Source: PayloadSource & ~Copyable>(
+        _ connection: borrowing Connection, _ memory: borrowing SendMemory,
+        _ source: inout Source
     ) throws(DevmemError) -> Step {
         defer { isDue = false }
         while ring.unsent > 0 && !isCoalescing {
@@ -141,6 +157,7 @@ package struct PayloadSender: ~Copyable {
                     tracker.sent(upTo: ring.sent)
                 } else {
                     ring.free(upTo: ring.sent)
+                    source.freed(upTo: ring.freed)
                 }
             case .wouldBlock: return .full
             case .noBuffers:

@@ -1,5 +1,5 @@
 /// The result of reading a source.
-public enum PayloadInput: Equatable {
+public enum PayloadInput: Equatable, Sendable {
     /// The number of bytes written to the given memory.
     case bytes(Int)
     /// A range of the memory, of at least one byte, that already holds payload; it may wrap around

@@ -63,7 +63,8 @@ public struct ReceivedPayload: ~Copyable {
     /// Keeps the device memory of this call after the sink returns. Extents in host memory cannot
     /// be kept: the next call overwrites them.
     ///
-    /// Keeping too much for too long starves the receive queue.
+    /// Keeping too much for too long starves the receive queue. Kept memory also keeps the socket
+    /// open: to end the connection for the peer before, use shutdown(2).
     ///
     /// - Returns: the owner of the memory.
     /// - Throws: `DevmemError` of kind `system` if the socket's descriptor cannot be duplicated.

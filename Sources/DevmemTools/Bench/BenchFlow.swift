@@ -24,7 +24,6 @@ final class BenchFlow {
     // Edge-triggered epoll reports changes only, so both are assumed until a call would block.
     private var isReadable = true
     private var isWritable = true
-    private var sendingEnded = false
     private var peerClosed = false
     /// Whether the peer has acknowledged everything that this side sent.
     private var isDelivered = false
@@ -68,7 +67,8 @@ final class BenchFlow {
 
     /// Whether the flow has ended.
     var isDone: Bool {
-        failure != nil || sendingEnded && peerClosed && sender.outstandingSends == 0 && isDelivered
+        failure != nil
+            || sender.hasFinished && peerClosed && sender.outstandingSends == 0 && isDelivered
     }
 
     /// The result of the comparison; nil if payload is not compared.
@@ -116,7 +116,7 @@ final class BenchFlow {
             try send(memory, isOver: isOver)
             // A reset completes all sends, so the absence of outstanding sends does not prove
             // delivery.
-            if sendingEnded && peerClosed && sender.outstandingSends == 0 && !isDelivered {
+            if sender.hasFinished && peerClosed && sender.outstandingSends == 0 && !isDelivered {
                 isDelivered = sends ? try shared.connection.hasDelivered() : true
             }
         } catch {
@@ -146,7 +146,7 @@ final class BenchFlow {
     func markEnd() { if end == nil { end = mark } }
 
     private var wantsToSend: Bool {
-        !sendingEnded && sender.counts.sentBytes < source.allowance
+        !sender.hasFinished && sender.counts.sentBytes < source.allowance
     }
 
     private func receive() throws(DevmemError) {
@@ -196,9 +196,8 @@ final class BenchFlow {
             }
         }
         if left < Self.turn { shared.sent.store(sender.counts.sentBytes, ordering: .relaxed) }
-        guard !sendingEnded, !wantsToSend, hasSentAll(isOver) else { return }
-        try shared.connection.finishSending()
-        sendingEnded = true
+        guard !sender.hasFinished, !wantsToSend, hasSentAll(isOver) else { return }
+        try sender.finish(shared.connection)
     }
 
     /// Whether everything has been sent. A side that only receives closes after its peer, which
