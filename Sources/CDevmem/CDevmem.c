@@ -86,6 +86,21 @@ int cdm_load_xdp_pass(void)
 	return syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
 }
 
+int cdm_io_uring_setup(unsigned int entries, struct cdm_io_uring_params *parameters)
+{
+	return syscall(SYS_io_uring_setup, entries, parameters);
+}
+
+int cdm_io_uring_enter(int fd, unsigned int submitted, unsigned int completed, unsigned int flags)
+{
+	return syscall(SYS_io_uring_enter, fd, submitted, completed, flags, NULL, 0);
+}
+
+int cdm_io_uring_register(int fd, unsigned int operation, void *argument, unsigned int count)
+{
+	return syscall(SYS_io_uring_register, fd, operation, argument, count);
+}
+
 int cdm_WTERMSIG(int status)
 {
 	return WTERMSIG(status);

@@ -6,6 +6,7 @@
 #include "CDevmem.h"
 
 #include <linux/if.h>
+#include <linux/io_uring.h>
 #include <linux/version.h>
 
 #define SAME(name) _Static_assert(cdm_##name == name, #name)
@@ -110,4 +111,42 @@ SAME(NETDEV_A_LEASE_NETNS_ID);
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
 SAME(NETDEV_A_DMABUF_RX_PAGE_SIZE);
+#endif
+
+#define SAME_SIZE(name) _Static_assert(sizeof(struct cdm_##name) == sizeof(struct name), #name)
+
+SAME(IORING_SETUP_CQSIZE);
+SAME(IORING_SETUP_R_DISABLED);
+SAME(IORING_SETUP_SUBMIT_ALL);
+SAME(IORING_SETUP_CQE32);
+SAME(IORING_SETUP_SINGLE_ISSUER);
+SAME(IORING_SETUP_DEFER_TASKRUN);
+SAME(IORING_ENTER_GETEVENTS);
+SAME(IORING_REGISTER_ENABLE_RINGS);
+SAME(IORING_OFF_SQ_RING);
+SAME(IORING_OFF_SQES);
+SAME(IORING_RECV_MULTISHOT);
+SAME(IORING_CQE_F_MORE);
+SAME_SIZE(io_uring_sqe);
+SAME_SIZE(io_sqring_offsets);
+SAME_SIZE(io_cqring_offsets);
+SAME_SIZE(io_uring_params);
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+SAME(IORING_SETUP_NO_SQARRAY);
+SAME(IORING_REGISTER_ZCRX_IFQ);
+SAME(IORING_REGISTER_ZCRX_CTRL);
+SAME(IORING_OP_RECV_ZC);
+SAME(IORING_ZCRX_AREA_SHIFT);
+SAME(IORING_ZCRX_AREA_DMABUF);
+SAME(ZCRX_CTRL_FLUSH_RQ);
+SAME_PLACE(cdm_io_uring_sqe, zcrx_ifq_idx, io_uring_sqe, zcrx_ifq_idx);
+SAME_PLACE(cdm_io_uring_zcrx_area_reg, dmabuf_fd, io_uring_zcrx_area_reg, dmabuf_fd);
+SAME_PLACE(cdm_io_uring_zcrx_ifq_reg, rx_buf_len, io_uring_zcrx_ifq_reg, rx_buf_len);
+SAME_SIZE(io_uring_region_desc);
+SAME_SIZE(io_uring_zcrx_rqe);
+SAME_SIZE(io_uring_zcrx_offsets);
+SAME_SIZE(io_uring_zcrx_area_reg);
+SAME_SIZE(io_uring_zcrx_ifq_reg);
+SAME_SIZE(zcrx_ctrl);
 #endif

@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 
 #include "cdm_ethtool.h"
+#include "cdm_io_uring.h"
 #include "cdm_netlink.h"
 
 /* asm-generic/socket.h of Linux 6.12; parisc and sparc use other numbers. */
