@@ -31,7 +31,7 @@ enum : uint32_t {
 	cdm_IORING_REGISTER_ENABLE_RINGS = 12,
 	/* 6.15. */
 	cdm_IORING_REGISTER_ZCRX_IFQ = 32,
-	/* Later than 6.18. */
+	/* 6.19. */
 	cdm_IORING_REGISTER_ZCRX_CTRL = 36,
 };
 

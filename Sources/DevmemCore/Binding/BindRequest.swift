@@ -1,5 +1,13 @@
 import Glibc
 
+/// The way in which payload is received into device memory.
+package enum ReceiveEngine: String, CaseIterable, Sendable {
+    /// By recvmsg(2), from queues that a netlink request has bound.
+    case socket
+    /// By zero-copy receive of io_uring, which binds one queue.
+    case ioUring = "io_uring"
+}
+
 /// How to bind memory to a NIC, and how to configure the NIC for it.
 public struct BindRequest: Sendable {
     /// The receive queues to bind.
@@ -15,6 +23,8 @@ public struct BindRequest: Sendable {
     /// The command, such as `devmemtcp serve`, that other processes see as the owner of the
     /// steering.
     public var command: String
+    /// The way in which payload is received.
+    package var engine = ReceiveEngine.socket
     /// The directory of the steering journal.
     package var store = JournalStore()
 

@@ -10,8 +10,15 @@ public final class BoundMemory: Sendable {
     /// The id of the transmit binding, if there is one.
     public let transmitID: UInt32?
 
-    init(_ dmabuf: consuming DmabufMemory, receiveID: UInt32?, transmitID: UInt32?) {
+    /// The queue that receives into the dma-buf by io_uring, if one does.
+    let zerocopy: ZerocopyQueue?
+
+    init(
+        _ dmabuf: consuming DmabufMemory, receiveID: UInt32?, transmitID: UInt32?,
+        zerocopy: ZerocopyQueue? = nil
+    ) {
         self.dmabuf = dmabuf
+        self.zerocopy = zerocopy
         self.receiveID = receiveID
         self.transmitID = transmitID
     }

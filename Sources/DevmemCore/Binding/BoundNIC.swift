@@ -34,12 +34,18 @@ public struct BoundNIC: ~Copyable {
         let setup = NICChanges(on: interface, logger: logger)
         let taken: [UInt32]
         let bound: [UInt32]
-        let receiveID: UInt32?
+        var receiveID: UInt32?
         var transmitID: UInt32?
+        var zerocopy: ZerocopyQueue?
         do throws(DevmemError) {
             taken = try setup.take(request)
             bound = taken.dropLast(request.spareQueues)
-            receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
+            switch request.engine {
+            case .socket:
+                receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
+            case .ioUring:
+                zerocopy = try setup.bindZerocopy(memory, to: bound, pageSize: request.pageSize)
+            }
             if request.transmits { transmitID = try setup.bindTransmit(memory) }
         } catch {
             // The caller needs the first failure; another one is only logged.
@@ -57,7 +63,8 @@ public struct BoundNIC: ~Copyable {
         self.interface = interface
         self.queues = bound
         self.spares = Array(taken.dropFirst(bound.count))
-        self.memory = BoundMemory(memory, receiveID: receiveID, transmitID: transmitID)
+        self.memory = BoundMemory(
+            memory, receiveID: receiveID, transmitID: transmitID, zerocopy: zerocopy)
         self.setup = setup
     }
 

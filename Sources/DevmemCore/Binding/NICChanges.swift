@@ -7,6 +7,7 @@ final class NICChanges {
     private var steering: SteeringTransaction?
     private var receive: ReceiveBinding?
     private var transmit: TransmitBinding?
+    private var zerocopy: ZerocopyQueue?
     private var watch: BindingMonitor?
 
     init(on interface: NetworkInterface, logger: Logger) {
@@ -67,6 +68,23 @@ final class NICChanges {
         return id
     }
 
+    /// Lets io_uring receive from a queue into a dma-buf.
+    ///
+    /// - Returns: the queue, whose ring a thread may take.
+    func bindZerocopy(
+        _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?
+    ) throws(DevmemError) -> ZerocopyQueue {
+        guard queues.count == 1, let queue = queues.first else {
+            throw DevmemError(
+                .unsupported, call: "receive by io_uring on \(interface.name)",
+                message: "it takes one queue, not \(queues.count)")
+        }
+        let ring = try ZerocopyRing(memory, of: interface, queue: queue, pageSize: pageSize)
+        let holder = ZerocopyQueue(ring, of: interface, queue: queue)
+        zerocopy = holder
+        return holder
+    }
+
     /// Binds a dma-buf for sending.
     ///
     /// - Returns: the id of the binding.
@@ -118,6 +136,8 @@ final class NICChanges {
     func unbind() {
         receive = nil
         transmit = nil
+        zerocopy?.release(logger)
+        zerocopy = nil
     }
 
     /// Undoes all changes; the memory stays. Further calls do nothing.

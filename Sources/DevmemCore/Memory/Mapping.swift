@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 import SystemPackage
 
@@ -8,13 +9,15 @@ package struct Mapping: ~Copyable, Sendable {
     /// The length in bytes.
     package let count: Int
 
-    /// Maps the first `count` bytes of a descriptor for reading and writing, and populates the
-    /// pages.
+    /// Maps `count` bytes of a descriptor for reading and writing, and populates the pages.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
-    package init(_ descriptor: borrowing Descriptor, count: Int) throws(DevmemError) {
+    package init(
+        _ descriptor: borrowing Descriptor, count: Int, offset: Int = 0
+    ) throws(DevmemError) {
         let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.rawValue, 0)
+            nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.rawValue,
+            offset)
         guard let base, base != MAP_FAILED else {
             throw DevmemError(
                 .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
@@ -39,6 +42,21 @@ package struct Mapping: ~Copyable, Sendable {
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeMutableRawBufferPointer(start: base, count: count))
+    }
+
+    /// Reads a number that the kernel writes; what it wrote before that number is then visible.
+    ///
+    /// - Parameter offset: where the number lies, a multiple of 4 within the mapping.
+    /// - Returns: the number.
+    borrowing func loadAcquiring(at offset: Int) -> UInt32 { cdm_load_acquire(base + offset) }
+
+    /// Writes a number that the kernel reads; it then also sees what was written before.
+    ///
+    /// - Parameters:
+    ///   - value: the number.
+    ///   - offset: where the number lies, a multiple of 4 within the mapping.
+    borrowing func storeReleasing(_ value: UInt32, at offset: Int) {
+        cdm_store_release(base + offset, value)
     }
 
     /// Maps anonymous memory.

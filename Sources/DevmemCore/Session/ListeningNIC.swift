@@ -32,15 +32,14 @@ struct ListeningNIC {
             size: request.memory, provider: request.provider, pageSize: request.pageSize)
         let flows = ReceiveRequest.flows(
             to: listeners.endpoints, from: request.from, port: request.fromPort)
-        let nic = try BoundNIC(
-            binding: memory, to: interface,
-            BindRequest(
-                queues: request.steers
-                    ? .steered(SteeringRequest(queues: request.queues, flows: flows))
-                    : .unchecked(request.queues),
-                pageSize: request.pageSize, watch: request.keepsSteered ? .renews : .logs,
-                command: request.command),
-            logger: logger)
+        var binding = BindRequest(
+            queues: request.steers
+                ? .steered(SteeringRequest(queues: request.queues, flows: flows))
+                : .unchecked(request.queues),
+            pageSize: request.pageSize, watch: request.keepsSteered ? .renews : .logs,
+            command: request.command)
+        binding.engine = request.engine
+        let nic = try BoundNIC(binding: memory, to: interface, binding, logger: logger)
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }
         return nic
     }

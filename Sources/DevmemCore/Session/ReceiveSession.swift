@@ -54,6 +54,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
     until stop: borrowing StopSignal, observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
     if request.limits != .one { try requireDescriptors(for: request) }
+    try request.requireEngine()
     let place = try ListeningNIC(request, logger: logger)
     let nic = try place.bind(request, logger: logger)
     var session = ReceiveSession(

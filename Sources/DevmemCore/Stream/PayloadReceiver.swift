@@ -137,10 +137,10 @@ public struct PayloadReceiver: ~Copyable {
             if step == .end { try sink.finish() }
             return step
         }
-        if needs != .nothing, let signal = try hand(to: &sink, needs, stop) {
+        if needs != .nothing, let signal = try payload.hand(to: &sink, needs, memory, stop) {
             return .stopped(by: signal)
         }
-        if isDeviceOnly { try rejectHostPayload(connection) }
+        if isDeviceOnly { try counts.rejectHostPayload(from: connection.peer) }
         try release(connection)
         return step
     }
@@ -220,33 +220,6 @@ public struct PayloadReceiver: ~Copyable {
         }
         counts.deviceBytes += UInt64(device)
         counts.linearBytes += UInt64(linear)
-    }
-
-    /// Throws if any payload arrived outside device memory.
-    private func rejectHostPayload(_ connection: borrowing Connection) throws(DevmemError) {
-        let others = counts.linearBytes + counts.ordinaryBytes
-        guard others > 0 else { return }
-        throw DevmemError(
-            .unsupported, call: "receive from \(connection.peer)",
-            message: "\(others) bytes arrived outside device memory, "
-                + (counts.linearBytes > 0 ? "in a packet's head" : "as on any socket")
-                + ", after \(counts.deviceBytes) bytes in it",
-            advice: "header split or the flow rule did not work for this packet")
-    }
-
-    /// Passes the call's payload to the sink; begins CPU access to the dma-buf only if needed.
-    private mutating func hand<Sink: PayloadSink & ~Copyable>(
-        to sink: inout Sink, _ needs: PayloadNeeds, _ stop: borrowing StopSignal
-    ) throws(DevmemError) -> Int32? {
-        defer { payload.dropKept() }
-        guard needs == .bytes, let memory, payload.list.hasDeviceBytes else {
-            return try sink.receive(&payload, until: stop)
-        }
-        return try memory.dmabuf.withDeviceBytes { device throws(DevmemError) in
-            payload.device = device
-            defer { payload.device = UnsafeRawBufferPointer(start: nil, count: 0) }
-            return try sink.receive(&payload, until: stop)
-        }
     }
 
     /// Moves the tokens of the call to the batch, which is returned whenever it is full.

@@ -29,6 +29,15 @@ struct ReceiveCoalescer: ~Copyable {
         received += bytes
     }
 
+    /// Ends a coalescing wait: whatever has arrived makes the connection ready.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
+    mutating func end(_ connection: borrowing Connection) throws(DevmemError) {
+        guard lowWater > 1 else { return }
+        try connection.wake(at: 1)
+        lowWater = 1
+    }
+
     /// Prepares the connection for a wait.
     ///
     /// - Returns: the timeout of the wait in milliseconds; nil for none.

@@ -34,6 +34,20 @@ public struct ReceiveCounts: Codable, Equatable, Sendable {
     }
 }
 
+extension ReceiveCounts {
+    /// Throws if any payload arrived outside device memory.
+    func rejectHostPayload(from peer: Endpoint) throws(DevmemError) {
+        let others = linearBytes.saturatingAdding(ordinaryBytes)
+        guard others > 0 else { return }
+        throw DevmemError(
+            .unsupported, call: "receive from \(peer)",
+            message: "\(others) bytes arrived outside device memory, "
+                + (linearBytes > 0 ? "in a packet's head" : "as on any socket")
+                + ", after \(deviceBytes) bytes in it",
+            advice: "header split or the flow rule did not work for this packet")
+    }
+}
+
 extension ReceiveCounts: Counts {
     package static var fields: [WritableKeyPath<Self, UInt64>] {
         [

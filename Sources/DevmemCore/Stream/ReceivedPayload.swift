@@ -37,7 +37,7 @@ public struct ReceivedPayload: ~Copyable {
     var device = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The receive buffer.
     let host: UnsafeRawBufferPointer
-    /// The socket on which the payload was received.
+    /// The socket that takes the tokens of the payload; -1 if it has none.
     private var socket: Int32 = -1
     /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
@@ -70,6 +70,11 @@ public struct ReceivedPayload: ~Copyable {
     /// - Throws: `DevmemError` of kind `system` if the socket's descriptor cannot be duplicated.
     public mutating func keep() throws(DevmemError) -> KeptPayload {
         if let kept { return kept }
+        guard socket >= 0 else {
+            throw DevmemError(
+                .unsupported, call: "keep device memory",
+                message: "memory that io_uring received cannot be kept")
+        }
         let way: SharedSocket
         if let tokenReturn { way = tokenReturn } else { way = try SharedSocket(to: socket) }
         let made = KeptPayload(extents.filter { $0.source == .device }, tokens, way)
@@ -81,6 +86,22 @@ public struct ReceivedPayload: ~Copyable {
 
     /// Drops this value's reference to kept payload, which returns to the NIC once its sink drops it.
     mutating func dropKept() { kept = nil }
+
+    /// Passes the payload to a sink; begins CPU access to the dma-buf only if needed.
+    mutating func hand<Sink: PayloadSink & ~Copyable>(
+        to sink: inout Sink, _ needs: PayloadNeeds, _ memory: BoundMemory?,
+        _ stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        defer { dropKept() }
+        guard needs == .bytes, let memory, list.hasDeviceBytes else {
+            return try sink.receive(&self, until: stop)
+        }
+        return try memory.dmabuf.withDeviceBytes { device throws(DevmemError) in
+            self.device = device
+            defer { self.device = UnsafeRawBufferPointer(start: nil, count: 0) }
+            return try sink.receive(&self, until: stop)
+        }
+    }
 
     /// Resets this value for a new call.
     mutating func removeAll(socket: Int32) {

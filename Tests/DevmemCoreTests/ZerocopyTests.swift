@@ -1,0 +1,155 @@
+import CDevmem
+import Testing
+
+@testable import DevmemCore
+
+/// Completions and rings of io_uring, with every number that a kernel should not give.
+@Suite struct ZerocopyTests {
+    private static let size: UInt64 = 1 << 20
+    private static let token: UInt64 = 3 << 48
+
+    private func read(
+        _ result: Int32, more: Bool = true, at offset: UInt64 = Self.token, size: UInt64 = Self.size
+    ) throws -> ZerocopyCompletion {
+        var completion = cdm_io_uring_cqe()
+        completion.res = result
+        completion.flags = more ? cdm_IORING_CQE_F_MORE : 0
+        completion.off = offset
+        return try ZerocopyCompletion(completion, token: Self.token, size: size)
+    }
+
+    @Test func aFragmentIsAPlaceInTheMemory() throws {
+        #expect(
+            try read(1448, at: Self.token | 4160)
+                == .fragment(ZerocopyFragment(offset: 4160, length: 1448)))
+        #expect(
+            try read(1, at: Self.token | (Self.size - 1))
+                == .fragment(ZerocopyFragment(offset: Int(Self.size) - 1, length: 1)))
+        #expect(
+            try read(Int32(Self.size))
+                == .fragment(ZerocopyFragment(offset: 0, length: Int(Self.size))))
+    }
+
+    @Test(arguments: [
+        // Beyond the end, at it, and far beyond.
+        (2, Self.token | (Self.size - 1)), (1, Self.token | Self.size),
+        (1, Self.token | ((1 << 48) - 1)), (Int32.max, Self.token | 1),
+        // Of no length, or less.
+        (0, Self.token), (-1, Self.token), (Int32.min, Self.token), (-12, Self.token),
+        // Of another dma-buf.
+        (1, 0), (1, 2 << 48), (1, UInt64.max), (1, 1 << 63),
+    ])
+    func aFragmentOutsideTheMemoryIsRefused(result: Int32, offset: UInt64) {
+        #expect { try read(result, at: offset) } throws: {
+            ($0 as? DevmemError)?.kind == .malformed
+        }
+    }
+
+    @Test(arguments: [0, 1, UInt64.max])
+    func noSizeOfTheMemoryTraps(size: UInt64) throws {
+        let isThere = size > 4096
+        let result = try? read(8, at: Self.token | 4096, size: size)
+        #expect(
+            result == (isThere ? .fragment(ZerocopyFragment(offset: 4096, length: 8)) : nil))
+    }
+
+    @Test func theLastCompletionSaysWhy() throws {
+        #expect(try read(0, more: false) == .end)
+        #expect(try read(-28, more: false) == .full)
+        #expect(try read(-12, more: false) == .outside)
+        #expect(try read(-104, more: false) == .failed(.connectionReset))
+        #expect(try read(-14, more: false, at: .max) == .failed(.badAddress))
+        #expect(try read(.min, more: false) == .failed(.init(rawValue: .min)))
+        #expect { try read(1, more: false) } throws: {
+            ($0 as? DevmemError)?.kind == .malformed
+        }
+        #expect { try read(.max, more: false) } throws: {
+            ($0 as? DevmemError)?.kind == .malformed
+        }
+    }
+
+    private func ring(
+        _ head: UInt32 = 0, _ tail: UInt32 = 4, _ entries: UInt32 = 64, _ count: UInt32 = 8,
+        stride: Int = 32, in size: Int = 320, entriesIn room: Int? = nil
+    ) -> SharedRing? {
+        SharedRing(
+            head: head, tail: tail, entries: entries, count: count, stride: stride, in: size,
+            entriesIn: room)
+    }
+
+    @Test func aRingMustLieInItsMapping() {
+        #expect(ring() != nil)
+        #expect(ring(in: 319) == nil)
+        #expect(ring(0, 4, 72) == nil)
+        #expect(ring(320) == nil)
+        #expect(ring(317) == nil)
+        #expect(ring(0, .max) == nil)
+        #expect(ring(0, 4, .max) == nil)
+        #expect(ring(0, 4, 64, .max) == nil)
+        #expect(ring(0, 4, 64, 1 << 31) == nil)
+        #expect(ring(0, 4, 64, 0) == nil)
+        #expect(ring(0, 4, 64, 7) == nil)
+        #expect(ring(2) == nil)
+        #expect(ring(in: 0) == nil)
+        #expect(ring(0, 4, 0, 8, stride: 64, in: 64, entriesIn: 512) != nil)
+        #expect(ring(0, 4, 0, 8, stride: 64, in: 64, entriesIn: 511) == nil)
+    }
+
+    @Test func positionsWrap() throws {
+        let ring = try #require(ring())
+        #expect(ring.index(7) == 7)
+        #expect(ring.index(8) == 0)
+        #expect(ring.index(.max) == 7)
+    }
+
+    @Test(arguments: [
+        (UInt64(64 << 20), UInt32?.none, UInt32(16384)), (4096, nil, 8192), (.max, nil, 32768),
+        (0, nil, 8192), (64 << 20, 16384, 8192), (60 << 20, nil, 16384), (.max, 0, 32768),
+    ])
+    func theRefillRingHoldsAllBuffers(memory: UInt64, pageSize: UInt32?, entries: UInt32) {
+        #expect(ZerocopyRing.entries(memory: memory, pageSize: pageSize) == entries)
+    }
+
+    /// Whether this kernel and its administrator allow io_uring with 32-byte completions.
+    static let hasIOUring: Bool = {
+        switch try? IORing(completions: 8) {
+        case .some: true
+        case .none: false
+        }
+    }()
+
+    /// Requests that do nothing complete at once, in their order.
+    @Test(.enabled(if: hasIOUring, "the kernel refuses io_uring"))
+    func completionsComeInOrderAndTheRingWraps() throws {
+        var ring = try IORing(completions: 16)
+        try ring.enable()
+        var expected: [UInt64] = []
+        var taken: [UInt64] = []
+        for round in UInt64(0)..<20 {
+            for number in UInt64(0)..<7 {
+                var request = cdm_io_uring_sqe()
+                request.user_data = round << 32 | number
+                try ring.add(request)
+                expected.append(request.user_data)
+            }
+            try ring.enter()
+            // What one call leaves comes in the next.
+            for limit in [UInt32(5), 16] {
+                _ = try ring.takeCompletions(atMost: limit) { taken.append($0.user_data) }
+            }
+        }
+        #expect(taken == expected)
+        let left = try ring.takeCompletions(atMost: 16) { _ in }
+        #expect(left == 0)
+    }
+
+    @Test(.enabled(if: hasIOUring, "the kernel refuses io_uring"))
+    func tooManyRequestsAreRefused() throws {
+        var ring = try IORing(completions: 16)
+        try ring.enable()
+        for _ in 0..<8 { try ring.add(cdm_io_uring_sqe()) }
+        var refusal: DevmemError?
+        do throws(DevmemError) { try ring.add(cdm_io_uring_sqe()) } catch { refusal = error }
+        #expect(refusal?.kind == .invalid)
+    }
+}
