@@ -152,8 +152,8 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(seen > 4)
     }
 
-    /// The options with which this program starts itself as the remote side.
-    private static let hidden: Set = ["--netns", "--remove-self", "--bench"]
+    /// The options with which this program starts itself as the remote side, and a draft.
+    private static let hidden: Set = ["--netns", "--remove-self", "--bench", "--engine"]
 
     /// Texts of the library must not name options of a command.
     @Test func theLibraryKnowsNoOption() throws {
