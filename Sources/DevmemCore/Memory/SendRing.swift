@@ -31,11 +31,11 @@ package struct SendRing: Equatable, Sendable {
         filled += UInt64(count)
     }
 
-    /// Takes a range as filled that holds payload already, once everything before it is sent. Whether the
-    /// memory is free is its owner's matter then.
+    /// Records a range that already holds payload as filled, once everything before it is sent. Its
+    /// owner knows whether the memory is free.
     ///
-    /// - Returns: false if there is no such range in the memory.
-    mutating func name(_ extent: MemoryRange) -> Bool {
+    /// - Returns: false if the memory contains no such range.
+    mutating func fillInPlace(_ extent: MemoryRange) -> Bool {
         guard unsent == 0, (0..<capacity).contains(extent.offset),
             (1...capacity).contains(extent.count)
         else { return false }
