@@ -21,18 +21,6 @@ package struct QueueRestart: Equatable, Sendable, Codable {
     package var napiBefore: UInt32?
     /// The id of the NAPI instance after the restart; nil if unknown.
     package var napiAfter: UInt32?
-
-    /// Creates a result from its values.
-    package init(
-        queue: UInt32, poolBefore: UInt64? = nil, poolAfter: UInt64? = nil,
-        napiBefore: UInt32? = nil, napiAfter: UInt32? = nil
-    ) {
-        self.queue = queue
-        self.poolBefore = poolBefore
-        self.poolAfter = poolAfter
-        self.napiBefore = napiBefore
-        self.napiAfter = napiAfter
-    }
 }
 
 /// Returns the size of the scratch dma-buf in bytes: enough to fill the queue's ring twice.

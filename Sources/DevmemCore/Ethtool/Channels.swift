@@ -4,21 +4,13 @@ import SystemPackage
 /// The numbers of a NIC's channels in use.
 package struct ChannelCounts: Equatable, Sendable, Codable {
     /// Receive-only channels.
-    package var rx: UInt32
+    package var rx: UInt32 = 0
     /// Transmit-only channels.
-    package var tx: UInt32
+    package var tx: UInt32 = 0
     /// Channels for other purposes, such as link events.
-    package var other: UInt32
+    package var other: UInt32 = 0
     /// Channels that receive and transmit.
     package var combined: UInt32
-
-    /// Creates counts from their values.
-    package init(rx: UInt32 = 0, tx: UInt32 = 0, other: UInt32 = 0, combined: UInt32) {
-        self.rx = rx
-        self.tx = tx
-        self.other = other
-        self.combined = combined
-    }
 }
 
 extension ChannelCounts {

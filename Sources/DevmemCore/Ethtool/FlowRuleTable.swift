@@ -11,14 +11,9 @@ package struct FlowRuleTable: Equatable, Sendable {
     package var choosesLocation: Bool
     /// Whether the driver reports as many rules as locations.
     package var isFull = false
+}
 
-    /// Creates a table from its values.
-    package init(locations: [UInt32], capacity: UInt32?, choosesLocation: Bool) {
-        self.locations = locations
-        self.capacity = capacity
-        self.choosesLocation = choosesLocation
-    }
-
+extension FlowRuleTable {
     /// Creates a table from the kernel's answers to two queries.
     ///
     /// A driver reports its table size in the first answer (gve, bnxt, fbnic), in the second (mlx5,

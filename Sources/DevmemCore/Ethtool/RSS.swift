@@ -9,23 +9,11 @@ package struct RSSContext: Equatable, Sendable {
     /// The receive queue of each slot of the indirection table.
     package var indirection: [UInt32]
     /// The key of the hash function.
-    package var key: [UInt8]
+    package var key: [UInt8] = []
     /// The hash function, a bit of `ETH_RSS_HASH_*` of the kernel's linux/ethtool.h.
-    package var hashFunction: UInt32
+    package var hashFunction: UInt32 = 0
     /// `RXH_XFRM_*` of linux/ethtool.h: how a packet's fields are transformed before hashing.
-    package var inputTransform: UInt32
-
-    /// Creates a context from its values.
-    package init(
-        id: UInt32, indirection: [UInt32], key: [UInt8] = [], hashFunction: UInt32 = 0,
-        inputTransform: UInt32 = 0
-    ) {
-        self.id = id
-        self.indirection = indirection
-        self.key = key
-        self.hashFunction = hashFunction
-        self.inputTransform = inputTransform
-    }
+    package var inputTransform: UInt32 = 0
 }
 
 private enum Attribute {

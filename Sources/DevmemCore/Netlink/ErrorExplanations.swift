@@ -98,23 +98,6 @@ let requests: [RefusedRequest] = [
                 "pass a dma-buf of whole pages"),
             .badFileDescriptor: notADmabuf, .noMemory: noMemory,
         ]),
-    // netdev_nl_queue_create_doit.
-    RefusedRequest(
-        kind: .createQueue,
-        answers: [
-            .notPermitted: .init(
-                "it takes CAP_NET_ADMIN in the first user namespace", "run as root of the host"),
-            .operationNotSupportedByDevice: noInterface,
-            .notSupportedOnSocket: .init(
-                "the kernel or one of the interfaces cannot lease queues",
-                "Linux 7.1 can, from a NIC with queue management to a netkit interface"),
-            .invalidArgument: .init(
-                "interface, queue or type is wrong", "choose a receive queue that exists"),
-            .resourceBusy: .init(
-                "something else has the queue", "lease another, or end its holder"),
-            .outOfRange: .init(
-                "there is no such queue", "choose an existing one; ethtool -l counts them"),
-        ]),
     // tcp_recvmsg_locked and tcp_recvmsg_dmabuf of net/ipv4/tcp.c.
     RefusedRequest(
         kind: .receive,

@@ -8,12 +8,9 @@ package struct NAPIInfo: Equatable, Sendable {
     package var irq: UInt32?
     /// The pid of its thread, if NAPI is threaded.
     package var pid: UInt32?
+}
 
-    /// Creates an instance with only an id.
-    package init(id: UInt32) {
-        self.id = id
-    }
-
+extension NAPIInfo {
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes.uint32(Attribute.id) else { return nil }
         self.id = id

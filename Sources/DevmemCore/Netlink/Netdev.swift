@@ -70,26 +70,20 @@ package struct QueueInfo: Equatable, Sendable {
     /// The dma-buf binding that provides its memory, if any.
     package var dmabufID: UInt32?
     /// Whether io_uring zero-copy receive provides its memory.
-    package var hasIOUring: Bool
+    package var hasIOUring = false
     /// Whether an AF_XDP socket uses it.
-    package var hasXSK: Bool
+    package var hasXSK = false
     /// The lease of the queue to a virtual interface, if any.
     package var lease: QueueLease?
+}
 
+extension QueueInfo {
     /// What prevents the queue from being bound, in words; nil if nothing does.
     package var holder: String? {
         if let dmabufID { return "bound to dma-buf id \(dmabufID)" }
         if hasIOUring { return "used by io_uring zero-copy receive" }
         if hasXSK { return "used by an AF_XDP socket" }
         return lease == nil ? nil : "leased to a virtual interface"
-    }
-
-    /// Creates a queue that nothing uses.
-    package init(id: UInt32, type: QueueType) {
-        self.id = id
-        self.type = type
-        hasIOUring = false
-        hasXSK = false
     }
 
     init?(_ attributes: NetlinkAttributes) throws(DevmemError) {

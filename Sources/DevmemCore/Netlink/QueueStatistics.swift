@@ -9,14 +9,9 @@ package struct QueueStatistics: Equatable, Sendable {
     /// The counters, by their names in the kernel's Documentation/netlink/specs/netdev.yaml, such
     /// as `rx-packets`.
     package var counters: [String: UInt64]
+}
 
-    /// Makes statistics from their values.
-    package init(type: QueueType, id: UInt32, counters: [String: UInt64]) {
-        self.type = type
-        self.id = id
-        self.counters = counters
-    }
-
+extension QueueStatistics {
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes.uint32(Attribute.id),
             let type = attributes.uint32(Attribute.type).flatMap(QueueType.init)

@@ -167,8 +167,8 @@ struct RuleRefusal {
             || error.errno == .notSupportedOnSocket && isOff
         {
             told.message =
-                "\(SteeringFeature.flowRules.rawValue) is off, without which most drivers take no "
-                + "rule"
+                "\(SteeringFeature.flowRules.rawValue) is off, without which most drivers accept "
+                + "no rule"
             told.advice = "ethtool -K \(name) ntuple on"
         } else if Self.isAboutFields(error) {
             if (try? nic.ruleTable())??.isFull == true {

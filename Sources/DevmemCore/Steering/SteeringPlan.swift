@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// The changes that meet a steering request, and the queues that they take.
+/// The changes that meet a steering request, and the queues that it uses.
 package struct SteeringPlan: Equatable, Sendable {
     /// The queues to bind, ascending.
     package var queues: [UInt32]
