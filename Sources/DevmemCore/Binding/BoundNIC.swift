@@ -103,7 +103,7 @@ public struct BoundNIC: ~Copyable {
         do throws(DevmemError) {
             try release()
         } catch {
-            RestoreError(error: error).note(in: &failure, isShown: isShown, logger: logger)
+            error.noteRestoreFailure(in: &failure, isShown: isShown, logger: logger)
         }
     }
 }

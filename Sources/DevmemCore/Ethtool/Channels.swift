@@ -50,7 +50,7 @@ extension EthtoolNetlink {
         let values = [counts.rx, counts.tx, counts.other, counts.combined]
         let present = try channelLimits().map { [$0.rx, $0.tx, $0.other, $0.combined] } ?? []
         _ = try request(
-            EthtoolNumber.Command.channelsSet, call: "set channels of",
+            EthtoolNumber.Command.channelsSet, operation: "set channels of",
             names: ChannelAttribute.names
         ) { message throws(DevmemError) in
             for (offset, limit) in present.enumerated() where limit > 0 {
@@ -63,7 +63,7 @@ extension EthtoolNetlink {
     private func channelCounts(from first: UInt16) throws(DevmemError) -> ChannelCounts? {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
-            replies = try request(EthtoolNumber.Command.channelsGet, call: "read channels of")
+            replies = try request(EthtoolNumber.Command.channelsGet, operation: "read channels of")
         } catch  where error.errno == .notSupportedOnSocket {
             return nil
         }

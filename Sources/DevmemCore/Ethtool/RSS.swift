@@ -44,7 +44,8 @@ extension EthtoolNetlink {
     package func rssContexts() throws(DevmemError) -> [RSSContext] {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
-            replies = try request(EthtoolNumber.Command.rssGet, call: "read RSS of", dump: true)
+            replies = try request(
+                EthtoolNumber.Command.rssGet, operation: "read RSS of", dump: true)
         } catch  where error.errno == .notSupportedOnSocket {
             return []
         }
@@ -62,7 +63,7 @@ extension EthtoolNetlink {
     /// Sets the main context's table; an empty table requests the driver's default.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
         _ = try request(
-            EthtoolNumber.Command.rssSet, call: rssCall(table), names: Attribute.names
+            EthtoolNumber.Command.rssSet, operation: setOperation(table), names: Attribute.names
         ) { message throws(DevmemError) in
             try message.put(Attribute.indirection, words: table)
         }
@@ -71,13 +72,13 @@ extension EthtoolNetlink {
     /// Creates a context with a table and otherwise the main context's settings; returns its id.
     func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
         let replies = try request(
-            EthtoolNumber.Command.rssCreate, call: rssCreateCall, names: Attribute.names
+            EthtoolNumber.Command.rssCreate, operation: createOperation, names: Attribute.names
         ) { message throws(DevmemError) in
             try message.put(Attribute.indirection, words: table)
         }
         guard let id = replies.first?.uint32(Attribute.context) else {
             throw DevmemError(
-                .malformed, rssCreateCall.on(interface.name),
+                .malformed, createOperation.on(interface.name),
                 message: "the reply has no id")
         }
         return id
@@ -85,20 +86,20 @@ extension EthtoolNetlink {
 
     func deleteRSSContext(_ id: UInt32) throws(DevmemError) {
         _ = try request(
-            EthtoolNumber.Command.rssDelete, call: rssDeleteCall(id), names: Attribute.names
+            EthtoolNumber.Command.rssDelete, operation: deleteOperation(id), names: Attribute.names
         ) { message throws(DevmemError) in
             try message.put(Attribute.context, id)
         }
     }
 }
 
-private let rssCreateCall = DevmemError.Operation(.addContext, "add an RSS context to")
+private let createOperation = DevmemError.Operation(.addContext, "add an RSS context to")
 
-private func rssDeleteCall(_ id: UInt32) -> DevmemError.Operation {
+private func deleteOperation(_ id: UInt32) -> DevmemError.Operation {
     DevmemError.Operation(.deleteContext, "delete RSS context \(id) of")
 }
 
-private func rssCall(_ table: [UInt32]) -> DevmemError.Operation {
+private func setOperation(_ table: [UInt32]) -> DevmemError.Operation {
     table.isEmpty ? "reset the RSS table of" : "set the RSS table of"
 }
 
@@ -120,21 +121,21 @@ extension EthtoolIoctl {
     /// table requests the driver's default; the kernel then forgets that a user set one.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
         var bytes = rxfh(table)
-        try run(&bytes, call: rssCall(table))
+        try run(&bytes, operation: setOperation(table))
     }
 
     /// Creates a context with a table and otherwise the main context's settings; returns its id.
     func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
         var bytes = rxfh(table)
         bytes.store(Layout.newContext, at: Layout.context)
-        try run(&bytes, call: rssCreateCall)
+        try run(&bytes, operation: createOperation)
         return bytes.word(at: Layout.context)
     }
 
     func deleteRSSContext(_ id: UInt32) throws(DevmemError) {
         var bytes = rxfh([])
         bytes.store(id, at: Layout.context)
-        try run(&bytes, call: rssDeleteCall(id))
+        try run(&bytes, operation: deleteOperation(id))
     }
 
     private func rxfh(_ table: [UInt32]) -> [UInt8] {

@@ -1,11 +1,11 @@
 import Glibc
 import SystemPackage
 
-/// What error numbers, without a text, and attributes at fault mean for one kind of request.
+/// The meanings of rejected attributes, and of error numbers without a text, for one kind of request.
 struct RefusedRequest {
     /// The operation of such an error.
     let kind: DevmemError.Operation.Kind
-    /// EINVAL that names an attribute, by the end of its dotted name.
+    /// For EINVAL that names an attribute, by the end of its dotted name.
     var attributes: KeyValuePairs<String, ErrorExplanation> = [:]
     let answers: [Errno: ErrorExplanation]
 }
@@ -54,7 +54,7 @@ let requests: [RefusedRequest] = [
                 "the driver cannot restart single queues, not as the NIC is set up (mlx5: PTP "
                     + "time stamps on a port of their own, XDP, HTB), not with this firmware "
                     + "(bnxt), or this kernel cannot bind",
-                "see dmesg for the driver's words; else the NIC's driver or this kernel cannot "
+                "see dmesg for the driver's message; otherwise the NIC's driver or this kernel cannot "
                     + "bind device memory"),
             .resourceTemporarilyUnavailable: .init(
                 "the NIC is in a reset, or not up yet (gve)",
@@ -81,7 +81,7 @@ let requests: [RefusedRequest] = [
                 "choose an existing queue; ethtool -l counts them"),
             .noMemory: noMemory,
             .ioError: .init(
-                "the driver could not restart the queue", "see dmesg for the driver's words"),
+                "the driver could not restart the queue", "see dmesg for the driver's message"),
             .networkDown: isDown,
         ]),
     // netdev_nl_bind_tx_doit.
@@ -230,7 +230,7 @@ let requests: [RefusedRequest] = [
         answers: [
             .notSupportedOnSocket: .init(
                 "the driver does not let header split be turned on, or not now",
-                "device memory needs a NIC with header split; see dmesg for the driver's words")
+                "device memory needs a NIC with header split; see dmesg for the driver's message")
         ]),
     // dev_xdp_attach and xp_assign_dev.
     RefusedRequest(

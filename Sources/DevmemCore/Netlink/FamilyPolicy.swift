@@ -30,7 +30,7 @@ package struct FamilyPolicy: Equatable, Sendable {
         let message = try NetlinkMessage(
             family: ControlNumber.family, command: ControlNumber.getPolicy, version: 1, dump: true)
         try message.put(ControlNumber.familyName, family)
-        let replies = try socket.request(message, call: "read the policy of family \(family)")
+        let replies = try socket.request(message, operation: "read the policy of family \(family)")
         let table = try Self.read(replies)
         attributes = table.attributes
         nested = table.nested

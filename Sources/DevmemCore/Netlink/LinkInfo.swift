@@ -124,10 +124,10 @@ package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
     header.store(index ?? 0, at: LinkNumber.headerIndex)
     let message = try NetlinkMessage(
         type: LinkNumber.getLink, header: header, dump: index == nil)
-    let call: DevmemError.Operation =
+    let operation: DevmemError.Operation =
         index.map { "read the link of interface \($0)" } ?? "list the interfaces"
     var links: [LinkInfo] = []
-    for payload in try socket.payloads(message, call: call) {
+    for payload in try socket.payloads(message, operation: operation) {
         if let link = try LinkInfo(payload) { links.append(link) }
     }
     return links.sorted { $0.index < $1.index }

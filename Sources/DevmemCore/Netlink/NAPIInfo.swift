@@ -33,7 +33,8 @@ extension NAPIInfo {
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
 ///   net/core/netdev-genl.c).
 package func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {
-    try netdevDump(NetdevNumber.Command.napiGet, call: "napi-get") { message throws(DevmemError) in
+    try netdevDump(NetdevNumber.Command.napiGet, operation: "napi-get") {
+        message throws(DevmemError) in
         try message.put(NAPIInfo.Attribute.interface, index)
     }.compactMap(NAPIInfo.init)
 }

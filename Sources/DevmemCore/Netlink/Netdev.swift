@@ -107,7 +107,7 @@ extension QueueInfo {
 /// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the kernel
 ///   refuses (queue-get of net/core/netdev-genl.c).
 package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
-    let replies = try netdevDump(NetdevNumber.Command.queueGet, call: "queue-get") {
+    let replies = try netdevDump(NetdevNumber.Command.queueGet, operation: "queue-get") {
         message throws(DevmemError) in
         try message.put(NetdevNumber.Queue.ifindex, index)
     }
@@ -128,7 +128,7 @@ package func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -
 
 /// Returns the replies to a dump of the netdev family; `body` adds attributes that narrow it.
 func netdevDump(
-    _ command: UInt8, call: DevmemError.Operation,
+    _ command: UInt8, operation: DevmemError.Operation,
     _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
 ) throws(DevmemError) -> [NetlinkAttributes] {
     let socket = try NetlinkSocket()
@@ -136,7 +136,7 @@ func netdevDump(
         family: try socket.family(NetdevNumber.familyName), command: command,
         version: NetdevNumber.version, dump: true)
     try body(message)
-    return try socket.request(message, call: call)
+    return try socket.request(message, operation: operation)
 }
 
 let needsNetAdmin: Advice = "run as root or with CAP_NET_ADMIN"

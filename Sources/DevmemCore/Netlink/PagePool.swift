@@ -51,6 +51,6 @@ extension PagePoolInfo {
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (page-pool-get of
 ///   net/core/page_pool_user.c).
 package func pagePools() throws(DevmemError) -> [PagePoolInfo] {
-    try netdevDump(NetdevNumber.Command.pagePoolGet, call: "page-pool-get").compactMap(
+    try netdevDump(NetdevNumber.Command.pagePoolGet, operation: "page-pool-get").compactMap(
         PagePoolInfo.init)
 }

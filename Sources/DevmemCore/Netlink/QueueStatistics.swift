@@ -61,7 +61,7 @@ extension QueueStatistics {
 ///   net/core/netdev-genl.c).
 package func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics]? {
     do throws(DevmemError) {
-        return try netdevDump(NetdevNumber.Command.queueStatisticsGet, call: "qstats-get") {
+        return try netdevDump(NetdevNumber.Command.queueStatisticsGet, operation: "qstats-get") {
             message throws(DevmemError) in
             try message.put(QueueStatistics.Attribute.interface, index)
             try message.put(

@@ -219,7 +219,7 @@ func bind(
     if let pageSize { try message.put(NetdevNumber.Dmabuf.rxPageSize, pageSize) }
     try queues(message)
     _ = try socket.request(
-        message, call: .init(.bindReceive, "bind-rx"), names: NetdevNumber.bindNames)
+        message, operation: .init(.bindReceive, "bind-rx"), names: NetdevNumber.bindNames)
 }
 
 /// Requests to bind the NIC's last queue.

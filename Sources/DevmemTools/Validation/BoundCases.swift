@@ -179,6 +179,6 @@ enum XDPAttachment {
             try nest.put(LinkNumber.XDP.flags, LinkNumber.XDP.genericMode)
         }
         _ = try socket.request(
-            message, call: .init(.attachXDP, "attach an XDP program to \(interface.name)"))
+            message, operation: .init(.attachXDP, "attach an XDP program to \(interface.name)"))
     }
 }
