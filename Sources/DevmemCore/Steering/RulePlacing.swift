@@ -35,7 +35,8 @@ extension NICControl where Self: ~Copyable {
             }
             let location = try insert(rule, at: place)
             do throws(DevmemError) {
-                try note(SteeringChange.PlacedRule(unproven: rule, location: location))
+                try note(
+                    SteeringChange.PlacedRule(rule: rule, location: location, isUnproven: true))
             } catch {
                 try discard(rule, at: location, as: nil, stuck: &stuck)
                 throw error
@@ -98,7 +99,7 @@ extension NICControl where Self: ~Copyable {
         do throws(DevmemError) {
             try removeRule(at: location)
         } catch {
-            stuck = SteeringChange.PlacedRule(unproven: rule, location: location)
+            stuck = SteeringChange.PlacedRule(rule: rule, location: location, isUnproven: true)
             if let found {
                 stuck?.isUnproven = nil
                 stuck?.altered = found.specification
