@@ -123,7 +123,7 @@ package struct TokenBatch: Sendable {
     mutating func returnTokens(to number: Int32) throws(DevmemError) {
         guard !isEmpty else { return }
         let operation = DevmemError.Operation(
-            .returnTokens, "give \(fragmentCount) fragments back to the NIC")
+            .returnTokens, "return \(fragmentCount) fragments to the NIC")
         // Unlike other options this one returns a number: the fragments accepted.
         let taken = withUnsafeBytes { bytes -> Int32 in
             while true {
