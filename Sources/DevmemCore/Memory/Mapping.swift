@@ -13,8 +13,19 @@ package struct Mapping: ~Copyable, Sendable {
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
     package init(_ descriptor: borrowing Descriptor, count: Int) throws(DevmemError) {
+        try self.init(count, MAP_SHARED, descriptor.rawValue)
+    }
+
+    /// Maps anonymous memory.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    package init(anonymous count: Int) throws(DevmemError) {
+        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS, -1)
+    }
+
+    private init(_ count: Int, _ flags: Int32, _ number: Int32) throws(DevmemError) {
         let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.rawValue, 0)
+            nil, count, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, number, 0)
         guard let base, base != MAP_FAILED else {
             throw DevmemError(
                 .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
@@ -39,19 +50,5 @@ package struct Mapping: ~Copyable, Sendable {
         _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeMutableRawBufferPointer(start: base, count: count))
-    }
-
-    /// Maps anonymous memory.
-    ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
-    package init(anonymous count: Int) throws(DevmemError) {
-        let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)
-        guard let base, base != MAP_FAILED else {
-            throw DevmemError(
-                .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
-        }
-        self.base = base
-        self.count = count
     }
 }

@@ -6,7 +6,7 @@ package struct SendRing: Equatable, Sendable {
     private(set) var filled: UInt64 = 0
     private(set) var sent: UInt64 = 0
     private(set) var freed: UInt64 = 0
-    /// From the place of a position in the ring to where its payload lies; not zero only for payload
+    /// The distance from a position's place in the ring to its payload; not zero only for payload
     /// that was named in place.
     private var shift = 0
 
@@ -17,10 +17,10 @@ package struct SendRing: Equatable, Sendable {
     /// The number of bytes filled and not yet sent.
     var unsent: Int { Int(filled - sent) }
 
-    /// Bytes that there is room for.
+    /// The number of bytes that fit.
     var room: Int { max(0, capacity - Int(filled - freed)) }
 
-    /// The next range in one piece to fill; empty if there is no room.
+    /// The next contiguous range to fill; empty if there is no room.
     func fillable(limit: Int) -> MemoryRange {
         let offset = Int(filled % UInt64(capacity))
         return MemoryRange(offset: offset, count: min(room, capacity - offset, limit))
@@ -31,8 +31,8 @@ package struct SendRing: Equatable, Sendable {
         filled += UInt64(count)
     }
 
-    /// Records a range that already holds payload as filled, once everything before it is sent. Its
-    /// owner knows whether the memory is free.
+    /// Counts a range that already holds payload as filled, once everything before it is sent. The
+    /// owner of the memory is then responsible for not overwriting it.
     ///
     /// - Returns: false if the memory contains no such range.
     mutating func fillInPlace(_ extent: MemoryRange) -> Bool {

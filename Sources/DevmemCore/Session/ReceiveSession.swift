@@ -160,7 +160,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             var report = done.first ?? template
             if accepted == 0 { report.stoppedBy = signal }
             if let restoration {
-                RestoreError(error: restoration).note(
+                restoration.noteRestoreFailure(
                     in: &report.failure, isShown: report.stoppedBy == nil, logger: logger)
             }
             observer.finished(report)

@@ -109,8 +109,8 @@ extension Connection {
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
         let limit = Self.maximumEntries
-        let first = extents.first.pieces(of: size, atMost: limit)
-        let second = extents.second.pieces(of: size, atMost: limit - first.count)
+        let first = extents.first.chunks(of: size, atMost: limit)
+        let second = extents.second.chunks(of: size, atMost: limit - first.count)
         var vectors = (first + second).map { Self.vector($0, base: nil) }
         let result = vectors.withUnsafeMutableBufferPointer {
             send($0, control: control, flags: cdm_MSG_ZEROCOPY)
