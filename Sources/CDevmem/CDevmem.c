@@ -67,7 +67,6 @@ int cdm_capset(struct __user_cap_header_struct *header,
 	return syscall(SYS_capset, header, data);
 }
 
-/* Loads an XDP program that passes every packet, also one in fragments. */
 int cdm_load_xdp_pass(void)
 {
 	const struct bpf_insn program[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compares the numbers that CDevmem's headers repeat with those of the kernel's headers, as far as
- * the installed ones have them. A version below is that of the kernel whose headers surely do.
+ * Compares the numbers that CDevmem's headers repeat with those of the installed kernel headers, if
+ * they have them. A version below is that of a kernel whose headers certainly do.
  */
 #include "CDevmem.h"
 
@@ -22,7 +22,7 @@ _Static_assert(offsetof(struct ethtool_rx_flow_spec, m_ext) ==
 	       offsetof(struct ethtool_rx_flow_spec, m_u) + sizeof(union ethtool_flow_union),
 	       "ethtool_rx_flow_spec.m_ext");
 
-/* Rules of TCP and of any protocol have their addresses, ports and class at the same places. */
+/* Addresses, ports and class have the same offsets in rules for TCP and for any protocol. */
 #define SAME_PLACE(one, its, other, their) \
 	_Static_assert(offsetof(struct one, its) == offsetof(struct other, their), #one "." #its)
 

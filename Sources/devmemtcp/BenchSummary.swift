@@ -40,7 +40,7 @@ func summary(of report: BenchReport) -> String {
             (
                 "validation",
                 report.wrongBytes == 0
-                    ? "all right" : "\(report.wrongBytes) bytes wrong"
+                    ? "all right" : "\(counted(report.wrongBytes, "byte")) wrong"
             ))
     }
     if let failure = report.failure { lines.append(("failure", failure)) }
@@ -88,7 +88,7 @@ private func text(of end: BenchEndReport) -> String {
 }
 
 private func text(of plan: BenchPlan) -> String {
-    var parts = ["\(plan.flows) flows", "\(plan.threads) threads"]
+    var parts = [counted(plan.flows, "flow"), counted(plan.threads, "thread")]
     if let size = plan.requestSize {
         parts.append("requests of \(ByteCount.text(UInt64(size)))")
     } else {
@@ -102,7 +102,7 @@ private func text(of direction: BenchDirectionReport) -> String {
     "\(direction.memory.sender.rawValue) to \(direction.memory.receiver.rawValue), "
         + "\(direction.bytes) bytes in \(fixed(direction.seconds, 3)) s, "
         + "\(gigabits(direction.bytesPerSecond)) Gbit/s, "
-        + "\(direction.retransmits) retransmits"
+        + counted(direction.retransmits, "retransmit")
 }
 
 /// Says which memory payload was sent from.
@@ -130,12 +130,12 @@ private func text(of end: BenchEndReport, _ cost: BenchCost) -> String {
 private func calls(of end: BenchEndReport) -> String {
     let (received, sent) = (end.received, end.sent)
     return "\(received.receiveCalls) recvmsg, \(received.tokenCalls) setsockopt to return "
-        + "\(received.tokenRanges) token ranges, \(sent.sendCalls) sendmsg, "
-        + "\(sent.completions) completions"
+        + "\(counted(received.tokenRanges, "token range")), \(sent.sendCalls) sendmsg, "
+        + counted(sent.completions, "completion")
 }
 
 private func text(of latency: BenchLatency) -> String {
-    "\(latency.count) responses, p50 \(fixed(latency.p50, 1)), p90 \(fixed(latency.p90, 1)), "
+    "\(counted(latency.count, "response")), p50 \(fixed(latency.p50, 1)), p90 \(fixed(latency.p90, 1)), "
         + "p99 \(fixed(latency.p99, 1)), p99.9 \(fixed(latency.p999, 1)), "
         + "max \(fixed(latency.maximum, 1)) us"
 }

@@ -80,7 +80,7 @@ struct DoctorReport: Encodable {
                 "probe of \(interface.interface)", own.filter { $0.group == .probe }, coloured)
         }
         lines.append(
-            isReady ? "ready" : "not ready: \(failed) check\(failed == 1 ? "" : "s") failed")
+            isReady ? "ready" : "not ready: \(counted(failed, "check")) failed")
         return lines.map { $0 + "\n" }.joined()
     }
 

@@ -43,28 +43,33 @@ struct Devmemtcp: ParsableCommand {
     private static func run(_ arguments: [String]) -> Int32 {
         do {
             var command = try parseAsRoot(arguments)
-            try AdviceStyle.$current.withValue(.of(type(of: command))) { try command.run() }
-            return 0
+            return AdviceStyle.$current.withValue(.of(type(of: command))) {
+                do {
+                    try command.run()
+                    return 0
+                } catch {
+                    return conclude(error, of: arguments)
+                }
+            }
         } catch {
-            let status = exitCode(for: error).rawValue
-            return conclude(
-                fullMessage(for: error), status,
-                json: requestsJSON(arguments) ? ErrorReport(error, status: status) : nil)
+            return conclude(error, of: arguments)
         }
     }
 
-    /// Prints the argument parser's message: help and version on standard output, errors on
-    /// standard error.
-    private static func conclude(
-        _ message: String, _ status: Int32, json report: ErrorReport?
-    ) -> Int32 {
+    /// Prints what the argument parser makes of an error: help and version on standard output,
+    /// errors on standard error.
+    private static func conclude(_ error: any Error, of arguments: [String]) -> Int32 {
+        let message = fullMessage(for: error)
+        let status = exitCode(for: error).rawValue
         guard !message.isEmpty else { return status }
         do {
             if status == 0 {
                 try writeOutput(message + "\n")
             } else {
                 writeError(message + "\n")
-                if let report { try writeOutput(json(of: report)) }
+                if requestsJSON(arguments) {
+                    try writeOutput(json(of: ErrorReport(error, status: status)))
+                }
             }
             return status
         } catch {

@@ -26,9 +26,7 @@ struct ProgressLine: Equatable {
 
     var text: String {
         var parts = [ByteCount.text(bytes) + (total.map { " of \(ByteCount.text($0))" } ?? "")]
-        if let connections {
-            parts.append(connections == 1 ? "1 connection" : "\(connections) connections")
-        }
+        if let connections { parts.append(counted(connections, "connection")) }
         parts.append("\(ByteCount.text(UInt64(clamping: whole(rate))))/s")
         parts.append("\(Int64(clamping: whole(seconds))) s")
         if let left { parts.append("\(Self.time(left)) left") }

@@ -19,7 +19,7 @@ func summary(of report: ReceiveReport) -> String {
         (
             "device memory",
             "\(counts.deviceBytes) bytes (\(fixed(report.deviceShare * 100, 3)) %), "
-                + "\(counts.fragments) fragments"
+                + counted(counts.fragments, "fragment")
         ))
     let reason = report.placement?.reason.map { ": \($0)" } ?? ""
     lines.append(
@@ -31,7 +31,7 @@ func summary(of report: ReceiveReport) -> String {
         (
             "calls",
             "\(counts.receiveCalls) recvmsg, \(counts.tokenCalls) setsockopt to return "
-                + "\(counts.tokenRanges) token ranges"
+                + counted(counts.tokenRanges, "token range")
         ))
     lines.append(
         (

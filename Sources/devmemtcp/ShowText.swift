@@ -124,7 +124,7 @@ private func poolText(_ pool: PagePoolInfo) -> String {
 func brief(_ pools: [DetachedPool]) -> String {
     let bytes = pools.compactMap(\.pool.inFlightBytes).saturatingSum
     let oldest = pools.map(\.seconds).max() ?? 0
-    return "\(pools.count) page pool\(pools.count == 1 ? "" : "s") that cannot be freed, "
+    return "\(counted(pools.count, "page pool")) that cannot be freed, "
         + "\(ByteCount.text(bytes)) in flight, detached up to \(oldest) s ago"
 }
 

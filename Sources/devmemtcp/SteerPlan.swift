@@ -91,7 +91,7 @@ extension Steer {
                 } catch {
                     throw error.advising(
                         "\(interface.name) is steered; "
-                            + "\(AdvisedCommand(.restore, interface.name)) puts it back")
+                            + "\(AdvisedCommand(.restore, interface.name)) restores it")
                 }
             }
         }

@@ -147,7 +147,7 @@ extension SteeringReport.Settings {
             "tcp-data-split: \(headerSplit ?? "not supported"), hds-thresh: "
                 + (splitThreshold.map { "\($0)" } ?? "not supported")
                 + (hardwareGRO.map { ", rx-gro-hw: \($0 ? "on" : "off")" } ?? ""),
-            "ntuple: \(ntuple.map { $0 ? "on" : "off" } ?? "not supported"), \(rules.count) rules"
+            "ntuple: \(ntuple.map { $0 ? "on" : "off" } ?? "not supported"), \(counted(rules.count, "rule"))"
                 + (ruleCapacity.map { " of \($0)" } ?? ""),
         ]
         lines += rules.map { "  rule \($0.location): \($0.text)" }

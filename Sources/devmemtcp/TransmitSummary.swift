@@ -20,9 +20,9 @@ func summary(of report: TransmitReport) -> String {
         (
             "calls",
             "\(counts.inputCalls) read, \(counts.sendCalls) sendmsg, "
-                + "\(counts.completions) completions, \(counts.bufferWaits) waits for buffers"
+                + "\(counted(counts.completions, "completion")), \(counted(counts.bufferWaits, "wait")) for buffers"
         ))
-    if counts.copiedSends > 0 { lines.append(("copied", "\(counts.copiedSends) sends")) }
+    if counts.copiedSends > 0 { lines.append(("copied", counted(counts.copiedSends, "send"))) }
     lines.append(
         (
             "CPU",

@@ -1,5 +1,5 @@
 import ArgumentParser
-import DevmemCore
+@testable import DevmemCore
 import DevmemTools
 import Foundation
 import Testing
@@ -378,8 +378,8 @@ extension BindReport {
         var report = try TransmitReport.full
         let text = summary(of: report)
         #expect(text.contains("1000 bytes in 2.000 s"))
-        #expect(text.contains("3 read, 2 sendmsg, 1 completions, 4 waits for buffers"))
-        #expect(text.contains("1 sends"))
+        #expect(text.contains("3 read, 2 sendmsg, 1 completion, 4 waits for buffers"))
+        #expect(text.contains("1 send\n"))
         #expect(!text.contains("did not close"))
         report.failure = nil
         report.stoppedBy = nil

@@ -1,5 +1,5 @@
 import ArgumentParser
-import DevmemCore
+@testable import DevmemCore
 import DevmemTools
 import Testing
 

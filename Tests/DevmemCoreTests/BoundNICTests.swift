@@ -34,7 +34,7 @@ import Testing
         let nic = try BoundNIC(
             binding: try memory(), to: NetworkInterface(named: "lo"), BindRequest(),
             logger: .silent)
-        #expect(nic.queues.isEmpty && nic.spares.isEmpty && nic.notes.isEmpty)
+        #expect(nic.queues.isEmpty && nic.unboundQueues.isEmpty && nic.notes.isEmpty)
         #expect(nic.watchDescriptor == -1)
         #expect(nic.memory.receiveID == nil && nic.memory.transmitID == nil)
         #expect(nic.memory.id == 0)

@@ -269,10 +269,24 @@ import Testing
         payload.tokens = [TokenBatch.Range(start: 7, count: 2000)]
         let third = try payload.keep()
         #expect(third !== first && payload.tokens.isEmpty)
-        // A kernel that knows no such token, or no such option, says so; the second time nothing is asked.
+        // The kernel knows no such tokens. Each call returns one full batch, the last one nothing.
+        #expect(throws: DevmemError.self) { try third.release() }
         #expect(throws: DevmemError.self) { try third.release() }
         try third.release()
         _ = ends.far.rawValue
+    }
+
+    @Test func keptMemoryThatTheKernelRefusesIsReturnedByTheNextCall() throws {
+        let event = try makeEventDescriptor()
+        let buffers = ReceiveBuffers()
+        var payload = ReceivedPayload(capacity: 4, host: UnsafeRawBufferPointer(buffers.data))
+        payload.removeAll(socket: event.rawValue)
+        payload.tokens = [TokenBatch.Range(start: 7, count: 2000)]
+        let kept = try payload.keep()
+        for _ in 1...3 {
+            let error = #expect(throws: DevmemError.self) { try kept.release() }
+            #expect(error?.errno == .notSocket && error?.operation.text.contains("1024") == true)
+        }
     }
 }
 

@@ -31,12 +31,11 @@ struct Refused: Sendable, CustomTestStringConvertible {
 
 private let bindRx = DevmemError.Operation(.bindReceive, "bind-rx on eth1 queues 7")
 private let bindTx = DevmemError.Operation(.bindTransmit, "bind-tx on eth1")
-private let create = DevmemError.Operation(.createQueue, "queue-create on nk0")
 private let setRings = DevmemError.Operation(.setHeaderSplit, "set tcp-data-split on on eth1")
 private let addContext = DevmemError.Operation(.addContext, "add an RSS context to eth1")
 private let addRule = DevmemError.Operation(.addFlowRule, "add a flow rule to eth1")
 private let receive = DevmemError.Operation(.receive, "receive from 192.0.2.2:4000")
-private let give = DevmemError.Operation(.returnTokens, "give 9 fragments back to the NIC")
+private let returnTokens = DevmemError.Operation(.returnTokens, "return 9 fragments to the NIC")
 private let send = DevmemError.Operation(.send, "send to 192.0.2.2:4000")
 private let deleteContext = DevmemError.Operation(.deleteContext, "delete RSS context 1 of eth1")
 private let deleteRule = DevmemError.Operation(.deleteFlowRule, "delete flow rule 3 of eth1")
@@ -67,18 +66,6 @@ private let worded: [Refused] = [
     Refused(bindTx, 95, "Driver does not support netmem TX"),
     Refused(bindTx, 95, "No DMA-capable device found for netmem TX"),
     Refused(bindTx, 22, "TX dma-buf size must be a multiple of PAGE_SIZE"),
-    Refused(create, 22, "Device is not a virtual device"),
-    Refused(create, 95, "Device does not support queue creation"),
-    Refused(create, 22, "Device must have at least one real queue"),
-    Refused(create, 22, "Lease device is a virtual device"),
-    Refused(create, 19, "Lease device has been removed from the system"),
-    Refused(create, 95, "Lease device does not support queue management operations"),
-    Refused(create, 95, "Leasing queues from different devices not supported"),
-    Refused(create, 16, "Device queue in use by AF_XDP"),
-    Refused(create, 16, "Device queue in use due to queue leasing"),
-    Refused(create, 16, "Device queue in use by memory provider"),
-    Refused(create, 95, "netkit can only lease against the peer device"),
-    Refused(create, 34, "netkit maximum queue limit reached"),
     Refused(
         setRings, 22, "can't disable tcp-data-split while device has memory provider enabled"),
     Refused(
@@ -108,15 +95,13 @@ private let numbered: [Refused] = [
     Refused(bindRx, 7), Refused(bindRx, 34), Refused(bindRx, 12), Refused(bindRx, 5),
     Refused(bindRx, 100),
     Refused(bindTx, 19), Refused(bindTx, 95), Refused(bindTx, 9), Refused(bindTx, 22),
-    Refused(create, 1), Refused(create, 19), Refused(create, 95), Refused(create, 22),
-    Refused(create, 16), Refused(create, 34),
     Refused(receive, 14), Refused(receive, 19),
     Refused(receive, 12), Refused(receive, 525),
     Refused(receive, 104),
-    Refused(give, 22),
-    Refused(give, 9),
-    Refused(give, 12),
-    Refused(give, 14),
+    Refused(returnTokens, 22),
+    Refused(returnTokens, 9),
+    Refused(returnTokens, 12),
+    Refused(returnTokens, 14),
     Refused(send, 22), Refused(send, 14),
     Refused(send, 19), Refused(send, 113),
     Refused(send, 105), Refused(send, 90),

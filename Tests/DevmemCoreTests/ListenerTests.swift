@@ -100,7 +100,7 @@ import Testing
     /// A waiting connection has a small receive buffer, which grows when it is served.
     @Test func waitingConnectionsHaveSmallBuffers() throws {
         let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
-        try group.setInitialReceiveBuffer(receiveBuffer: 16 << 10)
+        try group.setInitialReceiveBuffer(to: 16 << 10)
         try group.listen(backlog: 4)
         let near = try connected(to: group.endpoints[0])
         let zeros = [UInt8](repeating: 0, count: 4 << 20)

@@ -31,7 +31,7 @@ import Testing
         let bytes = message(type: 2, flags: flags, raw(code) + echo + attributes)
         let frame = try #require(try NetlinkFrame.split(bytes).first)
         return try Acknowledgement(frame)?.error(
-            call: "bind-rx", request: request, names: NetdevNumber.bindNames)
+            operation: "bind-rx", request: request, names: NetdevNumber.bindNames)
     }
 
     /// A driver with the setting always reports the threshold; header split is omitted while
@@ -128,7 +128,7 @@ import Testing
             do throws(DevmemError) {
                 for frame in try NetlinkFrame.split(bytes) {
                     _ = try Acknowledgement(frame)?.error(
-                        call: "bind-rx", request: bytes, names: NetdevNumber.bindNames)
+                        operation: "bind-rx", request: bytes, names: NetdevNumber.bindNames)
                 }
             } catch {
                 refused += 1

@@ -11,7 +11,7 @@ import Testing
     private func told(_ failure: String?, isShown: Bool) -> (failure: String?, logged: [String]) {
         let log = LoggedLines()
         var failure = failure
-        RestoreError(error: error).note(
+        error.noteRestoreFailure(
             in: &failure, isShown: isShown,
             logger: Logger(label: "test") { _ in RecordingLogHandler(log) })
         return (failure, log.lines)

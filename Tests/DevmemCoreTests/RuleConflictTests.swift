@@ -203,7 +203,7 @@ import Testing
             ).notes
         }
         let note =
-            "accelerated RFS may lead foreign flows to queue 7; "
+            "accelerated RFS may lead other flows to queue 7; "
             + "echo 0 > /sys/class/net/eth1/queues/rx-7/rps_flow_cnt prevents that"
         #expect(try notes("mlx5_core", isActive: true) == [note])
         #expect(try notes("mlx5_core", isActive: false).isEmpty)

@@ -83,6 +83,22 @@ import Testing
         #expect(batch.fragmentCount == 128)
     }
 
+    @Test func runsThatCouldNotBeMovedRemain() {
+        var runs = [range(1, 1000), range(5000, 2000), range(9000, 1)]
+        var batch = TokenBatch()
+        var returned: [TokenBatch.Range] = []
+        let error = #expect(throws: DevmemError.self) {
+            try batch.append(&runs) { full throws(DevmemError) in
+                guard returned.isEmpty else { throw DevmemError(.system, call: "return") }
+                returned = full.ranges
+                full.removeAll()
+            }
+        }
+        #expect(error?.kind == .system && returned == [range(1, 1000), range(5000, 24)])
+        #expect(batch.ranges == [range(5024, 1024)])
+        #expect(runs == [range(6048, 952), range(9000, 1)])
+    }
+
     private func runs(of tokens: [UInt32]) -> [TokenBatch.Range] {
         var run = TokenRun()
         var found = tokens.compactMap { run.append($0) }

@@ -53,8 +53,8 @@ private func bench(
         far: .serving([]), interface: nil, plan: plan, queues: .automatic(1))
     let address = try #require(IPAddress(text: "127.0.0.1"))
     let report = try BenchLocalSide(
-        request, NetworkInterface(named: "lo"), Endpoint(address: address, port: 0), channel
-    ).run("here", stop, started: { _, _ in }, seen: seen, logger: Logger(label: "near end"))
+        request, NetworkInterface(named: "lo"), Endpoint(address: address, port: 0), channel, stop
+    ).run("here", started: { _, _ in }, seen: seen, logger: Logger(label: "near end"))
     #expect(far.failure.withLock { $0 } == nil)
     withExtendedLifetime(near) {}
     withExtendedLifetime(other) {}

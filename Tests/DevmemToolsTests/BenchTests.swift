@@ -305,7 +305,7 @@ func say(_ text: String, to number: Int32) {
         let error = #expect(throws: DevmemError.self) {
             for _ in 0..<1000 { try channel.tell(long) }
         }
-        #expect(error?.message == "it reads nothing")
+        #expect(error?.message == "it does not read")
         #expect(ContinuousClock.now - begun < .seconds(15))
         #expect(stop.pending() == SIGTERM)
         withExtendedLifetime(far) {}
@@ -548,4 +548,11 @@ private func drawn(flows: Int = 2) -> BenchReport {
         #expect(failure(false) == "on this host no payload came in device memory: a rule")
         #expect(failure(true) == nil)
     }
+}
+
+/// Writes a value as a line of JSON to a descriptor.
+func writeJSONLine(
+    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTimeout)
+) throws(DevmemError) {
+    try writeLine(try jsonLine(of: value), to: number, until: deadline)
 }

@@ -63,16 +63,16 @@ import Testing
 
 @Suite struct SendPieceTests {
     @Test func piecesCoverAStretchInOrder() {
-        let stretch = MemoryRange(offset: 100, count: 10)
+        let range = MemoryRange(offset: 100, count: 10)
         #expect(
-            stretch.pieces(of: 4, atMost: 9) == [
+            range.chunks(of: 4, atMost: 9) == [
                 .init(offset: 100, count: 4), .init(offset: 104, count: 4),
                 .init(offset: 108, count: 2),
             ])
-        #expect(stretch.pieces(of: 4, atMost: 2).count == 2)
-        #expect(stretch.pieces(of: 4, atMost: 0).isEmpty)
-        #expect(stretch.pieces(of: 10, atMost: 9) == [stretch])
-        #expect(stretch.pieces(of: .max, atMost: 9) == [stretch])
-        #expect(MemoryRange(offset: 5, count: 0).pieces(of: 4, atMost: 9).isEmpty)
+        #expect(range.chunks(of: 4, atMost: 2).count == 2)
+        #expect(range.chunks(of: 4, atMost: 0).isEmpty)
+        #expect(range.chunks(of: 10, atMost: 9) == [range])
+        #expect(range.chunks(of: .max, atMost: 9) == [range])
+        #expect(MemoryRange(offset: 5, count: 0).chunks(of: 4, atMost: 9).isEmpty)
     }
 }

@@ -188,7 +188,7 @@ import Testing
     /// Messages of an older version or another program are not requests.
     @Test(arguments: [
         ("{\"hello\":{\"version\":0}}\n", "it speaks version 0, this program 1"),
-        ("{\"id\":0}\n{\"reply\":{\"_0\":{\"id\":1}}}\n", "it says \"reply\" out of turn"),
+        ("{\"id\":0}\n{\"reply\":{\"_0\":{\"id\":1}}}\n", "it sent an unexpected \"reply\""),
         (
             "{\"hello\":{\"version\":1}}\n{\"id\":1,\"action\":\"send\"}\n",
             "it sent a line that is not a message"

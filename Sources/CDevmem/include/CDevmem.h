@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parts of the C library and the kernel's headers that Swift cannot import: function-like
- * macros, ioctl numbers, variadic and GNU-only functions, and uapi newer than Debian 12's headers.
+ * macros, ioctl numbers, variadic and GNU-only functions, system calls without a function, a BPF
+ * program, and uapi newer than Debian 12's headers.
  */
 #pragma once
 
@@ -192,6 +193,7 @@ int cdm_enter_network_namespace(int fd);
 int cdm_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
 int cdm_capset(struct __user_cap_header_struct *header,
 	       const struct __user_cap_data_struct *data);
+/* Loads an XDP program that passes every packet, also one in fragments, with bpf(2). */
 int cdm_load_xdp_pass(void);
 int cdm_WTERMSIG(int status);
 int cdm_WEXITSTATUS(int status);

@@ -26,29 +26,12 @@ public struct NetworkInterface: Equatable, Sendable {
     ///
     /// - Throws: `DevmemError` of kind `invalid` if none does; `system` if getifaddrs(3) fails.
     public init(holding address: IPAddress) throws(DevmemError) {
-        guard let name = try Self.name(holding: address) else {
+        guard let holder = try Self.allAddresses().first(where: { $0.address == address }) else {
             throw DevmemError(
                 .invalid, call: "find the interface with address \(address)",
                 errno: .addressNotAvailable,
                 advice: "ip -brief address shows this host's addresses")
         }
-        try self.init(named: name)
-    }
-
-    private static func name(holding address: IPAddress) throws(DevmemError) -> String? {
-        var list: UnsafeMutablePointer<ifaddrs>?
-        try retrying("list the host's addresses") { getifaddrs(&list) }
-        defer { freeifaddrs(list) }
-        var entry = list
-        while let current = entry {
-            if let socketAddress = current.pointee.ifa_addr,
-                IPAddress(socketAddress) == address,
-                let name = current.pointee.ifa_name
-            {
-                return Self.name(ofLabel: String(cString: name))
-            }
-            entry = current.pointee.ifa_next
-        }
-        return nil
+        try self.init(named: holder.interface)
     }
 }

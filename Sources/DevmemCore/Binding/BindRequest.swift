@@ -13,7 +13,7 @@ public struct BindRequest: Sendable {
     /// The receive queues to bind.
     public var queues: Queues
     /// The number of queues, the last of the list, that are configured but not bound.
-    public var spareQueues: Int
+    public var unboundQueues: Int
     /// Whether to bind the memory for sending.
     public var transmits: Bool
     /// The size in bytes of the buffers that the NIC fills; nil for one page.
@@ -52,11 +52,11 @@ public struct BindRequest: Sendable {
 
     /// Creates a request from its parts.
     public init(
-        queues: Queues = .none, spareQueues: Int = 0, transmits: Bool = false,
+        queues: Queues = .none, unboundQueues: Int = 0, transmits: Bool = false,
         pageSize: UInt32? = nil, watch: Watch = .off, command: String? = nil
     ) {
         self.queues = queues
-        self.spareQueues = spareQueues
+        self.unboundQueues = unboundQueues
         self.transmits = transmits
         self.pageSize = pageSize
         self.watch = watch

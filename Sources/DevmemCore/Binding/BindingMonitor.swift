@@ -12,7 +12,7 @@ struct BindingMonitor: ~Copyable {
     private let monitor: NICMonitor?
     private var link: LinkInfo?
     /// Messages that have been logged and still hold.
-    private var told: Set<String> = []
+    private var logged: Set<String> = []
     private var absence = NICDisappearance()
     /// Losses that the driver refused to repair.
     private var refusals = SteeringRefusals()
@@ -165,9 +165,9 @@ struct BindingMonitor: ~Copyable {
                 left.removeLast()
                 logger.notice("\(interface.name): steered again: \(change)")
             } catch {
-                let passes = Self.passing.contains { $0 == error.errno }
-                let sentence = "cannot be steered again\(passes ? " yet" : ""): \(error)"
-                left.append(refuse(loss, sentence, isTransient: passes))
+                let isTransient = Self.transientErrors.contains { $0 == error.errno }
+                let sentence = "cannot be steered again\(isTransient ? " yet" : ""): \(error)"
+                left.append(refuse(loss, sentence, isTransient: isTransient))
             }
         }
         return left
@@ -183,18 +183,18 @@ struct BindingMonitor: ~Copyable {
     }
 
     /// Errors that drivers return while a device is resetting or down.
-    private static let passing: [Errno] = [
+    private static let transientErrors: [Errno] = [
         .wouldBlock, .resourceBusy, .networkDown, .operationNotSupportedByDevice,
     ]
 
     private mutating func warn(_ text: String) {
-        if told.insert(text).inserted { logger.warning("\(interface.name): \(text)") }
+        if logged.insert(text).inserted { logger.warning("\(interface.name): \(text)") }
     }
 
     /// Forgets losses that no longer hold, so that they are logged if they recur.
     private mutating func pruneLogged(_ lost: [String]) {
-        let isBack = !told.isEmpty && lost.isEmpty && !keepsSteered
-        told.formIntersection(lost)
+        let isBack = !logged.isEmpty && lost.isEmpty && !keepsSteered
+        logged.formIntersection(lost)
         refusals.keep(lost)
         if isBack { logger.notice("\(interface.name): all is steered as it was") }
     }

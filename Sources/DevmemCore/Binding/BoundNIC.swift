@@ -11,7 +11,7 @@ public struct BoundNIC: ~Copyable {
     /// The bound receive queues.
     public let queues: [UInt32]
     /// The receive queues that are configured but not bound.
-    package let spares: [UInt32]
+    package let unboundQueues: [UInt32]
     /// The memory, to share with threads that receive into it or send from it.
     public let memory: BoundMemory
     /// The memory that the rings of the bound queues need; zero if the NIC is not watched.
@@ -32,14 +32,14 @@ public struct BoundNIC: ~Copyable {
         _ request: BindRequest, logger: Logger
     ) throws(DevmemError) {
         let setup = NICChanges(on: interface, logger: logger)
-        let taken: [UInt32]
+        let chosen: [UInt32]
         let bound: [UInt32]
         var receiveID: UInt32?
         var transmitID: UInt32?
         var zerocopy: ZerocopyQueue?
         do throws(DevmemError) {
-            taken = try setup.take(request)
-            bound = taken.dropLast(request.spareQueues)
+            chosen = try setup.chooseQueues(for: request)
+            bound = chosen.dropLast(request.unboundQueues)
             switch request.engine {
             case .socket:
                 receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
@@ -62,7 +62,7 @@ public struct BoundNIC: ~Copyable {
         }
         self.interface = interface
         self.queues = bound
-        self.spares = Array(taken.dropFirst(bound.count))
+        self.unboundQueues = Array(chosen.dropFirst(bound.count))
         self.memory = BoundMemory(
             memory, receiveID: receiveID, transmitID: transmitID, zerocopy: zerocopy)
         self.setup = setup
@@ -110,7 +110,7 @@ public struct BoundNIC: ~Copyable {
         do throws(DevmemError) {
             try release()
         } catch {
-            RestoreError(error: error).note(in: &failure, isShown: isShown, logger: logger)
+            error.noteRestoreFailure(in: &failure, isShown: isShown, logger: logger)
         }
     }
 }

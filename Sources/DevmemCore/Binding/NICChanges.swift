@@ -16,7 +16,7 @@ final class NICChanges {
     }
 
     /// Chooses the queues of a request, and steers the NIC for them if requested.
-    func take(_ request: BindRequest) throws(DevmemError) -> [UInt32] {
+    func chooseQueues(for request: BindRequest) throws(DevmemError) -> [UInt32] {
         switch request.queues {
         case .none: return []
         case .steered(let wanted):

@@ -21,18 +21,6 @@ package struct QueueRestart: Equatable, Sendable, Codable {
     package var napiBefore: UInt32?
     /// The id of the NAPI instance after the restart; nil if unknown.
     package var napiAfter: UInt32?
-
-    /// Creates a result from its values.
-    package init(
-        queue: UInt32, poolBefore: UInt64? = nil, poolAfter: UInt64? = nil,
-        napiBefore: UInt32? = nil, napiAfter: UInt32? = nil
-    ) {
-        self.queue = queue
-        self.poolBefore = poolBefore
-        self.poolAfter = poolAfter
-        self.napiBefore = napiBefore
-        self.napiAfter = napiAfter
-    }
 }
 
 /// Returns the size of the scratch dma-buf in bytes: enough to fill the queue's ring twice.
@@ -64,14 +52,14 @@ package func restart(
     try requireNoRules(to: queue, of: interface, force: force)
     let memory = try DmabufMemory(size: scratchSize(of: interface))
     var result = QueueRestart(queue: queue)
-    (result.poolBefore, result.napiBefore) = try feed(of: queue, of: interface)
+    (result.poolBefore, result.napiBefore) = try poolAndNAPI(of: queue, of: interface)
     let steering = SteeringRequest(queues: .list([queue]), flows: [], sharesContexts: force)
     try BoundNIC(
         binding: memory, to: interface,
         BindRequest(queues: .steered(steering), command: command),
         logger: logger
     ).release()
-    (result.poolAfter, result.napiAfter) = try feed(of: queue, of: interface)
+    (result.poolAfter, result.napiAfter) = try poolAndNAPI(of: queue, of: interface)
     return result
 }
 
@@ -91,7 +79,7 @@ private func requireNoRules(
 }
 
 /// Returns the ids of a queue's page pool and NAPI instance.
-private func feed(
+private func poolAndNAPI(
     of queue: UInt32, of interface: NetworkInterface
 ) throws(DevmemError) -> (pool: UInt64?, napi: UInt32?) {
     let napi = try queues(ofInterface: interface.index).first {

@@ -33,7 +33,7 @@ package struct RingDemand: Equatable, Sendable {
         guard memory <= bytes, bytes < 1 << 62 else { return nil }
         // Allow the same amount for unread payload.
         let enough = (bytes * 2 + (1 << 20) - 1) >> 20
-        let many = queues == 1 ? "1 queue" : "\(queues) queues"
+        let many = counted(queues, "queue")
         return "a dma-buf of \(ByteCount.text(memory)) is too small for the receive rings: "
             + "\(many) of \(entries) buffers of \(ByteCount.text(pageSize)) take "
             + "\(ByteCount.text(bytes)), and packets that find no buffer are lost; \(enough)M would do"

@@ -28,13 +28,9 @@ package struct MemoryDevice: Equatable, Sendable {
     package var path: String?
     /// The nearest NUMA node.
     package var numaNode: Int?
+}
 
-    /// Creates a device with only a kind and a name.
-    package init(kind: Kind, name: String) {
-        self.kind = kind
-        self.name = name
-    }
-
+extension MemoryDevice {
     /// The PCI vendor id of NVIDIA.
     package static let nvidia: UInt16 = 0x10de
 

@@ -11,14 +11,9 @@ package struct VirtualInterface: Equatable, Sendable {
     package var kind: String
     /// The names of the NICs below it, by index; empty if there are none.
     package var nics: [String]
+}
 
-    /// Creates an interface from its values.
-    package init(name: String, kind: String, nics: [String]) {
-        self.name = name
-        self.kind = kind
-        self.nics = nics
-    }
-
+extension VirtualInterface {
     /// Kinds with one lower interface, named by `IFLA_LINK`. For a veth, that would be its peer.
     private static let stacked: Set<String> = [
         "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec",

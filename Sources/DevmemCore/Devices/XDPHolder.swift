@@ -60,17 +60,3 @@ private func namespace(of pid: Int32) -> [UInt64]? {
     guard stat("/proc/\(pid)/ns/net", &status) == 0 else { return nil }
     return [UInt64(status.st_dev), UInt64(status.st_ino)]
 }
-
-/// Lists the names in a directory; empty if it cannot be read.
-private func names(in folder: String) -> [String] {
-    guard let stream = opendir(folder) else { return [] }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-        let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        if name != "." && name != ".." { names.append(name) }
-    }
-    return names
-}

@@ -4,21 +4,13 @@ import SystemPackage
 /// The numbers of a NIC's channels in use.
 package struct ChannelCounts: Equatable, Sendable, Codable {
     /// Receive-only channels.
-    package var rx: UInt32
+    package var rx: UInt32 = 0
     /// Transmit-only channels.
-    package var tx: UInt32
+    package var tx: UInt32 = 0
     /// Channels for other purposes, such as link events.
-    package var other: UInt32
+    package var other: UInt32 = 0
     /// Channels that receive and transmit.
     package var combined: UInt32
-
-    /// Creates counts from their values.
-    package init(rx: UInt32 = 0, tx: UInt32 = 0, other: UInt32 = 0, combined: UInt32) {
-        self.rx = rx
-        self.tx = tx
-        self.other = other
-        self.combined = combined
-    }
 }
 
 extension ChannelCounts {
@@ -58,7 +50,7 @@ extension EthtoolNetlink {
         let values = [counts.rx, counts.tx, counts.other, counts.combined]
         let present = try channelLimits().map { [$0.rx, $0.tx, $0.other, $0.combined] } ?? []
         _ = try request(
-            EthtoolNumber.Command.channelsSet, call: "set channels of",
+            EthtoolNumber.Command.channelsSet, operation: "set channels of",
             names: ChannelAttribute.names
         ) { message throws(DevmemError) in
             for (offset, limit) in present.enumerated() where limit > 0 {
@@ -71,7 +63,7 @@ extension EthtoolNetlink {
     private func channelCounts(from first: UInt16) throws(DevmemError) -> ChannelCounts? {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
-            replies = try request(EthtoolNumber.Command.channelsGet, call: "read channels of")
+            replies = try request(EthtoolNumber.Command.channelsGet, operation: "read channels of")
         } catch  where error.errno == .notSupportedOnSocket {
             return nil
         }

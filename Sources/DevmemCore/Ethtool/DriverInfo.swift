@@ -43,7 +43,7 @@ extension EthtoolIoctl {
     /// Reads the driver's name and versions (`ethtool_get_drvinfo` of net/ethtool/ioctl.c).
     func driverInfo() throws(DevmemError) -> DriverInfo? {
         var bytes = DriverInfo.request
-        try run(&bytes, call: "read the driver's name of")
+        try run(&bytes, operation: "read the driver's name of")
         return DriverInfo(bytes)
     }
 }

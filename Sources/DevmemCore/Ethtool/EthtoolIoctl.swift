@@ -28,7 +28,7 @@ package struct EthtoolIoctl: ~Copyable {
     /// The kernel identifies the NIC by name, but a NIC may be renamed and its name given to
     /// another. So commands that change settings, and reads of a name that is gone, look the name
     /// up by index first.
-    func run(_ bytes: inout [UInt8], call: DevmemError.Operation) throws(DevmemError) {
+    func run(_ bytes: inout [UInt8], operation: DevmemError.Operation) throws(DevmemError) {
         var code = ENODEV
         if Self.reading.contains(bytes.word(at: 0)) { code = ask(interface.name, &bytes) }
         if code == ENODEV {
@@ -39,7 +39,7 @@ package struct EthtoolIoctl: ~Copyable {
         }
         guard code != 0 else { return }
         let error = DevmemError(
-            .system, call.on(interface.name), errno: Errno(rawValue: code))
+            .system, operation.on(interface.name), errno: Errno(rawValue: code))
         // Some drivers return EPERM even to a privileged process.
         let isDenied = error.errno == .notPermitted && (try? hasNetAdmin()) != true
         throw isDenied ? error.advising(needsNetAdmin) : error

@@ -53,7 +53,8 @@ package struct EthtoolNetlink: ~Copyable {
 
     /// Sends a request about this NIC; `body` adds the attributes after the header.
     func request(
-        _ command: UInt8, call: DevmemError.Operation, names: AttributeNames = AttributeNames(),
+        _ command: UInt8, operation: DevmemError.Operation,
+        names: AttributeNames = AttributeNames(),
         dump: Bool = false,
         _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
     ) throws(DevmemError) -> [NetlinkAttributes] {
@@ -64,7 +65,8 @@ package struct EthtoolNetlink: ~Copyable {
         }
         try body(message)
         do throws(DevmemError) {
-            return try socket.request(message, call: call.on(interface.name), names: names)
+            return try socket.request(
+                message, operation: operation.on(interface.name), names: names)
         } catch {
             throw error.errno == .notPermitted ? error.advising(needsNetAdmin) : error
         }

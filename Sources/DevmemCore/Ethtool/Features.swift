@@ -47,7 +47,8 @@ package struct FeatureState: Equatable, Sendable, Codable {
 extension EthtoolNetlink {
     package func feature(_ feature: SteeringFeature) throws(DevmemError) -> FeatureState {
         let name = feature.rawValue
-        let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
+        let reply = try request(EthtoolNumber.Command.featuresGet, operation: "read features of")
+            .first
         return FeatureState(
             isActive: try featureNames(reply?[FeatureAttribute.active]).contains(name),
             isChangeable: try featureNames(reply?[FeatureAttribute.hardware]).contains(name),
@@ -56,7 +57,8 @@ extension EthtoolNetlink {
 
     /// Returns the names of the active features.
     package func activeFeatures() throws(DevmemError) -> Set<String> {
-        let reply = try request(EthtoolNumber.Command.featuresGet, call: "read features of").first
+        let reply = try request(EthtoolNumber.Command.featuresGet, operation: "read features of")
+            .first
         return Set(try featureNames(reply?[FeatureAttribute.active]))
     }
 
@@ -64,8 +66,8 @@ extension EthtoolNetlink {
     /// state is read back (`ethnl_set_features` of net/ethtool/features.c).
     func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
         let name = feature.rawValue
-        let call: DevmemError.Operation = "turn \(name) \(on ? "on" : "off") on"
-        _ = try request(EthtoolNumber.Command.featuresSet, call: call) {
+        let operation: DevmemError.Operation = "turn \(name) \(on ? "on" : "off") on"
+        _ = try request(EthtoolNumber.Command.featuresSet, operation: operation) {
             message throws(DevmemError) in
             try message.nest(FeatureAttribute.wanted) { bitset throws(DevmemError) in
                 try bitset.nest(FeatureAttribute.Bitset.bits) { bits throws(DevmemError) in
@@ -78,7 +80,7 @@ extension EthtoolNetlink {
         }
         guard try self.feature(feature).isActive == on else {
             throw DevmemError(
-                .unsupported, call: "\(call) \(interface.name)",
+                .unsupported, call: "\(operation) \(interface.name)",
                 message: "the driver does not allow it")
         }
     }

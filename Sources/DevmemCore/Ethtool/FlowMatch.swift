@@ -86,7 +86,7 @@ struct FlowMatch: Equatable {
     }
 
     /// Returns whether any bit of a field is compared.
-    func looks(at field: Range<Int>) -> Bool { mask[field].contains { $0 != 0 } }
+    func compares(_ field: Range<Int>) -> Bool { mask[field].contains { $0 != 0 } }
 
     private mutating func parseAddresses(_ bytes: [UInt8], _ isIPv6: Bool) -> FlowSpec.Fields {
         let fields = FlowSpec.Fields(isIPv6: isIPv6)
@@ -112,7 +112,7 @@ struct FlowMatch: Equatable {
             if masked(bytes, FlowSpec.Extension.data..<FlowSpec.matchLength) { isExact = false }
         }
         if flags & FlowSpec.hardwareAddressFlag != 0 {
-            if looks(at: Field.destinationHardware) {
+            if compares(Field.destinationHardware) {
                 isExact = false
             } else {
                 take(bytes, FlowSpec.Extension.destination, into: Field.destinationHardware)

@@ -25,22 +25,22 @@ extension EthtoolIoctl {
     }
 
     private func listFlowRules() throws(DevmemError) -> FlowRuleTable? {
-        let call = DevmemError.Operation(.readFlowRules, "read the flow rules of")
+        let operation = DevmemError.Operation(.readFlowRules, "read the flow rules of")
         var counts = rxnfc(ETHTOOL_GRXCLSRLCNT)
         do throws(DevmemError) {
-            try run(&counts, call: call)
+            try run(&counts, operation: operation)
         } catch  where error.errno == .notSupportedOnSocket {
             return nil
         }
         let count = Int(counts.word(at: Layout.ruleCount))
         guard count <= maximumRuleCount else {
             throw DevmemError(
-                .malformed, call.on(interface.name),
+                .malformed, operation.on(interface.name),
                 message: "the driver reports \(count) of them")
         }
         var all = rxnfc(ETHTOOL_GRXCLSRLALL, locations: count)
         all.store(UInt32(count), at: Layout.ruleCount)
-        try run(&all, call: call)
+        try run(&all, operation: operation)
         // Fewer if the count includes filters that are no user's rules, as bnxt counts aRFS
         // filters.
         let found = min(Int(all.word(at: Layout.ruleCount)), count)
@@ -54,7 +54,7 @@ extension EthtoolIoctl {
         var bytes = rxnfc(ETHTOOL_GRXCLSRULE)
         bytes.store(location, at: Layout.spec + FlowSpec.location)
         do throws(DevmemError) {
-            try run(&bytes, call: "read flow rule \(location) of")
+            try run(&bytes, operation: "read flow rule \(location) of")
         } catch  where error.errno == .noSuchFileOrDirectory || error.errno == .invalidArgument {
             // Drivers use different errnos for a location without a rule.
             return nil
@@ -72,7 +72,7 @@ extension EthtoolIoctl {
         let spec = try FlowSpec.encode(rule, location: place)
         bytes.replaceSubrange(Layout.spec..<Layout.spec + spec.count, with: spec)
         if case .context(let id) = rule.target { bytes.store(id, at: Layout.context) }
-        try run(&bytes, call: .init(.addFlowRule, "add a flow rule to"))
+        try run(&bytes, operation: .init(.addFlowRule, "add a flow rule to"))
         return bytes.word(at: Layout.spec + FlowSpec.location)
     }
 
@@ -80,7 +80,7 @@ extension EthtoolIoctl {
     func deleteRule(at location: UInt32) throws(DevmemError) {
         var bytes = rxnfc(ETHTOOL_SRXCLSRLDEL)
         bytes.store(location, at: Layout.spec + FlowSpec.location)
-        try run(&bytes, call: .init(.deleteFlowRule, "delete flow rule \(location) of"))
+        try run(&bytes, operation: .init(.deleteFlowRule, "delete flow rule \(location) of"))
     }
 
     private func rxnfc(_ command: Int32, locations: Int = 0) -> [UInt8] {

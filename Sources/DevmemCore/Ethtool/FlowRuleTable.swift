@@ -11,14 +11,9 @@ package struct FlowRuleTable: Equatable, Sendable {
     package var choosesLocation: Bool
     /// Whether the driver reports as many rules as locations.
     package var isFull = false
+}
 
-    /// Creates a table from its values.
-    package init(locations: [UInt32], capacity: UInt32?, choosesLocation: Bool) {
-        self.locations = locations
-        self.capacity = capacity
-        self.choosesLocation = choosesLocation
-    }
-
+extension FlowRuleTable {
     /// Creates a table from the kernel's answers to two queries.
     ///
     /// A driver reports its table size in the first answer (gve, bnxt, fbnic), in the second (mlx5,
@@ -30,12 +25,12 @@ package struct FlowRuleTable: Equatable, Sendable {
     ///   - all: `data` of ETHTOOL_GRXCLSRLALL.
     ///   - locations: the locations in use, in any order.
     init(count: UInt32, all: UInt32, locations: [UInt32]) {
-        let told = count & ~cdm_RX_CLS_LOC_SPECIAL
-        let size = told != 0 ? told : all
+        let reported = count & ~cdm_RX_CLS_LOC_SPECIAL
+        let size = reported != 0 ? reported : all
         self.init(
             locations: locations.sorted(), capacity: Int(size) > locations.count ? size : nil,
             choosesLocation: count & cdm_RX_CLS_LOC_SPECIAL != 0)
-        isFull = told != 0 && Int(told) == locations.count
+        isFull = reported != 0 && Int(reported) == locations.count
     }
 
     /// Returns the location to request for a new rule: the driver's choice if it offers that,

@@ -6,7 +6,7 @@ enum FlowSpec {
     static let type = cdm_ethtool_rx_flow_spec_flow_type
     static let value = cdm_ethtool_rx_flow_spec_h_u
     static let mask = cdm_ethtool_rx_flow_spec_m_u
-    /// Of the value, and of the mask: `union ethtool_flow_union` and `struct ethtool_flow_ext`.
+    /// The length of the value and of the mask: `union ethtool_flow_union` and `struct ethtool_flow_ext`.
     static let matchLength = cdm_ethtool_flow_match_size
     static let ringCookie = cdm_ethtool_rx_flow_spec_ring_cookie
     static let location = cdm_ethtool_rx_flow_spec_location
@@ -15,12 +15,12 @@ enum FlowSpec {
     static let tcp6 = cdm_TCP_V6_FLOW
     /// A bit of the type: the rule has an RSS context.
     static let rssFlag = cdm_FLOW_RSS
-    /// A bit of the type: the rule looks at the destination's hardware address besides.
+    /// A bit of the type: the rule also matches the destination's hardware address.
     static let hardwareAddressFlag = cdm_FLOW_MAC_EXT
-    /// A bit of the type: the rule looks at a VLAN tag or the driver's own data besides.
+    /// A bit of the type: the rule also matches a VLAN tag or the driver's own data.
     static let extensionFlag = cdm_FLOW_EXT
 
-    /// Of value or mask: `struct ethtool_flow_ext` behind the union of types.
+    /// Offsets in value and mask: `struct ethtool_flow_ext` after the union of types.
     enum Extension {
         static let destination = cdm_ethtool_flow_ext_h_dest
         static let vlanType = cdm_ethtool_flow_ext_vlan_etype
@@ -28,16 +28,16 @@ enum FlowSpec {
         static let data = cdm_ethtool_flow_ext_data
     }
 
-    /// Of value or mask: where the fields lie of rules for IPv4, or for IPv6, whatever the protocol.
+    /// Offsets in value and mask of the fields of rules for IPv4 or IPv6, with any protocol.
     struct Fields {
         let addressLength: Int
         let source: Int
         let destination: Int
-        /// The first bytes behind the IP header: two ports, or the index of a security association.
+        /// The first bytes after the IP header: two ports, or the index of a security association.
         let sourcePort: Int
         var destinationPort: Int { sourcePort + 2 }
         let trafficClass: Int
-        /// Of rules for any protocol only.
+        /// Only in rules for any protocol.
         let protocolNumber: Int
 
         init(isIPv6: Bool) {

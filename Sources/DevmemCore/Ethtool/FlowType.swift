@@ -19,34 +19,25 @@ enum FlowType: Equatable {
     /// Parses the type's word and ignores the flags.
     init(_ word: UInt32) {
         let number = word & ~Self.flags
+        func transport(
+            _ name: String, _ protocolNumber: Int32, isIPv6: Bool = false, ports: Bool = true
+        ) -> FlowType {
+            .transport(
+                name: name + (isIPv6 ? "6" : "4"), isIPv6: isIPv6, protocolNumber: protocolNumber,
+                ports: ports)
+        }
         self =
             switch number {
-            case cdm_TCP_V4_FLOW:
-                .transport(
-                    name: "tcp4", isIPv6: false, protocolNumber: cdm_IPPROTO_TCP, ports: true)
-            case cdm_UDP_V4_FLOW:
-                .transport(
-                    name: "udp4", isIPv6: false, protocolNumber: cdm_IPPROTO_UDP, ports: true)
-            case cdm_SCTP_V4_FLOW:
-                .transport(
-                    name: "sctp4", isIPv6: false, protocolNumber: cdm_IPPROTO_SCTP, ports: true)
-            case cdm_TCP_V6_FLOW:
-                .transport(name: "tcp6", isIPv6: true, protocolNumber: cdm_IPPROTO_TCP, ports: true)
-            case cdm_UDP_V6_FLOW:
-                .transport(name: "udp6", isIPv6: true, protocolNumber: cdm_IPPROTO_UDP, ports: true)
-            case cdm_SCTP_V6_FLOW:
-                .transport(
-                    name: "sctp6", isIPv6: true, protocolNumber: cdm_IPPROTO_SCTP, ports: true)
-            case cdm_AH_V4_FLOW:
-                .transport(name: "ah4", isIPv6: false, protocolNumber: cdm_IPPROTO_AH, ports: false)
-            case cdm_ESP_V4_FLOW:
-                .transport(
-                    name: "esp4", isIPv6: false, protocolNumber: cdm_IPPROTO_ESP, ports: false)
-            case cdm_AH_V6_FLOW:
-                .transport(name: "ah6", isIPv6: true, protocolNumber: cdm_IPPROTO_AH, ports: false)
-            case cdm_ESP_V6_FLOW:
-                .transport(
-                    name: "esp6", isIPv6: true, protocolNumber: cdm_IPPROTO_ESP, ports: false)
+            case cdm_TCP_V4_FLOW: transport("tcp", cdm_IPPROTO_TCP)
+            case cdm_UDP_V4_FLOW: transport("udp", cdm_IPPROTO_UDP)
+            case cdm_SCTP_V4_FLOW: transport("sctp", cdm_IPPROTO_SCTP)
+            case cdm_AH_V4_FLOW: transport("ah", cdm_IPPROTO_AH, ports: false)
+            case cdm_ESP_V4_FLOW: transport("esp", cdm_IPPROTO_ESP, ports: false)
+            case cdm_TCP_V6_FLOW: transport("tcp", cdm_IPPROTO_TCP, isIPv6: true)
+            case cdm_UDP_V6_FLOW: transport("udp", cdm_IPPROTO_UDP, isIPv6: true)
+            case cdm_SCTP_V6_FLOW: transport("sctp", cdm_IPPROTO_SCTP, isIPv6: true)
+            case cdm_AH_V6_FLOW: transport("ah", cdm_IPPROTO_AH, isIPv6: true, ports: false)
+            case cdm_ESP_V6_FLOW: transport("esp", cdm_IPPROTO_ESP, isIPv6: true, ports: false)
             case cdm_IPV4_USER_FLOW: .address(isIPv6: false)
             case cdm_IPV6_USER_FLOW: .address(isIPv6: true)
             case cdm_ETHER_FLOW: .ethernet

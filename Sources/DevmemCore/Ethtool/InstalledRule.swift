@@ -45,8 +45,11 @@ package struct InstalledRule: Equatable, Sendable {
 
     /// Returns whether it is equal to a rule, in match and target.
     func isSame(as rule: FlowRule) -> Bool {
-        guard matchesSame(as: rule) else { return false }
-        return switch rule.target {
+        matchesSame(as: rule) && hasTarget(of: rule)
+    }
+
+    private func hasTarget(of rule: FlowRule) -> Bool {
+        switch rule.target {
         case .queue(let wanted): queue == wanted
         case .context(let wanted): context == wanted
         case .newContext: false
@@ -62,16 +65,10 @@ package struct InstalledRule: Equatable, Sendable {
         return context == other.context && bytes == other.specification
     }
 
-    /// Returns whether a driver may have made it of a rule: it has the same match or the same
+    /// Returns whether a driver may have made it from a rule: it has the same match or the same
     /// target, which belongs to this process while it steers.
     func mayDerive(from rule: FlowRule) -> Bool {
-        let leadsThere =
-            switch rule.target {
-            case .queue(let wanted): queue == wanted
-            case .context(let wanted): context == wanted
-            case .newContext: false
-            }
-        return leadsThere || matchesSame(as: rule)
+        hasTarget(of: rule) || matchesSame(as: rule)
     }
 
     /// Returns whether no packet matches both it and a rule. Pure.

@@ -6,7 +6,7 @@ extension EthtoolNetlink {
     package func speed() throws(DevmemError) -> UInt32? {
         do throws(DevmemError) {
             let reply = try request(
-                EthtoolNumber.Command.linkModesGet, call: "read the link modes of"
+                EthtoolNumber.Command.linkModesGet, operation: "read the link modes of"
             ).first
             return reply?.uint32(cdm_ETHTOOL_A_LINKMODES_SPEED).flatMap {
                 $0 == cdm_SPEED_UNKNOWN || $0 == 0 ? nil : $0

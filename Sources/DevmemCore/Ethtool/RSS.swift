@@ -9,23 +9,11 @@ package struct RSSContext: Equatable, Sendable {
     /// The receive queue of each slot of the indirection table.
     package var indirection: [UInt32]
     /// The key of the hash function.
-    package var key: [UInt8]
+    package var key: [UInt8] = []
     /// The hash function, a bit of `ETH_RSS_HASH_*` of the kernel's linux/ethtool.h.
-    package var hashFunction: UInt32
+    package var hashFunction: UInt32 = 0
     /// `RXH_XFRM_*` of linux/ethtool.h: how a packet's fields are transformed before hashing.
-    package var inputTransform: UInt32
-
-    /// Creates a context from its values.
-    package init(
-        id: UInt32, indirection: [UInt32], key: [UInt8] = [], hashFunction: UInt32 = 0,
-        inputTransform: UInt32 = 0
-    ) {
-        self.id = id
-        self.indirection = indirection
-        self.key = key
-        self.hashFunction = hashFunction
-        self.inputTransform = inputTransform
-    }
+    package var inputTransform: UInt32 = 0
 }
 
 private enum Attribute {
@@ -56,7 +44,8 @@ extension EthtoolNetlink {
     package func rssContexts() throws(DevmemError) -> [RSSContext] {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
-            replies = try request(EthtoolNumber.Command.rssGet, call: "read RSS of", dump: true)
+            replies = try request(
+                EthtoolNumber.Command.rssGet, operation: "read RSS of", dump: true)
         } catch  where error.errno == .notSupportedOnSocket {
             return []
         }
@@ -74,7 +63,7 @@ extension EthtoolNetlink {
     /// Sets the main context's table; an empty table requests the driver's default.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
         _ = try request(
-            EthtoolNumber.Command.rssSet, call: rssCall(table), names: Attribute.names
+            EthtoolNumber.Command.rssSet, operation: setOperation(table), names: Attribute.names
         ) { message throws(DevmemError) in
             try message.put(Attribute.indirection, words: table)
         }
@@ -83,13 +72,13 @@ extension EthtoolNetlink {
     /// Creates a context with a table and otherwise the main context's settings; returns its id.
     func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
         let replies = try request(
-            EthtoolNumber.Command.rssCreate, call: rssCreateCall, names: Attribute.names
+            EthtoolNumber.Command.rssCreate, operation: createOperation, names: Attribute.names
         ) { message throws(DevmemError) in
             try message.put(Attribute.indirection, words: table)
         }
         guard let id = replies.first?.uint32(Attribute.context) else {
             throw DevmemError(
-                .malformed, rssCreateCall.on(interface.name),
+                .malformed, createOperation.on(interface.name),
                 message: "the reply has no id")
         }
         return id
@@ -97,20 +86,20 @@ extension EthtoolNetlink {
 
     func deleteRSSContext(_ id: UInt32) throws(DevmemError) {
         _ = try request(
-            EthtoolNumber.Command.rssDelete, call: rssDeleteCall(id), names: Attribute.names
+            EthtoolNumber.Command.rssDelete, operation: deleteOperation(id), names: Attribute.names
         ) { message throws(DevmemError) in
             try message.put(Attribute.context, id)
         }
     }
 }
 
-private let rssCreateCall = DevmemError.Operation(.addContext, "add an RSS context to")
+private let createOperation = DevmemError.Operation(.addContext, "add an RSS context to")
 
-private func rssDeleteCall(_ id: UInt32) -> DevmemError.Operation {
+private func deleteOperation(_ id: UInt32) -> DevmemError.Operation {
     DevmemError.Operation(.deleteContext, "delete RSS context \(id) of")
 }
 
-private func rssCall(_ table: [UInt32]) -> DevmemError.Operation {
+private func setOperation(_ table: [UInt32]) -> DevmemError.Operation {
     table.isEmpty ? "reset the RSS table of" : "set the RSS table of"
 }
 
@@ -132,21 +121,21 @@ extension EthtoolIoctl {
     /// table requests the driver's default; the kernel then forgets that a user set one.
     func setIndirectionTable(_ table: [UInt32]) throws(DevmemError) {
         var bytes = rxfh(table)
-        try run(&bytes, call: rssCall(table))
+        try run(&bytes, operation: setOperation(table))
     }
 
     /// Creates a context with a table and otherwise the main context's settings; returns its id.
     func createRSSContext(_ table: [UInt32]) throws(DevmemError) -> UInt32 {
         var bytes = rxfh(table)
         bytes.store(Layout.newContext, at: Layout.context)
-        try run(&bytes, call: rssCreateCall)
+        try run(&bytes, operation: createOperation)
         return bytes.word(at: Layout.context)
     }
 
     func deleteRSSContext(_ id: UInt32) throws(DevmemError) {
         var bytes = rxfh([])
         bytes.store(id, at: Layout.context)
-        try run(&bytes, call: rssDeleteCall(id))
+        try run(&bytes, operation: deleteOperation(id))
     }
 
     private func rxfh(_ table: [UInt32]) -> [UInt8] {

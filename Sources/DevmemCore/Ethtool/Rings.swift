@@ -105,7 +105,7 @@ extension EthtoolNetlink {
     package func rings() throws(DevmemError) -> RingSettings {
         let replies: [NetlinkAttributes]
         do throws(DevmemError) {
-            replies = try request(EthtoolNumber.Command.ringsGet, call: "read rings of")
+            replies = try request(EthtoolNumber.Command.ringsGet, operation: "read rings of")
         } catch  where error.errno == .notSupportedOnSocket {
             return RingSettings(headerSplit: nil, splitThreshold: nil)
         }
@@ -118,7 +118,7 @@ extension EthtoolNetlink {
     package func setRings(_ request: RingRequest) throws(DevmemError) {
         _ = try self.request(
             EthtoolNumber.Command.ringsSet,
-            call: .init(request.split == nil ? .other : .setHeaderSplit, "set \(request) on"),
+            operation: .init(request.split == nil ? .other : .setHeaderSplit, "set \(request) on"),
             names: RingAttribute.names
         ) { message throws(DevmemError) in
             if let split = request.split {

@@ -42,9 +42,9 @@ extension FlowSpec {
             fields += [Field.sourcePort, Field.destinationPort]
         }
         // The type counts as a field.
-        var count = 1 + fields.count { match.looks(at: $0) }
+        var count = 1 + fields.count { match.compares($0) }
         if word & extensionFlag != 0 { count += 1 }
-        if word & hardwareAddressFlag != 0, match.looks(at: Field.destinationHardware) {
+        if word & hardwareAddressFlag != 0, match.compares(Field.destinationHardware) {
             count += 1
         }
         return count

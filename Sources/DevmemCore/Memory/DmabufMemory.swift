@@ -42,7 +42,7 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
 public struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf.
     package let descriptor: Descriptor
-    /// The dma-buf's descriptor, for calls that this library has no word for.
+    /// The dma-buf's descriptor, for calls that this library does not offer.
     public var rawValue: Int32 { descriptor.rawValue }
     /// The pages of the dma-buf, mapped into this process.
     package let mapping: Mapping
@@ -149,7 +149,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
         _ phase: UInt64, _ direction: UInt64 = UInt64(DMA_BUF_SYNC_READ)
     ) throws(DevmemError) {
         var request = dma_buf_sync(flags: phase | direction)
-        try retrying("synchronise the dma-buf") {
+        try retrying("synchronize the dma-buf") {
             cdm_ioctl(descriptor.rawValue, cdm_DMA_BUF_IOCTL_SYNC, &request)
         }
     }

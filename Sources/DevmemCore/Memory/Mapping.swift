@@ -15,9 +15,21 @@ package struct Mapping: ~Copyable, Sendable {
     package init(
         _ descriptor: borrowing Descriptor, count: Int, offset: Int = 0
     ) throws(DevmemError) {
+        try self.init(count, MAP_SHARED, descriptor.rawValue, offset)
+    }
+
+    /// Maps anonymous memory.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    package init(anonymous count: Int) throws(DevmemError) {
+        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    }
+
+    private init(
+        _ count: Int, _ flags: Int32, _ number: Int32, _ offset: Int
+    ) throws(DevmemError) {
         let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.rawValue,
-            offset)
+            nil, count, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, number, offset)
         guard let base, base != MAP_FAILED else {
             throw DevmemError(
                 .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
@@ -57,19 +69,5 @@ package struct Mapping: ~Copyable, Sendable {
     ///   - offset: where the number lies, a multiple of 4 within the mapping.
     borrowing func storeReleasing(_ value: UInt32, at offset: Int) {
         cdm_store_release(base + offset, value)
-    }
-
-    /// Maps anonymous memory.
-    ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
-    package init(anonymous count: Int) throws(DevmemError) {
-        let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)
-        guard let base, base != MAP_FAILED else {
-            throw DevmemError(
-                .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
-        }
-        self.base = base
-        self.count = count
     }
 }

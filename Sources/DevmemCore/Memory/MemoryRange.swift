@@ -1,18 +1,18 @@
-/// A range of the ring, which may go around its end.
+/// A range of bytes of the memory.
 public struct MemoryRange: Equatable, Sendable {
     /// Bytes from the start of the memory.
     public var offset: Int
-    /// Bytes.
+    /// The number of bytes.
     public var count: Int
 
-    /// Makes a range from its values.
+    /// Creates a range from its values.
     public init(offset: Int, count: Int) {
         self.offset = offset
         self.count = count
     }
 
-    /// The first pieces of it, of at most so many bytes each.
-    func pieces(of size: Int, atMost limit: Int) -> [MemoryRange] {
+    /// Returns its first chunks of a size in bytes, of which the last may be shorter.
+    func chunks(of size: Int, atMost limit: Int) -> [MemoryRange] {
         stride(from: 0, to: count, by: size).prefix(limit).map {
             MemoryRange(offset: offset + $0, count: min(size, count - $0))
         }

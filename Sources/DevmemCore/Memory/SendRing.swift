@@ -6,7 +6,7 @@ package struct SendRing: Equatable, Sendable {
     private(set) var filled: UInt64 = 0
     private(set) var sent: UInt64 = 0
     private(set) var freed: UInt64 = 0
-    /// From the place of a position in the ring to where its payload lies; not zero only for payload
+    /// The distance from a position's place in the ring to its payload; not zero only for payload
     /// that was named in place.
     private var shift = 0
 
@@ -17,10 +17,10 @@ package struct SendRing: Equatable, Sendable {
     /// The number of bytes filled and not yet sent.
     var unsent: Int { Int(filled - sent) }
 
-    /// Bytes that there is room for.
+    /// The number of bytes that fit.
     var room: Int { max(0, capacity - Int(filled - freed)) }
 
-    /// The next range in one piece to fill; empty if there is no room.
+    /// The next contiguous range to fill; empty if there is no room.
     func fillable(limit: Int) -> MemoryRange {
         let offset = Int(filled % UInt64(capacity))
         return MemoryRange(offset: offset, count: min(room, capacity - offset, limit))
@@ -31,11 +31,11 @@ package struct SendRing: Equatable, Sendable {
         filled += UInt64(count)
     }
 
-    /// Takes a range as filled that holds payload already, once everything before it is sent. Whether the
-    /// memory is free is its owner's matter then.
+    /// Counts a range that already holds payload as filled, once everything before it is sent. The
+    /// owner of the memory is then responsible for not overwriting it.
     ///
-    /// - Returns: false if there is no such range in the memory.
-    mutating func name(_ extent: MemoryRange) -> Bool {
+    /// - Returns: false if the memory contains no such range.
+    mutating func fillInPlace(_ extent: MemoryRange) -> Bool {
         guard unsent == 0, (0..<capacity).contains(extent.offset),
             (1...capacity).contains(extent.count)
         else { return false }

@@ -10,14 +10,12 @@ package struct AttributeNames: Sendable {
         self.children = children
     }
 
-    /// Behind the headers of netlink and of generic netlink.
+    /// The offset after the headers of netlink and of generic netlink.
     private static let firstAttribute = NetlinkFrame.headerLength + cdm_genlmsghdr_size
 
     /// Returns the dotted name of the attribute at a byte offset of the request; nil if unknown.
     func path(at target: Int, in request: [UInt8]) -> String? {
-        steps(to: target, in: request).map { steps in
-            dotted(steps)
-        }
+        steps(to: target, in: request).map(dotted)
     }
 
     /// Returns the dotted name of an attribute missing from the request or from the nest at an

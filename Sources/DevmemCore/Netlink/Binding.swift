@@ -81,7 +81,7 @@ private func bind(
 ) throws(DevmemError) -> UInt32 {
     let replies: [NetlinkAttributes]
     do throws(DevmemError) {
-        replies = try socket.request(message, call: operation, names: NetdevNumber.bindNames)
+        replies = try socket.request(message, operation: operation, names: NetdevNumber.bindNames)
     } catch {
         throw explained(error).naming(interface.name)
     }

@@ -14,7 +14,7 @@ func dmaGroups(of queues: [UInt32], on interface: NetworkInterface) -> [[UInt32]
         do throws(DevmemError) {
             let message = try ReceiveBinding.request(
                 family: family, dmabuf: -1, interface: interface.index, queues: some)
-            _ = try socket.request(message, call: .init(.bindReceive, "bind-rx of nothing"))
+            _ = try socket.request(message, operation: .init(.bindReceive, "bind-rx of nothing"))
             return nil
         } catch {
             return shareDMADevice(bindingRefusedWith: error)

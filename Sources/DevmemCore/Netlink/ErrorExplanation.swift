@@ -1,6 +1,6 @@
 /// What a refusal of the kernel means, and what to do about it.
 package struct ErrorExplanation: Equatable, Sendable {
-    /// What the kernel's words or error number stand for.
+    /// The meaning of the kernel's text or error number.
     package var meaning: String
     /// What to do.
     package var advice: Advice
@@ -11,13 +11,10 @@ package struct ErrorExplanation: Equatable, Sendable {
     }
 }
 
-/// Explains a refused request of device memory TCP. Pure: only the error is looked at.
+/// Explains a refused request of device memory TCP; nil if nothing is known beyond the error. Pure.
 ///
-/// The kernel's text decides where it has one, as several refusals share an error number; then the
-/// number, which means something else for each request.
-///
-/// - Parameter error: as thrown by the core.
-/// - Returns: the explanation; nil where nothing is known beyond the error itself.
+/// The kernel's text takes precedence, because several refusals share an error number, and a number
+/// has another meaning for each request.
 package func explain(_ error: DevmemError) -> ErrorExplanation? {
     if let refusal = Refusal(error) { return refusal.explanation }
     guard let errno = error.errno,
@@ -31,7 +28,7 @@ package func explain(_ error: DevmemError) -> ErrorExplanation? {
     return request.answers[errno]
 }
 
-/// The same error with the advice of its explanation, unless it carries some or has none.
+/// Returns the error with the advice of its explanation, unless it already has advice.
 func explained(_ error: DevmemError) -> DevmemError {
     explain(error).map { error.advising($0.advice) } ?? error
 }

@@ -1,11 +1,11 @@
 import Glibc
 import SystemPackage
 
-/// What error numbers, without a text, and attributes at fault mean for one kind of request.
+/// The meanings of rejected attributes, and of error numbers without a text, for one kind of request.
 struct RefusedRequest {
     /// The operation of such an error.
     let kind: DevmemError.Operation.Kind
-    /// EINVAL that names an attribute, by the end of its dotted name.
+    /// For EINVAL that names an attribute, by the end of its dotted name.
     var attributes: KeyValuePairs<String, ErrorExplanation> = [:]
     let answers: [Errno: ErrorExplanation]
 }
@@ -54,7 +54,7 @@ let requests: [RefusedRequest] = [
                 "the driver cannot restart single queues, not as the NIC is set up (mlx5: PTP "
                     + "time stamps on a port of their own, XDP, HTB), not with this firmware "
                     + "(bnxt), or this kernel cannot bind",
-                "see dmesg for the driver's words; else the NIC's driver or this kernel cannot "
+                "see dmesg for the driver's message; otherwise the NIC's driver or this kernel cannot "
                     + "bind device memory"),
             .resourceTemporarilyUnavailable: .init(
                 "the NIC is in a reset, or not up yet (gve)",
@@ -81,7 +81,7 @@ let requests: [RefusedRequest] = [
                 "choose an existing queue; ethtool -l counts them"),
             .noMemory: noMemory,
             .ioError: .init(
-                "the driver could not restart the queue", "see dmesg for the driver's words"),
+                "the driver could not restart the queue", "see dmesg for the driver's message"),
             .networkDown: isDown,
         ]),
     // netdev_nl_bind_tx_doit.
@@ -97,23 +97,6 @@ let requests: [RefusedRequest] = [
                 "the descriptor is not a dma-buf, or its size is not a multiple of a page",
                 "pass a dma-buf of whole pages"),
             .badFileDescriptor: notADmabuf, .noMemory: noMemory,
-        ]),
-    // netdev_nl_queue_create_doit.
-    RefusedRequest(
-        kind: .createQueue,
-        answers: [
-            .notPermitted: .init(
-                "it takes CAP_NET_ADMIN in the first user namespace", "run as root of the host"),
-            .operationNotSupportedByDevice: noInterface,
-            .notSupportedOnSocket: .init(
-                "the kernel or one of the interfaces cannot lease queues",
-                "Linux 7.1 can, from a NIC with queue management to a netkit interface"),
-            .invalidArgument: .init(
-                "interface, queue or type is wrong", "choose a receive queue that exists"),
-            .resourceBusy: .init(
-                "something else has the queue", "lease another, or end its holder"),
-            .outOfRange: .init(
-                "there is no such queue", "choose an existing one; ethtool -l counts them"),
         ]),
     // tcp_recvmsg_locked and tcp_recvmsg_dmabuf of net/ipv4/tcp.c.
     RefusedRequest(
@@ -247,7 +230,7 @@ let requests: [RefusedRequest] = [
         answers: [
             .notSupportedOnSocket: .init(
                 "the driver does not let header split be turned on, or not now",
-                "device memory needs a NIC with header split; see dmesg for the driver's words")
+                "device memory needs a NIC with header split; see dmesg for the driver's message")
         ]),
     // dev_xdp_attach and xp_assign_dev.
     RefusedRequest(

@@ -7,17 +7,10 @@ package struct FamilyPolicy: Equatable, Sendable {
     /// The attribute numbers that a request may contain, by command.
     package var attributes: [UInt8: Set<UInt16>]
     /// The attribute numbers allowed in each nest, by command and nest.
-    var nested: [UInt8: [UInt16: Set<UInt16>]]
+    var nested: [UInt8: [UInt16: Set<UInt16>]] = [:]
+}
 
-    init(
-        commands: Set<UInt8>, attributes: [UInt8: Set<UInt16>],
-        nested: [UInt8: [UInt16: Set<UInt16>]] = [:]
-    ) {
-        self.commands = commands
-        self.attributes = attributes
-        self.nested = nested
-    }
-
+extension FamilyPolicy {
     /// Reads the policy from the kernel (`ctrl_dumppolicy_start` of net/netlink/genetlink.c).
     ///
     /// - Parameter family: the family's name, such as `netdev`.
@@ -30,7 +23,7 @@ package struct FamilyPolicy: Equatable, Sendable {
         let message = try NetlinkMessage(
             family: ControlNumber.family, command: ControlNumber.getPolicy, version: 1, dump: true)
         try message.put(ControlNumber.familyName, family)
-        let replies = try socket.request(message, call: "read the policy of family \(family)")
+        let replies = try socket.request(message, operation: "read the policy of family \(family)")
         let table = try Self.read(replies)
         attributes = table.attributes
         nested = table.nested

@@ -54,15 +54,15 @@ package struct LinkInfo: Equatable, Sendable {
     /// Its name.
     package var name: String
     /// Whether it is administratively up.
-    package var isUp: Bool
+    package var isUp = true
     /// Whether the driver reports a carrier.
-    package var hasCarrier: Bool
+    package var hasCarrier = true
     /// Its RFC 2863 operational state in the words of ip-link(8), in lower case.
     package var operationalState: String?
     /// The MTU in bytes.
     package var mtu: UInt32?
     /// The hardware address, 6 bytes for Ethernet.
-    package var address: [UInt8]
+    package var address: [UInt8] = []
     /// The kind of virtual interface, such as `veth`.
     package var kind: String?
     /// The name of its parent device, such as a PCI address; nil for a virtual interface and before
@@ -77,24 +77,9 @@ package struct LinkInfo: Equatable, Sendable {
     package var lower: UInt32?
     /// The index of the bridge, bond or other master of this interface.
     package var master: UInt32?
+}
 
-    /// Creates a link from its values.
-    package init(
-        index: UInt32, name: String, isUp: Bool = true, hasCarrier: Bool = true,
-        operationalState: String? = nil, mtu: UInt32? = nil, address: [UInt8] = [],
-        kind: String? = nil, parentDevice: String? = nil
-    ) {
-        self.index = index
-        self.name = name
-        self.isUp = isUp
-        self.hasCarrier = hasCarrier
-        self.operationalState = operationalState
-        self.mtu = mtu
-        self.address = address
-        self.kind = kind
-        self.parentDevice = parentDevice
-    }
-
+extension LinkInfo {
     /// Parses a struct ifinfomsg and the attributes after it; nil if the name is missing.
     init?(_ payload: ArraySlice<UInt8>) throws(DevmemError) {
         guard payload.count >= LinkNumber.headerLength else { return nil }
@@ -139,10 +124,10 @@ package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
     header.store(index ?? 0, at: LinkNumber.headerIndex)
     let message = try NetlinkMessage(
         type: LinkNumber.getLink, header: header, dump: index == nil)
-    let call: DevmemError.Operation =
+    let operation: DevmemError.Operation =
         index.map { "read the link of interface \($0)" } ?? "list the interfaces"
     var links: [LinkInfo] = []
-    for payload in try socket.payloads(message, call: call) {
+    for payload in try socket.payloads(message, operation: operation) {
         if let link = try LinkInfo(payload) { links.append(link) }
     }
     return links.sorted { $0.index < $1.index }

@@ -8,12 +8,9 @@ package struct NAPIInfo: Equatable, Sendable {
     package var irq: UInt32?
     /// The pid of its thread, if NAPI is threaded.
     package var pid: UInt32?
+}
 
-    /// Creates an instance with only an id.
-    package init(id: UInt32) {
-        self.id = id
-    }
-
+extension NAPIInfo {
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes.uint32(Attribute.id) else { return nil }
         self.id = id
@@ -36,7 +33,8 @@ package struct NAPIInfo: Equatable, Sendable {
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (napi-get of
 ///   net/core/netdev-genl.c).
 package func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NAPIInfo] {
-    try netdevDump(NetdevNumber.Command.napiGet, call: "napi-get") { message throws(DevmemError) in
+    try netdevDump(NetdevNumber.Command.napiGet, operation: "napi-get") {
+        message throws(DevmemError) in
         try message.put(NAPIInfo.Attribute.interface, index)
     }.compactMap(NAPIInfo.init)
 }

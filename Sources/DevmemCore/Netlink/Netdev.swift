@@ -70,26 +70,20 @@ package struct QueueInfo: Equatable, Sendable {
     /// The dma-buf binding that provides its memory, if any.
     package var dmabufID: UInt32?
     /// Whether io_uring zero-copy receive provides its memory.
-    package var hasIOUring: Bool
+    package var hasIOUring = false
     /// Whether an AF_XDP socket uses it.
-    package var hasXSK: Bool
+    package var hasXSK = false
     /// The lease of the queue to a virtual interface, if any.
     package var lease: QueueLease?
+}
 
+extension QueueInfo {
     /// What prevents the queue from being bound, in words; nil if nothing does.
     package var holder: String? {
         if let dmabufID { return "bound to dma-buf id \(dmabufID)" }
         if hasIOUring { return "used by io_uring zero-copy receive" }
         if hasXSK { return "used by an AF_XDP socket" }
         return lease == nil ? nil : "leased to a virtual interface"
-    }
-
-    /// Creates a queue that nothing uses.
-    package init(id: UInt32, type: QueueType) {
-        self.id = id
-        self.type = type
-        hasIOUring = false
-        hasXSK = false
     }
 
     init?(_ attributes: NetlinkAttributes) throws(DevmemError) {
@@ -113,7 +107,7 @@ package struct QueueInfo: Equatable, Sendable {
 /// - Throws: `DevmemError` of kind `unsupported` without the netdev family, `netlink` if the kernel
 ///   refuses (queue-get of net/core/netdev-genl.c).
 package func queues(ofInterface index: UInt32) throws(DevmemError) -> [QueueInfo] {
-    let replies = try netdevDump(NetdevNumber.Command.queueGet, call: "queue-get") {
+    let replies = try netdevDump(NetdevNumber.Command.queueGet, operation: "queue-get") {
         message throws(DevmemError) in
         try message.put(NetdevNumber.Queue.ifindex, index)
     }
@@ -134,7 +128,7 @@ package func receiveQueues(of interface: NetworkInterface) throws(DevmemError) -
 
 /// Returns the replies to a dump of the netdev family; `body` adds attributes that narrow it.
 func netdevDump(
-    _ command: UInt8, call: DevmemError.Operation,
+    _ command: UInt8, operation: DevmemError.Operation,
     _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
 ) throws(DevmemError) -> [NetlinkAttributes] {
     let socket = try NetlinkSocket()
@@ -142,7 +136,7 @@ func netdevDump(
         family: try socket.family(NetdevNumber.familyName), command: command,
         version: NetdevNumber.version, dump: true)
     try body(message)
-    return try socket.request(message, call: call)
+    return try socket.request(message, operation: operation)
 }
 
 let needsNetAdmin: Advice = "run as root or with CAP_NET_ADMIN"

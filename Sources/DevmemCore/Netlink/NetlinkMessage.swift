@@ -10,19 +10,9 @@ package struct NetlinkMessage: ~Copyable {
     package init(family: Int32, command: UInt8, version: UInt8, dump: Bool = false)
         throws(DevmemError)
     {
-        let flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : NLM_F_ACK)
-        guard let handle = nlmsg_alloc() else {
-            throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
-        }
-        guard
-            genlmsg_put(
-                handle, UInt32(NL_AUTO_PORT), UInt32(NL_AUTO_SEQ), family, 0, flags, command,
-                version) != nil
-        else {
-            nlmsg_free(handle)
-            throw DevmemError(.system, call: "allocate a netlink message", errno: .noMemory)
-        }
-        self.handle = handle
+        // struct genlmsghdr: command, version and two reserved bytes.
+        try self.init(
+            type: UInt16(clamping: family), header: [command, version, 0, 0], dump: dump)
     }
 
     /// Starts a request of another netlink protocol with its own header before the attributes.

@@ -130,7 +130,8 @@ struct Acknowledgement: Sendable, Equatable {
     }
 
     /// Returns the error for a refused request; nil if it succeeded.
-    func error(call: DevmemError.Operation, request: [UInt8], names: AttributeNames) -> DevmemError?
+    func error(operation: DevmemError.Operation, request: [UInt8], names: AttributeNames)
+        -> DevmemError?
     {
         guard errno != 0 else { return nil }
         var attribute: String?
@@ -141,7 +142,7 @@ struct Acknowledgement: Sendable, Equatable {
             attribute = names.path(at: offset, in: request)
         }
         return DevmemError(
-            .netlink, call, errno: Errno(rawValue: errno), message: message,
+            .netlink, operation, errno: Errno(rawValue: errno), message: message,
             attribute: attribute)
     }
 }

@@ -79,7 +79,7 @@ package struct NetlinkSocket: ~Copyable {
         let message = try NetlinkMessage(
             family: ControlNumber.family, command: ControlNumber.getFamily, version: 1)
         try message.put(ControlNumber.familyName, family)
-        let reply = try request(message, call: "look up netlink family \(family)").first
+        let reply = try request(message, operation: "look up netlink family \(family)").first
         var commands: Set<UInt8> = []
         for operation in try reply?[ControlNumber.operations]?.nested().values ?? [] {
             let id = try operation.nested().uint32(ControlNumber.operationID)
@@ -93,11 +93,11 @@ package struct NetlinkSocket: ~Copyable {
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and attribute if it
     ///   refuses; `system` if the socket fails; `malformed` if the reply cannot be parsed.
     package func request(
-        _ message: borrowing NetlinkMessage, call: DevmemError.Operation,
+        _ message: borrowing NetlinkMessage, operation: DevmemError.Operation,
         names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [NetlinkAttributes] {
         var replies: [NetlinkAttributes] = []
-        for payload in try payloads(message, call: call, names: names) {
+        for payload in try payloads(message, operation: operation, names: names) {
             replies.append(try NetlinkAttributes(payload.dropFirst(familyHeaderLength)))
         }
         return replies
@@ -108,21 +108,21 @@ package struct NetlinkSocket: ~Copyable {
     /// A dump that the kernel reports as interrupted, because objects were added or removed, may be
     /// incomplete or contain duplicates; it is repeated.
     func payloads(
-        _ message: borrowing NetlinkMessage, call: DevmemError.Operation,
+        _ message: borrowing NetlinkMessage, operation: DevmemError.Operation,
         names: AttributeNames = AttributeNames()
     ) throws(DevmemError) -> [ArraySlice<UInt8>] {
         for _ in 0..<Self.dumpAttempts {
-            let replies = try ask(message, call: call, names: names)
+            let replies = try ask(message, operation: operation, names: names)
             if !replies.isInterrupted { return replies.payloads }
         }
         throw DevmemError(
-            .netlink, call, errno: .interrupted,
+            .netlink, operation, errno: .interrupted,
             message: "the list changed each of the \(Self.dumpAttempts) times that it was read",
             advice: "try again")
     }
 
     private func ask(
-        _ message: borrowing NetlinkMessage, call: DevmemError.Operation, names: AttributeNames
+        _ message: borrowing NetlinkMessage, operation: DevmemError.Operation, names: AttributeNames
     ) throws(DevmemError) -> NetlinkReplies {
         message.prepareForSending()
         nl_complete_msg(handle, message.handle)
@@ -130,12 +130,14 @@ package struct NetlinkSocket: ~Copyable {
         let sent = nl_send(handle, message.handle)
         guard sent >= 0 else {
             throw DevmemError(
-                .system, call, message: String(cString: nl_geterror(sent)))
+                .system, operation, message: String(cString: nl_geterror(sent)))
         }
         var replies = NetlinkReplies(sequence: request[...].number32(at: cdm_nlmsghdr_seq))
         while true {
-            guard let answer = try replies.take(try receive(call)) else { continue }
-            if let error = answer.error(call: call, request: request, names: names) { throw error }
+            guard let answer = try replies.take(try receive(operation)) else { continue }
+            if let error = answer.error(operation: operation, request: request, names: names) {
+                throw error
+            }
             return replies
         }
     }
@@ -213,7 +215,7 @@ package struct NetlinkSocket: ~Copyable {
         return (count, sender.nl_pid)
     }
 
-    private func receive(_ call: DevmemError.Operation) throws(DevmemError) -> [UInt8] {
+    private func receive(_ operation: DevmemError.Operation) throws(DevmemError) -> [UInt8] {
         var address = sockaddr_nl()
         var buffer: UnsafeMutablePointer<UInt8>?
         while true {
@@ -223,7 +225,7 @@ package struct NetlinkSocket: ~Copyable {
                 return [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count)))
             }
             if count == 0 || count == -NLE_INTR { continue }
-            throw DevmemError(.system, call, message: String(cString: nl_geterror(count)))
+            throw DevmemError(.system, operation, message: String(cString: nl_geterror(count)))
         }
     }
 }

@@ -18,14 +18,10 @@ package struct PagePoolInfo: Equatable, Sendable {
     /// The dma-buf binding that provides its memory, if any.
     package var dmabufID: UInt32?
     /// Whether io_uring zero-copy receive provides its memory.
-    package var hasIOUring: Bool
+    package var hasIOUring = false
+}
 
-    /// Creates a pool with only an id.
-    package init(id: UInt64) {
-        self.id = id
-        hasIOUring = false
-    }
-
+extension PagePoolInfo {
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes[Attribute.id]?.unsigned else { return nil }
         self.id = id
@@ -55,6 +51,6 @@ package struct PagePoolInfo: Equatable, Sendable {
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses (page-pool-get of
 ///   net/core/page_pool_user.c).
 package func pagePools() throws(DevmemError) -> [PagePoolInfo] {
-    try netdevDump(NetdevNumber.Command.pagePoolGet, call: "page-pool-get").compactMap(
+    try netdevDump(NetdevNumber.Command.pagePoolGet, operation: "page-pool-get").compactMap(
         PagePoolInfo.init)
 }

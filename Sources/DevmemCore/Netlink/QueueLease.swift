@@ -10,14 +10,9 @@ package struct QueueLease: Equatable, Sendable {
     /// The id of the other network namespace in this one (ip-netns(8)); nil if they are the same,
     /// -1 if none is assigned.
     package var namespace: Int32?
+}
 
-    /// Creates a lease from its values.
-    package init(interface: UInt32, queue: UInt32, namespace: Int32? = nil) {
-        self.interface = interface
-        self.queue = queue
-        self.namespace = namespace
-    }
-
+extension QueueLease {
     /// The virtual interface's name; nil if it is gone or in another network namespace.
     package var interfaceName: String? {
         namespace == nil ? (try? links(index: interface).first)?.name : nil

@@ -9,14 +9,9 @@ package struct QueueStatistics: Equatable, Sendable {
     /// The counters, by their names in the kernel's Documentation/netlink/specs/netdev.yaml, such
     /// as `rx-packets`.
     package var counters: [String: UInt64]
+}
 
-    /// Makes statistics from their values.
-    package init(type: QueueType, id: UInt32, counters: [String: UInt64]) {
-        self.type = type
-        self.id = id
-        self.counters = counters
-    }
-
+extension QueueStatistics {
     init?(_ attributes: NetlinkAttributes) {
         guard let id = attributes.uint32(Attribute.id),
             let type = attributes.uint32(Attribute.type).flatMap(QueueType.init)
@@ -66,7 +61,7 @@ package struct QueueStatistics: Equatable, Sendable {
 ///   net/core/netdev-genl.c).
 package func queueStatistics(ofInterface index: UInt32) throws(DevmemError) -> [QueueStatistics]? {
     do throws(DevmemError) {
-        return try netdevDump(NetdevNumber.Command.queueStatisticsGet, call: "qstats-get") {
+        return try netdevDump(NetdevNumber.Command.queueStatisticsGet, operation: "qstats-get") {
             message throws(DevmemError) in
             try message.put(QueueStatistics.Attribute.interface, index)
             try message.put(

@@ -1,10 +1,9 @@
-/// A refusal that the kernel or a driver words, where others share its error number. This is the only
-/// place that knows these words; each raw value is a text, or the part of it that holds no figures.
+/// A refusal that the kernel or a driver explains in a text, where others share its error number. Only
+/// this type knows these texts; each raw value is one, or its part without figures.
 ///
-/// They are texts of `netdev_nl_bind_rx_doit`, `netdev_nl_bind_tx_doit` and `netdev_nl_queue_create_doit`
-/// of net/core/netdev-genl.c, of devmem.c, netdev_rx_queue.c, netdev_queues.c and dev.c beside it, of
-/// net/ethtool/{rings,common}.c and drivers/net/netkit.c; `needsHardwareGRO` is one of
-/// `mlx5e_ethtool_set_tcp_data_split` of mlx5's en_ethtool.c.
+/// They are texts of `netdev_nl_bind_rx_doit` and `netdev_nl_bind_tx_doit` of net/core/netdev-genl.c, of
+/// devmem.c, netdev_rx_queue.c, netdev_queues.c and dev.c beside it, and of net/ethtool/{rings,common}.c;
+/// `needsHardwareGRO` is one of `mlx5e_ethtool_set_tcp_data_split` of mlx5's en_ethtool.c.
 package enum Refusal: String, CaseIterable, Sendable {
     case pageSizeOutOfRange = "integer out of range"
     case pageSizeNotPowerOfTwo = "rx-page-size must be a power of 2"
@@ -25,18 +24,6 @@ package enum Refusal: String, CaseIterable, Sendable {
     case cannotSend = "Driver does not support netmem TX"
     case noDeviceToSend = "No DMA-capable device found for netmem TX"
     case sizeNotPages = "TX dma-buf size must be a multiple of PAGE_SIZE"
-    case notVirtual = "Device is not a virtual device"
-    case cannotCreateQueues = "Device does not support queue creation"
-    case noRealQueue = "Device must have at least one real queue"
-    case leaseFromVirtual = "Lease device is a virtual device"
-    case leaseIsRemoved = "Lease device has been removed"
-    case leaseUnsupported = "Lease device does not support queue management operations"
-    case leaseFromTwo = "Leasing queues from different devices not supported"
-    case leaseHasAFXDP = "Device queue in use by AF_XDP"
-    case leaseIsLeased = "Device queue in use due to queue leasing"
-    case leaseHasMemory = "Device queue in use by memory provider"
-    case notThePeer = "netkit can only lease against the peer device"
-    case netkitIsFull = "netkit maximum queue limit reached"
     case splitHeldByMemory = "can't disable tcp-data-split while device has memory provider enabled"
     case thresholdHeldByMemory =
         "can't set non-zero hds_thresh while device is memory provider enabled"
@@ -49,10 +36,10 @@ package enum Refusal: String, CaseIterable, Sendable {
     case noSplitSetting = "setting TCP data split is not supported"
     case noThresholdSetting = "setting hds-thresh is not supported"
     case needsHardwareGRO = "GRO HW"
-    /// Any other words about memory of a provider; the last, as those above are closer.
+    /// Any other text about a memory provider; the last, because the others are more specific.
     case memoryInUse = "memory provider"
 
-    /// The refusal that an error is, by its text; nil for one that is not told from its number.
+    /// Recognizes a refusal by the error's text; nil if only the error number identifies it.
     package init?(_ error: DevmemError) {
         guard let message = error.message,
             let refusal = Self.allCases.first(where: { message.contains($0.rawValue) })
@@ -60,10 +47,10 @@ package enum Refusal: String, CaseIterable, Sendable {
         self = refusal
     }
 
-    /// Whether it is refused because a queue is bound, and would be granted otherwise.
+    /// Whether the only reason is that a queue is bound.
     package var isForBoundMemory: Bool {
         switch self {
-        case .queueHasMemory, .leaseHasMemory, .splitHeldByMemory, .thresholdHeldByMemory,
+        case .queueHasMemory, .splitHeldByMemory, .thresholdHeldByMemory,
             .channelsHeldByMemory, .xdpHeldByMemory, .upperXDPHeldByMemory, .memoryInUse:
             true
         default: false
@@ -148,44 +135,6 @@ package enum Refusal: String, CaseIterable, Sendable {
         case .sizeNotPages:
             .init(
                 "the dma-buf ends inside a page", "choose a \(.memory) that is a multiple of 4096")
-        case .notVirtual:
-            .init("queues can be created on virtual interfaces only", "name a netkit interface")
-        case .cannotCreateQueues:
-            .init("this kind of virtual interface takes no queues", "make a netkit interface")
-        case .noRealQueue:
-            .init(
-                "the virtual interface has no receive queue of its own",
-                "make it with at least one: ip link add numrxqueues")
-        case .leaseFromVirtual:
-            .init(
-                "a queue is leased from hardware, and this interface is virtual",
-                "name the physical NIC")
-        case .leaseIsRemoved:
-            .init("the NIC is going away", "try again when it is back")
-        case .leaseUnsupported:
-            .init(
-                "the NIC's driver cannot restart single queues",
-                "use a NIC with queue management: mlx5, bnxt, gve or fbnic")
-        case .leaseFromTwo:
-            .init(
-                "a virtual interface leases from one NIC only",
-                "make a second one for the other NIC")
-        case .leaseHasAFXDP:
-            .init("an AF_XDP socket has the queue", "lease another, or end its holder")
-        case .leaseIsLeased:
-            .init("it is leased already", "lease another, or delete the interface that has it")
-        case .leaseHasMemory:
-            .init(
-                "device memory or io_uring zero-copy receive has the queue",
-                "lease another, or end its holder")
-        case .notThePeer:
-            .init(
-                "of a netkit pair only the peer, the container's end, takes queues",
-                "name the peer, or make the interface a single one")
-        case .netkitIsFull:
-            .init(
-                "the netkit interface has as many queues as it was made for",
-                "make it with more: ip link add numrxqueues")
         case .splitHeldByMemory:
             .init("a queue is still bound", "end its holder, then change header split")
         case .thresholdHeldByMemory:
@@ -208,7 +157,7 @@ package enum Refusal: String, CaseIterable, Sendable {
                 "end the holder of the bound queues first")
         case .singleBufferXDP:
             .init(
-                "the XDP program takes packets in one buffer only",
+                "the XDP program accepts only packets in one buffer",
                 "detach it: ip link set \(.nic) xdp off")
         case .noSplitSetting:
             .init(

@@ -47,7 +47,7 @@ struct Route: Equatable, Sendable {
     ) throws(DevmemError) {
         let peer = peer.unmapped
         let local = local?.unmapped
-        let call: DevmemError.Operation =
+        let operation: DevmemError.Operation =
             "find the route to \(peer)"
         var header = [UInt8](repeating: 0, count: Number.headerLength)
         header[Number.headerFamily] = UInt8(peer.isIPv6 ? AF_INET6 : AF_INET)
@@ -60,13 +60,13 @@ struct Route: Equatable, Sendable {
         if scope != 0 { try message.put(Number.outputInterface, scope) }
         let socket = try NetlinkSocket(
             protocol: LinkNumber.netlinkRoute, familyHeaderLength: Number.headerLength)
-        for payload in try socket.payloads(message, call: call) {
+        for payload in try socket.payloads(message, operation: operation) {
             guard let route = try Route(payload) else { continue }
             self = route
             return
         }
         throw DevmemError(
-            .system, call, message: "the kernel names no interface",
+            .system, operation, message: "the kernel names no interface",
             advice: "ip route get \(peer) shows what it does")
     }
 }

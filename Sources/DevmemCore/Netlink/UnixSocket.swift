@@ -73,7 +73,7 @@ extension UnixSocket {
         let message = try NetlinkMessage(type: UnixDiag.byFamily, header: header, dump: true)
         let replies: [ArraySlice<UInt8>]
         do throws(DevmemError) {
-            replies = try socket.payloads(message, call: "list unix sockets")
+            replies = try socket.payloads(message, operation: "list unix sockets")
         } catch {
             // A dump never returns ENOENT for a socket, so unix_diag itself is missing.
             guard error.errno == .noSuchFileOrDirectory else { throw error }

@@ -27,7 +27,7 @@ package func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPPro
     var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)
     header.store(index, at: LinkNumber.headerIndex)
     let message = try NetlinkMessage(type: LinkNumber.getLink, header: header)
-    let replies = try socket.request(message, call: "read the link of interface \(index)")
+    let replies = try socket.request(message, operation: "read the link of interface \(index)")
     guard let xdp = try replies.first?[LinkNumber.xdp]?.nested(),
         let attached = xdp.uint32(LinkNumber.XDP.attached), attached != 0
     else { return nil }

@@ -5,7 +5,7 @@ func requireDescriptors(for request: ReceiveRequest) throws(DevmemError) {
     let connections = request.limits.atOnce
     try requireDescriptors(
         descriptorsNeeded(connections: connections, answers: request.answer != .nothing),
-        to: "take \(connections) connections at once")
+        to: "receive \(connections) connections at once")
 }
 
 /// Returns how many descriptors a session needs at most. Pure.

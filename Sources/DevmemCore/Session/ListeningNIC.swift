@@ -19,7 +19,7 @@ struct ListeningNIC {
         let interface = try Self.chooseInterface(request, wanted)
         let here = wanted.filter { Self.leads($0, to: interface, request) }
         for other in wanted where !here.contains(other) {
-            logger.notice("\(other) is not an address of \(interface.name): nobody is heard there")
+            logger.notice("not listening on \(other): it is not an address of \(interface.name)")
         }
         listeners = try ListenerGroup(binding: here) { logger.notice("\($0)") }
         self.interface = interface
@@ -62,7 +62,7 @@ struct ListeningNIC {
     func listen(
         _ budget: ReceiveBudget, _ listening: (Endpoint, String) -> Void
     ) throws(DevmemError) {
-        if allowsWaiting { try listeners.setInitialReceiveBuffer(receiveBuffer: budget.initial) }
+        if allowsWaiting { try listeners.setInitialReceiveBuffer(to: budget.initial) }
         try listeners.listen(backlog: budget.backlog)
         for endpoint in listeners.endpoints { listening(endpoint, interface.name) }
     }

@@ -55,14 +55,14 @@ package func receive<Sink: SessionSink & ~Copyable>(
 ) throws(DevmemError) -> Int32? {
     if request.limits != .one { try requireDescriptors(for: request) }
     try request.requireEngine()
-    let place = try ListeningNIC(request, logger: logger)
-    let nic = try place.bind(request, logger: logger)
+    let listening = try ListeningNIC(request, logger: logger)
+    let nic = try listening.bind(request, logger: logger)
     var session = ReceiveSession(
-        request: request, place: place, budget: place.budget(of: nic, logger: logger),
-        template: place.report(on: nic), workers: try ReceiveWorkers(), makeSink: makeSink,
-        observer: observer, logger: logger)
+        request: request, listening: listening, budget: listening.budget(of: nic, logger: logger),
+        template: listening.report(on: nic), workers: try ReceiveWorkers(), makeSink: makeSink,
+        observer: observer, logger: logger, shortage: ExhaustionLog(logger))
     // If this throws, the deinitializer of `nic` restores the settings and logs failures.
-    try place.listen(session.budget, observer.listening)
+    try listening.listen(session.budget, observer.listening)
     session.run(on: nic, until: stop)
     var restoration: DevmemError?
     do throws(DevmemError) { try nic.release() } catch { restoration = error }
@@ -83,18 +83,17 @@ package func receive<Sink: SessionSink & ~Copyable>(
     _ request: ReceiveRequest, into sink: consuming sending Sink, until stop: borrowing StopSignal,
     observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> ReceiveReport {
-    let box = SinkHolder(sink)
+    let handover = Handover(sink)
     var request = request
     request.limits = .one
     var observer = observer
     var report: ReceiveReport?
     observer.finished = { report = $0 }
-    // Does nothing if a connection has taken the sink.
-    defer { box.abandon() }
+    defer { if var unused = handover.take() { unused.abandon() } }
     _ = try receive(
         request,
         makeSink: { _, _, _ throws(DevmemError) in
-            guard let sink = box.take() else {
+            guard let sink = handover.take() else {
                 throw DevmemError(.invalid, call: "receive", message: "the sink is gone")
             }
             return sink
@@ -105,31 +104,10 @@ package func receive<Sink: SessionSink & ~Copyable>(
     return report
 }
 
-/// Holds a sink until the receiving thread takes it.
-private final class SinkHolder<Sink: SessionSink & ~Copyable>: Sendable {
-    private let content: Mutex<Sink?>
-
-    init(_ sink: consuming sending Sink) {
-        content = Mutex(sink)
-    }
-
-    func take() -> sending Sink? {
-        content.withLock { content in
-            let sink = content
-            content = nil
-            return sink
-        }
-    }
-
-    func abandon() {
-        content.withLock { $0?.abandon() }
-    }
-}
-
 /// A session with bound memory: accepts connections and tracks the threads that receive them.
 private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let request: ReceiveRequest
-    let place: ListeningNIC
+    let listening: ListeningNIC
     let budget: ReceiveBudget
     /// The report of a connection before any payload.
     let template: ReceiveReport
@@ -137,32 +115,16 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let makeSink: SinkMaker<Sink>
     let observer: ReceiveObserver
     let logger: Logger
-    private var shortage: ExhaustionLog
-    private var accepted = 0
+    var shortage: ExhaustionLog
+    var accepted = 0
     /// The number of connections that are still receiving.
-    private var receiving = 0
+    var receiving = 0
     /// Connections that have ended but whose output is not stored yet.
-    private var storing: [Int: ReceiveReport] = [:]
+    var storing: [Int: ReceiveReport] = [:]
     /// Connections that have ended but are not reported yet.
-    private var done: [ReceiveReport] = []
-    private var signal: Int32?
-    private var failure: DevmemError?
-
-    init(
-        request: ReceiveRequest, place: ListeningNIC, budget: ReceiveBudget,
-        template: ReceiveReport, workers: ReceiveWorkers, makeSink: @escaping SinkMaker<Sink>,
-        observer: ReceiveObserver, logger: Logger
-    ) {
-        self.request = request
-        self.place = place
-        self.budget = budget
-        self.template = template
-        self.workers = workers
-        self.makeSink = makeSink
-        self.observer = observer
-        self.logger = logger
-        shortage = ExhaustionLog(logger)
-    }
+    var done: [ReceiveReport] = []
+    var signal: Int32?
+    var failure: DevmemError?
 
     private var isSingle: Bool { request.limits == .one }
     private var running: Int { receiving + storing.count }
@@ -184,7 +146,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             while receiving > 0 { workers.waitForEvents().forEach { note($0, nic) } }
         }
         // Reset waiting connections at once, so that they hold no memory.
-        place.listeners.stopListening()
+        listening.listeners.stopListening()
     }
 
     /// Reports the remaining connections. Call it after the NIC is restored: storing may take long,
@@ -199,7 +161,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             var report = done.first ?? template
             if accepted == 0 { report.stoppedBy = signal }
             if let restoration {
-                RestoreError(error: restoration).note(
+                restoration.noteRestoreFailure(
                     in: &report.failure, isShown: report.stoppedBy == nil, logger: logger)
             }
             observer.finished(report)
@@ -215,11 +177,11 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     private mutating func step(
         _ nic: borrowing BoundNIC, _ stop: borrowing StopSignal
     ) throws(DevmemError) {
-        if !isOpen { place.listeners.stopListening() }
+        if !isOpen { listening.listeners.stopListening() }
         let accepts = isOpen && running < request.limits.atOnce
         var watched = PollSet<4>()
         watched.watch(0, signal == nil ? stop.rawValue : nil)
-        watched.watch(1, accepts ? place.listeners.rawValue : nil)
+        watched.watch(1, accepts ? listening.listeners.rawValue : nil)
         watched.watch(2, workers.event.rawValue)
         watched.watch(3, failure == nil ? nic.watchDescriptor : nil)
         try watched.wait(milliseconds: observer.progress == nil ? -1 : 500)
@@ -254,17 +216,17 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
 
     private mutating func accept(_ nic: borrowing BoundNIC) throws(DevmemError) {
         let logger = logger
-        let arrived = try place.listeners.accept(
+        let arrived = try listening.listeners.accept(
             endingWhenSilent: request.peerTimeout, short: { shortage.tell($0) },
             lost: { logger.warning("\($0)") })
         guard let connection = arrived, request.admits(connection.peer) else { return }
         do throws(DevmemError) {
             // The limit is the same for every connection.
-            let bound = try place.prepare(connection, request, budget)
-            if accepted == 0, let shortfall = bound?.shortfall { logger.notice("\(shortfall)") }
+            let limit = try listening.prepare(connection, request, budget)
+            if accepted == 0, let shortfall = limit?.shortfall { logger.notice("\(shortfall)") }
         } catch {
             // Without the limit it could starve the others.
-            logger.warning("\(connection.peer) is sent away: \(error)")
+            logger.warning("\(connection.peer) is rejected: \(error)")
             return
         }
         accepted += 1

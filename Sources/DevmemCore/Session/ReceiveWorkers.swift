@@ -12,23 +12,6 @@ final class ReceiveWorkers: Sendable {
         case stored(Int, failure: String?)
     }
 
-    /// Holds a connection until its thread takes it, which closes it at the end.
-    private final class Handover: Sendable {
-        private let connection: Mutex<Connection?>
-
-        init(_ connection: consuming sending Connection) {
-            self.connection = Mutex(connection)
-        }
-
-        func take() -> Connection? {
-            connection.withLock { connection in
-                let taken = connection
-                connection = nil
-                return taken
-            }
-        }
-    }
-
     /// Stops all connections.
     let stop: StopBroadcast
     /// An eventfd that is readable when events are pending.

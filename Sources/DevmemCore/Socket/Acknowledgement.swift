@@ -10,7 +10,7 @@ extension Connection {
     func unacknowledged() throws(DevmemError) -> Int {
         var count: Int32 = 0
         let number = rawValue
-        try retrying("ask what \(peer) has acknowledged") {
+        try retrying("read what \(peer) has acknowledged") {
             cdm_ioctl(number, UInt(TIOCOUTQ), &count)
         }
         return Int(count)

@@ -15,6 +15,9 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Takes ownership of a TCP socket that the program has connected or accepted itself.
     ///
+    /// Do not send device memory on a socket that the program has used with MSG_ZEROCOPY: the kernel
+    /// numbers all sends of a socket from 0, so completions would be taken for those of other sends.
+    ///
     /// - Parameter number: the socket's descriptor; on failure the caller still owns it.
     /// - Throws: `DevmemError` of kind `system` if the socket is not connected, `invalid` if it is
     ///   not an IP socket.
@@ -30,7 +33,7 @@ public struct Connection: ~Copyable, Sendable {
         }
         guard let peer else {
             throw DevmemError(
-                .invalid, call: "adopt a connection", message: "the socket is not one of IP")
+                .invalid, call: "adopt a connection", message: "it is not an IP socket")
         }
         self.init(owning: Descriptor(owning: number), peer: peer)
     }
@@ -86,21 +89,13 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     /// The size of the receive buffer in bytes (SO_RCVBUF of socket(7)); 0 if unknown.
-    var receiveBufferSize: Int {
-        var size: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        let result = getsockopt(rawValue, SOL_SOCKET, SO_RCVBUF, &size, &length)
-        return result == 0 ? Int(size) : 0
-    }
+    var receiveBufferSize: Int { Int(option(SOL_SOCKET, SO_RCVBUF, of: rawValue) ?? 0) }
 
     /// The NAPI instance that received the last packet; nil if unknown (SO_INCOMING_NAPI_ID of
     /// asm-generic/socket.h).
     package var incomingNAPI: UInt32? {
-        var id: UInt32 = 0
-        var length = socklen_t(MemoryLayout<UInt32>.size)
-        guard getsockopt(rawValue, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &length) == 0, id > 0
-        else { return nil }
-        return id
+        let id = option(SOL_SOCKET, SO_INCOMING_NAPI_ID, of: rawValue) ?? 0
+        return id == 0 ? nil : UInt32(bitPattern: id)
     }
 
     /// Sets SO_RCVLOWAT: poll(2) reports the connection as readable only with that many bytes
@@ -127,13 +122,11 @@ public struct Connection: ~Copyable, Sendable {
     /// - Returns: the limit that the kernel set.
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
     package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> ReceiveBufferLimit {
-        let call = "bound the receive buffer of \(peer)"
-        let bound = try limitReceiveBuffer(of: socket, to: bytes, call)
+        let call = "limit the receive buffer of \(peer)"
+        let limit = try limitReceiveBuffer(of: socket, to: bytes, call)
         // The window was clamped at the handshake and grows beyond that only if the clamp is
         // raised.
-        try setOption(
-            socket, cdm_IPPROTO_TCP, TCP_WINDOW_CLAMP, Int32(clamping: bytes),
-            call)
-        return bound
+        try setOption(socket, cdm_IPPROTO_TCP, TCP_WINDOW_CLAMP, Int32(clamping: bytes), call)
+        return limit
     }
 }

@@ -55,20 +55,15 @@ extension Connection {
         throws(DevmemError)
     {
         if let error = pendingError() {
-            throw explainConnect(
-                DevmemError(.system, call: "connect to \(peer)", errno: error))
+            throw explainConnect(DevmemError(.system, call: "connect to \(peer)", errno: error))
         }
         try enableKeepalive(for: timeout)
     }
 
     /// Returns and clears the socket's pending error (SO_ERROR); nil if there is none.
     package func pendingError() -> Errno? {
-        var code: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        guard getsockopt(rawValue, SOL_SOCKET, SO_ERROR, &code, &length) == 0, code != 0 else {
-            return nil
-        }
-        return Errno(rawValue: code)
+        let code = option(SOL_SOCKET, SO_ERROR, of: rawValue) ?? 0
+        return code == 0 ? nil : Errno(rawValue: code)
     }
 
     /// The local address.
@@ -78,13 +73,7 @@ extension Connection {
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     package func enableZerocopy() throws(DevmemError) {
-        let number = rawValue
-        try retrying("turn SO_ZEROCOPY on") {
-            withUnsafePointer(to: Int32(1)) {
-                setsockopt(
-                    number, SOL_SOCKET, SO_ZEROCOPY, $0, socklen_t(MemoryLayout<Int32>.size))
-            }
-        }
+        try setOption(socket, SOL_SOCKET, SO_ZEROCOPY, 1, "enable SO_ZEROCOPY")
     }
 
     /// The result of one send call.
@@ -120,8 +109,8 @@ extension Connection {
         control: UnsafeMutableRawBufferPointer
     ) throws(DevmemError) -> Sent {
         let limit = Self.maximumEntries
-        let first = extents.first.pieces(of: size, atMost: limit)
-        let second = extents.second.pieces(of: size, atMost: limit - first.count)
+        let first = extents.first.chunks(of: size, atMost: limit)
+        let second = extents.second.chunks(of: size, atMost: limit - first.count)
         var vectors = (first + second).map { Self.vector($0, base: nil) }
         let result = vectors.withUnsafeMutableBufferPointer {
             send($0, control: control, flags: cdm_MSG_ZEROCOPY)
@@ -247,7 +236,7 @@ extension Connection {
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     package func disableNagle() throws(DevmemError) {
-        try setOption(socket, cdm_IPPROTO_TCP, TCP_NODELAY, 1, "turn TCP_NODELAY on")
+        try setOption(socket, cdm_IPPROTO_TCP, TCP_NODELAY, 1, "enable TCP_NODELAY")
     }
 
     /// Sends a FIN; the other direction stays open.

@@ -73,8 +73,8 @@ public struct Listener: ~Copyable {
     /// of net/ipv4/tcp_minisocks.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    func setInitialReceiveBuffer(receiveBuffer bytes: UInt64) throws(DevmemError) {
-        let call = "make the first receive buffers of \(endpoint) small"
+    func setInitialReceiveBuffer(to bytes: UInt64) throws(DevmemError) {
+        let call = "set the initial receive buffers of \(endpoint)"
         // The kernel doubles the value to allow for bookkeeping overhead (socket(7)).
         try setOption(socket, SOL_SOCKET, SO_RCVBUF, Int32(clamping: bytes / 2), call)
         try setOption(socket, SOL_SOCKET, SO_BUF_LOCK, 0, call)
@@ -88,10 +88,8 @@ public struct Listener: ~Copyable {
 
     /// The initial receive buffer of a connection in bytes (net.ipv4.tcp_rmem).
     var initialReceiveBuffer: UInt64 {
-        var size: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        let result = getsockopt(rawValue, SOL_SOCKET, SO_RCVBUF, &size, &length)
-        return result == 0 && size > 0 ? UInt64(size) : 128 << 10
+        let size = option(SOL_SOCKET, SO_RCVBUF, of: rawValue) ?? 0
+        return size > 0 ? UInt64(size) : 128 << 10
     }
 
     /// Limits the unread payload of each connection.
@@ -100,7 +98,7 @@ public struct Listener: ~Copyable {
     /// - Returns: the limit that the kernel set.
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) or getsockopt(2) fails.
     package func limitBuffers(to bytes: UInt64) throws(DevmemError) -> ReceiveBufferLimit {
-        try limitReceiveBuffer(of: socket, to: bytes, "bound the receive buffers of \(endpoint)")
+        try limitReceiveBuffer(of: socket, to: bytes, "limit the receive buffers of \(endpoint)")
     }
 
     /// Accepts a waiting connection and sets its peer timeout.
@@ -211,20 +209,6 @@ private func explain(_ error: DevmemError) -> DevmemError {
         error.advising("a link-local address needs its interface: [ADDRESS%IFACE]:PORT")
     case .permissionDenied: error.advising("ports below 1024 need CAP_NET_BIND_SERVICE")
     default: error
-    }
-}
-
-/// Sets an integer socket option.
-///
-/// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-package func setOption(
-    _ socket: borrowing Descriptor, _ level: Int32, _ option: Int32, _ value: Int32, _ call: String
-) throws(DevmemError) {
-    let number = socket.rawValue
-    try retrying(call) {
-        withUnsafePointer(to: value) {
-            setsockopt(number, level, option, $0, socklen_t(MemoryLayout<Int32>.size))
-        }
     }
 }
 

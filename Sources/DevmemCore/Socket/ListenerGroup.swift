@@ -72,8 +72,8 @@ package final class ListenerGroup {
     /// Sets the initial receive buffer of connections.
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    func setInitialReceiveBuffer(receiveBuffer bytes: UInt64) throws(DevmemError) {
-        for member in members { try member.listener.setInitialReceiveBuffer(receiveBuffer: bytes) }
+    func setInitialReceiveBuffer(to bytes: UInt64) throws(DevmemError) {
+        for member in members { try member.listener.setInitialReceiveBuffer(to: bytes) }
     }
 
     /// Starts listening for connections.

@@ -48,7 +48,7 @@ extension Connection {
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
     func enableKeepalive(for timeout: PeerTimeout) throws(DevmemError) {
-        let call = "watch whether \(peer) is there"
+        let call = "enable keepalive for \(peer)"
         // The system's settings apply to data in flight (net.ipv4.tcp_retries2, tcp_rto_max_ms).
         guard timeout.seconds != nil else { return }
         try setOption(socket, cdm_IPPROTO_TCP, TCP_KEEPIDLE, timeout.idle, call)
@@ -66,10 +66,6 @@ extension Connection {
 
     /// The maximum retransmission timeout in milliseconds; nil if unknown.
     var maximumRetransmissionTimeout: Int32? {
-        var value: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        let result = getsockopt(
-            rawValue, cdm_IPPROTO_TCP, cdm_TCP_RTO_MAX_MS, &value, &length)
-        return result == 0 ? value : nil
+        option(cdm_IPPROTO_TCP, cdm_TCP_RTO_MAX_MS, of: rawValue)
     }
 }

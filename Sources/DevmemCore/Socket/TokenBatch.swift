@@ -54,42 +54,44 @@ package struct TokenBatch: Sendable {
     /// - Returns: the tokens that did not fit; nil if all did.
     @inline(__always)
     package mutating func append(_ run: Range) -> Range? {
-        var taken = run
-        taken.count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
-        let count = taken.count
+        var added = run
+        added.count = min(UInt32(Self.maximumFragments - fragmentCount), run.count)
+        let count = added.count
         guard count > 0 else { return run }
         var place = rangeCount
         if rangeCount > 0 {
             let token = storage[rangeCount - 1]
             let last = Range(start: token.token_start, count: token.token_count)
-            if last.isContiguous(by: taken.start) || taken.isContiguous(by: last.start) {
-                taken = Range(start: min(last.start, taken.start), count: last.count + count)
+            if last.isContiguous(by: added.start) || added.isContiguous(by: last.start) {
+                added = Range(start: min(last.start, added.start), count: last.count + count)
                 place -= 1
             }
         }
         guard place < Self.maximumRanges else { return run }
-        storage[place] = cdm_dmabuf_token(token_start: taken.start, token_count: taken.count)
+        storage[place] = cdm_dmabuf_token(token_start: added.start, token_count: added.count)
         rangeCount = place + 1
         fragmentCount += Int(count)
         return count == run.count ? nil : Range(start: run.start + count, count: run.count - count)
     }
 
-    /// Adds ranges of tokens.
+    /// Moves ranges of tokens to the batch.
     ///
     /// - Parameters:
-    ///   - runs: the ranges.
+    ///   - runs: the ranges; on failure those that are not in the batch remain.
     ///   - empty: called each time the batch is full; must empty it.
     /// - Throws: errors of `empty`.
     @inline(__always)
     mutating func append(
-        _ runs: [Range], whenFull empty: (inout TokenBatch) throws(DevmemError) -> Void
+        _ runs: inout [Range], whenFull empty: (inout TokenBatch) throws(DevmemError) -> Void
     ) throws(DevmemError) {
-        for run in runs {
-            var left: Range? = run
-            while let rest = left {
-                left = append(rest)
-                if left != nil { try empty(&self) }
+        var moved = 0
+        defer { runs.removeFirst(moved) }
+        while moved < runs.count {
+            while let left = append(runs[moved]) {
+                runs[moved] = left
+                try empty(&self)
             }
+            moved += 1
         }
     }
 
@@ -115,7 +117,8 @@ package struct TokenBatch: Sendable {
         }
     }
 
-    /// Returns the fragments to the NIC and empties the batch. Any thread may call it.
+    /// Returns the fragments to the NIC and empties the batch, which stays full only if the kernel
+    /// refuses the call. Any thread may call it.
     ///
     /// - Parameter number: the socket on which the fragments were received.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
@@ -123,9 +126,9 @@ package struct TokenBatch: Sendable {
     mutating func returnTokens(to number: Int32) throws(DevmemError) {
         guard !isEmpty else { return }
         let operation = DevmemError.Operation(
-            .returnTokens, "give \(fragmentCount) fragments back to the NIC")
+            .returnTokens, "return \(fragmentCount) fragments to the NIC")
         // Unlike other options this one returns a number: the fragments accepted.
-        let taken = withUnsafeBytes { bytes -> Int32 in
+        let accepted = withUnsafeBytes { bytes -> Int32 in
             while true {
                 let result = setsockopt(
                     number, SOL_SOCKET, DevmemSocketNumber.dontNeed, bytes.baseAddress,
@@ -134,12 +137,13 @@ package struct TokenBatch: Sendable {
                 if errno != EINTR { return -errno }
             }
         }
-        guard taken >= 0 else {
-            throw DevmemError(.system, operation, errno: Errno(rawValue: -taken))
+        guard accepted >= 0 else {
+            throw DevmemError(.system, operation, errno: Errno(rawValue: -accepted))
         }
-        guard Int(taken) == fragmentCount else {
-            throw DevmemError(.malformed, operation, message: "the kernel took \(taken)")
+        // The kernel reuses the ids that it accepted, so none may be returned again.
+        defer { removeAll() }
+        guard Int(accepted) == fragmentCount else {
+            throw DevmemError(.malformed, operation, message: "the kernel accepted \(accepted)")
         }
-        removeAll()
     }
 }

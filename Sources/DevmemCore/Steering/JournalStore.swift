@@ -120,19 +120,22 @@ package struct JournalStore: Sendable {
     }
 
     private func openFolder() throws(DevmemError) -> Descriptor {
-        let folder = try Self.advisingRoot { () throws(DevmemError) in
-            try Descriptor.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        do throws(DevmemError) {
+            let folder = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            var status = stat()
+            try retrying("look at \(directory)") { fstat(folder.rawValue, &status) }
+            guard status.st_uid == 0 || status.st_uid == geteuid(), status.st_mode & 0o022 == 0
+            else {
+                throw DevmemError(
+                    .invalid, call: "use \(directory) for journals",
+                    message: "others may write there (user \(status.st_uid), mode "
+                        + "\(String(status.st_mode & 0o7777, radix: 8)))",
+                    advice: "chown root: \(directory); chmod 755 \(directory)")
+            }
+            return folder
+        } catch {
+            throw Self.needsRoot(error)
         }
-        var status = stat()
-        try retrying("look at \(directory)") { fstat(folder.rawValue, &status) }
-        guard status.st_uid == 0 || status.st_uid == geteuid(), status.st_mode & 0o022 == 0 else {
-            throw DevmemError(
-                .invalid, call: "use \(directory) for journals",
-                message: "others may write there (user \(status.st_uid), mode "
-                    + "\(String(status.st_mode & 0o7777, radix: 8)))",
-                advice: "chown root: \(directory); chmod 755 \(directory)")
-        }
-        return folder
     }
 
     /// Opens the directory; nil if it does not exist and need not.
@@ -352,12 +355,6 @@ package struct JournalStore: Sendable {
             if error.errno == .noSuchFileOrDirectory { return nil }
             throw needsRoot(error)
         }
-    }
-
-    private static func advisingRoot(
-        _ body: () throws(DevmemError) -> Descriptor
-    ) throws(DevmemError) -> Descriptor {
-        do throws(DevmemError) { return try body() } catch { throw needsRoot(error) }
     }
 
     private static func needsRoot(_ error: DevmemError) -> DevmemError {

@@ -53,10 +53,10 @@ package struct QueueChooser {
                 advice: "leave one out, or add more with ethtool -L \(interface)")
         }
         for queue in chosen {
-            guard let hindrance = hindrance(of: queue) else { continue }
+            guard let obstacle = obstacle(of: queue) else { continue }
             throw DevmemError(
-                .invalid, call: call, errno: hindrance.errno, message: hindrance.message,
-                advice: hindrance.advice)
+                .invalid, call: call, errno: obstacle.errno, message: obstacle.message,
+                advice: obstacle.advice)
         }
         return chosen
     }
@@ -86,7 +86,7 @@ package struct QueueChooser {
                 message: "\(count) wanted, but of \(queueList(ids)) "
                     + (free.isEmpty ? "none is free" : "only \(queueList(free)) is free")
                     + (free.count >= count ? ", on different DMA devices" : "")
-                    + (hindrance(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
+                    + (obstacle(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
                 advice: .any(
                     "choose them with \(.queues)", "add more with ethtool -L \(interface)"))
         }
@@ -95,7 +95,7 @@ package struct QueueChooser {
 
     /// Describes chosen queues that are on different DMA devices, which one binding cannot span,
     /// and proposes others; nil if all are on one.
-    func mixture(of chosen: [UInt32]) -> String? {
+    func deviceMismatch(of chosen: [UInt32]) -> String? {
         let groups = snapshot.dmaGroups.filter { !$0.filter(chosen.contains).isEmpty }
         guard groups.count > 1 else { return nil }
         let free = free + chosen
@@ -110,7 +110,7 @@ package struct QueueChooser {
     /// The queues that nothing else uses, ascending; never queue 0.
     package var free: [UInt32] {
         let aimedAt = Set(snapshot.rules.compactMap(\.queue))
-        return ids.filter { $0 != 0 && !aimedAt.contains($0) && hindrance(of: $0) == nil }
+        return ids.filter { $0 != 0 && !aimedAt.contains($0) && obstacle(of: $0) == nil }
     }
 
     private struct Obstacle {
@@ -120,7 +120,7 @@ package struct QueueChooser {
     }
 
     /// Returns why a queue cannot be bound; nil if no obstacle is known.
-    private func hindrance(of id: UInt32) -> Obstacle? {
+    private func obstacle(of id: UInt32) -> Obstacle? {
         if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
             return Obstacle(
                 errno: .resourceBusy, message: "queue \(id) is \(holder)",

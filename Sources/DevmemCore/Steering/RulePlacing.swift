@@ -35,7 +35,8 @@ extension NICControl where Self: ~Copyable {
             }
             let location = try insert(rule, at: place)
             do throws(DevmemError) {
-                try note(SteeringChange.PlacedRule(unproven: rule, location: location))
+                try note(
+                    SteeringChange.PlacedRule(rule: rule, location: location, isUnproven: true))
             } catch {
                 try discard(rule, at: location, as: nil, stuck: &stuck)
                 throw error
@@ -98,7 +99,7 @@ extension NICControl where Self: ~Copyable {
         do throws(DevmemError) {
             try removeRule(at: location)
         } catch {
-            stuck = SteeringChange.PlacedRule(unproven: rule, location: location)
+            stuck = SteeringChange.PlacedRule(rule: rule, location: location, isUnproven: true)
             if let found {
                 stuck?.isUnproven = nil
                 stuck?.altered = found.specification
@@ -159,54 +160,54 @@ struct RuleRefusal {
 
     /// Returns the error with an explanation drawn from the NIC's rules and features.
     func explained<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> DevmemError {
-        var told = error
+        var explained = error
         let isOff =
             NtupleFeature.isNeeded(driver: nic.driver)
             && (try? nic.feature(.flowRules))?.isActive == false
         if error.errno == .notPermitted && isOff && isPrivileged
             || error.errno == .notSupportedOnSocket && isOff
         {
-            told.message =
-                "\(SteeringFeature.flowRules.rawValue) is off, without which most drivers take no "
-                + "rule"
-            told.advice = "ethtool -K \(name) ntuple on"
+            explained.message =
+                "\(SteeringFeature.flowRules.rawValue) is off, without which most drivers accept "
+                + "no rule"
+            explained.advice = "ethtool -K \(name) ntuple on"
         } else if Self.isAboutFields(error) {
             if (try? nic.ruleTable())??.isFull == true {
-                told.message = "its table of flow rules is full"
-                told.advice = "ethtool -n \(name) lists them; delete those not needed"
+                explained.message = "its table of flow rules is full"
+                explained.advice = "ethtool -n \(name) lists them; delete those not needed"
             } else if let narrowest = tried.first {
-                told = requiredFields(narrowest)
+                explained = requiredFields(narrowest)
             }
         } else if error.errno == .fileExists, let rival = rival(on: nic) {
-            told.message = "flow rule \(rival.location) has the same match: \(rival.text)"
-            told.advice = "choose another port or address, or delete that rule"
+            explained.message = "flow rule \(rival.location) has the same match: \(rival.text)"
+            explained.advice = "choose another port or address, or delete that rule"
         } else if let answer = explain(error) {
-            told.message = told.message ?? answer.meaning
-            told.advice = told.advice ?? answer.advice
+            explained.message = explained.message ?? answer.meaning
+            explained.advice = explained.advice ?? answer.advice
         }
-        told = told.advising("ethtool -n \(name) lists the rules")
-        told.advice = told.advice?.naming(name)
-        return told
+        explained = explained.advising("ethtool -n \(name) lists the rules")
+        explained.advice = explained.advice?.naming(name)
+        return explained
     }
 
     /// Names the fields that the NIC requires: drivers differ in which a rule may omit.
     private func requiredFields(_ narrowest: FlowRule) -> DevmemError {
-        var told = error
+        var explained = error
         let missing = narrowest.missingFields
         guard !missing.isEmpty else {
-            told.message =
+            explained.message =
                 "the NIC does not support such a rule, though it has every field: "
                 + narrowest.match
-            return told
+            return explained
         }
-        told.message =
+        explained.message =
             "the NIC supports no rule without " + missing.joined(separator: ", ")
             + " (\(narrowest.match))"
         let naming: Advice =
             narrowest.destination == nil
             ? "listen at one address, and name the peer: " : "name the peer: "
-        told.advice = naming + .any("\(.from) ADDR:PORT", "\(.flow) DST:PORT,SRC:PORT")
-        return told
+        explained.advice = naming + .any("\(.from) ADDR:PORT", "\(.flow) DST:PORT,SRC:PORT")
+        return explained
     }
 
     private func rival<NIC: NICControl & ~Copyable>(on nic: borrowing NIC) -> InstalledRule? {

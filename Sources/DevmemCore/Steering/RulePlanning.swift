@@ -117,7 +117,7 @@ extension SteeringPlan {
         else { return }
         for queue in queues where snapshot.acceleratedQueues.contains(queue) {
             notes.append(
-                "accelerated RFS may lead foreign flows to queue \(queue); "
+                "accelerated RFS may lead other flows to queue \(queue); "
                     + "echo 0 > /sys/class/net/\(name)/queues/rx-\(queue)/rps_flow_cnt prevents that"
             )
         }

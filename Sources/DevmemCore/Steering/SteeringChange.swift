@@ -27,18 +27,6 @@ package enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertib
         /// True after the driver accepted the rule and until it is verified; otherwise nil.
         var isUnproven: Bool?
 
-        /// Creates a placed rule.
-        package init(rule: FlowRule, location: UInt32) {
-            self.rule = rule
-            self.location = location
-        }
-
-        /// Creates a rule that the driver just accepted.
-        init(unproven rule: FlowRule, location: UInt32) {
-            self.init(rule: rule, location: location)
-            isUnproven = true
-        }
-
         /// Returns whether an installed rule is this rule or what the driver made of it.
         func isRealized(by found: InstalledRule) -> Bool {
             found.isSame(as: rule) || altered == found.specification

@@ -24,11 +24,11 @@ struct SteeringState: Equatable {
     /// The rules at the locations of our rules.
     var rules: [UInt32: InstalledRule] = [:]
 
-    init(rings: RingSettings, contexts: [RSSContext]) {
-        self.rings = rings
-        self.contexts = contexts
-    }
+    /// The main RSS table; empty if the NIC has none.
+    var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
+}
 
+extension SteeringState {
     /// Reads the settings that a journal covers, and no rule of others.
     init<NIC: NICControl & ~Copyable>(
         of nic: borrowing NIC, for journal: SteeringJournal
@@ -46,9 +46,6 @@ struct SteeringState: Equatable {
             }
         }
     }
-
-    /// The main RSS table; empty if the NIC has none.
-    var indirection: [UInt32] { contexts.first { $0.id == 0 }?.indirection ?? [] }
 }
 
 extension SteeringJournal {

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// The changes that meet a steering request, and the queues that they take.
+/// The changes that meet a steering request, and the queues that it uses.
 package struct SteeringPlan: Equatable, Sendable {
     /// The queues to bind, ascending.
     package var queues: [UInt32]
@@ -45,7 +45,7 @@ package struct SteeringPlan: Equatable, Sendable {
             snapshot: snapshot, interface: name, applied: applied,
             sharesContexts: request.sharesContexts)
         queues = try choice.choose(request.queues)
-        if let mixture = choice.mixture(of: queues) { notes.append(mixture) }
+        if let mismatch = choice.deviceMismatch(of: queues) { notes.append(mismatch) }
         try Self.refuseXDP(snapshot, name)
         try planHeaderSplit(
             snapshot, name, after: request.splitsHeaders ? .on : .unknown, isSet: applied != nil)

@@ -20,7 +20,7 @@ public enum FlowSpread: String, Sendable, CaseIterable {
 
 /// How the main RSS table is changed.
 public enum TableStyle: String, Sendable, CaseIterable {
-    /// Only the entries of taken queues change.
+    /// Only the entries of the chosen queues change.
     case minimal
     /// The remaining queues get equal shares, as `ethtool -X` makes them.
     case even
@@ -71,7 +71,7 @@ public struct SteeringFlow: Equatable, Sendable {
 
 /// What a user requests of a NIC: queues for device memory, and the traffic to steer to them.
 public struct SteeringRequest: Equatable, Sendable {
-    /// The receive queues to take.
+    /// The receive queues to use.
     public var queues: QueueChoice
     /// The traffic to steer to them.
     public var flows: [SteeringFlow]

@@ -219,9 +219,6 @@ public struct SteeringTransaction: ~Copyable {
 }
 
 extension SteeringTransaction {
-    /// Whether the changes are its own, to be made again if the NIC loses them.
-    var isOwn: Bool { journal != nil }
-
     /// Returns the changes that the NIC has lost.
     ///
     /// - Throws: `DevmemError` of kind `netlink` or `system` if the settings cannot be read.

@@ -10,7 +10,7 @@ struct DirectWriter: ~Copyable {
     static let alignment = 4096
     private static let bufferSize = 1 << 20
     /// The most iovec entries in one writev(2) call (UIO_MAXIOV of linux/uio.h).
-    private static let maximumVectors = 1024
+    static let maximumVectors = 1024
 
     /// The number of bytes written from the dma-buf without a copy.
     private(set) var directBytes: UInt64 = 0
@@ -49,7 +49,7 @@ struct DirectWriter: ~Copyable {
         }
         guard whole < bytes.count else { return }
         try flush()
-        try put(UnsafeRawBufferPointer(rebasing: bytes[whole...]))
+        try appendToBuffer(UnsafeRawBufferPointer(rebasing: bytes[whole...]))
     }
 
     /// Writes the queued blocks; buffered bytes stay.
@@ -66,10 +66,11 @@ struct DirectWriter: ~Copyable {
                 }
                 // Some dma-buf mappings cannot be read by the file system.
                 writesAlignedBlocks = false
-                let pieces = vectors
+                let blocks = vectors
                 vectors.removeAll(keepingCapacity: true)
-                for piece in pieces {
-                    try put(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
+                for block in blocks {
+                    try appendToBuffer(
+                        UnsafeRawBufferPointer(start: block.iov_base, count: block.iov_len))
                 }
                 return
             }
@@ -98,7 +99,7 @@ struct DirectWriter: ~Copyable {
         if left % Self.alignment != 0 { try disableDirectIO() }
     }
 
-    private mutating func put(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {
+    private mutating func appendToBuffer(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {
         var rest = bytes
         while !rest.isEmpty {
             let count = min(rest.count, buffer.count - buffered)

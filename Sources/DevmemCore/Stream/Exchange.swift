@@ -75,7 +75,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         let end: End
         do throws(DevmemError) {
             if memory.isDevice { try connection.enableZerocopy() }
-            end = try carry(connection, &sink, stop, limits, progress)
+            end = try transfer(connection, &sink, stop, limits, progress)
         } catch {
             try? sink.finish()
             sender.countAcknowledged(connection)
@@ -88,28 +88,29 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         return end
     }
 
-    private mutating func carry<Sink: PayloadSink & ~Copyable>(
+    private mutating func transfer<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
         _ limits: StreamLimits, _ progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
         var hasInput = false
+        let needs = sink.needs
         while true {
             let step = try sender.step(
                 connection, from: &source, in: memory, looks: hasInput || source.isReady)
             progress(sender.counts.sentBytes)
             if try hasEnded(connection) { return .finished }
 
-            let ways = Ways(
-                isInputAtHand: sender.needsInput(isInPlace: source.isInPlace) && source.isReady,
+            let state = DirectionState(
+                hasInput: sender.needsInput(isInPlace: source.isInPlace) && source.isReady,
                 receives: !peerClosed && !source.pausesReceiving, isFull: step == .full)
             switch try wait(
-                connection, ways, stop, timeout: isDelivered ? limits.closing : limits.idle)
+                connection, state, stop, timeout: isDelivered ? limits.closing : limits.idle)
             {
             case .stopped(let signal): return .stopped(by: signal)
             case .timeout:
                 if isDelivered { return .peerStillOpen }
-                let isCoalesced = !ways.isFull && sender.isCoalescing
-                if !isCoalesced && limits.idle >= 0 && !ways.isInputAtHand {
+                let isCoalesced = !state.isFull && sender.isCoalescing
+                if !isCoalesced && limits.idle >= 0 && !state.hasInput {
                     throw idleError(connection.peer, limits.idle)
                 }
                 if isCoalesced { sender.flushCoalesced() }
@@ -117,8 +118,8 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
             case .ready(let events, let input):
                 hasInput = input
                 // Receive first: data and the peer's FIN may precede a reset.
-                if !events.isDisjoint(with: [.input, .hangUp]), ways.receives,
-                    case .stopped(let signal) = try receive(connection, &sink, stop)
+                if !events.isDisjoint(with: [.input, .hangUp]), state.receives,
+                    case .stopped(let signal) = try receive(connection, &sink, needs, stop)
                 {
                     return .stopped(by: signal)
                 }
@@ -137,9 +138,10 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 
     private mutating func receive<Sink: PayloadSink & ~Copyable>(
-        _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal
+        _ connection: borrowing Connection, _ sink: inout Sink, _ needs: PayloadNeeds,
+        _ stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
-        let step = try receiver.step(connection, into: &sink, until: stop)
+        let step = try receiver.step(connection, into: &sink, needing: needs, until: stop)
         if step == .end { peerClosed = true }
         return step
     }
@@ -167,21 +169,21 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
 
     /// Waits for the events that can make progress.
     private func wait(
-        _ connection: borrowing Connection, _ ways: Ways, _ stop: borrowing StopSignal,
+        _ connection: borrowing Connection, _ state: DirectionState, _ stop: borrowing StopSignal,
         timeout: Int32
-    ) throws(DevmemError) -> Waited {
-        let isCoalescing = !ways.isFull && sender.isCoalescing
+    ) throws(DevmemError) -> WaitResult {
+        let isCoalescing = !state.isFull && sender.isCoalescing
         let unsent = sender.ring.unsent
         // Enough data is ready for a socket whose buffer is full.
-        let hasEnough = ways.isFull && sender.coalescer.reachesTarget(unsent)
+        let hasEnough = state.isFull && sender.coalescer.reachesTarget(unsent)
         var input: Int32?
         if sender.needsInput(isInPlace: source.isInPlace) && !isCoalescing && !hasEnough {
             input = source.inputDescriptor
         }
         var own: Int32? = connection.rawValue
         var events = PollEvents()
-        if ways.receives { events.insert(.input) }
-        if unsent > 0 && ways.isFull { events.insert(.output) }
+        if state.receives { events.insert(.input) }
+        if unsent > 0 && state.isFull { events.insert(.output) }
         if let watch = closingDescriptor {
             // The source has ended by now. A closed connection always reports an event.
             input = isDelivered ? nil : watch
@@ -192,7 +194,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
             // Completions would only end the wait early; an echo's input is the connection itself.
             if source.inputDescriptor != nil { own = nil }
             time = sender.coalescer.wait(with: unsent)
-        } else if ways.isInputAtHand && !ways.isFull {
+        } else if state.hasInput && !state.isFull {
             // Still check for signals and completions.
             time = 0
         } else if timeout >= 0 {
@@ -202,16 +204,13 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         watched.watch(0, stop.rawValue)
         watched.watch(1, own, for: events)
         watched.watch(2, input)
-        guard let waited = try wait(&watched, time, stop) else {
-            return outcome(of: watched)
-        }
-        return waited
+        return try wait(&watched, time, stop) ?? outcome(of: watched)
     }
 
     /// Waits for a set whose first entry is the stop signal; nil if another entry is ready.
     private func wait(
         _ watched: inout PollSet<3>, _ time: UInt64?, _ stop: borrowing StopSignal
-    ) throws(DevmemError) -> Waited? {
+    ) throws(DevmemError) -> WaitResult? {
         let start = time.map { $0 > 0 } ?? false ? monotonicTime() : 0
         var left = time
         while true {
@@ -225,7 +224,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         }
     }
 
-    private func outcome(of watched: PollSet<3>) -> Waited {
+    private func outcome(of watched: PollSet<3>) -> WaitResult {
         let input = !watched.ready(2).isEmpty
         guard closingDescriptor != nil else { return .ready(watched.ready(1), input: input) }
         guard input else { return .ready(watched.ready(1), input: false) }
@@ -242,15 +241,18 @@ private let endingErrors: Set<Errno?> = [
     .connectionReset, .brokenPipe, .timedOut, .noRouteToHost, .networkUnreachable, .connectionAbort,
 ]
 
-/// The events that an exchange can handle next.
-private struct Ways {
-    var isInputAtHand: Bool
+/// What both directions of an exchange can do next.
+private struct DirectionState {
+    /// The source has input and the ring has room for it.
+    var hasInput: Bool
+    /// Payload may be received.
     var receives: Bool
+    /// The send buffer is full.
     var isFull: Bool
 }
 
 /// The result of a wait.
-private enum Waited {
+private enum WaitResult {
     case ready(PollEvents, input: Bool)
     case timeout
     case stopped(by: Int32)

@@ -6,12 +6,10 @@ import SystemPackage
 package struct InputStream: PayloadSource, ~Copyable {
     /// The requested pipe size: larger pipes need fewer calls; the kernel may grant less.
     private static let pipeSize = 1 << 20
-    /// The alignment of memory, offset and length that O_DIRECT requires.
-    static let directAlignment = 4096
 
     private let descriptor: Descriptor
-    private var readsDirectly: Bool
-    package private(set) var calls: UInt64 = 0
+    /// Whether reads bypass the page cache.
+    package private(set) var isDirect: Bool
 
     /// Opens a file, or standard input for `-`.
     ///
@@ -23,7 +21,7 @@ package struct InputStream: PayloadSource, ~Copyable {
         var isDirect = direct
         let opened = try Self.open(path, isDirect: &isDirect)
         _ = cdm_fcntl(opened.rawValue, cdm_F_SETPIPE_SZ, Self.pipeSize)
-        readsDirectly = isDirect
+        self.isDirect = isDirect
         descriptor = consume opened
     }
 
@@ -52,9 +50,6 @@ package struct InputStream: PayloadSource, ~Copyable {
         return UInt64(max(0, Int(status.st_size) - Int(lseek(number, 0, SEEK_CUR))))
     }
 
-    /// Whether reads bypass the page cache.
-    package var isDirect: Bool { readsDirectly }
-
     package var inputDescriptor: Int32? { descriptor.rawValue }
 
     /// Half the pipe's size, because a full pipe blocks its writer.
@@ -68,12 +63,11 @@ package struct InputStream: PayloadSource, ~Copyable {
     ) throws(DevmemError) -> PayloadInput {
         let number = descriptor.rawValue
         var room = memory.count
-        if readsDirectly {
+        if isDirect {
             let start = Int(bitPattern: memory.baseAddress)
-            room -= room % Self.directAlignment
-            if start % Self.directAlignment != 0 || room == 0 { try disableDirectIO() }
+            room -= room % DirectWriter.alignment
+            if start % DirectWriter.alignment != 0 || room == 0 { try disableDirectIO() }
         }
-        calls += 1
         let length = room == 0 ? memory.count : room
         while true {
             let count = Glibc.read(number, memory.baseAddress, length)
@@ -83,9 +77,9 @@ package struct InputStream: PayloadSource, ~Copyable {
             switch code {
             case .interrupted: continue
             case .wouldBlock: return .wouldBlock
-            case .invalidArgument where readsDirectly: try disableDirectIO()
+            case .invalidArgument where isDirect: try disableDirectIO()
             // Some dma-buf mappings cannot be written by the file system.
-            case .badAddress where readsDirectly: try disableDirectIO()
+            case .badAddress where isDirect: try disableDirectIO()
             default: throw DevmemError(.system, call: "read the input", errno: code)
             }
         }
@@ -96,6 +90,6 @@ package struct InputStream: PayloadSource, ~Copyable {
     private mutating func disableDirectIO() throws(DevmemError) {
         let number = descriptor.rawValue
         try retrying("read the input through the page cache") { cdm_fcntl(number, F_SETFL, 0) }
-        readsDirectly = false
+        isDirect = false
     }
 }

@@ -87,14 +87,14 @@ private func parse(_ control: [UInt8]) throws(DevmemError) -> UInt64 {
         var parser = ControlMessageParser(
             dmabufID: 1, dmabufSize: UInt64(fragmentCount * fragmentSize))
         var run = TokenRun()
-        while let piece = try parser.next(in: control.span.bytes) {
-            guard case .device(let offset, let length, let token) = piece else { continue }
+        while let fragment = try parser.next(in: control.span.bytes) {
+            guard case .device(let offset, let length, let token) = fragment else { continue }
             extents.append(.device, offset: Int(offset), length: Int(length))
             if let ended = run.append(token) { held.append(ended) }
         }
         if let ended = run.end() { held.append(ended) }
         guard held == [TokenBatch.Range(start: 0, count: UInt32(fragmentCount))] else {
-            throw wrong("\(held.count) runs of tokens")
+            throw wrong("\(held.count) token ranges")
         }
     }
     return monotonicTime() - start
@@ -106,7 +106,7 @@ private func batchTokens() throws(DevmemError) -> UInt64 {
     for _ in 0..<tokenRepeats {
         batch.removeAll()
         for token in 0..<UInt32(TokenBatch.maximumFragments) where !batch.append(token) {
-            throw wrong("token \(token) has no room")
+            throw wrong("token \(token) does not fit in the batch")
         }
     }
     let time = monotonicTime() - start
@@ -146,6 +146,6 @@ private func compare(
         }
     }
     let time = monotonicTime() - start
-    guard differing == 0 else { throw wrong("\(differing) pieces differ") }
+    guard differing == 0 else { throw wrong("\(differing) fragments differ") }
     return time
 }

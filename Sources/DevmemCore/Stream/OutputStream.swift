@@ -14,9 +14,6 @@ package struct OutputStream: SessionSink, ~Copyable {
     private var vectors: [iovec] = []
     private var direct: DirectWriter?
 
-    /// The most iovec entries in one writev(2) call (UIO_MAXIOV of linux/uio.h).
-    private static let maximumVectors = 1024
-
     /// Opens the destination: standard output for `-`, otherwise a file, which is created if
     /// needed. An existing file keeps its contents until `begin()`.
     ///
@@ -49,7 +46,7 @@ package struct OutputStream: SessionSink, ~Copyable {
         self.name = name
         self.isSocket = isSocket
         self.createdPath = createdPath
-        vectors.reserveCapacity(Self.maximumVectors)
+        vectors.reserveCapacity(DirectWriter.maximumVectors)
         self.direct = direct
         number = descriptor.rawValue
         self.descriptor = consume descriptor
@@ -100,7 +97,7 @@ package struct OutputStream: SessionSink, ~Copyable {
 
     /// Returns why the destination cannot be opened yet, if that is temporary: the pipe has no
     /// reader, or no descriptor is free.
-    private static func passing(_ error: DevmemError, at path: String) -> DevmemError? {
+    private static func temporaryObstacle(_ error: DevmemError, at path: String) -> DevmemError? {
         switch error.errno {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem: return error
         case .noSuchAddressOrDevice where kind(at: path) == S_IFIFO:
@@ -142,7 +139,7 @@ package struct OutputStream: SessionSink, ~Copyable {
             do throws(DevmemError) {
                 return try open(path, waits: false, isNew: &isNew)
             } catch {
-                guard let reason = passing(error, at: path) else { throw error }
+                guard let reason = temporaryObstacle(error, at: path) else { throw error }
                 if !isTold { waiting(reason) }
                 isTold = true
             }
@@ -212,10 +209,8 @@ package struct OutputStream: SessionSink, ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `system` if ftruncate(2) fails.
     package func begin() throws(DevmemError) {
-        guard name != "standard output", Self.kind(of: number) == S_IFREG else {
-            return
-        }
-        try retrying("empty \(name)") { ftruncate(number, 0) }
+        guard name != "standard output", Self.kind(of: number) == S_IFREG else { return }
+        try retrying("truncate \(name)") { ftruncate(number, 0) }
     }
 
     /// Removes the file if this value created it, for a session that received nothing.
@@ -246,7 +241,8 @@ package struct OutputStream: SessionSink, ~Copyable {
         var skip = 0
         while next < extents.count {
             vectors.removeAll(keepingCapacity: true)
-            for (index, extent) in extents[next...].prefix(Self.maximumVectors).enumerated() {
+            for (index, extent) in extents[next...].prefix(DirectWriter.maximumVectors).enumerated()
+            {
                 let memory = extent.source == .device ? device : host
                 let start = extent.offset + (index == 0 ? skip : 0)
                 let bytes = UnsafeMutableRawBufferPointer(
@@ -289,8 +285,7 @@ package struct OutputStream: SessionSink, ~Copyable {
             var message = msghdr()
             message.msg_iov = vectors.baseAddress
             message.msg_iovlen = vectors.count
-            return sendmsg(
-                number, &message, cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
+            return sendmsg(number, &message, cdm_MSG_DONTWAIT | cdm_MSG_NOSIGNAL)
         }
     }
 }

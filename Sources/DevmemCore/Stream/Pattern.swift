@@ -94,8 +94,8 @@ package struct PatternChecker: Sendable {
         var done = 0
         while done < bytes.count {
             let count = min(bytes.count - done, block.count - phase)
-            let piece = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
-            if !matches(piece) { note(piece) }
+            let part = UnsafeRawBufferPointer(rebasing: bytes[done..<done + count])
+            if !matches(part) { note(part) }
             checkedBytes += UInt64(count)
             // A 32-bit division is faster, and the values fit.
             phase = Int(
@@ -104,17 +104,17 @@ package struct PatternChecker: Sendable {
         }
     }
 
-    private func matches(_ piece: UnsafeRawBufferPointer) -> Bool {
+    private func matches(_ part: UnsafeRawBufferPointer) -> Bool {
         block.withUnsafeBytes { block in
-            guard let expected = block.baseAddress, let found = piece.baseAddress else {
+            guard let expected = block.baseAddress, let found = part.baseAddress else {
                 return true
             }
-            return memcmp(expected + phase, found, piece.count) == 0
+            return memcmp(expected + phase, found, part.count) == 0
         }
     }
 
-    private mutating func note(_ piece: UnsafeRawBufferPointer) {
-        for (index, found) in piece.enumerated() where found != block[phase + index] {
+    private mutating func note(_ part: UnsafeRawBufferPointer) {
+        for (index, found) in part.enumerated() where found != block[phase + index] {
             wrongBytes += 1
             if firstMismatch == nil {
                 firstMismatch = Mismatch(

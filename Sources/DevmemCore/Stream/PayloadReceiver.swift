@@ -95,8 +95,9 @@ public struct PayloadReceiver: ~Copyable {
         _ limits: StreamLimits, _ progress: (UInt64) -> Void
     ) throws(DevmemError) -> End {
         var coalescer = ReceiveCoalescer(memory: memory?.dmabuf.size ?? .max)
+        let needs = sink.needs
         while true {
-            switch try step(connection, into: &sink, until: stop) {
+            switch try step(connection, into: &sink, needing: needs, until: stop) {
             case .end: return .peerClosed
             case .stopped(let signal): return .stopped(by: signal)
             case .bytes(let count):
@@ -131,7 +132,14 @@ public struct PayloadReceiver: ~Copyable {
     public mutating func step<Sink: PayloadSink & ~Copyable>(
         _ connection: borrowing Connection, into sink: inout Sink, until stop: borrowing StopSignal
     ) throws(DevmemError) -> StreamStep {
-        let needs = sink.needs
+        try step(connection, into: &sink, needing: sink.needs, until: stop)
+    }
+
+    /// Does the same for a sink whose needs are known.
+    mutating func step<Sink: PayloadSink & ~Copyable>(
+        _ connection: borrowing Connection, into sink: inout Sink, needing needs: PayloadNeeds,
+        until stop: borrowing StopSignal
+    ) throws(DevmemError) -> StreamStep {
         let step = try receive(connection, listing: needs != .nothing)
         guard case .bytes = step else {
             if step == .end { try sink.finish() }
@@ -227,10 +235,9 @@ public struct PayloadReceiver: ~Copyable {
         var counts = counts
         defer { self.counts = counts }
         let number = connection.rawValue
-        try tokens.append(payload.tokens) { batch throws(DevmemError) in
+        try tokens.append(&payload.tokens) { batch throws(DevmemError) in
             try Self.returnTokens(&batch, to: number, &counts)
         }
-        payload.tokens.removeAll(keepingCapacity: true)
     }
 
     private mutating func returnTokens(_ connection: borrowing Connection) throws(DevmemError) {

@@ -106,7 +106,7 @@ package struct PayloadSender: ~Copyable {
                     UnsafeMutableRawBufferPointer(
                         rebasing: bytes[room.offset..<room.offset + room.count]), at: place)
             }
-            counts.inputCalls = source.calls
+            if source.inputDescriptor != nil { counts.inputCalls += 1 }
         }
         switch input {
         case .bytes(let count):
@@ -118,7 +118,7 @@ package struct PayloadSender: ~Copyable {
             ring.fill(count)
             if coalescer.isUsed { coalescer.arrived(count, at: monotonicTime()) }
         case .range(let extent):
-            guard source.isInPlace, ring.name(extent) else {
+            guard source.isInPlace, ring.fillInPlace(extent) else {
                 throw DevmemError(
                     .invalid, call: "send \(extent.count) bytes at offset \(extent.offset)",
                     message: source.isInPlace

@@ -14,7 +14,7 @@ public enum PayloadNeeds: Int, Comparable, Sendable {
 /// Receives the payload of one stream in order. A `PayloadReceiver` calls it, always on the thread
 /// that runs the receiver.
 public protocol PayloadSink: ~Copyable, SendableMetatype {
-    /// The access that the sink needs.
+    /// The access that the sink needs; read once for each stream.
     var needs: PayloadNeeds { get }
 
     /// Handles the payload of one receive call. Device memory returns to the NIC when this method

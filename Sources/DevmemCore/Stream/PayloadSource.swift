@@ -18,7 +18,7 @@ public struct RingPosition: Equatable, Sendable {
     /// The size of the ring in bytes.
     public var capacity: Int
 
-    /// Creates a place from its values.
+    /// Creates a position from its values.
     public init(position: UInt64, capacity: Int) {
         self.position = position
         self.capacity = capacity
@@ -38,8 +38,6 @@ public protocol PayloadSource: ~Copyable {
     var pausesReceiving: Bool { get }
     /// Whether `fill` names ranges that already hold payload, and writes nothing.
     var isInPlace: Bool { get }
-    /// The number of read(2) calls so far.
-    var calls: UInt64 { get }
 
     /// Returns how many bytes of the memory to use as a ring.
     func ringCapacity(of memory: Int) -> Int
@@ -70,8 +68,6 @@ extension PayloadSource where Self: ~Copyable {
     public var pausesReceiving: Bool { false }
     /// False: `fill` writes payload.
     public var isInPlace: Bool { false }
-    /// Zero: nothing is read.
-    public var calls: UInt64 { 0 }
     /// Returns all of the memory.
     public func ringCapacity(of memory: Int) -> Int { memory }
     /// Does nothing.

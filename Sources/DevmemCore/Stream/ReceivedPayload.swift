@@ -41,7 +41,7 @@ public struct ReceivedPayload: ~Copyable {
     private var socket: Int32 = -1
     /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
-    private var tokenReturn: SharedSocket?
+    private var sharedSocket: SharedSocket?
 
     init(capacity: Int, host: UnsafeRawBufferPointer) {
         list = PayloadExtents(capacity: capacity)
@@ -75,10 +75,14 @@ public struct ReceivedPayload: ~Copyable {
                 .unsupported, call: "keep device memory",
                 message: "memory that io_uring received cannot be kept")
         }
-        let way: SharedSocket
-        if let tokenReturn { way = tokenReturn } else { way = try SharedSocket(to: socket) }
-        let made = KeptPayload(extents.filter { $0.source == .device }, tokens, way)
-        tokenReturn = way
+        let shared: SharedSocket
+        if let sharedSocket {
+            shared = sharedSocket
+        } else {
+            shared = try SharedSocket(duplicating: socket)
+        }
+        sharedSocket = shared
+        let made = KeptPayload(extents.filter { $0.source == .device }, tokens, shared)
         kept = made
         tokens = []
         return made
@@ -115,10 +119,10 @@ public struct ReceivedPayload: ~Copyable {
 /// until then the kernel does not reuse the memory (`tcp_release_user_frags` of
 /// net/ipv4/tcp_ipv4.c).
 private final class SharedSocket: Sendable {
-    let socket: Descriptor
+    let descriptor: Descriptor
 
-    init(to socket: Int32) throws(DevmemError) {
-        self.socket = Descriptor(
+    init(duplicating socket: Int32) throws(DevmemError) {
+        descriptor = Descriptor(
             owning: try retrying("keep device memory") { cdm_fcntl(socket, F_DUPFD_CLOEXEC, 0) })
     }
 }
@@ -130,34 +134,34 @@ public final class KeptPayload: Sendable {
     /// The extents in the dma-buf, in stream order.
     public let extents: [PayloadExtent]
     private let tokens: Mutex<[TokenBatch.Range]>
-    private let tokenReturn: SharedSocket
+    private let socket: SharedSocket
 
     fileprivate init(
-        _ extents: [PayloadExtent], _ tokens: [TokenBatch.Range], _ tokenReturn: SharedSocket
+        _ extents: [PayloadExtent], _ tokens: [TokenBatch.Range], _ socket: SharedSocket
     ) {
         self.extents = extents
         self.tokens = Mutex(tokens)
-        self.tokenReturn = tokenReturn
+        self.socket = socket
     }
 
     deinit {
         try? release()
     }
 
-    /// Returns the memory to the NIC; further calls do nothing.
+    /// Returns the memory to the NIC; does nothing once all of it is returned. Another call after a
+    /// failure returns the rest.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
     ///   fewer fragments than it was given.
     public func release() throws(DevmemError) {
-        let runs = tokens.withLock { tokens in
-            defer { tokens = [] }
-            return tokens
+        let number = socket.descriptor.rawValue
+        try tokens.withLock { tokens throws(DevmemError) in
+            var batch = TokenBatch()
+            defer { tokens = batch.ranges + tokens }
+            try batch.append(&tokens) { batch throws(DevmemError) in
+                try batch.returnTokens(to: number)
+            }
+            try batch.returnTokens(to: number)
         }
-        var batch = TokenBatch()
-        let socket = tokenReturn.socket.rawValue
-        try batch.append(runs) { batch throws(DevmemError) in
-            try batch.returnTokens(to: socket)
-        }
-        try batch.returnTokens(to: socket)
     }
 }

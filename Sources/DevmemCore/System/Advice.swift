@@ -74,47 +74,45 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         public init(literalCapacity: Int, interpolationCount: Int) {}
 
         /// Adds text.
-        public mutating func appendLiteral(_ literal: String) { parts.add(literal) }
+        public mutating func appendLiteral(_ literal: String) { parts.add(.text(literal)) }
 
         /// Adds a parameter.
         package mutating func appendInterpolation(_ parameter: Parameter) {
-            parts.append(.parameter(parameter))
+            parts.add(.parameter(parameter))
         }
 
         /// Adds a command to run.
         package mutating func appendInterpolation(_ command: AdvisedCommand) {
-            parts.append(.command(command))
+            parts.add(.command(command))
         }
 
         /// Adds a placeholder.
         package mutating func appendInterpolation(_ unknown: Unknown) {
-            parts.append(.unknown(unknown))
+            parts.add(.unknown(unknown))
         }
 
         /// Adds any other value as text.
         public mutating func appendInterpolation(_ value: some CustomStringConvertible) {
-            parts.add(value.description)
+            parts.add(.text(value.description))
         }
     }
 
-    /// Concatenates two pieces of advice.
+    /// Concatenates two parts of advice.
     package static func + (first: Advice, second: Advice) -> Advice {
-        var sum = first
-        for part in second.parts {
-            if case .text(let text) = part { sum.parts.add(text) } else { sum.parts.append(part) }
-        }
-        return sum
+        Advice(parts: second.parts.reduce(into: first.parts) { $0.add($1) })
     }
 
     /// Returns the advice with the placeholder replaced by an interface name.
     package func naming(_ interface: String) -> Advice {
-        parts.reduce(Advice(parts: [])) { sum, part in
+        var named = Advice(parts: [])
+        for part in parts {
             switch part {
-            case .unknown(.nic): sum + Advice(parts: [.text(interface)])
-            case .any(let ways): sum + Advice(parts: [.any(ways.map { $0.naming(interface) })])
-            default: sum + Advice(parts: [part])
+            case .unknown(.nic): named.parts.add(.text(interface))
+            case .any(let ways): named.parts.add(.any(ways.map { $0.naming(interface) }))
+            default: named.parts.add(part)
             }
         }
+        return named
     }
 
     /// Returns the advice in a style's words; nil if the program has no such parameter.
@@ -142,12 +140,12 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
 }
 
 extension [Advice.Part] {
-    /// Adds text, merging it with text before it.
-    fileprivate mutating func add(_ text: String) {
-        if case .text(let before)? = last {
+    /// Adds a part; merges text with text before it.
+    fileprivate mutating func add(_ part: Advice.Part) {
+        if case .text(let text) = part, case .text(let before)? = last {
             self[count - 1] = .text(before + text)
-        } else if !text.isEmpty {
-            append(.text(text))
+        } else if part != .text("") {
+            append(part)
         }
     }
 }

@@ -14,9 +14,12 @@ package enum CPUTime {
     }
 
     /// The seconds that all threads of this process have spent in user mode and in the kernel.
-    package static var ofProcess: (user: Double, system: Double) {
+    package static var ofProcess: (user: Double, system: Double) { of(RUSAGE_SELF.rawValue) }
+
+    /// Returns the seconds of the process or thread that getrusage(2) names so.
+    static func of(_ who: Int32) -> (user: Double, system: Double) {
         var usage = rusage()
-        getrusage(RUSAGE_SELF.rawValue, &usage)
+        getrusage(who, &usage)
         func seconds(_ time: timeval) -> Double {
             Double(time.tv_sec) + Double(time.tv_usec) / 1e6
         }

@@ -11,8 +11,6 @@ extension DevmemError {
             case bindReceive
             /// Binding a dma-buf for sending.
             case bindTransmit
-            /// Creating a queue of a virtual interface.
-            case createQueue
             /// Receiving from a connection.
             case receive
             /// Returning tokens to the NIC.

@@ -44,19 +44,6 @@ package struct ProcessDescriptors: Equatable, Sendable {
         return readlink(link, &buffer, buffer.count - 1) > 0
             ? Substring(stringFromCBuffer(buffer)) : ""
     }
-
-    private static func names(in folder: String) -> [Substring] {
-        guard let stream = opendir(folder) else { return [] }
-        defer { closedir(stream) }
-        var names: [Substring] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                Substring(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names
-    }
 }
 
 /// Returns the name of a process, made safe to print because its owner may choose any; nil if there

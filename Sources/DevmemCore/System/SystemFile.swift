@@ -57,3 +57,17 @@ func availableMemory() -> UInt64? {
     guard let fields, fields.count == 3 else { return nil }
     return UInt64(fields[1]).map { $0 << 10 }
 }
+
+/// Lists the names in a procfs directory except hidden ones; empty if it cannot be read.
+func names(in folder: String) -> [Substring] {
+    guard let stream = opendir(folder) else { return [] }
+    defer { closedir(stream) }
+    var names: [Substring] = []
+    while let entry = readdir(stream) {
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+            Substring(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names
+}

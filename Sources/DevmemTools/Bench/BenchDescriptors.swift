@@ -6,7 +6,7 @@ import DevmemCore
 func requireDescriptors(for plan: BenchPlan, ports: Int) throws(DevmemError) {
     try requireDescriptors(
         descriptorsNeeded(flows: plan.flows, threads: plan.threads, ports: ports),
-        to: "measure \(plan.flows) flows at once")
+        to: "measure \(counted(plan.flows, "flow")) at once")
 }
 
 /// Returns the number of descriptors that one side of a benchmark may need. Pure.

@@ -9,22 +9,24 @@ struct BenchLocalSide {
     private let interface: NetworkInterface
     private let local: Endpoint
     private let channel: BenchChannel
+    private let stop: SharedStopSignal
     private var plan: BenchPlan { request.plan }
     private var role: BenchRole { .near(of: request.plan) }
 
     init(
         _ request: BenchRequest, _ interface: NetworkInterface, _ local: Endpoint,
-        _ channel: BenchChannel
+        _ channel: BenchChannel, _ stop: SharedStopSignal
     ) {
         self.request = request
         self.interface = interface
         self.local = local
         self.channel = channel
+        self.stop = stop
     }
 
     func run(
-        _ far: String, _ stop: SharedStopSignal, started: (String, String) -> Void,
-        seen: (BenchSample) -> Void, logger: Logger
+        _ far: String, started: (String, String) -> Void, seen: (BenchSample) -> Void,
+        logger: Logger
     ) throws(DevmemError) -> BenchReport {
         var listeners = try openListeners(logger)
         let nic = try BenchNIC(
@@ -34,8 +36,7 @@ struct BenchLocalSide {
         var report: BenchReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
-            report = try measure(
-                &listeners, nic, far, stop, started: started, seen: seen, logger: logger)
+            report = try measure(&listeners, nic, far, started: started, seen: seen)
         } catch {
             refusal = error
         }
@@ -54,7 +55,7 @@ struct BenchLocalSide {
         for index in 0..<request.portCount {
             var place = local
             place.port = request.port.map { $0 &+ UInt16(truncatingIfNeeded: index) } ?? 0
-            let open = OpenListener(try Listener(binding: place))
+            let open = OpenListener(try Listener(binding: place), logger)
             if let segment = plan.segment { try open.listener.limitSegments(to: segment) }
             if role.receives != nil, let share = plan.receiveShare {
                 notice = try open.listener.limitBuffers(to: share).shortfall
@@ -86,8 +87,7 @@ struct BenchLocalSide {
 
     private func measure(
         _ listeners: inout [OpenListener], _ nic: BenchNIC, _ far: String,
-        _ stop: SharedStopSignal, started: (String, String) -> Void, seen: (BenchSample) -> Void,
-        logger: Logger
+        started: (String, String) -> Void, seen: (BenchSample) -> Void
     ) throws(DevmemError) -> BenchReport {
         let ports = listeners.map { $0.listener.endpoint.port }
         try channel.tell(.plan(plan, address: local.address.description, ports: ports))
@@ -101,18 +101,17 @@ struct BenchLocalSide {
             seconds: 120, "connect", watching: open.map { $0.listener.rawValue }
         ) { () throws(DevmemError) in
             let most = plan.flows + OpenListener.maximumStrangers
-            for one in open { try one.gather(most: most, logger) }
+            for one in open { try one.gather(most: most) }
         }
         guard case .connected(let ends) = message, ends.count == plan.flows else {
             throw channel.unexpected(message)
         }
-        let connections = try accept(ends, listeners, stop, logger)
+        let connections = try accept(ends, listeners)
         // Close the listeners: payload from other hosts would occupy the NIC's memory during the
         // measurement.
         listeners = []
         let crew = try WorkerPool(
-            plan, role, connections, processors: request.processors, on: interface,
-            bound: nic.memory)
+            plan, role, connections, processors: request.processors, on: nic)
         do throws(DevmemError) {
             try awaitReady(crew, stop)
             try channel.tell(.start)
@@ -123,7 +122,7 @@ struct BenchLocalSide {
         }
         started(interface.name, far)
         let session = BenchSession(
-            crew, plan, over: channel, nic, needsOther: true, stop: stop)
+            crew, over: channel, nic, needsOther: true, stop: stop)
         let report = try session.run(seen: seen)
         return BenchReport(
             plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)
@@ -131,8 +130,7 @@ struct BenchLocalSide {
 
     /// Accepts the connections that the peer announced by source address; others are closed.
     private func accept(
-        _ ends: [BenchPlan.Source], _ listeners: [OpenListener], _ stop: SharedStopSignal,
-        _ logger: Logger
+        _ ends: [BenchPlan.Source], _ listeners: [OpenListener]
     ) throws(DevmemError) -> [BenchConnection] {
         let arrivals = try AnnouncedSources(ends, ports: listeners.count)
         var connections: [BenchConnection] = []
@@ -140,8 +138,7 @@ struct BenchLocalSide {
         for (flow, peer) in arrivals.peers.enumerated() {
             let port = BenchSchedule.port(of: flow, ports: listeners.count)
             let connection = try listeners[port].take(
-                peer, of: arrivals.peersOfPorts[port], flow: flow + 1, stop, until: deadline, logger
-            )
+                peer, of: arrivals.peersOfPorts[port], flow: flow + 1, stop, until: deadline)
             try connection.connection.tune(for: plan)
             connections.append(connection)
         }
@@ -173,7 +170,8 @@ struct AnnouncedSources: Equatable {
         guard count == ends.count else {
             throw DevmemError(
                 .malformed, call: "accept the peer's connections",
-                message: "it reports \(count) connections for \(ends.count) flows")
+                message: "it reports \(counted(count, "connection")) for "
+                    + counted(ends.count, "flow"))
         }
     }
 }
@@ -181,25 +179,27 @@ struct AnnouncedSources: Equatable {
 /// A listening socket with its accepted connections that no flow has claimed yet.
 private final class OpenListener {
     let listener: Listener
+    private let logger: Logger
     private var waiting: [Endpoint: BenchConnection] = [:]
     private var strangers: [Endpoint] = []
 
     /// The maximum number of connections from other hosts to keep until the peer announces its own.
     static let maximumStrangers = 256
 
-    init(_ listener: consuming Listener) {
+    init(_ listener: consuming Listener, _ logger: Logger) {
         self.listener = listener
+        self.logger = logger
     }
 
     /// Accepts pending connections; beyond `most` waiting ones, further ones are closed.
-    func gather(most: Int, _ logger: Logger) throws(DevmemError) {
+    func gather(most: Int) throws(DevmemError) {
         for _ in 0..<most {
             guard let accepted = try listener.accept() else { return }
             let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
             if waiting.count < most {
                 waiting[from] = BenchConnection(accepted)
             } else {
-                note(stranger: from, logger)
+                note(stranger: from)
             }
         }
     }
@@ -207,11 +207,11 @@ private final class OpenListener {
     /// Returns the connection from one of the peer's sockets, and waits for it if necessary.
     func take(
         _ peer: Endpoint, of all: Set<Endpoint>, flow: Int, _ stop: SharedStopSignal,
-        until deadline: Deadline, _ logger: Logger
+        until deadline: Deadline
     ) throws(DevmemError) -> BenchConnection {
         for from in waiting.keys where !all.contains(from) {
             waiting[from] = nil
-            note(stranger: from, logger)
+            note(stranger: from)
         }
         while true {
             if let connection = waiting.removeValue(forKey: peer) { return connection }
@@ -231,12 +231,12 @@ private final class OpenListener {
                 // A second connection from the same source means that the earlier one has ended.
                 waiting[from] = BenchConnection(accepted)
             } else {
-                note(stranger: from, logger)
+                note(stranger: from)
             }
         }
     }
 
-    private func note(stranger: Endpoint, _ logger: Logger) {
+    private func note(stranger: Endpoint) {
         // Repeated connections must not flood the log.
         guard strangers.count < 16 else { return }
         strangers.append(stranger)

@@ -41,7 +41,7 @@ struct BenchRemoteSide {
                 ports.count <= plan.flows, !ports.contains(0)
             else {
                 throw DevmemError(
-                    .invalid, call: "do as the near end says", message: "no address to go to")
+                    .invalid, call: "connect to the peer", message: "it sent no usable address")
             }
             let near = ports.map { Endpoint(address: address, port: $0, scope: scope) }
             try carryOut(
@@ -142,8 +142,7 @@ struct BenchRemoteSide {
         }
         if let notice { logger.notice("\(notice)") }
         let crew = try WorkerPool(
-            plan, role, connections, processors: processors, on: nic.interface,
-            bound: nic.memory)
+            plan, role, connections, processors: processors, on: nic)
         do throws(DevmemError) {
             try awaitReady(crew, stop)
             try channel.tell(.connected(from: try Self.sources(of: connections)))
@@ -155,7 +154,7 @@ struct BenchRemoteSide {
             throw error
         }
         let session = BenchSession(
-            crew, plan, over: channel, nic, needsOther: false, stop: stop)
+            crew, over: channel, nic, needsOther: false, stop: stop)
         return try session.run { sample in
             // A lost peer is noticed when its channel closes.
             try? channel.tell(.interval(sample))

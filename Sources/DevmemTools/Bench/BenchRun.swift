@@ -62,7 +62,7 @@ extension BenchRequest {
         try plan.check()
         guard let port, port == 0 || Int(port) + portCount - 1 > 65535 else { return }
         throw DevmemError(
-            .invalid, call: "listen on \(portCount) ports from \(port) on",
+            .invalid, call: "listen on \(counted(portCount, "port")) from \(port) on",
             message: "ports are from 1 to 65535")
     }
 }
@@ -110,9 +110,10 @@ package func runBench(
         let process = try RemoteProcess(
             at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
         let channel: BenchChannel = try process.greet()
-        let near = BenchLocalSide(request, interface, Endpoint(address: address, port: 0), channel)
+        let near = BenchLocalSide(
+            request, interface, Endpoint(address: address, port: 0), channel, holder)
         let report = try near.run(
-            "\(place)", holder, started: started, seen: seen, logger: logger)
+            "\(place)", started: started, seen: seen, logger: logger)
         withExtendedLifetime(process) {}
         return report
     case .serving(let endpoints):
@@ -129,8 +130,8 @@ package func runBench(
             advice: "\(AdvisedCommand(.serveBench)) must run there, one benchmark at a time",
             stop: holder)
         try channel.greet()
-        let report = try BenchLocalSide(request, interface, local, channel).run(
-            "\(control.peer)", holder, started: started, seen: seen, logger: logger)
+        let report = try BenchLocalSide(request, interface, local, channel, holder).run(
+            "\(control.peer)", started: started, seen: seen, logger: logger)
         return report
     }
 }

@@ -46,13 +46,12 @@ final class BenchSession {
 
     /// - Parameters:
     ///   - crew: the threads.
-    ///   - plan: the plan.
     ///   - channel: the channel to the peer.
     ///   - nic: the NIC.
     ///   - needsOther: whether to wait for the peer's report.
     ///   - stop: signals that end it early.
     init(
-        _ crew: WorkerPool, _ plan: BenchPlan, over channel: BenchChannel, _ nic: BenchNIC,
+        _ crew: WorkerPool, over channel: BenchChannel, _ nic: BenchNIC,
         needsOther: Bool, stop: SharedStopSignal
     ) {
         self.crew = crew
@@ -60,10 +59,10 @@ final class BenchSession {
         self.stop = stop
         self.nic = nic
         self.needsOther = needsOther
-        told = PeerReportAssembler(flows: plan.flows)
+        told = PeerReportAssembler(flows: crew.plan.flows)
         let now = ContinuousClock.now
         begun = now
-        times = MeasurementTimes(of: plan, from: now)
+        times = MeasurementTimes(of: crew.plan, from: now)
         lastMove = now
         giveUp = times.end.map { $0 + Self.grace }
         meter = BenchMeter(crew.connections, times)

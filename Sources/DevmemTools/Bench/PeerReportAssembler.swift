@@ -58,7 +58,7 @@ struct PeerReportAssembler {
 
     private static func wrong(_ what: String) -> DevmemError {
         DevmemError(
-            .malformed, call: "listen to the other end",
+            .malformed, call: "read from the peer",
             message: "it reports \(what) that are not in the plan")
     }
 }

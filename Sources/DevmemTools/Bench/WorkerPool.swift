@@ -19,6 +19,8 @@ final class WorkerPool: Sendable {
     private let stop: StopBroadcast
     private let abort: StopBroadcast
     private let state = Mutex(State())
+    let plan: BenchPlan
+    private let role: BenchRole
     private let schedule: BenchSchedule
     /// The connections, indexed by flow.
     let connections: [BenchConnection]
@@ -26,21 +28,24 @@ final class WorkerPool: Sendable {
     /// Starts the threads, which set up their memory and then wait for `start`.
     init(
         _ plan: BenchPlan, _ role: BenchRole, _ connections: [BenchConnection],
-        processors: [Int], on interface: NetworkInterface, bound: BoundMemory?
+        processors: [Int], on nic: BenchNIC
     ) throws(DevmemError) {
         event = try makeEventDescriptor()
         gate = try StopBroadcast()
         stop = try StopBroadcast()
         abort = try StopBroadcast()
+        self.plan = plan
+        self.role = role
         self.connections = connections
         schedule = BenchSchedule(
             flows: plan.flows, threads: plan.threads, processors: processors)
+        let (interface, bound) = (nic.interface, nic.memory)
         for (index, flows) in schedule.flowsOfThreads.enumerated() {
             let own = flows.map { (number: $0, connection: connections[$0]) }
             let processor = schedule.processors.isEmpty ? nil : schedule.processors[index]
             do throws(DevmemError) {
                 try runInThread { [self] in
-                    carry(own, plan, role, processor, interface, bound)
+                    carry(own, processor, interface, bound)
                 }
             } catch {
                 // Threads that wait for the start must be released.
@@ -105,14 +110,13 @@ final class WorkerPool: Sendable {
 
     /// Runs one thread.
     private func carry(
-        _ own: [(number: Int, connection: BenchConnection)], _ plan: BenchPlan, _ role: BenchRole,
-        _ processor: Int?,
+        _ own: [(number: Int, connection: BenchConnection)], _ processor: Int?,
         _ interface: NetworkInterface, _ bound: BoundMemory?
     ) {
         var result = BenchWorkerResult()
         do throws(DevmemError) {
             if let processor { try Affinity.pin(to: processor) }
-            let memory = try Self.memory(role, interface)
+            let memory = try memory(on: interface)
             var flows: [BenchFlow] = []
             for (number, shared) in own {
                 if role.sends == .device { try shared.connection.enableZerocopy() }
@@ -134,8 +138,8 @@ final class WorkerPool: Sendable {
     }
 
     /// Creates the memory that a thread sends from.
-    private static func memory(
-        _ role: BenchRole, _ interface: NetworkInterface
+    private func memory(
+        on interface: NetworkInterface
     ) throws(DevmemError) -> SendMemory? {
         let size = UInt64(BenchSource.memorySize)
         let memory: SendMemory

@@ -138,7 +138,7 @@ package struct BindingSelfTest: Sendable {
         let steering = SteeringRequest(
             queues: .list(queues), flows: [], splitsHeaders: splitsHeaders)
         var request = BindRequest(
-            queues: .steered(steering), spareQueues: binds ? 0 : queues.count, pageSize: pageSize,
+            queues: .steered(steering), unboundQueues: binds ? 0 : queues.count, pageSize: pageSize,
             command: command)
         request.store = store
         return try BoundNIC(

@@ -182,7 +182,7 @@ private func judgeSteering(_ facts: NICFacts, _ list: inout CheckList) {
     case .left(let maker, let changes):
         list.add(
             "steering", title, .warning,
-            "\(maker) died and left \(changes) changes; the next run restores the settings",
+            "\(maker) died and left \(counted(changes, "change")); the next run restores the settings",
             fix: "\(AdvisedCommand(.restore, name))")
     case .earlier(let words):
         list.add(

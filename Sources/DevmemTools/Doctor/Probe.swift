@@ -14,15 +14,15 @@ package func probe(
 ) -> [DoctorCheck] {
     var list = CheckList(.probe, interface: interface.name)
     do throws(DevmemError) {
-        // The queue is requested as a spare one, because binding it is a check of its own.
+        // The queue is requested as an unbound one, because binding it is a check of its own.
         var request = BindRequest(
-            queues: .steered(SteeringRequest(queues: .automatic(1), flows: [])), spareQueues: 1,
+            queues: .steered(SteeringRequest(queues: .automatic(1), flows: [])), unboundQueues: 1,
             command: "devmemtcp doctor")
         request.store = store
         let nic = try BoundNIC(
             binding: try DmabufMemory(size: 1 << 20), to: interface, request, logger: logger)
         let memory = nic.memory
-        bind(memory.dmabuf.descriptor, interface, nic.spares, &list)
+        bind(memory.dmabuf.descriptor, interface, nic.unboundQueues, &list)
         do throws(DevmemError) {
             judge(try nic.release(), &list)
         } catch {

@@ -14,38 +14,44 @@ private let timeoutAfterSignal = Duration.seconds(2)
 /// Advice for a peer that does not follow the protocol.
 let sameProgram: Advice = "run the same devmemtcp at both ends"
 
-/// Writes a value as a line of JSON to a descriptor.
+private let writeCall = "talk to the peer"
+
+/// Encodes a value as a line of JSON.
+///
+/// - Throws: `DevmemError` of kind `invalid` if the line exceeds the length that the peer accepts.
+func jsonLine(of value: some Encodable) throws(DevmemError) -> [UInt8] {
+    let line: [UInt8]
+    do {
+        line = [UInt8](try JSONEncoder().encode(value))
+    } catch {
+        throw DevmemError(.invalid, call: writeCall, message: "\(error)")
+    }
+    guard line.count < LineReader.limit else {
+        throw DevmemError(
+            .invalid, call: writeCall,
+            message: "a message of \(line.count) bytes is longer than the \(LineReader.limit) "
+                + "that it reads")
+    }
+    return line + [0x0a]
+}
+
+/// Writes a line to a descriptor.
 ///
 /// - Parameters:
-///   - value: the content of the line.
+///   - line: the line.
 ///   - number: the descriptor.
 ///   - deadline: when the peer must have read the line.
 ///   - stop: signals that shorten the deadline; nil for none.
 /// - Throws: `DevmemError` of kind `system` with ETIMEDOUT if the peer does not read the line by
-///   the deadline, `invalid` if the line exceeds the length that the peer accepts.
-func writeJSONLine(
-    _ value: some Encodable, to number: Int32, until deadline: Deadline = .after(messageTimeout),
-    stop: SharedStopSignal? = nil
+///   the deadline.
+func writeLine(
+    _ line: [UInt8], to number: Int32, until deadline: Deadline, stop: SharedStopSignal? = nil
 ) throws(DevmemError) {
-    let call = "talk to the peer"
-    var line: [UInt8]
-    do {
-        line = [UInt8](try JSONEncoder().encode(value))
-    } catch {
-        throw DevmemError(.invalid, call: call, message: "\(error)")
-    }
-    guard line.count < LineReader.limit else {
-        throw DevmemError(
-            .invalid, call: call,
-            message: "a message of \(line.count) bytes is longer than the \(LineReader.limit) "
-                + "that it reads")
-    }
-    line.append(0x0a)
     var rest = line[...]
     while !rest.isEmpty {
-        try awaitWritable(number, deadline, stop, call)
+        try awaitWritable(number, deadline, stop)
         // If poll(2) reports room, a write of this size does not block (PIPE_BUF of pipe(7)).
-        let count = try retrying(call) {
+        let count = try retrying(writeCall) {
             rest.prefix(4096).withUnsafeBytes { write(number, $0.baseAddress, $0.count) }
         }
         rest = rest.dropFirst(count)
@@ -53,13 +59,13 @@ func writeJSONLine(
 }
 
 private func awaitWritable(
-    _ number: Int32, _ deadline: Deadline, _ stop: SharedStopSignal?, _ call: String
+    _ number: Int32, _ deadline: Deadline, _ stop: SharedStopSignal?
 ) throws(DevmemError) {
     var deadline = deadline
     if let stop {
         do throws(DevmemError) {
             return try stop.wait(
-                for: number, events: Int32(POLLOUT), until: deadline, call)
+                for: number, events: Int32(POLLOUT), until: deadline, writeCall)
         } catch {
             guard error.errno == .timedOut || error.errno == .interrupted else { throw error }
         }
@@ -67,7 +73,7 @@ private func awaitWritable(
         if stop.pending() != nil { deadline = min(deadline, .after(timeoutAfterSignal)) }
     }
     guard try poll(number, for: .output, milliseconds: deadline.milliseconds) else {
-        throw DevmemError(.system, call: call, errno: .timedOut, message: "it reads nothing")
+        throw DevmemError(.system, call: writeCall, errno: .timedOut, message: "it does not read")
     }
 }
 
@@ -93,7 +99,7 @@ struct LineReader {
     /// - Throws: `DevmemError` of kind `malformed` if a line is too long, `system` with the `errno`
     ///   of read(2).
     mutating func fill(from number: Int32) throws(DevmemError) -> Bool {
-        let call = "listen to the peer"
+        let call = "read from the peer"
         var chunk = [UInt8](repeating: 0, count: 4096)
         let count = try retrying(call) { read(number, &chunk, chunk.count) }
         pending += chunk[..<count]

@@ -14,7 +14,7 @@ struct PendingReplies {
     mutating func add(_ reply: ValidationPeerReply) throws(DevmemError) {
         guard replies.count < Self.most else {
             throw DevmemError(
-                .malformed, call: "listen to the remote end",
+                .malformed, call: "read from the remote end",
                 message: "it answers what nobody asked")
         }
         replies.append(reply)

@@ -24,15 +24,16 @@ final class RemoteWriter<Message: RemoteMessage>: Sendable {
         let deadline = Deadline.after(messageTimeout)
         try isPeerReading.withLock { isPeerReading throws(DevmemError) in
             guard isPeerReading else {
-                throw DevmemError(.system, call: "talk to \(name)", message: "it reads nothing")
+                throw DevmemError(.system, call: "talk to \(name)", message: "it does not read")
             }
-            // A line that is sent in part would corrupt the next message, so the channel counts as
-            // broken until all is sent.
-            isPeerReading = false
             for message in messages {
-                try writeJSONLine(message, to: output, until: deadline, stop: stop)
+                let line = try jsonLine(of: message)
+                // A line that is sent in part would corrupt the next message, so the channel
+                // counts as broken until all of it is sent.
+                isPeerReading = false
+                try writeLine(line, to: output, until: deadline, stop: stop)
+                isPeerReading = true
             }
-            isPeerReading = true
         }
     }
 }
@@ -198,10 +199,10 @@ final class RemoteChannel<Message: RemoteMessage> {
     /// Returns the error for a message that the protocol does not allow at this point.
     func unexpected(_ message: Message) -> DevmemError {
         let word = Mirror(reflecting: message).children.first?.label ?? "\(message)"
-        return malformed("it says \"\(word)\" out of turn")
+        return malformed("it sent an unexpected \"\(word)\"")
     }
 
     private func malformed(_ message: String) -> DevmemError {
-        DevmemError(.malformed, call: "listen to \(name)", message: message)
+        DevmemError(.malformed, call: "read from \(name)", message: message)
     }
 }

@@ -219,7 +219,7 @@ func bind(
     if let pageSize { try message.put(NetdevNumber.Dmabuf.rxPageSize, pageSize) }
     try queues(message)
     _ = try socket.request(
-        message, call: .init(.bindReceive, "bind-rx"), names: NetdevNumber.bindNames)
+        message, operation: .init(.bindReceive, "bind-rx"), names: NetdevNumber.bindNames)
 }
 
 /// Requests to bind the NIC's last queue.
@@ -254,7 +254,7 @@ private func bindInState(
 
 /// Calls `body` without CAP_NET_ADMIN, and restores the thread's capability afterwards.
 private func withoutNetAdmin<Result>(_ body: () -> Result) throws(DevmemError) -> Result {
-    let call = "lay CAP_NET_ADMIN down"
+    let call = "drop CAP_NET_ADMIN"
     var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
     var before = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
     try retrying(call) { cdm_capget(&header, &before) }
@@ -262,6 +262,6 @@ private func withoutNetAdmin<Result>(_ body: () -> Result) throws(DevmemError) -
     without[0].effective &= ~(1 << UInt32(CAP_NET_ADMIN))
     try retrying(call) { cdm_capset(&header, &without) }
     let result = body()
-    try retrying("take CAP_NET_ADMIN up again") { cdm_capset(&header, &before) }
+    try retrying("restore CAP_NET_ADMIN") { cdm_capset(&header, &before) }
     return result
 }

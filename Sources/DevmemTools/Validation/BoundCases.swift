@@ -26,15 +26,15 @@ extension ValidationCase {
                 "bound", "queue-twice", "a queue given twice is bound once, or refused",
                 needs: .binding + [.freeQueues(2)]
             ) { run throws(DevmemError) in
-                let spare = try run.stage(.withSpare).spare
+                let unbound = try run.stage(.withUnboundQueue).unboundQueue
                 let memory = try DmabufMemory(size: smallMemory)
                 do throws(DevmemError) {
                     let binding = try ReceiveBinding(
                         dmabuf: memory.descriptor, interface: run.interface,
-                        queues: [spare, spare])
+                        queues: [unbound, unbound])
                     let holders = try queues(ofInterface: run.interface.index)
                         .filter { $0.dmabufID == binding.id }.map(\.id)
-                    return verdict(unless: difference("the bound queues", holders, [spare]))
+                    return verdict(unless: difference("the bound queues", holders, [unbound]))
                 } catch {
                     // Before Linux 6.18.
                     return ExpectedRefusal(
@@ -136,8 +136,9 @@ extension ValidationCase {
 }
 
 extension ReceiveFixture.Kind {
-    /// A bound queue and an unbound spare one.
-    static let withSpare = ReceiveFixture.Kind(spareQueues: 1, listeners: 0, memory: 1 << 20)
+    /// A bound queue and an unbound one.
+    static let withUnboundQueue = ReceiveFixture.Kind(
+        unboundQueues: 1, listeners: 0, memory: 1 << 20)
 }
 
 extension ChannelCounts {
@@ -178,6 +179,6 @@ enum XDPAttachment {
             try nest.put(LinkNumber.XDP.flags, LinkNumber.XDP.genericMode)
         }
         _ = try socket.request(
-            message, call: .init(.attachXDP, "attach an XDP program to \(interface.name)"))
+            message, operation: .init(.attachXDP, "attach an XDP program to \(interface.name)"))
     }
 }

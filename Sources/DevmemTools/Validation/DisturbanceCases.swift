@@ -11,9 +11,9 @@ extension ValidationCase {
                 "restarting a queue does not disturb its neighbour",
                 needs: .receiving + [.freeQueues(2), .farEnd]
             ) { run throws(DevmemError) in
-                let stage = try run.stage(ReceiveFixture.Kind(spareQueues: 1, memory: 8 << 20))
+                let stage = try run.stage(ReceiveFixture.Kind(unboundQueues: 1, memory: 8 << 20))
                 let scratch = try DmabufMemory(size: 8 << 20)
-                let spare = try stage.spare
+                let unbound = try stage.unboundQueue
                 var restarts = 0
                 var refusal: DevmemError?
                 let (_, verdict) = try run.receive(on: stage, bytes: trafficBytes) { bytes in
@@ -23,7 +23,7 @@ extension ValidationCase {
                     do throws(DevmemError) {
                         // Binding restarts the queue, and so does unbinding.
                         let binding = try ReceiveBinding(
-                            dmabuf: scratch.descriptor, interface: run.interface, queues: [spare])
+                            dmabuf: scratch.descriptor, interface: run.interface, queues: [unbound])
                         withExtendedLifetime(binding) {}
                         restarts += 1
                     } catch {

@@ -10,7 +10,7 @@ final class ReceiveFixture {
         /// The number of queues to bind.
         var queues = 1
         /// The number of further queues that are kept free of traffic but not bound.
-        var spareQueues = 0
+        var unboundQueues = 0
         /// The size of the receive buffers in bytes; nil for a page.
         var pageSize: UInt32?
         /// How flows are spread over the queues.
@@ -34,8 +34,8 @@ final class ReceiveFixture {
     let kind: Kind
     /// The bound queues.
     let queues: [UInt32]
-    /// The queues that are kept free.
-    let spares: [UInt32]
+    /// The steered queues that are not bound.
+    let unboundQueues: [UInt32]
     let bound: BoundMemory
     private var nic: BoundNIC?
     private var listeners: [OpenListener]
@@ -71,22 +71,24 @@ final class ReceiveFixture {
             flows.append(SteeringFlow(families: [[rule]]))
         }
         let steering = SteeringRequest(
-            queues: .automatic(kind.queues + kind.spareQueues), flows: flows, spread: kind.spread)
+            queues: .automatic(kind.queues + kind.unboundQueues), flows: flows, spread: kind.spread)
         let nic = try BoundNIC(
             binding: memory, to: interface,
             BindRequest(
-                queues: .steered(steering), spareQueues: kind.spareQueues, pageSize: kind.pageSize,
+                queues: .steered(steering), unboundQueues: kind.unboundQueues,
+                pageSize: kind.pageSize,
                 command: "devmemtcp validate"),
             logger: logger)
-        guard nic.queues.count == kind.queues && nic.spares.count == kind.spareQueues else {
+        guard nic.queues.count == kind.queues && nic.unboundQueues.count == kind.unboundQueues
+        else {
             throw DevmemError(
                 .invalid, call: "choose queues of \(interface.name)",
-                message: "\(kind.queues + kind.spareQueues) are needed, but it is steered to "
-                    + queueList(nic.queues + nic.spares))
+                message: "\(kind.queues + kind.unboundQueues) are needed, but it is steered to "
+                    + queueList(nic.queues + nic.unboundQueues))
         }
         self.kind = kind
         queues = nic.queues
-        spares = nic.spares
+        unboundQueues = nic.unboundQueues
         bound = nic.memory
         self.nic = consume nic
         self.listeners = listeners
@@ -97,9 +99,9 @@ final class ReceiveFixture {
         get throws(DevmemError) { try Self.first(of: queues, "bound") }
     }
 
-    /// The first queue that is kept free.
-    var spare: UInt32 {
-        get throws(DevmemError) { try Self.first(of: spares, "spare") }
+    /// The first steered queue that is not bound.
+    var unboundQueue: UInt32 {
+        get throws(DevmemError) { try Self.first(of: unboundQueues, "unbound") }
     }
 
     private static func first(of queues: [UInt32], _ what: String) throws(DevmemError) -> UInt32 {

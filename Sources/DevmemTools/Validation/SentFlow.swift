@@ -65,6 +65,6 @@ extension ValidationRun {
                 + "reported complete in the error queue"
         }
         return exchange.counts.copiedSends == 0
-            ? nil : "the kernel copied \(exchange.counts.copiedSends) sends"
+            ? nil : "the kernel copied \(counted(exchange.counts.copiedSends, "send"))"
     }
 }

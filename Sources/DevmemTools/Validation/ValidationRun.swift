@@ -32,9 +32,9 @@ final class ValidationRun {
         if let stage, stage.kind == kind { return stage }
         try releaseFixture()
         if let refusal = refusals[kind] { throw refusal }
-        // Flows are assigned to all queues in turn. With a single address none goes to a spare
+        // Flows are assigned to all queues in turn. With a single address none goes to an unbound
         // queue.
-        let addresses = kind.spareQueues > 0 ? Array(peers.local.prefix(1)) : peers.local
+        let addresses = kind.unboundQueues > 0 ? Array(peers.local.prefix(1)) : peers.local
         do throws(DevmemError) {
             let made = try ReceiveFixture(
                 kind, on: interface, at: kind.listeners > 0 ? addresses : [],

@@ -121,7 +121,7 @@ test_a_failed_report_does_not_hide_a_steered_nic() {
     before=$(nic_settings eth1)
     devmemtcp steer apply eth1 --queues 7 >/dev/full 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
-    expect_line messages 'eth1 is steered; devmemtcp steer restore eth1 puts it back'
+    expect_line messages 'eth1 is steered; devmemtcp steer restore eth1 restores it'
     devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }

@@ -1,0 +1,4 @@
+/// Returns a number with its noun, such as "1 flow" or "2 flows".
+package func counted(_ count: some BinaryInteger, _ noun: String) -> String {
+    "\(count) \(noun)" + (count == 1 ? "" : "s")
+}
