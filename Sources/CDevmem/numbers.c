@@ -125,6 +125,7 @@ SAME(IORING_ENTER_GETEVENTS);
 SAME(IORING_REGISTER_ENABLE_RINGS);
 SAME(IORING_OFF_SQ_RING);
 SAME(IORING_OFF_SQES);
+SAME(IORING_OP_ASYNC_CANCEL);
 SAME(IORING_RECV_MULTISHOT);
 SAME(IORING_CQE_F_MORE);
 SAME_SIZE(io_uring_sqe);
@@ -133,6 +134,7 @@ SAME_SIZE(io_cqring_offsets);
 SAME_SIZE(io_uring_params);
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#include <linux/io_uring/query.h>
 SAME(IORING_SETUP_NO_SQARRAY);
 SAME(IORING_REGISTER_ZCRX_IFQ);
 SAME(IORING_REGISTER_ZCRX_CTRL);
@@ -140,6 +142,13 @@ SAME(IORING_OP_RECV_ZC);
 SAME(IORING_ZCRX_AREA_SHIFT);
 SAME(IORING_ZCRX_AREA_DMABUF);
 SAME(ZCRX_CTRL_FLUSH_RQ);
+SAME(ZCRX_CTRL_EXPORT);
+SAME(ZCRX_REG_IMPORT);
+SAME(IORING_REGISTER_QUERY);
+SAME(IO_URING_QUERY_ZCRX);
+SAME_SIZE(io_uring_query_hdr);
+SAME_SIZE(io_uring_query_zcrx);
+SAME_PLACE(cdm_zcrx_ctrl, zcrx_fd, zcrx_ctrl, zc_export.zcrx_fd);
 SAME_PLACE(cdm_io_uring_sqe, zcrx_ifq_idx, io_uring_sqe, zcrx_ifq_idx);
 SAME_PLACE(cdm_io_uring_zcrx_area_reg, dmabuf_fd, io_uring_zcrx_area_reg, dmabuf_fd);
 SAME_PLACE(cdm_io_uring_zcrx_ifq_reg, rx_buf_len, io_uring_zcrx_ifq_reg, rx_buf_len);

@@ -31,13 +31,27 @@ enum : uint32_t {
 	cdm_IORING_REGISTER_ENABLE_RINGS = 12,
 	/* 6.15. */
 	cdm_IORING_REGISTER_ZCRX_IFQ = 32,
+	/* 6.18. */
+	cdm_IORING_REGISTER_QUERY = 35,
 	/* 6.19. */
 	cdm_IORING_REGISTER_ZCRX_CTRL = 36,
+};
+
+/* Questions of IORING_REGISTER_QUERY (6.18; this one 6.19). */
+enum : uint32_t {
+	cdm_IO_URING_QUERY_ZCRX = 1,
+};
+
+/* Flags of cdm_io_uring_zcrx_ifq_reg. */
+enum : uint32_t {
+	/* 6.19. */
+	cdm_ZCRX_REG_IMPORT = 1 << 0,
 };
 
 /* Operations of zero-copy receive in cdm_zcrx_ctrl; with IORING_REGISTER_ZCRX_CTRL. */
 enum : uint32_t {
 	cdm_ZCRX_CTRL_FLUSH_RQ = 0,
+	cdm_ZCRX_CTRL_EXPORT = 1,
 };
 
 /* Where mmap(2) finds the parts of an instance. */
@@ -48,6 +62,7 @@ enum : int64_t {
 
 /* Requests, their flags, and those of completions. */
 enum : uint8_t {
+	cdm_IORING_OP_ASYNC_CANCEL = 14,
 	/* 6.15. */
 	cdm_IORING_OP_RECV_ZC = 58,
 };
@@ -209,14 +224,39 @@ _Static_assert(sizeof(struct cdm_io_uring_zcrx_ifq_reg) == 96, "io_uring_zcrx_if
 _Static_assert(offsetof(struct cdm_io_uring_zcrx_ifq_reg, zcrx_id) == 64,
 	       "io_uring_zcrx_ifq_reg.zcrx_id");
 
-/* struct zcrx_ctrl, whose operation FLUSH_RQ has no further members. */
+/* struct zcrx_ctrl (6.19); zcrx_fd is the answer of EXPORT. */
 struct cdm_zcrx_ctrl {
 	uint32_t zcrx_id;
 	uint32_t op;
 	uint64_t resv[2];
-	uint64_t rest[6];
+	uint32_t zcrx_fd;
+	uint32_t rest[11];
 };
 _Static_assert(sizeof(struct cdm_zcrx_ctrl) == 72, "zcrx_ctrl");
+_Static_assert(offsetof(struct cdm_zcrx_ctrl, zcrx_fd) == 24, "zcrx_ctrl.zc_export.zcrx_fd");
+
+/* struct io_uring_query_hdr (6.18). */
+struct cdm_io_uring_query_hdr {
+	uint64_t next_entry;
+	uint64_t query_data;
+	uint32_t query_op;
+	uint32_t size;
+	int32_t result;
+	uint32_t resv[3];
+};
+_Static_assert(sizeof(struct cdm_io_uring_query_hdr) == 40, "io_uring_query_hdr");
+
+/* struct io_uring_query_zcrx (6.19). */
+struct cdm_io_uring_query_zcrx {
+	uint64_t register_flags;
+	uint64_t area_flags;
+	uint32_t nr_ctrl_opcodes;
+	uint32_t features;
+	uint32_t rq_hdr_size;
+	uint32_t rq_hdr_alignment;
+	uint64_t resv2;
+};
+_Static_assert(sizeof(struct cdm_io_uring_query_zcrx) == 40, "io_uring_query_zcrx");
 
 int cdm_io_uring_setup(unsigned int entries, struct cdm_io_uring_params *parameters);
 int cdm_io_uring_enter(int fd, unsigned int submitted, unsigned int completed, unsigned int flags);

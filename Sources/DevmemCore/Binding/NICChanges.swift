@@ -70,7 +70,7 @@ final class NICChanges {
 
     /// Lets io_uring receive from a queue into a dma-buf.
     ///
-    /// - Returns: the queue, whose ring a thread may take.
+    /// - Returns: the queue, which threads join.
     func bindZerocopy(
         _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?
     ) throws(DevmemError) -> ZerocopyQueue {
@@ -79,10 +79,9 @@ final class NICChanges {
                 .unsupported, call: "receive by io_uring on \(interface.name)",
                 message: "it takes one queue, not \(queues.count)")
         }
-        let ring = try ZerocopyRing(memory, of: interface, queue: queue, pageSize: pageSize)
-        let holder = ZerocopyQueue(ring, of: interface, queue: queue)
-        zerocopy = holder
-        return holder
+        let held = try ZerocopyQueue(memory, of: interface, queue: queue, pageSize: pageSize)
+        zerocopy = held
+        return held
     }
 
     /// Binds a dma-buf for sending.

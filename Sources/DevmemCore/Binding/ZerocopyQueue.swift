@@ -2,34 +2,70 @@ import Glibc
 import Logging
 import Synchronization
 
-/// A receive queue that io_uring uses, and its ring until a thread takes it.
+/// A receive queue that io_uring has, shared by the threads that receive from it.
 final class ZerocopyQueue: Sendable {
     /// How long the kernel may need to give the queue back; it does so in the background.
     private static let timeout = Duration.seconds(5)
 
-    private let ring: Mutex<ZerocopyRing?>
+    // Nil once the queue is given up: payload that is still kept must not hold it.
+    private let instance: Mutex<ZerocopyInstance?>
     private let interface: NetworkInterface
     private let queue: UInt32
+    private let pageSize: UInt32?
 
-    init(_ ring: consuming sending ZerocopyRing, of interface: NetworkInterface, queue: UInt32) {
-        self.ring = Mutex(ring)
+    /// Lets io_uring receive from a queue into a dma-buf.
+    ///
+    /// - Throws: `DevmemError` as `ZerocopyInstance`.
+    init(
+        _ memory: borrowing DmabufMemory, of interface: NetworkInterface, queue: UInt32,
+        pageSize: UInt32?
+    ) throws(DevmemError) {
+        instance = Mutex(
+            try ZerocopyInstance(memory, of: interface, queue: queue, pageSize: pageSize))
         self.interface = interface
         self.queue = queue
+        self.pageSize = pageSize
     }
 
-    /// Hands the ring to a thread, which closes it. Nil if another has taken it.
-    func take() -> ZerocopyRing? {
-        ring.withLock { ring in
-            let taken = ring
-            ring = nil
-            return taken
+    /// Makes a ring for the calling thread, which closes it before the queue is released.
+    ///
+    /// - Parameter share: the memory in bytes that unread payload may hold in the ring; nil for no
+    ///   limit.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `invalid` if the queue was
+    ///   released.
+    func makeRing(share: UInt64?) throws(DevmemError) -> ZerocopyRing {
+        try instance.withLock { instance throws(DevmemError) in
+            switch instance {
+            case .some(let open):
+                try ZerocopyRing(
+                    joining: open.exported, token: open.token,
+                    completions: share.map {
+                        ZerocopyRing.completions(share: $0, pageSize: pageSize)
+                    } ?? ZerocopyRing.completions)
+            case .none:
+                throw DevmemError(
+                    .invalid, call: "receive by io_uring", message: "the queue was released")
+            }
         }
     }
 
-    /// Closes the ring, if no thread has taken it, and waits until the queue is free: until then the
-    /// kernel refuses to turn header split off. Logs a queue that does not become free.
+    /// Returns fragments to the NIC, each exactly once, on any thread; does nothing once the queue
+    /// is released, as the kernel then takes all buffers back (`io_zcrx_scrub` of
+    /// io_uring/zcrx.c).
+    ///
+    /// - Throws: `DevmemError` of kind `system` or `malformed` if the kernel does not take them.
+    func giveBack(_ fragments: [ZerocopyFragment]) throws(DevmemError) {
+        try instance.withLock { instance throws(DevmemError) in
+            try instance?.giveBack(fragments)
+        }
+    }
+
+    /// Gives the queue up and waits until it is free: until then the kernel refuses to turn header
+    /// split off. Logs a queue that does not become free.
     func release(_ logger: Logger) {
-        if let ring = take() { ring.close() }
+        instance.withLock { instance in
+            if let open = instance.take() { open.close() }
+        }
         let end = Deadline.after(Self.timeout)
         var pause = Duration.microseconds(100)
         while isHeld {

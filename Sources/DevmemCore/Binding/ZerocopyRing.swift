@@ -1,108 +1,46 @@
 import CDevmem
-import Glibc
 import SystemPackage
 
-/// A receive queue whose payload io_uring puts into a dma-buf (`io_register_zcrx` of
-/// io_uring/zcrx.c), with the ring that says where and the ring that takes memory back.
-///
-/// The queue is free again some time after this value is gone; see `ZerocopyQueue`.
-struct ZerocopyRing: ~Copyable, Sendable {
-    /// The number of completions that can wait.
+/// A thread's ring, by which it receives from a queue that io_uring has. Any connection of the
+/// queue can be received with any such ring (`io_zcrx_recv_frag` of io_uring/zcrx.c).
+struct ZerocopyRing: ~Copyable {
+    /// The number of completions that can wait, if memory does not limit them.
     static let completions: UInt32 = 4096
-    /// The most refill entries that the kernel allows (IO_RQ_MAX_ENTRIES of io_uring/zcrx.h).
-    static let mostEntries: UInt64 = 32768
 
-    // The mapping comes first: while it exists, closing the instance frees nothing.
-    private let refill: Mapping
-    /// The rings of requests and completions.
-    var ring: IORing
-    /// Identifies the dma-buf in offsets.
-    let token: UInt64
+    /// What completions name as the request that they are of.
+    private enum Tag {
+        static let receive: UInt64 = 0
+        static let cancel: UInt64 = 1
+    }
+
+    private var ring: IORing
     private let id: UInt32
-    private let returned: SharedRing
-    /// The refill entries published or written so far, modulo 2^32.
-    private var tail: UInt32 = 0
+    private let token: UInt64
 
-    /// Registers a queue. The NIC must split headers and must not have bound the queue.
+    /// Joins a registered queue, for the calling thread only.
     ///
     /// - Parameters:
-    ///   - memory: the dma-buf.
-    ///   - interface: the NIC.
-    ///   - queue: the queue id.
-    ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
-    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if its answer is
-    ///   impossible.
+    ///   - exported: the descriptor of the registration.
+    ///   - token: identifies the dma-buf in offsets.
+    ///   - completions: the number of completions that can wait, each of which holds a buffer.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses.
     init(
-        _ memory: borrowing DmabufMemory, of interface: NetworkInterface, queue: UInt32,
-        pageSize: UInt32?
+        joining exported: borrowing Descriptor, token: UInt64, completions: UInt32
     ) throws(DevmemError) {
-        let call = "register queue \(queue) of \(interface.name) with io_uring"
-        let ring = try IORing(completions: Self.completions)
-        let wanted = Self.entries(memory: memory.size, pageSize: pageSize)
-        let stride = MemoryLayout<cdm_io_uring_zcrx_rqe>.stride
-        let size = Int(systemPageSize) + Int(wanted) * stride
-        var region = cdm_io_uring_region_desc()
-        region.size = UInt64(size)
-        var area = cdm_io_uring_zcrx_area_reg()
-        area.len = memory.size
-        area.flags = cdm_IORING_ZCRX_AREA_DMABUF
-        area.dmabuf_fd = UInt32(bitPattern: memory.rawValue)
+        let ring = try IORing(completions: completions)
+        try ring.enable()
         var request = cdm_io_uring_zcrx_ifq_reg()
-        request.if_idx = interface.index
-        request.if_rxq = queue
-        request.rq_entries = wanted
-        request.rx_buf_len = pageSize ?? 0
-        try withUnsafeMutablePointer(to: &region) { region throws(DevmemError) in
-            try withUnsafeMutablePointer(to: &area) { area throws(DevmemError) in
-                request.region_ptr = UInt64(UInt(bitPattern: region))
-                request.area_ptr = UInt64(UInt(bitPattern: area))
-                do throws(DevmemError) {
-                    try ring.register(cdm_IORING_REGISTER_ZCRX_IFQ, &request, count: 1, call)
-                } catch {
-                    throw Self.explained(error)
-                }
-            }
-        }
-        guard
-            let returned = SharedRing(
-                head: request.offsets.head, tail: request.offsets.tail,
-                entries: request.offsets.rqes, count: request.rq_entries, stride: stride, in: size)
-        else {
-            throw DevmemError(.malformed, call: call, message: "the refill ring is impossible")
-        }
-        let refill = try ring.map(size, at: region.mmap_offset)
-        self.refill = refill
+        request.if_idx = UInt32(bitPattern: exported.rawValue)
+        request.flags = cdm_ZCRX_REG_IMPORT
+        try ring.register(
+            cdm_IORING_REGISTER_ZCRX_IFQ, &request, count: 1, "join a queue of io_uring")
         self.ring = ring
-        token = area.rq_area_token
+        self.token = token
         id = request.zcrx_id
-        self.returned = returned
     }
 
-    /// Unmaps the rings and then closes the instance.
-    consuming func close() {
-        drop(refill)
-        ring.close()
-    }
-
-    /// The number of refill entries for a dma-buf: one for each of its buffers, so that memory can
-    /// always be returned. The kernel reads them only when its own stock is empty. Pure.
-    static func entries(memory: UInt64, pageSize: UInt32?) -> UInt32 {
-        let buffers = memory / UInt64(max(pageSize ?? 4096, 4096))
-        let wanted = max(UInt64(completions) * 2, min(buffers, mostEntries))
-        let power = UInt64(1) << (64 - (wanted - 1).leadingZeroBitCount)
-        return UInt32(min(power, mostEntries))
-    }
-
-    private static func explained(_ error: DevmemError) -> DevmemError {
-        switch error.errno {
-        case .notPermitted:
-            error.advising("it takes CAP_NET_ADMIN in the initial user namespace")
-        case .invalidArgument, .notSupported:
-            error.advising("a kernel from Linux 6.16 with CONFIG_IO_URING_ZCRX can do it")
-        case .resourceBusy, .fileExists: error.advising("another program may have the queue")
-        default: error
-        }
-    }
+    /// The descriptor to poll: readable when completions are to be had.
+    var rawValue: Int32 { ring.rawValue }
 
     /// Asks for all payload of a connection, as a request that completes many times.
     ///
@@ -113,47 +51,50 @@ struct ZerocopyRing: ~Copyable, Sendable {
         request.ioprio = cdm_IORING_RECV_MULTISHOT
         request.fd = socket
         request.zcrx_ifq_idx = id
+        request.user_data = Tag.receive
         try ring.add(request)
     }
 
-    /// Makes room for a number of refill entries.
+    /// Ends the request, whose last completion then says so.
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel cannot empty the ring, `malformed` if
-    ///   it does not.
-    func reserve(_ count: UInt32) throws(DevmemError) {
-        guard !hasRoom(count) else { return }
-        let call = "return memory to the NIC"
-        var request = cdm_zcrx_ctrl()
-        request.zcrx_id = id
-        request.op = cdm_ZCRX_CTRL_FLUSH_RQ
-        try ring.register(cdm_IORING_REGISTER_ZCRX_CTRL, &request, count: 0, call)
-        guard hasRoom(count) else {
-            throw DevmemError(
-                .malformed, call: call, message: "the kernel left the refill ring full")
+    /// - Throws: `DevmemError` of kind `invalid` if too many requests wait.
+    mutating func cancel() throws(DevmemError) {
+        var request = cdm_io_uring_sqe()
+        request.opcode = cdm_IORING_OP_ASYNC_CANCEL
+        request.fd = -1
+        request.addr = Tag.receive
+        request.user_data = Tag.cancel
+        try ring.add(request)
+    }
+
+    /// Submits what was asked for and lets the kernel complete what it can, without blocking.
+    ///
+    /// - Throws: `DevmemError` of kind `system` if io_uring_enter(2) fails.
+    mutating func enter() throws(DevmemError) { try ring.enter() }
+
+    /// Passes completions to a closure in their order.
+    ///
+    /// - Parameters:
+    ///   - limit: the most completions to pass.
+    ///   - size: the size of the dma-buf in bytes.
+    ///   - body: called for each completion.
+    /// - Returns: the number of completions.
+    /// - Throws: `DevmemError` of kind `malformed` for impossible numbers of the kernel.
+    func takeCompletions(
+        atMost limit: UInt32, memory size: UInt64, _ body: (ZerocopyCompletion) -> Void
+    ) throws(DevmemError) -> Int {
+        let token = token
+        return try ring.takeCompletions(atMost: limit) { completion throws(DevmemError) in
+            guard completion.user_data == Tag.receive else { return }
+            body(try ZerocopyCompletion(completion, token: token, size: size))
         }
     }
 
-    private func hasRoom(_ count: UInt32) -> Bool {
-        let used = tail &- refill.loadAcquiring(at: returned.head)
-        return used <= returned.count && count <= returned.count - used
-    }
-
-    /// Writes the refill entry of a fragment; `reserve` has made room. The kernel sees it after
-    /// `publish`. Each completion needs exactly one.
-    mutating func put(_ fragment: ZerocopyFragment) {
-        let stride = MemoryLayout<cdm_io_uring_zcrx_rqe>.stride
-        let place = returned.entries + returned.index(tail) * stride
-        refill.withUnsafeMutableBytes {
-            $0.storeBytes(
-                of: cdm_io_uring_zcrx_rqe(
-                    off: UInt64(fragment.offset) | token, len: UInt32(fragment.length), pad: 0),
-                toByteOffset: place, as: cdm_io_uring_zcrx_rqe.self)
-        }
-        tail &+= 1
-    }
-
-    /// Returns the memory of all entries written so far to the NIC.
-    func publish() {
-        refill.storeReleasing(tail, at: returned.tail)
+    /// Returns how many completions may wait, so that their buffers fit in a share of the memory.
+    /// A full ring loses nothing and costs one more request. Pure.
+    static func completions(share: UInt64, pageSize: UInt32?) -> UInt32 {
+        let buffers = share / UInt64(max(pageSize ?? 4096, 4096))
+        let wanted = max(64, min(buffers, UInt64(completions)))
+        return UInt32(1) << UInt32(63 - wanted.leadingZeroBitCount)
     }
 }

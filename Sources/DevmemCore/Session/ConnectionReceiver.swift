@@ -60,18 +60,10 @@ struct ConnectionReceiver: Sendable {
         _ connection: borrowing Connection, _ sink: inout Sink, _ stop: borrowing StopSignal,
         _ report: inout ReceiveReport, _ progress: (UInt64) -> Void
     ) throws(DevmemError) {
-        let end: PayloadReceiver.End
-        if let queue = memory.zerocopy {
-            var receiver = try ZerocopyReceiver(queue, memory, isDeviceOnly: request.isDeviceOnly)
-            defer { report.counts = receiver.counts }
-            end = try receiver.run(
-                connection, into: &sink, until: stop, limits: limits, progress: progress)
-        } else {
-            var receiver = receiver
-            defer { report.counts = receiver.counts }
-            end = try receiver.run(
-                connection, into: &sink, until: stop, limits: limits, progress: progress)
-        }
+        var receiver = receiver
+        defer { report.counts = receiver.counts }
+        let end = try receiver.run(
+            connection, into: &sink, until: stop, limits: limits, progress: progress)
         if case .stopped(let signal) = end { report.stoppedBy = signal }
     }
 

@@ -44,6 +44,10 @@ public struct PayloadReceiver: ~Copyable {
     private let buffers = ReceiveBuffers()
     private let memory: BoundMemory?
     private let isDeviceOnly: Bool
+    /// The most bytes of unread payload in io_uring's ring; nil for no limit.
+    private let share: UInt64?
+    /// What io_uring receives; none before the first call, which makes it for its thread.
+    private var zerocopy: ZerocopyStream?
 
     /// While payload keeps arriving, the stop signal is checked once in this number of calls.
     private static let callsPerStopCheck: UInt64 = 16
@@ -55,14 +59,35 @@ public struct PayloadReceiver: ~Copyable {
     ///     memory.
     ///   - isDeviceOnly: whether payload outside device memory is an error.
     public init(_ memory: BoundMemory?, isDeviceOnly: Bool = false) {
+        self.init(memory, isDeviceOnly: isDeviceOnly, share: nil)
+    }
+
+    /// Creates a receiver for one of several connections.
+    ///
+    /// - Parameter share: the memory in bytes that unread payload may hold beside the receive
+    ///   buffer; nil for no limit.
+    init(_ memory: BoundMemory?, isDeviceOnly: Bool, share: UInt64?) {
         self.memory = memory
         self.isDeviceOnly = isDeviceOnly
+        self.share = share
+        let queue = memory?.zerocopy
         // One more than fits, for bytes without a control message.
         let capacity =
-            memory == nil ? 1 : ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
+            memory == nil
+            ? 1
+            : queue == nil
+                ? ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
+                : Int(ZerocopyStream.batch)
         payload = ReceivedPayload(
-            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data))
+            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), queue: queue)
     }
+
+    /// The descriptor to poll for input besides the connection's events; nil if it is the
+    /// connection.
+    package var inputDescriptor: Int32? { zerocopy?.rawValue }
+
+    /// Whether the next step does something without waiting for input.
+    package var isReady: Bool { zerocopy?.isReady ?? false }
 
     /// Receives until the peer closes its direction or a signal arrives.
     ///
@@ -109,12 +134,13 @@ public struct PayloadReceiver: ~Copyable {
             case .nothing:
                 let limit = try coalescer.prepare(connection)
                 let wait = try stop.wait(
-                    for: connection.rawValue, events: Int32(POLLIN),
+                    for: inputDescriptor ?? connection.rawValue, events: Int32(POLLIN),
                     milliseconds: limit ?? limits.idle)
                 if case .stopped(let signal) = wait { return .stopped(by: signal) }
-                if wait == .timeout && limit == nil {
-                    throw idleError(connection.peer, limits.idle)
-                }
+                guard wait == .timeout else { continue }
+                if limit == nil { throw idleError(connection.peer, limits.idle) }
+                // io_uring leaves alone what is below SO_RCVLOWAT.
+                if inputDescriptor != nil { try coalescer.end(connection) }
             }
         }
     }
@@ -158,6 +184,18 @@ public struct PayloadReceiver: ~Copyable {
         _ connection: borrowing Connection, listing: Bool
     ) throws(DevmemError) -> StreamStep {
         guard let memory else { return try receiveHost(connection) }
+        if let queue = memory.zerocopy {
+            let stream: ZerocopyStream
+            if let zerocopy {
+                stream = zerocopy
+            } else {
+                stream = try ZerocopyStream(queue, memory: memory.dmabuf.size, share: share)
+                zerocopy = stream
+            }
+            payload.removeAll(socket: -1)
+            return try stream.receive(
+                connection, into: &payload, buffers.data, &counts, listing: listing)
+        }
         switch try connection.receive(data: buffers.data, control: buffers.control) {
         case .end:
             try returnTokens(connection)
@@ -230,8 +268,15 @@ public struct PayloadReceiver: ~Copyable {
         counts.linearBytes += UInt64(linear)
     }
 
-    /// Moves the tokens of the call to the batch, which is returned whenever it is full.
+    /// Returns the fragments of the call to io_uring's queue, or moves its tokens to the batch, which
+    /// is returned whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
+        if let queue = memory?.zerocopy {
+            guard !payload.fragments.isEmpty else { return }
+            try queue.giveBack(payload.fragments)
+            payload.fragments.removeAll(keepingCapacity: true)
+            return
+        }
         var counts = counts
         defer { self.counts = counts }
         let number = connection.rawValue

@@ -33,20 +33,33 @@ public struct ReceivedPayload: ~Copyable {
     var list: PayloadExtents
     /// The tokens of the call's fragments.
     var tokens: [TokenBatch.Range] = []
+    /// The fragments that io_uring received in the call.
+    var fragments: [ZerocopyFragment] = []
     /// The dma-buf's bytes; empty unless the sink needs bytes.
     var device = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The receive buffer.
     let host: UnsafeRawBufferPointer
-    /// The socket that takes the tokens of the payload; -1 if it has none.
+    /// The socket that takes the tokens of the payload.
     private var socket: Int32 = -1
+    /// The queue that takes the fragments back, if io_uring receives.
+    private let queue: ZerocopyQueue?
     /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
     private var sharedSocket: SharedSocket?
 
-    init(capacity: Int, host: UnsafeRawBufferPointer) {
+    init(capacity: Int, host: UnsafeRawBufferPointer, queue: ZerocopyQueue? = nil) {
         list = PayloadExtents(capacity: capacity)
-        tokens.reserveCapacity(capacity)
+        if queue == nil {
+            tokens.reserveCapacity(capacity)
+        } else {
+            fragments.reserveCapacity(capacity)
+        }
+        self.queue = queue
         self.host = host
+    }
+
+    deinit {
+        if let queue, !fragments.isEmpty { try? queue.giveBack(fragments) }
     }
 
     /// The extents of the payload, in stream order.
@@ -63,28 +76,30 @@ public struct ReceivedPayload: ~Copyable {
     /// Keeps the device memory of this call after the sink returns. Extents in host memory cannot
     /// be kept: the next call overwrites them.
     ///
-    /// Keeping too much for too long starves the receive queue. Kept memory also keeps the socket
-    /// open: to end the connection for the peer before, use shutdown(2).
+    /// Keeping too much for too long starves the receive queue. Memory that was received on a socket
+    /// also keeps the socket open: to end the connection for the peer before, use shutdown(2).
     ///
     /// - Returns: the owner of the memory.
     /// - Throws: `DevmemError` of kind `system` if the socket's descriptor cannot be duplicated.
     public mutating func keep() throws(DevmemError) -> KeptPayload {
         if let kept { return kept }
-        guard socket >= 0 else {
-            throw DevmemError(
-                .unsupported, call: "keep device memory",
-                message: "memory that io_uring received cannot be kept")
-        }
-        let shared: SharedSocket
-        if let sharedSocket {
-            shared = sharedSocket
+        let extents = extents.filter { $0.source == .device }
+        let made: KeptPayload
+        if let queue {
+            made = KeptPayload(extents, .queue(queue, fragments))
+            fragments = []
         } else {
-            shared = try SharedSocket(duplicating: socket)
+            let shared: SharedSocket
+            if let sharedSocket {
+                shared = sharedSocket
+            } else {
+                shared = try SharedSocket(duplicating: socket)
+            }
+            sharedSocket = shared
+            made = KeptPayload(extents, .socket(shared, tokens))
+            tokens = []
         }
-        sharedSocket = shared
-        let made = KeptPayload(extents.filter { $0.source == .device }, tokens, shared)
         kept = made
-        tokens = []
         return made
     }
 
@@ -129,19 +144,21 @@ private final class SharedSocket: Sendable {
 
 /// Device memory kept by a sink. It returns to the NIC when it is released or no longer referenced,
 /// on any thread: the kernel accepts tokens under a separate lock (`sock_devmem_dontneed` of
-/// net/core/sock.c).
+/// net/core/sock.c), and io_uring's ring has one here.
 public final class KeptPayload: Sendable {
+    /// What takes the memory back, and what of it is not returned yet.
+    fileprivate enum Owner: Sendable {
+        case socket(SharedSocket, [TokenBatch.Range])
+        case queue(ZerocopyQueue, [ZerocopyFragment])
+    }
+
     /// The extents in the dma-buf, in stream order.
     public let extents: [PayloadExtent]
-    private let tokens: Mutex<[TokenBatch.Range]>
-    private let socket: SharedSocket
+    private let owner: Mutex<Owner>
 
-    fileprivate init(
-        _ extents: [PayloadExtent], _ tokens: [TokenBatch.Range], _ socket: SharedSocket
-    ) {
+    fileprivate init(_ extents: [PayloadExtent], _ owner: Owner) {
         self.extents = extents
-        self.tokens = Mutex(tokens)
-        self.socket = socket
+        self.owner = Mutex(owner)
     }
 
     deinit {
@@ -154,14 +171,20 @@ public final class KeptPayload: Sendable {
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if it accepts
     ///   fewer fragments than it was given.
     public func release() throws(DevmemError) {
-        let number = socket.descriptor.rawValue
-        try tokens.withLock { tokens throws(DevmemError) in
-            var batch = TokenBatch()
-            defer { tokens = batch.ranges + tokens }
-            try batch.append(&tokens) { batch throws(DevmemError) in
-                try batch.returnTokens(to: number)
+        try owner.withLock { owner throws(DevmemError) in
+            switch owner {
+            case .socket(let shared, var tokens):
+                var batch = TokenBatch()
+                defer { owner = .socket(shared, batch.ranges + tokens) }
+                try batch.append(&tokens) { batch throws(DevmemError) in
+                    try batch.returnTokens(to: shared.descriptor.rawValue)
+                }
+                try batch.returnTokens(to: shared.descriptor.rawValue)
+            case .queue(let queue, let fragments):
+                // Part of them may be returned if this fails; none may be returned twice.
+                owner = .queue(queue, [])
+                try queue.giveBack(fragments)
             }
-            try batch.returnTokens(to: number)
         }
     }
 }
