@@ -149,6 +149,7 @@ extension MemoryProvider: OptionValue {
     }
 }
 extension FlowSpread: ExpressibleByArgument {}
+extension ReceiveEngineChoice: ExpressibleByArgument {}
 extension TableStyle: ExpressibleByArgument {}
 extension RSSInterface: ExpressibleByArgument {}
 

@@ -27,12 +27,18 @@ func summary(of report: ReceiveReport) -> String {
             "elsewhere",
             "\(counts.linearBytes) bytes linear, \(counts.ordinaryBytes) ordinary\(reason)"
         ))
-    lines.append(
-        (
-            "calls",
-            "\(counts.receiveCalls) recvmsg, \(counts.tokenCalls) setsockopt to return "
-                + counted(counts.tokenRanges, "token range")
-        ))
+    if report.engine == .socket {
+        lines.append(
+            (
+                "calls",
+                "\(counts.receiveCalls) recvmsg, \(counts.tokenCalls) setsockopt to return "
+                    + counted(counts.tokenRanges, "token range")
+            ))
+    } else {
+        lines.append(("calls", counted(counts.receiveCalls, "batch", "batches")))
+    }
+    let engine = report.engineReason.map { ": \($0)" } ?? ""
+    lines.append(("engine", report.engine.rawValue + engine))
     lines.append(
         (
             "CPU",

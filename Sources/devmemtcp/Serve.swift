@@ -93,9 +93,11 @@ struct Serve: ParsableCommand, PayloadCommand {
     @Flag(name: .long, help: "Restore steering that the NIC loses while memory is bound.")
     var keepSteered = false
 
-    // Hidden while one connection is all that it receives.
-    @Option(name: .long, help: .hidden)
-    var engine = ReceiveEngine.socket.rawValue
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How to receive: by the socket, by io_uring, or auto.", valueName: "engine"))
+    var engine = ReceiveEngineChoice.socket
 
     @Option(
         name: .long,
@@ -127,9 +129,6 @@ struct Serve: ParsableCommand, PayloadCommand {
             if let limit, !(0.001...1e6).contains(limit) {
                 throw ValidationError("--idle and --time-limit take seconds from 0.001 to 1000000.")
             }
-        }
-        guard ReceiveEngine(rawValue: engine) != nil else {
-            throw ValidationError("--engine takes socket or io_uring.")
         }
         guard isMany, let outputPath else { return }
         if outputPath == "-" {
@@ -173,7 +172,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             limits: ReceiveLimits(atOnce: connections, continuesListening: keepOpen),
             listen: try Endpoint.candidates(resolving: listen.text),
             from: try from?.resolved() ?? [], fromPort: from?.port, queues: queues.choice,
-            keepsSteered: keepSteered, engine: ReceiveEngine(rawValue: engine) ?? .socket,
+            keepsSteered: keepSteered, engine: engine,
             memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
             answer: duplex?.answer ?? .nothing, idleLimit: idle,

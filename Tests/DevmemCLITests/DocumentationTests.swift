@@ -321,7 +321,7 @@ extension ReceiveReport {
         get throws {
             let json = """
                 {"version":1,"interface":"eth1","driver":"labnic","queues":[7],
-                 "dmabuf_bytes":67108864,"listen":"192.0.2.1:5201","peer":"192.0.2.2:40000",
+                 "dmabuf_bytes":67108864,"engine":"socket","listen":"192.0.2.1:5201","peer":"192.0.2.2:40000",
                  "seconds":2,"cpu_user_seconds":0.5,"cpu_system_seconds":1,
                  "connection":1,"answered_bytes":7,"direct_bytes":4096,
                  "counts":{"device_bytes":999,"linear_bytes":1,"ordinary_bytes":0,"fragments":3,

@@ -202,7 +202,7 @@ import Testing
     /// A report, optionally with a comparison as JSON.
     private func report(validation: String? = nil) throws -> ReceiveReport {
         let json = """
-            {"version":1,"interface":"eth1","queues":[7],"dmabuf_bytes":67108864,
+            {"version":1,"interface":"eth1","queues":[7],"dmabuf_bytes":67108864,"engine":"socket",
              "listen":"192.0.2.1:5201","seconds":2,"cpu_user_seconds":0,"cpu_system_seconds":0,
              "counts":{"device_bytes":0,"linear_bytes":0,"ordinary_bytes":0,"fragments":0,
              "recvmsg_calls":0,"token_calls":0,"token_ranges":0},

@@ -111,7 +111,41 @@ import Testing
 
     @Test(arguments: sizes)
     func theRefillRingHoldsAllBuffers(memory: UInt64, pageSize: UInt32?, entries: UInt32) {
-        #expect(ZerocopyRing.entries(memory: memory, pageSize: pageSize) == entries)
+        #expect(ZerocopyInstance.entries(memory: memory, pageSize: pageSize) == entries)
+    }
+
+    private static let shares: [(UInt64, UInt32?, UInt32)] = [
+        (0, nil, 64), (.max, nil, 4096), (.max, 0, 4096), (1 << 20, nil, 256),
+        ((1 << 20) - 1, nil, 128), (1 << 20, 16384, 64), (1 << 21, 16384, 128),
+    ]
+
+    @Test(arguments: shares)
+    func waitingCompletionsFitInTheShare(share: UInt64, pageSize: UInt32?, count: UInt32) {
+        #expect(ZerocopyRing.completions(share: share, pageSize: pageSize) == count)
+    }
+
+    private func support(
+        _ flags: UInt64 = 1, area: UInt64 = 1, operations: UInt32 = 2, features: UInt32 = 1
+    ) -> ZerocopySupport {
+        var answer = cdm_io_uring_query_zcrx()
+        answer.register_flags = flags
+        answer.area_flags = area
+        answer.nr_ctrl_opcodes = operations
+        answer.features = features
+        return ZerocopySupport(answer)
+    }
+
+    @Test func whatAKernelLacksIsNamed() {
+        #expect(support().obstacle(queues: 1, pageSize: 16384) == nil)
+        #expect(support(features: 0).obstacle(queues: 1, pageSize: nil) == nil)
+        #expect(support(features: 0).obstacle(queues: 1, pageSize: 16384) != nil)
+        #expect(support(2).obstacle(queues: 1, pageSize: nil)?.contains("6.19") == true)
+        #expect(support(area: 0).obstacle(queues: 1, pageSize: nil)?.contains("6.19") == true)
+        #expect(support(operations: 1).obstacle(queues: 1, pageSize: nil)?.contains("6.19") == true)
+        #expect(support().obstacle(queues: 2, pageSize: nil)?.contains("not 2") == true)
+        #expect(
+            support(.max, area: .max, operations: .max, features: .max)
+                .obstacle(queues: 1, pageSize: .max) == nil)
     }
 
     /// Whether this kernel and its administrator allow io_uring with 32-byte completions.

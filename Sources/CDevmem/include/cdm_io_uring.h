@@ -42,6 +42,12 @@ enum : uint32_t {
 	cdm_IO_URING_QUERY_ZCRX = 1,
 };
 
+/* Features in the answer. */
+enum : uint32_t {
+	/* 7.0. */
+	cdm_ZCRX_FEATURE_RX_PAGE_SIZE = 1 << 0,
+};
+
 /* Flags of cdm_io_uring_zcrx_ifq_reg. */
 enum : uint32_t {
 	/* 6.19. */

@@ -1,13 +1,5 @@
 import Glibc
 
-/// The way in which payload is received into device memory.
-package enum ReceiveEngine: String, CaseIterable, Sendable {
-    /// By recvmsg(2), from queues that a netlink request has bound.
-    case socket
-    /// By zero-copy receive of io_uring, which binds one queue.
-    case ioUring = "io_uring"
-}
-
 /// How to bind memory to a NIC, and how to configure the NIC for it.
 public struct BindRequest: Sendable {
     /// The receive queues to bind.
@@ -24,7 +16,7 @@ public struct BindRequest: Sendable {
     /// steering.
     public var command: String
     /// The way in which payload is received.
-    package var engine = ReceiveEngine.socket
+    public var engine = ReceiveEngineChoice.socket
     /// The directory of the steering journal.
     package var store = JournalStore()
 

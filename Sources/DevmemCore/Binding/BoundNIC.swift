@@ -16,6 +16,8 @@ public struct BoundNIC: ~Copyable {
     public let memory: BoundMemory
     /// The memory that the rings of the bound queues need; zero if the NIC is not watched.
     package let rings: RingDemand
+    /// Why the choice between engines was made; nil if the request made it.
+    package let engineReason: String?
     private let setup: NICChanges
 
     /// Steers the NIC and binds memory to it.
@@ -35,16 +37,16 @@ public struct BoundNIC: ~Copyable {
         let chosen: [UInt32]
         let bound: [UInt32]
         var receiveID: UInt32?
+        let engineReason: String?
         var transmitID: UInt32?
-        var zerocopy: ZerocopyQueue?
+        let zerocopy: ZerocopyQueue?
         do throws(DevmemError) {
             chosen = try setup.chooseQueues(for: request)
             bound = chosen.dropLast(request.unboundQueues)
-            switch request.engine {
-            case .socket:
+            (zerocopy, engineReason) = try setup.bindZerocopy(
+                memory, to: bound, pageSize: request.pageSize, request.engine)
+            if zerocopy == nil {
                 receiveID = try setup.bindReceive(memory, to: bound, pageSize: request.pageSize)
-            case .ioUring:
-                zerocopy = try setup.bindZerocopy(memory, to: bound, pageSize: request.pageSize)
             }
             if request.transmits { transmitID = try setup.bindTransmit(memory) }
         } catch {
@@ -65,8 +67,12 @@ public struct BoundNIC: ~Copyable {
         self.unboundQueues = Array(chosen.dropFirst(bound.count))
         self.memory = BoundMemory(
             memory, receiveID: receiveID, transmitID: transmitID, zerocopy: zerocopy)
+        self.engineReason = engineReason
         self.setup = setup
     }
+
+    /// The way in which payload is received.
+    public var engine: ReceiveEngine { memory.zerocopy == nil ? .socket : .ioUring }
 
     deinit { setup.undoLoggingErrors() }
 

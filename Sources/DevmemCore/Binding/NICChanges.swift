@@ -68,20 +68,30 @@ final class NICChanges {
         return id
     }
 
-    /// Lets io_uring receive from a queue into a dma-buf.
+    /// Lets io_uring receive into a dma-buf, if that is wanted and can be.
     ///
-    /// - Returns: the queue, which threads join.
+    /// - Returns: the queue, which threads join, nil for the socket engine; and why, if the choice
+    ///   was free.
     func bindZerocopy(
-        _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?
-    ) throws(DevmemError) -> ZerocopyQueue {
-        guard queues.count == 1, let queue = queues.first else {
+        _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?,
+        _ choice: ReceiveEngineChoice
+    ) throws(DevmemError) -> (ZerocopyQueue?, reason: String?) {
+        guard choice != .socket, let queue = queues.first else { return (nil, nil) }
+        let obstacle = ZerocopySupport.obstacle(queues: queues.count, pageSize: pageSize)
+        let isForced = choice == .ioUring
+        if let obstacle {
+            guard isForced else { return (nil, "io_uring is not used: \(obstacle)") }
             throw DevmemError(
-                .unsupported, call: "receive by io_uring on \(interface.name)",
-                message: "it takes one queue, not \(queues.count)")
+                .unsupported, call: "receive by io_uring on \(interface.name)", message: obstacle)
         }
-        let held = try ZerocopyQueue(memory, of: interface, queue: queue, pageSize: pageSize)
-        zerocopy = held
-        return held
+        do throws(DevmemError) {
+            let held = try ZerocopyQueue(memory, of: interface, queue: queue, pageSize: pageSize)
+            zerocopy = held
+            return (held, isForced ? nil : "it costs less than the socket engine")
+        } catch {
+            guard isForced else { return (nil, "io_uring is not used: \(error)") }
+            throw error
+        }
     }
 
     /// Binds a dma-buf for sending.

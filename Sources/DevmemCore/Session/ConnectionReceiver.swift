@@ -3,6 +3,8 @@ struct ConnectionReceiver: Sendable {
     let request: ReceiveRequest
     let interface: NetworkInterface
     let memory: BoundMemory
+    /// The memory in bytes that the connection may hold in a receive call; nil for no limit.
+    let share: UInt64?
 
     /// The size in bytes of each connection's memory for answers.
     private static let answerSize: UInt64 = 8 << 20
@@ -53,7 +55,7 @@ struct ConnectionReceiver: Sendable {
     }
 
     private var receiver: PayloadReceiver {
-        PayloadReceiver(memory, isDeviceOnly: request.isDeviceOnly)
+        PayloadReceiver(memory, isDeviceOnly: request.isDeviceOnly, share: share)
     }
 
     private func receive<Sink: SessionSink & ~Copyable>(

@@ -82,10 +82,13 @@ struct ListeningNIC {
     }
 
     func report(on nic: borrowing BoundNIC) -> ReceiveReport {
-        ReceiveReport(
+        var report = ReceiveReport(
             interface: interface.name, driver: interface.driver, queues: nic.queues,
             dmabufBytes: nic.memory.dmabuf.size,
             listen: listeners.endpoints.map(\.description).joined(separator: ", "))
+        report.engine = nic.engine
+        report.engineReason = nic.engineReason
+        return report
     }
 
     /// Returns the addresses to listen on that an allowed peer can reach.

@@ -15,6 +15,10 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
     package var dmabufBytes: UInt64
     /// The addresses listened on.
     package var listen: String
+    /// The way in which payload is received.
+    package var engine = ReceiveEngine.socket
+    /// Why that engine was chosen; nil if the user chose it.
+    package var engineReason: String?
     /// The connection's number, counted from 1; nil in a session of one connection.
     package var connection: Int?
     /// The peer's address; nil if no peer connected.
@@ -60,7 +64,8 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case version, interface, driver, queues, listen, connection, peer, seconds
-        case validation, placement, failure
+        case validation, placement, failure, engine
+        case engineReason = "engine_reason"
         case answeredBytes = "answered_bytes"
         case directBytes = "direct_bytes"
         case dmabufBytes = "dmabuf_bytes"

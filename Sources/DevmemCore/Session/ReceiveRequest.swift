@@ -36,9 +36,8 @@ package struct ReceiveRequest: Sendable {
     package var steers: Bool
     /// Whether to restore steering that the NIC loses during the session.
     package var keepsSteered: Bool
-    /// The way in which payload is received; io_uring's receives one connection and answers
-    /// nothing.
-    package var engine: ReceiveEngine
+    /// The way in which payload is received.
+    package var engine: ReceiveEngineChoice
     /// The size of the dma-buf in bytes.
     package var memory: UInt64
     /// The provider of the dma-buf.
@@ -74,7 +73,7 @@ package struct ReceiveRequest: Sendable {
         interface: String?, limits: ReceiveLimits = .one, listen: [Endpoint],
         from: [IPAddress] = [], fromPort: UInt16? = nil,
         allowsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
-        keepsSteered: Bool = false, engine: ReceiveEngine = .socket,
+        keepsSteered: Bool = false, engine: ReceiveEngineChoice = .socket,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
         answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
         isDeviceOnly: Bool = false,
@@ -99,14 +98,6 @@ package struct ReceiveRequest: Sendable {
         self.isDeviceOnly = isDeviceOnly
         self.allowsHostMemory = allowsHostMemory
         self.command = command
-    }
-
-    /// Throws if the engine cannot do what is requested.
-    func requireEngine() throws(DevmemError) {
-        guard engine == .ioUring, limits != .one || answer != .nothing else { return }
-        throw DevmemError(
-            .unsupported, call: "receive by io_uring",
-            message: "it receives one connection and answers nothing")
     }
 
     /// Returns whether a peer may connect.

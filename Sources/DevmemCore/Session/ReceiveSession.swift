@@ -54,7 +54,6 @@ package func receive<Sink: SessionSink & ~Copyable>(
     until stop: borrowing StopSignal, observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
     if request.limits != .one { try requireDescriptors(for: request) }
-    try request.requireEngine()
     let listening = try ListeningNIC(request, logger: logger)
     let nic = try listening.bind(request, logger: logger)
     var session = ReceiveSession(
@@ -236,7 +235,8 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         report.peer = connection.peer.description
         if !isSingle { report.connection = accepted }
         let receiver = ConnectionReceiver(
-            request: request, interface: nic.interface, memory: nic.memory)
+            request: request, interface: nic.interface, memory: nic.memory,
+            share: isSingle ? nil : budget.share)
         workers.start(connection, accepted, receiver, report, makeSink)
     }
 
