@@ -116,6 +116,13 @@ struct BenchLoadOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "How both sides receive into device memory: by the socket, by io_uring, or auto.",
+            valueName: "engine"))
+    var engine = ReceiveEngineChoice.socket
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "Run the peer's threads on these CPUs, in turn.", valueName: "list"))
     var peerCpus: ProcessorList?
 
@@ -173,6 +180,7 @@ struct BenchLoadOptions: ParsableArguments {
         plan.requestSize = requestResponse.map { Int(clamping: $0.bytes) }
         plan.memory = self.memory.bytes
         plan.pageSize = rxPageSize.map { UInt32(clamping: $0.bytes) }
+        plan.engine = engine == .socket ? nil : engine
         plan.source = from?.source
         plan.remoteProcessors = peerCpus?.processors ?? []
         return plan

@@ -84,7 +84,9 @@ func writeFile(_ path: String, _ text: String) throws(DevmemError) {
 private func text(of end: BenchEndReport) -> String {
     let driver = end.driver.map { ", driver \($0)" } ?? ""
     let queues = end.boundQueues.isEmpty ? "" : ", queues \(queueList(end.boundQueues))"
-    return (end.interface ?? "no NIC") + queues + driver
+    let reason = end.engineReason.map { " (\($0))" } ?? ""
+    let engine = end.engine == .ioUring ? ", by io_uring" + reason : reason
+    return (end.interface ?? "no NIC") + queues + driver + engine
 }
 
 private func text(of plan: BenchPlan) -> String {

@@ -105,9 +105,6 @@ struct IORing: ~Copyable, Sendable {
         drop(requests)
     }
 
-    /// The descriptor to poll.
-    var rawValue: Int32 { descriptor.rawValue }
-
     /// Makes the calling thread the one that uses the instance.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses.

@@ -7,7 +7,7 @@ public enum ReceiveEngine: String, Codable, Sendable {
 }
 
 /// Which engine to receive with.
-public enum ReceiveEngineChoice: String, CaseIterable, Sendable {
+public enum ReceiveEngineChoice: String, CaseIterable, Codable, Sendable {
     /// io_uring where kernel, privilege and request allow it, which costs less; the socket
     /// elsewhere.
     case automatic = "auto"

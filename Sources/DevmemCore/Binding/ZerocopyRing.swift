@@ -39,9 +39,6 @@ struct ZerocopyRing: ~Copyable {
         id = request.zcrx_id
     }
 
-    /// The descriptor to poll: readable when completions are to be had.
-    var rawValue: Int32 { ring.rawValue }
-
     /// Asks for all payload of a connection, as a request that completes many times.
     ///
     /// - Throws: `DevmemError` of kind `invalid` if too many requests wait.

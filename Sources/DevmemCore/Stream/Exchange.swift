@@ -200,23 +200,19 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         } else if timeout >= 0 {
             time = UInt64(timeout) * 1_000_000
         }
-        // Of io_uring's ring, not of the connection.
-        let ring = state.receives ? receiver.inputDescriptor : nil
-        if ring != nil { events.remove(.input) }
         let mustReceive = state.receives && receiver.isReady
-        var watched = PollSet<4>()
+        var watched = PollSet<3>()
         watched.watch(0, stop.rawValue)
         watched.watch(1, own, for: events)
         watched.watch(2, input)
-        watched.watch(3, ring)
         var result = try wait(&watched, mustReceive ? 0 : time, stop) ?? outcome(of: watched)
-        if mustReceive || !watched.ready(3).isEmpty { result.insert(.input) }
+        if mustReceive { result.insert(.input) }
         return result
     }
 
     /// Waits for a set whose first entry is the stop signal; nil if another entry is ready.
     private func wait(
-        _ watched: inout PollSet<4>, _ time: UInt64?, _ stop: borrowing StopSignal
+        _ watched: inout PollSet<3>, _ time: UInt64?, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> WaitResult? {
         let start = time.map { $0 > 0 } ?? false ? monotonicTime() : 0
         var left = time
@@ -231,7 +227,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         }
     }
 
-    private func outcome(of watched: PollSet<4>) -> WaitResult {
+    private func outcome(of watched: PollSet<3>) -> WaitResult {
         let input = !watched.ready(2).isEmpty
         guard closingDescriptor != nil else { return .ready(watched.ready(1), input: input) }
         guard input else { return .ready(watched.ready(1), input: false) }

@@ -66,7 +66,7 @@ public struct PayloadReceiver: ~Copyable {
     ///
     /// - Parameter share: the memory in bytes that unread payload may hold beside the receive
     ///   buffer; nil for no limit.
-    init(_ memory: BoundMemory?, isDeviceOnly: Bool, share: UInt64?) {
+    package init(_ memory: BoundMemory?, isDeviceOnly: Bool, share: UInt64?) {
         self.memory = memory
         self.isDeviceOnly = isDeviceOnly
         self.share = share
@@ -82,11 +82,7 @@ public struct PayloadReceiver: ~Copyable {
             capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), queue: queue)
     }
 
-    /// The descriptor to poll for input besides the connection's events; nil if it is the
-    /// connection.
-    package var inputDescriptor: Int32? { zerocopy?.rawValue }
-
-    /// Whether the next step does something without waiting for input.
+    /// Whether the next step does something without waiting for the connection.
     package var isReady: Bool { zerocopy?.isReady ?? false }
 
     /// Receives until the peer closes its direction or a signal arrives.
@@ -134,13 +130,13 @@ public struct PayloadReceiver: ~Copyable {
             case .nothing:
                 let limit = try coalescer.prepare(connection)
                 let wait = try stop.wait(
-                    for: inputDescriptor ?? connection.rawValue, events: Int32(POLLIN),
+                    for: connection.rawValue, events: Int32(POLLIN),
                     milliseconds: limit ?? limits.idle)
                 if case .stopped(let signal) = wait { return .stopped(by: signal) }
                 guard wait == .timeout else { continue }
                 if limit == nil { throw idleError(connection.peer, limits.idle) }
                 // io_uring leaves alone what is below SO_RCVLOWAT.
-                if inputDescriptor != nil { try coalescer.end(connection) }
+                if memory?.zerocopy != nil { try coalescer.end(connection) }
             }
         }
     }

@@ -61,10 +61,9 @@ final class ZerocopyStream {
         } while state == .armed && calls < 1000
     }
 
-    /// The descriptor that is readable when the next call may receive more, unless `isReady`.
-    var rawValue: Int32 { ring.rawValue }
-
-    /// Whether the next call does something without waiting for the descriptor.
+    /// Whether the next call does something without waiting for the connection. Otherwise wait for
+    /// the connection and not for the ring: the kernel reports what comes to its pollers one RCU
+    /// grace period late (`io_local_work_wake_poll` of io_uring/tw.c).
     var isReady: Bool { state != .armed }
 
     /// Receives one batch of payload without blocking.

@@ -79,6 +79,10 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
     package var driver: String?
     /// The receive queues bound to the dma-buf.
     package var boundQueues: [UInt32] = []
+    /// The way in which payload was received into device memory; nil if none was.
+    package var engine: ReceiveEngine?
+    /// Why that engine was chosen; nil if the plan names it.
+    package var engineReason: String?
     /// The duration of the measurement in seconds.
     package var seconds = 0.0
     /// User time of the threads that carry flows, in seconds.
@@ -99,8 +103,9 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
     package var failure: String?
 
     private enum CodingKeys: String, CodingKey {
-        case placement
+        case placement, engine
         case interface, driver, seconds, queues, flows, failure
+        case engineReason = "engine_reason"
         case boundQueues = "bound_queues"
         case userSeconds = "cpu_user_seconds"
         case systemSeconds = "cpu_system_seconds"

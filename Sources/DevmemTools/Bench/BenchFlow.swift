@@ -54,7 +54,8 @@ final class BenchFlow {
         let checks = plan.validates && receives
         sink = OptionalSink(
             checks ? PatternSink(try Pattern("\(ValidationPeerRequest.period)")) : nil)
-        receiver = PayloadReceiver(role.receives == .device ? bound : nil)
+        receiver = PayloadReceiver(
+            role.receives == .device ? bound : nil, isDeviceOnly: false, share: plan.receiveShare)
         sends = role.sends != nil
         let share = plan.bytes.map {
             BenchSchedule.share(of: $0, flow: number, flows: plan.flows)

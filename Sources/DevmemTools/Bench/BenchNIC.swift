@@ -19,6 +19,10 @@ final class BenchNIC {
     let queues: [UInt32]
     /// The device memory to receive into, if any.
     let memory: BoundMemory?
+    /// The way in which payload is received into device memory, if any.
+    let engine: ReceiveEngine?
+    /// Why that engine was chosen; nil if the plan names it.
+    let engineReason: String?
     private var nic: BoundNIC?
 
     /// Steers flows and binds memory, if payload is received into device memory.
@@ -30,20 +34,24 @@ final class BenchNIC {
         guard role.receives == .device else {
             queues = []
             memory = nil
+            engine = nil
+            engineReason = nil
             return
         }
+        var request = BindRequest(
+            queues: .steered(SteeringRequest(queues: choice.queues, flows: flows)),
+            pageSize: plan.pageSize, watch: choice.keepsSteered ? .renews : .logs,
+            command: "devmemtcp bench")
+        request.engine = plan.engine ?? .socket
         let nic = try BoundNIC(
             binding: try DmabufMemory(
                 size: plan.memory, provider: choice.provider, pageSize: plan.pageSize),
-            to: interface,
-            BindRequest(
-                queues: .steered(SteeringRequest(queues: choice.queues, flows: flows)),
-                pageSize: plan.pageSize, watch: choice.keepsSteered ? .renews : .logs,
-                command: "devmemtcp bench"),
-            logger: logger)
+            to: interface, request, logger: logger)
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }
         queues = nic.queues
         memory = nic.memory
+        engine = nic.engine
+        engineReason = nic.engineReason
         self.nic = consume nic
     }
 
@@ -65,7 +73,10 @@ final class BenchNIC {
     /// Returns the page pools on the memory.
     func pools() throws(DevmemError) -> [BenchEndReport.Pool] {
         guard let memory else { return [] }
-        return try pagePools().filter { $0.dmabufID == memory.id }.map {
+        return try pagePools().filter {
+            engine == .ioUring
+                ? $0.hasIOUring && $0.interface == interface.index : $0.dmabufID == memory.id
+        }.map {
             BenchEndReport.Pool(
                 id: $0.id, inFlight: $0.inFlight, inFlightBytes: $0.inFlightBytes)
         }

@@ -80,6 +80,8 @@ package struct BenchPlan: Codable, Equatable, Sendable {
     package var memory: UInt64 = 64 << 20
     /// The size of the NICs' receive buffers in bytes; nil for a page.
     package var pageSize: UInt32?
+    /// How to receive into device memory; nil for the socket.
+    package var engine: ReceiveEngineChoice?
     /// How long an idle thread polls the NIC before it sleeps, in microseconds; nil for no busy
     /// polling.
     package var busyPoll: UInt32?
@@ -93,7 +95,7 @@ package struct BenchPlan: Codable, Equatable, Sendable {
     package init() {}
 
     private enum CodingKeys: String, CodingKey {
-        case inbound, outbound, seconds, bytes, flows, threads, congestion
+        case inbound, outbound, seconds, bytes, flows, threads, congestion, engine
         case warmUp = "warm_up_seconds"
         case message = "message_bytes"
         case segment = "mss"

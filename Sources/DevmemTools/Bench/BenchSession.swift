@@ -231,6 +231,8 @@ final class BenchSession {
         report.interface = nic.interface.name
         report.driver = nic.interface.driver
         report.boundQueues = nic.queues
+        report.engine = nic.engine
+        report.engineReason = nic.engineReason
         report.seconds = results.compactMap(\.seconds).max() ?? 0
         report.userSeconds = results.reduce(0) { $0 + $1.user }
         report.systemSeconds = results.reduce(0) { $0 + $1.system }

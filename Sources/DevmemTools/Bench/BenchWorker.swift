@@ -49,6 +49,8 @@ final class BenchWorker {
     ) throws(DevmemError) {
         let watch = try Poller()
         if let busyPoll { try watch.enableBusyPolling(microseconds: busyPoll) }
+        // io_uring's entry in a connection's wait queue is a later one and so woken first
+        // (`add_wait_queue` of kernel/sched/wait.c): a change that epoll reports is known to it.
         for (index, flow) in flows.enumerated() {
             try watch.add(
                 flow.shared.connection.rawValue, as: UInt64(index), for: [.input, .output],
