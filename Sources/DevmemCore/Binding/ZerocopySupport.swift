@@ -57,7 +57,7 @@ package struct ZerocopySupport: Equatable, Sendable {
     }
 
     /// Returns why io_uring cannot receive on this kernel; nil if nothing speaks against trying.
-    static func obstacle(queues: Int, pageSize: UInt32?) -> String? {
+    package static func obstacle(queues: Int, pageSize: UInt32?) -> String? {
         do throws(DevmemError) {
             return try ZerocopySupport().obstacle(queues: queues, pageSize: pageSize)
         } catch {

@@ -20,7 +20,7 @@ extension ValidationCase {
 
     /// Returns a total that needs several packets of any size, but stays small if packets are
     /// small.
-    private static func total(_ segment: Int) -> UInt64 {
+    static func total(_ segment: Int) -> UInt64 {
         UInt64(min(max(segment * 48, 64), 768 << 10))
     }
 
@@ -111,7 +111,7 @@ extension ValidationCase {
 
 extension ValidationRun {
     /// Receives a pattern into device memory.
-    fileprivate func receive(
+    func receive(
         _ segment: Int, _ total: UInt64, _ stage: ReceiveFixture, ipv6: Bool
     ) throws(DevmemError) -> CaseVerdict {
         var flow = try ReceivedFlow(self, stage, ipv6: ipv6, segment: segment, total: total)
@@ -132,7 +132,7 @@ extension ValidationRun {
     }
 
     /// Receives on all sockets of a fixture at once.
-    fileprivate func receiveSeveral(
+    func receiveSeveral(
         _ stage: ReceiveFixture, each total: UInt64
     ) throws(DevmemError) -> CaseVerdict {
         var flows: [FlowReference] = []

@@ -6,35 +6,7 @@ extension ValidationCase {
     /// Events on a NIC that must not disturb the reception of payload.
     static var disturbanceCases: [ValidationCase] {
         [
-            ValidationCase(
-                "traffic", "restart-beside",
-                "restarting a queue does not disturb its neighbour",
-                needs: .receiving + [.freeQueues(2), .farEnd]
-            ) { run throws(DevmemError) in
-                let stage = try run.stage(ReceiveFixture.Kind(unboundQueues: 1, memory: 8 << 20))
-                let scratch = try DmabufMemory(size: 8 << 20)
-                let unbound = try stage.unboundQueue
-                var restarts = 0
-                var refusal: DevmemError?
-                let (_, verdict) = try run.receive(on: stage, bytes: trafficBytes) { bytes in
-                    guard refusal == nil, bytes > UInt64(restarts + 1) * trafficBytes / 8 else {
-                        return
-                    }
-                    do throws(DevmemError) {
-                        // Binding restarts the queue, and so does unbinding.
-                        let binding = try ReceiveBinding(
-                            dmabuf: scratch.descriptor, interface: run.interface, queues: [unbound])
-                        withExtendedLifetime(binding) {}
-                        restarts += 1
-                    } catch {
-                        refusal = error
-                    }
-                }
-                if let refusal { throw refusal }
-                guard case .pass = verdict else { return verdict }
-                return restarts > 0
-                    ? .pass : .fail("all payload arrived before the queue could be restarted")
-            },
+            restartBeside("traffic", .socket, needs: []),
             ValidationCase(
                 "traffic", "unbind",
                 "after unbinding, received payload is kept and the rest arrives in ordinary memory",
@@ -71,6 +43,43 @@ extension ValidationCase {
 
 /// The number of payload bytes of a disturbed stream.
 private let trafficBytes: UInt64 = 8 << 20
+
+extension ValidationCase {
+    /// A case that restarts the queue beside one that receives.
+    static func restartBeside(
+        _ family: String, _ engine: ReceiveEngineChoice, needs: [CaseNeed]
+    ) -> ValidationCase {
+        ValidationCase(
+            family, "restart-beside", "restarting a queue does not disturb its neighbour",
+            needs: .receiving + [.freeQueues(2), .farEnd] + needs
+        ) { run throws(DevmemError) in
+            let stage = try run.stage(
+                ReceiveFixture.Kind(unboundQueues: 1, engine: engine, memory: 8 << 20))
+            let scratch = try DmabufMemory(size: 8 << 20)
+            let unbound = try stage.unboundQueue
+            var restarts = 0
+            var refusal: DevmemError?
+            let (_, verdict) = try run.receive(on: stage, bytes: trafficBytes) { bytes in
+                guard refusal == nil, bytes > UInt64(restarts + 1) * trafficBytes / 8 else {
+                    return
+                }
+                do throws(DevmemError) {
+                    // Binding restarts the queue, and so does unbinding.
+                    let binding = try ReceiveBinding(
+                        dmabuf: scratch.descriptor, interface: run.interface, queues: [unbound])
+                    withExtendedLifetime(binding) {}
+                    restarts += 1
+                } catch {
+                    refusal = error
+                }
+            }
+            if let refusal { throw refusal }
+            guard case .pass = verdict else { return verdict }
+            return restarts > 0
+                ? .pass : .fail("all payload arrived before the queue could be restarted")
+        }
+    }
+}
 
 extension ValidationRun {
     /// Receives a stream of large writes on the first socket of a fixture.

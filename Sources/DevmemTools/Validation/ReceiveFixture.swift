@@ -17,6 +17,10 @@ final class ReceiveFixture {
         var spread = FlowSpread.roundRobin
         /// The number of listening sockets per address; with none, no flow is steered.
         var listeners = 1
+        /// How to receive.
+        var engine = ReceiveEngineChoice.socket
+        /// The most bytes of unread payload in a connection's ring of io_uring; nil for no limit.
+        var share: UInt64?
         /// Bytes of memory per bound queue. mlx5 fills its receive ring with as much at MTU 9000
         /// and the default ring size, and a queue with less memory starves.
         var memory: UInt64 = 16 << 20
@@ -72,13 +76,11 @@ final class ReceiveFixture {
         }
         let steering = SteeringRequest(
             queues: .automatic(kind.queues + kind.unboundQueues), flows: flows, spread: kind.spread)
-        let nic = try BoundNIC(
-            binding: memory, to: interface,
-            BindRequest(
-                queues: .steered(steering), unboundQueues: kind.unboundQueues,
-                pageSize: kind.pageSize,
-                command: "devmemtcp validate"),
-            logger: logger)
+        var request = BindRequest(
+            queues: .steered(steering), unboundQueues: kind.unboundQueues,
+            pageSize: kind.pageSize, command: "devmemtcp validate")
+        request.engine = kind.engine
+        let nic = try BoundNIC(binding: memory, to: interface, request, logger: logger)
         guard nic.queues.count == kind.queues && nic.unboundQueues.count == kind.unboundQueues
         else {
             throw DevmemError(

@@ -12,6 +12,7 @@ struct ReceivedFlow: ~Copyable {
     /// The number of the request to the remote side; nil for an echo server.
     private let id: Int?
     private let bound: BoundMemory
+    private let share: UInt64?
     private var receiver: PayloadReceiver
     private var sink: PatternSink
     /// The counts of echoed payload; nil if this side sent nothing.
@@ -42,7 +43,8 @@ struct ReceivedFlow: ~Copyable {
         self.segment = segment
         self.id = id
         bound = stage.bound
-        receiver = PayloadReceiver(stage.bound)
+        share = stage.kind.share
+        receiver = PayloadReceiver(stage.bound, isDeviceOnly: false, share: share)
         sink = PatternSink(pattern)
     }
 
@@ -78,7 +80,8 @@ struct ReceivedFlow: ~Copyable {
         try open.disableNagle()
         var exchange = try Exchange(
             sending: PatternSource(try Pattern("\(ValidationPeerRequest.period)"), bytes: total),
-            from: SendMemory(host: 1 << 20), receiving: PayloadReceiver(bound), chunk: segment)
+            from: SendMemory(host: 1 << 20),
+            receiving: PayloadReceiver(bound, isDeviceOnly: false, share: share), chunk: segment)
         defer { echoed = exchange.receiver.counts }
         let end = try exchange.run(
             open, into: &sink, until: run.stop.signal,

@@ -29,7 +29,7 @@ package struct ValidationCase: Sendable {
     /// restored settings last.
     package static var all: [ValidationCase] {
         bindRefusals + udmabufRefusals + boundRefusals + sendRefusals + tokenCases + receiveCases
-            + dataCases + disturbanceCases + afterwards
+            + dataCases + ioUringCases + disturbanceCases + afterwards
     }
 
     /// Returns the cases that match any of the patterns; all cases if there are no patterns.
@@ -52,6 +52,8 @@ enum CaseNeed: Equatable, Sendable {
     case bindReceive
     /// The kernel supports bind-tx.
     case bindTransmit
+    /// The kernel's io_uring receives into device memory.
+    case ioUring
     /// The kernel supports a page size in bind-rx.
     case pageSize
     /// The NIC has a header split setting.

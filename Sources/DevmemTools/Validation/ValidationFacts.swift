@@ -38,6 +38,10 @@ struct ValidationFacts {
         case .bindTransmit:
             commands.contains(NetdevNumber.Command.bindTx)
                 ? nil : "this kernel lacks bind-tx: needs Linux 6.16"
+        case .ioUring:
+            ZerocopySupport.obstacle(queues: 1, pageSize: nil).map {
+                "io_uring cannot receive into device memory: \($0)"
+            }
         case .pageSize:
             netdev?.attributes[NetdevNumber.Command.bindRx]?
                 .contains(NetdevNumber.Dmabuf.rxPageSize) == true

@@ -1,0 +1,67 @@
+import DevmemCore
+
+extension ValidationCase {
+    private static let family = "io_uring"
+
+    /// Cases that receive with io_uring's zero-copy receive.
+    static var ioUringCases: [ValidationCase] {
+        [1, 1448, 4097, 65536].map { receive($0, ipv6: false) } + [receive(65536, ipv6: true)]
+            + [
+                severalConnections, fullRing, smallMemory,
+                restartBeside(family, .ioUring, needs: [.ioUring]),
+            ]
+            + [bindAgain]
+    }
+
+    private static func receive(_ segment: Int, ipv6: Bool) -> ValidationCase {
+        ValidationCase(
+            family, "segments-of-\(segment)" + (ipv6 ? "-ipv6" : ""),
+            "payload that the peer writes \(segment) bytes at a time arrives in device memory",
+            needs: .receiving + [.ioUring, .peer(ipv6: ipv6)]
+        ) { run throws(DevmemError) in
+            let stage = try run.stage(ReceiveFixture.Kind(engine: .ioUring))
+            return try run.receive(segment, total(segment), stage, ipv6: ipv6)
+        }
+    }
+
+    private static var severalConnections: ValidationCase {
+        ValidationCase(
+            family, "several-connections", "simultaneous connections on one queue do not mix",
+            needs: .receiving + [.ioUring, .farEnd]
+        ) { run throws(DevmemError) in
+            try run.receiveSeveral(
+                run.stage(ReceiveFixture.Kind(listeners: 4, engine: .ioUring)), each: 1 << 20)
+        }
+    }
+
+    private static var fullRing: ValidationCase {
+        ValidationCase(
+            family, "full-ring", "nothing is lost when more completions wait than the ring holds",
+            needs: .receiving + [.ioUring, .peer(ipv6: nil)]
+        ) { run throws(DevmemError) in
+            let stage = try run.stage(ReceiveFixture.Kind(engine: .ioUring, share: 0))
+            return try run.receive(65536, 8 << 20, stage, ipv6: run.peers.prefersIPv6)
+        }
+    }
+
+    private static var smallMemory: ValidationCase {
+        ValidationCase(
+            family, "small-memory", "memory smaller than the payload is used again and again",
+            needs: .receiving + [.ioUring, .peer(ipv6: nil)]
+        ) { run throws(DevmemError) in
+            // As much as the receive rings of the NICs take, and half as much again.
+            let stage = try run.stage(ReceiveFixture.Kind(engine: .ioUring, memory: 24 << 20))
+            return try run.receive(65536, 64 << 20, stage, ipv6: run.peers.prefersIPv6)
+        }
+    }
+
+    private static var bindAgain: ValidationCase {
+        ValidationCase(
+            family, "bind-again", "afterwards the queue can be bound, and receives by the socket",
+            needs: .receiving + [.ioUring, .peer(ipv6: nil)]
+        ) { run throws(DevmemError) in
+            _ = try run.stage(ReceiveFixture.Kind(engine: .ioUring))
+            return try run.receive(65536, 1 << 20, run.stage(), ipv6: run.peers.prefersIPv6)
+        }
+    }
+}
