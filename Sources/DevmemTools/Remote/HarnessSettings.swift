@@ -79,7 +79,7 @@ package struct HarnessSettings: Equatable, Sendable {
             throw refusal("REMOTE_TYPE", kind, "is neither netns nor ssh")
         }
         guard let place = RemotePlace(kind: kind, name: name ?? "") else {
-            throw refusal("REMOTE_ARGS", name ?? "", "does not name a remote end")
+            throw refusal("REMOTE_ARGS", name ?? "", "does not name a place for the peer")
         }
         return place
     }
