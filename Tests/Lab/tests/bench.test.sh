@@ -2,7 +2,7 @@
 # bench in both directions, with all kinds of memory and many flows. It reports what fails and leaves nothing behind.
 # SPDX-License-Identifier: Apache-2.0
 
-# bench ARGUMENTS...: runs bench with the namespace as its remote end. The report goes to ./out, and $status is the exit
+# bench ARGUMENTS...: runs bench with the namespace as its peer. The report goes to ./out, and $status is the exit
 # status.
 bench() {
     status=0
@@ -211,7 +211,7 @@ test_bench_ended_by_a_signal_reports_so_far() {
     await_no_far_end
 }
 
-# The remote end restores its own NIC, and steer restore the near one.
+# The peer restores its own NIC, and steer restore the near one.
 test_steer_restore_after_a_killed_bench() {
     local before far_before
     before=$(nic_settings eth1)
@@ -284,7 +284,7 @@ test_bench_refusals() {
     devmemtcp bench run --remote netns:nowhere --interface eth1 >out 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'open /run/netns/nowhere: No such file or directory'
-    expect_line messages 'it is gone (what it said is above, if it said anything)'
+    expect_line messages 'it is gone (its messages, if any, are above)'
     start_far_end
     # Another directory, as the far end writes its messages here.
     mkdir near
@@ -296,7 +296,7 @@ test_bench_refusals() {
 }
 
 test_bench_versions_differ() {
-    # A remote end that says hello and then nothing until the near end ends.
+    # A peer that greets and then sends nothing until the near side ends.
     printf '%s\n' '#!/bin/bash' "echo '{\"hello\":{\"version\":99}}'" 'exec cat >/dev/null' >far-end
     chmod +x far-end
     in_peer socat TCP-LISTEN:5201,reuseaddr EXEC:./far-end &
