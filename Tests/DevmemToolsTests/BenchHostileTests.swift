@@ -84,7 +84,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
             let error = #expect(throws: DevmemError.self) {
                 while try channel.next() == nil { _ = try channel.fill() }
             }
-            #expect(error?.message == "it tells of \(words)")
+            #expect(error?.message == "it sent \(words)")
             try sending.wait()
         }
     }

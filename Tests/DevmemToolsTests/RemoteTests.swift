@@ -84,7 +84,7 @@ import Testing
         #expect(named.interface == "eth7")
         unlink(path)
         mkfifo(path, 0o600)
-        #expect(refusal(path) == "it is no file")
+        #expect(refusal(path) == "it is not a regular file")
     }
 
     @Test func lineAtFaultIsNamed() {

@@ -91,7 +91,7 @@ test_validate_reads_the_harness_settings() {
     echo NETIF >farm/net.config
     (expect_refusal 'read net.config: line 1 is not NAME=VALUE' \
         devmemtcp validate --config farm/net.config)
-    (expect_refusal 'LOCAL_V4 "near" is no IPv4 address' \
+    (expect_refusal 'LOCAL_V4 "near" is not an IPv4 address' \
         env NETIF=eth1 LOCAL_V4=near devmemtcp validate)
 }
 
