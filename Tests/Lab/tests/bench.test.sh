@@ -68,22 +68,22 @@ test_bench_uses_the_named_ports() {
 }
 
 # Another process connects to the port all the time, and sends data.
-test_bench_closes_connections_of_strangers() {
+test_bench_closes_foreign_connections() {
     needs_knobs delay_us
-    # The port stays open until the far end has connected, long enough for a stranger to connect.
+    # The port stays open until the far end has connected, long enough for a foreign process to connect.
     set_knob delay_us 200000
     ip netns exec peer timeout 60 bash -c \
         'trap "" PIPE; while :; do echo junk 2>/dev/null >"/dev/tcp/$0/5301"; done' \
         "$near4" 2>/dev/null &
-    local stranger=$! round
+    local foreign=$! round
     for ((round = 0; round < 10; round++)); do
         bench_ok --bytes 2000000 --flows 3 --port 5301 --validate
         expect_true 'bytes' '.inbound.device_bytes == 2000000 and .inbound.wrong_bytes == 0'
-        expect_true 'nothing of strangers' '.inbound.elsewhere_bytes == 0'
+        expect_true 'nothing foreign' '.inbound.elsewhere_bytes == 0'
         ! grep -q 'closed a connection from' messages || break
     done
-    kill "$stranger" || true
-    wait "$stranger" || true
+    kill "$foreign" || true
+    wait "$foreign" || true
     set_knob delay_us 0
     expect_line messages 'closed a connection from'
 }
