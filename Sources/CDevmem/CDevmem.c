@@ -140,6 +140,11 @@ int cdm_set_affinity(const void *mask, size_t size)
 	return sched_setaffinity(0, size, mask);
 }
 
+int cdm_get_affinity(void *mask, size_t size)
+{
+	return sched_getaffinity(0, size, mask);
+}
+
 #ifndef CDM_COMMIT
 #define CDM_COMMIT ""
 #endif

@@ -295,7 +295,7 @@ struct CommonOptions: ParsableArguments {
     @Flag(name: .long, help: "Print the result as JSON.")
     var json = false
 
-    @Flag(name: .shortAndLong, help: "Log what is done to standard error.")
+    @Flag(name: .shortAndLong, help: "Log each step to standard error.")
     var verbose = false
 
     @Flag(name: .shortAndLong, help: "Print only errors on standard error.")

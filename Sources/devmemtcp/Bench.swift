@@ -110,7 +110,10 @@ struct BitRate: OptionValue, Equatable {
     }
 }
 
-/// The memory that one side uses in one direction, on the command line: `device`, `host` or `none`.
+extension BenchMemory: ExpressibleByArgument {}
+
+/// The memory that this host uses in one direction, on the command line: `device`, `host` or
+/// `none`.
 enum MemoryArgument: String, ExpressibleByArgument, CaseIterable {
     case device, host
     case nothing = "none"

@@ -4,7 +4,9 @@ import DevmemTools
 
 /// Options that describe the load of a benchmark.
 struct BenchLoadOptions: ParsableArguments {
-    @Option(name: .shortAndLong, help: ArgumentHelp("Measure for this long.", valueName: "seconds"))
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Measure for this long. Default: 10.", valueName: "seconds"))
     var time: Double?
 
     @Option(
@@ -32,31 +34,26 @@ struct BenchLoadOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            """
-            Memory of this host to receive into: device, host or none. Default: device, or none \
-            with --tx.
-            """,
+            "Memory of this host to receive into. Default: device, or none with --tx.",
             valueName: "memory"))
     var rx: MemoryArgument?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Memory of this host to send from: device, host or none. Default: none.",
+            "Memory of this host to send from. Default: none.",
             valueName: "memory"))
     var tx: MemoryArgument?
 
     @Option(
         name: .long,
-        help: ArgumentHelp(
-            "Memory of the peer to receive into: device or host.", valueName: "memory"))
-    var peerRx = MemoryArgument.host
+        help: ArgumentHelp("Memory of the peer to receive into.", valueName: "memory"))
+    var peerRx = BenchMemory.host
 
     @Option(
         name: .long,
-        help: ArgumentHelp(
-            "Memory of the peer to send from: device or host.", valueName: "memory"))
-    var peerTx = MemoryArgument.host
+        help: ArgumentHelp("Memory of the peer to send from.", valueName: "memory"))
+    var peerTx = BenchMemory.host
 
     @Flag(
         name: .long,
@@ -66,7 +63,8 @@ struct BenchLoadOptions: ParsableArguments {
     var duplex = false
 
     @Option(
-        name: .long, help: ArgumentHelp("The most bytes per send call.", valueName: "size"))
+        name: .long,
+        help: ArgumentHelp("The most bytes per send call. Default: 256K.", valueName: "size"))
     var message: ByteSize?
 
     @Option(
@@ -141,9 +139,6 @@ struct BenchLoadOptions: ParsableArguments {
         if time != nil && bytes != nil {
             throw ValidationError("--time and --bytes cannot be combined.")
         }
-        if peerRx == .nothing || peerTx == .nothing {
-            throw ValidationError("--peer-rx and --peer-tx take device or host.")
-        }
         do throws(DevmemError) {
             try plan.check()
         } catch {
@@ -161,10 +156,10 @@ struct BenchLoadOptions: ParsableArguments {
             choice.memory ?? (isBoth ? .host : nil)
         }
         plan.inbound = memory(receives).map {
-            BenchPlan.Direction(sender: peerTx.memory ?? .host, receiver: $0)
+            BenchPlan.Direction(sender: peerTx, receiver: $0)
         }
         plan.outbound = memory(sends).map {
-            BenchPlan.Direction(sender: $0, receiver: peerRx.memory ?? .host)
+            BenchPlan.Direction(sender: $0, receiver: peerRx)
         }
         plan.bytes = bytes?.bytes
         plan.seconds = bytes == nil ? time ?? 10 : nil

@@ -6,7 +6,7 @@ import DevmemTools
 struct BenchNative: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "native",
-        abstract: "Measure what the data path costs on this CPU, without kernel and NIC.")
+        abstract: "Measure what the data path costs on this CPU, without the kernel or a NIC.")
 
     @OptionGroup var common: CommonOptions
 

@@ -89,15 +89,16 @@ struct BenchRun: ParsableCommand {
 
     func run() throws {
         try reporting(common) {
-            let far: BenchRequest.Far
+            let remoteSide: BenchRequest.RemoteSide
             if let remote {
-                far = .place(remote.place)
+                remoteSide = .place(remote.place)
             } else {
                 let text = try host?.text ?? EndpointText("")
-                far = .serving(try Endpoint.candidates(resolving: text))
+                remoteSide = .serving(try Endpoint.candidates(resolving: text))
             }
             let request = BenchRequest(
-                far: far, interface: interface, plan: load.plan, queues: queues.choice,
+                remoteSide: remoteSide, interface: interface, plan: load.plan,
+                queues: queues.choice,
                 provider: load.maker.provider, port: port, processors: cpus?.processors ?? [],
                 allowsHostMemory: allowHostMemory)
             raiseDescriptorLimit()

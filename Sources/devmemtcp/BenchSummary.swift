@@ -15,7 +15,7 @@ extension BenchReport {
 func summary(of report: BenchReport) -> String {
     var lines: [(String, String)] = [
         ("this host", text(of: report.near)),
-        ("peer", report.farEnd + (report.far.map { ", " + text(of: $0) } ?? "")),
+        ("peer", report.peer + (report.far.map { ", " + text(of: $0) } ?? "")),
         ("load", text(of: report.plan)),
     ]
     for (name, direction) in [("in", report.inbound), ("out", report.outbound)] {
@@ -102,14 +102,14 @@ private func text(of plan: BenchPlan) -> String {
 
 private func text(of direction: BenchDirectionReport) -> String {
     "\(direction.memory.sender.rawValue) to \(direction.memory.receiver.rawValue), "
-        + "\(direction.bytes) bytes in \(fixed(direction.seconds, 3)) s, "
+        + "\(counted(direction.bytes, "byte")) in \(fixed(direction.seconds, 3)) s, "
         + "\(gigabits(direction.bytesPerSecond)) Gbit/s, "
         + counted(direction.retransmits, "retransmit")
 }
 
 /// Says which memory payload was sent from.
 private func sentText(of direction: BenchDirectionReport, at end: String) -> String {
-    let bytes = direction.sentBytes.map { "\($0) bytes" } ?? "an unknown number of bytes"
+    let bytes = direction.sentBytes.map { counted($0, "byte") } ?? "an unknown number of bytes"
     return "\(bytes) from \(direction.memory.sender.rawValue) memory of \(end)"
 }
 
@@ -117,9 +117,10 @@ private func sentText(of direction: BenchDirectionReport, at end: String) -> Str
 private func receivedText(of direction: BenchDirectionReport, at end: String) -> String {
     let place = "\(direction.memory.receiver.rawValue) memory of \(end)"
     guard direction.memory.receiver == .device else {
-        return "\(direction.bytes) bytes in \(place)"
+        return "\(counted(direction.bytes, "byte")) in \(place)"
     }
-    return "\(direction.deviceBytes) bytes in \(place), \(direction.elsewhereBytes) elsewhere, "
+    return "\(counted(direction.deviceBytes, "byte")) in \(place), "
+        + "\(direction.elsewhereBytes) elsewhere, "
         + "\(fixed(direction.fragmentsPerCall, 1)) fragments per call"
 }
 

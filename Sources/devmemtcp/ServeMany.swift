@@ -140,10 +140,10 @@ struct ServeTotal: Encodable {
 /// Formats one of several connections as text.
 func line(of report: ReceiveReport, failure: String?) -> String {
     let result =
-        failure ?? "\(report.counts.bytes) bytes in \(fixed(report.seconds, 3)) s, "
+        failure ?? "\(counted(report.counts.bytes, "byte")) in \(fixed(report.seconds, 3)) s, "
         + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s, "
         + "\(fixed(report.deviceShare * 100, 3)) % in device memory"
-        + (report.answeredBytes.map { ", \($0) bytes answered" } ?? "")
+        + (report.answeredBytes.map { ", \(counted($0, "byte")) answered" } ?? "")
     return "connection \(report.connection ?? 1) from \(report.peer ?? "unknown"): \(result)\n"
 }
 

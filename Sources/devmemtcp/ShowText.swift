@@ -137,8 +137,9 @@ private func holderLines(_ holders: [LikelyHolder]) -> [String] {
             holder.process.map { "\($0.name) (pid \($0.pid))" } ?? unseenProcess
         let why =
             switch holder.reason {
-            case .unread: "\(holder.unreadBytes) bytes unread"
-            case .notAccepted: "\(holder.unreadBytes) bytes unread in a connection not yet accepted"
+            case .unread: "\(counted(holder.unreadBytes, "byte")) unread"
+            case .notAccepted:
+                "\(counted(holder.unreadBytes, "byte")) unread in a connection not yet accepted"
             case .deviceMemory: "has an open dma-buf, perhaps with tokens not returned"
             }
         return "likely held by \(owner): \(why), \(holder.local) from \(holder.remote)"

@@ -12,10 +12,10 @@ func summary(of report: TransmitReport) -> String {
     lines.append(
         (
             "payload",
-            "\(counts.sentBytes) bytes in \(fixed(report.seconds, 3)) s, "
+            "\(counted(counts.sentBytes, "byte")) in \(fixed(report.seconds, 3)) s, "
                 + "\(fixed(report.bytesPerSecond / 1e6, 1)) MB/s"
         ))
-    lines.append(("received", "\(counts.receivedBytes) bytes"))
+    lines.append(("received", counted(counts.receivedBytes, "byte")))
     lines.append(
         (
             "calls",

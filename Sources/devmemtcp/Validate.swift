@@ -94,12 +94,12 @@ struct Validate: ParsableCommand {
             throw ValidationError("Give a NIC, or set NETIF.")
         }
         return ValidationRequest(
-            interface: name, farEnd: try farEnd(settings),
+            interface: name, peer: try choosePeer(settings),
             local: [settings.local4, settings.local6].compactMap { $0 },
             remote: [settings.remote4, settings.remote6].compactMap { $0 }, cases: cases)
     }
 
-    private func farEnd(_ settings: HarnessSettings) throws(DevmemError) -> PeerChoice? {
+    private func choosePeer(_ settings: HarnessSettings) throws(DevmemError) -> PeerChoice? {
         if let peer { return .echo(try peer.resolved()) }
         return (remote?.place ?? settings.place).map(PeerChoice.place)
     }

@@ -118,6 +118,6 @@ func watchScreen(
         ])
     }
     var lines = [title] + table.lines
-    if shown.count < rates.count { lines.append("\(rates.count - shown.count) more queues") }
+    if shown.count < rates.count { lines.append(counted(rates.count - shown.count, "more queue")) }
     return Array((lines + below).prefix(room))
 }

@@ -7,7 +7,7 @@ import Testing
 @testable import devmemtcp
 
 @Suite struct ArgumentTests {
-    @Test func farEndsAreRead() throws {
+    @Test func remotePlacesAreRead() throws {
         #expect(RemoteArgument(argument: "netns:peer")?.place == .namespace("peer"))
         #expect(RemoteArgument(argument: "peer") == nil)
         for (text, endpoint) in [
@@ -20,7 +20,7 @@ import Testing
         #expect(PeerArgument(argument: "[2001:db8::2]") == nil)
     }
 
-    @Test func validateTakesOneFarEnd() throws {
+    @Test func validateTakesOnePeer() throws {
         let command = try Validate.parse([
             "eth1", "--remote", "ssh:host", "--filter", "a.*", "b", "--json",
         ])

@@ -60,7 +60,7 @@ extension BenchReport {
                 time: 1, seconds: 1, received: [5, 6], sent: [7, 8], user: 0.1, system: 0.2,
                 softirq: 0.3)
             var report = BenchReport(
-                plan, farEnd: "netns:peer", near: end, far: end,
+                plan, peer: "netns:peer", near: end, far: end,
                 intervals: BenchInterval.joined(near: [sample], far: [sample]))
             report.latency = try JSONDecoder().decode(
                 BenchLatency.self,
@@ -142,7 +142,7 @@ private func plan(_ arguments: String...) throws -> BenchPlan {
         }
     }
 
-    @Test func theFarEndIsNeeded() {
+    @Test func thePeerIsNeeded() {
         for arguments in [[], ["--remote", "netns:peer"], ["--interface", "eth1"]] {
             #expect(throws: (any Error).self) {
                 try Devmemtcp.parseAsRoot(["bench", "run"] + arguments)

@@ -31,12 +31,12 @@ struct CommandProcess {
         process.standardError = messages
         try process.run()
         let text = try pipe.fileHandleForReading.readToEnd()
-        let told = try messages.fileHandleForReading.readToEnd()
+        let messageData = try messages.fileHandleForReading.readToEnd()
         process.waitUntilExit()
         return Result(
             status: process.terminationStatus,
             output: String(decoding: text ?? Data(), as: UTF8.self),
-            messages: String(decoding: told ?? Data(), as: UTF8.self))
+            messages: String(decoding: messageData ?? Data(), as: UTF8.self))
     }
 
     /// Runs the program to its end, under a given name and with a limit on open descriptors.
@@ -65,11 +65,11 @@ struct CommandProcess {
         try process.run()
         try pipe.fileHandleForWriting.close()
         let text = output == .pipe ? try pipe.fileHandleForReading.readToEnd() : nil
-        let told = try messages.fileHandleForReading.readToEnd()
+        let messageData = try messages.fileHandleForReading.readToEnd()
         process.waitUntilExit()
         return Result(
             status: process.terminationStatus,
             output: String(decoding: text ?? Data(), as: UTF8.self),
-            messages: String(decoding: told ?? Data(), as: UTF8.self))
+            messages: String(decoding: messageData ?? Data(), as: UTF8.self))
     }
 }

@@ -70,7 +70,7 @@ private func sampleReport(of command: String) throws -> String {
     case "bind": return try json(of: BindReport.full)
     case "validate":
         var report = ValidationReport(
-            interface: "eth1", driver: "labnic", kernel: "7.3", farEnd: "netns:peer")
+            interface: "eth1", driver: "labnic", kernel: "7.3", peer: "netns:peer")
         report.stoppedBy = 15
         report.cases = [
             CaseResult(

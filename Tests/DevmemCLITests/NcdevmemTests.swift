@@ -56,7 +56,7 @@ import Testing
         #expect(options.server == "192.0.2.1" && options.client == "192.0.2.2")
         #expect(options.port == 5201 && options.period == 7)
         #expect(options.firstQueue == 6 && options.queueCount == 2)
-        #expect(options.interface == "eth1" && options.piece == 3 && options.pageSize == 16384)
+        #expect(options.interface == "eth1" && options.entrySize == 3 && options.pageSize == 16384)
     }
 
     @Test func theLastOfTwoCounts() throws {
@@ -138,7 +138,7 @@ import Testing
         #expect(throws: DevmemError.self) { try job("-f eth1 -n") }
     }
 
-    @Test func whatTheSelfTestDoesNotNeedIsTold() throws {
+    @Test func whatTheSelfTestDoesNotNeedIsReported() throws {
         let options = try NcdevmemOptions(["-lL", "-p1", "-v7", "-z3", "-f", "eth1"])
         #expect(
             NcdevmemJob.idle(in: options, for: try NcdevmemJob(options)) == [
@@ -150,7 +150,7 @@ import Testing
         #expect(NcdevmemJob.idle(in: sender, for: try NcdevmemJob(sender)).isEmpty)
     }
 
-    @Test func serverTakesTheLastQueueUnlessToldOtherwise() throws {
+    @Test func serverBindsTheLastQueueByDefault() throws {
         let plain = try receive("-l -f eth1 -s 192.0.2.1 -p 5201")
         #expect(plain.queues == .last(1) && plain.steers && !plain.isDeviceOnly)
         #expect(plain.pattern == nil && plain.pageSize == nil && plain.from == nil)
@@ -174,16 +174,16 @@ import Testing
     @Test func clientConnectsFromTheSamePort() throws {
         let plain = try send("-f eth1 -s 192.0.2.2 -p 5201 -t 0 -q 1 -n")
         #expect(plain.peer.description == "192.0.2.2:5201" && plain.local == nil)
-        #expect(plain.piece == nil)
+        #expect(plain.entrySize == nil)
         let full = try send("-f eth1 -s 192.0.2.2 -c 192.0.2.1 -p 5201 -z 3")
-        #expect(full.local?.description == "192.0.2.1:5201" && full.piece == 3)
+        #expect(full.local?.description == "192.0.2.1:5201" && full.entrySize == 3)
     }
 
     @Test(arguments: [
         "", "-l -s ::1 -p 1", "-f eth1 -s ::1", "-f eth1 -l -s ::1", "-f eth1 -c ::1 -p 1",
         "-f eth1 -l -s ::1 -p 1 -t 3", "-f eth1 -l -s ::1 -p 1 -q 3", "-f eth1 -t 3",
     ])
-    func whatIsMissingIsTold(line: String) {
+    func whatIsMissingIsReported(line: String) {
         #expect(throws: DevmemError.self) { try job(line) }
     }
 }

@@ -112,8 +112,8 @@ enum ShowSamples {
         #expect(text(of: InterfaceList(interfaces: [])) == "no interface with a device\n")
     }
 
-    @Test func anInterfaceIsToldInDepth() {
-        let told = text(of: ShowSamples.state)
+    @Test func anInterfaceIsShownInDetail() {
+        let printed = text(of: ShowSamples.state)
         for line in [
             "eth1: labnic, labnic.0, up, 2.5 Gb/s, MTU 9000, 02:00:00:00:00:01\n",
             "  addresses: 192.0.2.1\n", "  steering: none\n",
@@ -122,9 +122,9 @@ enum ShowSamples {
             "    page pool 9 of dma-buf 3: 2 in flight, 8.0 KiB; detached 34 s ago\n",
             "    likely held by reader (pid 812): 5 bytes unread, 192.0.2.1:5201 from 192.0.2.1:5201",
         ] {
-            #expect(told.contains(line), "\(told)")
+            #expect(printed.contains(line), "\(printed)")
         }
-        let words = told.split(separator: "\n").first { $0.hasPrefix("  rx 7") }?.split {
+        let words = printed.split(separator: "\n").first { $0.hasPrefix("  rx 7") }?.split {
             $0 == " "
         }.joined(separator: " ")
         #expect(

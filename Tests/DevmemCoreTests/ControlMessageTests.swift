@@ -29,12 +29,12 @@ func raw<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
     withUnsafeBytes(of: value) { Array($0) }
 }
 
-/// All pieces of a control buffer, of a dma-buf with id 7 and 1 MiB.
-func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
+/// All fragments of a control buffer, of a dma-buf with id 7 and 1 MiB.
+func fragments(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
     var parser = ControlMessageParser(dmabufID: 7, dmabufSize: 1 << 20)
-    var pieces: [PayloadFragment] = []
-    while let piece = try parser.next(in: bytes.span.bytes) { pieces.append(piece) }
-    return pieces
+    var fragments: [PayloadFragment] = []
+    while let fragment = try parser.next(in: bytes.span.bytes) { fragments.append(fragment) }
+    return fragments
 }
 
 @Suite struct ControlMessageTests {
@@ -47,18 +47,18 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         #expect(cdm_cmsg_space_dmabuf == 40)
     }
 
-    @Test func emptyBufferHasNoPieces() throws {
-        #expect(try pieces(of: []).isEmpty)
+    @Test func emptyBufferHasNoFragments() throws {
+        #expect(try fragments(of: []).isEmpty)
     }
 
-    @Test func piecesComeInStreamOrder() throws {
+    @Test func fragmentsComeInStreamOrder() throws {
         var control = ControlBytes()
         control.addLinear(size: 10)
         control.addDevice(offset: 4096, size: 100, token: 3)
         control.addLinear(size: 5)
         control.addDevice(offset: (1 << 20) - 1, size: 1, token: 4)
         #expect(
-            try pieces(of: control.bytes) == [
+            try fragments(of: control.bytes) == [
                 .linear(length: 10), .device(offset: 4096, length: 100, token: 3),
                 .linear(length: 5), .device(offset: (1 << 20) - 1, length: 1, token: 4),
             ])
@@ -68,14 +68,14 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         var control = ControlBytes()
         control.addDevice(offset: 0, size: 8, token: 1)
         #expect(control.bytes.count == 40)
-        #expect(try pieces(of: control.bytes).count == 1)
+        #expect(try fragments(of: control.bytes).count == 1)
     }
 
     @Test(arguments: 1..<40) func cutOffMessageIsRefused(length: Int) {
         var control = ControlBytes()
         control.addDevice(offset: 0, size: 8, token: 1)
         let cut = Array(control.bytes[..<length])
-        #expect(throws: DevmemError.self) { try pieces(of: cut) }
+        #expect(throws: DevmemError.self) { try fragments(of: cut) }
     }
 
     @Test(arguments: [0, 1, 15, 41, 4096, Int.max])
@@ -83,7 +83,7 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         var control = ControlBytes()
         control.add(type: 79, payload: [UInt8](repeating: 0, count: 24), claimedLength: claimed)
         let bytes = control.bytes
-        #expect { try pieces(of: bytes) } throws: {
+        #expect { try fragments(of: bytes) } throws: {
             ($0 as? DevmemError)?.message?.hasPrefix("truncated") == true
         }
     }
@@ -93,7 +93,7 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         var control = ControlBytes()
         control.add(level: level, type: type, payload: [UInt8](repeating: 0, count: 24))
         let bytes = control.bytes
-        #expect { try pieces(of: bytes) } throws: {
+        #expect { try fragments(of: bytes) } throws: {
             ($0 as? DevmemError)?.message == "unknown type \(type) at level \(level)"
         }
     }
@@ -102,7 +102,7 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         var control = ControlBytes()
         control.add(type: 79, payload: [UInt8](repeating: 0, count: length))
         let bytes = control.bytes
-        #expect { try pieces(of: bytes) } throws: {
+        #expect { try fragments(of: bytes) } throws: {
             ($0 as? DevmemError)?.message?.hasPrefix("wrong length") == true
         }
     }
@@ -115,7 +115,7 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         var control = ControlBytes()
         control.addDevice(offset: offset, size: size, token: 1)
         let bytes = control.bytes
-        #expect { try pieces(of: bytes) } throws: {
+        #expect { try fragments(of: bytes) } throws: {
             ($0 as? DevmemError)?.message?.hasSuffix("of a dma-buf of 1048576") == true
         }
     }
@@ -124,12 +124,12 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
         var control = ControlBytes()
         control.addDevice(offset: 0, size: 1, token: 1, dmabuf: 8)
         let bytes = control.bytes
-        #expect { try pieces(of: bytes) } throws: {
+        #expect { try fragments(of: bytes) } throws: {
             ($0 as? DevmemError)?.message == "a fragment of dma-buf 8, not 7"
         }
     }
 
-    @Test func hostileBytesEndInPiecesInsideTheBufferOrAnError() {
+    @Test func hostileBytesEndInFragmentsInsideTheBufferOrAnError() {
         var random = SystemRandomNumberGenerator()
         var refused = 0
         for _ in 0..<20_000 {
@@ -147,7 +147,7 @@ func pieces(of bytes: [UInt8]) throws(DevmemError) -> [PayloadFragment] {
             let length = Int.random(in: 0...control.bytes.count, using: &random)
             let bytes = Array(control.bytes[..<length])
             do throws(DevmemError) {
-                for case .device(let offset, let length, _) in try pieces(of: bytes) {
+                for case .device(let offset, let length, _) in try fragments(of: bytes) {
                     #expect(offset + UInt64(length) <= 1 << 20)
                 }
             } catch {

@@ -65,7 +65,7 @@ import Testing
         #expect(shareDMADevice(bindingRefusedWith: error(.notPermitted, nil)) == nil)
     }
 
-    @Test func aNICWithoutATableIsToldOf() throws {
+    @Test func aNICWithoutATableIsReported() throws {
         #expect(try plan(.automatic(1), snapshot(1)).notes.count == 1)
         let table = RSSContext(id: 0, indirection: [0, 1])
         #expect(try plan(.automatic(1), snapshot(1, contexts: [table])).notes.isEmpty)

@@ -42,7 +42,7 @@ import Testing
         #expect(distance(Self.nic, other, nodes: (0, 1)) == .sameHostBridge)
     }
 
-    @Test func hostBridgesAreToldApartByNode() {
+    @Test func hostBridgesAreDistinguishedByNode() {
         let other = "/sys/devices/pci0000:80/0000:80:01.0/0000:81:00.0"
         #expect(distance(Self.nic, other, nodes: (0, 0)) == .sameNode)
         #expect(distance(Self.nic, other, nodes: (0, 1)) == .otherNode)

@@ -28,7 +28,7 @@ private func contents(_ number: Int32) -> [UInt8] {
 }
 
 /// A range of memory that starts on a page.
-private struct Piece {
+private struct Extent {
     var offset: Int
     var count: Int
 }
@@ -36,7 +36,7 @@ private struct Piece {
 @Suite(.serialized) struct DirectWriterTests {
     /// Writes the ranges, compares the file with them and returns the number of bytes written
     /// directly; nil if this file system does not support direct I/O.
-    private func straight(_ pieces: [Piece], flushEvery: Int = 7) throws -> UInt64? {
+    private func straight(_ extents: [Extent], flushEvery: Int = 7) throws -> UInt64? {
         let memory = try Mapping(anonymous: 8 << 20)
         memory.withUnsafeMutableBytes { bytes in
             for index in 0..<bytes.count { bytes[index] = UInt8(truncatingIfNeeded: index &* 31) }
@@ -45,10 +45,10 @@ private struct Piece {
         let isDirect = cdm_fcntl(file.rawValue, F_SETFL, Int(cdm_O_DIRECT)) == 0
         var writer = try DirectWriter(to: file.rawValue, name: "the file")
         var stream: [UInt8] = []
-        for (index, piece) in pieces.enumerated() {
+        for (index, extent) in extents.enumerated() {
             try memory.withUnsafeBytes { (bytes: UnsafeRawBufferPointer) throws in
                 let part = UnsafeRawBufferPointer(
-                    rebasing: bytes[piece.offset..<piece.offset + piece.count])
+                    rebasing: bytes[extent.offset..<extent.offset + extent.count])
                 stream += part
                 try writer.write(part)
             }
@@ -61,49 +61,49 @@ private struct Piece {
 
     @Test func wholeBlocksAreWrittenDirectly() throws {
         let straight = try straight(
-            (0..<1500).map { Piece(offset: (1499 - $0) * 4096, count: 4096) }, flushEvery: 1200)
+            (0..<1500).map { Extent(offset: (1499 - $0) * 4096, count: 4096) }, flushEvery: 1200)
         #expect(straight == nil || straight == 1500 * 4096)
     }
 
     @Test func whatIsNotAlignedIsCopied() throws {
         // As a segment of 8948 bytes arrives: two blocks and part of another.
         let straight = try straight([
-            Piece(offset: 0, count: 8948), Piece(offset: 12288, count: 4096),
-            Piece(offset: 16384, count: 100),
+            Extent(offset: 0, count: 8948), Extent(offset: 12288, count: 4096),
+            Extent(offset: 16384, count: 100),
         ])
         #expect(straight == nil || straight == 8192)
     }
 
     @Test func directWritingResumesAtABlockBoundary() throws {
         let straight = try straight([
-            Piece(offset: 0, count: 4096), Piece(offset: 8192, count: 4000),
-            Piece(offset: 5, count: 96), Piece(offset: 16384, count: 8192),
+            Extent(offset: 0, count: 4096), Extent(offset: 8192, count: 4000),
+            Extent(offset: 5, count: 96), Extent(offset: 16384, count: 8192),
         ])
         #expect(straight == nil || straight == 4096 + 8192)
     }
 
     @Test func nothingIsWrittenOfNothing() throws {
         #expect(try straight([]) ?? 0 == 0)
-        #expect(try straight([Piece(offset: 3, count: 1)]) ?? 0 == 0)
+        #expect(try straight([Extent(offset: 3, count: 1)]) ?? 0 == 0)
     }
 
-    @Test func anyPiecesKeepTheirOrder() throws {
+    @Test func anyExtentsKeepTheirOrder() throws {
         var random = SeededGenerator(seed: 11)
         for _ in 0..<20 {
-            let pieces = (0..<400).map { _ in
+            let extents = (0..<400).map { _ in
                 let isWhole = Bool.random(using: &random)
                 let count =
                     isWhole
                     ? 4096 * Int.random(in: 1...4, using: &random)
                     : Int.random(in: 1...9000, using: &random)
                 let offset = Int.random(in: 0..<1000, using: &random) * (isWhole ? 4096 : 511)
-                return Piece(offset: offset, count: count)
+                return Extent(offset: offset, count: count)
             }
-            _ = try straight(pieces)
+            _ = try straight(extents)
         }
     }
 
-    @Test func refusalIsToldByName() throws {
+    @Test func refusalIsReportedByName() throws {
         let reading = try Descriptor.open("/proc/self/exe", O_RDONLY)
         var refused = try DirectWriter(to: reading.rawValue, name: "itself")
         let memory = try Mapping(anonymous: 4096)

@@ -99,7 +99,7 @@ import Testing
         #expect(InstalledRule(specification: Array(bytes.dropLast()), context: 0) == nil)
     }
 
-    @Test func rulesOfEveryTypeAreToldInTheWordsOfEthtool() throws {
+    @Test func rulesOfEveryTypeAreReportedInTheWordsOfEthtool() throws {
         func text(_ type: UInt32, _ context: UInt32 = 0, _ change: (inout [UInt8]) -> Void)
             -> String?
         {

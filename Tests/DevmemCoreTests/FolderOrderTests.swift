@@ -12,7 +12,7 @@ import Testing
                 "Stream", "Session",
             ]
         ),
-        ("DevmemTools", ["Processes", "FarEnd", "Doctor", "Overview", "Validation", "Bench"]),
+        ("DevmemTools", ["Processes", "Remote", "Doctor", "Overview", "Validation", "Bench"]),
     ]
 
     private func files(of target: String) throws -> [SourceFile] {

@@ -5,23 +5,23 @@ import Testing
 @Suite struct InputCoalescerTests {
     private let target = 512 << 10
 
-    private func gathering(bringing bytes: Int, after time: UInt64) -> InputCoalescer {
-        var gathering = InputCoalescer(target: target, now: 1_000)
-        gathering.arrived(bytes, at: 1_000 + time)
-        return gathering
+    private func coalescer(bringing bytes: Int, after time: UInt64) -> InputCoalescer {
+        var coalescer = InputCoalescer(target: target, now: 1_000)
+        coalescer.arrived(bytes, at: 1_000 + time)
+        return coalescer
     }
 
     @Test func whatComesAloneIsNotKept() {
         let fresh = InputCoalescer(target: target, now: 0)
         #expect(!fresh.shouldWait(with: 1))
         #expect(fresh.wait(with: 1) == 0)
-        let rare = gathering(bringing: 100, after: 1_000_000_000)
+        let rare = coalescer(bringing: 100, after: 1_000_000_000)
         #expect(!rare.shouldWait(with: 100))
     }
 
-    @Test func aStreamGathersUntilItShouldBeEnough() {
+    @Test func aStreamIsCoalescedUntilTheTarget() {
         // 64 KiB in 0.1 ms, so 448 KiB more in 0.7 ms.
-        let stream = gathering(bringing: 64 << 10, after: 100_000)
+        let stream = coalescer(bringing: 64 << 10, after: 100_000)
         #expect(stream.shouldWait(with: 64 << 10))
         #expect(stream.wait(with: 64 << 10) == 700_000)
         #expect(!stream.shouldWait(with: target))
@@ -29,9 +29,9 @@ import Testing
         #expect(!stream.reachesTarget(target - 1))
     }
 
-    @Test func aSlowStreamGathersNoLongerThanTheLimit() {
+    @Test func aSlowStreamIsCoalescedNoLongerThanTheLimit() {
         // 4 KiB in 1 ms: 16 KiB within the limit, which is never enough but more than there is.
-        let slow = gathering(bringing: 4 << 10, after: 1_000_000)
+        let slow = coalescer(bringing: 4 << 10, after: 1_000_000)
         #expect(slow.shouldWait(with: 4 << 10))
         #expect(slow.wait(with: 4 << 10) == InputCoalescer.limit)
         #expect(!slow.shouldWait(with: (16 << 10) + 1))
@@ -49,14 +49,14 @@ import Testing
         var random = SeededGenerator(seed: 3)
         for _ in 0..<20_000 {
             let target = Int.random(in: 0...Int.max, using: &random)
-            var gathering = InputCoalescer(
+            var coalescer = InputCoalescer(
                 target: target, now: .random(in: 0...(.max), using: &random))
-            gathering.arrived(
+            coalescer.arrived(
                 .random(in: 0...(.max), using: &random), at: .random(in: 0...(.max), using: &random)
             )
             let unsent = Int.random(in: 0...Int.max, using: &random)
-            _ = gathering.shouldWait(with: unsent)
-            #expect(gathering.wait(with: unsent) <= InputCoalescer.limit)
+            _ = coalescer.shouldWait(with: unsent)
+            #expect(coalescer.wait(with: unsent) <= InputCoalescer.limit)
         }
     }
 }

@@ -81,13 +81,13 @@ import Testing
         #expect(far == near.local)
     }
 
-    @Test func anAddressOfAnotherHostIsLeftOutAndTold() throws {
-        var told: [DevmemError] = []
+    @Test func anAddressOfAnotherHostIsLeftOutAndReported() throws {
+        var errors: [DevmemError] = []
         let group = try ListenerGroup(binding: [
             endpoint("192.0.2.77:0"), endpoint("127.0.0.1:0"),
-        ]) { told.append($0) }
+        ]) { errors.append($0) }
         #expect(group.endpoints.map(\.address.description) == ["127.0.0.1"])
-        #expect(told.count == 1 && told.first?.errno == .addressNotAvailable)
+        #expect(errors.count == 1 && errors.first?.errno == .addressNotAvailable)
         #expect(throws: DevmemError.self) {
             _ = try ListenerGroup(binding: [endpoint("192.0.2.77:0")])
         }
@@ -258,7 +258,7 @@ import Testing
         #expect(descriptorsNeeded(connections: .min, answers: true) < 100)
     }
 
-    @Test func ringsThatTakeAllMemoryAreTold() {
+    @Test func ringsThatTakeAllMemoryAreReported() {
         let rings = RingDemand(["rx": 1024, "rx-jumbo": 0], queues: 2, pageSize: nil)
         #expect(rings.bytes == 8 << 20)
         #expect(rings.shortage(of: 16 << 20) == nil)

@@ -36,7 +36,7 @@ private func readAll(_ number: Int32) -> [UInt8] {
     }
 }
 
-/// Pieces that alternate between two memories, and the stream that they make.
+/// Extents that alternate between two memories, and the stream that they make.
 private func scattered(
     count: Int, size: Int
 ) -> (extents: [PayloadExtent], device: [UInt8], host: [UInt8], stream: [UInt8]) {
@@ -55,7 +55,7 @@ private func scattered(
 
 @Suite(.serialized) struct OutputStreamTests {
     /// The error is the reason why the file could not be created, not that it is missing.
-    @Test func theKernelsReasonIsTold() throws {
+    @Test func theKernelsReasonIsReported() throws {
         func errno(_ path: String) -> Errno? {
             let error = #expect(throws: DevmemError.self) { _ = try OutputStream(path) }
             return error?.errno
@@ -67,7 +67,7 @@ private func scattered(
         #expect(errno("/tmp") == .isDirectory)
     }
 
-    @Test func writesManyPiecesInOrderToAFile() throws {
+    @Test func writesManyExtentsInOrderToAFile() throws {
         try withFolder { folder in
             let parts = scattered(count: 2500, size: 37)
             var stream = try OutputStream("\(folder)/out")
@@ -108,7 +108,7 @@ private func scattered(
         }
     }
 
-    @Test func missingFolderIsToldByName() {
+    @Test func missingFolderIsReportedByName() {
         #expect {
             _ = try OutputStream("/nonexistent/out")
         } throws: {
@@ -165,15 +165,15 @@ private func scattered(
             let path = "\(folder)/pipe"
             try #require(mkfifo(path, 0o600) == 0)
             let broadcast = try StopBroadcast()
-            var told: [String] = []
+            var errors: [String] = []
             let error = #expect(throws: DevmemError.self) {
                 _ = try OutputStream(path, until: StopSignal(following: broadcast)) {
-                    told.append($0.description)
+                    errors.append($0.description)
                     broadcast.announce(SIGTERM)
                 }
             }
             #expect(
-                told == ["open \(path): No such device or address, the pipe has no reader"])
+                errors == ["open \(path): No such device or address, the pipe has no reader"])
             #expect(error?.signal == SIGTERM && error?.errno == .interrupted)
             var reader: Int32 = -1
             var stream = try OutputStream(path, until: StopSignal()) { _ in

@@ -3,9 +3,9 @@ import Testing
 @testable import DevmemCore
 
 @Suite struct PatternTests {
-    private func check(_ pattern: String, _ pieces: [[UInt8]]) throws -> PatternChecker {
+    private func check(_ pattern: String, _ chunks: [[UInt8]]) throws -> PatternChecker {
         var checker = PatternChecker(try Pattern(pattern))
-        for piece in pieces { piece.withUnsafeBytes { checker.check($0) } }
+        for chunk in chunks { chunk.withUnsafeBytes { checker.check($0) } }
         return checker
     }
 
@@ -25,18 +25,18 @@ import Testing
     }
 
     @Test(arguments: ["2", "7", "251", "256", "hex:00"])
-    func streamIsFollowedAcrossPieces(text: String) throws {
+    func streamIsFollowedAcrossChunks(text: String) throws {
         let period = try Pattern(text).bytes
         let stream = (0..<300_000).map { period[$0 % period.count] }
-        var pieces: [[UInt8]] = []
+        var chunks: [[UInt8]] = []
         var start = 0
         var random = SystemRandomNumberGenerator()
         while start < stream.count {
             let length = min(Int.random(in: 1...90_000, using: &random), stream.count - start)
-            pieces.append(Array(stream[start..<start + length]))
+            chunks.append(Array(stream[start..<start + length]))
             start += length
         }
-        let checker = try check(text, pieces)
+        let checker = try check(text, chunks)
         #expect(checker.checkedBytes == 300_000)
         #expect(checker.wrongBytes == 0)
         #expect(checker.firstMismatch == nil)

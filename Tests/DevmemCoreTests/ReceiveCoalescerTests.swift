@@ -22,23 +22,23 @@ private func lowWater(_ connection: borrowing Connection) -> Int32 {
 }
 
 @Suite struct ReceiveCoalescerTests {
-    @Test func streamGathersAndItsEndIsNotWaitedFor() throws {
+    @Test func streamIsCoalescedAndItsEndIsNotWaitedFor() throws {
         try withConnection { connection in
-            var gathering = ReceiveCoalescer(memory: 64 << 20)
+            var coalescer = ReceiveCoalescer(memory: 64 << 20)
             // At any load, this much counts as a stream.
-            gathering.received(1 << 40)
-            let first = (try gathering.prepare(connection), lowWater(connection))
+            coalescer.received(1 << 40)
+            let first = (try coalescer.prepare(connection), lowWater(connection))
             #expect(first.0 == 4 && first.1 > 1)
-            let second = (try gathering.prepare(connection), lowWater(connection))
+            let second = (try coalescer.prepare(connection), lowWater(connection))
             #expect(second.0 == nil && second.1 == 1)
         }
     }
 
     @Test func littleMemoryIsNotHeldBack() throws {
         try withConnection { connection in
-            var gathering = ReceiveCoalescer(memory: 32 << 10)
-            gathering.received(1 << 40)
-            _ = try gathering.prepare(connection)
+            var coalescer = ReceiveCoalescer(memory: 32 << 10)
+            coalescer.received(1 << 40)
+            _ = try coalescer.prepare(connection)
             let mark = lowWater(connection)
             #expect((1...4 << 10).contains(mark))
         }
@@ -46,9 +46,9 @@ private func lowWater(_ connection: borrowing Connection) -> Int32 {
 
     @Test func whatComesAloneIsTakenAtOnce() throws {
         try withConnection { connection in
-            var gathering = ReceiveCoalescer(memory: 64 << 20)
-            gathering.received(1)
-            let wait = (try gathering.prepare(connection), lowWater(connection))
+            var coalescer = ReceiveCoalescer(memory: 64 << 20)
+            coalescer.received(1)
+            let wait = (try coalescer.prepare(connection), lowWater(connection))
             #expect(wait.0 == nil && wait.1 == 1)
         }
     }

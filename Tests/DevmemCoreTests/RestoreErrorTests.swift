@@ -8,7 +8,7 @@ import Testing
     private let error = DevmemError(.netlink, call: "set header split", errno: .wouldBlock)
 
     /// Returns the failure in the report, and what was logged.
-    private func told(_ failure: String?, isShown: Bool) -> (failure: String?, logged: [String]) {
+    private func note(_ failure: String?, isShown: Bool) -> (failure: String?, logged: [String]) {
         let log = LoggedLines()
         var failure = failure
         error.noteRestoreFailure(
@@ -18,18 +18,18 @@ import Testing
     }
 
     @Test func theReportTellsOfIt() {
-        let told = told(nil, isShown: true)
-        #expect(told.failure == error.description && told.logged.isEmpty)
+        let outcome = note(nil, isShown: true)
+        #expect(outcome.failure == error.description && outcome.logged.isEmpty)
     }
 
     /// After a signal the report's failure is not shown.
     @Test func aSignalDoesNotHideIt() {
-        let told = told(nil, isShown: false)
-        #expect(told.failure == error.description && told.logged == ["error: \(error)"])
+        let outcome = note(nil, isShown: false)
+        #expect(outcome.failure == error.description && outcome.logged == ["error: \(error)"])
     }
 
     @Test func anEarlierFailureDoesNotHideIt() {
-        let told = told("reset", isShown: true)
-        #expect(told.failure == "reset" && told.logged == ["error: \(error)"])
+        let outcome = note("reset", isShown: true)
+        #expect(outcome.failure == "reset" && outcome.logged == ["error: \(error)"])
     }
 }

@@ -190,7 +190,7 @@ import Testing
             ])
     }
 
-    @Test func aFullTableIsToldAsSuch() throws {
+    @Test func aFullTableIsReportedAsSuch() throws {
         let nic = try makeNIC(capacity: 2, choosesLocation: true, taken: [0, 1])
         #expect(try refusal(nic).errno == .noSpace)
         let fixed = try makeNIC(capacity: 2, taken: [0, 1])
@@ -200,7 +200,7 @@ import Testing
         #expect(error.advice == "ethtool -n sim0 lists them; delete those not needed")
     }
 
-    @Test func aFeatureThatIsOffIsToldToThePrivileged() throws {
+    @Test func aFeatureThatIsOffIsReportedToThePrivileged() throws {
         let nic = try makeNIC()
         nic.feature = FeatureState(isActive: false, isChangeable: true)
         var refusal = RuleRefusal(

@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func errorsOfTheConnectionAreTold() {
+    @Test func errorsOfTheConnectionAreReported() {
         #expect {
             try read(message(errno: 110))
         } throws: {
@@ -156,17 +156,17 @@ import Testing
                 written += 1
             }
             ring.fill(place.count)
-            let pieces = ring.sendable(limit: Int.random(in: 1...80, using: &random))
+            let ranges = ring.sendable(limit: Int.random(in: 1...80, using: &random))
             // The kernel may accept less than it is offered.
             var taken = Int.random(
-                in: 0...pieces.first.count + pieces.second.count, using: &random)
+                in: 0...ranges.first.count + ranges.second.count, using: &random)
             ring.send(taken)
-            for piece in [pieces.first, pieces.second] {
-                for index in piece.offset..<piece.offset + min(piece.count, taken) {
+            for range in [ranges.first, ranges.second] {
+                for index in range.offset..<range.offset + min(range.count, taken) {
                     #expect(memory[index] == UInt8(truncatingIfNeeded: read))
                     read += 1
                 }
-                taken -= min(piece.count, taken)
+                taken -= min(range.count, taken)
             }
             ring.free(
                 upTo: ring.sent - UInt64.random(in: 0...ring.sent - ring.freed, using: &random))

@@ -91,7 +91,7 @@ import Testing
     /// socket, with a listening socket and a pending connection, or with a name that imitates a
     /// line of /proc/net/unix about a socket of root.
     @Test(arguments: ForeignClaim.allCases)
-    func aStrangersClaimDoesNotCount(squat: ForeignClaim) async {
+    func aForeignClaimDoesNotCount(squat: ForeignClaim) async {
         await #expect(processExitsWith: .exitCode(7)) { [squat] in
             // Not used by another test or another case of this one.
             let key = JournalStore.Key(namespace: UInt64(getpid()), index: 77)
@@ -164,8 +164,8 @@ import Testing
             looks += 1
             return [ProcessDescriptors(pid: 9, name: "p", sockets: [1, 3])]
         }
-        let strangers = PublishedClaims(sockets(600, user: 65534), user: 0)
-        #expect(strangers.isEmpty && strangers.holders(among: processes).isEmpty && looks == 0)
+        let foreign = PublishedClaims(sockets(600, user: 65534), user: 0)
+        #expect(foreign.isEmpty && foreign.holders(among: processes).isEmpty && looks == 0)
         let own = PublishedClaims(sockets(600, user: 0), user: 1000)
         let holders = own.holders(among: processes)
         #expect(looks == 1 && holders.count == 600)

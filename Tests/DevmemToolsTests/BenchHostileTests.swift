@@ -84,7 +84,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
             let error = #expect(throws: DevmemError.self) {
                 while try channel.next() == nil { _ = try channel.fill() }
             }
-            #expect(error?.message == "it tells of \(words)")
+            #expect(error?.message == "it sent \(words)")
             try sending.wait()
         }
     }
@@ -270,7 +270,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
         var end = BenchEndReport()
         end.flows = [hugeFlow(1), hugeFlow(1), hugeFlow(3)]
         end.seconds = .leastNonzeroMagnitude
-        let report = BenchReport(plan, farEnd: "x", near: end, far: end, intervals: [])
+        let report = BenchReport(plan, peer: "x", near: end, far: end, intervals: [])
         #expect(report.inbound?.bytes == .max && report.outbound?.bytes == .max)
         #expect(report.inbound?.retransmits == .max && report.inbound?.wrongBytes == .max)
         #expect(report.inbound?.elsewhereBytes == .max && report.inbound?.sentBytes == .max)
@@ -297,7 +297,7 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
             other.seconds = seconds
             other.time = seconds
             let report = BenchReport(
-                plan, farEnd: "x", near: BenchEndReport(), far: nil,
+                plan, peer: "x", near: BenchEndReport(), far: nil,
                 intervals: BenchInterval.joined(near: [other, odd], far: [odd]))
             let plot = benchPlot(of: report)
             #expect(plot.hasSuffix("</svg>\n") && !plot.contains("nan") && !plot.contains("inf"))

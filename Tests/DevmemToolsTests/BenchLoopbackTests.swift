@@ -25,7 +25,7 @@ private final class FarThread: Sendable {
             let channel = BenchChannel(
                 input: number, output: number, to: "the near end", stop: stop)
             do throws(DevmemError) {
-                try BenchRemoteSide(channel, stop, Logger(label: "far end")).run(
+                try BenchRemoteSide(channel, stop, Logger(label: "remote side")).run(
                     interface: nil, nearAddress: nil, scope: 0, processors: [])
             } catch {
                 failure.withLock { $0 = error }
@@ -47,10 +47,10 @@ private func bench(
     let far = try FarThread(other.rawValue)
     let stop = SharedStopSignal(StopSignal())
     let channel = BenchChannel(
-        input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
+        input: near.rawValue, output: near.rawValue, to: "the peer", stop: stop)
     try channel.greet()
     let request = BenchRequest(
-        far: .serving([]), interface: nil, plan: plan, queues: .automatic(1))
+        remoteSide: .serving([]), interface: nil, plan: plan, queues: .automatic(1))
     let address = try #require(IPAddress(text: "127.0.0.1"))
     let report = try BenchLocalSide(
         request, NetworkInterface(named: "lo"), Endpoint(address: address, port: 0), channel, stop
@@ -136,7 +136,7 @@ struct BenchLoopbackTests {
         #expect(report.inbound?.wrongBytes == 0)
     }
 
-    @Test func farEndRefusesWhatItCannotDo() throws {
+    @Test func remoteSideRefusesWhatItCannotDo() throws {
         let error = #expect(throws: DevmemError.self) {
             _ = try bench {
                 $0.inbound = Self.plain

@@ -144,10 +144,10 @@ func goodPlan() -> BenchPlan {
         var plan = goodPlan()
         plan.outbound = BenchPlan.Direction(sender: .device, receiver: .host)
         #expect(
-            BenchRole.near(of: plan)
+            BenchRole.local(of: plan)
                 == BenchRole(receives: .device, sends: .device, asks: true))
         #expect(
-            BenchRole.far(of: plan) == BenchRole(receives: .host, sends: .host, asks: false))
+            BenchRole.remote(of: plan) == BenchRole(receives: .host, sends: .host, asks: false))
     }
 }
 
@@ -159,7 +159,7 @@ func withChannel(
     let near = Descriptor(owning: ours)
     let far = Descriptor(owning: theirs)
     let channel = BenchChannel(
-        input: near.rawValue, output: near.rawValue, to: "the far end",
+        input: near.rawValue, output: near.rawValue, to: "the peer",
         stop: SharedStopSignal(StopSignal()))
     try body(channel, far.rawValue)
     withExtendedLifetime(channel) {}
@@ -213,7 +213,7 @@ func say(_ text: String, to number: Int32) {
         }
     }
 
-    @Test func endBeforeAnAnswerIsTold() throws {
+    @Test func endBeforeAnAnswerIsReported() throws {
         try withChannel { channel, other in
             shutdown(other, Int32(SHUT_RDWR))
             let error = #expect(throws: DevmemError.self) {
@@ -224,14 +224,14 @@ func say(_ text: String, to number: Int32) {
         }
     }
 
-    @Test func failureIsToldInTheOtherEndsWords() throws {
+    @Test func failureIsReportedInThePeersWords() throws {
         try withChannel { channel, other in
             try writeJSONLine(BenchMessage.failure("no such queue"), to: other)
             let error = #expect(throws: DevmemError.self) {
                 _ = try channel.receive(seconds: 5, "set itself up")
             }
             #expect(
-                error?.description == "the far end cannot set itself up: no such queue")
+                error?.description == "the peer cannot set itself up: no such queue")
         }
     }
 
@@ -293,7 +293,7 @@ func say(_ text: String, to number: Int32) {
         let broadcast = try StopBroadcast()
         let stop = SharedStopSignal(StopSignal(following: broadcast))
         let channel = BenchChannel(
-            input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
+            input: near.rawValue, output: near.rawValue, to: "the peer", stop: stop)
         try runInThread {
             try? awaitCondition("the channel is full") { () throws(DevmemError) in
                 try !poll(ours, for: .output, milliseconds: 0)
@@ -316,7 +316,7 @@ func say(_ text: String, to number: Int32) {
         var flow = BenchFlowReport(flow: 1)
         flow.failure = "a\nb"
         var end = BenchEndReport()
-        (end.interface, end.driver, end.failure) = ("eth1\nfar end  fine", "x\r", "f\u{1b}[2J")
+        (end.interface, end.driver, end.failure) = ("eth1\npeer  fine", "x\r", "f\u{1b}[2J")
         var counts = ReceiveCounts()
         counts.ordinaryBytes = 1
         end.placement = PayloadPlacement(counts, reason: "r\n")
@@ -327,23 +327,23 @@ func say(_ text: String, to number: Int32) {
             {
                 try writeJSONLine(message, to: other)
             }
-            var told = ""
+            var dumped = ""
             for _ in 0..<4 {
                 var message = try channel.next()
                 while message == nil {
                     #expect(try channel.fill())
                     message = try channel.next()
                 }
-                dump(message, to: &told)
+                dump(message, to: &dumped)
             }
             let texts = [
-                #"a\x0ab"#, #"eth1\x0afar end"#, #"x\x0d"#, #"f\x1b[2J"#, #"r\x0a"#, #"rx\x0a"#,
+                #"a\x0ab"#, #"eth1\x0apeer"#, #"x\x0d"#, #"f\x1b[2J"#, #"r\x0a"#, #"rx\x0a"#,
                 #"c\x0a"#,
                 #"g\x0a"#,
             ]
             for text in texts {
                 // Escaped as by dump(_:).
-                #expect(told.contains(text.replacing(#"\"#, with: #"\\"#)), "\(text)")
+                #expect(dumped.contains(text.replacing(#"\"#, with: #"\\"#)), "\(text)")
             }
         }
     }
@@ -390,7 +390,7 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
         let near = end([1000, 3000])
         let far = end([0, 0], sent: [1001, 3001])
         let report = BenchReport(
-            goodPlan(), farEnd: "x", near: near, far: far, intervals: [])
+            goodPlan(), peer: "x", near: near, far: far, intervals: [])
         let inbound = try #require(report.inbound)
         #expect(inbound.bytes == 4002)
         #expect(inbound.bytes == inbound.flows.reduce(0) { $0 + $1.bytes })
@@ -405,31 +405,31 @@ private func end(_ bytes: [UInt64], sent: [UInt64] = [0, 0]) -> BenchEndReport {
 
     @Test func costIsForEachGiB() {
         let near = end([1 << 30, (1 << 30) - 2])
-        let report = BenchReport(goodPlan(), farEnd: "x", near: near, far: near, intervals: [])
+        let report = BenchReport(goodPlan(), peer: "x", near: near, far: near, intervals: [])
         #expect(report.nearCost.user == 0.5 && report.nearCost.system == 1.5)
         let nothing = BenchCost(of: near, bytes: 0)
         #expect(nothing.user == 0 && nothing.system == 0)
     }
 
-    @Test func whatWentWrongIsTold() {
+    @Test func whatWentWrongIsReported() {
         let good = end([5, 5])
         #expect(
-            BenchReport(goodPlan(), farEnd: "x", near: good, far: nil, intervals: []).failure
+            BenchReport(goodPlan(), peer: "x", near: good, far: nil, intervals: []).failure
                 == "the peer sent no report")
         var empty = end([0, 0])
         for index in empty.flows.indices { empty.flows[index].received.ordinaryBytes = 0 }
         #expect(
-            BenchReport(goodPlan(), farEnd: "x", near: empty, far: good, intervals: []).failure
+            BenchReport(goodPlan(), peer: "x", near: empty, far: good, intervals: []).failure
                 == "no payload arrived during the measurement")
         var wrong = good
         wrong.flows[0].failure = "it broke"
         #expect(
-            BenchReport(goodPlan(), farEnd: "x", near: good, far: wrong, intervals: []).failure
+            BenchReport(goodPlan(), peer: "x", near: good, far: wrong, intervals: []).failure
                 == "flow 1 on the peer: it broke")
         wrong.flows[1].validation = PatternComparison(
             checkedBytes: 9, wrongBytes: 1,
             firstMismatch: PatternChecker.Mismatch(offset: 4, expected: 5, found: 6))
-        let report = BenchReport(goodPlan(), farEnd: "x", near: wrong, far: good, intervals: [])
+        let report = BenchReport(goodPlan(), peer: "x", near: wrong, far: good, intervals: [])
         #expect(
             report.failure
                 == "payload of flow 2 to this host is wrong from offset 4: found 6, expected 5")
@@ -486,7 +486,7 @@ private func drawn(flows: Int = 2) -> BenchReport {
             sent: [UInt64](repeating: 0, count: flows), user: 0.25, system: 0.5, softirq: 0.125)
     }
     return BenchReport(
-        plan, farEnd: "x", near: end([1, 1]), far: end([1, 1]),
+        plan, peer: "x", near: end([1, 1]), far: end([1, 1]),
         intervals: BenchInterval.joined(near: near, far: []))
 }
 
@@ -542,7 +542,7 @@ private func drawn(flows: Int = 2) -> BenchReport {
         far.flows = [BenchFlowReport(flow: 1)]
         func failure(_ allowed: Bool) -> String? {
             BenchReport(
-                plan, farEnd: "x", near: near, far: far, intervals: [], allowsHostMemory: allowed
+                plan, peer: "x", near: near, far: far, intervals: [], allowsHostMemory: allowed
             ).failure
         }
         #expect(failure(false) == "on this host no payload came in device memory: a rule")

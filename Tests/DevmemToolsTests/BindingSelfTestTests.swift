@@ -61,8 +61,8 @@ import Testing
     }
 }
 
-@Suite struct SendPieceTests {
-    @Test func piecesCoverAStretchInOrder() {
+@Suite struct SendChunkTests {
+    @Test func chunksCoverARangeInOrder() {
         let range = MemoryRange(offset: 100, count: 10)
         #expect(
             range.chunks(of: 4, atMost: 9) == [

@@ -468,7 +468,7 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(found.values.allSatisfy { $0 == .unknown })
     }
 
-    @Test func linksOfXDPAreToldFromOthers() {
+    @Test func linksOfXDPAreDistinguishedFromOthers() {
         func lines(_ text: String) -> [Substring] { text.split(separator: "\n") }
         let link = "pos:\t0\nlink_type:\txdp\nlink_id:\t3\nprog_id:\t9\nifindex:\t4\n"
         #expect(isLink(lines(link), of: 4, program: 0))

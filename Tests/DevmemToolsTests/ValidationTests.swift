@@ -57,7 +57,7 @@ private func farmResults(of output: String) -> [String: String] {
 @Suite struct TAPTests {
     private let results = [
         result("bind", "good", .pass), result("bind", "bad", .fail("it broke")),
-        result("send", "all", .skip("no far end")),
+        result("send", "all", .skip("no peer")),
     ]
 
     @Test func eachCaseIsALineOfItsOwn() {
@@ -68,7 +68,7 @@ private func farmResults(of output: String) -> [String: String] {
                 ok 1 bind.good
                 # bind.bad: it broke
                 not ok 2 bind.bad
-                ok 3 send.all # SKIP no far end
+                ok 3 send.all # SKIP no peer
                 # Totals: pass:1 fail:1 xfail:0 xpass:0 skip:1 error:0
 
                 """)
@@ -157,7 +157,7 @@ private func farmResults(of output: String) -> [String: String] {
 @Suite struct ValidationReportTests {
     private func report(_ verdicts: CaseVerdict...) -> ValidationReport {
         var report = ValidationReport(
-            interface: "eth1", driver: nil, kernel: "7.3", farEnd: nil)
+            interface: "eth1", driver: nil, kernel: "7.3", peer: nil)
         report.cases = verdicts.map { result("f", "n", $0) }
         return report
     }
@@ -215,7 +215,7 @@ private func farmResults(of output: String) -> [String: String] {
     }
 }
 
-@Suite struct FarEndReachTests {
+@Suite struct PeerReachTests {
     private let refusals = [false: "no way by IPv4", true: "no way by IPv6"]
 
     private func problem(_ reached: Set<Bool>, given: Set<Bool> = []) -> String? {
@@ -240,9 +240,9 @@ private func farmResults(of output: String) -> [String: String] {
     /// Needs neither root nor a NIC: the loopback interface supports none of the cases.
     @Test func everyCaseIsSkippedOnLoopback() throws {
         var finished = 0
-        for farEnd in [nil, PeerChoice.place(.namespace("nowhere"))] {
+        for peer in [nil, PeerChoice.place(.namespace("nowhere"))] {
             let report = try validate(
-                ValidationRequest(interface: "lo", farEnd: farEnd, cases: ValidationCase.all),
+                ValidationRequest(interface: "lo", peer: peer, cases: ValidationCase.all),
                 stop: StopSignal(), finished: { _ in finished += 1 },
                 logger: Logger(label: "test"))
             #expect(report.exitStatus == 4)

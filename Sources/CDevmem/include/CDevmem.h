@@ -202,5 +202,6 @@ int cdm_fcntl(int fd, int command, long argument);
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);
 int cdm_memfd_create(const char *name, unsigned int flags);
 int cdm_set_affinity(const void *mask, size_t size);
+int cdm_get_affinity(void *mask, size_t size);
 const char *cdm_commit(void);
 int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

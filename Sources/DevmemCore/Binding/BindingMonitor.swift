@@ -56,7 +56,7 @@ struct BindingMonitor: ~Copyable {
     /// - Parameter steering: the steering in effect; its journal is dropped if the NIC is gone.
     /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC, and so the binding, is
     ///   gone.
-    mutating func look(_ steering: inout SteeringTransaction?) throws(DevmemError) {
+    mutating func handleChanges(_ steering: inout SteeringTransaction?) throws(DevmemError) {
         let news: NICMonitor.News
         switch monitor {
         case .some(let open): news = open.news()

@@ -86,7 +86,7 @@ public struct BoundNIC: ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC, and so the binding, is
     ///   gone.
-    public func look() throws(DevmemError) { try setup.look() }
+    public func handleChanges() throws(DevmemError) { try setup.handleChanges() }
 
     /// Explains why payload of a stream arrived outside device memory.
     ///
@@ -157,7 +157,7 @@ extension BoundNIC {
             switch try stop.wait(reading: number, or: watchDescriptor) {
             case .signal(let arrival): return .signal(arrival)
             case .first: return .ready
-            case .second: try look()
+            case .second: try handleChanges()
             }
         }
     }

@@ -121,8 +121,8 @@ final class NICChanges {
     }
 
     /// Handles changes to the NIC.
-    func look() throws(DevmemError) {
-        try watch?.look(&steering)
+    func handleChanges() throws(DevmemError) {
+        try watch?.handleChanges(&steering)
     }
 
     var notes: [String] {

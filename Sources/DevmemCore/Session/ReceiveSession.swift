@@ -198,7 +198,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
             }
         }
         do throws(DevmemError) {
-            if !watched.ready(3).isEmpty { try nic.look() }
+            if !watched.ready(3).isEmpty { try nic.handleChanges() }
         } catch {
             // The existing connections cannot receive any more.
             failure = error

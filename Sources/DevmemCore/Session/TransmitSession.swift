@@ -17,7 +17,7 @@ package struct TransmitRequest: Sendable {
     /// The most bytes that one send handles.
     package var chunk: UInt64
     /// The most bytes in one iovec entry, so that a send has several; nil for no limit.
-    package var piece: UInt64?
+    package var entrySize: UInt64?
     /// Whether to send ordinary memory.
     package var usesHostMemory: Bool
     /// Whether to bind the connection to the NIC regardless of the routes.
@@ -31,7 +31,7 @@ package struct TransmitRequest: Sendable {
     /// Creates a request from its parts.
     package init(
         interface: String?, peers: [Endpoint], local: [Endpoint] = [], memory: UInt64,
-        provider: MemoryProvider = .automatic, chunk: UInt64, piece: UInt64? = nil,
+        provider: MemoryProvider = .automatic, chunk: UInt64, entrySize: UInt64? = nil,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?,
         peerTimeout: PeerTimeout = .standard
     ) {
@@ -41,7 +41,7 @@ package struct TransmitRequest: Sendable {
         self.memory = memory
         self.provider = provider
         self.chunk = chunk
-        self.piece = piece
+        self.entrySize = entrySize
         self.usesHostMemory = usesHostMemory
         self.isPinned = isPinned
         self.wait = wait
@@ -139,7 +139,7 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
     report.local = connection.local?.description
     var exchange = try Exchange(
         sending: source, from: memory, receiving: PayloadReceiver(nil),
-        chunk: Int(clamping: request.chunk), piece: request.piece.map { Int(clamping: $0) })
+        chunk: Int(clamping: request.chunk), entrySize: request.entrySize.map { Int(clamping: $0) })
     observer.connected(connection.local ?? connection.peer, interface?.name)
     try sink.begin()
     let spent = TimeUsage()

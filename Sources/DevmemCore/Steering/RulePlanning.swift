@@ -17,7 +17,8 @@ extension SteeringPlan {
         guard request.spread != .oneToOne || request.flows.count <= queues.count else {
             throw DevmemError(
                 .invalid, call: call,
-                message: "\(request.flows.count) flows, but only queues \(queueList(queues))",
+                message:
+                    "\(counted(request.flows.count, "flow")), but only queues \(queueList(queues))",
                 advice: "use more queues, or spread the flows another way")
         }
         var rules: [SteeringChange] = []

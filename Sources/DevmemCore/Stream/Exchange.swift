@@ -33,13 +33,14 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     ///   - memory: the memory to send from.
     ///   - receiver: the receiver for incoming payload.
     ///   - chunk: the most bytes that one send, or one read of the source, handles.
-    ///   - piece: the most bytes in one iovec entry; nil for no limit.
+    ///   - entrySize: the most bytes in one iovec entry; nil for no limit.
     /// - Throws: `DevmemError` of kind `invalid` if the memory is too small for the source.
     public init(
         sending source: consuming Source, from memory: consuming SendMemory,
-        receiving receiver: consuming PayloadReceiver, chunk: Int, piece: Int? = nil
+        receiving receiver: consuming PayloadReceiver, chunk: Int, entrySize: Int? = nil
     ) throws(DevmemError) {
-        let sender = try PayloadSender(of: source, memory: memory.size, chunk: chunk, piece: piece)
+        let sender = try PayloadSender(
+            of: source, memory: memory.size, chunk: chunk, entrySize: entrySize)
         self.memory = memory
         self.source = source
         self.sender = sender

@@ -101,9 +101,9 @@ package struct OutputStream: SessionSink, ~Copyable {
         switch error.errno {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem: return error
         case .noSuchAddressOrDevice where kind(at: path) == S_IFIFO:
-            var told = error
-            told.message = "the pipe has no reader"
-            return told
+            var failure = error
+            failure.message = "the pipe has no reader"
+            return failure
         default: return nil
         }
     }

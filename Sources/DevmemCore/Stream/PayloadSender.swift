@@ -18,7 +18,7 @@ package struct PayloadSender: ~Copyable {
     private(set) var ring: SendRing
     private var tracker = ZerocopyTracker()
     private let chunk: Int
-    private let piece: Int?
+    private let entrySize: Int?
     private let control = ReceiveControl()
     private(set) var coalescer: InputCoalescer
     /// Whether sends complete through the error queue.
@@ -39,10 +39,10 @@ package struct PayloadSender: ~Copyable {
     ///   - source: the payload to send.
     ///   - memory: the size of the memory to send from, in bytes.
     ///   - chunk: the most bytes that one send, or one read of the source, handles.
-    ///   - piece: the most bytes in one iovec entry; nil for no limit.
+    ///   - entrySize: the most bytes in one iovec entry; nil for no limit.
     /// - Throws: `DevmemError` of kind `invalid` if the memory is too small for the source.
     package init<Source: PayloadSource & ~Copyable>(
-        of source: borrowing Source, memory: Int, chunk: Int, piece: Int? = nil
+        of source: borrowing Source, memory: Int, chunk: Int, entrySize: Int? = nil
     ) throws(DevmemError) {
         let capacity = source.ringCapacity(of: memory)
         guard capacity > 0 else {
@@ -51,7 +51,7 @@ package struct PayloadSender: ~Copyable {
         }
         ring = SendRing(capacity: capacity)
         self.chunk = min(chunk, capacity)
-        self.piece = piece
+        self.entrySize = entrySize
         coalescer = InputCoalescer(target: source.coalescingTarget, now: monotonicTime())
     }
 
@@ -146,7 +146,7 @@ package struct PayloadSender: ~Copyable {
         defer { isDue = false }
         while ring.unsent > 0 && !isCoalescing {
             switch try memory.send(
-                ring.sendable(limit: chunk), inEntriesOf: piece, over: connection)
+                ring.sendable(limit: chunk), inEntriesOf: entrySize, over: connection)
             {
             case .bytes(let count):
                 ring.send(count)

@@ -67,19 +67,19 @@ public struct SendMemory: ~Copyable {
         }
     }
 
-    /// Sends ranges of the memory without blocking, in iovec entries of at most `piece` bytes if
+    /// Sends ranges of the memory without blocking, in iovec entries of at most `entrySize` bytes if
     /// set.
     package borrowing func send(
         _ extents: (first: MemoryRange, second: MemoryRange),
-        inEntriesOf piece: Int? = nil,
+        inEntriesOf entrySize: Int? = nil,
         over connection: borrowing Connection
     ) throws(DevmemError) -> Connection.Sent {
         if isDevice {
-            guard let piece else {
+            guard let entrySize else {
                 return try connection.sendDevice(extents, control: control.bytes)
             }
             return try connection.sendDevice(
-                extents, inEntriesOf: piece, control: control.bytes)
+                extents, inEntriesOf: entrySize, control: control.bytes)
         }
         return try withHostBytes { memory throws(DevmemError) in
             guard let base = memory.baseAddress else { return .wouldBlock }

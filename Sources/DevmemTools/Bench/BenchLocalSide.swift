@@ -11,7 +11,7 @@ struct BenchLocalSide {
     private let channel: BenchChannel
     private let stop: SharedStopSignal
     private var plan: BenchPlan { request.plan }
-    private var role: BenchRole { .near(of: request.plan) }
+    private var role: BenchRole { .local(of: request.plan) }
 
     init(
         _ request: BenchRequest, _ interface: NetworkInterface, _ local: Endpoint,
@@ -100,8 +100,8 @@ struct BenchLocalSide {
         let message = try channel.receive(
             seconds: 120, "connect", watching: open.map { $0.listener.rawValue }
         ) { () throws(DevmemError) in
-            let most = plan.flows + OpenListener.maximumStrangers
-            for one in open { try one.gather(most: most) }
+            let most = plan.flows + OpenListener.maximumForeign
+            for one in open { try one.acceptPending(most: most) }
         }
         guard case .connected(let ends) = message, ends.count == plan.flows else {
             throw channel.unexpected(message)
@@ -110,19 +110,19 @@ struct BenchLocalSide {
         // Close the listeners: payload from other hosts would occupy the NIC's memory during the
         // measurement.
         listeners = []
-        let crew = try WorkerPool(
+        let workers = try WorkerPool(
             plan, role, connections, processors: request.processors, on: nic)
         do throws(DevmemError) {
-            try awaitReady(crew, stop)
+            try awaitReady(workers, stop)
             try channel.tell(.start)
         } catch {
-            crew.giveUp()
-            crew.awaitEnd(milliseconds: 5000)
+            workers.giveUp()
+            workers.awaitEnd(milliseconds: 5000)
             throw error
         }
         started(interface.name, far)
         let session = BenchSession(
-            crew, over: channel, nic, needsOther: true, stop: stop)
+            workers, over: channel, nic, needsOther: true, stop: stop)
         let report = try session.run(seen: seen)
         return BenchReport(
             plan, far: far, near: report, session, allowsHostMemory: request.allowsHostMemory)
@@ -181,10 +181,10 @@ private final class OpenListener {
     let listener: Listener
     private let logger: Logger
     private var waiting: [Endpoint: BenchConnection] = [:]
-    private var strangers: [Endpoint] = []
+    private var foreign: [Endpoint] = []
 
     /// The maximum number of connections from other hosts to keep until the peer announces its own.
-    static let maximumStrangers = 256
+    static let maximumForeign = 256
 
     init(_ listener: consuming Listener, _ logger: Logger) {
         self.listener = listener
@@ -192,14 +192,14 @@ private final class OpenListener {
     }
 
     /// Accepts pending connections; beyond `most` waiting ones, further ones are closed.
-    func gather(most: Int) throws(DevmemError) {
+    func acceptPending(most: Int) throws(DevmemError) {
         for _ in 0..<most {
             guard let accepted = try listener.accept() else { return }
             let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
             if waiting.count < most {
                 waiting[from] = BenchConnection(accepted)
             } else {
-                note(stranger: from)
+                noteForeign(from)
             }
         }
     }
@@ -211,7 +211,7 @@ private final class OpenListener {
     ) throws(DevmemError) -> BenchConnection {
         for from in waiting.keys where !all.contains(from) {
             waiting[from] = nil
-            note(stranger: from)
+            noteForeign(from)
         }
         while true {
             if let connection = waiting.removeValue(forKey: peer) { return connection }
@@ -221,9 +221,9 @@ private final class OpenListener {
                     on: listener, until: deadline,
                     "wait for flow \(flow) of the peer from \(peer)")
             } catch {
-                guard let stranger = strangers.first else { throw error }
+                guard let source = foreign.first else { throw error }
                 throw error.advising(
-                    "a connection came from \(stranger), which the peer did not announce: another "
+                    "a connection came from \(source), which the peer did not announce: another "
                         + "program, or its address was translated on the way")
             }
             let from = Endpoint(address: accepted.peer.address.unmapped, port: accepted.peer.port)
@@ -231,16 +231,16 @@ private final class OpenListener {
                 // A second connection from the same source means that the earlier one has ended.
                 waiting[from] = BenchConnection(accepted)
             } else {
-                note(stranger: from)
+                noteForeign(from)
             }
         }
     }
 
-    private func note(stranger: Endpoint) {
+    private func noteForeign(_ source: Endpoint) {
         // Repeated connections must not flood the log.
-        guard strangers.count < 16 else { return }
-        strangers.append(stranger)
-        logger.notice("closed a connection from \(stranger): it is not the peer's")
+        guard foreign.count < 16 else { return }
+        foreign.append(source)
+        logger.notice("closed a connection from \(source): it is not the peer's")
     }
 }
 

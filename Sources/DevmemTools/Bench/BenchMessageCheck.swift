@@ -55,7 +55,7 @@ extension BenchMessage {
         switch self {
         case .hello, .plan, .ready, .connect, .start: nil
         case .connected(let ends):
-            ends.count <= BenchPlan.limits.flows ? nil : "\(ends.count) flows"
+            ends.count <= BenchPlan.limits.flows ? nil : counted(ends.count, "flow")
         case .interval(let sample): sample.wrong
         case .stop(let signal): (1...64).contains(signal) ? nil : "signal \(signal)"
         case .flow(let flow): flow.wrong
@@ -70,7 +70,7 @@ extension BenchMessage {
 extension BenchSample {
     fileprivate var wrong: String? {
         guard received.count == sent.count, received.count <= BenchPlan.limits.flows else {
-            return "\(max(received.count, sent.count)) flows"
+            return counted(max(received.count, sent.count), "flow")
         }
         return wrongTime([time, seconds, user, system, softirq]) ?? wrongCount(received + sent)
     }
@@ -94,14 +94,14 @@ extension BenchFlowReport {
 
 extension BenchEndReport.Queue {
     fileprivate var wrong: String? {
-        guard counters.count <= Bound.counters else { return "\(counters.count) counters" }
+        guard counters.count <= Bound.counters else { return counted(counters.count, "counter") }
         return ([type] + counters.keys).lazy.compactMap { wrongText($0, Bound.name) }.first
     }
 }
 
 extension BenchEndReport {
     fileprivate var wrong: String? {
-        guard boundQueues.count <= Bound.queues else { return "\(boundQueues.count) queues" }
+        guard boundQueues.count <= Bound.queues else { return counted(boundQueues.count, "queue") }
         let share = placement.map { [$0.deviceShare] } ?? []
         return wrongTime([seconds, userSeconds, systemSeconds, softirqSeconds] + share)
             ?? wrongText(interface, Bound.name) ?? wrongText(driver, Bound.name)

@@ -32,7 +32,7 @@ struct BenchMeter {
     }
 
     /// Takes a sample; nil at the start of the measurement, when there is no earlier one.
-    mutating func look() -> BenchSample? {
+    mutating func sample() -> BenchSample? {
         let now = Self.read(connections)
         defer { last = now }
         let isFirst = due == begin

@@ -66,8 +66,8 @@ final class BenchNIC {
     /// Handles changes of the NIC.
     ///
     /// - Throws: `DevmemError` with `ENODEV` if the NIC has disappeared.
-    func look() throws(DevmemError) {
-        try nic?.look()
+    func handleChanges() throws(DevmemError) {
+        try nic?.handleChanges()
     }
 
     /// Returns the page pools on the memory.

@@ -175,13 +175,13 @@ struct BenchRole: Equatable, Sendable {
     var asks: Bool
 
     /// Returns the role of the local side.
-    static func near(of plan: BenchPlan) -> BenchRole {
+    static func local(of plan: BenchPlan) -> BenchRole {
         BenchRole(
             receives: plan.inbound?.receiver, sends: plan.outbound?.sender, asks: true)
     }
 
     /// Returns the role of the remote side.
-    static func far(of plan: BenchPlan) -> BenchRole {
+    static func remote(of plan: BenchPlan) -> BenchRole {
         BenchRole(
             receives: plan.outbound?.receiver, sends: plan.inbound?.sender, asks: false)
     }

@@ -58,7 +58,7 @@ struct BenchRemoteSide {
         _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: [Int],
         _ keepsSteered: Bool
     ) throws(DevmemError) {
-        let role = BenchRole.far(of: plan)
+        let role = BenchRole.remote(of: plan)
         let interface = try choose(name, leadingTo: near[0])
         let nic = try BenchNIC(
             plan, role, on: interface,
@@ -141,20 +141,20 @@ struct BenchRemoteSide {
             connections.append(BenchConnection(connection))
         }
         if let notice { logger.notice("\(notice)") }
-        let crew = try WorkerPool(
+        let workers = try WorkerPool(
             plan, role, connections, processors: processors, on: nic)
         do throws(DevmemError) {
-            try awaitReady(crew, stop)
+            try awaitReady(workers, stop)
             try channel.tell(.connected(from: try Self.sources(of: connections)))
             let message = try channel.receive(seconds: 120, "begin")
             guard message == .start else { throw channel.unexpected(message) }
         } catch {
-            crew.giveUp()
-            crew.awaitEnd(milliseconds: 5000)
+            workers.giveUp()
+            workers.awaitEnd(milliseconds: 5000)
             throw error
         }
         let session = BenchSession(
-            crew, over: channel, nic, needsOther: false, stop: stop)
+            workers, over: channel, nic, needsOther: false, stop: stop)
         return try session.run { sample in
             // A lost peer is noticed when its channel closes.
             try? channel.tell(.interval(sample))
@@ -188,24 +188,24 @@ extension BenchRemoteSide {
         do throws(DevmemError) {
             return try stop.connect(to: peer, from: local, milliseconds: 20_000)
         } catch {
-            var told = error
+            var failure = error
             switch error.errno {
             case .timedOut, .connectionRefused, .noRouteToHost:
-                told.advice =
+                failure.advice =
                     "a firewall must let connections in there; \(.port) chooses the port"
             default: break
             }
-            throw told
+            throw failure
         }
     }
 }
 
 /// Waits until all threads of a pool are set up.
-func awaitReady(_ crew: WorkerPool, _ stop: SharedStopSignal) throws(DevmemError) {
+func awaitReady(_ workers: WorkerPool, _ stop: SharedStopSignal) throws(DevmemError) {
     let deadline = Deadline.after(.seconds(60))
-    while try !crew.isReady() {
+    while try !workers.isReady() {
         try stop.wait(
-            for: crew.event.rawValue, events: Int32(POLLIN), until: deadline, "set up threads")
-        crew.clearEvent()
+            for: workers.event.rawValue, events: Int32(POLLIN), until: deadline, "set up threads")
+        workers.clearEvent()
     }
 }

@@ -7,7 +7,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
     /// The plan.
     package var plan: BenchPlan
     /// The description of the remote side.
-    package var farEnd: String
+    package var peer: String
     /// Payload to the local side, if planned.
     package var inbound: BenchDirectionReport?
     /// Payload to the remote side, if planned.
@@ -33,7 +33,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case version, plan, inbound, outbound, near, far, latency, intervals, failure
-        case farEnd = "far_end"
+        case peer = "far_end"
         case nearCost = "near_cost"
         case farCost = "far_cost"
         case stoppedBy = "stopped_by_signal"
@@ -45,7 +45,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
         allowsHostMemory: Bool
     ) {
         self.init(
-            plan, farEnd: name, near: near, far: session.other,
+            plan, peer: name, near: near, far: session.other,
             intervals: BenchInterval.joined(near: session.samples, far: session.otherSamples),
             allowsHostMemory: allowsHostMemory)
         latency = session.latency.map(BenchLatency.init)
@@ -57,17 +57,17 @@ package struct BenchReport: Codable, Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - plan: the plan.
-    ///   - farEnd: the description of the remote side.
+    ///   - peer: the description of the remote side.
     ///   - near: the report of the local side.
     ///   - far: the report of the remote side, if it arrived.
     ///   - intervals: the intervals.
     ///   - allowsHostMemory: whether it succeeds even if no payload arrives in device memory.
     package init(
-        _ plan: BenchPlan, farEnd: String, near: BenchEndReport, far: BenchEndReport?,
+        _ plan: BenchPlan, peer: String, near: BenchEndReport, far: BenchEndReport?,
         intervals: [BenchInterval], allowsHostMemory: Bool = false
     ) {
         self.plan = plan
-        self.farEnd = farEnd
+        self.peer = peer
         self.near = near
         self.far = far
         self.intervals = intervals

@@ -6,7 +6,7 @@ import SystemPackage
 /// The parameters of a benchmark on the local side.
 package struct BenchRequest: Sendable {
     /// The choice of the remote side.
-    package enum Far: Sendable {
+    package enum RemoteSide: Sendable {
         /// Start the remote side in this place.
         case place(RemotePlace)
         /// Connect to `bench serve`, at the first endpoint that answers.
@@ -14,7 +14,7 @@ package struct BenchRequest: Sendable {
     }
 
     /// The remote side.
-    package var far: Far
+    package var remoteSide: RemoteSide
     /// The NIC; nil for the one on the route to the remote side.
     package var interface: String?
     /// The plan.
@@ -33,11 +33,11 @@ package struct BenchRequest: Sendable {
 
     /// Creates a request from its values.
     package init(
-        far: Far, interface: String?, plan: BenchPlan, queues: QueueChoice,
+        remoteSide: RemoteSide, interface: String?, plan: BenchPlan, queues: QueueChoice,
         provider: MemoryProvider = .automatic, port: UInt16? = nil, processors: [Int] = [],
         allowsHostMemory: Bool = false
     ) {
-        self.far = far
+        self.remoteSide = remoteSide
         self.interface = interface
         self.plan = plan
         self.queues = queues
@@ -51,7 +51,7 @@ package struct BenchRequest: Sendable {
 extension BenchRequest {
     /// The number of listening ports: one per receive queue, so that each queue has its own flows.
     var portCount: Int {
-        let receives = BenchRole.near(of: plan).receives
+        let receives = BenchRole.local(of: plan).receives
         return min(receives == .device ? max(queues.count, 1) : 1, plan.flows)
     }
 
@@ -86,19 +86,19 @@ package func runBench(
     try requireDescriptors(for: request.plan, ports: request.portCount)
     // Report local problems before the remote side is contacted.
     if let name = request.interface {
-        let role = BenchRole.near(of: request.plan)
+        let role = BenchRole.local(of: request.plan)
         let interface = try NetworkInterface(named: name)
         if role.receives == .device || role.sends == .device {
             try interface.requireNIC("measure through")
         }
     }
     let holder = SharedStopSignal(stop)
-    switch request.far {
+    switch request.remoteSide {
     case .place(let place):
         guard let name = request.interface else {
             throw DevmemError(
                 .invalid, call: "choose an interface",
-                message: "a remote end that is to be started does not tell which",
+                message: "no interface is given, and a peer that is started does not choose one",
                 advice: "choose it with \(.interface)")
         }
         let interface = try NetworkInterface(named: name)
@@ -110,9 +110,9 @@ package func runBench(
         let process = try RemoteProcess(
             at: place, as: ["--bench"], endsWithin: 30_000, stop: holder)
         let channel: BenchChannel = try process.greet()
-        let near = BenchLocalSide(
+        let localSide = BenchLocalSide(
             request, interface, Endpoint(address: address, port: 0), channel, holder)
-        let report = try near.run(
+        let report = try localSide.run(
             "\(place)", started: started, seen: seen, logger: logger)
         withExtendedLifetime(process) {}
         return report
@@ -139,7 +139,7 @@ package func runBench(
 private func connect(
     to endpoints: [Endpoint], _ stop: SharedStopSignal
 ) throws(DevmemError) -> Connection {
-    var refusal = DevmemError(.invalid, call: "connect", message: "no remote end is named")
+    var refusal = DevmemError(.invalid, call: "connect", message: "no peer is given")
     for endpoint in endpoints {
         do throws(DevmemError) {
             return try stop.connect(to: endpoint, milliseconds: 20_000)

@@ -9,9 +9,9 @@ final class BenchSession {
     /// The time that flows get to finish after the end.
     private static let grace = Duration.seconds(30)
     /// The timeout if no payload moves at all.
-    private static let patience = Duration.seconds(60)
+    private static let idleTimeout = Duration.seconds(60)
 
-    private let crew: WorkerPool
+    private let workers: WorkerPool
     private let channel: BenchChannel
     private let stop: SharedStopSignal
     private let nic: BenchNIC
@@ -29,14 +29,14 @@ final class BenchSession {
     private var softirq = 0.0
 
     private let begun: ContinuousClock.Instant
-    private var told: PeerReportAssembler
+    private var peerReport: PeerReportAssembler
 
     /// The peer's report.
-    var other: BenchEndReport? { told.report }
+    var other: BenchEndReport? { peerReport.report }
     /// The samples of this side, one per second.
     private(set) var samples: [BenchSample] = []
     /// The samples of the peer.
-    var otherSamples: [BenchSample] { told.samples }
+    var otherSamples: [BenchSample] { peerReport.samples }
     /// The signal that ended it early, on either side.
     private(set) var stoppedBy: Int32?
     /// Whether the peer received that signal.
@@ -45,27 +45,27 @@ final class BenchSession {
     private(set) var latency: Histogram<UInt64>?
 
     /// - Parameters:
-    ///   - crew: the threads.
+    ///   - workers: the threads.
     ///   - channel: the channel to the peer.
     ///   - nic: the NIC.
     ///   - needsOther: whether to wait for the peer's report.
     ///   - stop: signals that end it early.
     init(
-        _ crew: WorkerPool, over channel: BenchChannel, _ nic: BenchNIC,
+        _ workers: WorkerPool, over channel: BenchChannel, _ nic: BenchNIC,
         needsOther: Bool, stop: SharedStopSignal
     ) {
-        self.crew = crew
+        self.workers = workers
         self.channel = channel
         self.stop = stop
         self.nic = nic
         self.needsOther = needsOther
-        told = PeerReportAssembler(flows: crew.plan.flows)
+        peerReport = PeerReportAssembler(flows: workers.plan.flows)
         let now = ContinuousClock.now
         begun = now
-        times = MeasurementTimes(of: crew.plan, from: now)
+        times = MeasurementTimes(of: workers.plan, from: now)
         lastMove = now
         giveUp = times.end.map { $0 + Self.grace }
-        meter = BenchMeter(crew.connections, times)
+        meter = BenchMeter(workers.connections, times)
     }
 
     /// Runs the benchmark until all flows have ended.
@@ -79,17 +79,17 @@ final class BenchSession {
             return try carryOut(seen)
         } catch {
             // The queues are about to be unbound; no thread may still use them.
-            crew.giveUp()
-            crew.awaitEnd(milliseconds: 5000)
+            workers.giveUp()
+            workers.awaitEnd(milliseconds: 5000)
             throw error
         }
     }
 
     private func carryOut(_ seen: (BenchSample) -> Void) throws(DevmemError) -> BenchEndReport {
-        crew.start(times)
+        workers.start(times)
         var report: BenchEndReport?
         while true {
-            if report == nil, let results = crew.results() {
+            if report == nil, let results = workers.results() {
                 report = try conclude(results, seen)
             }
             if var report, !needsOther || other != nil || !channel.isOpen {
@@ -97,7 +97,7 @@ final class BenchSession {
                 report.failure = report.failure ?? failure
                 return report
             }
-            try look(seen)
+            try sample(seen)
             giveUpIfDue()
             if hasTimedOut {
                 let message = "the peer does not finish"
@@ -111,12 +111,12 @@ final class BenchSession {
         }
     }
 
-    private func look(_ seen: (BenchSample) -> Void) throws(DevmemError) {
+    private func sample(_ seen: (BenchSample) -> Void) throws(DevmemError) {
         guard let due = meter.due, ContinuousClock.now >= due else { return }
         if countersBefore.isEmpty {
             countersBefore = try queueStatistics(ofInterface: nic.interface.index) ?? []
         }
-        if let sample = meter.look() { note(sample, seen) }
+        if let sample = meter.sample() { note(sample, seen) }
         if meter.due == nil { pools = try nic.pools() }
     }
 
@@ -129,7 +129,7 @@ final class BenchSession {
     /// Gives up the flows when their time is over, and the second time the whole session.
     private func giveUpIfDue() {
         let now = ContinuousClock.now
-        let bytes = crew.connections.flatMap {
+        let bytes = workers.connections.flatMap {
             [$0.received.load(ordering: .relaxed), $0.sent.load(ordering: .relaxed)]
         }
         if bytes != moved {
@@ -138,8 +138,8 @@ final class BenchSession {
         }
         if let giveUp, now >= giveUp {
             if hasGivenUp { hasTimedOut = true } else { abandon() }
-        } else if now - lastMove >= Self.patience {
-            failure = failure ?? "no payload for \(Self.patience.components.seconds) s"
+        } else if now - lastMove >= Self.idleTimeout {
+            failure = failure ?? "no payload for \(Self.idleTimeout.components.seconds) s"
             abandon()
         }
     }
@@ -149,7 +149,7 @@ final class BenchSession {
         hasGivenUp = true
         giveUp = .now + Self.grace
         lastMove = .now
-        crew.giveUp()
+        workers.giveUp()
     }
 
     private func wait(isWorking: Bool) throws(DevmemError) {
@@ -157,17 +157,17 @@ final class BenchSession {
         if stoppedBy == nil, let signal = stop.pending() { try end(by: signal) }
         var watched = PollSet<4>()
         watched.watch(0, stop.signal.rawValue)
-        watched.watch(1, isWorking ? crew.event.rawValue : nil)
+        watched.watch(1, isWorking ? workers.event.rawValue : nil)
         watched.watch(2, channel.rawValue)
         watched.watch(3, nic.watchDescriptor)
-        let due = [meter.due, giveUp, lastMove + Self.patience].compactMap { $0 }.min() ?? .now
+        let due = [meter.due, giveUp, lastMove + Self.idleTimeout].compactMap { $0 }.min() ?? .now
         let milliseconds = max(0, (due - .now) / .milliseconds(1)) + 1
         try watched.wait(milliseconds: Int32(clamping: Int(milliseconds)))
-        if !watched.ready(1).isEmpty { crew.clearEvent() }
+        if !watched.ready(1).isEmpty { workers.clearEvent() }
         if !watched.ready(0).isEmpty, let signal = stop.signal.pending() { try end(by: signal) }
         if !watched.ready(2).isEmpty { listen() }
         // If the NIC has disappeared, the benchmark ends: no more payload arrives.
-        if !watched.ready(3).isEmpty { try nic.look() }
+        if !watched.ready(3).isEmpty { try nic.handleChanges() }
     }
 
     /// Ends the benchmark on a signal; a second signal gives up without waiting.
@@ -185,7 +185,7 @@ final class BenchSession {
     }
 
     private func finishEarly() {
-        crew.finish()
+        workers.finish()
         giveUp = min(giveUp ?? .now + Self.grace, .now + Self.grace)
     }
 
@@ -205,7 +205,7 @@ final class BenchSession {
     }
 
     private func processMessage(_ message: BenchMessage) throws(DevmemError) {
-        if try told.take(message, after: .now - begun) { return }
+        if try peerReport.take(message, after: .now - begun) { return }
         switch message {
         case .stop(let signal):
             stoppedByOther = stoppedBy == nil
@@ -223,7 +223,7 @@ final class BenchSession {
         _ results: [BenchWorkerResult], _ seen: (BenchSample) -> Void
     ) throws(DevmemError) -> BenchEndReport {
         // A run may end between two samples.
-        if meter.due != nil, let sample = meter.look() {
+        if meter.due != nil, let sample = meter.sample() {
             note(sample, seen)
             pools = try nic.pools()
         }
@@ -253,8 +253,8 @@ final class BenchSession {
     private func placement(of report: BenchEndReport) -> PayloadPlacement? {
         let missed = report.flows.first { $0.received.deviceBytes < $0.received.bytes }
         let number = (missed?.flow ?? 1) - 1
-        guard crew.connections.indices.contains(number) else { return nil }
-        let shared = crew.connections[number]
+        guard workers.connections.indices.contains(number) else { return nil }
+        let shared = workers.connections[number]
         return nic.placement(
             of: report.received,
             in: MisplacedStream(

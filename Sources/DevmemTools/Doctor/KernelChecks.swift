@@ -69,7 +69,7 @@ private func judgeNetdev(_ reading: Reading<FamilyPolicy>, _ list: inout CheckLi
     let title = "netlink family netdev"
     switch reading {
     case .success(let policy):
-        list.add("netdev-family", title, .ok, "\(policy.commands.count) commands")
+        list.add("netdev-family", title, .ok, counted(policy.commands.count, "command"))
         judge(netdevOffers, policy, &list)
     case .failure(let error):
         list.add(
@@ -82,7 +82,7 @@ private func judgeEthtool(_ reading: Reading<FamilyPolicy>, _ list: inout CheckL
     let title = "netlink family ethtool"
     switch reading {
     case .success(let policy):
-        list.add("ethtool-family", title, .ok, "\(policy.commands.count) commands")
+        list.add("ethtool-family", title, .ok, counted(policy.commands.count, "command"))
         judge(ethtoolOffers, policy, &list)
         let changesRSS = policy.commands.isSuperset(of: [
             EthtoolNumber.Command.rssSet, EthtoolNumber.Command.rssCreate,

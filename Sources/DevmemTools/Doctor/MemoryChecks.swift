@@ -62,11 +62,11 @@ private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
                 + (enough ? "" : "; devmemtcp uses \(defaultSize) MiB by default\(instead)"),
             fix: enough ? nil : "echo \(proposedSize) > \(parameters)/size_limit_mb")
     }
-    let pieces = "Entries of a dma-buf"
-    if let limit = list.value(of: facts.udmabuf.listLimit, "udmabuf-list-limit", pieces) {
+    let entries = "Entries of a dma-buf"
+    if let limit = list.value(of: facts.udmabuf.listLimit, "udmabuf-list-limit", entries) {
         let enough = limit >= defaultListLimit
         list.add(
-            "udmabuf-list-limit", pieces, enough ? .ok : .warning,
+            "udmabuf-list-limit", entries, enough ? .ok : .warning,
             "list_limit allows \(limit)"
                 + (enough ? "" : "; the kernel's default is \(defaultListLimit)"),
             fix: enough ? nil : "echo \(defaultListLimit) > \(parameters)/list_limit")

@@ -228,12 +228,12 @@ private func judgeDistance(_ facts: NICFacts, _ list: inout CheckList) {
     let node = device.numaNode.map { ", NUMA node \($0)" } ?? ""
     guard let nearest = distances.map(\.1).min() else {
         list.add(
-            "memory-distance", "Nearness of memory", .ok,
+            "memory-distance", "Distance of memory", .ok,
             "no GPU or accelerator; the NIC is \(place.isEmpty ? "virtual" : place)\(node)")
         return
     }
     list.add(
-        "memory-distance", "Nearness of memory", nearest < .otherNode ? .ok : .warning,
+        "memory-distance", "Distance of memory", nearest < .otherNode ? .ok : .warning,
         distances.map { "\($0.0.kind.rawValue) \($0.0.name) \($0.1.text)" }
             .joined(separator: "; ") + node)
 }

@@ -49,6 +49,7 @@ extension ValidationRun {
                 $0.dmabufID.map(usedBindings.contains) ?? false
             }
             if left.isEmpty { return .pass }
+            flushDeferredFrees()
             if let signal = try stop.signal.wait(milliseconds: Int32(returnInterval)) {
                 throw interrupted(by: signal)
             }

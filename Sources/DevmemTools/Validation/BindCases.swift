@@ -131,14 +131,14 @@ extension ValidationCase {
                 "bind", "good", "a valid request is accepted, and the queue reports the binding",
                 needs: .binding
             ) { run throws(DevmemError) in
-                let stage = try run.stage(.quiet)
+                let fixture = try run.fixture(.quiet)
                 let holders = try queues(ofInterface: run.interface.index).filter {
-                    $0.type == .rx && stage.queues.contains($0.id)
+                    $0.type == .rx && fixture.queues.contains($0.id)
                 }
                 return verdict(
                     unless: difference(
-                        "the dma-buf that queue \(queueList(stage.queues)) reports",
-                        holders.map(\.dmabufID), [stage.bound.id]))
+                        "the dma-buf that queue \(queueList(fixture.queues)) reports",
+                        holders.map(\.dmabufID), [fixture.bound.id]))
             },
         ]
     }

@@ -10,7 +10,7 @@ extension ValidationCase {
             ValidationCase(
                 "bound", "bound-again", "a bound queue cannot be bound again", needs: .binding
             ) { run throws(DevmemError) in
-                let queue = try run.stage(.quiet).queue
+                let queue = try run.fixture(.quiet).queue
                 let memory = try DmabufMemory(size: smallMemory)
                 let number = memory.descriptor.rawValue
                 return ExpectedRefusal(
@@ -26,7 +26,7 @@ extension ValidationCase {
                 "bound", "queue-twice", "a queue given twice is bound once, or refused",
                 needs: .binding + [.freeQueues(2)]
             ) { run throws(DevmemError) in
-                let unbound = try run.stage(.withUnboundQueue).unboundQueue
+                let unbound = try run.fixture(.withUnboundQueue).unboundQueue
                 let memory = try DmabufMemory(size: smallMemory)
                 do throws(DevmemError) {
                     let binding = try ReceiveBinding(
@@ -45,7 +45,7 @@ extension ValidationCase {
             ValidationCase(
                 "bound", "header-split-off", "header split cannot be turned off", needs: .binding
             ) { run throws(DevmemError) in
-                _ = try run.stage(.quiet)
+                _ = try run.fixture(.quiet)
                 let nic = try EthtoolNetlink(run.interface)
                 return try whileBound(
                     ExpectedRefusal(
@@ -60,7 +60,7 @@ extension ValidationCase {
                 "bound", "hds-thresh-up", "the split threshold cannot be raised",
                 needs: .binding + [.splitThreshold]
             ) { run throws(DevmemError) in
-                _ = try run.stage(.quiet)
+                _ = try run.fixture(.quiet)
                 let nic = try EthtoolNetlink(run.interface)
                 return try whileBound(
                     ExpectedRefusal(
@@ -75,7 +75,7 @@ extension ValidationCase {
                 "bound", "fewer-channels", "channels cannot be reduced below a bound queue",
                 needs: .binding
             ) { run throws(DevmemError) in
-                let queue = try run.stage(.quiet).queue
+                let queue = try run.fixture(.quiet).queue
                 let nic = try EthtoolNetlink(run.interface)
                 guard let before = try nic.channels() else {
                     return .skip("\(run.interface.name) does not report its channels")
@@ -97,7 +97,7 @@ extension ValidationCase {
                 guard run.facts.snapshot.xdpProgram == nil else {
                     return .skip("\(run.interface.name) has an XDP program")
                 }
-                _ = try run.stage(.quiet)
+                _ = try run.fixture(.quiet)
                 let program: Descriptor
                 do throws(DevmemError) {
                     program = try XDPAttachment.loadProgram()

@@ -96,7 +96,7 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
     /// The running kernel's release.
     package var kernel: String
     /// The description of the remote side; nil if there was none.
-    package var farEnd: String?
+    package var peer: String?
     /// The results of the cases in the order in which they ran.
     package var cases: [CaseResult] = []
     /// The total duration in seconds.
@@ -105,11 +105,11 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
     package var stoppedBy: Int32?
 
     /// Creates a report without results.
-    package init(interface: String, driver: String?, kernel: String, farEnd: String?) {
+    package init(interface: String, driver: String?, kernel: String, peer: String?) {
         self.interface = interface
         self.driver = driver
         self.kernel = kernel
-        self.farEnd = farEnd
+        self.peer = peer
     }
 
     /// The number of cases that passed.
@@ -128,7 +128,7 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case version, interface, driver, kernel, cases, passed, failed, skipped, seconds
-        case farEnd = "far_end"
+        case peer = "far_end"
         case stoppedBy = "stopped_by_signal"
     }
 
@@ -139,7 +139,7 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
         try container.encode(interface, forKey: .interface)
         try container.encodeIfPresent(driver, forKey: .driver)
         try container.encode(kernel, forKey: .kernel)
-        try container.encodeIfPresent(farEnd, forKey: .farEnd)
+        try container.encodeIfPresent(peer, forKey: .peer)
         try container.encode(cases, forKey: .cases)
         try container.encode(passed, forKey: .passed)
         try container.encode(failed, forKey: .failed)

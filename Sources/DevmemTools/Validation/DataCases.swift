@@ -30,8 +30,8 @@ extension ValidationCase {
             "payload that the peer writes \(segment) bytes at a time arrives in device memory",
             needs: .receiving + [.peer(ipv6: ipv6)]
         ) { run throws(DevmemError) in
-            let stage = try run.stage()
-            return try run.receive(segment, total(segment), stage, ipv6: ipv6)
+            let fixture = try run.fixture()
+            return try run.receive(segment, total(segment), fixture, ipv6: ipv6)
         }
     }
 
@@ -53,32 +53,32 @@ extension ValidationCase {
             "with rx-page-size \(pageSize), payload written \(segment) bytes at a time arrives",
             needs: .receiving + [.pageSize, .hugePages(largeMemory), .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
-            let stage = try run.stage(
+            let fixture = try run.fixture(
                 ReceiveFixture.Kind(pageSize: pageSize, memory: largeMemory))
             return try run.receive(
-                segment, total(segment), stage, ipv6: run.peers.prefersIPv6)
+                segment, total(segment), fixture, ipv6: run.peers.prefersIPv6)
         }
     }
 
     private static var severalConnections: ValidationCase {
         ValidationCase(
             "flows", "several-connections", "simultaneous connections on one queue do not mix",
-            needs: .receiving + [.farEnd]
+            needs: .receiving + [.remote]
         ) { run throws(DevmemError) in
-            try run.receiveSeveral(run.stage(ReceiveFixture.Kind(listeners: 4)), each: 1 << 20)
+            try run.receiveSeveral(run.fixture(ReceiveFixture.Kind(listeners: 4)), each: 1 << 20)
         }
     }
 
     private static var severalQueues: ValidationCase {
         ValidationCase(
             "flows", "several-queues", "one dma-buf feeds two queues, each with flows of its own",
-            needs: .receiving + [.freeQueues(2), .farEnd]
+            needs: .receiving + [.freeQueues(2), .remote]
         ) { run throws(DevmemError) in
-            let stage = try run.stage(ReceiveFixture.Kind(queues: 2, listeners: 2))
-            let before = try run.receivedPackets(stage.queues)
-            let verdict = try run.receiveSeveral(stage, each: 1 << 20)
+            let fixture = try run.fixture(ReceiveFixture.Kind(queues: 2, listeners: 2))
+            let before = try run.receivedPackets(fixture.queues)
+            let verdict = try run.receiveSeveral(fixture, each: 1 << 20)
             guard case .pass = verdict else { return verdict }
-            return several(stage.queues, before, try run.receivedPackets(stage.queues))
+            return several(fixture.queues, before, try run.receivedPackets(fixture.queues))
         }
     }
 
@@ -101,10 +101,10 @@ extension ValidationCase {
     private static var rssContext: ValidationCase {
         ValidationCase(
             "flows", "rss-context", "an RSS context spreads flows over bound queues only",
-            needs: .receiving + [.freeQueues(2), .spreading, .farEnd]
+            needs: .receiving + [.freeQueues(2), .spreading, .remote]
         ) { run throws(DevmemError) in
             let kind = ReceiveFixture.Kind(queues: 2, spread: .rssContext, listeners: 8)
-            return try run.receiveSeveral(run.stage(kind), each: 256 << 10)
+            return try run.receiveSeveral(run.fixture(kind), each: 256 << 10)
         }
     }
 }
@@ -112,9 +112,9 @@ extension ValidationCase {
 extension ValidationRun {
     /// Receives a pattern into device memory.
     func receive(
-        _ segment: Int, _ total: UInt64, _ stage: ReceiveFixture, ipv6: Bool
+        _ segment: Int, _ total: UInt64, _ fixture: ReceiveFixture, ipv6: Bool
     ) throws(DevmemError) -> CaseVerdict {
-        var flow = try ReceivedFlow(self, stage, ipv6: ipv6, segment: segment, total: total)
+        var flow = try ReceivedFlow(self, fixture, ipv6: ipv6, segment: segment, total: total)
         try flow.run()
         return try flow.finish()
     }
@@ -133,15 +133,15 @@ extension ValidationRun {
 
     /// Receives on all sockets of a fixture at once.
     func receiveSeveral(
-        _ stage: ReceiveFixture, each total: UInt64
+        _ fixture: ReceiveFixture, each total: UInt64
     ) throws(DevmemError) -> CaseVerdict {
         var flows: [FlowReference] = []
         for isIPv6 in [false, true] where peers.has(ipv6: isIPv6) {
-            for number in 0..<stage.kind.listeners {
+            for number in 0..<fixture.kind.listeners {
                 flows.append(
                     FlowReference(
                         try ReceivedFlow(
-                            self, stage, ipv6: isIPv6, number: number, segment: 16384,
+                            self, fixture, ipv6: isIPv6, number: number, segment: 16384,
                             total: total)))
             }
         }

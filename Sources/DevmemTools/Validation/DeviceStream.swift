@@ -14,17 +14,17 @@ struct DeviceStream: ~Copyable {
     /// Requests the pattern in writes of `segment` bytes, and waits until all `bytes` can be read.
     init(_ run: ValidationRun, bytes: UInt64, segment: Int) throws(DevmemError) {
         let pattern = try Pattern("\(ValidationPeerRequest.period)")
-        let stage = try run.stage()
+        let fixture = try run.fixture()
         let isIPv6 = run.peers.prefersIPv6
-        guard let farEnd = run.peers.farEnd else {
+        guard let agent = run.peers.agent else {
             throw DevmemError(.invalid, call: "receive", message: "there is no peer")
         }
-        let endpoint = try stage.endpoint(ipv6: isIPv6)
-        let id = try farEnd.ask(
+        let endpoint = try fixture.endpoint(ipv6: isIPv6)
+        let id = try agent.ask(
             ValidationPeerRequest(
                 id: 0, action: .send, address: endpoint.address.description, port: endpoint.port,
                 from: run.peers.remote(ipv6: isIPv6)?.description, bytes: bytes, segment: segment))
-        let connection = try stage.accept(ipv6: isIPv6, for: run)
+        let connection = try fixture.accept(ipv6: isIPv6, for: run)
         let call = "receive from \(connection.peer)"
         try setOption(
             connection.socket, SOL_SOCKET, SO_RCVLOWAT, Int32(clamping: bytes), call)
@@ -32,7 +32,7 @@ struct DeviceStream: ~Copyable {
             for: connection.rawValue, events: Int32(POLLIN), milliseconds: caseTimeout, call)
         try setOption(connection.socket, SOL_SOCKET, SO_RCVLOWAT, 1, call)
         self.connection = connection
-        bound = stage.bound
+        bound = fixture.bound
         self.run = run
         self.id = id
         checker = PatternChecker(pattern)
@@ -110,7 +110,7 @@ extension ValidationCase {
         _ family: String, _ name: String, _ title: String, bytes: UInt64,
         body: @escaping @Sendable (inout DeviceStream, Int32) throws(DevmemError) -> CaseVerdict
     ) -> ValidationCase {
-        ValidationCase(family, name, title, needs: .receiving + [.farEnd]) {
+        ValidationCase(family, name, title, needs: .receiving + [.remote]) {
             run throws(DevmemError) in
             var stream = try DeviceStream(run, bytes: bytes, segment: 4096)
             let number = stream.number

@@ -10,18 +10,18 @@ extension ValidationCase {
             ValidationCase(
                 "traffic", "unbind",
                 "after unbinding, received payload is kept and the rest arrives in ordinary memory",
-                needs: .receiving + [.farEnd]
+                needs: .receiving + [.remote]
             ) { run throws(DevmemError) in
                 // The memory is smaller than the payload, so that some of it must arrive after
                 // unbinding.
-                let stage = try run.stage(ReceiveFixture.Kind(memory: 1 << 20))
+                let fixture = try run.fixture(ReceiveFixture.Kind(memory: 1 << 20))
                 var isUnbound = false
                 let (counts, verdict) = try run.receive(
-                    on: stage, bytes: trafficBytes, mayLieElsewhere: true
+                    on: fixture, bytes: trafficBytes, mayLieElsewhere: true
                 ) { bytes in
                     guard !isUnbound, bytes > trafficBytes / 4 else { return }
                     isUnbound = true
-                    stage.unbind()
+                    fixture.unbind()
                 }
                 try run.releaseFixture()
                 guard case .pass = verdict else { return verdict }
@@ -33,9 +33,9 @@ extension ValidationCase {
             },
             ValidationCase(
                 "traffic", "bind-again", "afterwards a queue can be bound again and receives",
-                needs: .receiving + [.farEnd]
+                needs: .receiving + [.remote]
             ) { run throws(DevmemError) in
-                try run.receive(on: run.stage(), bytes: 1 << 20) { _ in }.verdict
+                try run.receive(on: run.fixture(), bytes: 1 << 20) { _ in }.verdict
             },
         ]
     }
@@ -51,15 +51,15 @@ extension ValidationCase {
     ) -> ValidationCase {
         ValidationCase(
             family, "restart-beside", "restarting a queue does not disturb its neighbour",
-            needs: .receiving + [.freeQueues(2), .farEnd] + needs
+            needs: .receiving + [.freeQueues(2), .remote] + needs
         ) { run throws(DevmemError) in
-            let stage = try run.stage(
+            let fixture = try run.fixture(
                 ReceiveFixture.Kind(unboundQueues: 1, engine: engine, memory: 8 << 20))
             let scratch = try DmabufMemory(size: 8 << 20)
-            let unbound = try stage.unboundQueue
+            let unbound = try fixture.unboundQueue
             var restarts = 0
             var refusal: DevmemError?
-            let (_, verdict) = try run.receive(on: stage, bytes: trafficBytes) { bytes in
+            let (_, verdict) = try run.receive(on: fixture, bytes: trafficBytes) { bytes in
                 guard refusal == nil, bytes > UInt64(restarts + 1) * trafficBytes / 8 else {
                     return
                 }
@@ -84,11 +84,11 @@ extension ValidationCase {
 extension ValidationRun {
     /// Receives a stream of large writes on the first socket of a fixture.
     fileprivate func receive(
-        on stage: ReceiveFixture, bytes: UInt64, mayLieElsewhere: Bool = false,
+        on fixture: ReceiveFixture, bytes: UInt64, mayLieElsewhere: Bool = false,
         progress: (UInt64) -> Void
     ) throws(DevmemError) -> (counts: ReceiveCounts, verdict: CaseVerdict) {
         let isIPv6 = peers.prefersIPv6
-        var flow = try ReceivedFlow(self, stage, ipv6: isIPv6, segment: 65536, total: bytes)
+        var flow = try ReceivedFlow(self, fixture, ipv6: isIPv6, segment: 65536, total: bytes)
         try flow.run(progress: progress)
         let verdict = try flow.finish(mayLieElsewhere: mayLieElsewhere)
         return (flow.counts, verdict)

@@ -19,18 +19,18 @@ extension ValidationCase {
             "payload that the peer writes \(segment) bytes at a time arrives in device memory",
             needs: .receiving + [.ioUring, .peer(ipv6: ipv6)]
         ) { run throws(DevmemError) in
-            let stage = try run.stage(ReceiveFixture.Kind(engine: .ioUring))
-            return try run.receive(segment, total(segment), stage, ipv6: ipv6)
+            let fixture = try run.fixture(ReceiveFixture.Kind(engine: .ioUring))
+            return try run.receive(segment, total(segment), fixture, ipv6: ipv6)
         }
     }
 
     private static var severalConnections: ValidationCase {
         ValidationCase(
             family, "several-connections", "simultaneous connections on one queue do not mix",
-            needs: .receiving + [.ioUring, .farEnd]
+            needs: .receiving + [.ioUring, .remote]
         ) { run throws(DevmemError) in
             try run.receiveSeveral(
-                run.stage(ReceiveFixture.Kind(listeners: 4, engine: .ioUring)), each: 1 << 20)
+                run.fixture(ReceiveFixture.Kind(listeners: 4, engine: .ioUring)), each: 1 << 20)
         }
     }
 
@@ -39,8 +39,8 @@ extension ValidationCase {
             family, "full-ring", "nothing is lost when more completions wait than the ring holds",
             needs: .receiving + [.ioUring, .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
-            let stage = try run.stage(ReceiveFixture.Kind(engine: .ioUring, share: 0))
-            return try run.receive(65536, 8 << 20, stage, ipv6: run.peers.prefersIPv6)
+            let fixture = try run.fixture(ReceiveFixture.Kind(engine: .ioUring, share: 0))
+            return try run.receive(65536, 8 << 20, fixture, ipv6: run.peers.prefersIPv6)
         }
     }
 
@@ -50,8 +50,8 @@ extension ValidationCase {
             needs: .receiving + [.ioUring, .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
             // As much as the receive rings of the NICs take, and half as much again.
-            let stage = try run.stage(ReceiveFixture.Kind(engine: .ioUring, memory: 24 << 20))
-            return try run.receive(65536, 64 << 20, stage, ipv6: run.peers.prefersIPv6)
+            let fixture = try run.fixture(ReceiveFixture.Kind(engine: .ioUring, memory: 24 << 20))
+            return try run.receive(65536, 64 << 20, fixture, ipv6: run.peers.prefersIPv6)
         }
     }
 
@@ -60,8 +60,8 @@ extension ValidationCase {
             family, "bind-again", "afterwards the queue can be bound, and receives by the socket",
             needs: .receiving + [.ioUring, .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
-            _ = try run.stage(ReceiveFixture.Kind(engine: .ioUring))
-            return try run.receive(65536, 1 << 20, run.stage(), ipv6: run.peers.prefersIPv6)
+            _ = try run.fixture(ReceiveFixture.Kind(engine: .ioUring))
+            return try run.receive(65536, 1 << 20, run.fixture(), ipv6: run.peers.prefersIPv6)
         }
     }
 }

@@ -8,11 +8,11 @@ struct RawReceived {
     /// The number of payload bytes.
     var count: Int
     /// The fragments that the control messages describe.
-    var pieces: [PayloadFragment]
+    var fragments: [PayloadFragment]
 
     /// The tokens of the fragments in device memory.
     var tokens: [UInt32] {
-        pieces.compactMap { if case .device(_, _, let token) = $0 { token } else { nil } }
+        fragments.compactMap { if case .device(_, _, let token) = $0 { token } else { nil } }
     }
     /// The first token.
     var firstToken: UInt32 {
@@ -26,7 +26,7 @@ struct RawReceived {
     }
     /// The ranges of device memory that hold payload.
     var places: [Range<UInt64>] {
-        pieces.compactMap {
+        fragments.compactMap {
             if case .device(let offset, let length, _) = $0 {
                 offset..<offset + UInt64(length)
             } else {
@@ -66,10 +66,10 @@ func receiveRaw(
     }
     guard count > 0 else { return nil }
     var parser = ControlMessageParser(dmabufID: bound.id, dmabufSize: bound.dmabuf.size)
-    var pieces: [PayloadFragment] = []
+    var fragments: [PayloadFragment] = []
     let written = Array(control[..<filled])
-    while let piece = try parser.next(in: written.span.bytes) { pieces.append(piece) }
-    return RawReceived(count: count, pieces: pieces)
+    while let fragment = try parser.next(in: written.span.bytes) { fragments.append(fragment) }
+    return RawReceived(count: count, fragments: fragments)
 }
 
 /// Returns tokens with valid or invalid parameters: `surplus` bytes follow the last range. Returns

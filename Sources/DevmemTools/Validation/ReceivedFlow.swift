@@ -20,20 +20,20 @@ struct ReceivedFlow: ~Copyable {
     private(set) var hasEnded = false
 
     init(
-        _ run: ValidationRun, _ stage: ReceiveFixture, ipv6: Bool, number: Int = 0, segment: Int,
+        _ run: ValidationRun, _ fixture: ReceiveFixture, ipv6: Bool, number: Int = 0, segment: Int,
         total: UInt64
     ) throws(DevmemError) {
         let pattern = try Pattern("\(ValidationPeerRequest.period)")
         var id: Int?
         let connection: Connection
-        if let farEnd = run.peers.farEnd {
-            let endpoint = try stage.endpoint(ipv6: ipv6, number: number)
-            id = try farEnd.ask(
+        if let agent = run.peers.agent {
+            let endpoint = try fixture.endpoint(ipv6: ipv6, number: number)
+            id = try agent.ask(
                 ValidationPeerRequest(
                     id: 0, action: .send, address: endpoint.address.description,
                     port: endpoint.port, from: run.peers.remote(ipv6: ipv6)?.description,
                     bytes: total, segment: segment))
-            connection = try stage.accept(ipv6: ipv6, number: number, for: run)
+            connection = try fixture.accept(ipv6: ipv6, number: number, for: run)
         } else {
             connection = try run.connectToEcho()
         }
@@ -42,9 +42,9 @@ struct ReceivedFlow: ~Copyable {
         self.total = total
         self.segment = segment
         self.id = id
-        bound = stage.bound
-        share = stage.kind.share
-        receiver = PayloadReceiver(stage.bound, isDeviceOnly: false, share: share)
+        bound = fixture.bound
+        share = fixture.kind.share
+        receiver = PayloadReceiver(fixture.bound, isDeviceOnly: false, share: share)
         sink = PatternSink(pattern)
     }
 
@@ -110,7 +110,7 @@ struct ReceivedFlow: ~Copyable {
         connection = nil
         if !hasEnded { return .fail(shortfall) }
         let failure = try id.flatMap { id throws(DevmemError) in
-            try run.peers.farEnd?.result(of: id).failure
+            try run.peers.agent?.result(of: id).failure
         }
         let counts = counts
         return verdict(

@@ -23,7 +23,7 @@ extension ValidationCase {
                 "send-refusals", "receive-binding", "the id of a binding for receiving is refused",
                 needs: .binding + .sending
             ) { run throws(DevmemError) in
-                try InvalidSend(binding: run.stage(.quiet).bound.id).verdict(run)
+                try InvalidSend(binding: run.fixture(.quiet).bound.id).verdict(run)
             },
             refused(
                 "without-msg-zerocopy", "a send without MSG_ZEROCOPY", InvalidSend(flags: 0)),
@@ -58,7 +58,7 @@ extension ValidationCase {
         trial.isOverWire = true
         let wanted = trial
         return ValidationCase(
-            "send-refusals", name, "\(what) is refused", needs: .sending + [.farEnd]
+            "send-refusals", name, "\(what) is refused", needs: .sending + [.remote]
         ) { run throws(DevmemError) in try wanted.verdict(run) }
     }
 }
@@ -115,12 +115,12 @@ struct WireConnection: ~Copyable {
     let id: Int
 
     init(_ run: ValidationRun, ipv6: Bool) throws(DevmemError) {
-        guard let farEnd = run.peers.farEnd, let local = run.peers.local(ipv6: ipv6),
+        guard let agent = run.peers.agent, let local = run.peers.local(ipv6: ipv6),
             let remote = run.peers.remote(ipv6: ipv6)
         else { throw DevmemError(.invalid, call: "connect", message: "there is no peer") }
-        let id = try farEnd.ask(
+        let id = try agent.ask(
             ValidationPeerRequest(id: 0, action: .receive, address: remote.description))
-        let port = try farEnd.port(of: id)
+        let port = try agent.port(of: id)
         let peer = Endpoint(address: remote, port: port)
         let connection = try run.stop.connect(
             to: peer, from: Endpoint(address: local, port: 0), milliseconds: caseTimeout)

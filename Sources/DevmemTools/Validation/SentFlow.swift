@@ -8,10 +8,10 @@ extension ValidationRun {
     func send(
         _ segment: Int, _ total: UInt64, ipv6: Bool
     ) throws(DevmemError) -> CaseVerdict {
-        guard let farEnd = peers.farEnd else { return try sendToEcho(segment, total) }
+        guard let agent = peers.agent else { return try sendToEcho(segment, total) }
         let (id, problem) = try sendToPeer(segment, total, ipv6: ipv6)
         if let problem { return .fail(problem) }
-        let reply = try farEnd.result(of: id)
+        let reply = try agent.result(of: id)
         return verdict(
             unless: reply.failure.map { "the peer: \($0)" },
             reply.mismatch.map { "at the peer \($0)" },

@@ -6,7 +6,7 @@ package struct ValidationRequest: Sendable {
     /// The NIC.
     package var interface: String
     /// The remote side; nil skips the cases that need one.
-    package var farEnd: PeerChoice?
+    package var peer: PeerChoice?
     /// Addresses of the NIC to use, at most one per family; others are chosen automatically.
     package var local: [IPAddress]
     /// Source addresses for the remote side, at most one per family.
@@ -16,11 +16,11 @@ package struct ValidationRequest: Sendable {
 
     /// Creates a request from its values.
     package init(
-        interface: String, farEnd: PeerChoice?, local: [IPAddress] = [],
+        interface: String, peer: PeerChoice?, local: [IPAddress] = [],
         remote: [IPAddress] = [], cases: [ValidationCase]
     ) {
         self.interface = interface
-        self.farEnd = farEnd
+        self.peer = peer
         self.local = local
         self.remote = remote
         self.cases = cases
@@ -48,7 +48,7 @@ package func validate(
     var report = ValidationReport(
         interface: interface.name, driver: interface.driver,
         kernel: lines(of: "/proc/sys/kernel/osrelease").first.map(String.init) ?? "unknown",
-        farEnd: request.farEnd?.description)
+        peer: request.peer?.description)
     let holder = SharedStopSignal(stop)
     switch try prepare(request, interface, holder, logger) {
     case .skip(let why):

@@ -71,7 +71,7 @@ enum CaseNeed: Equatable, Sendable {
     /// This many bytes of huge pages are free.
     case hugePages(UInt64)
     /// There is a remote side that carries out requests.
-    case farEnd
+    case remote
     /// There is a peer with an address of this family, or of any; an echo server suffices.
     case peer(ipv6: Bool?)
 }

@@ -56,7 +56,7 @@ struct ValidationFacts {
         case .freeQueues(let count):
             freeQueues.count >= count && snapshot.receiveQueues.count > count
                 ? nil
-                : "needs \(count) free receive queues, and of those of \(name) "
+                : "needs \(counted(count, "free receive queue")), and of those of \(name) "
                     + (freeQueues.isEmpty ? "none" : queueList(freeQueues))
                     + " can be used"
         case .flowRules:
@@ -66,7 +66,7 @@ struct ValidationFacts {
         case .spreading: snapshot.indirection.isEmpty ? "\(name) has no RSS table" : nil
         case .udmabuf: hasUdmabuf ? nil : "\(udmabufPath) cannot be opened"
         case .hugePages(let bytes): Self.reasonAgainstHugePages(bytes)
-        case .farEnd: peers.reason(ipv6: peers.prefersIPv6, mayEcho: false)
+        case .remote: peers.reason(ipv6: peers.prefersIPv6, mayEcho: false)
         case .peer(let isIPv6): peers.reason(ipv6: isIPv6 ?? peers.prefersIPv6, mayEcho: true)
         }
     }

@@ -21,7 +21,7 @@ package enum PeerChoice: Equatable, Sendable, CustomStringConvertible {
 /// The peer of a validation, with the addresses that reach it.
 final class ValidationPeers {
     /// The remote side that carries out requests, if there is one.
-    let farEnd: FarEnd?
+    let agent: RemoteAgent?
     /// The echo server, if there is one.
     let echo: Endpoint?
     /// Addresses of the NIC that the peer can reach, IPv4 first.
@@ -34,12 +34,12 @@ final class ValidationPeers {
     init(_ request: ValidationRequest, _ interface: NetworkInterface, stop: SharedStopSignal)
         throws(DevmemError)
     {
-        switch request.farEnd {
+        switch request.peer {
         case .none:
-            farEnd = nil
+            agent = nil
             echo = nil
         case .echo(let endpoints):
-            farEnd = nil
+            agent = nil
             echo = try Self.answering(endpoints, request, interface, stop)
             guard let endpoint = echo else { break }
             let address = try Self.choose(
@@ -52,8 +52,8 @@ final class ValidationPeers {
                     "\(interface.name) has no address of the same family as \(endpoint)"
             }
         case .place(let place):
-            let farEnd = try FarEnd(at: place, stop: stop)
-            self.farEnd = farEnd
+            let agent = try RemoteAgent(at: place, stop: stop)
+            self.agent = agent
             echo = nil
             for isIPv6 in [false, true] {
                 guard let address = try Self.choose(request.local, interface, ipv6: isIPv6) else {
@@ -61,15 +61,15 @@ final class ValidationPeers {
                     continue
                 }
                 let source = request.remote.first { $0.isIPv6 == isIPv6 }
-                try tryAddress(address, from: source, farEnd, stop)
+                try tryAddress(address, from: source, agent, stop)
             }
         }
         let given = Set((request.local + request.remote).map(\.isIPv6))
         let problem = Self.problem(
             reached: Set(local.map(\.isIPv6)), refusals: refusals, given: given)
-        if let problem, let farEnd = request.farEnd {
+        if let problem, let peer = request.peer {
             throw DevmemError(
-                .system, call: "validate \(interface.name) with \(farEnd)", message: problem,
+                .system, call: "validate \(interface.name) with \(peer)", message: problem,
                 advice: "check addresses, routes and firewalls on both sides, or run without "
                     + "a peer")
         }
@@ -136,21 +136,22 @@ final class ValidationPeers {
     /// address. It reports the source of its connection, so that other hosts' connections are
     /// recognized.
     private func tryAddress(
-        _ address: IPAddress, from source: IPAddress?, _ farEnd: FarEnd, _ stop: SharedStopSignal
+        _ address: IPAddress, from source: IPAddress?, _ agent: RemoteAgent,
+        _ stop: SharedStopSignal
     ) throws(DevmemError) {
         let listener = try Listener(binding: Endpoint(address: address, port: 0))
         try listener.listen()
         // The remote side sends another reply when it finishes or fails; nothing waits for that.
-        let id = try farEnd.ask(
+        let id = try agent.ask(
             ValidationPeerRequest(
                 id: 0, action: .send, address: address.description, port: listener.endpoint.port,
                 from: source?.description, tellsSource: true))
         var why = ""
         do throws(DevmemError) {
             let deadline = Deadline.after(.milliseconds(Int(caseTimeout)))
-            let told = try farEnd.source(of: id, until: deadline)
-            why = told.failure.map { ": \($0)" } ?? ""
-            while let own = told.source {
+            let answer = try agent.source(of: id, until: deadline)
+            why = answer.failure.map { ": \($0)" } ?? ""
+            while let own = answer.source {
                 let connection = try stop.accept(
                     on: listener, until: deadline, "wait for the peer at \(address)")
                 guard ValidationPeerReply.Source(connection.peer) == own else {
@@ -184,10 +185,10 @@ final class ValidationPeers {
     /// Returns why there is no peer of a family; nil if there is one. An echo server suffices if
     /// `mayEcho` is set.
     func reason(ipv6: Bool, mayEcho: Bool) -> String? {
-        if farEnd == nil && echo == nil {
+        if agent == nil && echo == nil {
             return "no peer: \(Advice.Parameter.remote) or \(Advice.Parameter.peer) gives one"
         }
-        if farEnd == nil && !mayEcho {
+        if agent == nil && !mayEcho {
             return
                 "needs a peer that the test controls: \(Advice.Parameter.remote) starts one"
         }

@@ -11,7 +11,7 @@ final class ValidationRun {
     let logger: Logger
     /// The receive bindings that were created; all their memory must have returned at the end.
     private(set) var usedBindings: [UInt32] = []
-    private var stage: ReceiveFixture?
+    private var fixture: ReceiveFixture?
     /// Why fixtures could not be created, so that each failure is not repeated.
     private var refusals: [ReceiveFixture.Kind: DevmemError] = [:]
 
@@ -26,10 +26,10 @@ final class ValidationRun {
     }
 
     /// Returns a fixture of a kind. The current one is replaced if it differs.
-    func stage(_ kind: ReceiveFixture.Kind = ReceiveFixture.Kind()) throws(DevmemError)
+    func fixture(_ kind: ReceiveFixture.Kind = ReceiveFixture.Kind()) throws(DevmemError)
         -> ReceiveFixture
     {
-        if let stage, stage.kind == kind { return stage }
+        if let fixture, fixture.kind == kind { return fixture }
         try releaseFixture()
         if let refusal = refusals[kind] { throw refusal }
         // Flows are assigned to all queues in turn. With a single address none goes to an unbound
@@ -40,7 +40,7 @@ final class ValidationRun {
                 kind, on: interface, at: kind.listeners > 0 ? addresses : [],
                 answeredFrom: peers.echo, logger: logger)
             usedBindings.append(made.bound.id)
-            stage = made
+            fixture = made
             return made
         } catch {
             refusals[kind] = error
@@ -50,8 +50,8 @@ final class ValidationRun {
 
     /// Releases the current fixture and restores the NIC.
     func releaseFixture() throws(DevmemError) {
-        let old = stage
-        stage = nil
+        let old = fixture
+        fixture = nil
         try old?.release()
     }
 

@@ -124,7 +124,8 @@ struct Ncdevmem {
     /// Summarizes what was received.
     static func summary(of report: ReceiveReport) -> String {
         let counts = report.counts
-        return "received \(counts.bytes) bytes, \(counts.deviceBytes) in device memory of queues "
+        return
+            "received \(counted(counts.bytes, "byte")), \(counts.deviceBytes) in device memory of queues "
             + "\(queueList(report.queues)), \(counts.linearBytes) linear, "
             + "\(counts.ordinaryBytes) ordinary"
             + (report.validation.map { "; \(text(of: $0))" } ?? "")
@@ -147,7 +148,8 @@ struct Ncdevmem {
         if let text = job.local { local = try Endpoint.candidates(resolving: text) }
         let request = TransmitRequest(
             interface: job.interface, peers: peers, local: local, memory: job.memory,
-            chunk: 1 << 20, piece: job.piece, usesHostMemory: false, isPinned: true, wait: 0)
+            chunk: 1 << 20, entrySize: job.entrySize, usesHostMemory: false, isPinned: true, wait: 0
+        )
         let source = try InputStream("-")
         var sink = DiscardingSink()
         let stop = try StopSignal.ofUser()
@@ -160,7 +162,7 @@ struct Ncdevmem {
             say(failure)
             return 1
         }
-        say("sent \(report.counts.sentBytes) bytes from device memory")
+        say("sent \(counted(report.counts.sentBytes, "byte")) from device memory")
         return 0
     }
 }

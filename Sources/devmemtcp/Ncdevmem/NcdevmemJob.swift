@@ -39,7 +39,7 @@ enum NcdevmemJob: Equatable {
         var peer: EndpointText
         /// The local address, with the server's port number.
         var local: EndpointText?
-        var piece: UInt64?
+        var entrySize: UInt64?
         var memory: UInt64
     }
 
@@ -86,7 +86,8 @@ enum NcdevmemJob: Equatable {
             self = .send(
                 Send(
                     interface: interface, peer: endpoint, local: local,
-                    piece: options.piece > 0 ? options.piece : nil, memory: Self.memory))
+                    entrySize: options.entrySize > 0 ? options.entrySize : nil, memory: Self.memory)
+            )
         }
     }
 
@@ -96,7 +97,7 @@ enum NcdevmemJob: Equatable {
         guard case .selfTest = job else { return [] }
         let given: [(Character, Bool)] = [
             ("L", options.isDeviceOnly), ("l", options.listens), ("p", options.port != nil),
-            ("v", options.period > 0), ("z", options.piece > 0),
+            ("v", options.period > 0), ("z", options.entrySize > 0),
         ]
         return given.filter(\.1).map(\.0)
     }

@@ -25,7 +25,7 @@ struct NcdevmemOptions: Equatable {
     /// -f: the NIC.
     var interface: String?
     /// -z: the maximum length of an iovec in a send call; zero for no limit.
-    var piece: UInt64 = 0
+    var entrySize: UInt64 = 0
     /// -n: keep the NIC's settings.
     var keepsSettings = false
     /// -b: the size of the receive buffers; zero for the kernel's default.
@@ -84,7 +84,7 @@ struct NcdevmemOptions: Equatable {
         case "v": period = Int(min(try number(0...UInt64(Int32.max)), 65536))
         case "q": queueCount = UInt32(try number(1...Self.queueLimit))
         case "t": firstQueue = UInt32(try number(0...Self.queueLimit - 1))
-        case "z": piece = try number(0...UInt64(Int32.max))
+        case "z": entrySize = try number(0...UInt64(Int32.max))
         case "b": pageSize = try Self.pageSize(value)
         default: throw Self.refusal("option -\(letter)", "there is no such option")
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The NIC's DMA: one copy from the sender's memory, be that pages or a
- * dma-buf, to the receiver's, which may be either too.
+/* The NIC's DMA: one copy from the sender's memory to the receiver's. Each may
+ * be pages or a dma-buf.
  */
 #include <net/page_pool/helpers.h>
 
@@ -16,7 +16,7 @@ static void *labnic_frag_va(struct labnic_port *end, const skb_frag_t *frag)
 	       skb_frag_off(frag);
 }
 
-/* Steps over as much of the next @len bytes as lies in one piece. */
+/* Advances over the contiguous part of the next @len bytes. */
 static unsigned int labnic_source_step(struct labnic_source *src,
 				       unsigned int len, const void **from)
 {
@@ -107,7 +107,7 @@ static bool labnic_fill_pool(struct labnic_rxq *rq, struct sk_buff *skb,
 	return true;
 }
 
-/* For the faults: pages that are no pool's never merge with a pool's. */
+/* For the faults: pages outside a pool never merge with those of a pool. */
 static struct sk_buff *labnic_build_plain(struct labnic_source *src,
 					  const void *header,
 					  const struct labnic_delivery *how)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Copying a packet of the sender's into an skb of the receiver's. */
+/* Copies a packet of the sender into an skb of the receiver. */
 #ifndef LABNIC_BUILD_H
 #define LABNIC_BUILD_H
 
 #include "labnic.h"
 
-/* Where the copying has got to in the sender's packet. */
+/* The position of the copy in the sender's packet. */
 struct labnic_source {
 	struct labnic_port	*end;
 	const struct sk_buff	*skb;
-	unsigned int		pos;		/* into the piece */
+	unsigned int		pos;		/* within the fragment */
 	int			frag;		/* -1: the linear part */
 };
 
@@ -20,7 +20,7 @@ struct labnic_delivery {
 	unsigned int		linear;		/* bytes of payload beside it */
 	unsigned int		payload;
 	bool			split;
-	bool			plain;		/* memory of no pool */
+	bool			plain;		/* memory outside a pool */
 	bool			lost;		/* not split, but must be */
 	bool			corrupt;
 	bool			hold;

@@ -51,7 +51,7 @@ static void labnic_get_ringparam(struct net_device *dev,
 		end->manners->report_rings(end, ring, kernel);
 }
 
-/* Exchanges the queues where the manners do not close and open them. */
+/* Replaces the queues if the manners do not close and open them. */
 static int labnic_resize_rx(struct labnic_port *end, u32 size,
 			    struct netlink_ext_ack *extack)
 {
@@ -106,7 +106,7 @@ static int labnic_set_ringparam(struct net_device *dev,
 	if (labnic_fault_value(end, LABNIC_FORGET_HDS_THRESH))
 		dev->cfg_pending->hds_thresh = 0;
 	err = labnic_reopen_after(end);
-	/* What was to stay on for split's sake may go now. */
+	/* Features that header split kept on may be turned off now. */
 	if (!err && end->manners->split_keeps &&
 	    wish == ETHTOOL_TCP_DATA_SPLIT_DISABLED &&
 	    dev->cfg->hds_config == ETHTOOL_TCP_DATA_SPLIT_ENABLED)
@@ -133,8 +133,8 @@ static void labnic_get_channels(struct net_device *dev,
 	channels->tx_count = end->only_tx;
 }
 
-/* The core has seen to it that there is a queue to receive and one to send,
- * and that no number is beyond its most.
+/* The core has checked that there is a queue to receive and one to send, and
+ * that no number exceeds its maximum.
  */
 static int labnic_check_channels(struct labnic_port *end,
 				 const struct ethtool_channels *channels)
@@ -166,7 +166,7 @@ static int labnic_check_channels(struct labnic_port *end,
 	return labnic_rss_check_channels(end, all_rx);
 }
 
-/* Queues that stay are left running; only the difference starts or stops. */
+/* Queues that stay keep running; only the others start or stop. */
 static int labnic_change_queues(struct labnic_port *end, unsigned int rx,
 				unsigned int tx)
 {
@@ -207,7 +207,7 @@ static int labnic_set_channels(struct net_device *dev,
 		return -EIO;
 
 	labnic_close_for(end, LABNIC_SET_CHANNELS);
-	/* The table never leads to a queue that is not there. */
+	/* The table never leads to a queue that does not exist. */
 	if (rx < now)
 		err = labnic_rss_follow_channels(end, rx);
 	if (!err)
@@ -230,7 +230,7 @@ static u32 labnic_get_rx_ring_count(struct net_device *dev)
 	return dev->real_num_rx_queues;
 }
 
-/* What labnic_ethtool_setup() leaves alone is the same with all manners. */
+/* What labnic_ethtool_setup() does not set is the same with all manners. */
 struct ethtool_ops labnic_ethtool_ops = {
 	.op_needs_rtnl		= ETHTOOL_OP_NEEDS_RTNL_SCHANNELS,
 	.get_drvinfo		= labnic_get_drvinfo,
@@ -265,7 +265,7 @@ void labnic_ethtool_setup(const struct labnic_manners *manners)
 	ops->supported_input_xfrm = manners->input_xfrm;
 	ops->rxfh_indir_space = labnic_rss_entries ? 0 : manners->indir_space;
 	ops->rxfh_per_ctx_key = manners->context_keys;
-	/* One of them goes with the other, or the core complains. */
+	/* The core requires both or neither. */
 	ops->rxfh_per_ctx_fields = manners->input_xfrm && manners->context_keys;
 	if (manners->contexts > 1) {
 		ops->rxfh_max_num_contexts = manners->contexts;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The fault knobs in debugfs, one folder for each end. */
+/* The fault knobs in debugfs, one directory for each end. */
 #include <linux/debugfs.h>
 #include <linux/errno.h>
 
 #include "labnic.h"
 
-/* TCP takes packets that are delayed by more for lost. */
+/* TCP considers packets with a longer delay lost. */
 #define LABNIC_MAX_DELAY_US	1000000
 
 static const struct {
@@ -56,14 +56,14 @@ u32 labnic_fault_value(const struct labnic_port *end, enum labnic_knob knob)
 	return atomic_read(&end->faults.knob[knob].value);
 }
 
-/* Uses up one of the failures that were asked for, if any is left. */
+/* Consumes one of the requested failures, if any is left. */
 bool labnic_fault_take(struct labnic_port *end, enum labnic_knob knob)
 {
 	return atomic_dec_if_positive(&end->faults.knob[knob].value) >= 0;
 }
 
 /* The same for a request that changes a setting: fail_after lets the first
- * ones through, and counts only those that would fail without it.
+ * requests through, and counts only those that would fail without it.
  */
 bool labnic_fault_refuse(struct labnic_port *end, enum labnic_knob knob)
 {
@@ -88,12 +88,12 @@ static int labnic_knob_get(void *data, u64 *value)
 	return 0;
 }
 
-/* Lets go of what a fault that is turned off now has kept back. */
+/* Releases what a fault held until it was turned off. */
 static void labnic_release(struct labnic_port *end, enum labnic_knob knob)
 {
 	if (knob != LABNIC_LEAK_NTH && knob != LABNIC_LOSE_COMPLETION_NTH)
 		return;
-	/* Who still saw the old value is done by then. */
+	/* Readers of the old value have finished after this. */
 	synchronize_net();
 	if (knob == LABNIC_LEAK_NTH)
 		labnic_release_netmems(end);
@@ -101,7 +101,7 @@ static void labnic_release(struct labnic_port *end, enum labnic_knob knob)
 		labnic_release_skbs(end);
 }
 
-/* Counting starts anew with each change, so that "the 5th from now" holds. */
+/* Each change restarts the count, so that 5 means the 5th from now. */
 static int labnic_knob_set(void *data, u64 value)
 {
 	struct labnic_fault *fault = data;
@@ -151,7 +151,7 @@ void labnic_faults_create(struct labnic_port *end)
 void labnic_faults_remove(struct labnic_port *end)
 {
 	debugfs_remove(end->faults.dir);
-	/* Nobody is to keep anything back from here on. */
+	/* From here on no fault may hold anything. */
 	WRITE_ONCE(end->faults.armed, false);
 	synchronize_net();
 	labnic_release_netmems(end);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Faults that user space asks for through debugfs. */
+/* Faults that user space requests through debugfs. */
 #ifndef LABNIC_FAULTS_H
 #define LABNIC_FAULTS_H
 
@@ -24,9 +24,9 @@ enum labnic_knob {
 	LABNIC_STALE_NTH,
 	LABNIC_REUSE_NTH,
 	LABNIC_LEAK_NTH,
-	/* The same of packets that are sent. */
+	/* The same for packets that are sent. */
 	LABNIC_LOSE_COMPLETION_NTH,
-	/* Others that the data path looks at. */
+	/* Others that the data path reads. */
 	LABNIC_DELAY_US,
 	LABNIC_FAIL_PAGE_POOL,
 	LABNIC_IGNORE_HDS_THRESH,
@@ -42,9 +42,9 @@ enum labnic_knob {
 	LABNIC_FAIL_RULE_DELETE,
 	LABNIC_IGNORE_RSS_SET,
 	LABNIC_IGNORE_RULE_INSERT,
-	/* How many requests labnic_fault_refuse() lets through first. */
+	/* The requests that labnic_fault_refuse() lets through first. */
 	LABNIC_FAIL_AFTER,
-	/* Standing refusals, and the errno of fail_rule_insert. */
+	/* Permanent refusals, and the errno of fail_rule_insert. */
 	LABNIC_REFUSE_5TUPLE,
 	LABNIC_REFUSE_HDS,
 	LABNIC_NO_RSS_CONTEXTS,

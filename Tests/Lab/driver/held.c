@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What faults keep back: received memory, and sent packets. It goes where it
- * belongs once the fault is turned off, so that the driver can be unloaded.
+/* Received memory and sent packets that faults hold. They are released when
+ * the fault is turned off, so that the driver can be unloaded.
  */
 #include <linux/slab.h>
 #include <net/page_pool/helpers.h>
@@ -12,7 +12,7 @@ struct labnic_held {
 	netmem_ref		netmem;
 };
 
-/* Takes a reference of its own, so the memory's pool outlives its queue. */
+/* Takes its own reference, so the memory's pool outlives its queue. */
 void labnic_keep_netmem(struct labnic_port *end, netmem_ref netmem)
 {
 	struct labnic_held *held = kmalloc(sizeof(*held), GFP_ATOMIC);

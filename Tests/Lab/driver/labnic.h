@@ -22,7 +22,7 @@
 #define LABNIC_MAX_DMA_DEVICES	4
 #define LABNIC_DEF_HDS_THRESH	256
 #define LABNIC_INDIR_SIZE	128
-/* The most that any manners have. */
+/* The maximum of all manners. */
 #define LABNIC_MAX_KEY_SIZE	54
 #define LABNIC_MAX_INDIR_SIZE	4096
 #define LABNIC_MAX_CONTEXTS	33
@@ -50,8 +50,8 @@ struct labnic_flow {
 	};
 };
 
-/* What the sender's side found out about a packet, in skb->cb until the
- * receiver has copied it.
+/* What the sending side knows about a packet, in skb->cb until the receiver
+ * has copied it.
  */
 struct labnic_cb {
 	struct labnic_txq	*txq;
@@ -103,7 +103,7 @@ enum labnic_tx_counter {
 struct labnic_rx_stats {
 	struct u64_stats_sync	syncp;
 	u64_stats_t		value[LABNIC_RX_COUNTERS];
-	atomic_long_t		missed;	/* dropped while the queue was away */
+	atomic_long_t		missed;	/* dropped while stopped */
 } ____cacheline_aligned_in_smp;
 
 struct labnic_tx_stats {
@@ -112,7 +112,7 @@ struct labnic_tx_stats {
 	atomic_long_t		wake;
 };
 
-/* What was counted up to some moment. */
+/* Counters at some moment. */
 struct labnic_rx_sample {
 	u64			value[LABNIC_RX_COUNTERS];
 	u64			missed;
@@ -140,7 +140,7 @@ struct labnic_rxq {
 	struct llist_head	inbox ____cacheline_aligned_in_smp;
 };
 
-/* Lives as long as its end, so the far end may point at it at any time. */
+/* Lives as long as its end, so the far end may point to it at any time. */
 struct labnic_txq {
 	struct napi_struct	napi;
 	struct labnic_port	*end;
@@ -154,7 +154,7 @@ struct labnic_txq {
 	u32			completed;	/* written by the TX NAPI */
 } ____cacheline_aligned_in_smp;
 
-/* Packets on their way back to the TX queue they came from. */
+/* Packets that return to their TX queue. */
 struct labnic_returns {
 	struct labnic_txq	*txq;
 	struct llist_node	*first;
@@ -186,7 +186,7 @@ struct labnic_port {
 	u16			wire;
 	char			side;		/* 'a' or 'b' */
 	atomic_long_t		rule_drops;
-	/* What is left out of each queue's counters, and part of the base. */
+	/* Subtracted from each queue's counters, and part of the base. */
 	struct labnic_rx_sample	*rx_zero;
 	struct labnic_tx_sample	*tx_zero;
 	struct labnic_rx_sample	rx_base;
@@ -194,7 +194,7 @@ struct labnic_port {
 	struct labnic_faults	faults;
 };
 
-/* Rules and RSS tables change under the instance lock, but before and after
+/* Rules and RSS tables change under the instance lock; before and after
  * registration nobody else sees them.
  */
 static inline bool labnic_is_guarded(const struct labnic_port *end)

@@ -26,28 +26,28 @@ MODULE_PARM_DESC(manners, "Driver to behave as: labnic, bnxt, fbnic, gve or mlx5
 
 unsigned int labnic_rss_entries;
 module_param_named(rss_entries, labnic_rss_entries, uint, 0444);
-MODULE_PARM_DESC(rss_entries, "Entries of RSS tables (up to 4096; 0: as the manners say)");
+MODULE_PARM_DESC(rss_entries, "Entries of RSS tables (up to 4096; 0: as the manners have)");
 
 unsigned int labnic_ntuple_channels;
 module_param_named(ntuple_channels, labnic_ntuple_channels, uint, 0444);
-MODULE_PARM_DESC(ntuple_channels, "With bnxt's manners, channels beyond which the feature ntuple falls (0: never)");
+MODULE_PARM_DESC(ntuple_channels, "With bnxt's manners, the channels beyond which ntuple turns off (0: none)");
 
 static unsigned int dma_devices = 1;
 module_param(dma_devices, uint, 0444);
-MODULE_PARM_DESC(dma_devices, "DMA devices that the queues of an end take turns with (1 to 4)");
+MODULE_PARM_DESC(dma_devices, "DMA devices that the queues of an end use in turn (1 to 4)");
 
 static const struct labnic_manners *labnic_manners;
 
 static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
-/* Those besides the wire's own. */
+/* The devices besides the wire's own. */
 static struct platform_device *labnic_dma_devices[LABNIC_MAX_DMA_DEVICES - 1];
 
 struct labnic_wire {
 	struct labnic_port	*end[2];
 };
 
-/* A narrower mask would bring bounce buffers in between, and the copy would
- * miss the memory it is meant for.
+/* With a narrower mask the core would use bounce buffers, and the copy would
+ * go to these.
  */
 static int labnic_prepare_dma(struct device *dev)
 {
@@ -124,7 +124,7 @@ static void labnic_remove(struct platform_device *pdev)
 		labnic_faults_remove(wire->end[i]);
 		unregister_netdev(wire->end[i]->dev);
 	}
-	/* Each end looks into the other until both are unregistered. */
+	/* Each end reads the other's state until both are unregistered. */
 	for (i = 0; i < 2; i++)
 		labnic_port_destroy(wire->end[i]);
 }
@@ -134,8 +134,8 @@ static const struct platform_device_id labnic_ids[] = {
 	{}
 };
 
-/* Its name is that of the manners' driver, as a tool may look for it in sysfs.
- * The devices' names are labnic's always, so it goes by these.
+/* Its name is that of the manners' driver, because tools read it in sysfs. It
+ * matches devices by their names, which are always labnic's.
  */
 static struct platform_driver labnic_driver = {
 	.probe		= labnic_probe,
@@ -233,7 +233,7 @@ static int __init labnic_init(void)
 			goto err_devices;
 		}
 		labnic_devices[i] = pdev;
-		/* A failed probe is no error to the bus, but it is one here. */
+		/* The bus ignores a failed probe; here it is an error. */
 		if (!platform_get_drvdata(pdev)) {
 			err = -ENODEV;
 			goto err_devices;

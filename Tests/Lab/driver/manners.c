@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The tables of manners by their names, and what some of them share. */
+/* The tables of manners by name, and functions that several of them use. */
 #include <linux/log2.h>
 #include <linux/string.h>
 
@@ -13,7 +13,7 @@ static const struct labnic_manners *const labnic_all_manners[] = {
 	&labnic_manners_mlx5,
 };
 
-/* NULL for a name that is none. */
+/* Returns NULL for an unknown name. */
 const struct labnic_manners *labnic_manners_find(const char *name)
 {
 	unsigned int i;

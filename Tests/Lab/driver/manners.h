@@ -13,13 +13,13 @@
 
 struct labnic_port;
 
-/* What a refused request gets: an error, with a text or without. */
+/* The reply to a refused request: an error, with or without a text. */
 struct labnic_refusal {
 	int		err;		/* negative; 0: it is not refused */
 	const char	*text;
 };
 
-/* The text is the driver's, whole and with its prefix. */
+/* The text is the driver's, complete and with its prefix. */
 static inline int labnic_refuse(struct netlink_ext_ack *extack,
 				const struct labnic_refusal *refusal)
 {
@@ -61,7 +61,7 @@ enum labnic_event {
 	LABNIC_RESTART_QUEUE	= 1 << 7,	/* stop or start of one */
 };
 
-/* What becomes of a queue's counters when the queue is made anew. */
+/* What happens to a queue's counters when the queue is recreated. */
 enum labnic_stats_fate {
 	LABNIC_STATS_STAY,
 	LABNIC_STATS_TO_BASE,	/* the queue's go to 0, the sum stays */
@@ -74,7 +74,7 @@ enum labnic_header_pool {
 	LABNIC_HEADERS_IN_NO_POOL,		/* lost if not split */
 };
 
-/* Where a rule may lie. */
+/* The location that a rule may have. */
 enum labnic_rule_place {
 	LABNIC_PLACE_EITHER,	/* the user's, or any: from below, or last */
 	LABNIC_PLACE_USER,	/* the user's only */
@@ -90,12 +90,10 @@ enum labnic_rule_rank {
 enum labnic_rule_tos {
 	LABNIC_TOS_MATCHED,
 	LABNIC_TOS_REFUSED,
-	LABNIC_TOS_DROPPED,	/* taken, and forgotten */
+	LABNIC_TOS_DROPPED,	/* accepted, and ignored */
 };
 
-/* Errors are negative; 0 means that it is done, or for ext that it is
- * ignored.
- */
+/* Errors are negative; 0 means success, or for ext that it is ignored. */
 struct labnic_rule_manners {
 	u32			places;
 	enum labnic_rule_place	place;
@@ -139,7 +137,7 @@ struct labnic_manners {
 	/* Rings and header split. */
 	struct labnic_ring_limits	rx_ring;
 	struct labnic_ring_limits	tx_ring;
-	/* May change the sizes asked for. */
+	/* May change the requested sizes. */
 	int (*check_rings)(const struct labnic_manners *manners,
 			   struct ethtool_ringparam *ring,
 			   struct netlink_ext_ack *extack);
@@ -165,7 +163,7 @@ struct labnic_manners {
 
 	enum labnic_channel_kind	channels;
 	u32				other_channels;
-	/* With many channels the feature ntuple may fall. */
+	/* With many channels the feature ntuple may turn off. */
 	bool				ntuple_falls;
 
 	/* Receive side scaling. */

@@ -45,7 +45,7 @@ static int labnic_stop(struct net_device *dev)
 	return 0;
 }
 
-/* The segmenter knows plain headers only; the stack cuts the rest. */
+/* The segmenter knows plain headers only; the stack segments the rest. */
 static netdev_features_t labnic_features_check(struct sk_buff *skb,
 					       struct net_device *dev,
 					       netdev_features_t features)
@@ -69,14 +69,14 @@ static netdev_features_t labnic_fix_features(struct net_device *dev,
 	if (manners->ntuple_falls && labnic_ntuple_channels &&
 	    dev->real_num_rx_queues > labnic_ntuple_channels)
 		features &= ~NETIF_F_NTUPLE;
-	/* What the core is about to keep, not what it has kept so far. */
+	/* The values that the core is about to store, not the stored ones. */
 	if (manners->split_keeps && dev->cfg_pending->hds_config ==
 				    ETHTOOL_TCP_DATA_SPLIT_ENABLED)
 		features |= manners->split_needs;
 	return features;
 }
 
-/* What the features do is looked up where it matters. */
+/* The features are read where they have an effect. */
 static int labnic_set_features(struct net_device *dev,
 			       netdev_features_t features)
 {
@@ -146,12 +146,12 @@ static void labnic_setup(struct net_device *dev,
 	dev->queue_mgmt_ops = &labnic_queue_ops;
 	dev->stat_ops = &labnic_stat_ops;
 
-	/* A packet is threaded onto lists while the NIC has it. */
+	/* The NIC links packets into lists while it holds them. */
 	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 
-	/* RXCSUM is fixed: checksums are never filled in on the way, so there
-	 * would be nothing for the stack to verify.
+	/* RXCSUM is fixed: no checksum is computed on the wire, so the stack
+	 * could not verify it.
 	 */
 	settable &= ~manners->features_missing;
 	dev->hw_features = settable & ~manners->features_fixed;

@@ -15,11 +15,11 @@ struct labnic_rule {
 	u32				age;		/* counts up */
 	u8				fields;
 	bool				pending;	/* until the next up */
-	struct ethtool_rx_flow_spec	spec;	/* as user space gave it */
+	struct ethtool_rx_flow_spec	spec;	/* as requested by the user */
 };
 
-/* Never changed once published, but for what the data path does not look at.
- * Sorted by rank, so the first match is the one that wins.
+/* Constant once published, except for what the data path does not read. Sorted
+ * by rank, so the first match wins.
  */
 struct labnic_rules {
 	struct rcu_head		rcu;
@@ -38,7 +38,7 @@ static bool labnic_rule_matches(const struct labnic_rule *rule,
 	return true;
 }
 
-/* Leaves @cookie and @context alone where no rule matches. */
+/* Does not change @cookie and @context if no rule matches. */
 void labnic_rules_match(struct labnic_port *end, const struct labnic_flow *flow,
 			u64 *cookie, u32 *context)
 {
@@ -81,7 +81,7 @@ static const struct labnic_rule *labnic_rules_find(struct labnic_port *end,
 	return NULL;
 }
 
-/* What is pending is there for those who add rules, and for nobody else. */
+/* Only those who add rules see a pending rule. */
 static const struct labnic_rule *labnic_rules_show(struct labnic_port *end,
 						   u32 location)
 {
@@ -99,7 +99,7 @@ static bool labnic_rule_goes_before(const struct labnic_port *end,
 	return a->fields == b->fields ? a->age < b->age : a->fields > b->fields;
 }
 
-/* Publishes a table in which @rule, or nothing, stands at @location. */
+/* Publishes a table with @rule at @location, or without a rule there. */
 static int labnic_rules_replace(struct labnic_port *end, u32 location,
 				const struct labnic_rule *rule)
 {
@@ -132,7 +132,7 @@ static int labnic_rules_replace(struct labnic_port *end, u32 location,
 	return 0;
 }
 
-/* The interface comes up, and with it what was added while it was down. */
+/* Activates, with the interface, the rules added while it was down. */
 void labnic_rules_up(struct labnic_port *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);
@@ -142,7 +142,7 @@ void labnic_rules_up(struct labnic_port *end)
 		rules->rule[i].pending = false;
 }
 
-/* Rules may leave the NIC with the interface, to come back with it. */
+/* Some NICs drop the rules while the interface is down. */
 void labnic_rules_down(struct labnic_port *end)
 {
 	struct labnic_rules *rules = labnic_rules_get(end);
@@ -163,7 +163,7 @@ void labnic_rules_destroy(struct labnic_port *end)
 		kvfree_rcu(rules, rcu);
 }
 
-/* What has ports shares a layout, and IP without has the same addresses. */
+/* All types with ports share a layout, and IP has the same addresses. */
 static void labnic_flow_set(struct labnic_flow *flow, bool ipv6, bool ports,
 			    const union ethtool_flow_union *u)
 {
@@ -211,7 +211,7 @@ static bool labnic_is_set(const __be32 *address)
 	return address[0] || address[1] || address[2] || address[3];
 }
 
-/* As en_fs_ethtool.c of mlx5 counts: the flow's type is one of them. */
+/* As en_fs_ethtool.c of mlx5 counts: the flow's type is a field too. */
 static u8 labnic_rule_fields(const struct labnic_flow *mask, bool ports)
 {
 	return 1 + labnic_is_set(mask->src) + labnic_is_set(mask->dst) +
@@ -232,7 +232,7 @@ static int labnic_rule_type(const struct labnic_rule_manners *manners,
 	return 0;
 }
 
-/* What the rule does with its packets. */
+/* The action of the rule. */
 static int labnic_rule_action(struct labnic_port *end, struct labnic_rule *rule,
 			      const struct ethtool_rxnfc *nfc)
 {
@@ -262,7 +262,7 @@ static int labnic_rule_action(struct labnic_port *end, struct labnic_rule *rule,
 	return 0;
 }
 
-/* 0 for a type without ports. */
+/* Returns 0 for a type without ports. */
 static u8 labnic_protocol(u32 type)
 {
 	switch (type) {
@@ -326,7 +326,7 @@ static int labnic_rule_make(struct labnic_port *end, struct labnic_rule *rule,
 	       labnic_rule_match(end, rule);
 }
 
-/* The first free place from below, or from above. */
+/* Returns the lowest or the highest free location. */
 static int labnic_rule_free_place(struct labnic_port *end, bool above,
 				  u32 *location)
 {
@@ -490,7 +490,7 @@ static int labnic_compare_locations(const void *a, const void *b)
 	return cmp_int(*(const u32 *)a, *(const u32 *)b);
 }
 
-/* An order that says nothing, and is the same each time. */
+/* A meaningless order, the same each time. */
 static int labnic_compare_hashes(const void *a, const void *b)
 {
 	return cmp_int(hash_32(~*(const u32 *)a, 16),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Reading a packet's headers, and choosing its RX queue. */
+/* Reads a packet's headers and chooses its RX queue. */
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -11,8 +11,8 @@
 
 #include "labnic.h"
 
-/* Fills in the addresses; returns the offset of what follows, or 0 for a
- * packet that is not IP, or not as long as it says.
+/* Fills in the addresses; returns the offset of the next header, or 0 for a
+ * packet that is not IP, or shorter than its header says.
  */
 static unsigned int labnic_parse_ip(const struct sk_buff *skb,
 				    struct labnic_cb *cb,
@@ -93,8 +93,8 @@ void labnic_parse(struct sk_buff *skb, struct labnic_flow *flow)
 	}
 }
 
-/* What the receiver may say of a packet's checksum; negative for a wrong one.
- * One left to the NIC is right by definition.
+/* What the receiver may report about a packet's checksum; negative if it is
+ * wrong. A checksum left to the NIC counts as right.
  */
 int labnic_checksum(const struct sk_buff *skb)
 {
@@ -133,7 +133,7 @@ static bool labnic_has_payload(const struct sk_buff *skb)
 }
 
 /* Returns the index of the RX queue of @end, or LABNIC_NO_QUEUE. Rules come
- * before the hash, and may choose the table that the hash looks into.
+ * before the hash, and may choose the table that the hash indexes.
  */
 int labnic_classify(struct labnic_port *end, struct sk_buff *skb,
 		    const struct labnic_flow *flow)
@@ -147,7 +147,7 @@ int labnic_classify(struct labnic_port *end, struct sk_buff *skb,
 	if (cookie == RX_CLS_FLOW_DISC)
 		return LABNIC_NO_QUEUE;
 
-	/* The hash is reported whoever chooses the queue. */
+	/* The hash is reported even if a rule chooses the queue. */
 	index = labnic_rss_pick(end, context, skb, flow);
 	if (cookie != LABNIC_COOKIE_RSS)
 		index = cookie;

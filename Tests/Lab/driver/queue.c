@@ -6,7 +6,7 @@
 
 #include "labnic.h"
 
-/* What the core holds for a queue that is being exchanged. */
+/* The core's memory for a queue that is replaced. */
 struct labnic_queue_mem {
 	struct labnic_rxq	*rq;
 };
@@ -32,7 +32,7 @@ static struct page_pool *labnic_pool_create(struct labnic_rxq *rq,
 	return page_pool_create(&params);
 }
 
-/* Whether what is not split has memory of its own. */
+/* Whether packets that are not split have memory of their own. */
 static bool labnic_headers_apart(const struct labnic_rxq *rq,
 				 unsigned int order)
 {
@@ -61,8 +61,8 @@ static struct labnic_rxq *labnic_rxq_get(struct labnic_port *end,
 					 lockdep_is_held(&end->dev->lock));
 }
 
-/* A queue on its way back to ordinary memory must come up: the core has no
- * use for a failure there but to warn.
+/* A queue that returns to ordinary memory must start: the core can only warn
+ * if it does not.
  */
 static bool labnic_may_fail(struct labnic_port *end, unsigned int index)
 {
@@ -122,7 +122,7 @@ err_free:
 	return ERR_PTR(err);
 }
 
-/* The NAPI must have been deleted, and nobody be looking at it any more. */
+/* The NAPI must have been deleted and have no readers left. */
 static void labnic_rxq_release(struct labnic_rxq *rq)
 {
 	if (rq->host_pool != rq->pool)
@@ -148,7 +148,7 @@ static void labnic_rxq_start(struct labnic_rxq *rq)
 	rcu_assign_pointer(end->rxq[rq->index], rq);
 }
 
-/* The far end must not be able to see the queue any more. */
+/* The far end must no longer see the queue. */
 static void labnic_rxq_quiesce(struct labnic_rxq *rq)
 {
 	napi_disable_locked(&rq->napi);
@@ -172,7 +172,7 @@ static struct labnic_rxq *labnic_rxq_stop(struct labnic_port *end,
 	return rq;
 }
 
-/* Many queues at once wait for the far end together, not one by one. */
+/* Several queues wait for the far end together, not one by one. */
 void labnic_rx_close(struct labnic_port *end, unsigned int from,
 		     unsigned int to)
 {
@@ -214,8 +214,8 @@ int labnic_rx_open(struct labnic_port *end, unsigned int from, unsigned int to)
 	return 0;
 }
 
-/* Exchanges every running queue for one made to the end's present settings,
- * or none of them.
+/* Replaces every running queue by one with the end's present settings, or
+ * none of them.
  */
 int labnic_rx_rebuild(struct labnic_port *end)
 {

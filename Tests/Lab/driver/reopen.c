@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Opening and closing all queues: for the interface, and around a setting for
+/* Opens and closes all queues: with the interface, and around a setting for
  * which the manners do so.
  */
 #include <net/netdev_lock.h>
@@ -20,7 +20,7 @@ int labnic_open_queues(struct labnic_port *end)
 	return 0;
 }
 
-/* Those that failed to open again need no closing. */
+/* Queues that failed to open again are closed already. */
 void labnic_close_queues(struct labnic_port *end)
 {
 	struct net_device *dev = end->dev;
@@ -33,7 +33,7 @@ void labnic_close_queues(struct labnic_port *end)
 	labnic_rx_close(end, 0, dev->real_num_rx_queues);
 }
 
-/* Returns what labnic_blink_on() is to know. */
+/* Returns the argument of labnic_blink_on(). */
 bool labnic_blink_off(struct labnic_port *end, u32 events)
 {
 	bool was_on = netif_carrier_ok(end->dev);
@@ -59,8 +59,8 @@ void labnic_close_for(struct labnic_port *end, u32 events)
 	labnic_close_queues(end);
 }
 
-/* Opens what labnic_close_for() closed. Queues that cannot be opened again
- * leave the interface down, as with bnxt.
+/* Opens the queues that labnic_close_for() closed. If one cannot be opened
+ * again, the interface stays down, as with bnxt.
  */
 int labnic_reopen_after(struct labnic_port *end)
 {

@@ -7,16 +7,16 @@
 
 #include "labnic.h"
 
-/* Source and destination address and port, of IPv6. */
+/* Source and destination address and port of IPv6. */
 #define LABNIC_HASH_INPUT	36
 
-/* Never changed once published: a new setting is a new object. */
+/* Constant once published: a new setting is a new object. */
 struct labnic_rss {
 	struct rcu_head	rcu;
 	u8		key[LABNIC_MAX_KEY_SIZE];
 	u8		input_xfrm;
 	u8		hfunc;
-	/* What each value of each half byte of the input adds to the hash. */
+	/* The hash of each value of each half byte of the input. */
 	u32		half[LABNIC_HASH_INPUT * 2][16];
 	u32		size;
 	u32		indir[] __counted_by(size);
@@ -61,7 +61,7 @@ static struct labnic_rss *labnic_rss_new(const u32 *indir, u32 old_size,
 	return rss;
 }
 
-/* Of @len bytes, a multiple of 4, that are byte @pos and on of the input. */
+/* Hashes @len bytes, a multiple of 4, from byte @pos of the input on. */
 static u32 labnic_hash(const struct labnic_rss *rss, unsigned int pos,
 		       const void *data, unsigned int len)
 {
@@ -96,7 +96,7 @@ static void labnic_make_symmetric(struct labnic_flow *flow)
 	flow->sport = port;
 }
 
-/* Hashes the packet, notes the hash, and returns the queue it leads to. */
+/* Hashes the packet, stores the hash, and returns the queue. */
 u32 labnic_rss_pick(struct labnic_port *end, u32 context, struct sk_buff *skb,
 		    const struct labnic_flow *flow)
 {
@@ -192,7 +192,7 @@ static int labnic_rss_spread(struct labnic_port *end, unsigned int queues)
 	return 0;
 }
 
-/* A larger table repeats what it was; a smaller one was found to repeat. */
+/* A larger table repeats the old one; a smaller one is its first part. */
 static int labnic_rss_resize(struct labnic_port *end, u32 context, u32 size)
 {
 	struct labnic_rss *rss, *old = labnic_rss_get(end, context);
@@ -207,7 +207,7 @@ static int labnic_rss_resize(struct labnic_port *end, u32 context, u32 size)
 	return 0;
 }
 
-/* Whether so many queues to receive can be had with the tables there are. */
+/* Whether the present tables allow this number of receive queues. */
 int labnic_rss_check_channels(struct labnic_port *end, unsigned int queues)
 {
 	struct labnic_rss *rss = labnic_rss_get(end, 0);
@@ -221,9 +221,7 @@ int labnic_rss_check_channels(struct labnic_port *end, unsigned int queues)
 	return ethtool_rxfh_ctxs_can_resize(end->dev, size);
 }
 
-/* A table that nobody has set is spread anew; others get the size they are to
- * have.
- */
+/* Spreads again a table that nobody has set; gives others their new size. */
 int labnic_rss_follow_channels(struct labnic_port *end, unsigned int queues)
 {
 	u32 old = labnic_rss_get(end, 0)->size;
@@ -327,7 +325,7 @@ static int labnic_rss_change(struct labnic_port *end, u32 context,
 	err = labnic_rss_check(end, rxfh, extack);
 	if (err)
 		return err;
-	/* Setting nothing makes a new context, and leaves others alone. */
+	/* Without values, creates a new context and changes no other. */
 	if (labnic_fault_take(end, LABNIC_IGNORE_RSS_SET))
 		return labnic_rss_set(end, context, NULL, NULL,
 				      ETH_RSS_HASH_NO_CHANGE,
@@ -390,7 +388,7 @@ int labnic_create_rxfh_context(struct net_device *dev,
 	if (err)
 		return err;
 
-	/* The core shows what stands in ctx. */
+	/* The core reports what ctx contains. */
 	rss = labnic_rss_get(end, rxfh->rss_context);
 	ctx->hfunc = rss->hfunc;
 	ctx->input_xfrm = rss->input_xfrm;

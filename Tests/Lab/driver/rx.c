@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The receiving side: takes packets from the inbox, decides how each is to be
- * delivered, and hands the copies to the stack.
+/* The receiving side: takes packets from the inbox, decides how to deliver
+ * each, and passes the copies to the stack.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
 
 #include "build.h"
 
-/* A packet no longer than this that is not split is copied whole into the
- * linear part; of a longer one without a known header, so much of it.
+/* A packet of at most LABNIC_COPY_BREAK bytes that is not split is copied to
+ * the linear part. Of a longer one with unknown headers only the first
+ * LABNIC_UNKNOWN_HEADER bytes are.
  */
 #define LABNIC_COPY_BREAK	256
 #define LABNIC_UNKNOWN_HEADER	128
-/* IPv4 and TCP, both with all the options there can be. */
+/* IPv4 and TCP, both with the most options. */
 #define LABNIC_MAX_HEADER	(ETH_HLEN + 60 + 60)
 /* What partial_split_nth and lose_linear_nth put into the linear part. */
 #define LABNIC_PARTIAL_BYTES	64
 
-/* Decides where the payload goes. TCP goes to the queue's own pool when header
- * split says so; anything else stays in memory that the CPU may read.
+/* Decides where the payload goes. With header split, TCP goes to the queue's
+ * own pool; anything else stays in memory that the CPU can read.
  */
 static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 			int csum, unsigned int header, unsigned int payload,
@@ -41,7 +42,7 @@ static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 		how->pool = rq->pool;
 		return;
 	}
-	/* Without memory of its own it has none at all. */
+	/* Without memory of its own, the packet is lost. */
 	how->lost = payload && rq->unreadable && rq->host_pool == rq->pool;
 	how->pool = rq->host_pool;
 	if (header + payload <= LABNIC_COPY_BREAK)
@@ -50,7 +51,7 @@ static void labnic_plan(struct labnic_rxq *rq, const struct labnic_cb *cb,
 		how->linear = min(payload, LABNIC_UNKNOWN_HEADER);
 }
 
-/* Returns false if the packet is to be dropped. */
+/* Returns false if the packet must be dropped. */
 static bool labnic_plan_faults(struct labnic_rxq *rq,
 			       struct labnic_delivery *how)
 {
@@ -139,8 +140,8 @@ static void labnic_rx_count(struct labnic_rxq *rq, const struct sk_buff *skb,
 	u64_stats_update_end(&stats->syncp);
 }
 
-/* Delivers the next @payload bytes of the sender's packet under @header, as
- * @segments packets of the wire in one.
+/* Delivers the next @payload bytes of the sender's packet with @header, as
+ * one aggregate of @segments packets of the wire.
  */
 static void labnic_deliver(struct labnic_rxq *rq, struct labnic_source *src,
 			   const void *header, unsigned int header_len,
@@ -186,7 +187,7 @@ static void labnic_deliver(struct labnic_rxq *rq, struct labnic_source *src,
 	labnic_hand_over(rq, skb, how.hold);
 }
 
-/* What a plain NIC would see: the segments of a TSO packet one by one. A
+/* Delivers the segments of a TSO packet one by one, as a plain NIC does. A
  * segment that is dropped half copied must not move the start of the next.
  */
 static void labnic_deliver_segments(struct labnic_rxq *rq,
@@ -262,7 +263,7 @@ static void labnic_rx_advance(struct labnic_rxq *rq, struct sk_buff *skb)
 	rq->todo = next ? llist_entry(next, struct sk_buff, ll_node) : NULL;
 }
 
-/* True if the packet's time has not come; then a timer wakes the queue. */
+/* Returns true if the packet is not due; then a timer wakes the queue. */
 static bool labnic_rx_early(struct labnic_rxq *rq, struct sk_buff *skb)
 {
 	u64 now, due = LABNIC_CB(skb)->due;
@@ -301,7 +302,7 @@ int labnic_rx_poll(struct napi_struct *napi, int budget)
 	return done;
 }
 
-/* For a stopped queue: what it was not to deliver any more goes back. */
+/* Returns the undelivered packets of a stopped queue. */
 void labnic_rx_purge(struct labnic_rxq *rq)
 {
 	struct labnic_returns returns = {};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Cutting a TSO packet: what the headers of one segment must say. */
+/* Segments a TSO packet: the headers of one segment. */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
@@ -16,8 +16,8 @@ static void labnic_segment_ipv4(struct iphdr *ip, const struct sk_buff *tx,
 	ip_send_check(ip);
 }
 
-/* @header holds a copy of the headers of @tx, which is made into those of
- * segment @index. The TCP checksum is left: the receiver takes it as verified.
+/* Changes @header, a copy of the headers of @tx, to those of segment @index.
+ * The TCP checksum stays: the receiver reports it as verified.
  */
 void labnic_segment_fix(void *header, const struct sk_buff *tx,
 			unsigned int index, unsigned int payload, bool last)

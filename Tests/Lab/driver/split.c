@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Header split as the manners have it: what is reported, what may be asked
- * for, and whether packets are split.
+/* Header split according to the manners: what is reported, what may be
+ * requested, and whether packets are split.
  */
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
@@ -58,7 +58,7 @@ int labnic_split_check(const struct labnic_port *end, u8 wish,
 	return 0;
 }
 
-/* Whether the request is one to turn on what is off. */
+/* Whether the request turns header split on. */
 bool labnic_split_turns_on(const struct labnic_port *end, u8 wish)
 {
 	return wish == ETHTOOL_TCP_DATA_SPLIT_ENABLED &&

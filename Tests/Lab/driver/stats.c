@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Counters, as the stack's per-queue and device statistics and ethtool -S. */
+/* Counters: the stack's per-queue and device statistics, and ethtool -S. */
 #include <linux/ethtool.h>
 
 #include "labnic.h"
 
-/* ethtool -S shows what the other interfaces have no name for. */
+/* ethtool -S has the counters that the other interfaces have no name for. */
 static const char labnic_strings[][ETH_GSTRING_LEN] = {
 	"rx_split",
 	"rx_unsplit",
@@ -88,7 +88,7 @@ static void labnic_tx_sum(struct labnic_tx_sample *sum,
 	sum->wake += what->wake;
 }
 
-/* What a queue has counted since its counters were last put to 0. */
+/* Returns what a queue has counted since its counters were last reset. */
 static struct labnic_rx_sample labnic_rx_read(struct labnic_port *end,
 					      unsigned int index)
 {
@@ -178,7 +178,7 @@ static void labnic_get_queue_stats_tx(struct net_device *dev, int index,
 	labnic_tx_fill(end, stats, &sample);
 }
 
-/* Puts the counters of one queue to 0, or leaves them. */
+/* Resets the counters of one queue, or keeps them. */
 static void labnic_rx_reset(struct labnic_port *end, unsigned int index,
 			    enum labnic_stats_fate fate)
 {
@@ -218,7 +218,7 @@ void labnic_stats_reopen(struct labnic_port *end)
 		labnic_tx_reset(end, i, end->manners->stats_reopen);
 }
 
-/* Queues that are out of use at present, and drops that are no queue's. */
+/* Queues that are not in use, and drops that belong to no queue. */
 static void labnic_get_base_stats(struct net_device *dev,
 				  struct netdev_queue_stats_rx *rx,
 				  struct netdev_queue_stats_tx *tx)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The sending side. A packet goes straight into the inbox of the far end's RX
- * queue and comes back through the TX queue's list of done ones once it has
- * been copied, so a TX ring's occupancy is the number of packets out.
+ * queue. Once it is copied, it returns through the TX queue's list of
+ * completed packets, so a TX ring's fill level is the number of packets out.
  */
 #include <linux/etherdevice.h>
 
@@ -14,7 +14,7 @@ static u32 labnic_tx_free(const struct labnic_txq *txq)
 	u32 out = READ_ONCE(txq->sent) - READ_ONCE(txq->completed);
 	u32 size = READ_ONCE(txq->end->tx_ring);
 
-	/* The ring may have been made smaller than what is out. */
+	/* The ring may now be smaller than the number of packets out. */
 	return out < size ? size - out : 0;
 }
 
@@ -49,7 +49,7 @@ static void labnic_tx_count(struct labnic_txq *txq, const struct sk_buff *skb,
 	u64_stats_update_end(&stats->syncp);
 }
 
-/* Which queue of the far end takes the packet; NULL to drop it. */
+/* Returns the queue of the far end for the packet; NULL to drop it. */
 static struct labnic_rxq *labnic_route(struct labnic_port *far,
 				       struct sk_buff *skb)
 {
@@ -84,7 +84,7 @@ netdev_tx_t labnic_xmit(struct sk_buff *skb, struct net_device *dev)
 	struct labnic_rxq *rq;
 
 	if (unlikely(!labnic_tx_free(txq))) {
-		/* The ring was made smaller under a running queue. */
+		/* The ring became smaller while the queue ran. */
 		if (netif_txq_try_stop(txq->queue, labnic_tx_free(txq),
 				       labnic_tx_wake_at(txq)) == 0)
 			return NETDEV_TX_BUSY;
@@ -134,7 +134,7 @@ void labnic_tx_return_flush(struct labnic_returns *returns)
 	returns->txq = NULL;
 }
 
-/* Gathers packets so that a burst from one TX queue costs one atomic. */
+/* Collects packets, so that a burst from one TX queue costs one atomic. */
 void labnic_tx_return(struct labnic_returns *returns, struct sk_buff *skb)
 {
 	struct labnic_txq *txq = LABNIC_CB(skb)->txq;

@@ -2,7 +2,7 @@
 # bench in both directions, with all kinds of memory and many flows. It reports what fails and leaves nothing behind.
 # SPDX-License-Identifier: Apache-2.0
 
-# bench ARGUMENTS...: runs bench with the namespace as its remote end. The report goes to ./out, and $status is the exit
+# bench ARGUMENTS...: runs bench with the namespace as its peer. The report goes to ./out, and $status is the exit
 # status.
 bench() {
     status=0
@@ -68,22 +68,22 @@ test_bench_uses_the_named_ports() {
 }
 
 # Another process connects to the port all the time, and sends data.
-test_bench_closes_connections_of_strangers() {
+test_bench_closes_foreign_connections() {
     needs_knobs delay_us
-    # The port stays open until the far end has connected, long enough for a stranger to connect.
+    # The port stays open until the far end has connected, long enough for a foreign process to connect.
     set_knob delay_us 200000
     ip netns exec peer timeout 60 bash -c \
         'trap "" PIPE; while :; do echo junk 2>/dev/null >"/dev/tcp/$0/5301"; done' \
         "$near4" 2>/dev/null &
-    local stranger=$! round
+    local foreign=$! round
     for ((round = 0; round < 10; round++)); do
         bench_ok --bytes 2000000 --flows 3 --port 5301 --validate
         expect_true 'bytes' '.inbound.device_bytes == 2000000 and .inbound.wrong_bytes == 0'
-        expect_true 'nothing of strangers' '.inbound.elsewhere_bytes == 0'
+        expect_true 'nothing foreign' '.inbound.elsewhere_bytes == 0'
         ! grep -q 'closed a connection from' messages || break
     done
-    kill "$stranger" || true
-    wait "$stranger" || true
+    kill "$foreign" || true
+    wait "$foreign" || true
     set_knob delay_us 0
     expect_line messages 'closed a connection from'
 }
@@ -211,7 +211,7 @@ test_bench_ended_by_a_signal_reports_so_far() {
     await_no_far_end
 }
 
-# The remote end restores its own NIC, and steer restore the near one.
+# The peer restores its own NIC, and steer restore the near one.
 test_steer_restore_after_a_killed_bench() {
     local before far_before
     before=$(nic_settings eth1)
@@ -284,7 +284,7 @@ test_bench_refusals() {
     devmemtcp bench run --remote netns:nowhere --interface eth1 >out 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'open /run/netns/nowhere: No such file or directory'
-    expect_line messages 'it is gone (what it said is above, if it said anything)'
+    expect_line messages 'it is gone (its messages, if any, are above)'
     start_far_end
     # Another directory, as the far end writes its messages here.
     mkdir near
@@ -296,7 +296,7 @@ test_bench_refusals() {
 }
 
 test_bench_versions_differ() {
-    # A remote end that says hello and then nothing until the near end ends.
+    # A peer that greets and then sends nothing until the near side ends.
     printf '%s\n' '#!/bin/bash' "echo '{\"hello\":{\"version\":99}}'" 'exec cat >/dev/null' >far-end
     chmod +x far-end
     in_peer socat TCP-LISTEN:5201,reuseaddr EXEC:./far-end &

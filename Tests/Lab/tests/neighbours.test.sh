@@ -82,22 +82,22 @@ test_a_journal_of_an_earlier_boot_is_dropped() {
 }
 
 test_other_users_cannot_block_root() {
-    local lock name stranger
+    local lock name foreign
     # Without the locks of earlier tests.
     rm -f /run/devmemtcp/*.lock
     devmemtcp bind eth1 --rx 7 -- true 2>messages
     lock=$(ls /run/devmemtcp/*.lock)
-    ! as_nobody flock --nonblock "$lock" true 2>refused || fail 'a stranger took the lock'
+    ! as_nobody flock --nonblock "$lock" true 2>refused || fail 'another user took the lock'
     expect_line refused 'Permission denied'
     name=$(basename "$lock" .lock)
     as_nobody socat -u "ABSTRACT-RECV:devmemtcp/$name/exclusive/1f" - >/dev/null &
-    stranger=$!
+    foreign=$!
     await grep -q "@devmemtcp/$name/exclusive/1f" /proc/net/unix
     devmemtcp bind eth1 --rx 7 -- true 2>messages
     devmemtcp steer show >out
     expect_line out 'nothing is steered'
-    kill "$stranger"
-    wait "$stranger" || true
+    kill "$foreign"
+    wait "$foreign" || true
 }
 
 # sysfs shows the namespace that it was mounted in, which has an interface of the same name.

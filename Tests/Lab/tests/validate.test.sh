@@ -46,7 +46,7 @@ test_validate_passes_and_skips_only_what_the_nic_lacks() {
     printf '%s, %.1f s of 120\n' "$(tail -n 1 out)" "$seconds"
 }
 
-# Without a remote end the cases that need one are skipped with that reason; without privilege all are.
+# Without a peer the cases that need one are skipped with that reason; without privilege all are.
 test_validate_without_far_end_or_privilege() {
     validate
     expect_equal "exit status ($(cat out messages))" 0 "$status"
@@ -91,7 +91,7 @@ test_validate_reads_the_harness_settings() {
     echo NETIF >farm/net.config
     (expect_refusal 'read net.config: line 1 is not NAME=VALUE' \
         devmemtcp validate --config farm/net.config)
-    (expect_refusal 'LOCAL_V4 "near" is no IPv4 address' \
+    (expect_refusal 'LOCAL_V4 "near" is not an IPv4 address' \
         env NETIF=eth1 LOCAL_V4=near devmemtcp validate)
 }
 
@@ -146,7 +146,7 @@ test_validate_over_ssh() {
     validate --remote ssh:nohost
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'no host nohost'
-    expect_line messages 'ssh must work without being asked anything'
+    expect_line messages 'ssh must work without a prompt'
     # An scp that copies nothing leaves no file to run.
     printf '#!/bin/sh\nexit 0\n' >bin/scp
     validate --remote ssh:farhost
@@ -212,7 +212,7 @@ test_validate_refuses_a_nic_that_is_steered() {
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
 
-# far_end_that FILTER: as make_ssh, and the remote end reads its requests through the filter.
+# far_end_that FILTER: as make_ssh, and the peer reads its requests through the filter.
 far_end_that() {
     mkdir -p bin
     cat >bin/scp <<'END'
@@ -229,15 +229,15 @@ END
     PATH=$PWD/bin:$PATH
 }
 
-# No case passes unless the remote end really sends.
+# No case passes unless the peer really sends.
 test_validate_needs_a_far_end_that_sends() {
-    # The remote end connects, sends nothing and closes.
+    # The peer connects, sends nothing and closes.
     far_end_that "sed -u 's/\"bytes\":[0-9]*/\"bytes\":0/g'"
     validate --remote ssh:mute --filter 'receive-ipv4.*' receive-calls tokens flows traffic
     expect_equal 'exit status' 1 "$status"
     expect_equal 'cases that pass' 'tokens.no-tcp' "$(awk '/^ok / && !/ # SKIP / { print $3 }' out)"
     expect_line out 'receive-ipv4.segments-of-1: only 0 of 64 bytes arrived'
-    # The remote end never connects. The cases that need it are not skipped, as that would look like a pass.
+    # The peer never connects. The cases that need it are not skipped, as that would look like a pass.
     far_end_that "grep --line-buffered -v '\"action\":\"send\"'"
     validate --remote ssh:deaf
     expect_equal 'exit status' 1 "$status"
@@ -289,7 +289,7 @@ test_restore_after_a_killed_validate() {
         expect_equal 'settings' "$before" "$(nic_settings eth1)"
     done
     expect_equal killed 4 "$killed"
-    # The remote end must end too.
+    # The peer must end too.
     await no_devmemtcp_runs
 }
 

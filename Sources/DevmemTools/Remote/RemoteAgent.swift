@@ -2,7 +2,7 @@ import DevmemCore
 import SystemPackage
 
 /// The remote side of a validation: a second instance of this program that carries out requests.
-final class FarEnd {
+final class RemoteAgent {
     private let process: RemoteProcess
     private let channel: RemoteChannel<ValidationMessage>
     private var replies = PendingReplies()

@@ -96,7 +96,7 @@ final class RemoteChannel<Message: RemoteMessage> {
                 do throws(DevmemError) {
                     try message.check()
                 } catch {
-                    throw malformed("it tells of \(error.message ?? "what cannot be")")
+                    throw malformed("it sent \(error.message ?? "invalid values")")
                         .advising(sameProgram)
                 }
                 return message.printed

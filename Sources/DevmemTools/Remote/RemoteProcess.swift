@@ -10,8 +10,8 @@ final class RemoteProcess {
     /// The descriptor connected to its standard input and output.
     private let channel: Descriptor
     private let stop: SharedStopSignal
-    private let command: FarEndCommand
-    private let patience: Int32
+    private let command: RemoteCommand
+    private let exitTimeout: Int32
     private var child: ChildProcess?
 
     /// Starts the remote side.
@@ -19,21 +19,21 @@ final class RemoteProcess {
     /// - Parameters:
     ///   - place: where to start it.
     ///   - job: options that select what it does.
-    ///   - patience: how long to wait for its exit, in milliseconds.
+    ///   - exitTimeout: how long to wait for its exit, in milliseconds.
     ///   - stop: signals that interrupt the wait.
     /// - Throws: `DevmemError` if it cannot be started.
     init(
-        at place: RemotePlace, as job: [String] = [], endsWithin patience: Int32 = 3000,
+        at place: RemotePlace, as job: [String] = [], endsWithin exitTimeout: Int32 = 3000,
         stop: SharedStopSignal
     ) throws(DevmemError) {
-        let command = try FarEndCommand(at: place, as: job, stop: stop)
+        let command = try RemoteCommand(at: place, as: job, stop: stop)
         let (ours, theirs) = try makeChannel()
         let channel = Descriptor(owning: ours)
         let other = Descriptor(owning: theirs)
-        let child = try FarEndCommand.start(command.arguments, over: other)
+        let child = try RemoteCommand.start(command.arguments, over: other)
         self.place = place
         self.command = command
-        self.patience = patience
+        self.exitTimeout = exitTimeout
         self.channel = channel
         self.stop = stop
         self.child = consume child
@@ -42,7 +42,7 @@ final class RemoteProcess {
     deinit {
         // The remote side exits at end of file.
         shutdown(channel.rawValue, Int32(SHUT_RDWR))
-        if let child = child.take() { _ = try? child.wait(milliseconds: patience) }
+        if let child = child.take() { _ = try? child.wait(milliseconds: exitTimeout) }
     }
 
     /// Exchanges greetings with the remote side. If it does not answer, its copied file is deleted,
@@ -52,8 +52,8 @@ final class RemoteProcess {
     /// - Throws: `DevmemError` if the remote side does not answer or has another version.
     func greet<Message: RemoteMessage>() throws(DevmemError) -> RemoteChannel<Message> {
         let channel = RemoteChannel<Message>(
-            input: channel.rawValue, output: channel.rawValue, to: "the remote end \(place)",
-            advice: "what it said is above, if it said anything", stop: stop)
+            input: channel.rawValue, output: channel.rawValue, to: "the peer at \(place)",
+            advice: "its messages, if any, are above", stop: stop)
         do throws(DevmemError) {
             try channel.greet()
         } catch {

@@ -4,13 +4,13 @@ import SystemPackage
 
 /// The command line that starts the remote side. For another host, the program is copied there
 /// first.
-struct FarEndCommand {
+struct RemoteCommand {
     /// The hidden subcommand that runs the remote side.
     static let name = "far-end"
     /// The prefix of the copied file's path.
     static let filePrefix = "/tmp/devmemtcp."
     /// The timeout for ssh and scp, in milliseconds.
-    private static let patience: Int32 = 60_000
+    private static let timeout: Int32 = 60_000
     private static let options = ["-o", "BatchMode=yes"]
 
     /// The program and its arguments.
@@ -93,14 +93,14 @@ struct FarEndCommand {
         shutdown(channel.rawValue, Int32(SHUT_WR))
         var output: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
-        let deadline = Deadline.after(.milliseconds(Int(patience)))
+        let deadline = Deadline.after(.milliseconds(Int(timeout)))
         while output.count < 1 << 16 {
             do throws(DevmemError) {
                 try stop.wait(
                     for: channel.rawValue, events: Int32(POLLIN), until: deadline, call)
             } catch {
                 child.send(SIGKILL)
-                _ = try child.wait(milliseconds: patience)
+                _ = try child.wait(milliseconds: timeout)
                 throw error
             }
             let number = channel.rawValue
@@ -108,10 +108,10 @@ struct FarEndCommand {
             if count == 0 { break }
             output += chunk[..<count]
         }
-        guard try child.wait(milliseconds: patience) == .exited(0) else {
+        guard try child.wait(milliseconds: timeout) == .exited(0) else {
             throw DevmemError(
                 .system, call: call, message: "it failed",
-                advice: "what it said is above; ssh must work without being asked anything")
+                advice: "its messages are above; ssh must work without a prompt")
         }
         return output
     }

@@ -84,7 +84,7 @@ import Testing
         #expect(named.interface == "eth7")
         unlink(path)
         mkfifo(path, 0o600)
-        #expect(refusal(path) == "it is no file")
+        #expect(refusal(path) == "it is not a regular file")
     }
 
     @Test func lineAtFaultIsNamed() {
@@ -103,7 +103,7 @@ import Testing
     }
 }
 
-@Suite struct FarEndPlaceTests {
+@Suite struct RemotePlaceTests {
     @Test func sshGetsNoBrackets() {
         #expect(RemotePlace("ssh:root@[2001:db8::1]") == .host("root@2001:db8::1"))
         #expect(RemotePlace("ssh:[::1]") == .host("::1"))
@@ -133,7 +133,7 @@ import Testing
     }
 }
 
-@Suite struct FarEndMessageTests {
+@Suite struct RemoteMessageTests {
     @Test func messagesAreReadBackAsTheyWere() throws {
         let request = ValidationPeerRequest(
             id: 3, action: .send, address: "2001:db8::1", port: 5201, from: "2001:db8::2",
@@ -156,8 +156,8 @@ import Testing
         var lines: [String] = []
         do {
             let other = Descriptor(owning: theirs)
-            for piece in ["{\"a\"", ":1}\n\nse", "cond\nrest"] {
-                _ = Array(piece.utf8).withUnsafeBytes {
+            for chunk in ["{\"a\"", ":1}\n\nse", "cond\nrest"] {
+                _ = Array(chunk.utf8).withUnsafeBytes {
                     write(other.rawValue, $0.baseAddress, $0.count)
                 }
                 #expect(try reader.fill(from: channel.rawValue))

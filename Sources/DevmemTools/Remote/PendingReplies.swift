@@ -14,8 +14,8 @@ struct PendingReplies {
     mutating func add(_ reply: ValidationPeerReply) throws(DevmemError) {
         guard replies.count < Self.most else {
             throw DevmemError(
-                .malformed, call: "read from the remote end",
-                message: "it answers what nobody asked")
+                .malformed, call: "read from the peer",
+                message: "it sends more replies than it got requests")
         }
         replies.append(reply)
     }

@@ -66,7 +66,7 @@ package struct HarnessSettings: Equatable, Sendable {
     ) throws(DevmemError) -> IPAddress? {
         guard let value = values[name], !value.isEmpty else { return nil }
         guard let address = IPAddress(text: value), address.isIPv6 == isIPv6 else {
-            throw refusal(name, value, "is no IPv\(isIPv6 ? 6 : 4) address")
+            throw refusal(name, value, "is not an IPv\(isIPv6 ? 6 : 4) address")
         }
         return address
     }
@@ -79,7 +79,7 @@ package struct HarnessSettings: Equatable, Sendable {
             throw refusal("REMOTE_TYPE", kind, "is neither netns nor ssh")
         }
         guard let place = RemotePlace(kind: kind, name: name ?? "") else {
-            throw refusal("REMOTE_ARGS", name ?? "", "does not name a remote end")
+            throw refusal("REMOTE_ARGS", name ?? "", "does not name a place for the peer")
         }
         return place
     }
@@ -120,7 +120,9 @@ extension HarnessSettings {
         let descriptor = try openNoLink(path)
         var status = stat()
         try retrying("look at \(path)") { fstat(descriptor.rawValue, &status) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw refused(path, "it is no file") }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw refused(path, "it is not a regular file")
+        }
         guard status.st_uid == 0 || status.st_uid == geteuid() else {
             throw refused(path, "it belongs to user \(status.st_uid)")
         }
@@ -142,7 +144,7 @@ extension HarnessSettings {
     private static func refused(_ path: String, _ why: String) -> DevmemError {
         DevmemError(
             .invalid, call: "read \(path)", message: why,
-            advice: "name it, if it is to be trusted: \(.settings) \(path); or none: \(.settings) "
+            advice: "if you trust it, give \(.settings) \(path); to read no file, \(.settings) "
                 + "/dev/null")
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 /// The timeout for an idle connection, in milliseconds.
-private let patience: Int32 = 20_000
+private let idleTimeout: Int32 = 20_000
 
 /// Runs the remote side of a validation: carries out requests until end of file.
 ///
@@ -52,7 +52,7 @@ private func removeOwnFile() {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     // readlink(2) does not terminate the string; the last byte stays zero.
     guard readlink("/proc/self/exe", &path, path.count - 1) > 0,
-        stringFromCBuffer(path).hasPrefix(FarEndCommand.filePrefix)
+        stringFromCBuffer(path).hasPrefix(RemoteCommand.filePrefix)
     else { return }
     unlink(path)
 }
@@ -92,7 +92,7 @@ private func waitUntilReady(
     _ number: Int32, _ events: Int32, _ call: String
 ) throws(DevmemError) {
     guard
-        try StopSignal().wait(for: number, events: events, milliseconds: patience) == .ready
+        try StopSignal().wait(for: number, events: events, milliseconds: idleTimeout) == .ready
     else { throw DevmemError(.system, call: call, errno: .timedOut) }
 }
 
@@ -119,7 +119,7 @@ private func sendPattern(
     defer { if exchange.counts.sentBytes > 0 { reply.bytes = exchange.counts.sentBytes } }
     let end = try exchange.run(
         connection, into: &sink, until: StopSignal(),
-        limits: StreamLimits(idle: patience, closing: patience))
+        limits: StreamLimits(idle: idleTimeout, closing: idleTimeout))
     // The peer closes after it has received everything.
     guard end == .finished else {
         throw DevmemError(
@@ -131,7 +131,7 @@ private func receivePattern(
     _ listener: borrowing Listener, _ reply: inout ValidationPeerReply
 ) throws(DevmemError) {
     let connection = try SharedStopSignal(StopSignal()).accept(
-        on: listener, until: .after(.milliseconds(Int(patience))), "wait for a connection")
+        on: listener, until: .after(.milliseconds(Int(idleTimeout))), "wait for a connection")
     var sink = PatternSink(try Pattern("\(ValidationPeerRequest.period)"))
     var receiver = PayloadReceiver(nil)
     defer {
@@ -140,5 +140,5 @@ private func receivePattern(
         reply.mismatch = comparison.firstMismatch
     }
     _ = try receiver.run(
-        connection, into: &sink, until: StopSignal(), limits: StreamLimits(idle: patience))
+        connection, into: &sink, until: StopSignal(), limits: StreamLimits(idle: idleTimeout))
 }

@@ -9,7 +9,7 @@ import Testing
 @testable import DevmemTools
 
 /// A remote side that a test controls step by step.
-private struct ScriptedFarEnd {
+private struct ScriptedRemote {
     let channel: BenchChannel
     let stop: SharedStopSignal
 
@@ -69,14 +69,14 @@ private func freePort() throws -> UInt16 {
 /// Runs a local side that receives from a scripted remote side.
 private func receive(
     port: UInt16? = nil, flows: Int = 1, queues: QueueChoice = .automatic(1),
-    from script: @escaping @Sendable (ScriptedFarEnd) throws -> Void
+    from script: @escaping @Sendable (ScriptedRemote) throws -> Void
 ) throws -> BenchReport {
     var plan = BenchPlan()
     plan.inbound = BenchPlan.Direction(sender: .host, receiver: .host)
     plan.bytes = 1000
     plan.flows = flows
     let request = BenchRequest(
-        far: .serving([]), interface: nil, plan: plan, queues: queues, port: port)
+        remoteSide: .serving([]), interface: nil, plan: plan, queues: queues, port: port)
     try request.check()
     let (ours, theirs) = try makeChannel()
     let near = Descriptor(owning: ours)
@@ -87,7 +87,7 @@ private func receive(
         let channel = BenchChannel(
             input: number, output: number, to: "the near end", stop: stop)
         do {
-            try script(ScriptedFarEnd(channel: channel, stop: stop))
+            try script(ScriptedRemote(channel: channel, stop: stop))
         } catch {
             Issue.record(error)
             shutdown(number, Int32(SHUT_RDWR))
@@ -95,7 +95,7 @@ private func receive(
     }
     let stop = SharedStopSignal(StopSignal())
     let channel = BenchChannel(
-        input: near.rawValue, output: near.rawValue, to: "the far end", stop: stop)
+        input: near.rawValue, output: near.rawValue, to: "the peer", stop: stop)
     try channel.greet()
     let address = try #require(IPAddress(text: "127.0.0.1"))
     let result = Result {
@@ -114,21 +114,21 @@ private func receive(
 private let good: [BenchMessage] = [.flow(BenchFlowReport(flow: 1)), .end(BenchEndReport())]
 
 @Suite(.serialized, .enabled(if: tellsOfQueues), .timeLimit(.minutes(1)))
-struct BenchStrangerTests {
+struct BenchForeignConnectionTests {
     /// A connection from another host can have the same port and arrive first.
-    @Test func strangersConnectionFromTheSamePortIsClosed() throws {
+    @Test func foreignConnectionFromTheSamePortIsClosed() throws {
         let port = try freePort()
         let ended = Mutex<Int?>(nil)
         let report = try receive { far in
             let near = try #require(try far.begin().first)
-            let stranger = try far.connect(to: near, from: "127.0.0.2", port: port)
-            #expect(write(stranger.rawValue, "junk", 4) == 4)
+            let foreign = try far.connect(to: near, from: "127.0.0.2", port: port)
+            #expect(write(foreign.rawValue, "junk", 4) == 4)
             let own = try far.connect(to: near, from: "127.0.0.1", port: port)
             try far.measure(own, bytes: 1000, good)
             try far.stop.wait(
-                for: stranger.rawValue, events: Int32(POLLIN), milliseconds: 5000, "be closed")
+                for: foreign.rawValue, events: Int32(POLLIN), milliseconds: 5000, "be closed")
             var byte: UInt8 = 0
-            ended.withLock { $0 = read(stranger.rawValue, &byte, 1) }
+            ended.withLock { $0 = read(foreign.rawValue, &byte, 1) }
         }
         #expect(report.failure == nil && report.inbound?.bytes == 1000)
         // End of file or a reset.
@@ -139,12 +139,12 @@ struct BenchStrangerTests {
     @Test func unannouncedConnectionsDoNotFillTheBacklog() throws {
         let report = try receive { far in
             let near = try #require(try far.begin().first)
-            let strangers = try (0..<20).map { _ in
+            let foreign = try (0..<20).map { _ in
                 Kept(try far.connect(to: near, from: "127.0.0.2"))
             }
             let own = try far.connect(to: near, from: "127.0.0.1")
             try far.measure(own, bytes: 1000, good)
-            withExtendedLifetime(strangers) {}
+            withExtendedLifetime(foreign) {}
         }
         #expect(report.failure == nil && report.inbound?.bytes == 1000)
     }
@@ -180,7 +180,8 @@ struct BenchStrangerTests {
         plan.flows = 8
         func request(_ port: UInt16?) -> BenchRequest {
             BenchRequest(
-                far: .serving([]), interface: nil, plan: plan, queues: .list([4, 5, 6]), port: port)
+                remoteSide: .serving([]), interface: nil, plan: plan, queues: .list([4, 5, 6]),
+                port: port)
         }
         #expect(request(nil).portCount == 3)
         try request(65533).check()
@@ -208,14 +209,14 @@ struct BenchStrangerTests {
             try far.measure(own, bytes: 1000, messages)
         }
         let failure = try #require(report.failure)
-        let words = ["it tells of", "not in the plan", "an unexpected \"connect\""]
+        let words = ["it sent ", "not in the plan", "an unexpected \"connect\""]
         #expect(words.contains { failure.contains($0) }, "\(failure)")
         #expect(report.far == nil && report.near.flows.count == 1)
     }
 }
 
 @Suite struct BufferBoundTests {
-    @Test func lessThanAskedForIsTold() {
+    @Test func lessThanRequestedIsReported() {
         #expect(ReceiveBufferLimit(wanted: 4096, actual: 4096).shortfall == nil)
         #expect(ReceiveBufferLimit(wanted: 4096, actual: 9000).shortfall == nil)
         #expect(
