@@ -70,8 +70,14 @@ struct IORing: ~Copyable, Sendable {
             cdm_IORING_SETUP_CQSIZE | cdm_IORING_SETUP_R_DISABLED | cdm_IORING_SETUP_SUBMIT_ALL
             | cdm_IORING_SETUP_CQE32 | cdm_IORING_SETUP_SINGLE_ISSUER
             | cdm_IORING_SETUP_DEFER_TASKRUN | cdm_IORING_SETUP_NO_SQARRAY
-        let descriptor = Descriptor(
-            owning: try retrying(call) { cdm_io_uring_setup(8, &parameters) })
+        let number: Int32
+        do throws(DevmemError) {
+            number = try retrying(call) { cdm_io_uring_setup(8, &parameters) }
+        } catch {
+            throw error.errno == .notPermitted
+                ? error.advising("sysctl kernel.io_uring_disabled=0 allows it") : error
+        }
+        let descriptor = Descriptor(owning: number)
         let requestSize = MemoryLayout<cdm_io_uring_sqe>.stride
         let completionSize = MemoryLayout<cdm_io_uring_cqe>.stride
         // One mapping holds both rings (IORING_FEAT_SINGLE_MMAP, Linux 5.4).

@@ -31,6 +31,7 @@ final class ZerocopyQueue: Sendable {
     ///
     /// - Parameter share: the memory in bytes that unread payload may hold in the ring; nil for no
     ///   limit.
+    /// - Returns: the ring.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `invalid` if the queue was
     ///   released.
     func makeRing(share: UInt64?) throws(DevmemError) -> ZerocopyRing {

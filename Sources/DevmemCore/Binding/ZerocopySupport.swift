@@ -44,6 +44,7 @@ package struct ZerocopySupport: Equatable, Sendable {
     /// - Parameters:
     ///   - queues: the number of queues to bind.
     ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
+    /// - Returns: the reason.
     func obstacle(queues: Int, pageSize: UInt32?) -> String? {
         guard queues == 1 else { return "it receives from one queue, not \(queues)" }
         guard registerFlags & UInt64(cdm_ZCRX_REG_IMPORT) != 0,
@@ -56,7 +57,12 @@ package struct ZerocopySupport: Equatable, Sendable {
         return nil
     }
 
-    /// Returns why io_uring cannot receive on this kernel; nil if nothing speaks against trying.
+    /// Asks this kernel whether io_uring can receive.
+    ///
+    /// - Parameters:
+    ///   - queues: the number of queues to bind.
+    ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
+    /// - Returns: why it cannot; nil if nothing speaks against trying.
     package static func obstacle(queues: Int, pageSize: UInt32?) -> String? {
         do throws(DevmemError) {
             return try ZerocopySupport().obstacle(queues: queues, pageSize: pageSize)

@@ -64,8 +64,11 @@ public struct PayloadReceiver: ~Copyable {
 
     /// Creates a receiver for one of several connections.
     ///
-    /// - Parameter share: the memory in bytes that unread payload may hold beside the receive
-    ///   buffer; nil for no limit.
+    /// - Parameters:
+    ///   - memory: the bound dma-buf; nil to receive without device memory.
+    ///   - isDeviceOnly: whether payload outside device memory is an error.
+    ///   - share: the memory in bytes that unread payload may hold beside the receive buffer; nil for
+    ///     no limit.
     package init(_ memory: BoundMemory?, isDeviceOnly: Bool, share: UInt64?) {
         self.memory = memory
         self.isDeviceOnly = isDeviceOnly

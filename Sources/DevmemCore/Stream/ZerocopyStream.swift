@@ -74,6 +74,7 @@ final class ZerocopyStream {
     ///   - buffer: receives payload outside device memory.
     ///   - counts: counts what was received.
     ///   - listing: whether the extents are needed.
+    /// - Returns: the result of the call.
     /// - Throws: `DevmemError` of kind `system` if the connection fails, `malformed` for impossible
     ///   numbers of the kernel, `unsupported` for payload that only the socket engine receives.
     func receive(

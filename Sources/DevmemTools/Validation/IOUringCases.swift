@@ -1,7 +1,7 @@
 import DevmemCore
 
 extension ValidationCase {
-    private static let family = "io_uring"
+    private static let family = "io-uring"
 
     /// Cases that receive with io_uring's zero-copy receive.
     static var ioUringCases: [ValidationCase] {

@@ -1,0 +1,167 @@
+# shellcheck shell=bash
+# The io_uring engine receives what the socket engine does, and ends where it cannot.
+# SPDX-License-Identifier: Apache-2.0
+
+readonly by_ring=(--engine io_uring)
+
+# expect_by_ring: the last report is of the io_uring engine.
+expect_by_ring() { expect_equal engine io_uring "$(report .engine)"; }
+
+test_engine_validates_over_ipv4() {
+    validate_pattern "$near4" 20000003 "${by_ring[@]}"
+    expect_by_ring
+    expect_device_share
+    expect_equal reason null "$(report .engine_reason)"
+}
+
+test_engine_validates_over_ipv6() {
+    validate_pattern "$near6" 20000003 "${by_ring[@]}" --queues 6
+    expect_by_ring
+    expect_device_share
+}
+
+test_engine_writes_files() {
+    receive_random 20000003 "${by_ring[@]}"
+    grep -Eq '^engine +io_uring$' out || fail "the summary: $(cat out)"
+    receive_random 20000003 "${by_ring[@]}" --direct
+}
+
+# Small segments one at a time: the coalescing of wake-ups must not hold them back.
+test_engine_wakes_for_little() {
+    start_serve --listen "$near4:5201" --validate 7 --json "${by_ring[@]}"
+    {
+        pattern 7000000
+        for _ in 1 2 3; do
+            pause 0.1
+            pattern 700
+        done
+    } | send "$near4" 5201
+    serve_ok
+    expect_equal 'bytes checked' 7002100 "$(report .validation.checked_bytes)"
+    expect_by_ring
+}
+
+test_engine_answers_from_what_it_keeps() {
+    head -c 20000003 /dev/urandom >sent
+    start_serve --listen "$near4:5201" --discard --duplex echo --json "${by_ring[@]}"
+    in_peer devmemtcp connect "$near4:5201" --input sent --output got >answered 2>&1 || fail "$(cat answered)"
+    serve_ok
+    cmp sent got
+    expect_equal answered 20000003 "$(report .answered_bytes)"
+    expect_by_ring
+}
+
+# The ring of each connection holds 64 completions, so that it is full again and again.
+test_engine_receives_a_hundred_connections() {
+    local number senders=() failed=0
+    start_serve --listen "$near4:5201" --connections 100 --memory 64M --validate 7 --json "${by_ring[@]}"
+    for ((number = 0; number < 100; number++)); do
+        pattern 1048578 | send "$near4" 5201 2>/dev/null &
+        senders+=($!)
+    done
+    for number in "${senders[@]}"; do wait "$number" || failed=$((failed + 1)); done
+    expect_equal 'failed senders' 0 "$failed"
+    serve_ok
+    expect_equal 'all right' '[100,0,104857800]' "$(tail -n 1 out | jq -c '[.connections, .failed, .bytes]')"
+    expect_equal 'bytes wrong' 0 "$(head -n -1 out | jq -s 'map(.validation.wrong_bytes) | add')"
+    expect_equal engines '["io_uring"]' "$(head -n -1 out | jq -sc 'map(.engine) | unique')"
+}
+
+test_engine_uses_memory_again_and_again() {
+    needs_nic labnic 'the rings of other NICs fill this memory'
+    validate_pattern "$near4" 40000003 "${by_ring[@]}" --memory 4M
+    expect_by_ring
+}
+
+test_engine_receives_what_is_not_split() {
+    needs unsplit
+    needs_knobs unsplit_nth
+    local every
+    for every in 1 2 7 100; do
+        set_knob unsplit_nth "$every"
+        validate_pattern "$near4" 5000003 "${by_ring[@]}" --allow-host-memory
+        expect_by_ring
+        ((every < 100)) || expect_equal 'came outside' true "$(report '.counts.ordinary_bytes > 0')"
+        expect_equal 'in all' 5000003 "$(report '.counts | .device_bytes + .ordinary_bytes')"
+    done
+}
+
+# With GRO the kernel loses what is left beside headers. The bytes before it must be right.
+test_engine_ends_at_payload_beside_headers() {
+    needs_knobs partial_split_nth
+    set_knob partial_split_nth 50
+    start_serve --listen "$near4:5201" --validate 7 --json "${by_ring[@]}"
+    pattern 20000003 | send "$near4" 5201 2>/dev/null || true
+    end_serve
+    expect_equal 'exit status' 1 "$status"
+    [[ $(report .failure) == *"the NIC left payload beside a packet's headers (the socket engine receives such payload)" ]] ||
+        fail "failure: $(report .failure)"
+    expect_equal 'bytes wrong' 0 "$(report '.validation.wrong_bytes // 0')"
+}
+
+test_engine_is_stopped_by_a_signal() {
+    start_serve --listen "$near4:5201" --discard --connections 3 --keep-open --json "${by_ring[@]}"
+    keep_sending
+    await_text messages 'connection 1 from' 10
+    kill -TERM "$server"
+    end_serve
+    expect_equal 'exit status' 143 "$status"
+    wait "$sender" || true
+}
+
+test_engine_killed_is_restored() {
+    start_serve --listen "$near4:5201" --discard "${by_ring[@]}"
+    keep_sending
+    await_text messages 'connection from' 10
+    kill -KILL "$server"
+    end_serve
+    wait "$sender" || true
+    # The kernel gives the queue back in the background.
+    await devmemtcp steer restore eth1 >out 2>messages
+    expect_line out 'tcp-data-split'
+}
+
+test_engine_is_chosen_where_it_can_be() {
+    validate_pattern "$near4" 1000003 --engine auto
+    expect_by_ring
+    expect_equal reason 'it costs less than the socket engine' "$(report .engine_reason)"
+    validate_pattern "$near4" 1000003 --engine auto --queues 6-7
+    expect_equal engine socket "$(report .engine)"
+    expect_equal reason 'io_uring is not used: it receives from one queue, not 2' "$(report .engine_reason)"
+}
+
+test_engine_forbidden_by_the_administrator() {
+    local allowed
+    allowed=$(</proc/sys/kernel/io_uring_disabled)
+    undo write_file /proc/sys/kernel/io_uring_disabled "$allowed"
+    echo 2 >/proc/sys/kernel/io_uring_disabled
+    validate_pattern "$near4" 1000003 --engine auto
+    expect_equal engine socket "$(report .engine)"
+    [[ $(report .engine_reason) == *'Operation not permitted'*'io_uring_disabled'* ]] ||
+        fail "reason: $(report .engine_reason)"
+    local status=0
+    devmemtcp serve --listen "$near4:5201" --discard "${by_ring[@]}" 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_equal lines 1 "$(wc -l <messages)"
+    expect_line messages 'Operation not permitted'
+}
+
+test_engine_refused_for_several_queues() {
+    local status=0
+    devmemtcp serve --listen "$near4:5201" --discard --queues 6-7 "${by_ring[@]}" 2>messages || status=$?
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages 'receive by io_uring on eth1: it receives from one queue, not 2'
+}
+
+test_engine_of_a_benchmark() {
+    in_peer devmemtcp bench serve --quiet --listen "$far4:5201" &
+    local peer=$!
+    await_far_listener 5201
+    devmemtcp bench run "$far4" --quiet --json --rx device --tx device --peer-rx device --bytes 16M \
+        --flows 4 --threads 2 --validate "${by_ring[@]}" >out
+    expect_equal engines '["io_uring","io_uring"]' "$(jq -c '[.near.engine, .far.engine]' out)"
+    expect_equal received '[16777216,16777216]' \
+        "$(jq -c '[.inbound.device_bytes, .outbound.device_bytes]' out)"
+    kill "$peer"
+    wait "$peer" || true
+}
