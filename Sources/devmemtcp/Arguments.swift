@@ -153,6 +153,22 @@ extension ReceiveEngineChoice: ExpressibleByArgument {}
 extension TableStyle: ExpressibleByArgument {}
 extension RSSInterface: ExpressibleByArgument {}
 
+extension PageSizeChoice: OptionValue {
+    static let form = "a power of two from 4K, or auto"
+
+    init?(argument: String) {
+        if argument == "auto" {
+            self = .automatic
+        } else if let size = ByteSize(argument: argument).flatMap({ UInt32(exactly: $0.bytes) }),
+            size >= 4096, size & (size - 1) == 0
+        {
+            self = size == 4096 ? .onePage : .bytes(size)
+        } else {
+            return nil
+        }
+    }
+}
+
 /// An endpoint on the command line, such as `192.0.2.1:5201`.
 struct EndpointArgument: OptionValue, Equatable {
     static let form =

@@ -37,6 +37,10 @@ func summary(of report: ReceiveReport) -> String {
     } else {
         lines.append(("calls", counted(counts.receiveCalls, "batch", "batches")))
     }
+    if report.pageSize != nil || report.pageSizeReason != nil {
+        let size = report.pageSize.map { ByteCount.text(UInt64($0)) } ?? "one page"
+        lines.append(("buffers", size + (report.pageSizeReason.map { "; larger: \($0)" } ?? "")))
+    }
     let engine = report.engineReason.map { ": \($0)" } ?? ""
     lines.append(("engine", report.engine.rawValue + engine))
     lines.append(

@@ -96,6 +96,15 @@ struct Serve: ParsableCommand, PayloadCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            """
+            Size of the buffers that the NIC fills, or auto for the largest that it takes. More than \
+            a page needs huge pages.
+            """, valueName: "size"))
+    var rxPageSize: PageSizeChoice?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "How to receive: by the socket, by io_uring, or auto.", valueName: "engine"))
     var engine = ReceiveEngineChoice.socket
 
@@ -175,6 +184,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             keepsSteered: keepSteered, engine: engine,
             memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
+            pageSize: rxPageSize ?? .onePage,
             answer: duplex?.answer ?? .nothing, idleLimit: idle,
             peerTimeout: silence.peerTimeout.timeout,
             allowsHostMemory: allowHostMemory, command: "devmemtcp serve")

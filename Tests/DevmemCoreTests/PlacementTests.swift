@@ -47,7 +47,7 @@ import Testing
             contexts: [], ntuple: FeatureState(isActive: true, isChangeable: true),
             ruleTable: FlowRuleTable(locations: [3], capacity: 16, choosesLocation: true),
             rules: [try installed(Self.rule, at: 3)])
-        var reason = PlacementReason(snapshot: snapshot, queues: [7], bindingID: 5)
+        var reason = PlacementReason(snapshot: snapshot, queues: [7], provider: .binding(5))
         reason.rules = [SteeringChange.PlacedRule(rule: Self.rule, location: 3)]
         return reason
     }
@@ -60,7 +60,7 @@ import Testing
         func expect(_ text: String, _ change: (inout NICSnapshot) -> Void) {
             var snapshot = good.snapshot
             change(&snapshot)
-            var bad = PlacementReason(snapshot: snapshot, queues: [7], bindingID: 5)
+            var bad = PlacementReason(snapshot: snapshot, queues: [7], provider: .binding(5))
             bad.rules = good.rules
             #expect(bad.text(for: MisplacedStream()) == text)
         }
@@ -72,13 +72,24 @@ import Testing
         expect("queue 7 is no longer bound to the memory") { $0.receiveQueues[7].dmabufID = 6 }
     }
 
+    @Test func aQueueOfIOUringIsBound() throws {
+        var snapshot = try reason().snapshot
+        snapshot.receiveQueues[7].dmabufID = nil
+        let lost = PlacementReason(snapshot: snapshot, queues: [7], provider: .ioUring)
+        #expect(
+            lost.text(for: MisplacedStream()) == "queue 7 is no longer bound to the memory")
+        snapshot.receiveQueues[7].hasIOUring = true
+        let bound = PlacementReason(snapshot: snapshot, queues: [7], provider: .ioUring)
+        #expect(bound.text(for: MisplacedStream()).hasPrefix("the cause is unknown"))
+    }
+
     @Test func namesTheRuleThatTookIt() throws {
         var bad = try reason()
         let other = try installed(Self.rule.aimed(at: .queue(2)), at: 9)
         var snapshot = bad.snapshot
         snapshot.rules.append(other)
         bad = PlacementReason(
-            snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], bindingID: 5)
+            snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], provider: .binding(5))
         let text =
             "flow rule 9 has the same match but leads elsewhere: flow-type tcp4 dst-port 5201 action 2"
         #expect(bad.text(for: MisplacedStream()) == text)
@@ -90,7 +101,7 @@ import Testing
         snapshot.rules[1] = try installed(
             FlowRule(isIPv6: false, destination: [192, 0, 2, 1], target: .queue(2)), at: 9)
         bad = PlacementReason(
-            snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], bindingID: 5)
+            snapshot: snapshot, losses: [], rules: bad.rules, queues: [7], provider: .binding(5))
         #expect(
             bad.text(for: MisplacedStream(napiID: 102))
                 == "flow rule 9 leads it elsewhere: flow-type tcp4 dst-ip 192.0.2.1 action 2")

@@ -15,6 +15,7 @@ extension HostFacts {
                 commands: [5, 10, 12, 13, 15, 16], attributes: [13: [1, 2, 3, 5], 16: [8]]))
         facts.ethtool = .success(
             FamilyPolicy(commands: [16, 48, 49, 50], attributes: [16: [11, 17]]))
+        facts.ioUringObstacle = nil
         facts.isRoot = true
         facts.hasNetAdmin = .success(true)
         facts.journalAccess = .success(true)
@@ -120,6 +121,14 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(found["tcp-data-split"] == .failed)
         facts.netdev = .failure(DevmemError(.unsupported, call: "look up netlink family netdev"))
         #expect(findings(checks(of: facts))["netdev-family"] == .failed)
+    }
+
+    @Test func anObstacleToIOUringIsNamed() {
+        var facts = HostFacts.whole
+        facts.ioUringObstacle = "this kernel has none"
+        #expect(findings(checks(of: facts)) == ["io-uring": .warning])
+        let check = checks(of: facts).first { $0.id == "io-uring" }
+        #expect(check?.evidence.contains("this kernel has none") == true)
     }
 
     /// Huge pages are needed only for large receive pages.

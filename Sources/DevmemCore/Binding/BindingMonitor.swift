@@ -5,7 +5,7 @@ import SystemPackage
 /// a flow rule.
 struct BindingMonitor: ~Copyable {
     private let interface: NetworkInterface
-    private let bindingID: UInt32?
+    private let provider: QueueProvider?
     private let queues: [UInt32]
     private let keepsSteered: Bool
     private let logger: Logger
@@ -21,16 +21,16 @@ struct BindingMonitor: ~Copyable {
     ///
     /// - Parameters:
     ///   - interface: the NIC.
-    ///   - bindingID: the id of the receive binding, if there is one.
+    ///   - provider: what provides the memory of the queues, if there are any.
     ///   - queues: the bound receive queues.
     ///   - keepsSteered: whether to restore lost steering.
     ///   - logger: logs each loss at level warning.
     init(
-        on interface: NetworkInterface, bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool,
+        on interface: NetworkInterface, provider: QueueProvider?, queues: [UInt32], keepsSteered: Bool,
         logger: Logger
     ) {
         self.interface = interface
-        self.bindingID = bindingID
+        self.provider = provider
         self.queues = queues
         self.keepsSteered = keepsSteered
         self.logger = logger
@@ -133,9 +133,9 @@ struct BindingMonitor: ~Copyable {
     }
 
     private mutating func lostQueues() throws(DevmemError) -> [String] {
-        guard let bindingID else { return [] }
+        guard let provider else { return [] }
         let bound = try DevmemCore.queues(ofInterface: interface.index)
-            .filter { $0.type == .rx && $0.dmabufID == bindingID }.map(\.id)
+            .filter { $0.type == .rx && provider.provides(for: $0) }.map(\.id)
         let lost = Set(queues).subtracting(bound)
         guard !lost.isEmpty else { return [] }
         let text = "queue \(queueList(Array(lost))) is no longer bound to the memory"

@@ -16,6 +16,8 @@ public struct BoundNIC: ~Copyable {
     public let memory: BoundMemory
     /// The memory that the rings of the bound queues need; zero if the NIC is not watched.
     package let rings: RingDemand
+    /// The size in bytes of the buffers that the NIC fills; nil for one page.
+    package let pageSize: UInt32?
     /// Why the choice between engines was made; nil if the request made it.
     package let engineReason: String?
     private let setup: NICChanges
@@ -60,7 +62,8 @@ public struct BoundNIC: ~Copyable {
             rings = RingDemand(of: interface, queues: bound.count, pageSize: request.pageSize)
             rings.warn(of: memory.size, on: interface, logger: logger)
             setup.watch(
-                bindingID: receiveID, queues: bound, keepsSteered: request.watch == .renews)
+                provider: zerocopy == nil ? receiveID.map(QueueProvider.binding) : .ioUring,
+                queues: bound, keepsSteered: request.watch == .renews)
         }
         self.interface = interface
         self.queues = bound
@@ -68,6 +71,7 @@ public struct BoundNIC: ~Copyable {
         self.memory = BoundMemory(
             memory, receiveID: receiveID, transmitID: transmitID, zerocopy: zerocopy)
         self.engineReason = engineReason
+        pageSize = request.pageSize
         self.setup = setup
     }
 
@@ -93,7 +97,7 @@ public struct BoundNIC: ~Copyable {
     /// - Parameter stream: the stream.
     /// - Returns: a sentence without a full stop; nil if the NIC was not steered for the stream.
     package func reason(for stream: MisplacedStream) -> String? {
-        setup.reason(for: stream, bindingID: memory.id)
+        setup.reason(for: stream, provider: engine == .ioUring ? .ioUring : .binding(memory.id))
     }
 
     /// Unbinds the memory but leaves the NIC steered; connections keep the payload that they hold.

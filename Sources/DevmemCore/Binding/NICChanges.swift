@@ -106,9 +106,9 @@ final class NICChanges {
     }
 
     /// Starts watching the NIC.
-    func watch(bindingID: UInt32?, queues: [UInt32], keepsSteered: Bool) {
+    func watch(provider: QueueProvider?, queues: [UInt32], keepsSteered: Bool) {
         watch = BindingMonitor(
-            on: interface, bindingID: bindingID, queues: queues, keepsSteered: keepsSteered,
+            on: interface, provider: provider, queues: queues, keepsSteered: keepsSteered,
             logger: logger)
     }
 
@@ -132,11 +132,11 @@ final class NICChanges {
         }
     }
 
-    func reason(for stream: MisplacedStream, bindingID: UInt32) -> String? {
+    func reason(for stream: MisplacedStream, provider: QueueProvider) -> String? {
         switch steering {
         case .some(let transaction):
             PlacementReason.text { () throws(DevmemError) in
-                try transaction.reason(for: stream, on: interface, bindingID: bindingID)
+                try transaction.reason(for: stream, on: interface, provider: provider)
             }
         case .none: nil
         }

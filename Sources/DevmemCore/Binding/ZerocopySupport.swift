@@ -64,10 +64,18 @@ package struct ZerocopySupport: Equatable, Sendable {
     ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
     /// - Returns: why it cannot; nil if nothing speaks against trying.
     package static func obstacle(queues: Int, pageSize: UInt32?) -> String? {
+        let support: ZerocopySupport
         do throws(DevmemError) {
-            return try ZerocopySupport().obstacle(queues: queues, pageSize: pageSize)
+            support = try ZerocopySupport()
         } catch {
             return "this kernel has none for device memory (Linux 6.19 has)"
         }
+        if let obstacle = support.obstacle(queues: queues, pageSize: pageSize) { return obstacle }
+        do throws(DevmemError) {
+            try IORing(completions: 8).close()
+        } catch {
+            return error.description
+        }
+        return nil
     }
 }

@@ -77,6 +77,22 @@ package struct QueueInfo: Equatable, Sendable {
     package var lease: QueueLease?
 }
 
+/// What provides the memory of bound receive queues.
+package enum QueueProvider: Equatable, Sendable {
+    /// The binding of a dma-buf, with its id.
+    case binding(UInt32)
+    /// io_uring.
+    case ioUring
+
+    /// Returns whether this provides a queue's memory.
+    func provides(for queue: QueueInfo) -> Bool {
+        switch self {
+        case .binding(let id): queue.dmabufID == id
+        case .ioUring: queue.hasIOUring
+        }
+    }
+}
+
 extension QueueInfo {
     /// What prevents the queue from being bound, in words; nil if nothing does.
     package var holder: String? {

@@ -26,17 +26,44 @@ struct ListeningNIC {
         limits = request.limits
     }
 
-    /// Configures the NIC for the session and binds memory to it.
-    func bind(_ request: ReceiveRequest, logger: Logger) throws(DevmemError) -> BoundNIC {
+    /// Configures the NIC for the session and binds memory to it, with the largest buffers that
+    /// the request allows and the NIC takes.
+    ///
+    /// - Parameters:
+    ///   - request: the session's request.
+    ///   - refusal: set to why larger buffers were refused, if any were.
+    ///   - logger: logs each change to the NIC at level debug.
+    /// - Throws: `DevmemError` if memory, steering or binding fails.
+    func bind(
+        _ request: ReceiveRequest, refusal: inout String?, logger: Logger
+    ) throws(DevmemError) -> BoundNIC {
+        let ring = RingDemand(of: interface, queues: request.queues.count, pageSize: nil)
+        var sizes = request.pageSize.candidates(
+            memory: request.memory, ring: ring.bytes / UInt64(systemPageSize))
+        let last = sizes.removeLast()
+        for size in sizes {
+            do throws(DevmemError) {
+                return try bind(request, pageSize: size, logger: logger)
+            } catch {
+                guard PageSizeChoice.isRefusal(error) else { throw error }
+                refusal = refusal ?? error.description
+            }
+        }
+        return try bind(request, pageSize: last, logger: logger)
+    }
+
+    private func bind(
+        _ request: ReceiveRequest, pageSize: UInt32?, logger: Logger
+    ) throws(DevmemError) -> BoundNIC {
         let memory = try DmabufMemory(
-            size: request.memory, provider: request.provider, pageSize: request.pageSize)
+            size: request.memory, provider: request.provider, pageSize: pageSize)
         let flows = ReceiveRequest.flows(
             to: listeners.endpoints, from: request.from, port: request.fromPort)
         var binding = BindRequest(
             queues: request.steers
                 ? .steered(SteeringRequest(queues: request.queues, flows: flows))
                 : .unchecked(request.queues),
-            pageSize: request.pageSize, watch: request.keepsSteered ? .renews : .logs,
+            pageSize: pageSize, watch: request.keepsSteered ? .renews : .logs,
             command: request.command)
         binding.engine = request.engine
         let nic = try BoundNIC(binding: memory, to: interface, binding, logger: logger)
@@ -81,13 +108,15 @@ struct ListeningNIC {
         return try connection.limitBuffers(to: budget.share)
     }
 
-    func report(on nic: borrowing BoundNIC) -> ReceiveReport {
+    func report(on nic: borrowing BoundNIC, refusal: String?) -> ReceiveReport {
         var report = ReceiveReport(
             interface: interface.name, driver: interface.driver, queues: nic.queues,
             dmabufBytes: nic.memory.dmabuf.size,
             listen: listeners.endpoints.map(\.description).joined(separator: ", "))
         report.engine = nic.engine
         report.engineReason = nic.engineReason
+        report.pageSize = nic.pageSize
+        report.pageSizeReason = refusal
         return report
     }
 

@@ -19,6 +19,10 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
     package var engine = ReceiveEngine.socket
     /// Why that engine was chosen; nil if the user chose it.
     package var engineReason: String?
+    /// The size in bytes of the buffers that the NIC fills; nil for one page.
+    package var pageSize: UInt32?
+    /// Why larger buffers were not used; nil if none were wanted or refused.
+    package var pageSizeReason: String?
     /// The connection's number, counted from 1; nil in a session of one connection.
     package var connection: Int?
     /// The peer's address; nil if no peer connected.
@@ -66,6 +70,8 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
         case version, interface, driver, queues, listen, connection, peer, seconds
         case validation, placement, failure, engine
         case engineReason = "engine_reason"
+        case pageSize = "rx_page_bytes"
+        case pageSizeReason = "rx_page_reason"
         case answeredBytes = "answered_bytes"
         case directBytes = "direct_bytes"
         case dmabufBytes = "dmabuf_bytes"

@@ -42,9 +42,8 @@ package struct ReceiveRequest: Sendable {
     package var memory: UInt64
     /// The provider of the dma-buf.
     package var provider: MemoryProvider
-    /// The size in bytes of the buffers that the NIC fills; nil for one page. Larger ones use huge
-    /// pages.
-    package var pageSize: UInt32?
+    /// The size of the buffers that the NIC fills.
+    package var pageSize: PageSizeChoice
     /// The answer to send to the peer.
     package var answer: Answer
     /// The idle timeout of a connection in seconds; nil for none.
@@ -74,7 +73,7 @@ package struct ReceiveRequest: Sendable {
         from: [IPAddress] = [], fromPort: UInt16? = nil,
         allowsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
         keepsSteered: Bool = false, engine: ReceiveEngineChoice = .socket,
-        memory: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32? = nil,
+        memory: UInt64, provider: MemoryProvider = .automatic, pageSize: PageSizeChoice = .onePage,
         answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
         isDeviceOnly: Bool = false,
         allowsHostMemory: Bool = false, command: String

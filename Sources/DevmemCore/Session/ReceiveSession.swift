@@ -55,10 +55,12 @@ package func receive<Sink: SessionSink & ~Copyable>(
 ) throws(DevmemError) -> Int32? {
     if request.limits != .one { try requireDescriptors(for: request) }
     let listening = try ListeningNIC(request, logger: logger)
-    let nic = try listening.bind(request, logger: logger)
+    var refusal: String?
+    let nic = try listening.bind(request, refusal: &refusal, logger: logger)
     var session = ReceiveSession(
         request: request, listening: listening, budget: listening.budget(of: nic, logger: logger),
-        template: listening.report(on: nic), workers: try ReceiveWorkers(), makeSink: makeSink,
+        template: listening.report(on: nic, refusal: refusal), workers: try ReceiveWorkers(),
+        makeSink: makeSink,
         observer: observer, logger: logger, shortage: ExhaustionLog(logger))
     // If this throws, the deinitializer of `nic` restores the settings and logs failures.
     try listening.listen(session.budget, observer.listening)

@@ -24,9 +24,9 @@ package struct PlacementReason {
     var renewals: [SteeringReapplication] = []
     /// The rules that steer the stream.
     var rules: [SteeringChange.PlacedRule] = []
-    /// The queues bound to the memory, and the id of the binding.
+    /// The queues bound to the memory, and what provides it.
     let queues: [UInt32]
-    let bindingID: UInt32
+    let provider: QueueProvider
 
     /// Returns the reason as a sentence without a full stop.
     func text(for stream: MisplacedStream) -> String {
@@ -92,7 +92,7 @@ package struct PlacementReason {
         if let threshold = snapshot.rings.splitThreshold, threshold != 0 {
             return "hds-thresh is \(threshold), so shorter packets are not split"
         }
-        let bound = snapshot.receiveQueues.filter { $0.dmabufID == bindingID }.map(\.id)
+        let bound = snapshot.receiveQueues.filter { provider.provides(for: $0) }.map(\.id)
         let unbound = Set(queues).subtracting(bound)
         if !snapshot.receiveQueues.isEmpty && !unbound.isEmpty {
             return "queue \(queueList(Array(unbound))) is no longer bound to the memory"

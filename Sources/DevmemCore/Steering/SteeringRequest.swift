@@ -6,6 +6,14 @@ public enum QueueChoice: Equatable, Sendable {
     case last(Int)
     /// This many queues that nothing else uses, from the last one down; never queue 0.
     case automatic(Int)
+
+    /// The number of queues.
+    var count: Int {
+        switch self {
+        case .list(let queues): queues.count
+        case .last(let count), .automatic(let count): count
+        }
+    }
 }
 
 /// How flows are spread over several queues.

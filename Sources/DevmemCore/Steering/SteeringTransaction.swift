@@ -231,10 +231,10 @@ extension SteeringTransaction {
     ///
     /// - Throws: `DevmemError` of kind `netlink` or `system` if the settings cannot be read.
     package func reason(
-        for stream: MisplacedStream, on interface: NetworkInterface, bindingID: UInt32
+        for stream: MisplacedStream, on interface: NetworkInterface, provider: QueueProvider
     ) throws(DevmemError) -> String {
         var reason = PlacementReason(
-            snapshot: try NICSnapshot(of: interface), queues: queues, bindingID: bindingID)
+            snapshot: try NICSnapshot(of: interface), queues: queues, provider: provider)
         reason.losses = try losses()
         reason.renewals = renewals
         reason.rules =

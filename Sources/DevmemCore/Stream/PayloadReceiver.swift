@@ -28,6 +28,9 @@ public struct StreamLimits: Equatable, Sendable {
 }
 
 /// Receives the payload of one connection, in device or ordinary memory, and passes it to a sink.
+///
+/// If io_uring receives, all calls must be on one thread, which also ends the life of this value;
+/// do that before the NIC is released, as the ring holds its queue.
 public struct PayloadReceiver: ~Copyable {
     /// Why the connection ended.
     public enum End: Equatable, Sendable {

@@ -35,6 +35,9 @@ package struct HostFacts: Sendable {
     /// The commands and attributes of the netlink family ethtool.
     package var ethtool: Reading<FamilyPolicy>
 
+    /// Why io_uring cannot receive into device memory; nil if nothing speaks against trying.
+    package var ioUringObstacle: String?
+
     /// Whether the effective user is root.
     package var isRoot: Bool
     /// Whether CAP_NET_ADMIN is in effect.
@@ -82,6 +85,7 @@ extension HostFacts {
         ethtool = Result { () throws(DevmemError) in
             try FamilyPolicy(of: EthtoolNumber.familyName)
         }
+        ioUringObstacle = ZerocopySupport.obstacle(queues: 1, pageSize: nil)
         isRoot = geteuid() == 0
         hasNetAdmin = Result { () throws(DevmemError) in try DevmemCore.hasNetAdmin() }
         journalFolder = store.directory

@@ -5,6 +5,11 @@ func kernelChecks(_ facts: HostFacts) -> [DoctorCheck] {
     var list = CheckList(.kernel)
     judgeNetdev(facts.netdev, &list)
     judgeEthtool(facts.ethtool, &list)
+    list.add(
+        "io-uring", "Receiving by io_uring", facts.ioUringObstacle == nil ? .ok : .warning,
+        facts.ioUringObstacle.map { "the socket engine receives, at more cost: \($0)" }
+            ?? "supported"
+    )
     return list.checks
 }
 

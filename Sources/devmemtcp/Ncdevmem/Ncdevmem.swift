@@ -99,7 +99,8 @@ struct Ncdevmem {
         let request = ReceiveRequest(
             interface: job.interface, listen: listen, from: from,
             fromPort: from.isEmpty ? nil : listen[0].port, allowsOtherPorts: true,
-            queues: job.queues, steers: job.steers, memory: job.memory, pageSize: job.pageSize,
+            queues: job.queues, steers: job.steers, memory: job.memory,
+            pageSize: job.pageSize.map(PageSizeChoice.bytes) ?? .onePage,
             isDeviceOnly: job.isDeviceOnly, allowsHostMemory: true, command: Self.name)
         let output = job.pattern == nil ? try OutputStream("-") : nil
         let sink = CommandSink(job.pattern.map { PatternSink($0) }, output)

@@ -82,6 +82,7 @@ test_engine_receives_what_is_not_split() {
         validate_pattern "$near4" 5000003 "${by_ring[@]}" --allow-host-memory
         expect_by_ring
         ((every < 100)) || expect_equal 'came outside' true "$(report '.counts.ordinary_bytes > 0')"
+        [[ $(report .placement.reason) != *'no longer bound'* ]] || fail "reason: $(report .placement.reason)"
         expect_equal 'in all' 5000003 "$(report '.counts | .device_bytes + .ordinary_bytes')"
     done
 }
@@ -144,6 +145,8 @@ test_engine_forbidden_by_the_administrator() {
     expect_equal 'exit status' 1 "$status"
     expect_equal lines 1 "$(wc -l <messages)"
     expect_line messages 'Operation not permitted'
+    devmemtcp doctor --json >report || true
+    expect_equal 'verdict of doctor' warning "$(jq -r '.checks[] | select(.id == "io-uring").verdict' report)"
 }
 
 test_engine_refused_for_several_queues() {
@@ -164,4 +167,26 @@ test_engine_of_a_benchmark() {
         "$(jq -c '[.inbound.device_bytes, .outbound.device_bytes]' out)"
     kill "$peer"
     wait "$peer" || true
+}
+
+# Large buffers of the NIC, with either engine: huge pages are needed, and without them single pages do.
+test_large_buffers_where_they_can_be() {
+    needs page-size
+    local engine
+    reserve_huge_pages 40
+    for engine in socket io_uring; do
+        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size auto
+        expect_device_share
+        expect_equal "buffers, $engine" 'true null' "$(report '"\(.rx_page_bytes >= 16384) \(.rx_page_reason)"')"
+        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size 16K
+        expect_equal "buffers, $engine" 16384 "$(report .rx_page_bytes)"
+    done
+    echo 0 >/proc/sys/vm/nr_hugepages
+    hide "$heap"
+    for engine in socket io_uring; do
+        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size auto --provider udmabuf
+        expect_device_share
+        expect_equal "buffers, $engine" null "$(report .rx_page_bytes)"
+        [[ $(report .rx_page_reason) == *'huge page'* ]] || fail "reason: $(report .rx_page_reason)"
+    done
 }
