@@ -34,7 +34,9 @@ import Testing
         }
         #expect(isRefusal(.invalidArgument) && isRefusal(.notSupported) && isRefusal(.noMemory))
         #expect(isRefusal(nil, .unsupported))
-        #expect(!isRefusal(.notPermitted) && !isRefusal(.resourceBusy) && !isRefusal(.noSuchAddressOrDevice))
+        #expect(
+            !isRefusal(.notPermitted) && !isRefusal(.resourceBusy)
+                && !isRefusal(.noSuchAddressOrDevice))
         #expect(!isRefusal(nil, .invalid) && !isRefusal(nil, .malformed))
     }
 }

@@ -26,7 +26,8 @@ struct BindingMonitor: ~Copyable {
     ///   - keepsSteered: whether to restore lost steering.
     ///   - logger: logs each loss at level warning.
     init(
-        on interface: NetworkInterface, provider: QueueProvider?, queues: [UInt32], keepsSteered: Bool,
+        on interface: NetworkInterface, provider: QueueProvider?, queues: [UInt32],
+        keepsSteered: Bool,
         logger: Logger
     ) {
         self.interface = interface

@@ -33,6 +33,7 @@ struct ListeningNIC {
     ///   - request: the session's request.
     ///   - refusal: set to why larger buffers were refused, if any were.
     ///   - logger: logs each change to the NIC at level debug.
+    /// - Returns: the NIC.
     /// - Throws: `DevmemError` if memory, steering or binding fails.
     func bind(
         _ request: ReceiveRequest, refusal: inout String?, logger: Logger

@@ -27,6 +27,7 @@ package enum PageSizeChoice: Equatable, Sendable {
     /// - Parameters:
     ///   - memory: the size of the dma-buf in bytes.
     ///   - ring: the number of buffers in the rings of all bound queues; 0 if unknown.
+    /// - Returns: at least one size.
     func candidates(memory: UInt64, ring: UInt64) -> [UInt32?] {
         switch self {
         case .onePage: return [nil]

@@ -187,6 +187,6 @@ test_large_buffers_where_they_can_be() {
         validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size auto --provider udmabuf
         expect_device_share
         expect_equal "buffers, $engine" null "$(report .rx_page_bytes)"
-        [[ $(report .rx_page_reason) == *'huge page'* ]] || fail "reason: $(report .rx_page_reason)"
+        [[ $(report .rx_page_reason) == *'vm.nr_hugepages'* ]] || fail "reason: $(report .rx_page_reason)"
     done
 }
