@@ -4,6 +4,26 @@
 
 readonly by_ring=(--engine io_uring)
 
+# Tests of the receive path that also run with io_uring, without "test_".
+with_both_engines=(
+    # receive.test.sh
+    wildcard_address_receives_ipv4_and_ipv6 sizes_around_a_page packets_without_gro lost_and_late_packets_are_harmless
+    one_wrong_bit_is_found direct_with_segments_of_any_length
+    # ending.test.sh
+    sigterm_while_payload_flows signal_while_standard_output_is_full peer_resets_the_connection
+    no_descriptor_or_binding_is_left
+    # streams.test.sh, duplex.test.sh
+    forty_waiting_peers_do_not_starve_the_served_one slow_outputs_do_not_starve_the_others
+    duplex_of_four_connections_at_once connections_one_after_another slow_connection_starves_no_other
+    idle_connection_times_out
+    # hold.test.sh
+    a_lost_rule_is_reported_at_once
+)
+for name in "${with_both_engines[@]}"; do
+    eval "test_engine_too_$name() { serve_engine=io_uring test_$name; }"
+done
+unset name
+
 # expect_by_ring: the last report is of the io_uring engine.
 expect_by_ring() { expect_equal engine io_uring "$(report .engine)"; }
 
@@ -189,4 +209,27 @@ test_large_buffers_where_they_can_be() {
         expect_equal "buffers, $engine" null "$(report .rx_page_bytes)"
         [[ $(report .rx_page_reason) == *'vm.nr_hugepages'* ]] || fail "reason: $(report .rx_page_reason)"
     done
+}
+
+# What a connection holds when its output fails goes back to the NIC: else the memory would be used up soon.
+test_engine_takes_back_what_a_failed_connection_holds() {
+    needs_nic labnic 'the rings of other NICs fill this memory'
+    local number
+    mkdir full
+    undo umount full
+    mount -t tmpfs -o size=1m none full
+    start_serve --listen "$near4:5201" --connections 1 --keep-open --memory 4M --output 'full/got-%n' --json "${by_ring[@]}"
+    for ((number = 1; number <= 16; number++)); do
+        pattern 3000000 | send "$near4" 5201 2>/dev/null || true
+        while_runs=$server await has_lines "$number" out
+        rm "full/got-$number"
+    done
+    expect_equal failures 16 "$(jq -s 'map(select(.failure | test("No space left"))) | length' out)"
+    head -c 900000 /dev/urandom >sent
+    send "$near4" 5201 <sent
+    while_runs=$server await has_lines 17 out
+    cmp sent full/got-17
+    expect_equal 'in device memory' '[900000,null]' "$(tail -n 1 out | jq -c '[.counts.device_bytes, .failure]')"
+    kill -TERM "$server"
+    end_serve
 }

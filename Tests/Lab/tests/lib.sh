@@ -198,7 +198,8 @@ expect_line() {
 
 # start_serve ARGUMENTS...: runs devmemtcp serve in the background and returns once it listens. Its output goes to ./out,
 # its messages go to ./messages, and $server is its pid.
-start_serve() { start_command devmemtcp serve "$@"; }
+# The engine is $serve_engine, if that is set.
+start_serve() { start_command devmemtcp serve ${serve_engine:+--engine "$serve_engine"} "$@"; }
 
 start_command() {
     launch "$@"
