@@ -27,8 +27,7 @@ struct BindingMonitor: ~Copyable {
     ///   - logger: logs each loss at level warning.
     init(
         on interface: NetworkInterface, provider: QueueProvider?, queues: [UInt32],
-        keepsSteered: Bool,
-        logger: Logger
+        keepsSteered: Bool, logger: Logger
     ) {
         self.interface = interface
         self.provider = provider

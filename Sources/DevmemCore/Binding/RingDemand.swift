@@ -21,11 +21,16 @@ package struct RingDemand: Equatable, Sendable {
         self.pageSize = UInt64(pageSize ?? 4096)
     }
 
+    /// The number of buffers in the rings of all queues.
+    var buffers: UInt64 {
+        let (all, isTooMany) = entries.multipliedReportingOverflow(by: queues)
+        return isTooMany ? .max : all
+    }
+
     /// The size of all buffers in bytes.
     var bytes: UInt64 {
-        let (ring, isHuge) = entries.multipliedReportingOverflow(by: pageSize)
-        let (all, isTooMany) = ring.multipliedReportingOverflow(by: queues)
-        return isHuge || isTooMany ? .max : all
+        let (all, isTooMany) = buffers.multipliedReportingOverflow(by: pageSize)
+        return isTooMany ? .max : all
     }
 
     /// Returns why a dma-buf is too small for the rings; nil if it is not.

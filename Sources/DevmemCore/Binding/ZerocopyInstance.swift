@@ -95,10 +95,14 @@ struct ZerocopyInstance: ~Copyable, Sendable {
     /// The number of refill entries for a dma-buf: one for each of its buffers, so that memory can
     /// always be returned. The kernel reads them only when its own stock is empty. Pure.
     static func entries(memory: UInt64, pageSize: UInt32?) -> UInt32 {
-        let buffers = memory / UInt64(max(pageSize ?? 4096, 4096))
-        let wanted = max(leastEntries, min(buffers, mostEntries))
+        let wanted = max(leastEntries, min(buffers(in: memory, pageSize: pageSize), mostEntries))
         let power = UInt64(1) << (64 - (wanted - 1).leadingZeroBitCount)
         return UInt32(min(power, mostEntries))
+    }
+
+    /// The number of the NIC's buffers in some memory. Pure.
+    static func buffers(in memory: UInt64, pageSize: UInt32?) -> UInt64 {
+        memory / UInt64(max(pageSize ?? 4096, 4096))
     }
 
     private static func explained(_ error: DevmemError) -> DevmemError {
@@ -111,17 +115,16 @@ struct ZerocopyInstance: ~Copyable, Sendable {
         }
     }
 
-    /// Returns fragments to the NIC, each exactly once.
+    /// Returns fragments to the NIC, each exactly once, and removes those that were returned.
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel cannot empty the refill ring,
     ///   `malformed` if it does not.
-    mutating func giveBack(_ fragments: [ZerocopyFragment]) throws(DevmemError) {
-        var rest = fragments[...]
-        while !rest.isEmpty {
-            let room = try room()
-            for fragment in rest.prefix(room) { put(fragment) }
-            rest = rest.dropFirst(room)
+    mutating func giveBack(_ fragments: inout [ZerocopyFragment]) throws(DevmemError) {
+        while !fragments.isEmpty {
+            let count = min(try room(), fragments.count)
+            for fragment in fragments.prefix(count) { put(fragment) }
             refill.storeReleasing(tail, at: returned.tail)
+            fragments.removeFirst(count)
         }
     }
 

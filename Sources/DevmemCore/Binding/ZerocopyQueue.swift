@@ -50,15 +50,16 @@ final class ZerocopyQueue: Sendable {
         }
     }
 
-    /// Returns fragments to the NIC, each exactly once, on any thread; does nothing once the queue
-    /// is released, as the kernel then takes all buffers back (`io_zcrx_scrub` of
-    /// io_uring/zcrx.c).
+    /// Returns fragments to the NIC, each exactly once, on any thread, and removes those that were
+    /// returned. Once the queue is released the kernel has taken all buffers back (`io_zcrx_scrub`
+    /// of io_uring/zcrx.c).
     ///
-    /// - Throws: `DevmemError` of kind `system` or `malformed` if the kernel does not take them.
-    func giveBack(_ fragments: [ZerocopyFragment]) throws(DevmemError) {
+    /// - Throws: `DevmemError` of kind `system` or `malformed` if the kernel does not take the rest.
+    func giveBack(_ fragments: inout [ZerocopyFragment]) throws(DevmemError) {
         try instance.withLock { instance throws(DevmemError) in
-            try instance?.giveBack(fragments)
+            try instance?.giveBack(&fragments)
         }
+        fragments.removeAll(keepingCapacity: true)
     }
 
     /// Gives the queue up and waits until it is free: until then the kernel refuses to turn header

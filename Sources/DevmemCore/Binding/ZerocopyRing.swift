@@ -90,7 +90,7 @@ struct ZerocopyRing: ~Copyable {
     /// Returns how many completions may wait, so that their buffers fit in a share of the memory.
     /// A full ring loses nothing and costs one more request. Pure.
     static func completions(share: UInt64, pageSize: UInt32?) -> UInt32 {
-        let buffers = share / UInt64(max(pageSize ?? 4096, 4096))
+        let buffers = ZerocopyInstance.buffers(in: share, pageSize: pageSize)
         let wanted = max(64, min(buffers, UInt64(completions)))
         return UInt32(1) << UInt32(63 - wanted.leadingZeroBitCount)
     }

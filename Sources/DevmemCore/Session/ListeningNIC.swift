@@ -38,9 +38,9 @@ struct ListeningNIC {
     func bind(
         _ request: ReceiveRequest, refusal: inout String?, logger: Logger
     ) throws(DevmemError) -> BoundNIC {
-        let ring = RingDemand(of: interface, queues: request.queues.count, pageSize: nil)
         var sizes = request.pageSize.candidates(
-            memory: request.memory, ring: ring.bytes / UInt64(systemPageSize))
+            memory: request.memory,
+            ring: RingDemand(of: interface, queues: request.queues.count, pageSize: nil).buffers)
         let last = sizes.removeLast()
         for size in sizes {
             do throws(DevmemError) {

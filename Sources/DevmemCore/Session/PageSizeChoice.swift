@@ -26,15 +26,17 @@ package enum PageSizeChoice: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - memory: the size of the dma-buf in bytes.
-    ///   - ring: the number of buffers in the rings of all bound queues; 0 if unknown.
+    ///   - ring: the number of buffers in the rings of all bound queues; 0 if unknown. Asked for
+    ///     only if it matters.
     /// - Returns: at least one size.
-    func candidates(memory: UInt64, ring: UInt64) -> [UInt32?] {
+    func candidates(memory: UInt64, ring: @autoclosure () -> UInt64) -> [UInt32?] {
         switch self {
         case .onePage: return [nil]
         case .bytes(let size): return [size]
         case .automatic:
             // Rings of unknown size are likely to be of this one.
-            let buffers = ring > 0 ? ring : 1024
+            let known = ring()
+            let buffers = known > 0 ? known : 1024
             let fitting = Self.large.filter {
                 memory / UInt64($0) / 2 >= buffers && memory % Udmabuf.hugePageSize == 0
             }

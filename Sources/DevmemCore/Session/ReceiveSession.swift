@@ -60,8 +60,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
     var session = ReceiveSession(
         request: request, listening: listening, budget: listening.budget(of: nic, logger: logger),
         template: listening.report(on: nic, refusal: refusal), workers: try ReceiveWorkers(),
-        makeSink: makeSink,
-        observer: observer, logger: logger, shortage: ExhaustionLog(logger))
+        makeSink: makeSink, observer: observer, logger: logger, shortage: ExhaustionLog(logger))
     // If this throws, the deinitializer of `nic` restores the settings and logs failures.
     try listening.listen(session.budget, observer.listening)
     session.run(on: nic, until: stop)

@@ -79,11 +79,13 @@ public struct PayloadReceiver: ~Copyable {
         let queue = memory?.zerocopy
         // One more than fits, for bytes without a control message.
         let capacity =
-            memory == nil
-            ? 1
-            : queue == nil
-                ? ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
-                : Int(ZerocopyStream.batch)
+            if memory == nil {
+                1
+            } else if queue == nil {
+                ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
+            } else {
+                Int(ZerocopyStream.batch)
+            }
         payload = ReceivedPayload(
             capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), queue: queue)
     }
@@ -274,9 +276,7 @@ public struct PayloadReceiver: ~Copyable {
     /// is returned whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
         if let queue = memory?.zerocopy {
-            guard !payload.fragments.isEmpty else { return }
-            try queue.giveBack(payload.fragments)
-            payload.fragments.removeAll(keepingCapacity: true)
+            if !payload.fragments.isEmpty { try queue.giveBack(&payload.fragments) }
             return
         }
         var counts = counts

@@ -59,7 +59,9 @@ public struct ReceivedPayload: ~Copyable {
     }
 
     deinit {
-        if let queue, !fragments.isEmpty { try? queue.giveBack(fragments) }
+        guard let queue, !fragments.isEmpty else { return }
+        var rest = fragments
+        try? queue.giveBack(&rest)
     }
 
     /// The extents of the payload, in stream order.
@@ -180,10 +182,11 @@ public final class KeptPayload: Sendable {
                     try batch.returnTokens(to: shared.descriptor.rawValue)
                 }
                 try batch.returnTokens(to: shared.descriptor.rawValue)
-            case .queue(let queue, let fragments):
-                // Part of them may be returned if this fails; none may be returned twice.
+            case .queue(let queue, var fragments):
+                // So that the array has one owner, and is not copied.
                 owner = .queue(queue, [])
-                try queue.giveBack(fragments)
+                defer { owner = .queue(queue, fragments) }
+                try queue.giveBack(&fragments)
             }
         }
     }

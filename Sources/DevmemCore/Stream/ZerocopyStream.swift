@@ -57,7 +57,7 @@ final class ZerocopyStream {
                 }
             }
             if taken == nil { state = .ended }
-            try? queue.giveBack(fragments)
+            try? queue.giveBack(&fragments)
         } while state == .armed && calls < 1000
     }
 

@@ -35,23 +35,26 @@ extension ValidationCase {
     }
 
     private static var fullRing: ValidationCase {
-        ValidationCase(
-            family, "full-ring", "nothing is lost when more completions wait than the ring holds",
-            needs: .receiving + [.ioUring, .peer(ipv6: nil)]
-        ) { run throws(DevmemError) in
-            let fixture = try run.fixture(ReceiveFixture.Kind(engine: .ioUring, share: 0))
-            return try run.receive(65536, 8 << 20, fixture, ipv6: run.peers.prefersIPv6)
-        }
+        stream(
+            "full-ring", "nothing is lost when more completions wait than the ring holds",
+            ReceiveFixture.Kind(engine: .ioUring, share: 0), bytes: 8 << 20)
     }
 
     private static var smallMemory: ValidationCase {
+        // As much as the receive rings of the NICs take, and half as much again.
+        stream(
+            "small-memory", "memory smaller than the payload is used again and again",
+            ReceiveFixture.Kind(engine: .ioUring, memory: 24 << 20), bytes: 64 << 20)
+    }
+
+    /// A case that receives one stream of large writes.
+    private static func stream(
+        _ name: String, _ title: String, _ kind: ReceiveFixture.Kind, bytes: UInt64
+    ) -> ValidationCase {
         ValidationCase(
-            family, "small-memory", "memory smaller than the payload is used again and again",
-            needs: .receiving + [.ioUring, .peer(ipv6: nil)]
+            family, name, title, needs: .receiving + [.ioUring, .peer(ipv6: nil)]
         ) { run throws(DevmemError) in
-            // As much as the receive rings of the NICs take, and half as much again.
-            let fixture = try run.fixture(ReceiveFixture.Kind(engine: .ioUring, memory: 24 << 20))
-            return try run.receive(65536, 64 << 20, fixture, ipv6: run.peers.prefersIPv6)
+            try run.receive(65536, bytes, run.fixture(kind), ipv6: run.peers.prefersIPv6)
         }
     }
 
