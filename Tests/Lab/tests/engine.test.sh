@@ -194,12 +194,12 @@ test_large_buffers_where_they_can_be() {
     needs page-size
     local engine
     # Enough for all four, as the kernel may free the memory of an ended one later.
-    reserve_huge_pages 40
+    reserve_huge_pages 70
     for engine in socket io_uring; do
-        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size auto --memory 16M
+        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size auto --memory 32M
         expect_device_share
         expect_equal "buffers, $engine" 'true null' "$(report '"\(.rx_page_bytes >= 16384) \(.rx_page_reason)"')"
-        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size 16K --memory 16M
+        validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size 16K --memory 32M
         expect_equal "buffers, $engine" 16384 "$(report .rx_page_bytes)"
     done
     echo 0 >/proc/sys/vm/nr_hugepages
