@@ -68,14 +68,19 @@ package struct ZerocopySupport: Equatable, Sendable {
     ///
     /// - Parameter pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
     /// - Returns: why it cannot; nil if nothing speaks against trying.
-    package static func obstacle(pageSize: UInt32?) -> String? {
-        let support: ZerocopySupport
+    static func obstacle(pageSize: UInt32?) -> String? {
         do throws(DevmemError) {
-            support = try ZerocopySupport()
+            return try ZerocopySupport().obstacle(pageSize: pageSize)
         } catch {
             return "this kernel has none for device memory (Linux 6.19 has)"
         }
-        if let obstacle = support.obstacle(pageSize: pageSize) { return obstacle }
+    }
+
+    /// Asks the same, and whether this process may have a ring.
+    ///
+    /// - Returns: why it cannot receive; nil if nothing speaks against trying.
+    package static func obstacle() -> String? {
+        if let obstacle = obstacle(pageSize: nil) { return obstacle }
         do throws(DevmemError) {
             try IORing(completions: 8).close()
         } catch {
