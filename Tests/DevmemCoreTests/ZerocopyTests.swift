@@ -63,13 +63,6 @@ import Testing
             performing: { try read(1, at: Self.token | Self.size, from: area.start) })
     }
 
-    @Test func fragmentsOfSeveralPartsAreFound() {
-        let fragments = [5, 9, 4].map { ZerocopyFragment(offset: $0 * 100 + 99, length: 1) }
-        #expect(ZerocopyQueues.parts(of: fragments, size: 100) == 4..<10)
-        #expect(ZerocopyQueues.parts(of: fragments, size: 1000) == 0..<1)
-        #expect(ZerocopyQueues.parts(of: [], size: 100) == 0..<1)
-    }
-
     /// Only receive queues that io_uring has count, and a queue may have no NAPI instance.
     @Test func napiInstancesLeadToQueues() {
         let queues = [

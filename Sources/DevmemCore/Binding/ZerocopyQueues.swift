@@ -104,22 +104,6 @@ final class ZerocopyQueues: Sendable {
         }
     }
 
-    /// The parts of the memory that fragments lie in.
-    func parts(of fragments: [ZerocopyFragment]) -> Range<Int> {
-        queues.count > 1 ? Self.parts(of: fragments, size: partSize) : 0..<1
-    }
-
-    /// The parts of a size in bytes that fragments lie in. Pure.
-    static func parts(of fragments: [ZerocopyFragment], size partSize: Int) -> Range<Int> {
-        guard let first = fragments.first else { return 0..<1 }
-        var (low, high) = (first.offset, first.offset)
-        for fragment in fragments {
-            low = min(low, fragment.offset)
-            high = max(high, fragment.offset)
-        }
-        return low / partSize..<high / partSize + 1
-    }
-
     /// Gives the queues up and waits until they are free.
     func release(_ logger: Logger) { queues.forEach { $0.release(logger) } }
 }

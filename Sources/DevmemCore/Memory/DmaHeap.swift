@@ -3,7 +3,10 @@ import Glibc
 import SystemPackage
 
 /// Allocates dma-bufs from the kernel's dma-heaps (drivers/dma-buf/dma-heap.c).
-package enum DmaHeap {
+package struct DmaHeap: DmabufMaker {
+    /// The name of its node in /dev/dma_heap.
+    let name: String
+
     static let folder = "/dev/dma_heap"
     /// The heap of ordinary memory (drivers/dma-buf/heaps/system_heap.c).
     package static let system = "system"
@@ -14,17 +17,18 @@ package enum DmaHeap {
     }
 
     /// Allocates a dma-buf; its size must be a multiple of the page size.
-    static func make(size: UInt64, heap name: String) throws(DevmemError) -> DmabufMemory {
+    func make(_ request: DmabufRequest) throws(DevmemError) -> DmabufMemory {
+        let size = request.size
         let length = try DmabufMemory.length(of: size, page: UInt64(systemPageSize))
         try DmabufMemory.checkAvailable(size)
-        let device = try open(name)
-        var request = dma_heap_allocation_data()
-        request.len = size
-        request.fd_flags = UInt32(O_RDWR | O_CLOEXEC)
+        let device = try Self.open(name)
+        var order = dma_heap_allocation_data()
+        order.len = size
+        order.fd_flags = UInt32(O_RDWR | O_CLOEXEC)
         try retrying("make a dma-buf of \(size) bytes in heap \(name)") {
-            cdm_ioctl(device.rawValue, cdm_DMA_HEAP_IOCTL_ALLOC, &request)
+            cdm_ioctl(device.rawValue, cdm_DMA_HEAP_IOCTL_ALLOC, &order)
         }
-        let memory = Descriptor(owning: Int32(bitPattern: request.fd))
+        let memory = Descriptor(owning: Int32(bitPattern: order.fd))
         let mapping = try Mapping(memory, count: length)
         return DmabufMemory(descriptor: memory, mapping: mapping)
     }

@@ -2,53 +2,22 @@ import CDevmem
 import Glibc
 import SystemPackage
 
-/// Where the dma-bufs come from that a NIC receives into and sends from.
-public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
-    /// The dma-heap `system` if it is usable and no huge pages are requested, otherwise udmabuf. A
-    /// heap's buffer consists of a few large blocks, udmabuf's of single pages. The kernel searches
-    /// a binding's blocks for each fragment that is returned (`gen_pool_free_owner` of
-    /// lib/genalloc.c), and udmabuf's pages whenever the CPU is to access them. On the other hand,
-    /// direct I/O works with udmabuf's memory and not with a heap's.
-    case automatic
-    /// The udmabuf driver: pages of this process.
-    case udmabuf
-    /// A dma-heap, by the name of its node in /dev/dma_heap, such as `system`.
-    case heap(String)
-
-    /// Parses `auto`, `udmabuf` or `heap:NAME`; nil for anything else.
-    package init?(_ text: String) {
-        if text == "auto" {
-            self = .automatic
-        } else if text == "udmabuf" {
-            self = .udmabuf
-        } else if text.hasPrefix("heap:"), text.count > 5, !text.contains("/") {
-            self = .heap(String(text.dropFirst(5)))
-        } else {
-            return nil
-        }
-    }
-
-    /// `auto`, `udmabuf` or `heap:NAME`.
-    public var description: String {
-        switch self {
-        case .automatic: "auto"
-        case .udmabuf: "udmabuf"
-        case .heap(let name): "heap:\(name)"
-        }
-    }
-}
-
-/// A dma-buf of host memory, mapped into this process; or several, one for each queue of io_uring,
-/// mapped one after the other as if they were one.
+/// A dma-buf, with a view of its bytes; or several, one for each queue of io_uring, with one view as
+/// if they were one.
+///
+/// The view is a mapping of the memory where the CPU can map it. The memory of a device that the CPU
+/// cannot map is copied to and from a view in host memory, whose pages exist only once they are used.
 public struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf, or the first of several.
     package let descriptor: Descriptor
+    /// The memory of the first, if the CPU cannot map it.
+    private let device: (any DeviceCopies)?
     /// The dma-bufs after the first.
     private let others: [DmabufPart]
     /// The dma-buf's descriptor, for calls that this library does not offer.
     public var rawValue: Int32 { descriptor.rawValue }
-    /// The pages of all dma-bufs, mapped into this process.
-    package let mapping: Mapping
+    /// The view of all dma-bufs.
+    let mapping: Mapping
 
     /// The size in bytes, a multiple of the page size.
     public var size: UInt64 { UInt64(mapping.count) }
@@ -75,7 +44,8 @@ public struct DmabufMemory: ~Copyable, Sendable {
         parts: Int = 1
     ) throws(DevmemError) {
         guard parts > 1 else {
-            self = try Self.make(size, provider, hugePages: hugePages)
+            let request = DmabufRequest(size: size, hugePages: hugePages)
+            self = try provider.maker(hugePages: hugePages).make(request)
             return
         }
         guard size % UInt64(parts) == 0 else {
@@ -83,31 +53,23 @@ public struct DmabufMemory: ~Copyable, Sendable {
                 .invalid, call: "make \(parts) dma-bufs of \(size) bytes",
                 message: "the size must be a multiple of their number")
         }
-        let partSize = size / UInt64(parts)
-        let first = try Self.make(partSize, provider, hugePages: hugePages)
+        let maker = provider.maker(hugePages: hugePages)
+        let request = DmabufRequest(size: size / UInt64(parts), hugePages: hugePages)
+        let first = try maker.make(request)
+        let partSize = first.mapping.count
         var whole = try Mapping(
-            reserving: first.mapping.count * parts, alignment: Int(Udmabuf.hugePageSize))
+            reserving: partSize * parts, alignment: Int(Udmabuf.hugePageSize))
         try whole.place(first.mapping, at: 0)
         var others: [DmabufPart] = []
         for part in 1..<parts {
-            let next = try Self.make(partSize, provider, hugePages: hugePages)
-            try whole.place(next.mapping, at: part * Int(partSize))
-            others.append(DmabufPart(next.descriptor))
+            let next = try maker.make(request)
+            try whole.place(next.mapping, at: part * partSize)
+            others.append(DmabufPart(next.descriptor, next.device))
         }
         descriptor = first.descriptor
+        device = first.device
         mapping = whole
         self.others = others
-    }
-
-    private static func make(
-        _ size: UInt64, _ provider: MemoryProvider, hugePages: Bool
-    ) throws(DevmemError) -> DmabufMemory {
-        switch provider {
-        case .automatic where !hugePages && DmaHeap.isUsable(DmaHeap.system):
-            try DmaHeap.make(size: size, heap: DmaHeap.system)
-        case .automatic, .udmabuf: try Udmabuf.make(size: size, hugePages: hugePages)
-        case .heap(let name): try DmaHeap.make(size: size, heap: name)
-        }
     }
 
     /// Allocates dma-bufs for a NIC that fills buffers of a size in bytes; buffers larger than a
@@ -125,9 +87,17 @@ public struct DmabufMemory: ~Copyable, Sendable {
             provider: provider, hugePages: hugePages, parts: parts)
     }
 
-    package init(descriptor: consuming Descriptor, mapping: consuming Mapping) {
+    /// - Parameters:
+    ///   - descriptor: the dma-buf.
+    ///   - mapping: its pages or, with `device`, host memory of the same size.
+    ///   - device: the memory, if the CPU cannot map it.
+    init(
+        descriptor: consuming Descriptor, mapping: consuming Mapping,
+        device: (any DeviceCopies)? = nil
+    ) {
         self.descriptor = descriptor
         self.mapping = mapping
+        self.device = device
         others = []
     }
 
@@ -167,35 +137,135 @@ public struct DmabufMemory: ~Copyable, Sendable {
             message: "\(available) bytes are available", advice: "choose a smaller \(.memory)")
     }
 
-    /// Lends the memory to the CPU for reading what the NIC wrote. The kernel requires READ or
+    /// Lends all of the memory to the CPU for reading what the NIC wrote. The kernel requires READ or
     /// WRITE in the flags of DMA_BUF_IOCTL_SYNC (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
     ///
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
     public borrowing func withDeviceBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        try withDeviceBytes(ofParts: 0..<parts, body)
+        try withDeviceBytes(in: [MemoryRange(offset: 0, count: mapping.count)], body)
     }
 
-    /// Does the same for a reader of some parts only; the pointer is to all of the memory.
-    borrowing func withDeviceBytes<Result>(
-        ofParts parts: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
+    /// Lends ranges of the memory to the CPU for reading what the NIC wrote.
+    ///
+    /// - Parameters:
+    ///   - ranges: what will be read; asked for only if it matters.
+    ///   - body: called with all of the memory, of which only the ranges are as the NIC left them.
+    /// - Returns: the result of `body`.
+    /// - Throws: `DevmemError` of kind `system` if the kernel or a device refuses, and what `body`
+    ///   throws.
+    package borrowing func withDeviceBytes<Result>(
+        in ranges: @autoclosure () -> [MemoryRange],
+        _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        try withAccess(to: parts, UInt64(DMA_BUF_SYNC_READ)) { () throws(DevmemError) in
+        if device != nil {
+            try copyOut(ranges())
+            return try mapping.withUnsafeBytes(body)
+        }
+        let parts = others.isEmpty ? 0..<1 : parts(of: ranges())
+        return try withAccess(to: parts, UInt64(DMA_BUF_SYNC_READ)) { () throws(DevmemError) in
             try mapping.withUnsafeBytes(body)
         }
     }
 
-    /// Lends the memory to the CPU for writing what the NIC will read.
+    /// Lends all of the memory to the CPU for writing what the NIC will read.
     ///
     /// - Parameter body: writes; the pointer must not outlive it.
     /// - Returns: the result of `body`.
-    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
+    /// - Throws: `DevmemError` of kind `system` if the kernel or a device refuses, and what `body`
+    ///   throws.
     borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        try withAccess(to: 0..<parts, UInt64(DMA_BUF_SYNC_WRITE)) { () throws(DevmemError) in
-            try mapping.withUnsafeMutableBytes(body)
+        let all = MemoryRange(offset: 0, count: mapping.count)
+        return try withWritableBytes(in: all, written: { _ in all.count }, body)
+    }
+
+    /// Lends a range of the memory to the CPU for writing what the NIC will read.
+    ///
+    /// - Parameters:
+    ///   - range: the range.
+    ///   - written: how many of its first bytes were written, by the result of `body`.
+    ///   - body: writes; the pointer must not outlive it.
+    /// - Returns: the result of `body`.
+    /// - Throws: `DevmemError` of kind `system` if the kernel or a device refuses, and what `body`
+    ///   throws.
+    borrowing func withWritableBytes<Result>(
+        in range: MemoryRange, written: (Result) -> Int,
+        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        guard device != nil else {
+            return try withAccess(to: parts(of: [range]), UInt64(DMA_BUF_SYNC_WRITE)) {
+                () throws(DevmemError) in try lendView(range, body)
+            }
+        }
+        let result = try lendView(range, body)
+        let count = min(max(0, written(result)), range.count)
+        try copyIn(MemoryRange(offset: range.offset, count: count))
+        return result
+    }
+
+    private borrowing func lendView<Result>(
+        _ range: MemoryRange,
+        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        try mapping.withUnsafeMutableBytes { bytes throws(DevmemError) in
+            try body(
+                UnsafeMutableRawBufferPointer(
+                    rebasing: bytes[range.offset..<range.offset + range.count]))
+        }
+    }
+
+    /// The parts that ranges lie in.
+    private borrowing func parts(of ranges: [MemoryRange]) -> Range<Int> {
+        guard !others.isEmpty, let first = ranges.first else { return 0..<1 }
+        var (low, high) = (first.offset, first.offset)
+        for range in ranges where range.count > 0 {
+            low = min(low, range.offset)
+            high = max(high, range.offset + range.count - 1)
+        }
+        return low / partSize..<high / partSize + 1
+    }
+
+    private borrowing func copyOut(_ ranges: [MemoryRange]) throws(DevmemError) {
+        for part in parts(of: ranges) {
+            let cut = cut(ranges, toPart: part)
+            try withView(ofPart: part) { view, device throws(DevmemError) in
+                try device.copyOut(cut, to: view)
+            }
+        }
+    }
+
+    private borrowing func copyIn(_ range: MemoryRange) throws(DevmemError) {
+        for part in parts(of: [range]) {
+            for cut in cut([range], toPart: part) {
+                try withView(ofPart: part) { view, device throws(DevmemError) in
+                    try device.copyIn(cut, from: UnsafeRawBufferPointer(view))
+                }
+            }
+        }
+    }
+
+    /// What of the ranges lies in a part, from the start of that part.
+    private borrowing func cut(_ ranges: [MemoryRange], toPart part: Int) -> [MemoryRange] {
+        let start = part * partSize
+        return ranges.compactMap { range in
+            let first = max(range.offset, start)
+            let end = min(range.offset + range.count, start + partSize)
+            return first < end ? MemoryRange(offset: first - start, count: end - first) : nil
+        }
+    }
+
+    private borrowing func withView(
+        ofPart part: Int,
+        _ body: (UnsafeMutableRawBufferPointer, any DeviceCopies) throws(DevmemError) -> Void
+    ) throws(DevmemError) {
+        guard let device = part == 0 ? device : others[part - 1].device else { return }
+        let start = part * partSize
+        try mapping.withUnsafeMutableBytes { bytes throws(DevmemError) in
+            try body(
+                UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + partSize]), device)
         }
     }
 
@@ -232,8 +302,10 @@ public struct DmabufMemory: ~Copyable, Sendable {
 /// A dma-buf after the first. A class, as an array holds no values that cannot be copied.
 private final class DmabufPart: Sendable {
     let descriptor: Descriptor
+    let device: (any DeviceCopies)?
 
-    init(_ descriptor: consuming Descriptor) {
+    init(_ descriptor: consuming Descriptor, _ device: (any DeviceCopies)?) {
         self.descriptor = descriptor
+        self.device = device
     }
 }

@@ -6,7 +6,7 @@ import SystemPackage
 package var systemPageSize: UInt32 { UInt32(getpagesize()) }
 
 /// Creates dma-bufs of host memory with the kernel's udmabuf driver (drivers/dma-buf/udmabuf.c).
-package enum Udmabuf {
+package struct Udmabuf: DmabufMaker {
     /// The file with the running kernel's size limit, in MiB.
     package static let limitPath = "/sys/module/udmabuf/parameters/size_limit_mb"
 
@@ -14,16 +14,17 @@ package enum Udmabuf {
     package static let hugePageSize: UInt64 = 2 << 20
 
     /// Creates a dma-buf; its size must be a multiple of the page size, or of the huge page size.
-    static func make(size: UInt64, hugePages: Bool) throws(DevmemError) -> DmabufMemory {
+    func make(_ request: DmabufRequest) throws(DevmemError) -> DmabufMemory {
+        let (size, hugePages) = (request.size, request.hugePages)
         let call = "make a dma-buf of \(size) bytes"
         let length = try DmabufMemory.length(
-            of: size, page: hugePages ? hugePageSize : UInt64(systemPageSize))
-        let device = try openDevice()
-        let limit = limit()
+            of: size, page: hugePages ? Self.hugePageSize : UInt64(systemPageSize))
+        let device = try Self.openDevice()
+        let limit = Self.limit()
         if let limit, size > limit {
             throw DevmemError(
                 .invalid, call: call, message: "this kernel's limit is \(limit) bytes",
-                advice: .any("choose a smaller \(.memory)", "raise \(limitPath)"))
+                advice: .any("choose a smaller \(.memory)", "raise \(Self.limitPath)"))
         }
         if !hugePages { try DmabufMemory.checkAvailable(size) }
 
@@ -40,19 +41,19 @@ package enum Udmabuf {
         }
         // Huge pages must be populated by mapping them first; for small pages, pinning does it at
         // lower cost.
-        let early: Mapping? = hugePages ? try mapHuge(memory, length) : nil
+        let early: Mapping? = hugePages ? try Self.mapHuge(memory, length) : nil
 
-        var request = udmabuf_create()
-        request.memfd = UInt32(bitPattern: memory.rawValue)
-        request.flags = UInt32(UDMABUF_FLAGS_CLOEXEC)
-        request.size = size
+        var order = udmabuf_create()
+        order.memfd = UInt32(bitPattern: memory.rawValue)
+        order.flags = UInt32(UDMABUF_FLAGS_CLOEXEC)
+        order.size = size
         let number: Int32
         do throws(DevmemError) {
             number = try retrying(call) {
-                cdm_ioctl(device.rawValue, cdm_UDMABUF_CREATE, &request)
+                cdm_ioctl(device.rawValue, cdm_UDMABUF_CREATE, &order)
             }
         } catch {
-            throw error.advising("see \(limitPath) for the size that this kernel allows")
+            throw error.advising("see \(Self.limitPath) for the size that this kernel allows")
         }
         let descriptor = Descriptor(owning: number)
         switch consume early {

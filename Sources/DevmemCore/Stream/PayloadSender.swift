@@ -101,10 +101,9 @@ package struct PayloadSender: ~Copyable {
         } else {
             let room = ring.fillable(limit: chunk)
             offered = room.count
-            input = try memory.withWritableBytes { bytes throws(DevmemError) in
-                try source.fill(
-                    UnsafeMutableRawBufferPointer(
-                        rebasing: bytes[room.offset..<room.offset + room.count]), at: place)
+            input = try memory.withWritableBytes(in: room, written: \.count) {
+                bytes throws(DevmemError) in
+                try source.fill(bytes, at: place)
             }
             if source.inputDescriptor != nil { counts.inputCalls += 1 }
         }

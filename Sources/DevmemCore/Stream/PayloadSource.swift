@@ -9,6 +9,9 @@ public enum PayloadInput: Equatable, Sendable {
     case wouldBlock
     /// The source has ended.
     case end
+
+    /// The number of bytes written.
+    var count: Int { if case .bytes(let count) = self { count } else { 0 } }
 }
 
 /// The position in the stream, and the size of the ring, at which a source writes.

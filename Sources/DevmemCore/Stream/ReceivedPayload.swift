@@ -11,6 +11,12 @@ package struct PayloadExtents: Sendable {
         extents.reserveCapacity(capacity)
     }
 
+    var deviceRanges: [MemoryRange] {
+        extents.compactMap {
+            $0.source == .device ? MemoryRange(offset: $0.offset, count: $0.length) : nil
+        }
+    }
+
     var hasDeviceBytes: Bool { extents.contains { $0.source == .device } }
 
     /// Adds a range; extends the last extent if it is adjacent.
@@ -117,8 +123,8 @@ public struct ReceivedPayload: ~Copyable {
         guard needs == .bytes, let memory, list.hasDeviceBytes else {
             return try sink.receive(&self, until: stop)
         }
-        let parts = queues?.parts(of: fragments) ?? 0..<1
-        return try memory.dmabuf.withDeviceBytes(ofParts: parts) { device throws(DevmemError) in
+        return try memory.dmabuf.withDeviceBytes(in: list.deviceRanges) {
+            device throws(DevmemError) in
             self.device = device
             defer { self.device = UnsafeRawBufferPointer(start: nil, count: 0) }
             return try sink.receive(&self, until: stop)

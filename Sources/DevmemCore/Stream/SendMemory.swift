@@ -18,7 +18,7 @@ public struct SendMemory: ~Copyable {
         let nic = try BoundNIC(
             binding: memory, to: interface, BindRequest(transmits: true), logger: .silent)
         control = ControlBuffer(naming: nic.memory.transmitID ?? 0)
-        size = nic.memory.dmabuf.mapping.count
+        size = Int(nic.memory.dmabuf.size)
         device = consume nic
         host = nil
     }
@@ -55,6 +55,31 @@ public struct SendMemory: ~Copyable {
         switch device {
         case .some(let nic): return try nic.memory.dmabuf.withWritableBytes(body)
         case .none: return try withHostBytes(body)
+        }
+    }
+
+    /// Lends a range of the memory to the CPU for writing.
+    ///
+    /// - Parameters:
+    ///   - range: the range.
+    ///   - written: how many of its first bytes were written, by the result of `body`.
+    ///   - body: writes the payload; the pointer is valid only during the call.
+    /// - Returns: the result of `body`.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses access, or an error of
+    ///   `body`.
+    borrowing func withWritableBytes<Result>(
+        in range: MemoryRange, written: (Result) -> Int,
+        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        switch device {
+        case .some(let nic):
+            return try nic.memory.dmabuf.withWritableBytes(in: range, written: written, body)
+        case .none:
+            return try withHostBytes { bytes throws(DevmemError) in
+                try body(
+                    UnsafeMutableRawBufferPointer(
+                        rebasing: bytes[range.offset..<range.offset + range.count]))
+            }
         }
     }
 

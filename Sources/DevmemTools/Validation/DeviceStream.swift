@@ -67,7 +67,10 @@ struct DeviceStream: ~Copyable {
                     + "in device memory")
         }
         var checker = self.checker
-        try bound.dmabuf.withDeviceBytes { bytes throws(DevmemError) in
+        let ranges = received.places.map {
+            MemoryRange(offset: Int($0.lowerBound), count: Int($0.upperBound - $0.lowerBound))
+        }
+        try bound.dmabuf.withDeviceBytes(in: ranges) { bytes throws(DevmemError) in
             for place in received.places {
                 checker.check(
                     UnsafeRawBufferPointer(
