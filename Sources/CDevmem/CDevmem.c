@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "CDevmem.h"
 
+#include <asm-generic/hugetlb_encode.h>
 #include <linux/bpf.h>
 #include <poll.h>
 #include <sched.h>
@@ -23,6 +24,7 @@ const int cdm_F_SEAL_WRITE = F_SEAL_WRITE;
 const unsigned int cdm_MFD_CLOEXEC = MFD_CLOEXEC;
 const unsigned int cdm_MFD_ALLOW_SEALING = MFD_ALLOW_SEALING;
 const unsigned int cdm_MFD_HUGETLB = MFD_HUGETLB;
+const unsigned int cdm_MFD_HUGE_SHIFT = HUGETLB_FLAG_ENCODE_SHIFT;
 
 const int cdm_RUSAGE_THREAD = RUSAGE_THREAD;
 

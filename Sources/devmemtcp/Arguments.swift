@@ -142,7 +142,8 @@ struct SourceArgument: OptionValue, Equatable {
 }
 
 extension MemoryProvider: OptionValue {
-    static let form = "auto, udmabuf, or heap:NAME for a dma-heap, such as heap:system"
+    static let form =
+        "auto, udmabuf, udmabuf:SIZE for huge pages, heap:NAME, fd:N for a descriptor, or unix:PATH"
 
     init?(argument: String) {
         self.init(argument)

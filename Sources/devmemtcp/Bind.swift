@@ -56,6 +56,13 @@ struct Bind: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Run the command as this user.", valueName: "name"))
     var user: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Hand the dma-buf over to each program that connects to this unix socket.",
+            valueName: "path"))
+    var socket: String?
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -88,21 +95,24 @@ struct Bind: ParsableCommand {
         let user = try user.map { name throws(DevmemError) in try UserIdentity(named: name) }
         let request = try request()
         let stop = try StopSignal.ofUser()
-        let nic = try BoundNIC(
-            binding: try DmabufMemory(
-                size: buffer.memory.bytes, provider: buffer.maker.provider,
-                pageSize: request.pageSize),
-            to: interface, request, logger: common.logger)
+        let nic = try BoundNIC.allocating(
+            buffer.memory.bytes, from: buffer.maker.provider, on: interface, request,
+            logger: common.logger)
         for note in nic.notes {
             common.logger.notice("\(interface.name): \(note)")
         }
         let report = BindReport(nic, pageSize: request.pageSize)
+        let server = try socket.map {
+            try DmabufServer(
+                at: $0, for: nic.memory, with: json(of: report), owner: user?.number,
+                logger: common.logger)
+        }
         try show(report)
         let readiness = Readiness(environment: ProcessInfo.processInfo.environment)
         try announce { () throws(DevmemError) in
             try readiness.ready(status: report.line)
         }
-        let status = try hold(nic, report, as: user, until: stop)
+        let status = try hold(nic, report, as: user, until: stop, serving: server)
         try announce { () throws(DevmemError) in
             try readiness.stopping()
         }
@@ -144,9 +154,11 @@ struct Bind: ParsableCommand {
     /// Holds the binding until the command or a signal ends it, and returns the exit status.
     private func hold(
         _ nic: borrowing BoundNIC, _ report: BindReport, as user: UserIdentity?,
-        until stop: borrowing StopSignal
+        until stop: borrowing StopSignal, serving server: DmabufServer?
     ) throws(DevmemError) -> Int32 {
-        guard !command.isEmpty else { return 128 + (try nic.hold(until: stop)) }
+        guard !command.isEmpty else {
+            return 128 + (try nic.hold(until: stop, serving: server))
+        }
         let child: ChildProcess
         do throws(DevmemError) {
             // /proc/self/exe is this program; a path from the environment may name another one.
@@ -158,7 +170,7 @@ struct Bind: ParsableCommand {
             writeError("devmemtcp: \(error)\n")
             return Self.statusOfSpawnFailure(error)
         }
-        return switch try nic.hold(for: child, passing: stop) {
+        return switch try nic.hold(for: child, passing: stop, serving: server) {
         case .exited(let status): status
         case .killed(let signal): 128 + signal
         }

@@ -16,8 +16,10 @@ struct ProviderOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where the dma-buf comes from: udmabuf, heap:NAME for a dma-heap, or auto.",
-            valueName: "provider"))
+            """
+            Where the dma-buf comes from: udmabuf, udmabuf:2M of huge pages, heap:NAME for a dma-heap, \
+            fd:N or unix:PATH for one that another program made, or auto.
+            """, valueName: "provider"))
     var provider = MemoryProvider.automatic
 
     /// Returns the provider to use with or without O_DIRECT. A file system can do direct I/O on

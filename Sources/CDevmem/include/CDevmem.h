@@ -143,6 +143,7 @@ extern const int cdm_F_SEAL_WRITE;
 extern const unsigned int cdm_MFD_CLOEXEC;
 extern const unsigned int cdm_MFD_ALLOW_SEALING;
 extern const unsigned int cdm_MFD_HUGETLB;
+extern const unsigned int cdm_MFD_HUGE_SHIFT;
 extern const int cdm_RUSAGE_THREAD;
 
 /*
@@ -159,6 +160,9 @@ enum : int32_t {
 	cdm_MSG_ERRQUEUE = MSG_ERRQUEUE,
 	cdm_MSG_ZEROCOPY = MSG_ZEROCOPY,
 	cdm_MSG_PEEK = MSG_PEEK,
+	cdm_MSG_CTRUNC = MSG_CTRUNC,
+	cdm_MSG_CMSG_CLOEXEC = MSG_CMSG_CLOEXEC,
+	cdm_SCM_RIGHTS = SCM_RIGHTS,
 	cdm_SHUT_WR = SHUT_WR,
 	cdm_SO_MAX_PACING_RATE = SO_MAX_PACING_RATE,
 	cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE,

@@ -184,28 +184,41 @@ extension BoundNIC {
     /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away, or if poll(2)
     ///   fails.
     public func hold(until stop: borrowing StopSignal) throws(DevmemError) -> Int32 {
+        try hold(until: stop, serving: nil)
+    }
+
+    /// Does the same, and hands the dma-buf over to programs that ask for it.
+    package func hold(
+        until stop: borrowing StopSignal, serving server: DmabufServer?
+    ) throws(DevmemError) -> Int32 {
         while true {
             // poll(2) ignores descriptor -1.
-            if case .signal(let arrival) = try hold(until: stop, orReading: -1) {
+            if case .signal(let arrival) = try hold(until: stop, orReading: -1, serving: server) {
                 return arrival.signal
             }
         }
     }
 
-    /// Waits for a signal or a readable descriptor while the memory is bound, and logs changes to
-    /// the NIC.
+    /// Waits for a signal or a readable descriptor while the memory is bound, logs changes to the
+    /// NIC, and hands the dma-buf over to programs that ask for it.
     ///
     /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC goes away, or if poll(2)
     ///   fails.
     package func hold(
-        until stop: borrowing StopSignal, orReading number: Int32
+        until stop: borrowing StopSignal, orReading number: Int32,
+        serving server: DmabufServer? = nil
     ) throws(DevmemError) -> Wait {
+        var watched = PollSet<4>()
+        watched.watch(0, stop.rawValue)
+        watched.watch(1, number)
+        watched.watch(2, watchDescriptor)
+        watched.watch(3, server?.rawValue)
         while true {
-            switch try stop.wait(reading: number, or: watchDescriptor) {
-            case .signal(let arrival): return .signal(arrival)
-            case .first: return .ready
-            case .second: try handleChanges()
-            }
+            try watched.wait()
+            if !watched.ready(0).isEmpty, let arrival = stop.arrival() { return .signal(arrival) }
+            if !watched.ready(1).isEmpty { return .ready }
+            if !watched.ready(2).isEmpty { try handleChanges() }
+            if !watched.ready(3).isEmpty { server?.serve() }
         }
     }
 }

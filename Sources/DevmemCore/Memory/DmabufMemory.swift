@@ -44,9 +44,13 @@ public struct DmabufMemory: ~Copyable, Sendable {
         parts: Int = 1
     ) throws(DevmemError) {
         guard parts > 1 else {
-            let request = DmabufRequest(size: size, hugePages: hugePages)
+            let request = DmabufRequest(size: size)
             self = try provider.maker(hugePages: hugePages).make(request)
             return
+        }
+        guard !provider.isOneOfItsSize else {
+            throw DevmemError(
+                .unsupported, call: "make \(parts) dma-bufs", message: "\(provider) is only one")
         }
         guard size % UInt64(parts) == 0 else {
             throw DevmemError(
@@ -54,11 +58,12 @@ public struct DmabufMemory: ~Copyable, Sendable {
                 message: "the size must be a multiple of their number")
         }
         let maker = provider.maker(hugePages: hugePages)
-        let request = DmabufRequest(size: size / UInt64(parts), hugePages: hugePages)
+        let request = DmabufRequest(size: size / UInt64(parts))
         let first = try maker.make(request)
         let partSize = first.mapping.count
         var whole = try Mapping(
-            reserving: partSize * parts, alignment: Int(Udmabuf.hugePageSize))
+            reserving: partSize * parts,
+            alignment: Int(provider.pageSize(hugePages: true)))
         try whole.place(first.mapping, at: 0)
         var others: [DmabufPart] = []
         for part in 1..<parts {
@@ -83,7 +88,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
             size: parts > 1
                 ? Self.size(
                     size, parts: parts,
-                    page: hugePages ? Udmabuf.hugePageSize : UInt64(systemPageSize)) : size,
+                    page: provider.pageSize(hugePages: hugePages)) : size,
             provider: provider, hugePages: hugePages, parts: parts)
     }
 

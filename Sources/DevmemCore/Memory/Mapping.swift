@@ -18,6 +18,13 @@ package struct Mapping: ~Copyable, Sendable {
         try self.init(count, MAP_SHARED, descriptor.rawValue, offset)
     }
 
+    /// Maps anonymous memory whose pages exist only once they are used.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    init(untouched count: Int) throws(DevmemError) {
+        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, populated: false)
+    }
+
     /// Maps anonymous memory.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
@@ -76,10 +83,11 @@ package struct Mapping: ~Copyable, Sendable {
     }
 
     private init(
-        _ count: Int, _ flags: Int32, _ number: Int32, _ offset: Int
+        _ count: Int, _ flags: Int32, _ number: Int32, _ offset: Int, populated: Bool = true
     ) throws(DevmemError) {
         let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, number, offset)
+            nil, count, PROT_READ | PROT_WRITE, populated ? flags | MAP_POPULATE : flags, number,
+            offset)
         guard let base, base != MAP_FAILED else {
             throw Self.failure(count)
         }

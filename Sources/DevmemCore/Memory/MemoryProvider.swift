@@ -8,28 +8,54 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     case automatic
     /// The udmabuf driver: pages of this process.
     case udmabuf
+    /// The udmabuf driver: huge pages of a size in bytes, 2 MiB or 1 GiB on most machines.
+    case hugePages(UInt64)
     /// A dma-heap, by the name of its node in /dev/dma_heap, such as `system`.
     case heap(String)
+    /// A dma-buf that another program made, by its descriptor in this process, which stays open. It
+    /// has a size of its own.
+    case descriptor(Int32)
+    /// A dma-buf that another program made and sends to whoever connects to its unix socket. It has
+    /// a size of its own.
+    case socket(String)
 
-    /// Parses `auto`, `udmabuf` or `heap:NAME`; nil for anything else.
+    /// Parses `auto`, `udmabuf`, `udmabuf:SIZE`, `heap:NAME`, `fd:N` or `unix:PATH`; nil for
+    /// anything else.
     package init?(_ text: String) {
         if text == "auto" {
             self = .automatic
         } else if text == "udmabuf" {
             self = .udmabuf
-        } else if text.hasPrefix("heap:"), text.count > 5, !text.contains("/") {
-            self = .heap(String(text.dropFirst(5)))
         } else {
-            return nil
+            guard let colon = text.firstIndex(of: ":") else { return nil }
+            let rest = text[text.index(after: colon)...]
+            switch text[..<colon] {
+            case "udmabuf":
+                guard let size = try? ByteCount.read(String(rest)), size > 4096,
+                    size & (size - 1) == 0
+                else { return nil }
+                self = .hugePages(size)
+            case "heap" where !rest.isEmpty && !rest.contains("/"): self = .heap(String(rest))
+            case "fd":
+                guard let number = Int32(rest), number >= 0 else { return nil }
+                self = .descriptor(number)
+            case "unix" where rest.hasPrefix("/") || rest.hasPrefix("@"):
+                guard UnixAddress(String(rest)) != nil else { return nil }
+                self = .socket(String(rest))
+            default: return nil
+            }
         }
     }
 
-    /// `auto`, `udmabuf` or `heap:NAME`.
+    /// The text that is parsed.
     public var description: String {
         switch self {
         case .automatic: "auto"
         case .udmabuf: "udmabuf"
+        case .hugePages(let size): "udmabuf:\(ByteCount.exact(size))"
         case .heap(let name): "heap:\(name)"
+        case .descriptor(let number): "fd:\(number)"
+        case .socket(let path): "unix:\(path)"
         }
     }
 }
@@ -43,9 +69,29 @@ extension MemoryProvider {
         switch self {
         case .automatic where !hugePages && DmaHeap.isUsable(DmaHeap.system):
             DmaHeap(name: DmaHeap.system)
-        case .automatic, .udmabuf: Udmabuf()
+        case .automatic, .udmabuf: Udmabuf(pageSize: hugePages ? Udmabuf.hugePageSize : nil)
+        case .hugePages(let size): Udmabuf(pageSize: size)
         case .heap(let name): DmaHeap(name: name)
+        case .descriptor(let number): ForeignDmabuf(origin: .descriptor(number))
+        case .socket(let path): ForeignDmabuf(origin: .socket(path))
         }
+    }
+
+    /// Whether it is one dma-buf, of a size of its own.
+    var isOneOfItsSize: Bool {
+        switch self {
+        case .descriptor, .socket: true
+        case .automatic, .udmabuf, .hugePages, .heap: false
+        }
+    }
+
+    /// The size in bytes that the memory is a multiple of.
+    ///
+    /// - Parameter hugePages: whether huge pages are needed.
+    /// - Returns: the size.
+    func pageSize(hugePages: Bool) -> UInt64 {
+        if case .hugePages(let size) = self { return size }
+        return hugePages ? Udmabuf.hugePageSize : UInt64(systemPageSize)
     }
 }
 
@@ -62,10 +108,8 @@ protocol DmabufMaker: Sendable {
 
 /// What a dma-buf shall be.
 struct DmabufRequest: Equatable, Sendable {
-    /// Bytes.
+    /// Bytes; does not count for a dma-buf that has a size of its own.
     let size: UInt64
-    /// Whether it takes huge pages, which large buffers of the NIC need.
-    let hugePages: Bool
 }
 
 /// Copies between the memory of a device that the CPU cannot map and host memory, which has the same

@@ -107,7 +107,7 @@ struct ListeningNIC {
     ) throws(DevmemError) -> ReceiveBufferLimit? {
         // For a single connection the kernel tunes the buffer best. But if unread payload could
         // fill the memory, a lost packet could not be received again.
-        if !allowsWaiting, let most = largestReceiveBuffer(), most <= request.memory / 2 {
+        if !allowsWaiting, let most = largestReceiveBuffer(), most <= budget.memory / 2 {
             return nil
         }
         return try connection.limitBuffers(to: budget.share)

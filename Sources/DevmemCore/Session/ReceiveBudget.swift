@@ -1,6 +1,8 @@
 /// Divides a dma-buf between the NIC's rings and unread payload, so that the NIC never runs out of
 /// buffers: a connection that is not being read returns no memory. Pure.
 struct ReceiveBudget: Equatable, Sendable {
+    /// The memory in bytes that is divided.
+    let memory: UInt64
     /// The limit in bytes on the unread payload of an accepted connection.
     let share: UInt64
     /// The backlog for listen(2).
@@ -34,6 +36,7 @@ struct ReceiveBudget: Equatable, Sendable {
         memory: UInt64, rings: UInt64, listeners: Int = 1, connections: Int, keepsListening: Bool,
         initial: UInt64
     ) {
+        self.memory = memory
         let free = memory - max(min(rings, memory / 2), memory / 8)
         let pool = free / 4
         // Packets already in flight may exceed the buffer.

@@ -38,6 +38,14 @@ package enum ByteCount {
         return unit.factor
     }
 
+    /// Formats a size so that it can be parsed: `2M`, `512`.
+    package static func exact(_ bytes: UInt64) -> String {
+        guard bytes > 0, let unit = units.last(where: { bytes % $0.factor == 0 }) else {
+            return "\(bytes)"
+        }
+        return "\(bytes / unit.factor)\(unit.letter)"
+    }
+
     /// Formats a size, with one decimal if it has a unit: `512 B`, `64.0 MiB`.
     package static func text(_ bytes: UInt64) -> String {
         guard let unit = units.last(where: { bytes >= $0.factor }) else { return "\(bytes) B" }

@@ -56,7 +56,8 @@ public struct StopSignal: ~Copyable {
     /// Returns a signal if one has arrived.
     public func pending() -> Int32? { arrival()?.signal }
 
-    private func arrival() -> Arrival? { announced ?? signalled() }
+    /// Returns a signal if one has arrived, and where it came from.
+    func arrival() -> Arrival? { announced ?? signalled() }
 
     private var announced: Arrival? {
         broadcast?.announced.map { Arrival(signal: $0, isFromTerminal: false) }
@@ -133,27 +134,6 @@ public struct StopSignal: ~Copyable {
             let count = try watched.wait()
             if !watched.ready(0).isEmpty { return arrival() }
             if count > 0 { return nil }
-        }
-    }
-
-    /// The result of a wait for one of two descriptors.
-    package enum Ready: Equatable {
-        case signal(Arrival)
-        case first
-        case second
-    }
-
-    /// Waits until one of two descriptors is readable or a signal arrives, which takes precedence.
-    package func wait(reading first: Int32, or second: Int32) throws(DevmemError) -> Ready {
-        var watched = PollSet<3>()
-        watched.watch(0, rawValue)
-        watched.watch(1, first)
-        watched.watch(2, second)
-        while true {
-            try watched.wait()
-            if !watched.ready(0).isEmpty, let arrival = arrival() { return .signal(arrival) }
-            if !watched.ready(1).isEmpty { return .first }
-            if !watched.ready(2).isEmpty { return .second }
         }
     }
 

@@ -8,6 +8,8 @@ package struct UserIdentity: Equatable, Sendable {
     /// The user's name.
     package let name: String
     private let user: uid_t
+    /// The user's number.
+    package var number: UInt32 { user }
     private let group: gid_t
 
     /// Looks up a user by name.

@@ -1,0 +1,107 @@
+import CDevmem
+import Glibc
+package import Logging
+import SystemPackage
+
+/// Hands a bound dma-buf over to each program that connects to a unix socket: one message with the
+/// descriptor (SCM_RIGHTS of unix(7)) and a text, after which the connection is closed. Only its
+/// owner and root can connect. The socket is removed with this object.
+package final class DmabufServer {
+    private let path: String
+    private let listener: Descriptor
+    private let memory: BoundMemory
+    private let text: String
+    private let logger: Logger
+
+    /// Starts listening.
+    ///
+    /// - Parameters:
+    ///   - path: the socket's path; a socket of the same name that nobody listens on is replaced.
+    ///   - memory: the dma-buf.
+    ///   - text: what to send with it.
+    ///   - owner: the user who may connect; nil for this process's.
+    ///   - logger: logs each program at level debug, and failures at level warning.
+    /// - Throws: `DevmemError` of kind `invalid` for a path that is none or a dma-buf in parts,
+    ///   `system` if the kernel refuses.
+    package init(
+        at path: String, for memory: BoundMemory, with text: String, owner: UInt32? = nil,
+        logger: Logger
+    ) throws(DevmemError) {
+        let call = "listen on \(path)"
+        // An abstract name has no owner.
+        guard path.hasPrefix("/"), let address = UnixAddress(path) else {
+            throw DevmemError(
+                .invalid, call: call,
+                message: "it is not a path that begins with /, of at most 107 bytes")
+        }
+        let listener = Descriptor(
+            owning: try retrying(call) {
+                socket(
+                    AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK, 0)
+            })
+        // The mode of the socket becomes that of its file (`unix_bind_bsd` of net/unix/af_unix.c).
+        try retrying(call) { fchmod(listener.rawValue, 0o600) }
+        do throws(DevmemError) {
+            try Self.bind(listener, to: address, call)
+        } catch {
+            guard error.errno == .addressInUse, Self.isAbandoned(path, address) else { throw error }
+            unlink(path)
+            try Self.bind(listener, to: address, call)
+        }
+        self.path = path
+        self.listener = listener
+        self.memory = memory
+        self.text = text
+        self.logger = logger
+        if let owner {
+            try retrying("give \(path) to user \(owner)") { lchown(path, owner, gid_t.max) }
+        }
+        try retrying(call) { Glibc.listen(self.listener.rawValue, 16) }
+    }
+
+    deinit { unlink(path) }
+
+    /// The descriptor that becomes readable when a program connects.
+    package var rawValue: Int32 { listener.rawValue }
+
+    /// Hands the dma-buf over to each program that waits; does nothing if none does.
+    package func serve() {
+        while true {
+            let number: Int32
+            do throws(DevmemError) {
+                number = try retrying("accept a program on \(path)") {
+                    cdm_accept4(listener.rawValue, nil, nil, cdm_SOCK_CLOEXEC)
+                }
+            } catch {
+                if error.errno != .wouldBlock { logger.warning("\(error)") }
+                return
+            }
+            do throws(DevmemError) {
+                try PassedDescriptor.send(
+                    memory.dmabuf.rawValue, with: text, over: Descriptor(owning: number))
+                logger.debug("the dma-buf is handed over through \(path)")
+            } catch {
+                // One that only looked whether anybody listens is gone already.
+                logger.debug("\(error)")
+            }
+        }
+    }
+
+    private static func bind(
+        _ listener: borrowing Descriptor, to address: UnixAddress, _ call: String
+    ) throws(DevmemError) {
+        let number = listener.rawValue
+        try retrying(call) { address.withSocketAddress { Glibc.bind(number, $0, $1) } }
+    }
+
+    /// Whether a path is a socket that nobody listens on, as a killed process leaves it.
+    private static func isAbandoned(_ path: String, _ address: UnixAddress) -> Bool {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
+        let number = socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK, 0)
+        guard number >= 0 else { return false }
+        let probe = Descriptor(owning: number)
+        let code = address.withSocketAddress { Glibc.connect(probe.rawValue, $0, $1) }
+        return code != 0 && errno == ECONNREFUSED
+    }
+}

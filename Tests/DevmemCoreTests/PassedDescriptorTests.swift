@@ -1,0 +1,191 @@
+import CDevmem
+import Foundation
+import Glibc
+import Logging
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import DevmemCore
+
+/// A dma-buf that passes through a unix socket. A memory file stands in for it where nothing looks
+/// at the kind.
+@Suite final class PassedDescriptorTests {
+    private let folder: String
+
+    init() throws {
+        folder =
+            FileManager.default.temporaryDirectory
+            .appending(path: "devmemtcp-passed-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: false)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    private var path: String { "\(folder)/socket" }
+
+    private func server(_ text: String = "{}\n") throws(DevmemError) -> DmabufServer {
+        let file = Descriptor(owning: try retrying("memfd_create") { cdm_memfd_create("x", 0) })
+        try retrying("grow") { ftruncate(file.rawValue, 8192) }
+        let memory = DmabufMemory(descriptor: file, mapping: try Mapping(anonymous: 8192))
+        return try DmabufServer(
+            at: path, for: BoundMemory(memory, receiveID: 7, transmitID: nil), with: text,
+            logger: .silent)
+    }
+
+    /// Receives on another thread while this one serves.
+    private func receive(_ server: DmabufServer) throws -> (size: Int, text: String) {
+        let result = Mutex<(Int, String)?>(nil)
+        let done = Mutex(false)
+        let path = path
+        try runInThread {
+            var text = ""
+            if let found = try? PassedDescriptor.receive(from: path, &text) {
+                result.withLock { $0 = (Int(lseek(found.rawValue, 0, SEEK_END)), text) }
+            }
+            done.withLock { $0 = true }
+        }
+        #expect(try poll(server.rawValue, for: .input, milliseconds: 10_000))
+        server.serve()
+        try awaitCondition("it has come") { () throws(DevmemError) in done.withLock { $0 } }
+        return try #require(result.withLock { $0 })
+    }
+
+    @Test func eachProgramGetsTheDescriptorAndTheText() throws {
+        let server = try server(#"{"rx_id":7}"#)
+        for _ in 0..<3 {
+            let found = try receive(server)
+            #expect(found.size == 8192)
+            #expect(found.text == #"{"rx_id":7}"#)
+        }
+        // Nobody waits.
+        server.serve()
+    }
+
+    @Test func theSocketIsItsOwnersAndIsRemoved() throws {
+        do {
+            let server = try server()
+            var status = stat()
+            #expect(lstat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+            #expect(server.rawValue >= 0)
+        }
+        #expect(access(path, F_OK) != 0)
+    }
+
+    /// One that nobody listens on is replaced, one in use and any other file is not.
+    @Test func onlyAnAbandonedSocketIsReplaced() throws {
+        let first = try server()
+        #expect { _ = try server() } throws: {
+            ($0 as? DevmemError)?.errno == .addressInUse
+        }
+        // The second has only looked whether anybody listens.
+        first.serve()
+        _ = try receive(first)
+        let other = "\(folder)/other"
+        let abandoned = Descriptor(
+            owning: socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC, 0))
+        let address = try #require(UnixAddress(other))
+        let code = address.withSocketAddress { bind(abandoned.rawValue, $0, $1) }
+        #expect(code == 0)
+        try abandoned.close("it")
+        let file = try DmabufMemory(
+            descriptor: .open("/dev/null", O_RDWR), mapping: .init(anonymous: 4096))
+        let memory = BoundMemory(file, receiveID: nil, transmitID: nil)
+        _ = try DmabufServer(at: other, for: memory, with: "x", logger: .silent)
+        try Descriptor.open(other, O_CREAT | O_WRONLY, mode: 0o600).close("a file")
+        #expect {
+            _ = try DmabufServer(at: other, for: memory, with: "x", logger: .silent)
+        } throws: {
+            ($0 as? DevmemError)?.errno == .addressInUse
+        }
+        #expect(access(other, F_OK) == 0)
+    }
+
+    @Test(arguments: ["", "relative", "@abstract", "/" + String(repeating: "x", count: 108)])
+    func whatIsNoPathIsRefused(path: String) throws {
+        let file = try DmabufMemory(
+            descriptor: .open("/dev/null", O_RDWR), mapping: .init(anonymous: 4096))
+        let memory = BoundMemory(file, receiveID: nil, transmitID: nil)
+        #expect {
+            _ = try DmabufServer(at: path, for: memory, with: "x", logger: .silent)
+        } throws: {
+            ($0 as? DevmemError)?.kind == .invalid
+        }
+    }
+
+    /// What a program sends that hands over no dma-buf, or several, or says nothing.
+    @Test(arguments: [0, 2])
+    func whatIsNotOneDescriptorIsRefused(count: Int) throws {
+        let listener = Descriptor(
+            owning: socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC, 0))
+        let address = try #require(UnixAddress(path))
+        #expect(address.withSocketAddress { bind(listener.rawValue, $0, $1) } == 0)
+        #expect(listen(listener.rawValue, 1) == 0)
+        let number = listener.rawValue
+        try runInThread {
+            let peer = Descriptor(owning: cdm_accept4(number, nil, nil, cdm_SOCK_CLOEXEC))
+            var data: [UInt8] = [1]
+            var control = [UInt8](repeating: 0, count: 64)
+            data.withUnsafeMutableBytes { data in
+                control.withUnsafeMutableBytes { control in
+                    control.storeBytes(
+                        of: cdm_cmsghdr(
+                            cmsg_len: 16 + 4 * count, cmsg_level: SOL_SOCKET,
+                            cmsg_type: cdm_SCM_RIGHTS), as: cdm_cmsghdr.self)
+                    for place in 0..<count {
+                        control.storeBytes(
+                            of: Int32(0), toByteOffset: 16 + 4 * place, as: Int32.self)
+                    }
+                    var vector = iovec(iov_base: data.baseAddress, iov_len: 1)
+                    withUnsafeMutablePointer(to: &vector) { vector in
+                        var message = msghdr()
+                        message.msg_iov = vector
+                        message.msg_iovlen = 1
+                        message.msg_control = control.baseAddress
+                        message.msg_controllen = count == 0 ? 0 : 16 + 8 * ((count + 1) / 2)
+                        _ = sendmsg(peer.rawValue, &message, cdm_MSG_NOSIGNAL)
+                    }
+                }
+            }
+        }
+        var text = ""
+        #expect { _ = try PassedDescriptor.receive(from: path, &text) } throws: {
+            ($0 as? DevmemError)?.kind == .malformed
+        }
+    }
+
+    /// Descriptors that are open but no dma-bufs, and one that is not open.
+    @Test(arguments: ["/dev/null", "/dev/zero", "/etc/passwd"])
+    func whatIsNoDmabufIsRefused(path: String) throws {
+        let file = try Descriptor.open(path, O_RDONLY)
+        #expect {
+            _ = try DmabufMemory(size: 4096, provider: .descriptor(file.rawValue))
+        } throws: {
+            ($0 as? DevmemError)?.description.contains("it is not a dma-buf") == true
+        }
+        #expect { _ = try DmabufMemory(size: 4096, provider: .descriptor(99_999)) } throws: {
+            ($0 as? DevmemError)?.errno == .badFileDescriptor
+        }
+        #expect { _ = try DmabufMemory(size: 4096, provider: .socket("/no/such")) } throws: {
+            ($0 as? DevmemError)?.errno == .noSuchFileOrDirectory
+        }
+    }
+
+    @Test(arguments: [
+        "auto", "udmabuf", "udmabuf:2M", "udmabuf:1G", "heap:system", "fd:0", "fd:2147483647",
+        "unix:/run/x", "unix:@x",
+    ])
+    func providersAreReadAsTheyAreWritten(text: String) {
+        #expect(MemoryProvider(text)?.description == text)
+    }
+
+    @Test(arguments: [
+        "", ":", "udmabuf:", "udmabuf:3M", "udmabuf:4096", "udmabuf:99999999999999999999",
+        "heap:", "heap:a/b", "fd:", "fd:-1", "fd:2147483648", "fd:x", "unix:", "unix:x", "cuda",
+        "unix:/" + String(repeating: "x", count: 200),
+    ])
+    func whatIsNoProviderIsRefused(text: String) {
+        #expect(MemoryProvider(text) == nil)
+    }
+}
