@@ -142,6 +142,16 @@ int cdm_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 	return accept4(fd, address, length, flags);
 }
 
+long cdm_set_mempolicy(int mode, const unsigned long *nodes, unsigned long bits)
+{
+	return syscall(SYS_set_mempolicy, mode, nodes, bits);
+}
+
+long cdm_get_mempolicy(int *mode, unsigned long *nodes, unsigned long bits)
+{
+	return syscall(SYS_get_mempolicy, mode, nodes, bits, NULL, 0);
+}
+
 int cdm_set_affinity(const void *mask, size_t size)
 {
 	return sched_setaffinity(0, size, mask);

@@ -163,6 +163,7 @@ enum : int32_t {
 	cdm_MSG_CTRUNC = MSG_CTRUNC,
 	cdm_MSG_CMSG_CLOEXEC = MSG_CMSG_CLOEXEC,
 	cdm_SCM_RIGHTS = SCM_RIGHTS,
+	cdm_MPOL_PREFERRED = MPOL_PREFERRED,
 	cdm_SHUT_WR = SHUT_WR,
 	cdm_SO_MAX_PACING_RATE = SO_MAX_PACING_RATE,
 	cdm_SO_NETNS_COOKIE = SO_NETNS_COOKIE,
@@ -207,6 +208,9 @@ int cdm_fcntl(int fd, int command, long argument);
 void *cdm_mremap(void *from, size_t size, void *to);
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);
 int cdm_memfd_create(const char *name, unsigned int flags);
+/* set_mempolicy(2) and get_mempolicy(2), which the C library does not have. */
+long cdm_set_mempolicy(int mode, const unsigned long *nodes, unsigned long bits);
+long cdm_get_mempolicy(int *mode, unsigned long *nodes, unsigned long bits);
 int cdm_set_affinity(const void *mask, size_t size);
 int cdm_get_affinity(void *mask, size_t size);
 const char *cdm_commit(void);

@@ -64,8 +64,7 @@ struct ForeignDmabuf: DmabufMaker {
             } catch {
                 guard error.errno == .inappropriateIOCTLForDevice || error.errno == .invalidArgument
                 else { throw error }
-                throw DevmemError(
-                    .invalid, call: call, errno: error.errno, message: "it is not a dma-buf")
+                throw DevmemError(.invalid, call: call, message: "it is not a dma-buf")
             }
         }
     }
