@@ -12,6 +12,7 @@
 #include <linux/dma-heap.h>
 #include <linux/errqueue.h>
 #include <linux/ethtool.h>
+#include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <linux/udmabuf.h>

@@ -48,7 +48,8 @@ public struct BoundNIC: ~Copyable {
                 request.engine = .ioUring
                 var nic = try BoundNIC(
                     binding: DmabufMemory(
-                        size: size, provider: provider, pageSize: request.pageSize, parts: queues),
+                        near: interface, size: size, provider: provider,
+                        pageSize: request.pageSize, parts: queues, logger: logger),
                     to: interface, request, logger: logger)
                 if !isForced { nic.engineReason = ZerocopySupport.benefit }
                 return nic
@@ -59,7 +60,9 @@ public struct BoundNIC: ~Copyable {
             }
         }
         var nic = try BoundNIC(
-            binding: DmabufMemory(size: size, provider: provider, pageSize: request.pageSize),
+            binding: DmabufMemory(
+                near: interface, size: size, provider: provider, pageSize: request.pageSize,
+                logger: logger),
             to: interface, request, logger: logger)
         if let reason { nic.engineReason = reason }
         return nic

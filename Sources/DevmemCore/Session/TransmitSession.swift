@@ -196,7 +196,11 @@ private func chooseInterface(
 /// Creates the dma-buf to send from; nil if ordinary memory is sent.
 private func makeBuffer(_ request: TransmitRequest) throws(DevmemError) -> DmabufMemory? {
     guard !request.usesHostMemory else { return nil }
-    return try DmabufMemory(size: request.memory, provider: request.provider)
+    let interface = try? request.peers.first.flatMap { peer throws(DevmemError) in
+        try chooseInterface(request, leadingTo: peer)
+    }
+    return try DmabufMemory(
+        near: interface, size: request.memory, provider: request.provider, logger: .silent)
 }
 
 private func bind(
