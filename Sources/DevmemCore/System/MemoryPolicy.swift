@@ -48,8 +48,8 @@ enum MemoryPolicy {
 
         /// Applies the policy, and returns whether the kernel did.
         func set() -> Bool {
-            // The default policy takes no nodes.
-            cdm_set_mempolicy(mode, nodes, nodes.allSatisfy { $0 == 0 } ? 0 : UInt(bits)) == 0
+            // The default policy takes no nodes; the kernel counts one less.
+            cdm_set_mempolicy(mode, nodes, nodes.allSatisfy { $0 == 0 } ? 1 : UInt(bits)) == 0
         }
     }
 }
