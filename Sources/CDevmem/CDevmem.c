@@ -120,6 +120,11 @@ int cdm_fcntl(int fd, int command, long argument)
 	return fcntl(fd, command, argument);
 }
 
+void *cdm_mremap(void *from, size_t size, void *to)
+{
+	return mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout)
 {
 	return ppoll(watched, count, timeout, NULL);

@@ -19,7 +19,7 @@ extension AdviceStyle {
     static func parameters(of command: any ParsableCommand.Type) -> Set<Advice.Parameter> {
         let own: Set<Advice.Parameter> =
             switch command {
-            case is Serve.Type: [.interface, .from, .queues, .memory]
+            case is Serve.Type: [.interface, .from, .queues, .memory, .spread]
             case is Connect.Type: [.interface, .memory, .pin]
             case is Bind.Type: [.queues, .memory, .flow, .spread]
             case is BenchRun.Type: [.remote, .interface, .memory, .from, .queues]

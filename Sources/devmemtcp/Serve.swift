@@ -97,6 +97,15 @@ struct Serve: ParsableCommand, PayloadCommand {
         name: .long,
         help: ArgumentHelp(
             """
+            How connections share several queues: round-robin by address, one-to-one, or rss for one \
+            RSS context over all of them.
+            """, valueName: "way"))
+    var spread = FlowSpread.roundRobin
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            """
             Size of the buffers that the NIC fills, or auto for the largest that it takes. More than \
             a page needs huge pages.
             """, valueName: "size"))
@@ -181,7 +190,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             limits: ReceiveLimits(atOnce: connections, continuesListening: keepOpen),
             listen: try Endpoint.candidates(resolving: listen.text),
             from: try from?.resolved() ?? [], fromPort: from?.port, queues: queues.choice,
-            keepsSteered: keepSteered, engine: engine,
+            spread: spread, keepsSteered: keepSteered, engine: engine,
             memory: buffer.memory.bytes,
             provider: buffer.maker.provider(direct: direct),
             pageSize: rxPageSize ?? .onePage,

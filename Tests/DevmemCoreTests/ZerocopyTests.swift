@@ -9,13 +9,16 @@ import Testing
     private static let token: UInt64 = 3 << 48
 
     private func read(
-        _ result: Int32, more: Bool = true, at offset: UInt64 = Self.token, size: UInt64 = Self.size
+        _ result: Int32, more: Bool = true, at offset: UInt64 = Self.token,
+        size: Int = Int(Self.size),
+        from start: Int = 0
     ) throws -> ZerocopyCompletion {
         var completion = cdm_io_uring_cqe()
         completion.res = result
         completion.flags = more ? cdm_IORING_CQE_F_MORE : 0
         completion.off = offset
-        return try ZerocopyCompletion(completion, token: Self.token, size: size)
+        return try ZerocopyCompletion(
+            completion, ZerocopyArea(token: Self.token, start: start, size: size))
     }
 
     @Test func aFragmentIsAPlaceInTheMemory() throws {
@@ -47,8 +50,46 @@ import Testing
         }
     }
 
-    @Test(arguments: [UInt64(0), 1, UInt64.max])
-    func noSizeOfTheMemoryTraps(size: UInt64) throws {
+    /// Each queue's offsets begin at 0.
+    @Test func aFragmentIsInThePartOfItsQueue() throws {
+        let fragment = ZerocopyFragment(offset: 5 * Int(Self.size) + 4160, length: 1448)
+        let area = ZerocopyArea(
+            token: Self.token, start: 5 * Int(Self.size), size: Int(Self.size))
+        #expect(
+            try read(1448, at: Self.token | 4160, from: area.start) == .fragment(fragment))
+        #expect(area.place(of: fragment) == Self.token | 4160)
+        #expect(
+            throws: DevmemError.self,
+            performing: { try read(1, at: Self.token | Self.size, from: area.start) })
+    }
+
+    @Test func fragmentsOfSeveralPartsAreFound() {
+        let fragments = [5, 9, 4].map { ZerocopyFragment(offset: $0 * 100 + 99, length: 1) }
+        #expect(ZerocopyQueues.parts(of: fragments, size: 100) == 4..<10)
+        #expect(ZerocopyQueues.parts(of: fragments, size: 1000) == 0..<1)
+        #expect(ZerocopyQueues.parts(of: [], size: 100) == 0..<1)
+    }
+
+    /// Only receive queues that io_uring has count, and a queue may have no NAPI instance.
+    @Test func napiInstancesLeadToQueues() {
+        let queues = [
+            QueueInfo(id: 7, type: .rx, napiID: 70), QueueInfo(id: 6, type: .rx, napiID: 60),
+            QueueInfo(id: 6, type: .tx, napiID: 61), QueueInfo(id: 5, type: .rx, napiID: 50),
+            QueueInfo(id: 4, type: .rx),
+        ]
+        #expect(ZerocopyQueues.places(of: [4, 6, 7], in: queues) == [60: 1, 70: 2])
+        #expect(ZerocopyQueues.places(of: [], in: queues) == [:])
+    }
+
+    @Test func eachQueueTakesADmabuf() {
+        #expect(ZerocopySupport.obstacle(queues: 2, parts: 2) == nil)
+        #expect(
+            ZerocopySupport.obstacle(queues: 2, parts: 1)
+                == "it takes a dma-buf for each of 2 queues, not 1")
+    }
+
+    @Test(arguments: [0, 1, Int.max])
+    func noSizeOfTheMemoryTraps(size: Int) throws {
         let isThere = size > 4096
         let result = try? read(8, at: Self.token | 4096, size: size)
         #expect(
@@ -136,16 +177,15 @@ import Testing
     }
 
     @Test func whatAKernelLacksIsNamed() {
-        #expect(support().obstacle(queues: 1, pageSize: 16384) == nil)
-        #expect(support(features: 0).obstacle(queues: 1, pageSize: nil) == nil)
-        #expect(support(features: 0).obstacle(queues: 1, pageSize: 16384) != nil)
-        #expect(support(2).obstacle(queues: 1, pageSize: nil)?.contains("6.19") == true)
-        #expect(support(area: 0).obstacle(queues: 1, pageSize: nil)?.contains("6.19") == true)
-        #expect(support(operations: 1).obstacle(queues: 1, pageSize: nil)?.contains("6.19") == true)
-        #expect(support().obstacle(queues: 2, pageSize: nil)?.contains("not 2") == true)
+        #expect(support().obstacle(pageSize: 16384) == nil)
+        #expect(support(features: 0).obstacle(pageSize: nil) == nil)
+        #expect(support(features: 0).obstacle(pageSize: 16384) != nil)
+        #expect(support(2).obstacle(pageSize: nil)?.contains("6.19") == true)
+        #expect(support(area: 0).obstacle(pageSize: nil)?.contains("6.19") == true)
+        #expect(support(operations: 1).obstacle(pageSize: nil)?.contains("6.19") == true)
         #expect(
             support(.max, area: .max, operations: .max, features: .max)
-                .obstacle(queues: 1, pageSize: .max) == nil)
+                .obstacle(pageSize: .max) == nil)
     }
 
     /// Whether this kernel and its administrator allow io_uring with 32-byte completions.

@@ -199,6 +199,8 @@ int cdm_WTERMSIG(int status);
 int cdm_WEXITSTATUS(int status);
 int cdm_flock(int fd, int operation);
 int cdm_fcntl(int fd, int command, long argument);
+/* Moves a mapping with MREMAP_FIXED. */
+void *cdm_mremap(void *from, size_t size, void *to);
 int cdm_ppoll(struct pollfd *watched, unsigned long count, const struct timespec *timeout);
 int cdm_memfd_create(const char *name, unsigned int flags);
 int cdm_set_affinity(const void *mask, size_t size);

@@ -30,6 +30,15 @@ public struct BindRequest: Sendable {
         case unsteered(QueueChoice)
         /// Queues that only the kernel checks, on a NIC that the user has configured.
         case unchecked(QueueChoice)
+
+        /// The number of queues.
+        var count: Int {
+            switch self {
+            case .none: 0
+            case .steered(let request): request.queues.count
+            case .unsteered(let choice), .unchecked(let choice): choice.count
+            }
+        }
     }
 
     /// What to do about changes to the NIC while the memory is bound.

@@ -1,4 +1,4 @@
-/// A dma-buf and the ids of its bindings, shared by all threads that receive into it or send from
+/// A dma-buf, or several, and the ids of its bindings, shared by all threads that receive into it or send from
 /// it.
 ///
 /// `BoundNIC` controls when it is unbound; the memory exists as long as this object.
@@ -10,12 +10,12 @@ public final class BoundMemory: Sendable {
     /// The id of the transmit binding, if there is one.
     public let transmitID: UInt32?
 
-    /// The queue that receives into the dma-buf by io_uring, if one does.
-    let zerocopy: ZerocopyQueue?
+    /// The queues that receive into the dma-bufs by io_uring, if any do.
+    let zerocopy: ZerocopyQueues?
 
     init(
         _ dmabuf: consuming DmabufMemory, receiveID: UInt32?, transmitID: UInt32?,
-        zerocopy: ZerocopyQueue? = nil
+        zerocopy: ZerocopyQueues? = nil
     ) {
         self.dmabuf = dmabuf
         self.zerocopy = zerocopy

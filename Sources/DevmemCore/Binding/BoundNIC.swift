@@ -1,6 +1,6 @@
 public import Logging
 
-/// A dma-buf bound to a NIC, together with the steering for it.
+/// A dma-buf, or several, bound to a NIC, together with the steering for it.
 ///
 /// Releasing it stops the watch, unbinds the memory, restores the NIC's settings and frees the
 /// memory, in this order: the kernel refuses to turn header split off while memory is bound. The
@@ -19,13 +19,56 @@ public struct BoundNIC: ~Copyable {
     /// The size in bytes of the buffers that the NIC fills; nil for one page.
     package let pageSize: UInt32?
     /// Why the choice between engines was made; nil if the request made it.
-    package let engineReason: String?
+    package private(set) var engineReason: String?
     private let setup: NICChanges
+
+    /// Allocates memory for the request, steers the NIC and binds the memory to it.
+    ///
+    /// - Parameters:
+    ///   - size: the size of the memory in bytes, a multiple of the page size; io_uring may need a
+    ///     little more for several queues.
+    ///   - provider: where the memory comes from.
+    ///   - interface: the NIC.
+    ///   - request: the queues and other options.
+    ///   - logger: as for `init(binding:to:_:logger:)`.
+    /// - Returns: the NIC.
+    /// - Throws: `DevmemError` if memory, steering or binding fails; the NIC's settings are restored
+    ///   first.
+    public static func allocating(
+        _ size: UInt64, from provider: MemoryProvider = .automatic,
+        on interface: NetworkInterface, _ request: BindRequest, logger: Logger
+    ) throws(DevmemError) -> BoundNIC {
+        let queues = request.queues.count - request.unboundQueues
+        var request = request
+        var reason: String?
+        // The memory depends on the engine.
+        if queues > 1, request.engine != .socket {
+            let isForced = request.engine == .ioUring
+            do throws(DevmemError) {
+                request.engine = .ioUring
+                var nic = try BoundNIC(
+                    binding: DmabufMemory(
+                        size: size, provider: provider, pageSize: request.pageSize, parts: queues),
+                    to: interface, request, logger: logger)
+                if !isForced { nic.engineReason = ZerocopySupport.benefit }
+                return nic
+            } catch {
+                guard !isForced else { throw error }
+                reason = "io_uring is not used: \(error)"
+                request.engine = .socket
+            }
+        }
+        var nic = try BoundNIC(
+            binding: DmabufMemory(size: size, provider: provider, pageSize: request.pageSize),
+            to: interface, request, logger: logger)
+        if let reason { nic.engineReason = reason }
+        return nic
+    }
 
     /// Steers the NIC and binds memory to it.
     ///
     /// - Parameters:
-    ///   - memory: the dma-buf.
+    ///   - memory: the dma-buf; for io_uring, with a part for each queue.
     ///   - interface: the NIC.
     ///   - request: the queues and other options.
     ///   - logger: logs each change to the NIC at level debug, and changes by others while the
@@ -41,7 +84,7 @@ public struct BoundNIC: ~Copyable {
         var receiveID: UInt32?
         let engineReason: String?
         var transmitID: UInt32?
-        let zerocopy: ZerocopyQueue?
+        let zerocopy: ZerocopyQueues?
         do throws(DevmemError) {
             chosen = try setup.chooseQueues(for: request)
             bound = chosen.dropLast(request.unboundQueues)

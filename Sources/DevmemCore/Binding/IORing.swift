@@ -195,6 +195,3 @@ struct IORing: ~Copyable, Sendable {
         return Int(count)
     }
 }
-
-/// Ends the life of a mapping here and not later.
-func drop(_ mapping: consuming Mapping) {}

@@ -7,7 +7,7 @@ final class NICChanges {
     private var steering: SteeringTransaction?
     private var receive: ReceiveBinding?
     private var transmit: TransmitBinding?
-    private var zerocopy: ZerocopyQueue?
+    private var zerocopy: ZerocopyQueues?
     private var watch: BindingMonitor?
 
     init(on interface: NetworkInterface, logger: Logger) {
@@ -70,14 +70,16 @@ final class NICChanges {
 
     /// Lets io_uring receive into a dma-buf, if that is wanted and can be.
     ///
-    /// - Returns: the queue, which threads join, nil for the socket engine; and why, if the choice
+    /// - Returns: the queues, which threads join, nil for the socket engine; and why, if the choice
     ///   was free.
     func bindZerocopy(
         _ memory: borrowing DmabufMemory, to queues: [UInt32], pageSize: UInt32?,
         _ choice: ReceiveEngineChoice
-    ) throws(DevmemError) -> (ZerocopyQueue?, reason: String?) {
-        guard choice != .socket, let queue = queues.first else { return (nil, nil) }
-        let obstacle = ZerocopySupport.obstacle(queues: queues.count, pageSize: pageSize)
+    ) throws(DevmemError) -> (ZerocopyQueues?, reason: String?) {
+        guard choice != .socket, !queues.isEmpty else { return (nil, nil) }
+        let obstacle =
+            ZerocopySupport.obstacle(pageSize: pageSize)
+            ?? ZerocopySupport.obstacle(queues: queues.count, parts: memory.parts)
         let isForced = choice == .ioUring
         if let obstacle {
             guard isForced else { return (nil, "io_uring is not used: \(obstacle)") }
@@ -85,9 +87,10 @@ final class NICChanges {
                 .unsupported, call: "receive by io_uring on \(interface.name)", message: obstacle)
         }
         do throws(DevmemError) {
-            let held = try ZerocopyQueue(memory, of: interface, queue: queue, pageSize: pageSize)
+            let held = try ZerocopyQueues(
+                memory, of: interface, queues: queues, pageSize: pageSize, logger: logger)
             zerocopy = held
-            return (held, isForced ? nil : "it costs less than the socket engine")
+            return (held, isForced ? nil : ZerocopySupport.benefit)
         } catch {
             guard isForced else { return (nil, "io_uring is not used: \(error)") }
             throw error

@@ -2,7 +2,7 @@
 public enum ReceiveEngine: String, Codable, Sendable {
     /// By recvmsg(2), from queues that a netlink request has bound.
     case socket
-    /// By zero-copy receive of io_uring, which has one queue.
+    /// By zero-copy receive of io_uring, which has the queues, each with a dma-buf of its own.
     case ioUring = "io_uring"
 }
 

@@ -1,9 +1,24 @@
 import CDevmem
 import SystemPackage
 
-/// A range of the dma-buf that holds payload.
+/// The part of the memory that one queue fills: a whole dma-buf, as io_uring takes no less.
+struct ZerocopyArea: Equatable, Sendable {
+    /// Identifies the dma-buf in the kernel's offsets.
+    let token: UInt64
+    /// Bytes from the start of the memory.
+    let start: Int
+    /// Bytes.
+    let size: Int
+
+    /// Returns the kernel's offset of a fragment. Pure.
+    func place(of fragment: ZerocopyFragment) -> UInt64 {
+        UInt64(truncatingIfNeeded: fragment.offset &- start) | token
+    }
+}
+
+/// A range of the memory that holds payload.
 struct ZerocopyFragment: Equatable, Sendable {
-    /// Bytes from the start of the dma-buf.
+    /// Bytes from the start of the memory.
     let offset: Int
     /// Bytes, at least one.
     let length: Int
@@ -26,12 +41,9 @@ enum ZerocopyCompletion: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - completion: the completion.
-    ///   - token: identifies the dma-buf.
-    ///   - size: the size of the dma-buf in bytes.
+    ///   - area: the part of the memory that the queue fills.
     /// - Throws: `DevmemError` of kind `malformed` for a range that is not in the dma-buf.
-    init(
-        _ completion: cdm_io_uring_cqe, token: UInt64, size: UInt64
-    ) throws(DevmemError) {
+    init(_ completion: cdm_io_uring_cqe, _ area: ZerocopyArea) throws(DevmemError) {
         guard completion.flags & cdm_IORING_CQE_F_MORE != 0 else {
             switch Errno(rawValue: 0 &- min(completion.res, 0)) {
             case Errno(rawValue: 0) where completion.res == 0: self = .end
@@ -44,16 +56,17 @@ enum ZerocopyCompletion: Equatable, Sendable {
         }
         let mask = UInt64.max << cdm_IORING_ZCRX_AREA_SHIFT
         let offset = completion.off & ~mask
-        guard completion.off & mask == token & mask else {
+        guard completion.off & mask == area.token & mask else {
             throw Self.impossible("offset \(completion.off) is not of this dma-buf")
         }
-        guard completion.res > 0, offset < size, UInt64(completion.res) <= size - offset,
-            let place = Int(exactly: offset)
+        guard completion.res > 0, let place = Int(exactly: offset), place < area.size,
+            Int(completion.res) <= area.size - place
         else {
             throw Self.impossible(
-                "\(completion.res) bytes at \(offset) are not in a dma-buf of \(size)")
+                "\(completion.res) bytes at \(offset) are not in a dma-buf of \(area.size)")
         }
-        self = .fragment(ZerocopyFragment(offset: place, length: Int(completion.res)))
+        self = .fragment(
+            ZerocopyFragment(offset: area.start + place, length: Int(completion.res)))
     }
 
     private static func impossible(_ text: String) -> DevmemError {

@@ -19,8 +19,8 @@ struct ZerocopyInstance: ~Copyable, Sendable {
     private let ring: IORing
     /// Stands for the registration when threads join.
     let exported: Descriptor
-    /// Identifies the dma-buf in offsets.
-    let token: UInt64
+    /// The part of the memory that it fills.
+    let area: ZerocopyArea
     private let id: UInt32
     private let returned: SharedRing
     /// The refill entries written so far, modulo 2^32.
@@ -29,27 +29,28 @@ struct ZerocopyInstance: ~Copyable, Sendable {
     /// Registers a queue. The NIC must split headers and must not have bound the queue.
     ///
     /// - Parameters:
-    ///   - memory: the dma-buf.
+    ///   - memory: the memory.
+    ///   - part: which of its dma-bufs to fill.
     ///   - interface: the NIC.
     ///   - queue: the queue id.
     ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses, `malformed` if its answer is
     ///   impossible.
     init(
-        _ memory: borrowing DmabufMemory, of interface: NetworkInterface, queue: UInt32,
-        pageSize: UInt32?
+        _ memory: borrowing DmabufMemory, part: Int, of interface: NetworkInterface,
+        queue: UInt32, pageSize: UInt32?
     ) throws(DevmemError) {
         let call = "register queue \(queue) of \(interface.name) with io_uring"
         let ring = try IORing(completions: 8)
-        let wanted = Self.entries(memory: memory.size, pageSize: pageSize)
+        let wanted = Self.entries(memory: UInt64(memory.partSize), pageSize: pageSize)
         let stride = MemoryLayout<cdm_io_uring_zcrx_rqe>.stride
         let size = Int(systemPageSize) + Int(wanted) * stride
         var region = cdm_io_uring_region_desc()
         region.size = UInt64(size)
         var area = cdm_io_uring_zcrx_area_reg()
-        area.len = memory.size
+        area.len = UInt64(memory.partSize)
         area.flags = cdm_IORING_ZCRX_AREA_DMABUF
-        area.dmabuf_fd = UInt32(bitPattern: memory.rawValue)
+        area.dmabuf_fd = UInt32(bitPattern: memory.rawValue(ofPart: part))
         var request = cdm_io_uring_zcrx_ifq_reg()
         request.if_idx = interface.index
         request.if_rxq = queue
@@ -81,7 +82,8 @@ struct ZerocopyInstance: ~Copyable, Sendable {
         exported = Descriptor(owning: Int32(bitPattern: export.zcrx_fd))
         self.refill = refill
         self.ring = ring
-        token = area.rq_area_token
+        self.area = ZerocopyArea(
+            token: area.rq_area_token, start: part * memory.partSize, size: memory.partSize)
         id = request.zcrx_id
         self.returned = returned
     }
@@ -155,7 +157,7 @@ struct ZerocopyInstance: ~Copyable, Sendable {
         refill.withUnsafeMutableBytes {
             $0.storeBytes(
                 of: cdm_io_uring_zcrx_rqe(
-                    off: UInt64(fragment.offset) | token, len: UInt32(fragment.length), pad: 0),
+                    off: area.place(of: fragment), len: UInt32(fragment.length), pad: 0),
                 toByteOffset: place, as: cdm_io_uring_zcrx_rqe.self)
         }
         tail &+= 1

@@ -13,15 +13,16 @@ final class ZerocopyQueue: Sendable {
     private let queue: UInt32
     private let pageSize: UInt32?
 
-    /// Lets io_uring receive from a queue into a dma-buf.
+    /// Lets io_uring receive from a queue into one of the memory's dma-bufs.
     ///
     /// - Throws: `DevmemError` as `ZerocopyInstance`.
     init(
-        _ memory: borrowing DmabufMemory, of interface: NetworkInterface, queue: UInt32,
-        pageSize: UInt32?
+        _ memory: borrowing DmabufMemory, part: Int, of interface: NetworkInterface,
+        queue: UInt32, pageSize: UInt32?
     ) throws(DevmemError) {
         instance = Mutex(
-            try ZerocopyInstance(memory, of: interface, queue: queue, pageSize: pageSize))
+            try ZerocopyInstance(
+                memory, part: part, of: interface, queue: queue, pageSize: pageSize))
         self.interface = interface
         self.queue = queue
         self.pageSize = pageSize
@@ -39,7 +40,7 @@ final class ZerocopyQueue: Sendable {
             switch instance {
             case .some(let open):
                 try ZerocopyRing(
-                    joining: open.exported, token: open.token,
+                    joining: open.exported, area: open.area,
                     completions: share.map {
                         ZerocopyRing.completions(share: $0, pageSize: pageSize)
                     } ?? ZerocopyRing.completions)

@@ -15,17 +15,17 @@ struct ZerocopyRing: ~Copyable {
 
     private var ring: IORing
     private let id: UInt32
-    private let token: UInt64
+    private let area: ZerocopyArea
 
     /// Joins a registered queue, for the calling thread only.
     ///
     /// - Parameters:
     ///   - exported: the descriptor of the registration.
-    ///   - token: identifies the dma-buf in offsets.
+    ///   - area: the part of the memory that the queue fills.
     ///   - completions: the number of completions that can wait, each of which holds a buffer.
     /// - Throws: `DevmemError` of kind `system` if the kernel refuses.
     init(
-        joining exported: borrowing Descriptor, token: UInt64, completions: UInt32
+        joining exported: borrowing Descriptor, area: ZerocopyArea, completions: UInt32
     ) throws(DevmemError) {
         let ring = try IORing(completions: completions)
         try ring.enable()
@@ -35,7 +35,7 @@ struct ZerocopyRing: ~Copyable {
         try ring.register(
             cdm_IORING_REGISTER_ZCRX_IFQ, &request, count: 1, "join a queue of io_uring")
         self.ring = ring
-        self.token = token
+        self.area = area
         id = request.zcrx_id
     }
 
@@ -73,17 +73,16 @@ struct ZerocopyRing: ~Copyable {
     ///
     /// - Parameters:
     ///   - limit: the most completions to pass.
-    ///   - size: the size of the dma-buf in bytes.
     ///   - body: called for each completion.
     /// - Returns: the number of completions.
     /// - Throws: `DevmemError` of kind `malformed` for impossible numbers of the kernel.
     func takeCompletions(
-        atMost limit: UInt32, memory size: UInt64, _ body: (ZerocopyCompletion) -> Void
+        atMost limit: UInt32, _ body: (ZerocopyCompletion) -> Void
     ) throws(DevmemError) -> Int {
-        let token = token
+        let area = area
         return try ring.takeCompletions(atMost: limit) { completion throws(DevmemError) in
             guard completion.user_data == Tag.receive else { return }
-            body(try ZerocopyCompletion(completion, token: token, size: size))
+            body(try ZerocopyCompletion(completion, area))
         }
     }
 

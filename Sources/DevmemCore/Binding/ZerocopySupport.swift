@@ -9,6 +9,16 @@ package struct ZerocopySupport: Equatable, Sendable {
     private let operations: UInt32
     private let features: UInt32
 
+    /// Why it is chosen where it can be had.
+    static let benefit = "it costs less than the socket engine"
+
+    /// Returns why memory does not fit for some queues; nil if it does: io_uring takes a whole
+    /// dma-buf for each queue (`io_import_dmabuf` of io_uring/zcrx.c). Pure.
+    static func obstacle(queues: Int, parts: Int) -> String? {
+        guard queues != parts else { return nil }
+        return "it takes a dma-buf for each of \(counted(UInt64(queues), "queue")), not \(parts)"
+    }
+
     init(_ answer: cdm_io_uring_query_zcrx) {
         registerFlags = answer.register_flags
         areaFlags = answer.area_flags
@@ -41,12 +51,9 @@ package struct ZerocopySupport: Equatable, Sendable {
 
     /// Returns why io_uring cannot receive; nil if nothing speaks against trying. Pure.
     ///
-    /// - Parameters:
-    ///   - queues: the number of queues to bind.
-    ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
+    /// - Parameter pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
     /// - Returns: the reason.
-    func obstacle(queues: Int, pageSize: UInt32?) -> String? {
-        guard queues == 1 else { return "it receives from one queue, not \(queues)" }
+    func obstacle(pageSize: UInt32?) -> String? {
         guard registerFlags & UInt64(cdm_ZCRX_REG_IMPORT) != 0,
             areaFlags & UInt64(cdm_IORING_ZCRX_AREA_DMABUF) != 0,
             operations > cdm_ZCRX_CTRL_EXPORT
@@ -59,18 +66,21 @@ package struct ZerocopySupport: Equatable, Sendable {
 
     /// Asks this kernel whether io_uring can receive.
     ///
-    /// - Parameters:
-    ///   - queues: the number of queues to bind.
-    ///   - pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
+    /// - Parameter pageSize: the size in bytes of the buffers that the NIC fills; nil for one page.
     /// - Returns: why it cannot; nil if nothing speaks against trying.
-    package static func obstacle(queues: Int, pageSize: UInt32?) -> String? {
-        let support: ZerocopySupport
+    static func obstacle(pageSize: UInt32?) -> String? {
         do throws(DevmemError) {
-            support = try ZerocopySupport()
+            return try ZerocopySupport().obstacle(pageSize: pageSize)
         } catch {
             return "this kernel has none for device memory (Linux 6.19 has)"
         }
-        if let obstacle = support.obstacle(queues: queues, pageSize: pageSize) { return obstacle }
+    }
+
+    /// Asks the same, and whether this process may have a ring.
+    ///
+    /// - Returns: why it cannot receive; nil if nothing speaks against trying.
+    package static func obstacle() -> String? {
+        if let obstacle = obstacle(pageSize: nil) { return obstacle }
         do throws(DevmemError) {
             try IORing(completions: 8).close()
         } catch {

@@ -38,51 +38,112 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A dma-buf of host memory, mapped into this process.
+/// A dma-buf of host memory, mapped into this process; or several, one for each queue of io_uring,
+/// mapped one after the other as if they were one.
 public struct DmabufMemory: ~Copyable, Sendable {
-    /// The dma-buf.
+    /// The dma-buf, or the first of several.
     package let descriptor: Descriptor
+    /// The dma-bufs after the first.
+    private let others: [DmabufPart]
     /// The dma-buf's descriptor, for calls that this library does not offer.
     public var rawValue: Int32 { descriptor.rawValue }
-    /// The pages of the dma-buf, mapped into this process.
+    /// The pages of all dma-bufs, mapped into this process.
     package let mapping: Mapping
 
     /// The size in bytes, a multiple of the page size.
     public var size: UInt64 { UInt64(mapping.count) }
 
-    /// Allocates a dma-buf.
+    /// The number of dma-bufs, which have the same size.
+    public var parts: Int { others.count + 1 }
+
+    /// The size in bytes of one dma-buf.
+    package var partSize: Int { mapping.count / parts }
+
+    /// Allocates a dma-buf, or several.
     ///
     /// - Parameters:
-    ///   - size: bytes, a multiple of the page size, or of the huge page size for huge pages.
+    ///   - size: bytes in all, a multiple of the page size, or of the huge page size for huge pages,
+    ///     in each part.
     ///   - provider: where the memory comes from.
     ///   - hugePages: whether to use huge pages, which large buffers of the NIC need; a heap
     ///     decides that by itself.
+    ///   - parts: the number of dma-bufs; io_uring takes one for each queue.
     /// - Throws: `DevmemError` of kind `invalid` for an impossible size, `system` if the provider
     ///   or the memory is not available; the message states the running kernel's limits.
     public init(
-        size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false
+        size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false,
+        parts: Int = 1
     ) throws(DevmemError) {
+        guard parts > 1 else {
+            self = try Self.make(size, provider, hugePages: hugePages)
+            return
+        }
+        guard size % UInt64(parts) == 0 else {
+            throw DevmemError(
+                .invalid, call: "make \(parts) dma-bufs of \(size) bytes",
+                message: "the size must be a multiple of their number")
+        }
+        let partSize = size / UInt64(parts)
+        let first = try Self.make(partSize, provider, hugePages: hugePages)
+        var whole = try Mapping(
+            reserving: first.mapping.count * parts, alignment: Int(Udmabuf.hugePageSize))
+        try whole.place(first.mapping, at: 0)
+        var others: [DmabufPart] = []
+        for part in 1..<parts {
+            let next = try Self.make(partSize, provider, hugePages: hugePages)
+            try whole.place(next.mapping, at: part * Int(partSize))
+            others.append(DmabufPart(next.descriptor))
+        }
+        descriptor = first.descriptor
+        mapping = whole
+        self.others = others
+    }
+
+    private static func make(
+        _ size: UInt64, _ provider: MemoryProvider, hugePages: Bool
+    ) throws(DevmemError) -> DmabufMemory {
         switch provider {
         case .automatic where !hugePages && DmaHeap.isUsable(DmaHeap.system):
-            self = try DmaHeap.make(size: size, heap: DmaHeap.system)
-        case .automatic, .udmabuf: self = try Udmabuf.make(size: size, hugePages: hugePages)
-        case .heap(let name): self = try DmaHeap.make(size: size, heap: name)
+            try DmaHeap.make(size: size, heap: DmaHeap.system)
+        case .automatic, .udmabuf: try Udmabuf.make(size: size, hugePages: hugePages)
+        case .heap(let name): try DmaHeap.make(size: size, heap: name)
         }
     }
 
-    /// Allocates a dma-buf for a NIC that fills buffers of a size in bytes; buffers larger than a
-    /// page need huge pages. Nil means one page.
+    /// Allocates dma-bufs for a NIC that fills buffers of a size in bytes; buffers larger than a
+    /// page need huge pages. Nil means one page. A size that does not divide into whole pages for
+    /// each part is rounded up.
     package init(
-        size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?
+        size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?, parts: Int = 1
     ) throws(DevmemError) {
+        let hugePages = pageSize.map { $0 > systemPageSize } ?? false
         try self.init(
-            size: size, provider: provider,
-            hugePages: pageSize.map { $0 > systemPageSize } ?? false)
+            size: parts > 1
+                ? Self.size(
+                    size, parts: parts,
+                    page: hugePages ? Udmabuf.hugePageSize : UInt64(systemPageSize)) : size,
+            provider: provider, hugePages: hugePages, parts: parts)
     }
 
     package init(descriptor: consuming Descriptor, mapping: consuming Mapping) {
         self.descriptor = descriptor
         self.mapping = mapping
+        others = []
+    }
+
+    /// Returns a size rounded up to whole pages in each part; the size itself if that is too much.
+    /// Pure.
+    static func size(_ size: UInt64, parts: Int, page: UInt64) -> UInt64 {
+        let step = page.multipliedReportingOverflow(by: UInt64(max(parts, 1)))
+        guard !step.overflow, step.partialValue > 0 else { return size }
+        let rest = size % step.partialValue
+        let rounded = size.addingReportingOverflow(rest == 0 ? 0 : step.partialValue - rest)
+        return rounded.overflow ? size : rounded.partialValue
+    }
+
+    /// Returns the descriptor of a part.
+    borrowing func rawValue(ofPart part: Int) -> Int32 {
+        part == 0 ? descriptor.rawValue : others[part - 1].descriptor.rawValue
     }
 
     /// Converts a size to a length of memory.
@@ -113,16 +174,16 @@ public struct DmabufMemory: ~Copyable, Sendable {
     public borrowing func withDeviceBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        try synchronize(UInt64(DMA_BUF_SYNC_START))
-        let result: Result
-        do throws(DevmemError) {
-            result = try mapping.withUnsafeBytes(body)
-        } catch {
-            try? synchronize(UInt64(DMA_BUF_SYNC_END))
-            throw error
+        try withDeviceBytes(ofParts: 0..<parts, body)
+    }
+
+    /// Does the same for a reader of some parts only; the pointer is to all of the memory.
+    borrowing func withDeviceBytes<Result>(
+        ofParts parts: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        try withAccess(to: parts, UInt64(DMA_BUF_SYNC_READ)) { () throws(DevmemError) in
+            try mapping.withUnsafeBytes(body)
         }
-        try synchronize(UInt64(DMA_BUF_SYNC_END))
-        return result
     }
 
     /// Lends the memory to the CPU for writing what the NIC will read.
@@ -133,24 +194,46 @@ public struct DmabufMemory: ~Copyable, Sendable {
     borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        try synchronize(UInt64(DMA_BUF_SYNC_START), UInt64(DMA_BUF_SYNC_WRITE))
+        try withAccess(to: 0..<parts, UInt64(DMA_BUF_SYNC_WRITE)) { () throws(DevmemError) in
+            try mapping.withUnsafeMutableBytes(body)
+        }
+    }
+
+    private borrowing func withAccess<Result>(
+        to parts: Range<Int>, _ direction: UInt64, _ body: () throws(DevmemError) -> Result
+    ) throws(DevmemError) -> Result {
+        var begun = parts.lowerBound
         let result: Result
         do throws(DevmemError) {
-            result = try mapping.withUnsafeMutableBytes(body)
+            while begun < parts.upperBound {
+                try synchronize(begun, UInt64(DMA_BUF_SYNC_START) | direction)
+                begun += 1
+            }
+            result = try body()
         } catch {
-            try? synchronize(UInt64(DMA_BUF_SYNC_END), UInt64(DMA_BUF_SYNC_WRITE))
+            for part in parts.lowerBound..<begun {
+                try? synchronize(part, UInt64(DMA_BUF_SYNC_END) | direction)
+            }
             throw error
         }
-        try synchronize(UInt64(DMA_BUF_SYNC_END), UInt64(DMA_BUF_SYNC_WRITE))
+        for part in parts { try synchronize(part, UInt64(DMA_BUF_SYNC_END) | direction) }
         return result
     }
 
-    private borrowing func synchronize(
-        _ phase: UInt64, _ direction: UInt64 = UInt64(DMA_BUF_SYNC_READ)
-    ) throws(DevmemError) {
-        var request = dma_buf_sync(flags: phase | direction)
+    private borrowing func synchronize(_ part: Int, _ flags: UInt64) throws(DevmemError) {
+        let number = rawValue(ofPart: part)
+        var request = dma_buf_sync(flags: flags)
         try retrying("synchronize the dma-buf") {
-            cdm_ioctl(descriptor.rawValue, cdm_DMA_BUF_IOCTL_SYNC, &request)
+            cdm_ioctl(number, cdm_DMA_BUF_IOCTL_SYNC, &request)
         }
+    }
+}
+
+/// A dma-buf after the first. A class, as an array holds no values that cannot be copied.
+private final class DmabufPart: Sendable {
+    let descriptor: Descriptor
+
+    init(_ descriptor: consuming Descriptor) {
+        self.descriptor = descriptor
     }
 }

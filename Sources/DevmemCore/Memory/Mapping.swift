@@ -25,14 +25,63 @@ package struct Mapping: ~Copyable, Sendable {
         try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     }
 
+    /// Reserves addresses, for mappings to be placed there.
+    ///
+    /// - Parameters:
+    ///   - count: bytes.
+    ///   - alignment: what the first address is a multiple of, itself a multiple of the page size.
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    init(reserving count: Int, alignment: Int) throws(DevmemError) {
+        let size = count.addingReportingOverflow(alignment)
+        let found = mmap(
+            nil, size.overflow ? .max : size.partialValue, PROT_NONE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let found, found != MAP_FAILED else {
+            throw Self.failure(count)
+        }
+        let past = Int(bitPattern: found) % alignment
+        let first = past == 0 ? 0 : alignment - past
+        if first > 0 { munmap(found, first) }
+        munmap(found + first + count, alignment - first)
+        base = found + first
+        self.count = count
+    }
+
+    /// Moves a mapping into this one.
+    ///
+    /// - Parameters:
+    ///   - part: the mapping.
+    ///   - offset: where it goes, as aligned as its pages are.
+    /// - Throws: `DevmemError` of kind `invalid` if it does not fit, `system` with the `errno` of
+    ///   mremap(2).
+    mutating func place(_ part: consuming Mapping, at offset: Int) throws(DevmemError) {
+        guard offset >= 0, offset <= count, part.count <= count - offset else {
+            throw DevmemError(
+                .invalid, call: "map \(part.count) bytes of memory", message: "they do not fit")
+        }
+        try part.move(to: base + offset)
+    }
+
+    private consuming func move(to place: UnsafeMutableRawPointer) throws(DevmemError) {
+        guard cdm_mremap(base, count, place) != MAP_FAILED else {
+            let error = Self.failure(count)
+            drop(self)
+            throw error
+        }
+        discard self
+    }
+
+    private static func failure(_ count: Int) -> DevmemError {
+        DevmemError(.system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
+    }
+
     private init(
         _ count: Int, _ flags: Int32, _ number: Int32, _ offset: Int
     ) throws(DevmemError) {
         let base = mmap(
             nil, count, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, number, offset)
         guard let base, base != MAP_FAILED else {
-            throw DevmemError(
-                .system, call: "map \(count) bytes of memory", errno: Errno(rawValue: errno))
+            throw Self.failure(count)
         }
         self.base = base
         self.count = count
@@ -71,3 +120,6 @@ package struct Mapping: ~Copyable, Sendable {
         cdm_store_release(base + offset, value)
     }
 }
+
+/// Ends the life of a mapping here and not later.
+func drop(_ mapping: consuming Mapping) {}

@@ -56,26 +56,30 @@ struct ListeningNIC {
     private func bind(
         _ request: ReceiveRequest, pageSize: UInt32?, logger: Logger
     ) throws(DevmemError) -> BoundNIC {
-        let memory = try DmabufMemory(
-            size: request.memory, provider: request.provider, pageSize: pageSize)
         let flows = ReceiveRequest.flows(
             to: listeners.endpoints, from: request.from, port: request.fromPort)
         var binding = BindRequest(
             queues: request.steers
-                ? .steered(SteeringRequest(queues: request.queues, flows: flows))
+                ? .steered(
+                    SteeringRequest(queues: request.queues, flows: flows, spread: request.spread))
                 : .unchecked(request.queues),
             pageSize: pageSize, watch: request.keepsSteered ? .renews : .logs,
             command: request.command)
         binding.engine = request.engine
-        let nic = try BoundNIC(binding: memory, to: interface, binding, logger: logger)
+        let nic = try BoundNIC.allocating(
+            request.memory, from: request.provider, on: interface, binding,
+            logger: logger)
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }
         return nic
     }
 
     /// Returns the limits on the memory that connections may hold.
     func budget(of nic: borrowing BoundNIC, logger: Logger) -> ReceiveBudget {
+        // All connections may come to one queue, which may have only a part of the memory.
+        let parts = UInt64(nic.memory.dmabuf.parts)
         let budget = ReceiveBudget(
-            memory: nic.memory.dmabuf.size, rings: nic.rings.bytes, listeners: listeners.count,
+            memory: nic.memory.dmabuf.size / parts, rings: nic.rings.bytes / parts,
+            listeners: listeners.count,
             connections: limits.atOnce, keepsListening: allowsWaiting,
             initial: listeners.initialReceiveBuffer)
         logger.debug(

@@ -31,6 +31,8 @@ package struct ReceiveRequest: Sendable {
     package var allowsOtherPorts: Bool
     /// The receive queues to bind.
     package var queues: QueueChoice
+    /// How connections are spread over the queues.
+    package var spread: FlowSpread
     /// Whether to configure the NIC and restore it afterwards; otherwise its settings are neither
     /// changed nor checked.
     package var steers: Bool
@@ -71,7 +73,8 @@ package struct ReceiveRequest: Sendable {
     package init(
         interface: String?, limits: ReceiveLimits = .one, listen: [Endpoint],
         from: [IPAddress] = [], fromPort: UInt16? = nil,
-        allowsOtherPorts: Bool = false, queues: QueueChoice, steers: Bool = true,
+        allowsOtherPorts: Bool = false, queues: QueueChoice,
+        spread: FlowSpread = .roundRobin, steers: Bool = true,
         keepsSteered: Bool = false, engine: ReceiveEngineChoice = .socket,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: PageSizeChoice = .onePage,
         answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
@@ -85,6 +88,7 @@ package struct ReceiveRequest: Sendable {
         self.fromPort = fromPort
         self.allowsOtherPorts = allowsOtherPorts
         self.queues = queues
+        self.spread = spread
         self.steers = steers
         self.keepsSteered = keepsSteered
         self.engine = engine

@@ -7,8 +7,8 @@ public enum QueueChoice: Equatable, Sendable {
     /// This many queues that nothing else uses, from the last one down; never queue 0.
     case automatic(Int)
 
-    /// The number of queues.
-    var count: Int {
+    /// The number of queues that are asked for.
+    package var count: Int {
         switch self {
         case .list(let queues): queues.count
         case .last(let count), .automatic(let count): count

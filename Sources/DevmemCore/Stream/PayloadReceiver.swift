@@ -76,18 +76,18 @@ public struct PayloadReceiver: ~Copyable {
         self.memory = memory
         self.isDeviceOnly = isDeviceOnly
         self.share = share
-        let queue = memory?.zerocopy
+        let queues = memory?.zerocopy
         // One more than fits, for bytes without a control message.
         let capacity =
             if memory == nil {
                 1
-            } else if queue == nil {
+            } else if queues == nil {
                 ReceiveBuffers.controlSize / Int(cdm_cmsg_space_dmabuf) + 1
             } else {
                 Int(ZerocopyStream.batch)
             }
         payload = ReceivedPayload(
-            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), queue: queue)
+            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), queues: queues)
     }
 
     /// Whether the next step does something without waiting for the connection.
@@ -188,12 +188,12 @@ public struct PayloadReceiver: ~Copyable {
         _ connection: borrowing Connection, listing: Bool
     ) throws(DevmemError) -> StreamStep {
         guard let memory else { return try receiveHost(connection) }
-        if let queue = memory.zerocopy {
+        if let queues = memory.zerocopy {
             let stream: ZerocopyStream
             if let zerocopy {
                 stream = zerocopy
             } else {
-                stream = try ZerocopyStream(queue, memory: memory.dmabuf.size, share: share)
+                stream = try ZerocopyStream(queues, for: connection, share: share)
                 zerocopy = stream
             }
             payload.removeAll(socket: -1)
@@ -272,11 +272,11 @@ public struct PayloadReceiver: ~Copyable {
         counts.linearBytes += UInt64(linear)
     }
 
-    /// Returns the fragments of the call to io_uring's queue, or moves its tokens to the batch, which
+    /// Returns the fragments of the call to io_uring's queues, or moves its tokens to the batch, which
     /// is returned whenever it is full.
     private mutating func release(_ connection: borrowing Connection) throws(DevmemError) {
-        if let queue = memory?.zerocopy {
-            if !payload.fragments.isEmpty { try queue.giveBack(&payload.fragments) }
+        if let queues = memory?.zerocopy {
+            if !payload.fragments.isEmpty { try queues.giveBack(&payload.fragments) }
             return
         }
         var counts = counts

@@ -41,27 +41,27 @@ public struct ReceivedPayload: ~Copyable {
     let host: UnsafeRawBufferPointer
     /// The socket that takes the tokens of the payload.
     private var socket: Int32 = -1
-    /// The queue that takes the fragments back, if io_uring receives.
-    private let queue: ZerocopyQueue?
+    /// The queues that take the fragments back, if io_uring receives.
+    private let queues: ZerocopyQueues?
     /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
     private var sharedSocket: SharedSocket?
 
-    init(capacity: Int, host: UnsafeRawBufferPointer, queue: ZerocopyQueue? = nil) {
+    init(capacity: Int, host: UnsafeRawBufferPointer, queues: ZerocopyQueues? = nil) {
         list = PayloadExtents(capacity: capacity)
-        if queue == nil {
+        if queues == nil {
             tokens.reserveCapacity(capacity)
         } else {
             fragments.reserveCapacity(capacity)
         }
-        self.queue = queue
+        self.queues = queues
         self.host = host
     }
 
     deinit {
-        guard let queue, !fragments.isEmpty else { return }
+        guard let queues, !fragments.isEmpty else { return }
         var rest = fragments
-        try? queue.giveBack(&rest)
+        try? queues.giveBack(&rest)
     }
 
     /// The extents of the payload, in stream order.
@@ -87,8 +87,8 @@ public struct ReceivedPayload: ~Copyable {
         if let kept { return kept }
         let extents = extents.filter { $0.source == .device }
         let made: KeptPayload
-        if let queue {
-            made = KeptPayload(extents, .queue(queue, fragments))
+        if let queues {
+            made = KeptPayload(extents, .queues(queues, fragments))
             fragments = []
         } else {
             let shared: SharedSocket
@@ -117,7 +117,8 @@ public struct ReceivedPayload: ~Copyable {
         guard needs == .bytes, let memory, list.hasDeviceBytes else {
             return try sink.receive(&self, until: stop)
         }
-        return try memory.dmabuf.withDeviceBytes { device throws(DevmemError) in
+        let parts = queues?.parts(of: fragments) ?? 0..<1
+        return try memory.dmabuf.withDeviceBytes(ofParts: parts) { device throws(DevmemError) in
             self.device = device
             defer { self.device = UnsafeRawBufferPointer(start: nil, count: 0) }
             return try sink.receive(&self, until: stop)
@@ -151,7 +152,7 @@ public final class KeptPayload: Sendable {
     /// What takes the memory back, and what of it is not returned yet.
     fileprivate enum Owner: Sendable {
         case socket(SharedSocket, [TokenBatch.Range])
-        case queue(ZerocopyQueue, [ZerocopyFragment])
+        case queues(ZerocopyQueues, [ZerocopyFragment])
     }
 
     /// The extents in the dma-buf, in stream order.
@@ -182,11 +183,11 @@ public final class KeptPayload: Sendable {
                     try batch.returnTokens(to: shared.descriptor.rawValue)
                 }
                 try batch.returnTokens(to: shared.descriptor.rawValue)
-            case .queue(let queue, var fragments):
+            case .queues(let queues, var fragments):
                 // So that the array has one owner, and is not copied.
-                owner = .queue(queue, [])
-                defer { owner = .queue(queue, fragments) }
-                try queue.giveBack(&fragments)
+                owner = .queues(queues, [])
+                defer { owner = .queues(queues, fragments) }
+                try queues.giveBack(&fragments)
             }
         }
     }

@@ -25,19 +25,26 @@ final class ZerocopyStream {
     static let batch: UInt32 = 1024
 
     private var ring: ZerocopyRing
-    private let queue: ZerocopyQueue
-    private let memory: UInt64
+    private let queues: ZerocopyQueues
+    private let share: UInt64?
+    /// The place of the ring's queue.
+    private var place: Int
+    /// How many times a queue was tried for what comes next.
+    private var tried = 1
     private var state = State.idle
 
     /// - Parameters:
-    ///   - queue: the queue that receives the connection.
-    ///   - memory: the size of the dma-buf in bytes.
+    ///   - queues: the queues, one of which receives the connection.
+    ///   - connection: the connection.
     ///   - share: the memory in bytes that unread payload may hold in the ring; nil for no limit.
     /// - Throws: `DevmemError` as `ZerocopyQueue.makeRing`.
-    init(_ queue: ZerocopyQueue, memory: UInt64, share: UInt64?) throws(DevmemError) {
-        ring = try queue.makeRing(share: share)
-        self.queue = queue
-        self.memory = memory
+    init(
+        _ queues: ZerocopyQueues, for connection: borrowing Connection, share: UInt64?
+    ) throws(DevmemError) {
+        place = queues.count > 1 ? queues.place(ofNAPI: connection.incomingNAPI) ?? 0 : 0
+        ring = try queues.makeRing(at: place, share: share)
+        self.queues = queues
+        self.share = share
     }
 
     deinit {
@@ -49,7 +56,7 @@ final class ZerocopyStream {
             calls += 1
             fragments.removeAll(keepingCapacity: true)
             try? ring.enter()
-            let taken = try? ring.takeCompletions(atMost: .max, memory: memory) {
+            let taken = try? ring.takeCompletions(atMost: .max) {
                 if case .fragment(let fragment) = $0 {
                     fragments.append(fragment)
                 } else {
@@ -57,7 +64,7 @@ final class ZerocopyStream {
                 }
             }
             if taken == nil { state = .ended }
-            try? queue.giveBack(&fragments)
+            try? queues.giveBack(&fragments)
         } while state == .armed && calls < 1000
     }
 
@@ -84,6 +91,7 @@ final class ZerocopyStream {
         while true {
             switch state {
             case .ended: return .end
+            case .failed(.badAddress) where tried < 2 * queues.count: try changeQueue(connection)
             case .failed(let code): throw Self.failure(code, connection.peer)
             case .draining(let hasBegun):
                 if let count = try drain(connection, buffer, hasBegun) {
@@ -100,6 +108,7 @@ final class ZerocopyStream {
                 }
                 let count = try collect(&payload, listing: listing)
                 if count > 0 {
+                    tried = 1
                     counts.receiveCalls += 1
                     counts.fragments += UInt64(payload.fragments.count)
                     counts.deviceBytes += UInt64(count)
@@ -108,6 +117,17 @@ final class ZerocopyStream {
                 if state == .armed { return .nothing }
             }
         }
+    }
+
+    /// Goes on with another queue, from which the connection's packets come now, or else the next:
+    /// a rule or the RSS table was changed. The ring has completed nothing that was not taken.
+    private func changeQueue(_ connection: borrowing Connection) throws(DevmemError) {
+        let next = (place + 1) % queues.count
+        let found = tried == 1 ? queues.place(ofNAPI: connection.incomingNAPI) ?? next : next
+        place = found == place ? next : found
+        tried += 1
+        ring = try queues.makeRing(at: place, share: share)
+        state = .idle
     }
 
     /// Takes the completions at hand, and lets the kernel make more if there are none.
@@ -127,7 +147,7 @@ final class ZerocopyStream {
     ) throws(DevmemError) -> Int? {
         var state = state
         var bytes = 0
-        let taken = try ring.takeCompletions(atMost: Self.batch, memory: memory) {
+        let taken = try ring.takeCompletions(atMost: Self.batch) {
             switch $0 {
             case .fragment(let fragment):
                 payload.fragments.append(fragment)
@@ -148,7 +168,7 @@ final class ZerocopyStream {
     private static func failure(_ code: Errno, _ peer: Endpoint) -> DevmemError {
         let error = DevmemError(.system, call: "receive from \(peer) by io_uring", errno: code)
         guard code == .badAddress else { return error.explainingDisconnect() }
-        return error.advising("payload arrived on another queue than the one that io_uring has")
+        return error.advising("payload arrived on a queue that io_uring does not have here")
     }
 
     /// Receives payload outside device memory, which stands before what is in device memory.

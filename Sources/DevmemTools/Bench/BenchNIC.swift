@@ -43,10 +43,8 @@ final class BenchNIC {
             pageSize: plan.pageSize, watch: choice.keepsSteered ? .renews : .logs,
             command: "devmemtcp bench")
         request.engine = plan.engine ?? .socket
-        let nic = try BoundNIC(
-            binding: try DmabufMemory(
-                size: plan.memory, provider: choice.provider, pageSize: plan.pageSize),
-            to: interface, request, logger: logger)
+        let nic = try BoundNIC.allocating(
+            plan.memory, from: choice.provider, on: interface, request, logger: logger)
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }
         queues = nic.queues
         memory = nic.memory
@@ -101,16 +99,6 @@ final class BenchNIC {
         switch nic.take() {
         case .some(let bound): bound.release(reportingIn: &failure, isShown: isShown)
         case .none: break
-        }
-    }
-}
-
-extension QueueChoice {
-    /// The number of queues that the choice asks for.
-    var count: Int {
-        switch self {
-        case .list(let queues): queues.count
-        case .last(let count), .automatic(let count): count
         }
     }
 }

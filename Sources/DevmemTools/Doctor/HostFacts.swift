@@ -85,7 +85,7 @@ extension HostFacts {
         ethtool = Result { () throws(DevmemError) in
             try FamilyPolicy(of: EthtoolNumber.familyName)
         }
-        ioUringObstacle = ZerocopySupport.obstacle(queues: 1, pageSize: nil)
+        ioUringObstacle = ZerocopySupport.obstacle()
         isRoot = geteuid() == 0
         hasNetAdmin = Result { () throws(DevmemError) in try DevmemCore.hasNetAdmin() }
         journalFolder = store.directory

@@ -7,7 +7,7 @@ extension ValidationCase {
     static var ioUringCases: [ValidationCase] {
         [1, 1448, 4097, 65536].map { receive($0, ipv6: false) } + [receive(65536, ipv6: true)]
             + [
-                severalConnections, fullRing, smallMemory,
+                severalConnections, severalQueues, fullRing, smallMemory,
                 restartBeside(family, .ioUring, needs: [.ioUring]),
             ]
             + [bindAgain]
@@ -31,6 +31,17 @@ extension ValidationCase {
         ) { run throws(DevmemError) in
             try run.receiveSeveral(
                 run.fixture(ReceiveFixture.Kind(listeners: 4, engine: .ioUring)), each: 1 << 20)
+        }
+    }
+
+    private static var severalQueues: ValidationCase {
+        ValidationCase(
+            family, "several-queues", "each of two queues receives its connections",
+            needs: .receiving + [.ioUring, .freeQueues(2), .remote]
+        ) { run throws(DevmemError) in
+            try run.receiveSeveral(
+                run.fixture(ReceiveFixture.Kind(queues: 2, listeners: 4, engine: .ioUring)),
+                each: 1 << 20)
         }
     }
 

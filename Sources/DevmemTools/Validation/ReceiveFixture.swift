@@ -57,8 +57,6 @@ final class ReceiveFixture {
         _ kind: Kind, on interface: NetworkInterface, at addresses: [IPAddress],
         answeredFrom echo: Endpoint?, logger: Logger
     ) throws(DevmemError) {
-        let memory = try DmabufMemory(
-            size: kind.memory * UInt64(kind.queues), pageSize: kind.pageSize)
         var listeners: [OpenListener] = []
         for address in addresses {
             for _ in 0..<kind.listeners {
@@ -80,7 +78,8 @@ final class ReceiveFixture {
             queues: .steered(steering), unboundQueues: kind.unboundQueues,
             pageSize: kind.pageSize, command: "devmemtcp validate")
         request.engine = kind.engine
-        let nic = try BoundNIC(binding: memory, to: interface, request, logger: logger)
+        let nic = try BoundNIC.allocating(
+            kind.memory * UInt64(kind.queues), on: interface, request, logger: logger)
         guard nic.queues.count == kind.queues && nic.unboundQueues.count == kind.unboundQueues
         else {
             throw DevmemError(

@@ -39,7 +39,7 @@ struct ValidationFacts {
             commands.contains(NetdevNumber.Command.bindTx)
                 ? nil : "this kernel lacks bind-tx: needs Linux 6.16"
         case .ioUring:
-            ZerocopySupport.obstacle(queues: 1, pageSize: nil).map {
+            ZerocopySupport.obstacle().map {
                 "io_uring cannot receive into device memory: \($0)"
             }
         case .pageSize:
