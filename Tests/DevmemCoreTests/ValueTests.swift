@@ -117,6 +117,20 @@ import Testing
         extents.removeAll()
         #expect(extents.extents.isEmpty && !extents.hasDeviceBytes)
     }
+
+    /// Fragments give the same extents in one call as one after the other.
+    @Test(arguments: [[], [4196], [0], [4196, 4206, 4216], [0, 10, 4196, 30, 20, 30, 40]])
+    func aBatchIsJoinedLikeItsFragments(offsets: [Int]) {
+        for source in [PayloadExtent.Source.device, .host, nil] {
+            var single = PayloadExtents(capacity: 8)
+            if let source { single.append(source, offset: 4096, length: 100) }
+            var batch = single
+            var fragments = offsets.map { ZerocopyFragment(offset: $0, length: 10) }
+            for offset in offsets { single.append(.device, offset: offset, length: 10) }
+            fragments.withUnsafeMutableBufferPointer { batch.append($0) }
+            #expect(batch.extents == single.extents)
+        }
+    }
 }
 
 @Suite struct ErrorTests {

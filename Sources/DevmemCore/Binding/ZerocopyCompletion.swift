@@ -43,30 +43,39 @@ enum ZerocopyCompletion: Equatable, Sendable {
     ///   - completion: the completion.
     ///   - area: the part of the memory that the queue fills.
     /// - Throws: `DevmemError` of kind `malformed` for a range that is not in the dma-buf.
+    // Almost all completions are fragments, and there is one for each packet: what is rare must not
+    // keep this from being inlined.
+    @inline(__always)
     init(_ completion: cdm_io_uring_cqe, _ area: ZerocopyArea) throws(DevmemError) {
-        guard completion.flags & cdm_IORING_CQE_F_MORE != 0 else {
-            switch Errno(rawValue: 0 &- min(completion.res, 0)) {
-            case Errno(rawValue: 0) where completion.res == 0: self = .end
-            case .noSpace: self = .full
-            case .noMemory: self = .outside
-            case Errno(rawValue: 0): throw Self.impossible("its last result is \(completion.res)")
-            case let code: self = .failed(code)
-            }
+        let mask = UInt64.max << cdm_IORING_ZCRX_AREA_SHIFT
+        let place = Int(truncatingIfNeeded: completion.off & ~mask)
+        let length = Int(completion.res)
+        guard completion.flags & cdm_IORING_CQE_F_MORE != 0,
+            (completion.off ^ area.token) & mask == 0, length > 0, place < area.size,
+            length <= area.size &- place
+        else {
+            self = try Self.last(completion, area)
             return
         }
-        let mask = UInt64.max << cdm_IORING_ZCRX_AREA_SHIFT
-        let offset = completion.off & ~mask
-        guard completion.off & mask == area.token & mask else {
-            throw Self.impossible("offset \(completion.off) is not of this dma-buf")
+        self = .fragment(ZerocopyFragment(offset: area.start &+ place, length: length))
+    }
+
+    /// Reads a completion that is no fragment, the request's last.
+    @inline(never)
+    private static func last(
+        _ completion: cdm_io_uring_cqe, _ area: ZerocopyArea
+    ) throws(DevmemError) -> Self {
+        guard completion.flags & cdm_IORING_CQE_F_MORE == 0 else {
+            throw impossible(
+                "\(completion.res) bytes at \(completion.off) are not in a dma-buf of \(area.size)")
         }
-        guard completion.res > 0, let place = Int(exactly: offset), place < area.size,
-            Int(completion.res) <= area.size - place
-        else {
-            throw Self.impossible(
-                "\(completion.res) bytes at \(offset) are not in a dma-buf of \(area.size)")
+        switch Errno(rawValue: 0 &- min(completion.res, 0)) {
+        case Errno(rawValue: 0) where completion.res == 0: return .end
+        case .noSpace: return .full
+        case .noMemory: return .outside
+        case Errno(rawValue: 0): throw impossible("its last result is \(completion.res)")
+        case let code: return .failed(code)
         }
-        self = .fragment(
-            ZerocopyFragment(offset: area.start + place, length: Int(completion.res)))
     }
 
     private static func impossible(_ text: String) -> DevmemError {

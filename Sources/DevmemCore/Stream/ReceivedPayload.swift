@@ -29,6 +29,28 @@ package struct PayloadExtents: Sendable {
         }
     }
 
+    /// Adds fragments of device memory, as `append` does one range after the other.
+    mutating func append(_ fragments: UnsafeMutableBufferPointer<ZerocopyFragment>) {
+        guard let first = fragments.first else { return }
+        var current = PayloadExtent(source: .device, offset: first.offset, length: 0)
+        if let last = extents.last, last.source == .device,
+            last.offset + last.length == first.offset
+        {
+            current = last
+            extents.removeLast()
+        }
+        for fragment in fragments {
+            if current.offset &+ current.length == fragment.offset {
+                current.length &+= fragment.length
+            } else {
+                extents.append(current)
+                current.offset = fragment.offset
+                current.length = fragment.length
+            }
+        }
+        extents.append(current)
+    }
+
     package mutating func removeAll() {
         extents.removeAll(keepingCapacity: true)
     }

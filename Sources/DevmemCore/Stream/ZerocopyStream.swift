@@ -146,23 +146,32 @@ final class ZerocopyStream {
         _ payload: inout ReceivedPayload, listing: Bool
     ) throws(DevmemError) -> Int? {
         var state = state
-        var bytes = 0
-        let taken = try ring.takeCompletions(atMost: Self.batch) {
-            switch $0 {
-            case .fragment(let fragment):
-                payload.fragments.append(fragment)
-                bytes += fragment.length
-                if listing {
-                    payload.list.append(.device, offset: fragment.offset, length: fragment.length)
-                }
-            case .end: state = .ended
-            case .full: state = .idle
-            case .outside: state = .draining(false)
-            case .failed(let code): state = .failed(code)
+        // Copied at once, which is cheaper than adding one fragment after the other to an array.
+        let batch = Int(Self.batch)
+        return try withUnsafeTemporaryAllocation(of: ZerocopyFragment.self, capacity: batch) {
+            fragments throws(DevmemError) in
+            var count = 0
+            var bytes = 0
+            defer {
+                let taken = UnsafeMutableBufferPointer(rebasing: fragments[..<count])
+                payload.fragments.append(contentsOf: taken)
+                if listing { payload.list.append(taken) }
             }
+            let taken = try ring.takeCompletions(atMost: Self.batch) {
+                switch $0 {
+                case .fragment(let fragment):
+                    fragments[count] = fragment
+                    count += 1
+                    bytes += fragment.length
+                case .end: state = .ended
+                case .full: state = .idle
+                case .outside: state = .draining(false)
+                case .failed(let code): state = .failed(code)
+                }
+            }
+            self.state = state
+            return taken > 0 ? bytes : nil
         }
-        self.state = state
-        return taken > 0 ? bytes : nil
     }
 
     private static func failure(_ code: Errno, _ peer: Endpoint) -> DevmemError {

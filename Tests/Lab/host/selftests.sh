@@ -4,8 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 readonly selftest_packages=(
-    bpftool gcc-bpf libbpf-dev liburing-dev linux-libc-dev linux-source python3 python3-jsonschema
-    python3-yaml
+    bpftool gcc-bpf libbpf-dev linux-libc-dev linux-source python3 python3-jsonschema python3-yaml
 )
 
 # The parts of the source: the tests, what they include, and the netlink library.
@@ -35,9 +34,8 @@ readonly selftest_unwanted=(
 
 selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,selftests}.sh "$cache/image/release"; }
 
-# Runs in the build root, whose compiler makes the programs. The generator's Python and the compiler for BPF are in
-# another tree. Debian's liburing is older than zero-copy receive; newer kernel headers and the definitions below
-# provide what iou-zcrx.c needs.
+# Runs in the build root, whose compiler makes the programs that are no peers. The generator's Python and the compiler
+# for BPF are in another tree.
 readonly selftests_build='
     cd /build
     libraries=/build/tree/usr/lib/x86_64-linux-gnu
@@ -51,27 +49,17 @@ END
     chmod +x bin/python3
     PATH=/build/bin:$PATH
     export PYTHONDONTWRITEBYTECODE=1
-    cat >zcrx.h <<"END"
-#include <linux/io_uring.h>
-#define io_uring_register_ifq(ring, registration) \
-    io_uring_register((ring)->ring_fd, IORING_REGISTER_ZCRX_IFQ, registration, 1)
-struct io_uring_zcrx_rq {
-    unsigned *khead, *ktail, rq_tail, ring_entries;
-    struct io_uring_zcrx_rqe *rqes;
-};
-END
     make -C $ynl CC=gcc-14 GENS="ethtool netdev" RSTS= libynl.a
     compile() {
         program=$tests/$1
         shift
         gcc-14 -O2 -w -static -s -isystem tree/usr/include -I$tests -I$ynl/lib -I$ynl/generated \
-            "$@" -o $program $program.c $ynl/libynl.a $libraries/liburing.a
+            "$@" -o $program $program.c $ynl/libynl.a
     }
     for program in net/lib/csum net/lib/gro net/lib/xdp_helper drivers/net/napi_id_helper \
         drivers/net/so_txtime drivers/net/hw/toeplitz; do
         compile $program
     done
-    compile drivers/net/hw/iou-zcrx -include zcrx.h
     for program in $tests/net/lib/*.bpf.c $tests/drivers/net/hw/*.bpf.c; do
         LD_LIBRARY_PATH=$libraries tree/usr/bin/bpf-gcc -O2 -gbtf -idirafter tree/usr/include \
             -idirafter tree/usr/include/x86_64-linux-gnu -c -o ${program%.c}.o $program
@@ -95,7 +83,7 @@ lay_out_selftests() {
     mkdir -p "$tests/net" "$tests/drivers/net/hw"
     cp -a "$source"/tools/testing/selftests/net/{lib,lib.sh} "$tests/net/"
     cp -a "$source"/tools/testing/selftests/drivers/net/{*.py,lib,napi_id_helper,so_txtime} "$tests/drivers/net/"
-    cp -a "$source"/tools/testing/selftests/drivers/net/hw/{*.py,*.bpf.o,lib,iou-zcrx,toeplitz} \
+    cp -a "$source"/tools/testing/selftests/drivers/net/hw/{*.py,*.bpf.o,lib,toeplitz} \
         "$tests/drivers/net/hw/"
     mkdir -p "$tests/net/lib/ynl"
     cp -a "$source/tools/net/ynl/pyynl" "$tests/net/lib/ynl/"
@@ -132,7 +120,7 @@ fill_selftests() {
     quietly "compiling Python" "$folder/build.log" in_buildroot "$folder" sh -euc "$selftests_compile"
     find "$folder/guest" -exec touch --no-dereference --date=@0 {} +
     pack_initramfs "$folder/guest" | zstd -q -T0 -10 -o "$folder/archive"
-    rm -rf "${folder:?}"/{bin,guest,source,tree,zcrx.h,build.log}
+    rm -rf "${folder:?}"/{bin,guest,source,tree,build.log}
     (cd "$folder" && sha256sum archive >MANIFEST)
 }
 
