@@ -120,6 +120,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             "End everything after this time, as SIGALRM would.", valueName: "seconds"))
     var timeLimit: Double?
 
+    @OptionGroup var threads: ThreadOptions
     @OptionGroup var silence: PeerTimeoutOption
     @OptionGroup var common: CommonOptions
 
@@ -187,6 +188,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             pageSize: rxPageSize ?? .onePage,
             answer: duplex?.answer ?? .nothing, idleLimit: idle,
             peerTimeout: silence.peerTimeout.timeout,
+            busyPoll: threads.polling.busyPoll?.microseconds, processors: threads.cpus.choice,
             allowsHostMemory: allowHostMemory, command: "devmemtcp serve")
     }
 
