@@ -46,8 +46,11 @@ struct BenchServe: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Run the threads on these CPUs, in turn: 0-3 or 1,3.", valueName: "list"))
-    var cpus: ProcessorList?
+            """
+            Run the threads on these CPUs, in turn: 0-3 or 1,3; near for those of the NIC's NUMA node, \
+            or any. Default: the peer's choice, or near.
+            """, valueName: "list"))
+    var cpus: ProcessorsArgument?
 
     @Flag(name: .long, help: "Restore steering that the NIC loses during a benchmark.")
     var keepSteered = false
@@ -61,7 +64,7 @@ struct BenchServe: ParsableCommand {
                 listen: try Endpoint.candidates(resolving: listen), interface: interface,
                 from: try from.map { name throws(DevmemError) in
                     try Endpoint.addresses(of: name)
-                } ?? [], processors: cpus?.processors ?? [], keepsSteered: keepSteered)
+                } ?? [], processors: cpus?.choice, keepsSteered: keepSteered)
             let logger = common.logger
             raiseDescriptorLimit()
             let arrived = try serveBench(
@@ -69,21 +72,6 @@ struct BenchServe: ParsableCommand {
                 listening: { logger.notice("listening on \($0)") }, logger: logger)
             throw ExitCode(128 + arrived)
         }
-    }
-}
-
-/// CPUs on the command line: `0-3` or `1,3`.
-struct ProcessorList: OptionValue, Equatable {
-    static let form =
-        "CPU numbers below 4096, such as 0-3 or 1,3"
-
-    var processors: [Int]
-
-    init?(argument: String) {
-        guard let list = QueueSelection(argument: argument),
-            case .list(let numbers) = list.choice, numbers.allSatisfy({ $0 < 4096 })
-        else { return nil }
-        processors = numbers.map { Int($0) }
     }
 }
 

@@ -84,11 +84,7 @@ struct BenchLoadOptions: ParsableArguments {
     )
     var pace: BitRate?
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Poll the NIC for this many microseconds before a thread sleeps.", valueName: "us"))
-    var busyPoll: UInt32?
+    @OptionGroup var polling: BusyPollOption
 
     @Option(
         name: .long,
@@ -170,7 +166,7 @@ struct BenchLoadOptions: ParsableArguments {
         plan.segment = mss
         plan.congestion = congestion
         plan.pace = pace?.bytes
-        plan.busyPoll = busyPoll
+        plan.busyPoll = polling.busyPoll?.microseconds
         plan.validates = validates
         plan.requestSize = requestResponse.map { Int(clamping: $0.bytes) }
         plan.memory = self.memory.bytes

@@ -54,8 +54,11 @@ struct BenchRun: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Run the threads on these CPUs, in turn: 0-3 or 1,3.", valueName: "list"))
-    var cpus: ProcessorList?
+            """
+            Run the threads on these CPUs, in turn: 0-3 or 1,3; near for those of the NIC's NUMA node, \
+            or any.
+            """, valueName: "list"))
+    var cpus = ProcessorsArgument(.near)
 
     @Flag(
         name: .long,
@@ -99,7 +102,7 @@ struct BenchRun: ParsableCommand {
             let request = BenchRequest(
                 remoteSide: remoteSide, interface: interface, plan: load.plan,
                 queues: queues.choice,
-                provider: load.maker.provider, port: port, processors: cpus?.processors ?? [],
+                provider: load.maker.provider, port: port, processors: cpus.choice,
                 allowsHostMemory: allowHostMemory)
             raiseDescriptorLimit()
             let logger = common.logger

@@ -28,6 +28,8 @@ func summary(of report: BenchReport) -> String {
     for (name, end) in [("here", report.near as BenchEndReport?), ("at peer", report.far)] {
         if let reason = end?.placement?.reason { lines.append(("elsewhere \(name)", reason)) }
     }
+    lines.append(("threads here", threadText(of: report.near, report.plan)))
+    if let far = report.far { lines.append(("threads at peer", threadText(of: far, report.plan))) }
     lines.append(("CPU here", text(of: report.near, report.nearCost)))
     if let far = report.far, let cost = report.farCost {
         lines.append(("CPU at peer", text(of: far, cost)))
@@ -87,6 +89,12 @@ private func text(of end: BenchEndReport) -> String {
     let reason = end.engineReason.map { " (\($0))" } ?? ""
     let engine = end.engine == .ioUring ? ", by io_uring" + reason : reason
     return (end.interface ?? "no NIC") + queues + driver + engine
+}
+
+private func threadText(of end: BenchEndReport, _ plan: BenchPlan) -> String {
+    threadText(
+        cpus: end.processors, reason: end.processorsReason, isNAPIThreaded: end.isNAPIThreaded,
+        busyPoll: plan.busyPoll)
 }
 
 private func text(of plan: BenchPlan) -> String {

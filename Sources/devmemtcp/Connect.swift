@@ -94,6 +94,7 @@ struct Connect: ParsableCommand, PayloadCommand {
             """, valueName: "seconds"))
     var wait: Double?
 
+    @OptionGroup var threads: ThreadOptions
     @OptionGroup var silence: PeerTimeoutOption
     @OptionGroup var common: CommonOptions
 
@@ -128,7 +129,8 @@ struct Connect: ParsableCommand, PayloadCommand {
             interface: interface, peers: peers, local: try bind?.candidates() ?? [],
             memory: memory.bytes, provider: maker.provider(direct: direct), chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
-            wait: wait, peerTimeout: silence.peerTimeout.timeout)
+            wait: wait, peerTimeout: silence.peerTimeout.timeout,
+            busyPoll: threads.polling.busyPoll?.microseconds, processors: threads.cpus.choice)
         if let pattern, let bytes {
             return try transmit(
                 request, PatternSource(pattern.pattern, bytes: bytes.bytes), total: bytes.bytes)

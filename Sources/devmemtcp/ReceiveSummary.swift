@@ -45,6 +45,13 @@ func summary(of report: ReceiveReport) -> String {
     lines.append(("engine", report.engine.rawValue + engine))
     lines.append(
         (
+            "thread",
+            threadText(
+                cpus: report.processors, reason: report.processorsReason,
+                isNAPIThreaded: report.isNAPIThreaded, busyPoll: report.busyPoll)
+        ))
+    lines.append(
+        (
             "CPU",
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))

@@ -129,6 +129,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             "End everything after this time, as SIGALRM would.", valueName: "seconds"))
     var timeLimit: Double?
 
+    @OptionGroup var threads: ThreadOptions
     @OptionGroup var silence: PeerTimeoutOption
     @OptionGroup var common: CommonOptions
 
@@ -196,6 +197,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             pageSize: rxPageSize ?? .onePage,
             answer: duplex?.answer ?? .nothing, idleLimit: idle,
             peerTimeout: silence.peerTimeout.timeout,
+            busyPoll: threads.polling.busyPoll?.microseconds, processors: threads.cpus.choice,
             allowsHostMemory: allowHostMemory, command: "devmemtcp serve")
     }
 

@@ -25,6 +25,13 @@ func summary(of report: TransmitReport) -> String {
     if counts.copiedSends > 0 { lines.append(("copied", counted(counts.copiedSends, "send"))) }
     lines.append(
         (
+            "thread",
+            threadText(
+                cpus: report.processors, reason: report.processorsReason,
+                isNAPIThreaded: report.isNAPIThreaded, busyPoll: report.busyPoll)
+        ))
+    lines.append(
+        (
             "CPU",
             "\(fixed(report.userSeconds, 2)) s user, \(fixed(report.systemSeconds, 2)) s system"
         ))

@@ -361,3 +361,23 @@ private final class Screen: Sendable {
         }
     }
 }
+
+@Suite struct ThreadOptionTests {
+    @Test func listNearOrAny() {
+        #expect(ProcessorsArgument(argument: "near")?.choice == .near)
+        #expect(ProcessorsArgument(argument: "any")?.choice == .any)
+        #expect(ProcessorsArgument(argument: "4095,0-1")?.choice == .list([0, 1, 4095]))
+        for text in ["", "4096", "0-4096", "last 2", "auto", "Near", "3-1", "-1", "1,"] {
+            #expect(ProcessorsArgument(argument: text) == nil)
+        }
+        #expect(ProcessorsArgument(.near).defaultValueDescription == "near")
+    }
+
+    @Test func microseconds() {
+        #expect(BusyPollTime(argument: "1")?.microseconds == 1)
+        #expect(BusyPollTime(argument: "1000000")?.microseconds == 1_000_000)
+        for text in ["", "0", "1000001", "-5", "1.5", "99999999999999999999", "50us"] {
+            #expect(BusyPollTime(argument: text) == nil)
+        }
+    }
+}

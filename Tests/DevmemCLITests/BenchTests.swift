@@ -43,6 +43,9 @@ extension BenchReport {
             end.interface = "eth1"
             end.driver = "labnic"
             end.boundQueues = [6, 7]
+            end.processors = "0-3"
+            end.processorsReason = "near"
+            end.isNAPIThreaded = false
             end.seconds = 2
             end.userSeconds = 0.5
             end.flows = [flow, BenchFlowReport(flow: 2)]

@@ -323,6 +323,8 @@ extension ReceiveReport {
                 {"version":1,"interface":"eth1","driver":"labnic","queues":[7],
                  "dmabuf_bytes":67108864,"engine":"socket","listen":"192.0.2.1:5201","peer":"192.0.2.2:40000",
                  "seconds":2,"cpu_user_seconds":0.5,"cpu_system_seconds":1,
+                 "busy_poll_us":50,"cpus":"0-3",
+                 "cpus_reason":"near","napi_threaded":true,
                  "connection":1,"answered_bytes":7,"direct_bytes":4096,
                  "counts":{"device_bytes":999,"linear_bytes":1,"ordinary_bytes":0,"fragments":3,
                  "recvmsg_calls":2,"token_calls":1,"token_ranges":1},
@@ -348,6 +350,8 @@ extension TransmitReport {
                  "sendmsg_calls":2,"completions":1,"copied_sends":1,"buffer_waits":4},
                  "validation":{"checked_bytes":1000,"wrong_bytes":2,
                  "first_mismatch":{"offset":5,"expected":6,"found":7}},
+                 "busy_poll_us":50,"cpus":"0-3",
+                 "cpus_reason":"near","napi_threaded":true,
                  "peer_closed":false,"stopped_by_signal":15,"failure":"it broke"}
                 """
             return try JSONDecoder().decode(TransmitReport.self, from: Data(json.utf8))
@@ -380,6 +384,10 @@ extension BindReport {
         #expect(text.contains("1000 bytes in 2.000 s"))
         #expect(text.contains("3 read, 2 sendmsg, 1 completion, 4 waits for buffers"))
         #expect(text.contains("1 send\n"))
+        #expect(
+            text.contains(
+                "on CPUs 0-3 (near); polling the NIC for 50 us before sleeping; NAPI in a thread\n")
+        )
         #expect(!text.contains("did not close"))
         report.failure = nil
         report.stoppedBy = nil

@@ -63,6 +63,30 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
                 }()), "-5.0 seconds"
         ),
         (
+            .end(
+                {
+                    var end = BenchEndReport()
+                    end.processors = String(repeating: "1,", count: 10000)
+                    return end
+                }()), "a text of 20000 bytes"
+        ),
+        (
+            .end(
+                {
+                    var end = BenchEndReport()
+                    end.processorsReason = String(repeating: "x", count: 20000)
+                    return end
+                }()), "a text of 20000 bytes"
+        ),
+        (
+            .end(
+                {
+                    var end = BenchEndReport()
+                    end.engineReason = String(repeating: "x", count: 20000)
+                    return end
+                }()), "a text of 20000 bytes"
+        ),
+        (
             .queue(
                 BenchEndReport.Queue(
                     type: "rx", id: 0,

@@ -26,7 +26,7 @@ private final class FarThread: Sendable {
                 input: number, output: number, to: "the near end", stop: stop)
             do throws(DevmemError) {
                 try BenchRemoteSide(channel, stop, Logger(label: "remote side")).run(
-                    interface: nil, nearAddress: nil, scope: 0, processors: [])
+                    interface: nil, nearAddress: nil, scope: 0, processors: nil)
             } catch {
                 failure.withLock { $0 = error }
             }

@@ -53,16 +53,13 @@ import Testing
 
 @Suite struct BenchScheduleTests {
     @Test func flowsAreDealtToThreads() {
-        let schedule = BenchSchedule(flows: 5, threads: 2, processors: [])
+        let schedule = BenchSchedule(flows: 5, threads: 2)
         #expect(schedule.flowsOfThreads == [[0, 2, 4], [1, 3]])
-        #expect(schedule.processors.isEmpty)
     }
 
     @Test func noThreadIsWithoutFlows() {
-        let schedule = BenchSchedule(flows: 2, threads: 8, processors: [4, 6, 7])
+        let schedule = BenchSchedule(flows: 2, threads: 8)
         #expect(schedule.flowsOfThreads == [[0], [1]])
-        #expect(schedule.processors == [4, 6])
-        #expect(BenchSchedule(flows: 3, threads: 3, processors: [5]).processors == [5, 5, 5])
     }
 
     @Test(arguments: [(1, 1), (10, 3), (7, 7), (2, 5), (1 << 40, 1024)] as [(UInt64, Int)])

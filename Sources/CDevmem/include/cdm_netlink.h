@@ -198,6 +198,7 @@ enum : uint16_t {
 	cdm_NETDEV_A_NAPI_ID = 2,
 	cdm_NETDEV_A_NAPI_IRQ = 3,
 	cdm_NETDEV_A_NAPI_PID = 4,
+	cdm_NETDEV_A_NAPI_THREADED = 8,
 
 	cdm_NETDEV_A_QUEUE_ID = 1,
 	cdm_NETDEV_A_QUEUE_IFINDEX = 2,

@@ -8,6 +8,8 @@ package struct NAPIInfo: Equatable, Sendable {
     package var irq: UInt32?
     /// The pid of its thread, if NAPI is threaded.
     package var pid: UInt32?
+    /// Whether a thread polls the queues, and not softirqs.
+    package var isThreaded = false
 }
 
 extension NAPIInfo {
@@ -16,6 +18,8 @@ extension NAPIInfo {
         self.id = id
         irq = attributes.uint32(Attribute.irq)
         pid = attributes.uint32(Attribute.pid)
+        // Kernels before 6.17 do not report the setting. A thread outlives it.
+        isThreaded = attributes.uint32(Attribute.threaded).map { $0 != 0 } ?? (pid != nil)
     }
 
     fileprivate enum Attribute {
@@ -23,6 +27,7 @@ extension NAPIInfo {
         static let id = cdm_NETDEV_A_NAPI_ID
         static let irq = cdm_NETDEV_A_NAPI_IRQ
         static let pid = cdm_NETDEV_A_NAPI_PID
+        static let threaded = cdm_NETDEV_A_NAPI_THREADED
     }
 }
 
@@ -37,4 +42,17 @@ package func napiInstances(ofInterface index: UInt32) throws(DevmemError) -> [NA
         message throws(DevmemError) in
         try message.put(NAPIInfo.Attribute.interface, index)
     }.compactMap(NAPIInfo.init)
+}
+
+/// Asks for one NAPI instance.
+///
+/// - Parameter id: its id.
+/// - Returns: the instance; nil if the kernel does not know it, as after a restart of its queue.
+package func napiInstance(_ id: UInt32) -> NAPIInfo? {
+    let replies = try? netdevReplies(
+        NetdevNumber.Command.napiGet, isDump: false, operation: "napi-get"
+    ) { message throws(DevmemError) in
+        try message.put(NAPIInfo.Attribute.id, id)
+    }
+    return replies?.lazy.compactMap(NAPIInfo.init).first
 }

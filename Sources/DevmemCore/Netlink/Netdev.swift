@@ -147,10 +147,18 @@ func netdevDump(
     _ command: UInt8, operation: DevmemError.Operation,
     _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void = { _ in }
 ) throws(DevmemError) -> [NetlinkAttributes] {
+    try netdevReplies(command, isDump: true, operation: operation, body)
+}
+
+/// Returns the replies to a request of the netdev family, for one object or all of them.
+func netdevReplies(
+    _ command: UInt8, isDump: Bool, operation: DevmemError.Operation,
+    _ body: (borrowing NetlinkMessage) throws(DevmemError) -> Void
+) throws(DevmemError) -> [NetlinkAttributes] {
     let socket = try NetlinkSocket()
     let message = try NetlinkMessage(
         family: try socket.family(NetdevNumber.familyName), command: command,
-        version: NetdevNumber.version, dump: true)
+        version: NetdevNumber.version, dump: isDump)
     try body(message)
     return try socket.request(message, operation: operation)
 }
@@ -158,15 +166,4 @@ func netdevDump(
 let needsNetAdmin: Advice = "run as root or with CAP_NET_ADMIN"
 
 /// Formats queue indices for users: ranges as `6-7`, separated by commas.
-package func queueList(_ queues: [UInt32]) -> String {
-    var runs: [ClosedRange<UInt32>] = []
-    for queue in queues.sorted() {
-        if let last = runs.last, last.upperBound != .max, queue == last.upperBound + 1 {
-            runs[runs.count - 1] = last.lowerBound...queue
-        } else if runs.last?.contains(queue) != true {
-            runs.append(queue...queue)
-        }
-    }
-    return runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
-        .joined(separator: ",")
-}
+package func queueList(_ queues: [UInt32]) -> String { numberList(queues) }

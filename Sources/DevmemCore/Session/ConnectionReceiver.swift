@@ -5,6 +5,8 @@ struct ConnectionReceiver: Sendable {
     let memory: BoundMemory
     /// The memory in bytes that the connection may hold in a receive call; nil for no limit.
     let share: UInt64?
+    /// Where the connection's thread runs.
+    let placement: ThreadPlacement
 
     /// The size in bytes of each connection's memory for answers.
     private static let answerSize: UInt64 = 8 << 20
@@ -51,7 +53,8 @@ struct ConnectionReceiver: Sendable {
 
     private var limits: StreamLimits {
         StreamLimits(
-            idle: request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1)
+            idle: request.idleLimit.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1,
+            busyPoll: request.busyPoll)
     }
 
     private var receiver: PayloadReceiver {

@@ -113,7 +113,10 @@ struct ListeningNIC {
         return try connection.limitBuffers(to: budget.share)
     }
 
-    func report(on nic: borrowing BoundNIC, refusal: String?) -> ReceiveReport {
+    func report(
+        on nic: borrowing BoundNIC, _ placement: ThreadPlacement, busyPoll: UInt32?,
+        refusal: String?
+    ) -> ReceiveReport {
         var report = ReceiveReport(
             interface: interface.name, driver: interface.driver, queues: nic.queues,
             dmabufBytes: nic.memory.dmabuf.size,
@@ -122,6 +125,9 @@ struct ListeningNIC {
         report.engineReason = nic.engineReason
         report.pageSize = nic.pageSize
         report.pageSizeReason = refusal
+        report.busyPoll = busyPoll
+        report.processors = placement.list
+        report.processorsReason = placement.reason
         return report
     }
 

@@ -23,6 +23,15 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
     package var pageSize: UInt32?
     /// Why larger buffers were not used; nil if none were wanted or refused.
     package var pageSizeReason: String?
+    /// How long the thread polls the NIC before it sleeps, in microseconds; nil for no busy polling.
+    package var busyPoll: UInt32?
+    /// The processors that the thread runs on, as a list; nil if unknown.
+    package var processors: String?
+    /// Why those; nil if the user chose them.
+    package var processorsReason: String?
+    /// Whether a thread of the kernel polls the queue that received the connection's last packet, and
+    /// not softirqs; nil if unknown.
+    package var isNAPIThreaded: Bool?
     /// The connection's number, counted from 1; nil in a session of one connection.
     package var connection: Int?
     /// The peer's address; nil if no peer connected.
@@ -72,6 +81,10 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
         case engineReason = "engine_reason"
         case pageSize = "rx_page_bytes"
         case pageSizeReason = "rx_page_reason"
+        case busyPoll = "busy_poll_us"
+        case processors = "cpus"
+        case processorsReason = "cpus_reason"
+        case isNAPIThreaded = "napi_threaded"
         case answeredBytes = "answered_bytes"
         case directBytes = "direct_bytes"
         case dmabufBytes = "dmabuf_bytes"

@@ -52,6 +52,11 @@ package struct ReceiveRequest: Sendable {
     package var idleLimit: Double?
     /// How long the peer's kernel may stay silent.
     package var peerTimeout: PeerTimeout
+    /// How long an idle thread polls the NIC before it sleeps, in microseconds; nil for no busy
+    /// polling.
+    package var busyPoll: UInt32?
+    /// The processors that the connections' threads run on.
+    package var processors: ProcessorChoice
     /// Whether payload outside device memory fails the connection.
     package var isDeviceOnly: Bool
     /// Whether a steered connection succeeds even if no payload arrived in device memory.
@@ -78,7 +83,7 @@ package struct ReceiveRequest: Sendable {
         keepsSteered: Bool = false, engine: ReceiveEngineChoice = .socket,
         memory: UInt64, provider: MemoryProvider = .automatic, pageSize: PageSizeChoice = .onePage,
         answer: Answer = .nothing, idleLimit: Double? = nil, peerTimeout: PeerTimeout = .standard,
-        isDeviceOnly: Bool = false,
+        busyPoll: UInt32? = nil, processors: ProcessorChoice = .any, isDeviceOnly: Bool = false,
         allowsHostMemory: Bool = false, command: String
     ) {
         self.interface = interface
@@ -98,6 +103,8 @@ package struct ReceiveRequest: Sendable {
         self.answer = answer
         self.idleLimit = idleLimit
         self.peerTimeout = peerTimeout
+        self.busyPoll = busyPoll
+        self.processors = processors
         self.isDeviceOnly = isDeviceOnly
         self.allowsHostMemory = allowsHostMemory
         self.command = command

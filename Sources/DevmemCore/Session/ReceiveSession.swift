@@ -54,12 +54,19 @@ package func receive<Sink: SessionSink & ~Copyable>(
     until stop: borrowing StopSignal, observer: ReceiveObserver, logger: Logger
 ) throws(DevmemError) -> Int32? {
     if request.limits != .one { try requireDescriptors(for: request) }
+    try BusyPoller.check(microseconds: request.busyPoll)
     let listening = try ListeningNIC(request, logger: logger)
+    var placement = try ThreadPlacement(request.processors, near: listening.interface)
+    defer { placement.restore() }
     var refusal: String?
     let nic = try listening.bind(request, refusal: &refusal, logger: logger)
+    placement.avoidInterrupts(ofQueues: nic.queues, on: nic.interface)
     var session = ReceiveSession(
         request: request, listening: listening, budget: listening.budget(of: nic, logger: logger),
-        template: listening.report(on: nic, refusal: refusal), workers: try ReceiveWorkers(),
+        placement: placement,
+        template: listening.report(
+            on: nic, placement, busyPoll: request.busyPoll, refusal: refusal),
+        workers: try ReceiveWorkers(),
         makeSink: makeSink, observer: observer, logger: logger, shortage: ExhaustionLog(logger))
     // If this throws, the deinitializer of `nic` restores the settings and logs failures.
     try listening.listen(session.budget, observer.listening)
@@ -109,6 +116,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let request: ReceiveRequest
     let listening: ListeningNIC
     let budget: ReceiveBudget
+    let placement: ThreadPlacement
     /// The report of a connection before any payload.
     let template: ReceiveReport
     let workers: ReceiveWorkers
@@ -125,6 +133,8 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     var done: [ReceiveReport] = []
     var signal: Int32?
     var failure: DevmemError?
+    /// Whether NAPI instances are threaded, by their ids; nil for unknown ones.
+    var threadedNAPIs: [UInt32: Bool?] = [:]
 
     private var isSingle: Bool { request.limits == .one }
     private var running: Int { receiving + storing.count }
@@ -234,10 +244,11 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         observer.connected(accepted, connection.peer)
         var report = template
         report.peer = connection.peer.description
+        report.processors = placement.list(ofThread: accepted - 1)
         if !isSingle { report.connection = accepted }
         let receiver = ConnectionReceiver(
             request: request, interface: nic.interface, memory: nic.memory,
-            share: isSingle ? nil : budget.share)
+            share: isSingle ? nil : budget.share, placement: placement)
         workers.start(connection, accepted, receiver, report, makeSink)
     }
 
@@ -246,9 +257,18 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         case .received(let number, var report):
             receiving -= 1
             judge(&report, nic)
+            report.isNAPIThreaded = report.napiID.flatMap { isThreaded($0) }
             storing[number] = report
         case .stored(let number, let failure): recordStored(number, failure)
         }
+    }
+
+    /// Asks once for each of the NIC's instances, and not for each connection.
+    private mutating func isThreaded(_ id: UInt32) -> Bool? {
+        if let known = threadedNAPIs[id] { return known }
+        let answer = napiInstance(id)?.isThreaded
+        threadedNAPIs[id] = .some(answer)
+        return answer
     }
 
     private mutating func recordStored(_ number: Int, _ failure: String?) {

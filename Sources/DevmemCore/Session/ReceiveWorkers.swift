@@ -60,6 +60,7 @@ final class ReceiveWorkers: Sendable {
                 var report = begun
                 var failure: String?
                 do throws(DevmemError) {
+                    try receiver.placement.place(thread: number - 1)
                     let stop = StopSignal(following: stop)
                     var sink = try makeSink(number, peer, stop)
                     try begin(&sink)

@@ -19,6 +19,15 @@ package struct TransmitReport: Codable, Equatable, Sendable {
     package var userSeconds = 0.0
     /// This thread's CPU time in the kernel during the connection, in seconds.
     package var systemSeconds = 0.0
+    /// How long the thread polls the NIC before it sleeps, in microseconds; nil for no busy polling.
+    package var busyPoll: UInt32?
+    /// The processors that the thread runs on, as a list; nil if unknown.
+    package var processors: String?
+    /// Why those; nil if the user chose them.
+    package var processorsReason: String?
+    /// Whether a thread of the kernel polls the queue that received the connection's last packet, and
+    /// not softirqs; nil if unknown.
+    package var isNAPIThreaded: Bool?
     /// The counts of sent payload.
     package var counts = SendCounts()
     /// The result of comparing received payload with a pattern; nil if that was not requested.
@@ -40,6 +49,10 @@ package struct TransmitReport: Codable, Equatable, Sendable {
         case memoryBytes = "memory_bytes"
         case userSeconds = "cpu_user_seconds"
         case systemSeconds = "cpu_system_seconds"
+        case busyPoll = "busy_poll_us"
+        case processors = "cpus"
+        case processorsReason = "cpus_reason"
+        case isNAPIThreaded = "napi_threaded"
         case peerClosed = "peer_closed"
         case stoppedBy = "stopped_by_signal"
     }

@@ -27,13 +27,19 @@ package struct TransmitRequest: Sendable {
     package var wait: Double?
     /// How long the peer's kernel may stay silent.
     package var peerTimeout: PeerTimeout
+    /// How long the idle thread polls the NIC before it sleeps, in microseconds; nil for no busy
+    /// polling.
+    package var busyPoll: UInt32?
+    /// The processors that the thread runs on.
+    package var processors: ProcessorChoice
 
     /// Creates a request from its parts.
     package init(
         interface: String?, peers: [Endpoint], local: [Endpoint] = [], memory: UInt64,
         provider: MemoryProvider = .automatic, chunk: UInt64, entrySize: UInt64? = nil,
         usesHostMemory: Bool, isPinned: Bool, wait: Double?,
-        peerTimeout: PeerTimeout = .standard
+        peerTimeout: PeerTimeout = .standard, busyPoll: UInt32? = nil,
+        processors: ProcessorChoice = .any
     ) {
         self.interface = interface
         self.peers = peers
@@ -46,6 +52,8 @@ package struct TransmitRequest: Sendable {
         self.isPinned = isPinned
         self.wait = wait
         self.peerTimeout = peerTimeout
+        self.busyPoll = busyPoll
+        self.processors = processors
     }
 
     /// Returns the source address for a peer; nil to let the kernel choose.
@@ -119,6 +127,13 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
         let interface = try NetworkInterface(named: name)
         if !request.usesHostMemory { try interface.requireNIC("send through") }
     }
+    try BusyPoller.check(microseconds: request.busyPoll)
+    // The memory comes before the connection, whose NIC is that of the first peer but in odd cases.
+    let placement = try ThreadPlacement(
+        request.processors,
+        near: request.peers.first.flatMap { try? chooseInterface(request, leadingTo: $0) })
+    defer { placement.restore() }
+    try placement.place(thread: 0)
     let buffer = try makeBuffer(request)
     var signal: Int32?
     guard let connection = try connect(request, stop, &signal) else {
@@ -137,6 +152,9 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
         driver: request.usesHostMemory ? nil : interface?.driver,
         memoryBytes: UInt64(memory.size), peer: connection.peer.description)
     report.local = connection.local?.description
+    report.busyPoll = request.busyPoll
+    report.processors = placement.list(ofThread: 0)
+    report.processorsReason = placement.reason
     var exchange = try Exchange(
         sending: source, from: memory, receiving: PayloadReceiver(nil),
         chunk: Int(clamping: request.chunk), entrySize: request.entrySize.map { Int(clamping: $0) })
@@ -146,7 +164,8 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
     do throws(DevmemError) {
         let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1
         let end = try exchange.run(
-            connection, into: &sink, until: stop, limits: StreamLimits(closing: wait),
+            connection, into: &sink, until: stop,
+            limits: StreamLimits(closing: wait, busyPoll: request.busyPoll),
             progress: observer.progress)
         if case .stopped(let signal) = end { report.stoppedBy = signal }
     } catch {
@@ -154,6 +173,7 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
     }
     (report.seconds, report.userSeconds, report.systemSeconds) = spent.soFar
     report.counts = exchange.counts
+    report.isNAPIThreaded = connection.incomingNAPI.flatMap { napiInstance($0)?.isThreaded }
     report.peerClosed = exchange.peerClosed
     report.validation = sink.findings.validation
     return report

@@ -25,6 +25,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     private var isDelivered = false
     /// Waits for completions and acknowledgements once sending has finished.
     private var closing: CompletionWaiter?
+    private var poller = BusyPoller()
 
     /// Creates an exchange for one connection.
     ///
@@ -75,6 +76,8 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     ) throws(DevmemError) -> End {
         let end: End
         do throws(DevmemError) {
+            poller = try BusyPoller(
+                microseconds: limits.busyPoll, keeping: [stop.rawValue, connection.rawValue])
             if memory.isDevice { try connection.enableZerocopy() }
             end = try transfer(connection, &sink, stop, limits, progress)
         } catch {
@@ -169,7 +172,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 
     /// Waits for the events that can make progress.
-    private func wait(
+    private mutating func wait(
         _ connection: borrowing Connection, _ state: DirectionState, _ stop: borrowing StopSignal,
         timeout: Int32
     ) throws(DevmemError) -> WaitResult {
@@ -212,13 +215,13 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 
     /// Waits for a set whose first entry is the stop signal; nil if another entry is ready.
-    private func wait(
+    private mutating func wait(
         _ watched: inout PollSet<3>, _ time: UInt64?, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> WaitResult? {
         let start = time.map { $0 > 0 } ?? false ? monotonicTime() : 0
         var left = time
         while true {
-            let count = try watched.wait(nanoseconds: left)
+            let count = try poller.wait(&watched, nanoseconds: left)
             let isSignalled = !watched.ready(0).isEmpty
             if isSignalled, let signal = stop.pending() { return .stopped(by: signal) }
             if count == 0 { return .timeout }

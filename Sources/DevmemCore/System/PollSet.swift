@@ -19,6 +19,13 @@ package struct PollEvents: OptionSet, Sendable {
     package static let hangUp = PollEvents(rawValue: UInt32(POLLHUP))
 }
 
+/// A descriptor of a set, and what it is watched for.
+struct PollSetEntry: Equatable {
+    let place: Int
+    let descriptor: Int32
+    let events: PollEvents
+}
+
 /// A fixed number of descriptors for poll(2). It owns no kernel object and does not allocate, so a
 /// loop can create one for each wait.
 package struct PollSet<let count: Int> {
@@ -40,6 +47,30 @@ package struct PollSet<let count: Int> {
     ) {
         entries[place] = pollfd(
             fd: descriptor ?? -1, events: Int16(truncatingIfNeeded: events.rawValue), revents: 0)
+    }
+
+    /// The entry at a place of the set; nil if it is empty.
+    func entry(at place: Int) -> PollSetEntry? {
+        guard entries[place].fd >= 0 else { return nil }
+        let events = UInt32(UInt16(bitPattern: entries[place].events))
+        return PollSetEntry(
+            place: place, descriptor: entries[place].fd, events: PollEvents(rawValue: events))
+    }
+
+    /// The first entry with a descriptor; nil if there is none.
+    func entry(for descriptor: Int32) -> PollSetEntry? {
+        for place in 0..<count where entries[place].fd == descriptor { return entry(at: place) }
+        return nil
+    }
+
+    /// Forgets the events of the last wait.
+    mutating func clear() {
+        for place in 0..<count { entries[place].revents = 0 }
+    }
+
+    /// Sets the events of an entry.
+    mutating func note(_ place: Int, _ events: PollEvents) {
+        entries[place].revents = Int16(truncatingIfNeeded: events.rawValue)
     }
 
     /// Returns the events of an entry after the last wait.

@@ -63,14 +63,36 @@ package struct Poller: ~Copyable, Sendable {
     package func wait(
         milliseconds: Int32, _ body: (UInt64, PollEvents) -> Void
     ) throws(DevmemError) -> Int {
+        try wait(reporting: body) { epoll_wait($0, $1.baseAddress, Int32($1.count), milliseconds) }
+    }
+
+    /// Waits like `wait(milliseconds:)`, with a timeout in nanoseconds; nil means none. Needs Linux
+    /// 5.11, as do the descriptors for which that precision matters.
+    @discardableResult
+    func wait(
+        nanoseconds: UInt64?, _ body: (UInt64, PollEvents) -> Void
+    ) throws(DevmemError) -> Int {
+        try wait(reporting: body) {
+            guard let nanoseconds else {
+                return epoll_wait($0, $1.baseAddress, Int32($1.count), -1)
+            }
+            var time = timespec(
+                tv_sec: Int(nanoseconds / 1_000_000_000),
+                tv_nsec: Int(nanoseconds % 1_000_000_000))
+            return epoll_pwait2($0, $1.baseAddress, Int32($1.count), &time, nil)
+        }
+    }
+
+    private func wait(
+        reporting body: (UInt64, PollEvents) -> Void,
+        _ call: (Int32, UnsafeMutableBufferPointer<epoll_event>) -> Int32
+    ) throws(DevmemError) -> Int {
         var events: [64 of epoll_event] = .init(repeating: epoll_event())
         var span = events.mutableSpan
         let number = descriptor.rawValue
         let count = try span.withUnsafeMutableBufferPointer {
             events throws(DevmemError) -> Int32 in
-            try retrying("wait") {
-                epoll_wait(number, events.baseAddress, Int32(events.count), milliseconds)
-            }
+            try retrying("wait") { call(number, events) }
         }
         for index in 0..<Int(count) {
             body(events[index].data.u64, PollEvents(rawValue: events[index].events))

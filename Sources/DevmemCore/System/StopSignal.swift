@@ -105,13 +105,22 @@ public struct StopSignal: ~Copyable {
     package func wait(
         for number: Int32, events: Int32, milliseconds: Int32 = -1
     ) throws(DevmemError) -> Wait {
+        var poller = BusyPoller()
+        return try wait(for: number, events: events, milliseconds: milliseconds, by: &poller)
+    }
+
+    /// Does the same by a poller that may poll the NIC.
+    func wait(
+        for number: Int32, events: Int32, milliseconds: Int32, by poller: inout BusyPoller
+    ) throws(DevmemError) -> Wait {
         var left = milliseconds
         let end = ContinuousClock.now + .milliseconds(max(0, milliseconds))
         var watched = PollSet<2>()
         watched.watch(0, rawValue)
         watched.watch(1, number, for: PollEvents(rawValue: UInt32(bitPattern: events)))
         while true {
-            let count = try watched.wait(milliseconds: left)
+            let count = try poller.wait(
+                &watched, nanoseconds: left < 0 ? nil : UInt64(left) * 1_000_000)
             let isSignalled = !watched.ready(0).isEmpty
             if isSignalled, let signal = pending() { return .stopped(by: signal) }
             if count == 0 { return .timeout }

@@ -91,6 +91,13 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
     package var systemSeconds = 0.0
     /// Softirq time of the whole host in seconds, whatever caused it.
     package var softirqSeconds = 0.0
+    /// The CPUs that the threads ran on, as a list; nil if unknown.
+    package var processors: String?
+    /// Why those; nil if a user chose them.
+    package var processorsReason: String?
+    /// Whether a thread of the kernel polls the queue of the first flow, and not softirqs; nil if
+    /// unknown.
+    package var isNAPIThreaded: Bool?
     /// The queues whose counters increased.
     package var queues: [Queue] = []
     /// The page pools on the dma-buf.
@@ -107,6 +114,9 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
         case interface, driver, seconds, queues, flows, failure
         case engineReason = "engine_reason"
         case boundQueues = "bound_queues"
+        case processors = "cpus"
+        case processorsReason = "cpus_reason"
+        case isNAPIThreaded = "napi_threaded"
         case userSeconds = "cpu_user_seconds"
         case systemSeconds = "cpu_system_seconds"
         case softirqSeconds = "host_softirq_seconds"

@@ -29,14 +29,17 @@ struct BenchLocalSide {
         logger: Logger
     ) throws(DevmemError) -> BenchReport {
         var listeners = try openListeners(logger)
+        var placement = try ThreadPlacement(request.processors, near: interface)
+        defer { placement.restore() }
         let nic = try BenchNIC(
             plan, role, on: interface,
             BenchNIC.Choice(queues: request.queues, provider: request.provider),
             flows: try flows(to: listeners.map { $0.listener.endpoint }), logger: logger)
+        placement.avoidInterrupts(ofQueues: nic.queues, on: interface)
         var report: BenchReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
-            report = try measure(&listeners, nic, far, started: started, seen: seen)
+            report = try measure(&listeners, nic, placement, far, started: started, seen: seen)
         } catch {
             refusal = error
         }
@@ -86,7 +89,8 @@ struct BenchLocalSide {
     }
 
     private func measure(
-        _ listeners: inout [OpenListener], _ nic: BenchNIC, _ far: String,
+        _ listeners: inout [OpenListener], _ nic: BenchNIC, _ placement: ThreadPlacement,
+        _ far: String,
         started: (String, String) -> Void, seen: (BenchSample) -> Void
     ) throws(DevmemError) -> BenchReport {
         let ports = listeners.map { $0.listener.endpoint.port }
@@ -110,8 +114,7 @@ struct BenchLocalSide {
         // Close the listeners: payload from other hosts would occupy the NIC's memory during the
         // measurement.
         listeners = []
-        let workers = try WorkerPool(
-            plan, role, connections, processors: request.processors, on: nic)
+        let workers = try WorkerPool(plan, role, connections, placement, on: nic)
         do throws(DevmemError) {
             try awaitReady(workers, stop)
             try channel.tell(.start)

@@ -40,6 +40,9 @@ extension BenchMessage {
         case .end(var report):
             report.interface = report.interface.map { printable($0) }
             report.driver = report.driver.map { printable($0) }
+            report.engineReason = report.engineReason.map { printable($0) }
+            report.processors = report.processors.map { printable($0) }
+            report.processorsReason = report.processorsReason.map { printable($0) }
             let reason = report.placement?.reason.map { printable($0) }
             report.placement?.reason = reason
             report.failure = report.failure.map { printable($0) }
@@ -105,6 +108,9 @@ extension BenchEndReport {
         let share = placement.map { [$0.deviceShare] } ?? []
         return wrongTime([seconds, userSeconds, systemSeconds, softirqSeconds] + share)
             ?? wrongText(interface, Bound.name) ?? wrongText(driver, Bound.name)
+            ?? wrongText(engineReason, Bound.sentence)
+            ?? wrongText(processors, Bound.sentence)
+            ?? wrongText(processorsReason, Bound.sentence)
             ?? wrongText(placement?.reason, Bound.sentence)
             ?? wrongText(failure, Bound.sentence)
     }

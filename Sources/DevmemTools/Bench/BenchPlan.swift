@@ -88,7 +88,7 @@ package struct BenchPlan: Codable, Equatable, Sendable {
     /// The source of the remote side's flows, for NICs whose flow rules must match both addresses
     /// and both ports; nil lets the kernel choose the ports.
     package var source: Source?
-    /// The remote side's CPUs to pin threads to, in turn; none to pin no thread.
+    /// The remote side's CPUs to pin threads to, in turn; none for those near its NIC.
     package var remoteProcessors: [Int] = []
 
     /// Creates a plan without payload.
@@ -113,6 +113,9 @@ package struct BenchPlan: Codable, Equatable, Sendable {
     /// dma-buf to the NIC; nil for a single flow. It also applies to host memory, so that results
     /// are comparable.
     var receiveShare: UInt64? { flows > 1 ? memory / UInt64(2 * flows) : nil }
+
+    /// The CPUs that the remote side's threads run on, if its user does not choose them.
+    var remoteChoice: ProcessorChoice { remoteProcessors.isEmpty ? .near : .list(remoteProcessors) }
 
     /// The maximum numbers of flows and threads.
     package static let limits = (flows: 1024, threads: 256)

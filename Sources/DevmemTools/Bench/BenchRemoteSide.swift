@@ -21,12 +21,12 @@ struct BenchRemoteSide {
     ///   - interface: the only NIC to use; nil for any.
     ///   - nearAddress: the peer's address; nil to use the address that it sends.
     ///   - scope: the scope of the peer's address.
-    ///   - processors: the CPUs to pin threads to, if this side's user chooses them.
+    ///   - processors: the CPUs that threads run on, if this side's user chooses them.
     ///   - keepsSteered: whether to restore steering that the NIC loses meanwhile.
     /// - Throws: `DevmemError` if the benchmark fails; the peer has been notified.
     func run(
-        interface: String?, nearAddress: IPAddress?, scope: UInt32, processors: [Int],
-        keepsSteered: Bool = false
+        interface: String?, nearAddress: IPAddress?, scope: UInt32,
+        processors: ProcessorChoice?, keepsSteered: Bool = false
     ) throws(DevmemError) {
         do throws(DevmemError) {
             try channel.greet()
@@ -45,8 +45,7 @@ struct BenchRemoteSide {
             }
             let near = ports.map { Endpoint(address: address, port: $0, scope: scope) }
             try carryOut(
-                plan, near, interface, processors.isEmpty ? plan.remoteProcessors : processors,
-                keepsSteered)
+                plan, near, interface, processors ?? plan.remoteChoice, keepsSteered)
         } catch {
             // If the peer is gone, the failure cannot be sent.
             try? channel.tell(.failure(error.description))
@@ -55,19 +54,22 @@ struct BenchRemoteSide {
     }
 
     private func carryOut(
-        _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: [Int],
+        _ plan: BenchPlan, _ near: [Endpoint], _ name: String?, _ processors: ProcessorChoice,
         _ keepsSteered: Bool
     ) throws(DevmemError) {
         let role = BenchRole.remote(of: plan)
         let interface = try choose(name, leadingTo: near[0])
+        var placement = try ThreadPlacement(processors, near: interface)
+        defer { placement.restore() }
         let nic = try BenchNIC(
             plan, role, on: interface,
             BenchNIC.Choice(queues: .automatic(near.count), keepsSteered: keepsSteered),
             flows: Self.flows(of: plan, from: near), logger: logger)
+        placement.avoidInterrupts(ofQueues: nic.queues, on: interface)
         var report: BenchEndReport?
         var refusal: DevmemError?
         do throws(DevmemError) {
-            report = try measure(plan, role, near, nic, processors)
+            report = try measure(plan, role, near, nic, placement)
         } catch {
             refusal = error
         }
@@ -124,7 +126,7 @@ struct BenchRemoteSide {
 
     private func measure(
         _ plan: BenchPlan, _ role: BenchRole, _ near: [Endpoint], _ nic: BenchNIC,
-        _ processors: [Int]
+        _ placement: ThreadPlacement
     ) throws(DevmemError) -> BenchEndReport {
         try channel.tell(.ready)
         let message = try channel.receive(seconds: 120, "be ready")
@@ -141,8 +143,7 @@ struct BenchRemoteSide {
             connections.append(BenchConnection(connection))
         }
         if let notice { logger.notice("\(notice)") }
-        let workers = try WorkerPool(
-            plan, role, connections, processors: processors, on: nic)
+        let workers = try WorkerPool(plan, role, connections, placement, on: nic)
         do throws(DevmemError) {
             try awaitReady(workers, stop)
             try channel.tell(.connected(from: try Self.sources(of: connections)))

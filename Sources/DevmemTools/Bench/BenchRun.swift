@@ -26,16 +26,16 @@ package struct BenchRequest: Sendable {
     /// The local port of all connections, or with several receive queues the first of consecutive
     /// ports; nil lets the kernel choose.
     package var port: UInt16?
-    /// The local CPUs to pin threads to, in turn; none to pin no thread.
-    package var processors: [Int]
+    /// The local CPUs that the threads run on.
+    package var processors: ProcessorChoice
     /// Whether it succeeds even if no payload arrives in device memory.
     package var allowsHostMemory: Bool
 
     /// Creates a request from its values.
     package init(
         remoteSide: RemoteSide, interface: String?, plan: BenchPlan, queues: QueueChoice,
-        provider: MemoryProvider = .automatic, port: UInt16? = nil, processors: [Int] = [],
-        allowsHostMemory: Bool = false
+        provider: MemoryProvider = .automatic, port: UInt16? = nil,
+        processors: ProcessorChoice = .near, allowsHostMemory: Bool = false
     ) {
         self.remoteSide = remoteSide
         self.interface = interface

@@ -1,17 +1,13 @@
 import DevmemCore
-/// The assignment of flows to threads and CPUs. Pure.
+/// The assignment of flows to threads. Pure.
 struct BenchSchedule: Equatable, Sendable {
     /// The flows of each thread, by index from 0; each thread has at least one.
     let flowsOfThreads: [[Int]]
-    /// The CPU of each thread; empty if threads are not pinned.
-    let processors: [Int]
 
-    /// Assigns flows to threads and threads to CPUs, both in turn.
-    init(flows: Int, threads: Int, processors: [Int]) {
+    /// Assigns flows to threads in turn.
+    init(flows: Int, threads: Int) {
         let count = min(max(threads, 1), max(flows, 1))
         flowsOfThreads = (0..<count).map { Array(stride(from: $0, to: flows, by: count)) }
-        self.processors =
-            processors.isEmpty ? [] : (0..<count).map { processors[$0 % processors.count] }
     }
 
     /// Returns a flow's share of a total in bytes; the first flows get the remainder.

@@ -12,14 +12,15 @@ package struct BenchServeRequest: Sendable {
     package var interface: String?
     /// The only addresses that may connect; none allows any.
     package var from: [IPAddress]
-    /// The CPUs to pin threads to, in turn; none to use the peer's choice.
-    package var processors: [Int]
+    /// The CPUs that the threads run on; nil to use the peer's choice, or those near the NIC.
+    package var processors: ProcessorChoice?
     /// Whether to restore steering that the NIC loses during a benchmark.
     package var keepsSteered: Bool
 
     /// Creates a request from its values.
     package init(
-        listen: [Endpoint], interface: String?, from: [IPAddress], processors: [Int],
+        listen: [Endpoint], interface: String?, from: [IPAddress],
+        processors: ProcessorChoice? = nil,
         keepsSteered: Bool = false
     ) {
         self.listen = listen
@@ -99,7 +100,7 @@ package func runBenchRemoteSide(
         input: input, output: output, to: "the peer", stop: stop)
     do throws(DevmemError) {
         try BenchRemoteSide(channel, stop, logger).run(
-            interface: nil, nearAddress: nil, scope: 0, processors: [])
+            interface: nil, nearAddress: nil, scope: 0, processors: nil)
     } catch {
         // The peer has been notified, or is gone.
         logger.debug("\(error)")

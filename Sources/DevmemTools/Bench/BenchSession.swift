@@ -237,6 +237,10 @@ final class BenchSession {
         report.userSeconds = results.reduce(0) { $0 + $1.user }
         report.systemSeconds = results.reduce(0) { $0 + $1.system }
         report.softirqSeconds = softirq
+        report.processors = workers.placement.list
+        report.processorsReason = workers.placement.reason
+        let napi = workers.connections.first?.connection.incomingNAPI
+        report.isNAPIThreaded = napi.flatMap { napiInstance($0)?.isThreaded }
         report.pools = pools
         let after = try queueStatistics(ofInterface: nic.interface.index) ?? []
         report.queues = queueCounters(from: countersBefore, to: after)

@@ -22,13 +22,15 @@ final class WorkerPool: Sendable {
     let plan: BenchPlan
     private let role: BenchRole
     private let schedule: BenchSchedule
+    /// Where the threads run.
+    let placement: ThreadPlacement
     /// The connections, indexed by flow.
     let connections: [BenchConnection]
 
     /// Starts the threads, which set up their memory and then wait for `start`.
     init(
         _ plan: BenchPlan, _ role: BenchRole, _ connections: [BenchConnection],
-        processors: [Int], on nic: BenchNIC
+        _ placement: ThreadPlacement, on nic: BenchNIC
     ) throws(DevmemError) {
         event = try makeEventDescriptor()
         gate = try StopBroadcast()
@@ -37,15 +39,14 @@ final class WorkerPool: Sendable {
         self.plan = plan
         self.role = role
         self.connections = connections
-        schedule = BenchSchedule(
-            flows: plan.flows, threads: plan.threads, processors: processors)
+        self.placement = placement
+        schedule = BenchSchedule(flows: plan.flows, threads: plan.threads)
         let (interface, bound) = (nic.interface, nic.memory)
         for (index, flows) in schedule.flowsOfThreads.enumerated() {
             let own = flows.map { (number: $0, connection: connections[$0]) }
-            let processor = schedule.processors.isEmpty ? nil : schedule.processors[index]
             do throws(DevmemError) {
                 try runInThread { [self] in
-                    carry(own, processor, interface, bound)
+                    carry(own, index, interface, bound)
                 }
             } catch {
                 // Threads that wait for the start must be released.
@@ -110,12 +111,12 @@ final class WorkerPool: Sendable {
 
     /// Runs one thread.
     private func carry(
-        _ own: [(number: Int, connection: BenchConnection)], _ processor: Int?,
+        _ own: [(number: Int, connection: BenchConnection)], _ index: Int,
         _ interface: NetworkInterface, _ bound: BoundMemory?
     ) {
         var result = BenchWorkerResult()
         do throws(DevmemError) {
-            if let processor { try Affinity.pin(to: processor) }
+            try placement.place(thread: index)
             let memory = try memory(on: interface)
             var flows: [BenchFlow] = []
             for (number, shared) in own {
