@@ -24,9 +24,8 @@ package enum DmaHeap {
         try retrying("make a dma-buf of \(size) bytes in heap \(name)") {
             cdm_ioctl(device.rawValue, cdm_DMA_HEAP_IOCTL_ALLOC, &request)
         }
-        let memory = Descriptor(owning: Int32(bitPattern: request.fd))
-        let mapping = try Mapping(memory, count: length)
-        return DmabufMemory(descriptor: memory, mapping: mapping)
+        return DmabufMemory(
+            descriptor: Descriptor(owning: Int32(bitPattern: request.fd)), length: length)
     }
 
     private static func open(_ name: String) throws(DevmemError) -> Descriptor {

@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// Where the dma-bufs come from that a NIC receives into and sends from.
@@ -38,17 +39,24 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A dma-buf of host memory, mapped into this process.
+/// A dma-buf of host memory.
+///
+/// It is mapped into this process when the CPU first accesses it. The mapping costs the kernel more
+/// than a thousand instructions a page, and payload that is discarded, or that a GPU reads, needs
+/// none.
 public struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf.
     package let descriptor: Descriptor
     /// The dma-buf's descriptor, for calls that this library does not offer.
     public var rawValue: Int32 { descriptor.rawValue }
-    /// The pages of the dma-buf, mapped into this process.
-    package let mapping: Mapping
-
     /// The size in bytes, a multiple of the page size.
-    public var size: UInt64 { UInt64(mapping.count) }
+    public var size: UInt64 { UInt64(length) }
+
+    /// The size as a length of memory.
+    let length: Int
+    /// The file of the dma-buf's pages, if mapping that allows more than mapping the dma-buf.
+    private let file: Descriptor?
+    private let mapping: Mutex<Mapping?>
 
     /// Allocates a dma-buf.
     ///
@@ -80,9 +88,21 @@ public struct DmabufMemory: ~Copyable, Sendable {
             hugePages: pageSize.map { $0 > systemPageSize } ?? false)
     }
 
-    package init(descriptor: consuming Descriptor, mapping: consuming Mapping) {
+    /// Wraps a dma-buf of `length` bytes.
+    ///
+    /// - Parameters:
+    ///   - descriptor: the dma-buf.
+    ///   - length: its size.
+    ///   - file: the file of its pages, to map instead of the dma-buf.
+    ///   - mapping: its mapping, if it is mapped already.
+    init(
+        descriptor: consuming Descriptor, length: Int, file: consuming Descriptor? = nil,
+        mapping: consuming Mapping? = nil
+    ) {
         self.descriptor = descriptor
-        self.mapping = mapping
+        self.length = length
+        self.file = file
+        self.mapping = Mutex(mapping)
     }
 
     /// Converts a size to a length of memory.
@@ -106,17 +126,39 @@ public struct DmabufMemory: ~Copyable, Sendable {
             message: "\(available) bytes are available", advice: "choose a smaller \(.memory)")
     }
 
+    /// Maps the memory now, so that the first access does not take the time.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    package borrowing func map() throws(DevmemError) { _ = try bytes() }
+
+    /// Returns the mapped memory, which stays where it is for the life of this value.
+    private borrowing func bytes() throws(DevmemError) -> UnsafeMutableRawBufferPointer {
+        try mapping.withLock { mapping throws(DevmemError) in
+            if mapping == nil { mapping = try makeMapping() }
+            return mapping?.bytes ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        }
+    }
+
+    private borrowing func makeMapping() throws(DevmemError) -> Mapping {
+        switch file {
+        case .some(let file): try Mapping(file, count: length)
+        case .none: try Mapping(descriptor, count: length)
+        }
+    }
+
     /// Lends the memory to the CPU for reading what the NIC wrote. The kernel requires READ or
     /// WRITE in the flags of DMA_BUF_IOCTL_SYNC (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
     ///
-    /// - Throws: `DevmemError` of kind `system` if the kernel refuses, and what `body` throws.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses access or a mapping, and what
+    ///   `body` throws.
     public borrowing func withDeviceBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
+        let bytes = UnsafeRawBufferPointer(try bytes())
         try synchronize(UInt64(DMA_BUF_SYNC_START))
         let result: Result
         do throws(DevmemError) {
-            result = try mapping.withUnsafeBytes(body)
+            result = try body(bytes)
         } catch {
             try? synchronize(UInt64(DMA_BUF_SYNC_END))
             throw error
@@ -133,10 +175,11 @@ public struct DmabufMemory: ~Copyable, Sendable {
     borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
+        let bytes = try bytes()
         try synchronize(UInt64(DMA_BUF_SYNC_START), UInt64(DMA_BUF_SYNC_WRITE))
         let result: Result
         do throws(DevmemError) {
-            result = try mapping.withUnsafeMutableBytes(body)
+            result = try body(bytes)
         } catch {
             try? synchronize(UInt64(DMA_BUF_SYNC_END), UInt64(DMA_BUF_SYNC_WRITE))
             throw error

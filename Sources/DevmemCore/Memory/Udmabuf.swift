@@ -55,12 +55,9 @@ package enum Udmabuf {
             throw error.advising("see \(limitPath) for the size that this kernel allows")
         }
         let descriptor = Descriptor(owning: number)
-        switch consume early {
-        case .some(let mapping): return DmabufMemory(descriptor: descriptor, mapping: mapping)
-        case .none:
-            return DmabufMemory(
-                descriptor: descriptor, mapping: try Mapping(memory, count: length))
-        }
+        // Direct I/O works with a mapping of the memfd, not of the dma-buf.
+        return DmabufMemory(
+            descriptor: descriptor, length: length, file: memory, mapping: early)
     }
 
     private static func mapHuge(
