@@ -77,9 +77,9 @@ final class BenchFlow {
 
     /// Records events from epoll.
     func note(_ events: PollEvents) {
-        if !events.isDisjoint(with: [.input, .hangUp, .failure]) { isReadable = true }
-        if !events.isDisjoint(with: [.output, .failure]) { isWritable = true }
-        guard events.contains(.failure), failure == nil else { return }
+        if events.allowReading { isReadable = true }
+        if events.allowWriting { isWritable = true }
+        guard events.reportFailure, failure == nil else { return }
         do throws(DevmemError) {
             // An error that is not a completion is reported by the next call.
             try sender.collect(shared.connection, for: &source)
