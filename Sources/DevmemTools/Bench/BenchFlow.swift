@@ -115,6 +115,8 @@ final class BenchFlow {
             try receive()
             if requestSize != nil { exchange(isOver: isOver, answered) }
             try send(memory, isOver: isOver)
+            // Only now, as it takes time: it finds the connection empty and returns the tokens.
+            if requestSize != nil { try receive() }
             // A reset completes all sends, so the absence of outstanding sends does not prove
             // delivery.
             if sender.hasFinished && peerClosed && sender.outstandingSends == 0 && !isDelivered {
@@ -150,6 +152,8 @@ final class BenchFlow {
         !sender.hasFinished && sender.counts.sentBytes < source.allowance
     }
 
+    /// Receives until the connection is empty, the turn is over, or a message is complete that the
+    /// peer expects an answer to.
     private func receive() throws(DevmemError) {
         var left = Self.turn
         while isReadable && !peerClosed && left > 0 {
@@ -158,6 +162,7 @@ final class BenchFlow {
             case .bytes(let count):
                 shared.received.store(
                     shared.received.load(ordering: .relaxed) &+ UInt64(count), ordering: .relaxed)
+                if let requestSize, receiver.counts.bytes % UInt64(requestSize) == 0 { return }
             case .nothing: isReadable = false
             case .end: peerClosed = true
             case .stopped: break
