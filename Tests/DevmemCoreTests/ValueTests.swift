@@ -145,7 +145,7 @@ import Testing
     @Test func eventsSayWhatDoesNotBlock() {
         for expected in [
             Case(events: .input, reading: true), Case(events: .output, writing: true),
-            Case(events: .failure, reading: true, writing: true, failure: true),
+            Case(events: .failure, reading: true, failure: true),
             Case(events: .hangUp, reading: true), Case(events: []),
             Case(events: [.input, .output], reading: true, writing: true),
         ] {

@@ -23,8 +23,8 @@ package struct PollEvents: OptionSet, Sendable {
 
     /// Whether a read does not block: it returns data, the end of file or an error.
     package var allowReading: Bool { rawValue & UInt32(POLLIN | POLLHUP | POLLERR) != 0 }
-    /// Whether a write does not block: it writes data or returns an error.
-    package var allowWriting: Bool { rawValue & UInt32(POLLOUT | POLLERR) != 0 }
+    /// Whether a write does not block.
+    package var allowWriting: Bool { rawValue & UInt32(POLLOUT) != 0 }
     /// Whether there is an error, or a message in a socket's error queue.
     package var reportFailure: Bool { rawValue & UInt32(POLLERR) != 0 }
 }

@@ -24,6 +24,8 @@ final class BenchFlow {
     // Edge-triggered epoll reports changes only, so both are assumed until a call would block.
     private var isReadable = true
     private var isWritable = true
+    /// Whether only a completion allows further sends.
+    private var waitsForCompletion = false
     private var peerClosed = false
     /// Whether the peer has acknowledged everything that this side sent.
     private var isDelivered = false
@@ -78,7 +80,9 @@ final class BenchFlow {
     /// Records events from epoll.
     func note(_ events: PollEvents) {
         if events.allowReading { isReadable = true }
-        if events.allowWriting { isWritable = true }
+        // A completion alone does not say that there is room for more than a small send. A receive
+        // call reports an error that is not a completion.
+        if events.allowWriting || waitsForCompletion && events.reportFailure { isWritable = true }
         guard events.reportFailure, failure == nil else { return }
         do throws(DevmemError) {
             // An error that is not a completion is reported by the next call.
@@ -197,6 +201,7 @@ final class BenchFlow {
             switch memory {
             case .some(let given):
                 let step = try sender.step(shared.connection, from: &source, in: given)
+                waitsForCompletion = step == .waitsForCompletion
                 if step != .sent { isWritable = false }
             case .none: break sending
             }
