@@ -8,6 +8,7 @@ import SystemPackage
 struct Connect: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect",
+        _superCommandName: "devmemtcp",
         abstract: "Send a stream from device memory.",
         discussion: """
             Binds a dma-buf to a NIC for sending, connects, reads input into the dma-buf and sends \

@@ -42,7 +42,7 @@ struct Devmemtcp: ParsableCommand {
     /// Runs the command that a command line names, and returns the exit status.
     private static func run(_ arguments: [String]) -> Int32 {
         do {
-            var command = try parseAsRoot(arguments)
+            var command = try CommandLineParser.parse(arguments)
             return AdviceStyle.$current.withValue(.of(type(of: command))) {
                 do {
                     try command.run()

@@ -8,6 +8,7 @@ import SystemPackage
 struct Serve: ParsableCommand, PayloadCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
+        _superCommandName: "devmemtcp",
         abstract: "Receive TCP connections into device memory.",
         discussion: """
             Steers a connection to receive queues of a NIC, receives it into a dma-buf bound to \

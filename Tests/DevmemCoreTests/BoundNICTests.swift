@@ -9,7 +9,7 @@ import Testing
         // Nothing looks into the descriptor before the kernel does.
         DmabufMemory(
             descriptor: Descriptor(owning: try retrying("open") { open("/dev/null", O_RDWR) }),
-            mapping: try Mapping(anonymous: 4096))
+            length: 4096)
     }
 
     @Test(arguments: [

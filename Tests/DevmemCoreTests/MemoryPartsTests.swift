@@ -88,7 +88,7 @@ import Testing
     private func memory(_ device: Device) throws(DevmemError) -> DmabufMemory {
         DmabufMemory(
             descriptor: try Descriptor.open("/dev/null", O_RDWR),
-            mapping: try Mapping(anonymous: 4096), device: device)
+            length: 4096, device: device)
     }
 
     @Test func whatIsReadIsCopiedOutBefore() throws {

@@ -28,7 +28,7 @@ import Testing
     private func server(_ text: String = "{}\n") throws(DevmemError) -> DmabufServer {
         let file = Descriptor(owning: try retrying("memfd_create") { cdm_memfd_create("x", 0) })
         try retrying("grow") { ftruncate(file.rawValue, 8192) }
-        let memory = DmabufMemory(descriptor: file, mapping: try Mapping(anonymous: 8192))
+        let memory = DmabufMemory(descriptor: file, length: 8192)
         return try DmabufServer(
             at: path, for: BoundMemory(memory, receiveID: 7, transmitID: nil), with: text,
             logger: .silent)
@@ -89,8 +89,7 @@ import Testing
         let code = address.withSocketAddress { bind(abandoned.rawValue, $0, $1) }
         #expect(code == 0)
         try abandoned.close("it")
-        let file = try DmabufMemory(
-            descriptor: .open("/dev/null", O_RDWR), mapping: .init(anonymous: 4096))
+        let file = try DmabufMemory(descriptor: .open("/dev/null", O_RDWR), length: 4096)
         let memory = BoundMemory(file, receiveID: nil, transmitID: nil)
         _ = try DmabufServer(at: other, for: memory, with: "x", logger: .silent)
         try Descriptor.open(other, O_CREAT | O_WRONLY, mode: 0o600).close("a file")
@@ -104,8 +103,7 @@ import Testing
 
     @Test(arguments: ["", "relative", "@abstract", "/" + String(repeating: "x", count: 108)])
     func whatIsNoPathIsRefused(path: String) throws {
-        let file = try DmabufMemory(
-            descriptor: .open("/dev/null", O_RDWR), mapping: .init(anonymous: 4096))
+        let file = try DmabufMemory(descriptor: .open("/dev/null", O_RDWR), length: 4096)
         let memory = BoundMemory(file, receiveID: nil, transmitID: nil)
         #expect {
             _ = try DmabufServer(at: path, for: memory, with: "x", logger: .silent)

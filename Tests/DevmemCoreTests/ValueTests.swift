@@ -147,3 +147,25 @@ import Testing
                 == "receive: control buffer too small (errno 525)")
     }
 }
+
+@Suite struct PollEventsTests {
+    private struct Case {
+        var events: PollEvents
+        var reading = false
+        var writing = false
+        var failure = false
+    }
+
+    @Test func eventsSayWhatDoesNotBlock() {
+        for expected in [
+            Case(events: .input, reading: true), Case(events: .output, writing: true),
+            Case(events: .failure, reading: true, failure: true),
+            Case(events: .hangUp, reading: true), Case(events: []),
+            Case(events: [.input, .output], reading: true, writing: true),
+        ] {
+            #expect(expected.events.allowReading == expected.reading)
+            #expect(expected.events.allowWriting == expected.writing)
+            #expect(expected.events.reportFailure == expected.failure)
+        }
+    }
+}

@@ -28,9 +28,8 @@ package struct DmaHeap: DmabufMaker {
         try retrying("make a dma-buf of \(size) bytes in heap \(name)") {
             cdm_ioctl(device.rawValue, cdm_DMA_HEAP_IOCTL_ALLOC, &order)
         }
-        let memory = Descriptor(owning: Int32(bitPattern: order.fd))
-        let mapping = try Mapping(memory, count: length)
-        return DmabufMemory(descriptor: memory, mapping: mapping)
+        return DmabufMemory(
+            descriptor: Descriptor(owning: Int32(bitPattern: order.fd)), length: length)
     }
 
     private static func open(_ name: String) throws(DevmemError) -> Descriptor {

@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// A dma-buf, with a view of its bytes; or several, one for each queue of io_uring, with one view as
@@ -7,26 +8,33 @@ import SystemPackage
 ///
 /// The view is a mapping of the memory where the CPU can map it. The memory of a device that the CPU
 /// cannot map is copied to and from a view in host memory, whose pages exist only once they are used.
+/// Either is made when the CPU first accesses the memory: a mapping costs the kernel more than a
+/// thousand instructions a page, and payload that is discarded, or that a GPU reads, needs none.
 public struct DmabufMemory: ~Copyable, Sendable {
     /// The dma-buf, or the first of several.
     package let descriptor: Descriptor
+    /// The file of the first one's pages, if mapping that allows more than mapping the dma-buf.
+    private let file: Descriptor?
     /// The memory of the first, if the CPU cannot map it.
     private let device: (any DeviceCopies)?
     /// The dma-bufs after the first.
     private let others: [DmabufPart]
     /// The dma-buf's descriptor, for calls that this library does not offer.
     public var rawValue: Int32 { descriptor.rawValue }
-    /// The view of all dma-bufs.
-    let mapping: Mapping
+    /// The view of all dma-bufs, once it is needed.
+    private let view: Mutex<Mapping?>
 
     /// The size in bytes, a multiple of the page size.
-    public var size: UInt64 { UInt64(mapping.count) }
+    public var size: UInt64 { UInt64(length) }
+
+    /// The size as a length of memory.
+    var length: Int { partSize * parts }
 
     /// The number of dma-bufs, which have the same size.
     public var parts: Int { others.count + 1 }
 
     /// The size in bytes of one dma-buf.
-    package var partSize: Int { mapping.count / parts }
+    let partSize: Int
 
     /// Allocates a dma-buf, or several.
     ///
@@ -60,20 +68,13 @@ public struct DmabufMemory: ~Copyable, Sendable {
         let maker = provider.maker(hugePages: hugePages)
         let request = DmabufRequest(size: size / UInt64(parts))
         let first = try maker.make(request)
-        let partSize = first.mapping.count
-        var whole = try Mapping(
-            reserving: partSize * parts,
-            alignment: Int(provider.pageSize(hugePages: true)))
-        try whole.place(first.mapping, at: 0)
         var others: [DmabufPart] = []
-        for part in 1..<parts {
-            let next = try maker.make(request)
-            try whole.place(next.mapping, at: part * partSize)
-            others.append(DmabufPart(next.descriptor, next.device))
-        }
+        for _ in 1..<parts { others.append(DmabufPart(try maker.make(request))) }
+        partSize = first.partSize
+        view = Mutex(nil)
         descriptor = first.descriptor
+        file = first.file
         device = first.device
-        mapping = whole
         self.others = others
     }
 
@@ -92,16 +93,21 @@ public struct DmabufMemory: ~Copyable, Sendable {
             provider: provider, hugePages: hugePages, parts: parts)
     }
 
+    /// Wraps a dma-buf.
+    ///
     /// - Parameters:
     ///   - descriptor: the dma-buf.
-    ///   - mapping: its pages or, with `device`, host memory of the same size.
+    ///   - length: its size in bytes.
+    ///   - file: the file of its pages, to map instead of the dma-buf.
     ///   - device: the memory, if the CPU cannot map it.
     init(
-        descriptor: consuming Descriptor, mapping: consuming Mapping,
+        descriptor: consuming Descriptor, length: Int, file: consuming Descriptor? = nil,
         device: (any DeviceCopies)? = nil
     ) {
         self.descriptor = descriptor
-        self.mapping = mapping
+        partSize = length
+        view = Mutex(nil)
+        self.file = file
         self.device = device
         others = []
     }
@@ -118,7 +124,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
 
     /// Returns the descriptor of a part.
     borrowing func rawValue(ofPart part: Int) -> Int32 {
-        part == 0 ? descriptor.rawValue : others[part - 1].descriptor.rawValue
+        part == 0 ? descriptor.rawValue : others[part - 1].memory.rawValue
     }
 
     /// Converts a size to a length of memory.
@@ -142,6 +148,38 @@ public struct DmabufMemory: ~Copyable, Sendable {
             message: "\(available) bytes are available", advice: "choose a smaller \(.memory)")
     }
 
+    /// Makes the view now, so that the first access does not take the time.
+    ///
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
+    package borrowing func map() throws(DevmemError) { _ = try bytes() }
+
+    /// Returns the view, which stays where it is for the life of this value.
+    private borrowing func bytes() throws(DevmemError) -> UnsafeMutableRawBufferPointer {
+        try view.withLock { view throws(DevmemError) in
+            if view == nil { view = try makeView() }
+            return view?.bytes ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        }
+    }
+
+    private borrowing func makeView() throws(DevmemError) -> Mapping {
+        guard device == nil else { return try Mapping(untouched: length) }
+        guard !others.isEmpty else { return try mapPart() }
+        var whole = try Mapping(reserving: length, alignment: Int(Udmabuf.largestPageSize))
+        try whole.place(try mapPart(), at: 0)
+        for (place, part) in others.enumerated() {
+            try whole.place(try part.memory.mapPart(), at: (place + 1) * partSize)
+        }
+        return whole
+    }
+
+    /// Maps the first dma-buf alone.
+    fileprivate borrowing func mapPart() throws(DevmemError) -> Mapping {
+        switch file {
+        case .some(let file): try Mapping(file, count: partSize)
+        case .none: try Mapping(descriptor, count: partSize)
+        }
+    }
+
     /// Lends all of the memory to the CPU for reading what the NIC wrote. The kernel requires READ or
     /// WRITE in the flags of DMA_BUF_IOCTL_SYNC (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).
     ///
@@ -149,7 +187,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
     public borrowing func withDeviceBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        try withDeviceBytes(in: [MemoryRange(offset: 0, count: mapping.count)], body)
+        try withDeviceBytes(in: [MemoryRange(offset: 0, count: length)], body)
     }
 
     /// Lends ranges of the memory to the CPU for reading what the NIC wrote.
@@ -164,13 +202,14 @@ public struct DmabufMemory: ~Copyable, Sendable {
         in ranges: @autoclosure () -> [MemoryRange],
         _ body: (UnsafeRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
+        let bytes = UnsafeRawBufferPointer(try bytes())
         if device != nil {
             try copyOut(ranges())
-            return try mapping.withUnsafeBytes(body)
+            return try body(bytes)
         }
         let parts = others.isEmpty ? 0..<1 : parts(of: ranges())
         return try withAccess(to: parts, UInt64(DMA_BUF_SYNC_READ)) { () throws(DevmemError) in
-            try mapping.withUnsafeBytes(body)
+            try body(bytes)
         }
     }
 
@@ -183,7 +222,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
     borrowing func withWritableBytes<Result>(
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
-        let all = MemoryRange(offset: 0, count: mapping.count)
+        let all = MemoryRange(offset: 0, count: length)
         return try withWritableBytes(in: all, written: { _ in all.count }, body)
     }
 
@@ -200,26 +239,17 @@ public struct DmabufMemory: ~Copyable, Sendable {
         in range: MemoryRange, written: (Result) -> Int,
         _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
     ) throws(DevmemError) -> Result {
+        let bytes = UnsafeMutableRawBufferPointer(
+            rebasing: try bytes()[range.offset..<range.offset + range.count])
         guard device != nil else {
             return try withAccess(to: parts(of: [range]), UInt64(DMA_BUF_SYNC_WRITE)) {
-                () throws(DevmemError) in try lendView(range, body)
+                () throws(DevmemError) in try body(bytes)
             }
         }
-        let result = try lendView(range, body)
+        let result = try body(bytes)
         let count = min(max(0, written(result)), range.count)
         try copyIn(MemoryRange(offset: range.offset, count: count))
         return result
-    }
-
-    private borrowing func lendView<Result>(
-        _ range: MemoryRange,
-        _ body: (UnsafeMutableRawBufferPointer) throws(DevmemError) -> Result
-    ) throws(DevmemError) -> Result {
-        try mapping.withUnsafeMutableBytes { bytes throws(DevmemError) in
-            try body(
-                UnsafeMutableRawBufferPointer(
-                    rebasing: bytes[range.offset..<range.offset + range.count]))
-        }
     }
 
     /// The parts that ranges lie in.
@@ -266,12 +296,10 @@ public struct DmabufMemory: ~Copyable, Sendable {
         ofPart part: Int,
         _ body: (UnsafeMutableRawBufferPointer, any DeviceCopies) throws(DevmemError) -> Void
     ) throws(DevmemError) {
-        guard let device = part == 0 ? device : others[part - 1].device else { return }
+        guard let device = part == 0 ? device : others[part - 1].memory.device else { return }
         let start = part * partSize
-        try mapping.withUnsafeMutableBytes { bytes throws(DevmemError) in
-            try body(
-                UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + partSize]), device)
-        }
+        try body(
+            UnsafeMutableRawBufferPointer(rebasing: try bytes()[start..<start + partSize]), device)
     }
 
     private borrowing func withAccess<Result>(
@@ -306,11 +334,9 @@ public struct DmabufMemory: ~Copyable, Sendable {
 
 /// A dma-buf after the first. A class, as an array holds no values that cannot be copied.
 private final class DmabufPart: Sendable {
-    let descriptor: Descriptor
-    let device: (any DeviceCopies)?
+    let memory: DmabufMemory
 
-    init(_ descriptor: consuming Descriptor, _ device: (any DeviceCopies)?) {
-        self.descriptor = descriptor
-        self.device = device
+    init(_ memory: consuming DmabufMemory) {
+        self.memory = memory
     }
 }

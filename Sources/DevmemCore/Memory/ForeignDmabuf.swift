@@ -43,12 +43,10 @@ struct ForeignDmabuf: DmabufMaker {
                 .invalid, call: call, message: "its \(size) bytes are not whole pages")
         }
         // Memory of a device may be out of the CPU's reach.
-        guard let mapping = try? Mapping(descriptor, count: size) else {
-            return DmabufMemory(
-                descriptor: descriptor, mapping: try Mapping(untouched: size),
-                device: Unmappable(name: name))
-        }
-        return DmabufMemory(descriptor: descriptor, mapping: mapping)
+        let isMappable = (try? drop(Mapping(descriptor, count: Int(systemPageSize)))) != nil
+        return DmabufMemory(
+            descriptor: descriptor, length: size,
+            device: isMappable ? nil : Unmappable(name: name))
     }
 
     /// Only a dma-buf knows this call (`dma_buf_ioctl` of drivers/dma-buf/dma-buf.c).

@@ -99,6 +99,11 @@ package struct Mapping: ~Copyable, Sendable {
         munmap(base, count)
     }
 
+    /// The memory, which must not be used after this value's life.
+    var bytes: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base, count: count)
+    }
+
     /// Lends the memory; the pointer must not outlive the closure.
     package borrowing func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

@@ -16,6 +16,9 @@ package struct Udmabuf: DmabufMaker {
     /// The size in bytes of the huge pages that large buffers of a NIC are made of.
     package static let hugePageSize: UInt64 = 2 << 20
 
+    /// The size in bytes of the largest huge pages of most machines.
+    static let largestPageSize: UInt64 = 1 << 30
+
     /// Creates a dma-buf; its size must be a multiple of the page size, or of the huge page size.
     func make(_ request: DmabufRequest) throws(DevmemError) -> DmabufMemory {
         let size = request.size
@@ -39,12 +42,7 @@ package struct Udmabuf: DmabufMaker {
         }
         // Huge pages must be populated by mapping them first; for small pages, pinning does it at
         // lower cost.
-        let early: Mapping?
-        if let pageSize {
-            early = try Self.mapHuge(memory, length, pageSize)
-        } else {
-            early = nil
-        }
+        if let pageSize { drop(try Self.mapHuge(memory, length, pageSize)) }
 
         var order = udmabuf_create()
         order.memfd = UInt32(bitPattern: memory.rawValue)
@@ -59,12 +57,8 @@ package struct Udmabuf: DmabufMaker {
             throw error.advising("see \(Self.limitPath) for the size that this kernel allows")
         }
         let descriptor = Descriptor(owning: number)
-        switch consume early {
-        case .some(let mapping): return DmabufMemory(descriptor: descriptor, mapping: mapping)
-        case .none:
-            return DmabufMemory(
-                descriptor: descriptor, mapping: try Mapping(memory, count: length))
-        }
+        // Direct I/O works with a mapping of the memfd, not of the dma-buf.
+        return DmabufMemory(descriptor: descriptor, length: length, file: memory)
     }
 
     /// Makes the file that has the pages.

@@ -10,8 +10,8 @@ func requireDescriptors(for request: ReceiveRequest) throws(DevmemError) {
 
 /// Returns how many descriptors a session needs at most. Pure.
 func descriptorsNeeded(connections: Int, answers: Bool) -> UInt64 {
-    // The socket and the output; for an answer also a dma-buf, its binding, the input and two
-    // epolls.
+    // The socket and the output; for an answer also a dma-buf, the file of its pages, its binding,
+    // the input and two epolls.
     let each: UInt64 = answers ? 8 : 2
     return UInt64(clamping: max(1, min(connections, 1 << 20))) * each + 40
 }

@@ -18,7 +18,7 @@ public struct SendMemory: ~Copyable {
         let nic = try BoundNIC(
             binding: memory, to: interface, BindRequest(transmits: true), logger: .silent)
         control = ControlBuffer(naming: nic.memory.transmitID ?? 0)
-        size = Int(nic.memory.dmabuf.size)
+        size = nic.memory.dmabuf.length
         device = consume nic
         host = nil
     }

@@ -17,6 +17,16 @@ package struct PollEvents: OptionSet, Sendable {
     package static let failure = PollEvents(rawValue: UInt32(POLLERR))
     /// The peer has closed the connection; always reported.
     package static let hangUp = PollEvents(rawValue: UInt32(POLLHUP))
+
+    // A loop of another module asks these for each wait. There, the operations of sets are not
+    // specialized: a literal allocates, and the runtime looks up types for it.
+
+    /// Whether a read does not block: it returns data, the end of file or an error.
+    package var allowReading: Bool { rawValue & UInt32(POLLIN | POLLHUP | POLLERR) != 0 }
+    /// Whether a write does not block.
+    package var allowWriting: Bool { rawValue & UInt32(POLLOUT) != 0 }
+    /// Whether there is an error, or a message in a socket's error queue.
+    package var reportFailure: Bool { rawValue & UInt32(POLLERR) != 0 }
 }
 
 /// A descriptor of a set, and what it is watched for.

@@ -7,6 +7,8 @@ import SystemPackage
 package struct Poller: ~Copyable, Sendable {
     private let descriptor: Descriptor
     private static let call = "watch descriptors"
+    /// The most descriptors that one wait reports.
+    private static let most = 64
 
     /// Creates an empty poller.
     ///
@@ -87,17 +89,15 @@ package struct Poller: ~Copyable, Sendable {
         reporting body: (UInt64, PollEvents) -> Void,
         _ call: (Int32, UnsafeMutableBufferPointer<epoll_event>) -> Int32
     ) throws(DevmemError) -> Int {
-        var events: [64 of epoll_event] = .init(repeating: epoll_event())
-        var span = events.mutableSpan
-        let number = descriptor.rawValue
-        let count = try span.withUnsafeMutableBufferPointer {
-            events throws(DevmemError) -> Int32 in
-            try retrying("wait") { call(number, events) }
+        // Not an array of fixed size, which would be filled for each call.
+        try withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.most) {
+            events throws(DevmemError) -> Int in
+            let count = try retrying("wait") { call(descriptor.rawValue, events) }
+            for event in events.prefix(Int(count)) {
+                body(event.data.u64, PollEvents(rawValue: event.events))
+            }
+            return Int(count)
         }
-        for index in 0..<Int(count) {
-            body(events[index].data.u64, PollEvents(rawValue: events[index].events))
-        }
-        return Int(count)
     }
 
     /// Enables busy polling of the sockets' NAPI instance in `wait` (`ep_eventpoll_bp_ioctl` of

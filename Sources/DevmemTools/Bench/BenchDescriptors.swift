@@ -12,7 +12,7 @@ func requireDescriptors(for plan: BenchPlan, ports: Int) throws(DevmemError) {
 /// Returns the number of descriptors that one side of a benchmark may need. Pure.
 func descriptorsNeeded(flows: Int, threads: Int, ports: Int) -> UInt64 {
     func bounded(_ number: Int) -> UInt64 { UInt64(clamping: max(1, min(number, 1 << 20))) }
-    // Per flow a socket; per thread an epoll descriptor and, for sending, a dma-buf and its
-    // binding.
+    // Per flow a socket; per thread an epoll descriptor and, for sending, a dma-buf, the file of its
+    // pages and its binding.
     return bounded(flows) + bounded(threads) * 4 + bounded(ports) + 40
 }

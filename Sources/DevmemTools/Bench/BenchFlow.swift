@@ -24,6 +24,8 @@ final class BenchFlow {
     // Edge-triggered epoll reports changes only, so both are assumed until a call would block.
     private var isReadable = true
     private var isWritable = true
+    /// Whether only a completion allows further sends.
+    private var waitsForCompletion = false
     private var peerClosed = false
     /// Whether the peer has acknowledged everything that this side sent.
     private var isDelivered = false
@@ -77,9 +79,11 @@ final class BenchFlow {
 
     /// Records events from epoll.
     func note(_ events: PollEvents) {
-        if !events.isDisjoint(with: [.input, .hangUp, .failure]) { isReadable = true }
-        if !events.isDisjoint(with: [.output, .failure]) { isWritable = true }
-        guard events.contains(.failure), failure == nil else { return }
+        if events.allowReading { isReadable = true }
+        // A completion alone does not say that there is room for more than a small send. A receive
+        // call reports an error that is not a completion.
+        if events.allowWriting || waitsForCompletion && events.reportFailure { isWritable = true }
+        guard events.reportFailure, failure == nil else { return }
         do throws(DevmemError) {
             // An error that is not a completion is reported by the next call.
             try sender.collect(shared.connection, for: &source)
@@ -115,6 +119,8 @@ final class BenchFlow {
             try receive()
             if requestSize != nil { exchange(isOver: isOver, answered) }
             try send(memory, isOver: isOver)
+            // Only now, as it takes time: it finds the connection empty and returns the tokens.
+            if requestSize != nil { try receive() }
             // A reset completes all sends, so the absence of outstanding sends does not prove
             // delivery.
             if sender.hasFinished && peerClosed && sender.outstandingSends == 0 && !isDelivered {
@@ -150,6 +156,8 @@ final class BenchFlow {
         !sender.hasFinished && sender.counts.sentBytes < source.allowance
     }
 
+    /// Receives until the connection is empty, the turn is over, or a message is complete that the
+    /// peer expects an answer to.
     private func receive() throws(DevmemError) {
         var left = Self.turn
         while isReadable && !peerClosed && left > 0 {
@@ -158,6 +166,7 @@ final class BenchFlow {
             case .bytes(let count):
                 shared.received.store(
                     shared.received.load(ordering: .relaxed) &+ UInt64(count), ordering: .relaxed)
+                if let requestSize, receiver.counts.bytes % UInt64(requestSize) == 0 { return }
             case .nothing: isReadable = false
             case .end: peerClosed = true
             case .stopped: break
@@ -192,6 +201,7 @@ final class BenchFlow {
             switch memory {
             case .some(let given):
                 let step = try sender.step(shared.connection, from: &source, in: given)
+                waitsForCompletion = step == .waitsForCompletion
                 if step != .sent { isWritable = false }
             case .none: break sending
             }
