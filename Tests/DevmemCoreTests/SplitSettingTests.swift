@@ -89,7 +89,7 @@ import Testing
         var journal = try journal(for: nic)
         let body = try String(
             decoding: JournalStore.encode(journal).split(separator: 10)[1], as: UTF8.self)
-        #expect(body.contains(#"{"headerSplit":{"before":2,"after":2}}"#))
+        #expect(body.contains(#"{"headerSplit":{"after":2,"before":2}}"#))
         #expect(!body.contains("wasUserSet"))
         try journal.apply(to: nic, logger: logger) { _ in }
         journal.changes[0] = .headerSplit(before: .on, after: .on)

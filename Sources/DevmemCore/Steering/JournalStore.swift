@@ -286,8 +286,10 @@ package struct JournalStore: Sendable {
     }
 
     static func encode(_ journal: SteeringJournal) throws(DevmemError) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            let body = try CompactJSON.encode(journal)
+            let body = [UInt8](try encoder.encode(journal))
             let head = "\(magic) \(SteeringJournal.version) \(checksum(body[...]))\n"
             return Array(head.utf8) + body
         } catch {
