@@ -51,14 +51,7 @@ struct BenchRun: ParsableCommand {
             """, valueName: "port"))
     var port: UInt16?
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            """
-            Run the threads on these CPUs, in turn: 0-3 or 1,3; near for those of the NIC's NUMA node, \
-            or any.
-            """, valueName: "list"))
-    var cpus = ProcessorsArgument(.near)
+    @OptionGroup var placement: ProcessorsOption
 
     @Flag(
         name: .long,
@@ -102,7 +95,7 @@ struct BenchRun: ParsableCommand {
             let request = BenchRequest(
                 remoteSide: remoteSide, interface: interface, plan: load.plan,
                 queues: queues.choice,
-                provider: load.maker.provider, port: port, processors: cpus.choice,
+                provider: load.maker.provider, port: port, processors: placement.cpus.choice,
                 allowsHostMemory: allowHostMemory)
             raiseDescriptorLimit()
             let logger = common.logger

@@ -131,7 +131,8 @@ struct Connect: ParsableCommand, PayloadCommand {
             memory: memory.bytes, provider: maker.provider(direct: direct), chunk: chunk.bytes,
             usesHostMemory: hostMemory, isPinned: pin,
             wait: wait, peerTimeout: silence.peerTimeout.timeout,
-            busyPoll: threads.polling.busyPoll?.microseconds, processors: threads.cpus.choice)
+            busyPoll: threads.polling.busyPoll?.microseconds,
+            processors: threads.placement.cpus.choice)
         if let pattern, let bytes {
             return try transmit(
                 request, PatternSource(pattern.pattern, bytes: bytes.bytes), total: bytes.bytes)

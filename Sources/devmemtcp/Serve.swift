@@ -198,7 +198,8 @@ struct Serve: ParsableCommand, PayloadCommand {
             pageSize: rxPageSize ?? .onePage,
             answer: duplex?.answer ?? .nothing, idleLimit: idle,
             peerTimeout: silence.peerTimeout.timeout,
-            busyPoll: threads.polling.busyPoll?.microseconds, processors: threads.cpus.choice,
+            busyPoll: threads.polling.busyPoll?.microseconds,
+            processors: threads.placement.cpus.choice,
             allowsHostMemory: allowHostMemory, command: "devmemtcp serve")
     }
 

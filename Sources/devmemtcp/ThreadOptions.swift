@@ -4,7 +4,11 @@ import DevmemCore
 /// Options for the threads that receive and send.
 struct ThreadOptions: ParsableArguments {
     @OptionGroup var polling: BusyPollOption
+    @OptionGroup var placement: ProcessorsOption
+}
 
+/// The option for the CPUs of threads.
+struct ProcessorsOption: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(

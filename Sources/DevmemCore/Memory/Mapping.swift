@@ -15,21 +15,21 @@ package struct Mapping: ~Copyable, Sendable {
     package init(
         _ descriptor: borrowing Descriptor, count: Int, offset: Int = 0
     ) throws(DevmemError) {
-        try self.init(count, MAP_SHARED, descriptor.rawValue, offset)
+        try self.init(count, MAP_SHARED | MAP_POPULATE, descriptor.rawValue, offset)
     }
 
     /// Maps anonymous memory whose pages exist only once they are used.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
     init(untouched count: Int) throws(DevmemError) {
-        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, populated: false)
+        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     }
 
     /// Maps anonymous memory.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of mmap(2).
     package init(anonymous count: Int) throws(DevmemError) {
-        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        try self.init(count, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)
     }
 
     /// Reserves addresses, for mappings to be placed there.
@@ -83,11 +83,9 @@ package struct Mapping: ~Copyable, Sendable {
     }
 
     private init(
-        _ count: Int, _ flags: Int32, _ number: Int32, _ offset: Int, populated: Bool = true
+        _ count: Int, _ flags: Int32, _ number: Int32, _ offset: Int
     ) throws(DevmemError) {
-        let base = mmap(
-            nil, count, PROT_READ | PROT_WRITE, populated ? flags | MAP_POPULATE : flags, number,
-            offset)
+        let base = mmap(nil, count, PROT_READ | PROT_WRITE, flags, number, offset)
         guard let base, base != MAP_FAILED else {
             throw Self.failure(count)
         }

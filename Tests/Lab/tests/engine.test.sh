@@ -71,17 +71,22 @@ test_engine_answers_from_what_it_keeps() {
     expect_by_ring
 }
 
-# The ring of each connection holds 64 completions, so that it is full again and again.
-test_engine_receives_a_hundred_connections() {
+# serve_senders COUNT BYTES: sends the pattern over that many connections at once, and waits until serve ends.
+serve_senders() {
     local number senders=() failed=0
-    start_serve --listen "$near4:5201" --connections 100 --memory 64M --validate 7 --json "${by_ring[@]}"
-    for ((number = 0; number < 100; number++)); do
-        pattern 300002 | send "$near4" 5201 2>/dev/null &
+    for ((number = 0; number < $1; number++)); do
+        pattern "$2" | send "$near4" 5201 2>/dev/null &
         senders+=($!)
     done
     for number in "${senders[@]}"; do wait "$number" || failed=$((failed + 1)); done
     expect_equal 'failed senders' 0 "$failed"
     serve_ok
+}
+
+# The ring of each connection holds 64 completions, so that it is full again and again.
+test_engine_receives_a_hundred_connections() {
+    start_serve --listen "$near4:5201" --connections 100 --memory 64M --validate 7 --json "${by_ring[@]}"
+    serve_senders 100 300002
     expect_equal 'all right' '[100,0,30000200]' "$(tail -n 1 out | jq -c '[.connections, .failed, .bytes]')"
     expect_equal 'bytes wrong' 0 "$(head -n -1 out | jq -s 'map(.validation.wrong_bytes) | add')"
     expect_equal engines '["io_uring"]' "$(head -n -1 out | jq -sc 'map(.engine) | unique')"
@@ -174,16 +179,10 @@ received_by() { shown "[.queues[] | select(.type == \"rx\")][$1].counters[\"rx-b
 
 # Each queue has a dma-buf and an instance of its own.
 test_engine_receives_from_several_queues() {
-    local number senders=() failed=0 before6 before7
+    local before6 before7
     before6=$(received_by 6) before7=$(received_by 7)
     start_serve --listen "$near4:5201" --connections 16 --queues 6-7 --spread rss --validate 7 --json "${by_ring[@]}"
-    for ((number = 0; number < 16; number++)); do
-        pattern 1000003 | send "$near4" 5201 2>/dev/null &
-        senders+=($!)
-    done
-    for number in "${senders[@]}"; do wait "$number" || failed=$((failed + 1)); done
-    expect_equal 'failed senders' 0 "$failed"
-    serve_ok
+    serve_senders 16 1000003
     expect_equal 'in all' '[16,0,16000048]' "$(tail -n 1 out | jq -c '[.connections, .failed, .bytes]')"
     expect_equal 'each one' '["io_uring",0,0]' "$(head -n -1 out | jq -sc 'map([.engine, .validation.wrong_bytes,
         .counts.ordinary_bytes]) | unique | if length == 1 then .[0] else . end')"
