@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@ const uint32_t cdm_EPOLLET = EPOLLET;
 const int cdm_TFD_CLOEXEC = TFD_CLOEXEC;
 const int cdm_TFD_NONBLOCK = TFD_NONBLOCK;
 const int cdm_O_DIRECT = O_DIRECT;
+const int cdm_O_PATH = O_PATH;
+const int cdm_AT_EMPTY_PATH = AT_EMPTY_PATH;
 const int cdm_F_ADD_SEALS = F_ADD_SEALS;
 const int cdm_F_SEAL_SHRINK = F_SEAL_SHRINK;
 const int cdm_F_SEAL_WRITE = F_SEAL_WRITE;
@@ -67,6 +70,11 @@ int cdm_capset(struct __user_cap_header_struct *header,
 	       const struct __user_cap_data_struct *data)
 {
 	return syscall(SYS_capset, header, data);
+}
+
+int cdm_set_no_new_privs(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 int cdm_load_xdp_pass(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compares the numbers that CDevmem's headers repeat with those of the installed kernel headers, if
- * they have them. A version below is that of a kernel whose headers certainly do.
+ * Compares the numbers that CDevmem's headers repeat with those of the installed headers of the
+ * kernel, CUDA and ROCm, if they have them. A version below is that of a kernel whose headers certainly do.
  */
 #include "CDevmem.h"
 
@@ -160,4 +160,149 @@ SAME_SIZE(io_uring_zcrx_offsets);
 SAME_SIZE(io_uring_zcrx_area_reg);
 SAME_SIZE(io_uring_zcrx_ifq_reg);
 SAME_SIZE(zcrx_ctrl);
+#endif
+
+#if __has_include(<cuda.h>)
+#include <cuda.h>
+#if CUDA_VERSION >= 12080
+SAME(CUDA_SUCCESS);
+SAME(CUDA_ERROR_INVALID_VALUE);
+SAME(CUDA_ERROR_OUT_OF_MEMORY);
+SAME(CUDA_ERROR_NOT_INITIALIZED);
+SAME(CUDA_ERROR_STUB_LIBRARY);
+SAME(CUDA_ERROR_NO_DEVICE);
+SAME(CUDA_ERROR_INVALID_DEVICE);
+SAME(CUDA_ERROR_INVALID_CONTEXT);
+SAME(CUDA_ERROR_INVALID_PTX);
+SAME(CUDA_ERROR_NOT_FOUND);
+SAME(CUDA_ERROR_ILLEGAL_ADDRESS);
+SAME(CUDA_ERROR_LAUNCH_TIMEOUT);
+SAME(CUDA_ERROR_MISALIGNED_ADDRESS);
+SAME(CUDA_ERROR_LAUNCH_FAILED);
+SAME(CUDA_ERROR_NOT_SUPPORTED);
+SAME(CUDA_ERROR_SYSTEM_NOT_READY);
+SAME(CUDA_ERROR_SYSTEM_DRIVER_MISMATCH);
+SAME(CUDA_ERROR_UNKNOWN);
+SAME(CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED);
+SAME(CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED);
+SAME(CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS);
+SAME(CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_WRITES_ORDERING);
+SAME(CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED);
+SAME(CU_FLUSH_GPU_DIRECT_RDMA_WRITES_OPTION_HOST);
+SAME(CU_GPU_DIRECT_RDMA_WRITES_ORDERING_OWNER);
+SAME(CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER);
+SAME(CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX);
+SAME(CU_MEM_ALLOCATION_TYPE_PINNED);
+SAME(CU_MEM_LOCATION_TYPE_DEVICE);
+SAME(CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+SAME(CU_MEM_ALLOC_GRANULARITY_RECOMMENDED);
+SAME(CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD);
+SAME(CU_MEM_RANGE_FLAG_DMA_BUF_MAPPING_TYPE_PCIE);
+SAME(CU_STREAM_NON_BLOCKING);
+SAME(CU_MEMHOSTREGISTER_PORTABLE);
+SAME(CU_MEMHOSTALLOC_DEVICEMAP);
+_Static_assert(sizeof(struct cdm_CUuuid) == sizeof(CUuuid), "CUuuid");
+_Static_assert(sizeof(cdm_CUdevice) == sizeof(CUdevice), "CUdevice");
+#define SAME_AS(name, field) \
+	_Static_assert(sizeof(struct cdm_##name) == sizeof(name) && \
+		       offsetof(struct cdm_##name, field) == offsetof(name, field), #name "." #field)
+SAME_AS(CUmemLocation, id);
+SAME_AS(CUmemAllocationProp, requestedHandleTypes);
+SAME_AS(CUmemAllocationProp, location);
+SAME_AS(CUmemAllocationProp, allocFlags);
+SAME_AS(CUmemAllocationProp, allocFlags.gpuDirectRDMACapable);
+SAME_AS(CUmemAccessDesc, flags);
+
+/* The functions but those with pointers to the structures above. */
+#define SAME_CALL(name) \
+	_Static_assert(__builtin_types_compatible_p(__typeof__(&name), cdm_##name), #name)
+SAME_CALL(cuInit);
+SAME_CALL(cuDriverGetVersion);
+SAME_CALL(cuGetErrorName);
+SAME_CALL(cuGetErrorString);
+SAME_CALL(cuDeviceGetCount);
+SAME_CALL(cuDeviceGet);
+SAME_CALL(cuDeviceGetName);
+SAME_CALL(cuDeviceGetPCIBusId);
+SAME_CALL(cuDeviceTotalMem);
+SAME_CALL(cuDeviceGetAttribute);
+SAME_CALL(cuFlushGPUDirectRDMAWrites);
+SAME_CALL(cuDevicePrimaryCtxRetain);
+SAME_CALL(cuDevicePrimaryCtxRelease);
+SAME_CALL(cuCtxPushCurrent);
+SAME_CALL(cuCtxPopCurrent);
+SAME_CALL(cuMemGetInfo);
+SAME_CALL(cuMemAlloc);
+SAME_CALL(cuMemFree);
+SAME_CALL(cuMemGetHandleForAddressRange);
+SAME_CALL(cuMemRelease);
+SAME_CALL(cuMemAddressReserve);
+SAME_CALL(cuMemAddressFree);
+SAME_CALL(cuMemMap);
+SAME_CALL(cuMemUnmap);
+SAME_CALL(cuMemHostRegister);
+SAME_CALL(cuMemHostUnregister);
+SAME_CALL(cuMemHostAlloc);
+SAME_CALL(cuMemFreeHost);
+SAME_CALL(cuMemHostGetDevicePointer);
+SAME_CALL(cuModuleLoadData);
+SAME_CALL(cuModuleUnload);
+SAME_CALL(cuModuleGetFunction);
+SAME_CALL(cuLaunchKernel);
+SAME_CALL(cuStreamCreate);
+SAME_CALL(cuStreamSynchronize);
+SAME_CALL(cuStreamDestroy);
+SAME_CALL(cuMemcpyDtoHAsync);
+SAME_CALL(cuMemcpyHtoDAsync);
+#endif
+#endif
+
+#if __has_include(<hip/hip_runtime_api.h>)
+#define __HIP_PLATFORM_AMD__ 1
+#include <hip/hip_runtime_api.h>
+SAME(hipSuccess);
+SAME(hipErrorInvalidValue);
+SAME(hipErrorOutOfMemory);
+SAME(hipErrorNoDevice);
+SAME(hipErrorNotSupported);
+SAME(hipStreamNonBlocking);
+SAME(hipHostRegisterPortable);
+SAME(hipMemcpyHostToDevice);
+SAME(hipMemcpyDeviceToHost);
+_Static_assert(sizeof(struct cdm_hipUUID) == sizeof(hipUUID), "hipUUID");
+#define SAME_HIP_CALL(name) \
+	_Static_assert(__builtin_types_compatible_p(__typeof__(&name), cdm_##name), #name)
+SAME_HIP_CALL(hipInit);
+SAME_HIP_CALL(hipGetErrorName);
+SAME_HIP_CALL(hipGetErrorString);
+SAME_HIP_CALL(hipGetDeviceCount);
+SAME_HIP_CALL(hipDeviceGetName);
+SAME_HIP_CALL(hipDeviceGetPCIBusId);
+SAME_HIP_CALL(hipDeviceTotalMem);
+SAME_HIP_CALL(hipGetDevice);
+SAME_HIP_CALL(hipSetDevice);
+SAME_HIP_CALL(hipMemGetInfo);
+SAME_HIP_CALL(hipMalloc);
+SAME_HIP_CALL(hipFree);
+SAME_HIP_CALL(hipHostRegister);
+SAME_HIP_CALL(hipHostUnregister);
+SAME_HIP_CALL(hipStreamCreateWithFlags);
+SAME_HIP_CALL(hipStreamSynchronize);
+SAME_HIP_CALL(hipStreamDestroy);
+SAME_HIP_CALL(hipMemcpyAsync);
+#if HIP_VERSION_MAJOR >= 7
+SAME(hipMemRangeHandleTypeDmaBufFd);
+SAME_HIP_CALL(hipMemGetHandleForAddressRange);
+#endif
+#endif
+
+#if __has_include(<hsa/hsa_ext_amd.h>)
+#include <hsa/hsa_ext_amd.h>
+SAME(HSA_STATUS_SUCCESS);
+#if HSA_AMD_INTERFACE_VERSION_MAJOR > 1 || HSA_AMD_INTERFACE_VERSION_MINOR >= 6
+SAME(HSA_AMD_SYSTEM_INFO_DMABUF_SUPPORTED);
+_Static_assert(__builtin_types_compatible_p(__typeof__(&hsa_amd_portable_export_dmabuf),
+					    cdm_hsa_amd_portable_export_dmabuf),
+	       "hsa_amd_portable_export_dmabuf");
+#endif
 #endif

@@ -42,14 +42,21 @@ struct DetachedPoolReport: Encodable {
     }
 }
 
-/// A process that may hold something.
-struct ProcessReport: Encodable {
+/// A process that may own a binding.
+struct BindingHolderReport: Encodable {
+    struct Dmabuf: Encodable {
+        var bytes: UInt64?
+        var exporter: String?
+    }
+
     var pid: Int32
     var process: String
+    var dmabufs: [Dmabuf]
 
-    init(_ name: ProcessName) {
-        pid = name.pid
-        process = name.name
+    init(_ holder: BindingHolder) {
+        pid = holder.process.pid
+        process = holder.process.name
+        dmabufs = holder.dmabufs.map { Dmabuf(bytes: $0.bytes, exporter: $0.exporter) }
     }
 }
 
@@ -63,12 +70,12 @@ struct BindingReport: Encodable {
 
     var dmabufID: UInt32
     var queues: [UInt32]
-    var likelyHolders: [ProcessReport]
+    var likelyHolders: [BindingHolderReport]
 
     init(_ binding: BindingState) {
         dmabufID = binding.dmabufID
         queues = binding.queues
-        likelyHolders = binding.likelyHolders.map { ProcessReport($0) }
+        likelyHolders = binding.likelyHolders.map { BindingHolderReport($0) }
     }
 }
 

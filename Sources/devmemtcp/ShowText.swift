@@ -47,7 +47,11 @@ func text(of state: InterfaceState) -> String {
             interface: link.name, settings: state.settings, entry: summary.steering
         ).lines
     lines += state.bindings.map { binding in
-        let holders = binding.likelyHolders.map { "\($0.name) (pid \($0.pid))" }
+        let holders = binding.likelyHolders.map { holder in
+            let memory = holder.dmabufs.map { dmabufText($0) }
+            return "\(holder.process.name) ("
+                + (["pid \(holder.process.pid)"] + memory).joined(separator: ", ") + ")"
+        }
         return
             "dma-buf \(binding.dmabufID): bound to queues \(queueList(binding.queues)), likely by "
             + (holders.isEmpty ? unseenProcess : holders.joined(separator: ", "))
@@ -63,6 +67,11 @@ func text(of state: InterfaceState) -> String {
     }
     return "\(link.name): \(head.compactMap { $0 }.joined(separator: ", "))\n"
         + lines.map { "  \($0)\n" }.joined()
+}
+
+private func dmabufText(_ dmabuf: HeldDmabuf) -> String {
+    let size = dmabuf.bytes.map { ByteCount.text($0) } ?? "a dma-buf"
+    return dmabuf.exporter.map { "\(size) of \($0)" } ?? size
 }
 
 /// Formats queues as a table; `slots` is the size of the main RSS indirection table.

@@ -65,7 +65,11 @@ enum ShowSamples {
             bindings: [
                 BindingState(
                     dmabufID: 3, queues: [7],
-                    likelyHolders: [ProcessName(pid: 812, name: "holder")])
+                    likelyHolders: [
+                        BindingHolder(
+                            process: ProcessName(pid: 812, name: "holder"),
+                            dmabufs: [HeldDmabuf(bytes: 64 << 20, exporter: "udmabuf")])
+                    ])
             ], likelyHolders: [holder])
     }
 
@@ -117,7 +121,7 @@ enum ShowSamples {
         for line in [
             "eth1: labnic, labnic.0, up, 2.5 Gb/s, MTU 9000, 02:00:00:00:00:01\n",
             "  addresses: 192.0.2.1\n", "  steering: none\n",
-            "  dma-buf 3: bound to queues 7, likely by holder (pid 812)\n",
+            "  dma-buf 3: bound to queues 7, likely by holder (pid 812, 64.0 MiB of udmabuf)\n",
             "  page pool 9 of dma-buf 3: 2 in flight, 8.0 KiB; queue unknown\n",
             "    page pool 9 of dma-buf 3: 2 in flight, 8.0 KiB; detached 34 s ago\n",
             "    likely held by reader (pid 812): 5 bytes unread, 192.0.2.1:5201 from 192.0.2.1:5201",

@@ -17,6 +17,17 @@ import Testing
         #expect(DmabufMemory.size(size, parts: parts, page: page) == whole)
     }
 
+    @Test func furtherMemoryIsNotTheSame() {
+        #expect(MemoryProvider.descriptor(3).forMore == .automatic)
+        #expect(MemoryProvider.socket("/run/x").forMore == .automatic)
+        for own in [MemoryProvider.automatic, .hugePages(1 << 30), .cuda(.number(1))] {
+            #expect(own.forMore == own)
+        }
+        #expect(MemoryProvider.cuda(.nearest).wholePages(1) == 2 << 20)
+        #expect(MemoryProvider.hugePages(1 << 30).wholePages(5) == 1 << 30)
+        #expect(MemoryProvider.udmabuf.wholePages(8193) == 12288)
+    }
+
     @Test func mappingsAreMovedIntoOne() throws {
         let page = Int(systemPageSize)
         var whole = try Mapping(reserving: 4 * page, alignment: 2 << 20)

@@ -101,6 +101,26 @@ import Testing
         #expect(access(other, F_OK) == 0)
     }
 
+    /// Whoever waits for the dma-buf is not served, and the log says why.
+    @Test func aProgramThatCannotBeAcceptedIsLogged() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let log = LoggedLines()
+            let path = "/tmp/devmemtcp-passed-\(getpid())"
+            let file = try DmabufMemory(descriptor: .open("/dev/null", O_RDWR), length: 4096)
+            let server = try DmabufServer(
+                at: path, for: BoundMemory(file, receiveID: nil, transmitID: nil), with: "x",
+                logger: Logger(label: "test") { _ in RecordingLogHandler(log) })
+            let caller = socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC, 0)
+            let code = UnixAddress(path)?.withSocketAddress { connect(caller, $0, $1) }
+            guard code == 0 else { exit(1) }
+            var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            server.serve()
+            unlink(path)
+            exit(log.lines.contains { $0.hasPrefix("warning: accept a program") } ? 7 : 2)
+        }
+    }
+
     @Test(arguments: ["", "relative", "@abstract", "/" + String(repeating: "x", count: 108)])
     func whatIsNoPathIsRefused(path: String) throws {
         let file = try DmabufMemory(descriptor: .open("/dev/null", O_RDWR), length: 4096)
@@ -172,7 +192,8 @@ import Testing
 
     @Test(arguments: [
         "auto", "udmabuf", "udmabuf:2M", "udmabuf:1G", "heap:system", "fd:0", "fd:2147483647",
-        "unix:/run/x", "unix:@x",
+        "unix:/run/x", "unix:@x", "cuda", "cuda:0", "cuda:GPU-1f", "cuda:0000:3b:00.0",
+        "cuda:near:eth1",
     ])
     func providersAreReadAsTheyAreWritten(text: String) {
         #expect(MemoryProvider(text)?.description == text)
@@ -180,7 +201,8 @@ import Testing
 
     @Test(arguments: [
         "", ":", "udmabuf:", "udmabuf:3M", "udmabuf:4096", "udmabuf:99999999999999999999",
-        "heap:", "heap:a/b", "fd:", "fd:-1", "fd:2147483648", "fd:x", "unix:", "unix:x", "cuda",
+        "heap:", "heap:a/b", "fd:", "fd:-1", "fd:2147483648", "fd:x", "unix:", "unix:x", "cuda:",
+        "cuda:x",
         "unix:/" + String(repeating: "x", count: 200),
     ])
     func whatIsNoProviderIsRefused(text: String) {

@@ -26,9 +26,26 @@ extension HostFacts {
         facts.hasSystemHeap = false
         facts.hugePages = .success(HugePages(total: 8, free: 8, size: 2 << 20))
         facts.memoryDevices = []
-        facts.hasCUDA = false
+        facts.gpus = .failure(refusal)
+        facts.amdGPUs = .failure(refusal)
         for name in sysctlNames { facts.sysctls[name] = .success([4096, 131072, 64 << 20]) }
         return facts
+    }
+}
+
+extension GPU {
+    /// GPUs farther and nearer to the NIC below; the nearest exports nothing.
+    fileprivate static let three: [GPU] = [
+        ("pci0000:80/0000:80:01.0/0000:81:00.0", 1, true),
+        ("pci0000:40/0000:40:01.0/0000:42:00.0", 0, false),
+        ("pci0000:40/0000:40:02.0/0000:43:00.0", 0, true),
+    ].enumerated().map { place, gpu in
+        var made = GPU(ordinal: Int32(place), device: Int32(place), name: "H")
+        made.address = "0000:0\(place):00.0"
+        made.memory = 80 << 30
+        (made.path, made.numaNode) = ("/sys/devices/\(gpu.0)", gpu.1)
+        made.exportsDmabufs = gpu.2
+        return made
     }
 }
 
@@ -200,14 +217,45 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(fix("rmem-max", checks) == "sysctl -w net.core.rmem_max=67108864")
     }
 
-    @Test func anNVIDIAGPUNeedsItsLibrary() {
+    @Test func aGPUNeedsItsVendorsLibrary() {
         var facts = HostFacts.whole
         var gpu = MemoryDevice(kind: .gpu, name: "0000:41:00.0")
-        gpu.vendor = 0x1002
+        gpu.vendor = MemoryDevice.amd
         facts.memoryDevices = [gpu]
+        #expect(findings(checks(of: facts)) == ["rocm-library": .warning])
+        facts.amdGPUs = .success(GPU.three)
+        #expect(findings(checks(of: facts)) == ["amd-gpus": .warning])
+        facts.amdGPUs = .success([GPU.three[0]])
         #expect(findings(checks(of: facts)) == [:])
+        facts.amdGPUs = .failure(refusal)
         facts.memoryDevices[0].vendor = MemoryDevice.nvidia
         #expect(findings(checks(of: facts)) == ["cuda-library": .warning])
+        facts.gpus = .success(GPU.three)
+        #expect(findings(checks(of: facts)) == ["gpus": .warning])
+        facts.gpus = .success([GPU.three[0]])
+        #expect(findings(checks(of: facts)) == [:])
+        #expect(
+            checks(of: facts).first { $0.id == "gpus" }?.evidence
+                == "GPU 0 (H, 0000:00:00.0), 80.0 GiB, exports dma-bufs")
+    }
+
+    @Test func theGPUForANICIsNamed() throws {
+        var facts = try NICFacts.whole
+        #expect(!checks(of: facts).contains { $0.id == "gpu-distance" })
+        facts.gpus = GPU.three
+        let check = try #require(checks(of: facts).first { $0.id == "gpu-distance" })
+        #expect(check.verdict == .ok)
+        #expect(
+            check.evidence == """
+                GPU 2 is the best for this NIC: GPU 0 is in another NUMA node, GPU 1 is behind the same \
+                PCIe switch, GPU 2 is behind the same host bridge
+                """)
+        facts.gpus.removeLast()
+        #expect(findings(checks(of: facts)) == ["gpu-distance": .warning])
+        facts.gpus.removeFirst()
+        #expect(
+            checks(of: facts).first { $0.id == "gpu-distance" }?.evidence
+                == "none exports dma-bufs: GPU 1 is behind the same PCIe switch")
     }
 
     @Test func aReadThatFailsIsUnknownAndEndsNothing() {

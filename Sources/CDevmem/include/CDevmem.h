@@ -12,6 +12,7 @@
 #include <linux/dma-heap.h>
 #include <linux/errqueue.h>
 #include <linux/ethtool.h>
+#include <linux/magic.h>
 #include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
@@ -29,13 +30,16 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/timerfd.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
+#include "cdm_cuda.h"
 #include "cdm_ethtool.h"
 #include "cdm_io_uring.h"
 #include "cdm_netlink.h"
+#include "cdm_rocm.h"
 
 /* asm-generic/socket.h of Linux 6.12; parisc and sparc use other numbers. */
 #if defined(__hppa__)
@@ -115,6 +119,9 @@ static const unsigned long cdm_SIOCETHTOOL = SIOCETHTOOL;
 /* linux/capability.h. */
 static const uint32_t cdm_CAPABILITY_VERSION = _LINUX_CAPABILITY_VERSION_3;
 
+/* linux/magic.h. */
+static const long cdm_PROC_SUPER_MAGIC = PROC_SUPER_MAGIC;
+
 static const uint8_t cdm_SO_EE_ORIGIN_ZEROCOPY = SO_EE_ORIGIN_ZEROCOPY;
 
 /* The importer does not regard a structure that holds a union as one of plain bytes. */
@@ -138,6 +145,8 @@ extern const uint32_t cdm_EPOLLET;
 extern const int cdm_TFD_CLOEXEC;
 extern const int cdm_TFD_NONBLOCK;
 extern const int cdm_O_DIRECT;
+extern const int cdm_O_PATH;
+extern const int cdm_AT_EMPTY_PATH;
 extern const int cdm_F_ADD_SEALS;
 extern const int cdm_F_SEAL_SHRINK;
 extern const int cdm_F_SEAL_WRITE;
@@ -199,6 +208,8 @@ int cdm_enter_network_namespace(int fd);
 int cdm_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);
 int cdm_capset(struct __user_cap_header_struct *header,
 	       const struct __user_cap_data_struct *data);
+/* prctl(2) with PR_SET_NO_NEW_PRIVS. */
+int cdm_set_no_new_privs(void);
 /* Loads an XDP program that passes every packet, also one in fragments, with bpf(2). */
 int cdm_load_xdp_pass(void);
 int cdm_WTERMSIG(int status);

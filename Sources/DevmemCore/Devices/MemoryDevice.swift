@@ -34,6 +34,9 @@ extension MemoryDevice {
     /// The PCI vendor id of NVIDIA.
     package static let nvidia: UInt16 = 0x10de
 
+    /// That of AMD.
+    package static let amd: UInt16 = 0x1002
+
     /// Returns the distance to a NIC; nil for host memory.
     ///
     /// - Parameter device: the NIC's device.

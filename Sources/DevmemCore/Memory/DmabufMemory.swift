@@ -17,12 +17,14 @@ public struct DmabufMemory: ~Copyable, Sendable {
     private let file: Descriptor?
     /// The memory of the first, if the CPU cannot map it.
     private let device: (any DeviceCopies)?
+    /// The device that has the memory, in words; nil for the host.
+    package let origin: String?
     /// The dma-bufs after the first.
     private let others: [DmabufPart]
     /// The dma-buf's descriptor, for calls that this library does not offer.
     public var rawValue: Int32 { descriptor.rawValue }
     /// The view of all dma-bufs, once it is needed.
-    private let view: Mutex<Mapping?>
+    private let view: Mutex<MemoryView?>
 
     /// The size in bytes, a multiple of the page size.
     public var size: UInt64 { UInt64(length) }
@@ -51,9 +53,16 @@ public struct DmabufMemory: ~Copyable, Sendable {
         size: UInt64, provider: MemoryProvider = .automatic, hugePages: Bool = false,
         parts: Int = 1
     ) throws(DevmemError) {
+        try self.init(
+            DmabufRequest(size: size), provider: provider, hugePages: hugePages, parts: parts)
+    }
+
+    private init(
+        _ whole: DmabufRequest, provider: MemoryProvider, hugePages: Bool, parts: Int
+    ) throws(DevmemError) {
+        let size = whole.size
         guard parts > 1 else {
-            let request = DmabufRequest(size: size)
-            self = try provider.maker(hugePages: hugePages).make(request)
+            self = try provider.maker(hugePages: hugePages).make(whole)
             return
         }
         guard !provider.isOneOfItsSize else {
@@ -66,7 +75,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
                 message: "the size must be a multiple of their number")
         }
         let maker = provider.maker(hugePages: hugePages)
-        let request = DmabufRequest(size: size / UInt64(parts))
+        let request = DmabufRequest(size: size / UInt64(parts), interface: whole.interface)
         let first = try maker.make(request)
         var others: [DmabufPart] = []
         for _ in 1..<parts { others.append(DmabufPart(try maker.make(request))) }
@@ -75,22 +84,38 @@ public struct DmabufMemory: ~Copyable, Sendable {
         descriptor = first.descriptor
         file = first.file
         device = first.device
+        origin = first.origin
         self.others = others
     }
 
     /// Allocates dma-bufs for a NIC that fills buffers of a size in bytes; buffers larger than a
     /// page need huge pages. Nil means one page. A size that does not divide into whole pages for
-    /// each part is rounded up.
+    /// each part is rounded up. Of several GPUs the one nearest to the NIC is chosen.
     package init(
-        size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?, parts: Int = 1
+        size: UInt64, provider: MemoryProvider = .automatic, pageSize: UInt32?, parts: Int = 1,
+        near interface: NetworkInterface? = nil
     ) throws(DevmemError) {
         let hugePages = pageSize.map { $0 > systemPageSize } ?? false
+        let page = provider.pageSize(hugePages: hugePages)
         try self.init(
-            size: parts > 1
-                ? Self.size(
-                    size, parts: parts,
-                    page: provider.pageSize(hugePages: hugePages)) : size,
+            DmabufRequest(
+                size: parts > 1 ? Self.size(size, parts: parts, page: page) : size,
+                interface: interface),
             provider: provider, hugePages: hugePages, parts: parts)
+    }
+
+    /// Allocates one dma-buf near a NIC.
+    ///
+    /// - Parameters:
+    ///   - size: the least number of bytes; it is rounded up to whole pages of the provider.
+    ///   - provider: where the memory comes from.
+    ///   - interface: the NIC.
+    /// - Throws: `DevmemError` as the other initializers.
+    package init(
+        atLeast size: UInt64, from provider: MemoryProvider, near interface: NetworkInterface
+    ) throws(DevmemError) {
+        try self.init(
+            size: provider.wholePages(size), provider: provider, pageSize: nil, near: interface)
     }
 
     /// Wraps a dma-buf.
@@ -100,15 +125,17 @@ public struct DmabufMemory: ~Copyable, Sendable {
     ///   - length: its size in bytes.
     ///   - file: the file of its pages, to map instead of the dma-buf.
     ///   - device: the memory, if the CPU cannot map it.
+    ///   - origin: the device in words.
     init(
         descriptor: consuming Descriptor, length: Int, file: consuming Descriptor? = nil,
-        device: (any DeviceCopies)? = nil
+        device: (any DeviceCopies)? = nil, origin: String? = nil
     ) {
         self.descriptor = descriptor
         partSize = length
         view = Mutex(nil)
         self.file = file
         self.device = device
+        self.origin = origin
         others = []
     }
 
@@ -161,15 +188,32 @@ public struct DmabufMemory: ~Copyable, Sendable {
         }
     }
 
-    private borrowing func makeView() throws(DevmemError) -> Mapping {
-        guard device == nil else { return try Mapping(untouched: length) }
-        guard !others.isEmpty else { return try mapPart() }
+    private borrowing func makeView() throws(DevmemError) -> MemoryView {
+        guard device == nil else { return try makeHostView() }
+        guard !others.isEmpty else { return MemoryView(try mapPart()) }
         var whole = try Mapping(reserving: length, alignment: Int(Udmabuf.largestPageSize))
         try whole.place(try mapPart(), at: 0)
         for (place, part) in others.enumerated() {
             try whole.place(try part.memory.mapPart(), at: (place + 1) * partSize)
         }
-        return whole
+        return MemoryView(whole)
+    }
+
+    /// Makes a view in host memory, with each part prepared by the device that it is of.
+    private borrowing func makeHostView() throws(DevmemError) -> MemoryView {
+        let memory = try Mapping(untouched: length)
+        var prepared: [any PreparedHostMemory] = []
+        for part in 0..<parts {
+            let slice = UnsafeMutableRawBufferPointer(
+                rebasing: memory.bytes[place(ofPart: part)])
+            if let host = device(ofPart: part)?.prepare(slice) { prepared.append(host) }
+        }
+        return MemoryView(memory, prepared)
+    }
+
+    /// Returns the device that has the memory of a part; nil if the CPU can map it.
+    borrowing func device(ofPart part: Int) -> (any DeviceCopies)? {
+        part == 0 ? device : others[part - 1].memory.device
     }
 
     /// Maps the first dma-buf alone.
@@ -253,7 +297,7 @@ public struct DmabufMemory: ~Copyable, Sendable {
     }
 
     /// The parts that ranges lie in.
-    private borrowing func parts(of ranges: [MemoryRange]) -> Range<Int> {
+    borrowing func parts(of ranges: [MemoryRange]) -> Range<Int> {
         guard !others.isEmpty, let first = ranges.first else { return 0..<1 }
         var (low, high) = (first.offset, first.offset)
         for range in ranges where range.count > 0 {
@@ -284,22 +328,21 @@ public struct DmabufMemory: ~Copyable, Sendable {
 
     /// What of the ranges lies in a part, from the start of that part.
     private borrowing func cut(_ ranges: [MemoryRange], toPart part: Int) -> [MemoryRange] {
-        let start = part * partSize
-        return ranges.compactMap { range in
-            let first = max(range.offset, start)
-            let end = min(range.offset + range.count, start + partSize)
-            return first < end ? MemoryRange(offset: first - start, count: end - first) : nil
-        }
+        ranges.compactMap { $0.clipped(to: place(ofPart: part)) }
+    }
+
+    /// Where a part lies in the memory.
+    borrowing func place(ofPart part: Int) -> Range<Int> {
+        part * partSize..<(part + 1) * partSize
     }
 
     private borrowing func withView(
         ofPart part: Int,
         _ body: (UnsafeMutableRawBufferPointer, any DeviceCopies) throws(DevmemError) -> Void
     ) throws(DevmemError) {
-        guard let device = part == 0 ? device : others[part - 1].memory.device else { return }
-        let start = part * partSize
+        guard let device = device(ofPart: part) else { return }
         try body(
-            UnsafeMutableRawBufferPointer(rebasing: try bytes()[start..<start + partSize]), device)
+            UnsafeMutableRawBufferPointer(rebasing: try bytes()[place(ofPart: part)]), device)
     }
 
     private borrowing func withAccess<Result>(

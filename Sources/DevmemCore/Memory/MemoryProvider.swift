@@ -18,14 +18,23 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
     /// A dma-buf that another program made and sends to whoever connects to its unix socket. It has
     /// a size of its own.
     case socket(String)
+    /// Memory of an NVIDIA GPU, by the CUDA driver. The CPU accesses it by copies. Its size is
+    /// rounded up to 2 MiB.
+    case cuda(GPUChoice)
+    /// The same of an AMD GPU, by the HIP runtime. It has not been tested on hardware.
+    case rocm(GPUChoice)
 
-    /// Parses `auto`, `udmabuf`, `udmabuf:SIZE`, `heap:NAME`, `fd:N` or `unix:PATH`; nil for
-    /// anything else.
+    /// Parses `auto`, `udmabuf`, `udmabuf:SIZE`, `heap:NAME`, `fd:N`, `unix:PATH`, `cuda`,
+    /// `cuda:GPU`, `rocm` or `rocm:GPU`, with a GPU as `GPUChoice` reads it; nil for anything else.
     package init?(_ text: String) {
         if text == "auto" {
             self = .automatic
         } else if text == "udmabuf" {
             self = .udmabuf
+        } else if text == "cuda" {
+            self = .cuda(.nearest)
+        } else if text == "rocm" {
+            self = .rocm(.nearest)
         } else {
             guard let colon = text.firstIndex(of: ":") else { return nil }
             let rest = text[text.index(after: colon)...]
@@ -42,6 +51,12 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
             case "unix" where rest.hasPrefix("/") || rest.hasPrefix("@"):
                 guard UnixAddress(String(rest)) != nil else { return nil }
                 self = .socket(String(rest))
+            case "cuda":
+                guard let choice = GPUChoice(String(rest)) else { return nil }
+                self = .cuda(choice)
+            case "rocm":
+                guard let choice = GPUChoice(String(rest)) else { return nil }
+                self = .rocm(choice)
             default: return nil
             }
         }
@@ -56,6 +71,10 @@ public enum MemoryProvider: Hashable, Sendable, CustomStringConvertible {
         case .heap(let name): "heap:\(name)"
         case .descriptor(let number): "fd:\(number)"
         case .socket(let path): "unix:\(path)"
+        case .cuda(.nearest): "cuda"
+        case .cuda(let choice): "cuda:\(choice)"
+        case .rocm(.nearest): "rocm"
+        case .rocm(let choice): "rocm:\(choice)"
         }
     }
 }
@@ -74,14 +93,19 @@ extension MemoryProvider {
         case .heap(let name): DmaHeap(name: name)
         case .descriptor(let number): ForeignDmabuf(origin: .descriptor(number))
         case .socket(let path): ForeignDmabuf(origin: .socket(path))
+        case .cuda(let choice): CUDAMemoryMaker(choice: choice)
+        case .rocm(let choice): ROCmMemoryMaker(choice: choice)
         }
     }
 
+    /// Where further memory comes from, which is not the same: another program's dma-buf is only one.
+    package var forMore: MemoryProvider { isOneOfItsSize ? .automatic : self }
+
     /// Whether it is one dma-buf, of a size of its own.
-    var isOneOfItsSize: Bool {
+    package var isOneOfItsSize: Bool {
         switch self {
         case .descriptor, .socket: true
-        case .automatic, .udmabuf, .hugePages, .heap: false
+        case .automatic, .udmabuf, .hugePages, .heap, .cuda, .rocm: false
         }
     }
 
@@ -90,8 +114,19 @@ extension MemoryProvider {
     /// - Parameter hugePages: whether huge pages are needed.
     /// - Returns: the size.
     func pageSize(hugePages: Bool) -> UInt64 {
-        if case .hugePages(let size) = self { return size }
-        return hugePages ? Udmabuf.hugePageSize : UInt64(systemPageSize)
+        switch self {
+        case .hugePages(let size): size
+        case .cuda, .rocm: GPU.pageSize
+        case .automatic, .udmabuf, .heap, .descriptor, .socket:
+            hugePages ? Udmabuf.hugePageSize : UInt64(systemPageSize)
+        }
+    }
+}
+
+extension MemoryProvider {
+    /// Returns a size in bytes rounded up to whole pages of this memory.
+    func wholePages(_ size: UInt64) -> UInt64 {
+        DmabufMemory.size(size, parts: 1, page: pageSize(hugePages: false))
     }
 }
 
@@ -110,11 +145,19 @@ protocol DmabufMaker: Sendable {
 struct DmabufRequest: Equatable, Sendable {
     /// Bytes; does not count for a dma-buf that has a size of its own.
     let size: UInt64
+    /// The NIC that uses it, if it is known.
+    var interface: NetworkInterface?
 }
 
 /// Copies between the memory of a device that the CPU cannot map and host memory, which has the same
 /// offsets. An object holds the device's memory.
 protocol DeviceCopies: AnyObject, Sendable {
+    /// Prepares host memory that will be copied to and from often.
+    ///
+    /// - Parameter host: as many bytes as the device's memory has; they stay until `end` is called.
+    /// - Returns: what ends that; nil if there is nothing to end.
+    func prepare(_ host: UnsafeMutableRawBufferPointer) -> (any PreparedHostMemory)?
+
     /// Copies out of the device, and waits until that is done.
     ///
     /// - Parameters:
@@ -132,4 +175,25 @@ protocol DeviceCopies: AnyObject, Sendable {
     ///   - host: as many bytes as the device's memory has.
     /// - Throws: `DevmemError` of kind `system` or `unsupported` if the device refuses.
     func copyIn(_ range: MemoryRange, from host: UnsafeRawBufferPointer) throws(DevmemError)
+
+    /// Returns what compares and fills the memory where it is.
+    ///
+    /// - Parameter bytes: one period of the pattern that it is for; it takes others as well.
+    /// - Returns: nil if there is nothing, or if it was refused before.
+    /// - Throws: why the device refuses it, once.
+    func patterns(with bytes: [UInt8]) throws(DevmemError) -> (any DevicePatterns)?
+}
+
+extension DeviceCopies {
+    /// Returns nil: there is nothing.
+    func patterns(with bytes: [UInt8]) throws(DevmemError) -> (any DevicePatterns)? { nil }
+
+    /// Prepares nothing.
+    func prepare(_ host: UnsafeMutableRawBufferPointer) -> (any PreparedHostMemory)? { nil }
+}
+
+/// Host memory that a device is prepared to copy to and from.
+protocol PreparedHostMemory: Sendable {
+    /// Ends the preparation; called once, while the memory still exists.
+    func end()
 }

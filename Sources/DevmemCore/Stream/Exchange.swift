@@ -107,12 +107,13 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
             let state = DirectionState(
                 hasInput: sender.needsInput(isInPlace: source.isInPlace) && source.isReady,
                 receives: !peerClosed && !source.pausesReceiving, isFull: step == .full)
-            switch try wait(
-                connection, state, stop, timeout: isDelivered ? limits.closing : limits.idle)
-            {
+            switch try wait(connection, state, stop, timeout: timeout(limits)) {
             case .stopped(let signal): return .stopped(by: signal)
             case .timeout:
                 if isDelivered { return .peerStillOpen }
+                if lacksCompletions, try connection.hasDelivered() {
+                    throw completionError(connection.peer)
+                }
                 let isCoalesced = !state.isFull && sender.isCoalescing
                 if !isCoalesced && limits.idle >= 0 && !state.hasInput {
                     throw idleError(connection.peer, limits.idle)
@@ -130,6 +131,16 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
                 if events.contains(.failure) { try collect(connection) }
             }
         }
+    }
+
+    /// Whether the peer has closed its direction, and only completions of sends are missing.
+    private var lacksCompletions: Bool {
+        sender.hasFinished && peerClosed && !isDelivered && !sender.isFree
+    }
+
+    private func timeout(_ limits: StreamLimits) -> Int32 {
+        if isDelivered { return limits.closing }
+        return lacksCompletions ? completionTimeout : limits.idle
     }
 
     /// Returns whether all data is acknowledged and the peer has closed its direction.
@@ -247,6 +258,18 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
 private let endingErrors: Set<Errno?> = [
     .connectionReset, .brokenPipe, .timedOut, .noRouteToHost, .networkUnreachable, .connectionAbort,
 ]
+
+/// How long a NIC may take to report sends that the peer has acknowledged, in milliseconds. A driver
+/// that resets a stuck queue does so within 20 s.
+private let completionTimeout: Int32 = 30_000
+
+private func completionError(_ peer: Endpoint) -> DevmemError {
+    DevmemError(
+        .system, .init(.send, "send to \(peer)"),
+        message: "the peer has everything, but for \(completionTimeout / 1000) s the NIC has not "
+            + "reported all sends as complete",
+        advice: "the driver or the NIC loses completions; validate shows whether it does")
+}
 
 /// What both directions of an exchange can do next.
 private struct DirectionState {

@@ -155,18 +155,16 @@ package struct OutputStream: SessionSink, ~Copyable {
     ) throws(DevmemError) -> Descriptor {
         guard path != "-" else { return try standardOutput() }
         do throws(DevmemError) {
-            let made = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
+            let made = try OutputPath.open(path, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
             isNew = true
             return made
         } catch {
             guard error.errno == .fileExists else { throw error }
         }
-        // Only with O_CREAT does the kernel stop root from opening another user's file in a sticky
-        // directory (fs.protected_regular and fs.protected_fifos of proc_sys_fs(5)).
         // Opening a pipe blocks until it has a reader, and some terminals until they have a
         // carrier.
         let flags = waits || kind(at: path) == S_IFREG ? 0 : O_NONBLOCK
-        let existing = try Descriptor.open(path, O_WRONLY | O_CREAT | flags, mode: 0o666)
+        let existing = try OutputPath.open(path, O_WRONLY | O_CREAT | flags, mode: 0o666)
         if kind(of: existing.rawValue) != S_IFREG {
             try retrying("write to \(path)") { fcntl(existing.rawValue, F_SETFL, O_NONBLOCK) }
         }
@@ -209,8 +207,8 @@ package struct OutputStream: SessionSink, ~Copyable {
     ///
     /// - Throws: `DevmemError` of kind `system` if ftruncate(2) fails.
     package func begin() throws(DevmemError) {
-        guard name != "standard output", Self.kind(of: number) == S_IFREG else { return }
-        try retrying("truncate \(name)") { ftruncate(number, 0) }
+        guard name != "standard output" else { return }
+        try truncateFile(number, name: name)
     }
 
     /// Removes the file if this value created it, for a session that received nothing.

@@ -71,9 +71,12 @@ package struct PatternChecker: Sendable {
         }
     }
 
-    private let period: Int
+    /// One period.
+    let pattern: [UInt8]
+    private var period: Int { pattern.count }
     private let block: [UInt8]
-    private var phase = 0
+    /// The place in the pattern of the next byte.
+    private(set) var phase = 0
 
     /// The number of bytes compared.
     package private(set) var checkedBytes: UInt64 = 0
@@ -84,9 +87,8 @@ package struct PatternChecker: Sendable {
 
     /// Creates a checker that starts at the beginning of the pattern.
     package init(_ pattern: Pattern) {
-        let several = PatternBlock(pattern)
-        period = several.period
-        block = several.bytes
+        self.pattern = pattern.bytes
+        block = PatternBlock(pattern).bytes
     }
 
     /// Compares the next bytes of the stream.
@@ -102,6 +104,28 @@ package struct PatternChecker: Sendable {
                 UInt32(truncatingIfNeeded: phase + count) % UInt32(truncatingIfNeeded: period))
             done += count
         }
+    }
+
+    /// Passes over bytes that a device compares, which `note` is told of.
+    mutating func skip(_ count: Int) {
+        checkedBytes += UInt64(count)
+        phase = (phase + count) % period
+    }
+
+    /// Adds what a device found out.
+    ///
+    /// - Parameters:
+    ///   - difference: the difference, with a position from the place where the pattern began.
+    ///   - start: the position of that place in the stream, which for the first bytes may lie before
+    ///     it, modulo 2 to the power of 64.
+    mutating func note(_ difference: PatternDifference, from start: UInt64) {
+        guard difference.wrongBytes > 0 else { return }
+        wrongBytes += difference.wrongBytes
+        let offset = start &+ difference.position
+        if let firstMismatch, firstMismatch.offset < offset { return }
+        firstMismatch = Mismatch(
+            offset: offset, expected: pattern[Int(difference.position % UInt64(period))],
+            found: difference.found)
     }
 
     private func matches(_ part: UnsafeRawBufferPointer) -> Bool {

@@ -1,3 +1,5 @@
+package import Logging
+
 /// The result of comparing payload with a pattern.
 package struct PatternComparison: Codable, Equatable, Sendable {
     /// The number of bytes compared.
@@ -17,13 +19,20 @@ package struct PatternComparison: Codable, Equatable, Sendable {
 /// Compares payload with a pattern.
 package struct PatternSink: SessionSink {
     private var checker: PatternChecker
+    private let logger: Logger
 
     /// Creates a sink that expects the pattern from its beginning.
-    package init(_ pattern: Pattern) {
+    ///
+    /// - Parameters:
+    ///   - pattern: the pattern.
+    ///   - logger: logs why a device cannot compare.
+    package init(_ pattern: Pattern, logger: Logger = .silent) {
         checker = PatternChecker(pattern)
+        self.logger = logger
     }
 
-    package var needs: PayloadNeeds { .bytes }
+    /// Only the location: a device may compare, and otherwise access begins when it is needed.
+    package var needs: PayloadNeeds { .extents }
 
     /// The result so far.
     package var comparison: PatternComparison {
@@ -37,7 +46,7 @@ package struct PatternSink: SessionSink {
     package mutating func receive(
         _ payload: inout ReceivedPayload, until stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
-        for extent in payload.extents { checker.check(payload.bytes(of: extent)) }
+        try payload.compare(with: &checker, logger)
         return nil
     }
 }

@@ -47,7 +47,7 @@ public struct PayloadReceiver: ~Copyable {
 
     /// The counts so far.
     public private(set) var counts = ReceiveCounts()
-    private var payload: ReceivedPayload
+    private(set) var payload: ReceivedPayload
     private var tokens = TokenBatch()
     private let buffers = ReceiveBuffers()
     private let memory: BoundMemory?
@@ -92,11 +92,28 @@ public struct PayloadReceiver: ~Copyable {
                 Int(ZerocopyStream.batch)
             }
         payload = ReceivedPayload(
-            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), queues: queues)
+            capacity: capacity, host: UnsafeRawBufferPointer(buffers.data), memory: memory)
     }
 
     /// Whether the next step does something without waiting for the connection.
     package var isReady: Bool { zerocopy?.isReady ?? false }
+
+    /// Does what takes privileges, and drops those of this thread for good: it moves payload from now
+    /// on. The thread keeps CAP_NET_ADMIN, but not in effect, if io_uring has several queues, between
+    /// which a connection can move.
+    ///
+    /// - Parameter connection: the connection; the same in each call.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses.
+    mutating func dropPrivileges(before connection: borrowing Connection) throws(DevmemError) {
+        try join(connection)
+        try dropCapabilities(inReserve: memory?.capabilities ?? [])
+    }
+
+    /// Joins the connection's queue of io_uring, if that receives; does nothing the second time.
+    package mutating func join(_ connection: borrowing Connection) throws(DevmemError) {
+        guard zerocopy == nil, let queues = memory?.zerocopy else { return }
+        zerocopy = try ZerocopyStream(queues, for: connection, share: share)
+    }
 
     /// Receives until the peer closes its direction or a signal arrives.
     ///
@@ -182,7 +199,7 @@ public struct PayloadReceiver: ~Copyable {
             if step == .end { try sink.finish() }
             return step
         }
-        if needs != .nothing, let signal = try payload.hand(to: &sink, needs, memory, stop) {
+        if needs != .nothing, let signal = try payload.hand(to: &sink, needs, stop) {
             return .stopped(by: signal)
         }
         if isDeviceOnly { try counts.rejectHostPayload(from: connection.peer) }
@@ -195,14 +212,8 @@ public struct PayloadReceiver: ~Copyable {
         _ connection: borrowing Connection, listing: Bool
     ) throws(DevmemError) -> StreamStep {
         guard let memory else { return try receiveHost(connection) }
-        if let queues = memory.zerocopy {
-            let stream: ZerocopyStream
-            if let zerocopy {
-                stream = zerocopy
-            } else {
-                stream = try ZerocopyStream(queues, for: connection, share: share)
-                zerocopy = stream
-            }
+        try join(connection)
+        if let stream = zerocopy {
             payload.removeAll(socket: -1)
             return try stream.receive(
                 connection, into: &payload, buffers.data, &counts, listing: listing)
@@ -240,7 +251,7 @@ public struct PayloadReceiver: ~Copyable {
     }
 
     /// Parses one call's control messages into extents, if `listing` is set, and tokens.
-    private mutating func collect(
+    mutating func collect(
         _ count: Int, _ control: UnsafeRawBufferPointer, _ memory: BoundMemory,
         _ connection: borrowing Connection, listing: Bool
     ) throws(DevmemError) {

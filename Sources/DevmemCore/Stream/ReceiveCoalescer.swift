@@ -1,7 +1,7 @@
 import Glibc
 
 /// Coalesces received data while it keeps arriving, because each wakeup has a fixed cost.
-struct ReceiveCoalescer: ~Copyable {
+package struct ReceiveCoalescer: ~Copyable {
     /// The most bytes to wait for.
     private static let most = 512 << 10
     /// Slower streams, which bring fewer bytes in the time limit, are not coalesced.
@@ -19,20 +19,20 @@ struct ReceiveCoalescer: ~Copyable {
 
     /// - Parameter memory: the size in bytes of the memory that the NIC receives into; unread
     ///   payload must leave most of it free.
-    init(memory: UInt64) {
+    package init(memory: UInt64) {
         target = Int(min(UInt64(Self.most), memory / 8))
         rate = InputCoalescer(target: max(target, Self.least + 1), now: monotonicTime())
     }
 
     /// Records the bytes of a receive call.
-    mutating func received(_ bytes: Int) {
+    package mutating func received(_ bytes: Int) {
         received += bytes
     }
 
     /// Ends a coalescing wait: whatever has arrived makes the connection ready.
     ///
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    mutating func end(_ connection: borrowing Connection) throws(DevmemError) {
+    package mutating func end(_ connection: borrowing Connection) throws(DevmemError) {
         guard lowWater > 1 else { return }
         try connection.wake(at: 1)
         lowWater = 1
@@ -42,7 +42,8 @@ struct ReceiveCoalescer: ~Copyable {
     ///
     /// - Returns: the timeout of the wait in milliseconds; nil for none.
     /// - Throws: `DevmemError` of kind `system` if setsockopt(2) fails.
-    mutating func prepare(_ connection: borrowing Connection) throws(DevmemError) -> Int32? {
+    package mutating func prepare(_ connection: borrowing Connection) throws(DevmemError) -> Int32?
+    {
         rate.arrived(received, at: monotonicTime())
         received = 0
         let coalesces = rate.shouldWait(with: Self.least)

@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import Logging
 import Synchronization
 
 /// Extents of payload in stream order. Pure; does not allocate within its capacity.
@@ -14,6 +15,18 @@ package struct PayloadExtents: Sendable {
     var deviceRanges: [MemoryRange] {
         extents.compactMap {
             $0.source == .device ? MemoryRange(offset: $0.offset, count: $0.length) : nil
+        }
+    }
+
+    /// Returns the ranges of device memory, with their positions after a given one, at which the
+    /// payload begins.
+    func placedDeviceRanges(from first: UInt64) -> [PlacedRange] {
+        var position = first
+        return extents.compactMap { extent in
+            defer { position += UInt64(extent.length) }
+            guard extent.source == .device else { return nil }
+            return PlacedRange(
+                MemoryRange(offset: extent.offset, count: extent.length), at: position)
         }
     }
 
@@ -69,20 +82,22 @@ public struct ReceivedPayload: ~Copyable {
     let host: UnsafeRawBufferPointer
     /// The socket that takes the tokens of the payload.
     private var socket: Int32 = -1
+    /// The dma-buf that the extents in device memory are of.
+    private let memory: BoundMemory?
     /// The queues that take the fragments back, if io_uring receives.
-    private let queues: ZerocopyQueues?
+    private var queues: ZerocopyQueues? { memory?.zerocopy }
     /// The payload kept by the sinks of this call, which share one object.
     private var kept: KeptPayload?
     private var sharedSocket: SharedSocket?
 
-    init(capacity: Int, host: UnsafeRawBufferPointer, queues: ZerocopyQueues? = nil) {
+    init(capacity: Int, host: UnsafeRawBufferPointer, memory: BoundMemory? = nil) {
         list = PayloadExtents(capacity: capacity)
-        if queues == nil {
+        if memory?.zerocopy == nil {
             tokens.reserveCapacity(capacity)
         } else {
             fragments.reserveCapacity(capacity)
         }
-        self.queues = queues
+        self.memory = memory
         self.host = host
     }
 
@@ -98,6 +113,12 @@ public struct ReceivedPayload: ~Copyable {
     /// Returns the bytes of an extent, valid during the call. Bytes in device memory are available
     /// only if the sink needs bytes.
     public func bytes(of extent: PayloadExtent) -> UnsafeRawBufferPointer {
+        bytes(of: extent, device)
+    }
+
+    private func bytes(
+        of extent: PayloadExtent, _ device: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer {
         let memory = extent.source == .device ? device : host
         return UnsafeRawBufferPointer(
             rebasing: memory[extent.offset..<extent.offset + extent.length])
@@ -138,8 +159,7 @@ public struct ReceivedPayload: ~Copyable {
 
     /// Passes the payload to a sink; begins CPU access to the dma-buf only if needed.
     mutating func hand<Sink: PayloadSink & ~Copyable>(
-        to sink: inout Sink, _ needs: PayloadNeeds, _ memory: BoundMemory?,
-        _ stop: borrowing StopSignal
+        to sink: inout Sink, _ needs: PayloadNeeds, _ stop: borrowing StopSignal
     ) throws(DevmemError) -> Int32? {
         defer { dropKept() }
         guard needs == .bytes, let memory, list.hasDeviceBytes else {
@@ -151,6 +171,35 @@ public struct ReceivedPayload: ~Copyable {
             defer { self.device = UnsafeRawBufferPointer(start: nil, count: 0) }
             return try sink.receive(&self, until: stop)
         }
+    }
+
+    /// Compares the payload with a pattern: on the device that has it, if that can compare and the
+    /// bytes are not here anyway.
+    func compare(with checker: inout PatternChecker, _ logger: Logger) throws(DevmemError) {
+        guard let memory, device.isEmpty, list.hasDeviceBytes else {
+            return compare(device, with: &checker)
+        }
+        let phase = UInt64(checker.phase)
+        let start = checker.checkedBytes &- phase
+        guard
+            let difference = try memory.dmabuf.compare(
+                list.placedDeviceRanges(from: phase), with: checker.pattern, logger)
+        else {
+            return try memory.dmabuf.withDeviceBytes(in: list.deviceRanges) { device in
+                compare(device, with: &checker)
+            }
+        }
+        for extent in extents {
+            switch extent.source {
+            case .device: checker.skip(extent.length)
+            case .host: checker.check(bytes(of: extent))
+            }
+        }
+        checker.note(difference, from: start)
+    }
+
+    private func compare(_ device: UnsafeRawBufferPointer, with checker: inout PatternChecker) {
+        for extent in extents { checker.check(bytes(of: extent, device)) }
     }
 
     /// Resets this value for a new call.

@@ -1,3 +1,5 @@
+package import Logging
+
 /// The memory to send from: a dma-buf bound to the NIC or, for comparison, ordinary memory.
 public struct SendMemory: ~Copyable {
     // Exactly one of the two is set.
@@ -81,6 +83,25 @@ public struct SendMemory: ~Copyable {
                         rebasing: bytes[range.offset..<range.offset + range.count]))
             }
         }
+    }
+
+    /// Fills all of the memory with a pattern, from its beginning; a device does so by itself if it
+    /// can.
+    ///
+    /// - Parameters:
+    ///   - pattern: the pattern.
+    ///   - logger: logs why a device cannot.
+    /// - Throws: `DevmemError` of kind `system` if the kernel refuses access, or if a device fails.
+    package borrowing func fill(
+        with pattern: Pattern, _ logger: Logger = .silent
+    ) throws(DevmemError) {
+        switch device {
+        case .some(let nic):
+            if try nic.memory.dmabuf.fill(with: pattern.bytes, logger) { return }
+        case .none: break
+        }
+        let block = PatternBlock(pattern)
+        try withWritableBytes { block.copy(from: 0, to: $0) }
     }
 
     private borrowing func withHostBytes<Result>(

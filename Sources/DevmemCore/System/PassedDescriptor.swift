@@ -20,7 +20,7 @@ enum PassedDescriptor {
     static func send(
         _ number: Int32, with text: String, over socket: borrowing Descriptor
     ) throws(DevmemError) {
-        let control = ControlSpace()
+        let control = DescriptorControl()
         control.put(number)
         let bytes = UnsafeMutableRawBufferPointer.allocate(
             byteCount: text.utf8.count, alignment: 1)
@@ -63,7 +63,7 @@ enum PassedDescriptor {
         guard try poll(socket.rawValue, for: .input, milliseconds: timeout) else {
             throw DevmemError(.system, call: call, errno: .timedOut)
         }
-        let control = ControlSpace()
+        let control = DescriptorControl()
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: textLimit, alignment: 1)
         defer { bytes.deallocate() }
         var taken: Int32?
@@ -89,7 +89,7 @@ enum PassedDescriptor {
 }
 
 /// Room for the control message of one descriptor.
-private struct ControlSpace: ~Copyable {
+struct DescriptorControl: ~Copyable {
     private static let header = MemoryLayout<cdm_cmsghdr>.size
     private static let length = header + MemoryLayout<Int32>.size
 
@@ -115,12 +115,18 @@ private struct ControlSpace: ~Copyable {
 
     /// Returns the descriptor that was received; nil if there is none.
     func take(length: Int) -> Int32? {
-        guard length >= Self.length else { return nil }
-        let header = bytes.load(as: cdm_cmsghdr.self)
+        Self.descriptor(in: UnsafeRawBufferPointer(bytes).bytes, length: length)
+    }
+
+    /// Returns the descriptor in the bytes of `msg_control`, of which the kernel filled some; nil if
+    /// there is none. Pure, and safe on malformed input.
+    static func descriptor(in control: RawSpan, length: Int) -> Int32? {
+        guard length >= Self.length, control.byteCount >= Self.length else { return nil }
+        let header = control.unsafeLoadUnaligned(as: cdm_cmsghdr.self)
         guard header.cmsg_len == Self.length, header.cmsg_level == SOL_SOCKET,
             header.cmsg_type == cdm_SCM_RIGHTS
         else { return nil }
-        return bytes.load(fromByteOffset: Self.header, as: Int32.self)
+        return control.unsafeLoadUnaligned(fromByteOffset: Self.header, as: Int32.self)
     }
 
     func withMessage<Result>(

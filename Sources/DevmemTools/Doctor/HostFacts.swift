@@ -57,8 +57,10 @@ package struct HostFacts: Sendable {
     package var hugePages: Reading<HugePages>
     /// GPUs, accelerators and dma-heaps.
     package var memoryDevices: [MemoryDevice]
-    /// Whether the dynamic linker finds libcuda.
-    package var hasCUDA: Bool
+    /// The GPUs of the CUDA driver.
+    package var gpus: Reading<[GPU]>
+    /// The GPUs of the HIP runtime.
+    package var amdGPUs: Reading<[GPU]>
 
     /// The values of sysctl(8) variables by name.
     package var sysctls: [String: Reading<[UInt64]>]
@@ -71,8 +73,6 @@ package struct HostFacts: Sendable {
 }
 
 extension HostFacts {
-    private static let cudaLibrary = "libcuda.so.1"
-
     /// Reads the facts. A value that cannot be read holds the error.
     ///
     /// - Parameter store: the store of the steering journals.
@@ -99,9 +99,8 @@ extension HostFacts {
         hasSystemHeap = DmaHeap.isUsable(DmaHeap.system)
         hugePages = Result { () throws(DevmemError) in try Self.readHugePages() }
         memoryDevices = MemoryDevice.all()
-        let library = dlopen(Self.cudaLibrary, RTLD_LAZY)
-        hasCUDA = library != nil
-        if let library { dlclose(library) }
+        gpus = Result { () throws(DevmemError) in try CUDADriver.shared.get().gpus() }
+        amdGPUs = Result { () throws(DevmemError) in try ROCmDriver.shared.get().gpus() }
         sysctls = [:]
         for name in Self.sysctlNames {
             let path = "/proc/sys/" + name.replacing(".", with: "/")
@@ -136,16 +135,24 @@ extension HostFacts {
 
     private static func readHugePages() throws(DevmemError) -> HugePages {
         let path = "/proc/meminfo"
-        var found: [Substring: UInt64] = [:]
-        for line in lines(of: path) {
-            let fields = line.split { $0 == ":" || $0.isWhitespace }
-            if fields.count > 1 { found[fields[0]] = UInt64(fields[1]) }
-        }
-        guard let size = found["Hugepagesize"] else {
+        guard let pages = HugePages(lines(of: path)) else {
             throw DevmemError(
                 .unsupported, call: "read \(path)", message: "this kernel has no huge pages")
         }
-        return HugePages(
+        return pages
+    }
+}
+
+extension HostFacts.HugePages {
+    /// Reads the lines of /proc/meminfo; nil if there is nothing about huge pages. Pure.
+    init?(_ lines: [Substring]) {
+        var found: [Substring: UInt64] = [:]
+        for line in lines {
+            let fields = line.split { $0 == ":" || $0.isWhitespace }
+            if fields.count > 1 { found[fields[0]] = UInt64(fields[1]) }
+        }
+        guard let size = found["Hugepagesize"] else { return nil }
+        self.init(
             total: found["HugePages_Total"] ?? 0, free: found["HugePages_Free"] ?? 0,
             size: size << 10)
     }

@@ -20,15 +20,53 @@ func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
             : devices.map { device in
                 "\(device.kind.rawValue) \(device.name)" + (device.driver.map { ", \($0)" } ?? "")
             }.joined(separator: "; "))
-    let isNVIDIA = devices.contains { $0.vendor == MemoryDevice.nvidia }
-    list.add(
-        "cuda-library", "CUDA", facts.hasCUDA || !isNVIDIA ? .ok : .warning,
-        facts.hasCUDA
-            ? "libcuda.so.1 is found"
-            : isNVIDIA
-                ? "there is an NVIDIA GPU, but libcuda.so.1 is not found"
-                : "libcuda.so.1 is not found, but there is no NVIDIA GPU")
+    judgeGPUs(facts.gpus, of: .cuda, facts, &list)
+    judgeGPUs(facts.amdGPUs, of: .rocm, facts, &list)
     return list.checks
+}
+
+/// What makes memory of one vendor's GPUs.
+private struct GPULibrary {
+    let title: String
+    let vendor: String
+    let vendorID: UInt16
+    let name: String
+    /// The ids of the checks: of the library, and of the GPUs.
+    let ids: (library: String, gpus: String)
+    /// What exports dma-bufs, if none does.
+    let remedy: String
+
+    static let cuda = GPULibrary(
+        title: "CUDA", vendor: "NVIDIA", vendorID: MemoryDevice.nvidia, name: CUDADriver.library,
+        ids: ("cuda-library", "gpus"), remedy: "NVIDIA's open kernel modules export them")
+    static let rocm = GPULibrary(
+        title: "ROCm", vendor: "AMD", vendorID: MemoryDevice.amd, name: ROCmDriver.libraries[0],
+        ids: ("rocm-library", "amd-gpus"), remedy: "ROCm 5.6 and newer export them")
+}
+
+private func judgeGPUs(
+    _ gpus: Reading<[GPU]>, of library: GPULibrary, _ facts: HostFacts, _ list: inout CheckList
+) {
+    switch gpus {
+    case .failure(let error):
+        let isNeeded = facts.memoryDevices.contains {
+            ($0.kind == .gpu || $0.kind == .accelerator) && $0.vendor == library.vendorID
+        }
+        list.add(
+            library.ids.library, library.title, isNeeded ? .warning : .ok,
+            isNeeded
+                ? "there is an \(library.vendor) GPU; \(error)"
+                : "\(library.name) is not usable, but there is no \(library.vendor) GPU")
+    case .success(let gpus):
+        list.add(library.ids.library, library.title, .ok, "\(library.name) is found")
+        let closed = gpus.contains { !$0.exportsDmabufs }
+        list.add(
+            library.ids.gpus, "Memory of \(library.vendor) GPUs", closed ? .warning : .ok,
+            gpus.map {
+                "\($0.text), \(ByteCount.text($0.memory)), "
+                    + ($0.exportsDmabufs ? "exports dma-bufs" : "exports no dma-bufs")
+            }.joined(separator: "; ") + (closed ? "; \(library.remedy)" : ""))
+    }
 }
 
 /// The default size of a dma-buf of devmemtcp, in MiB.

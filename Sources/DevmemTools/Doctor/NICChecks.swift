@@ -22,6 +22,7 @@ package func checks(of facts: NICFacts) -> [DoctorCheck] {
     judgeFreeQueues(facts, &list)
     judgePagePools(facts, &list)
     judgeDistance(facts, &list)
+    judgeGPUs(facts, &list)
     return list.checks
 }
 
@@ -236,4 +237,16 @@ private func judgeDistance(_ facts: NICFacts, _ list: inout CheckList) {
         "memory-distance", "Distance of memory", nearest < .otherNode ? .ok : .warning,
         distances.map { "\($0.0.kind.rawValue) \($0.0.name) \($0.1.text)" }
             .joined(separator: "; ") + node)
+}
+
+/// Says which GPU to use with the NIC: between NUMA nodes, peer-to-peer DMA is slow where it works.
+private func judgeGPUs(_ facts: NICFacts, _ list: inout CheckList) {
+    guard !facts.gpus.isEmpty else { return }
+    let distances = facts.gpus.map { ($0, $0.distance(to: facts.device)) }
+    let best = distances.filter(\.0.exportsDmabufs).min { $0.1 < $1.1 }
+    list.add(
+        "gpu-distance", "Nearest GPU", (best?.1 ?? .otherNode) < .otherNode ? .ok : .warning,
+        (best.map { "GPU \($0.0.ordinal) is the best for this NIC" } ?? "none exports dma-bufs")
+            + ": "
+            + distances.map { "GPU \($0.0.ordinal) is \($0.1.text)" }.joined(separator: ", "))
 }

@@ -35,6 +35,8 @@ package struct NICFacts: Sendable {
     package var uptime: UInt64
     /// The memory devices to compute distances to.
     package var memory: [MemoryDevice]
+    /// The GPUs of the CUDA driver and of the HIP runtime.
+    package var gpus: [GPU] = []
 
     /// The state of a NIC's steering journal.
     package enum SteeringState: Equatable, Sendable {

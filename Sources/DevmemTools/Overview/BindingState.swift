@@ -1,4 +1,5 @@
-import DevmemCore
+package import DevmemCore
+
 /// A dma-buf bound to receive queues.
 package struct BindingState: Equatable, Sendable {
     /// The kernel's id of the binding.
@@ -8,13 +9,27 @@ package struct BindingState: Equatable, Sendable {
     /// The processes that may own the binding. A binding lives as long as a generic netlink socket,
     /// and the kernel does not report which one. These processes have such a socket and a dma-buf
     /// open.
-    package var likelyHolders: [ProcessName]
+    package var likelyHolders: [BindingHolder]
 
     /// Creates a state from its values.
-    package init(dmabufID: UInt32, queues: [UInt32], likelyHolders: [ProcessName]) {
+    package init(dmabufID: UInt32, queues: [UInt32], likelyHolders: [BindingHolder]) {
         self.dmabufID = dmabufID
         self.queues = queues
         self.likelyHolders = likelyHolders
+    }
+}
+
+/// A process that may own a binding.
+package struct BindingHolder: Equatable, Sendable {
+    /// The process.
+    package var process: ProcessName
+    /// All dma-bufs that it has open; the kernel does not report which of them is bound.
+    package var dmabufs: [HeldDmabuf]
+
+    /// Creates a holder from its values.
+    package init(process: ProcessName, dmabufs: [HeldDmabuf]) {
+        self.process = process
+        self.dmabufs = dmabufs
     }
 }
 
@@ -37,6 +52,8 @@ func bindings(
     return bound.sorted { $0.key < $1.key }.map { id, queues in
         BindingState(
             dmabufID: id, queues: queues.map(\.info.id),
-            likelyHolders: holders.map { ProcessName($0) })
+            likelyHolders: holders.map {
+                BindingHolder(process: ProcessName($0), dmabufs: $0.dmabufs)
+            })
     }
 }

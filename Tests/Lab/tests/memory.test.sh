@@ -38,6 +38,18 @@ test_memory_of_huge_pages() {
     expect_line messages '/sys/kernel/mm/hugepages shows the sizes; 16M may be none'
 }
 
+test_memory_of_a_benchmark_that_sends() {
+    reserve_huge_pages 16
+    local provider
+    for provider in udmabuf udmabuf:2M heap:system; do
+        bench_ok --bytes 5000001 --tx device --validate --provider "$provider"
+        expect_true "from device memory of $provider" '.outbound | .sent_bytes == 5000001 and .memory.sender == "device"'
+    done
+    bench --bytes 5000001 --tx device --provider heap:none
+    expect_equal 'exit status' 1 "$status"
+    expect_line messages /dev/dma_heap
+}
+
 # A program that makes its own dma-buf and starts this one: here bind does.
 test_memory_of_an_inherited_descriptor() {
     local engine
@@ -53,11 +65,15 @@ test_memory_of_an_inherited_descriptor() {
     done
 }
 
-# hand_over OPTION...: binds in the background, and waits until the dma-buf can be had from ./socket.
+# is_handed_over: whether the dma-buf can be had from ./socket; a killed process leaves a socket that refuses.
+is_handed_over() { socat -u UNIX-CONNECT:socket - >handed 2>>refusals; }
+
+# hand_over OPTION...: binds in the background, and waits until the dma-buf can be had. A shell may lose a signal that it is
+# sent before it became the program.
 hand_over() {
     devmemtcp bind eth1 --quiet --socket "$PWD/socket" "$@" >bound 2>bind-messages &
     holder=$!
-    while_runs=$holder await test -S socket
+    while_runs=$holder await is_handed_over
 }
 
 test_memory_from_a_socket() {
@@ -84,7 +100,6 @@ test_memory_from_a_socket() {
 test_memory_handed_over_is_described() {
     local holder
     hand_over --rx 7 --tx
-    socat -u UNIX-CONNECT:socket - >handed
     expect_equal described '[[7],true,true,67108864]' "$(jq -c '[.queues, .rx_id > 0, .tx_id > 0, .dmabuf_bytes]' handed)"
     kill -KILL "$holder"
     wait "$holder" || true

@@ -16,17 +16,25 @@ struct KeepingSink: PayloadSink {
         let memory = try payload.keep()
         keptBytes += memory.extents.reduce(0) { $0 + $1.length }
         kept.append(memory)
-        // Any thread may release it; here the receiving thread does.
-        if kept.count > 4 { try kept.removeFirst().release() }
+        // The memory goes back to the NIC when nothing refers to it any more, on any thread.
+        if kept.count > 4 { kept.removeFirst() }
         return nil
     }
 
-    mutating func finish() throws(DevmemError) { kept = [] }
+    /// Returns the rest, and reports errors.
+    mutating func finish() throws(DevmemError) {
+        for memory in kept { try memory.release() }
+        kept = []
+    }
 }
 
 /// Returns a listening socket, created without the library.
 func listen(on port: UInt16) -> Int32 {
     let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    // The port may have had a connection a moment ago.
+    var reuse: Int32 = 1
+    setsockopt(
+        number, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
@@ -84,7 +92,7 @@ do {
     }
     let flow = SteeringFlow(to: Endpoint(address: any, port: port))
     let nic = try BoundNIC(
-        binding: DmabufMemory(size: 64 << 20), to: interface,
+        binding: DmabufMemory(size: 16 << 20), to: interface,
         BindRequest(
             queues: .steered(SteeringRequest(queues: .automatic(1), flows: [flow])),
             command: "handover"), logger: Logger(label: "handover"))
