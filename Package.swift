@@ -24,6 +24,9 @@ let argumentParser = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let commandDependencies: [Target.Dependency] = [
+    "DevmemCore", "DevmemTools", argumentParser, logging, system,
+]
 
 let package = Package(
     name: "devmemtcp",
@@ -44,6 +47,9 @@ let package = Package(
             providers: [.apt(["libnl-3-dev", "libnl-genl-3-dev"])]),
         .systemLibrary(
             name: "CUdev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
+        // Filters of system calls: the BPF programs, and the numbers of each architecture.
+        .systemLibrary(
+            name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .target(
             name: "CDevmem",
             cSettings: [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)] + (commit ?? [])),
@@ -57,33 +63,32 @@ let package = Package(
         .target(
             name: "DevmemTools",
             dependencies: [
-                "DevmemCore", "CDevmem",
+                "DevmemCore", "CDevmem", "CSeccomp",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 logging, system,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "devmemtcp",
-            dependencies: [
-                "DevmemCore", "DevmemTools",
-                argumentParser,
-                logging, system,
-            ],
+            name: "devmemtcp", dependencies: commandDependencies,
             swiftSettings: strictImports),
         .target(
             name: "TestSupport", dependencies: ["DevmemCore"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
+        // The lab makes a library of the same file.
+        .target(
+            name: "CUDAStandIn", dependencies: ["CDevmem"], path: "Tests/Lab/cuda",
+            cSettings: [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]),
         .testTarget(
             name: "DevmemCoreTests",
             dependencies: [
-                "DevmemCore", "CDevmem", "TestSupport",
+                "DevmemCore", "CDevmem", "CUDAStandIn", "TestSupport",
                 logging, system,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "DevmemToolsTests",
             dependencies: [
-                "DevmemTools", "DevmemCore", "CDevmem", "TestSupport",
+                "DevmemTools", "DevmemCore", "CDevmem", "CSeccomp", "TestSupport",
                 logging, system,
             ],
             swiftSettings: swiftSettings),
@@ -97,3 +102,24 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Set by scripts/fuzz, so that the ordinary build has nothing of it. The command becomes a library, because no other
+// program can be linked with one. Two files of the target are links to files of the unit tests, and a file can be of one
+// target only.
+if Context.environment["DEVMEMTCP_FUZZ"] != nil {
+    package.products.removeAll { $0.name == "devmemtcp" }
+    package.targets.removeAll { $0.type == .test || $0.name == "devmemtcp" }
+    package.targets += [
+        .target(
+            name: "devmemtcp", dependencies: commandDependencies,
+            swiftSettings: strictImports + [
+                .unsafeFlags([
+                    "-Xfrontend", "-entry-point-function-name", "-Xfrontend", "devmemtcp_main",
+                ])
+            ]),
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "fuzz", dependencies: commandDependencies + ["CDevmem", "CFuzzer", "devmemtcp"],
+            path: "Tests/Fuzz/Sources", swiftSettings: swiftSettings),
+    ]
+}

@@ -143,7 +143,10 @@ struct SourceArgument: OptionValue, Equatable {
 
 extension MemoryProvider: OptionValue {
     static let form =
-        "auto, udmabuf, udmabuf:SIZE for huge pages, heap:NAME, fd:N for a descriptor, or unix:PATH"
+        """
+        auto, udmabuf, udmabuf:SIZE for huge pages, heap:NAME, fd:N for a descriptor, unix:PATH, cuda, \
+        rocm, or cuda:GPU or rocm:GPU with a number, a UUID, a PCI address or near:IFACE
+        """
 
     init?(argument: String) {
         self.init(argument)

@@ -67,15 +67,13 @@ func liveLine(of sample: BenchSample, left: Double?) -> String {
 /// - Throws: `DevmemError` of kind `system` if the file cannot be written.
 func writeFile(_ path: String, _ text: String) throws(DevmemError) {
     do {
-        let file = try FileDescriptor.open(
-            path, .writeOnly, options: [.create, .truncate],
-            permissions: [
-                .ownerReadWrite, .groupRead, .otherRead,
-            ])
-        try file.closeAfter {
-            try file.writeAll(text.utf8)
-            try syncToDisk(file.rawValue, name: path)
-        }
+        let opened = try OutputPath.open(path, O_WRONLY | O_CREAT, mode: 0o644)
+        let file = FileDescriptor(rawValue: opened.rawValue)
+        // Not by O_TRUNC: the file may be refused.
+        try truncateFile(file.rawValue, name: path)
+        try file.writeAll(text.utf8)
+        try syncToDisk(file.rawValue, name: path)
+        try opened.close(path)
     } catch let error as DevmemError {
         throw error
     } catch {

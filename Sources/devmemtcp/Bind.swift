@@ -157,6 +157,7 @@ struct Bind: ParsableCommand {
         until stop: borrowing StopSignal, serving server: DmabufServer?
     ) throws(DevmemError) -> Int32 {
         guard !command.isEmpty else {
+            try dropPrivileges(keeping: .undoing, logger: common.logger)
             return 128 + (try nic.hold(until: stop, serving: server))
         }
         let child: ChildProcess
@@ -169,6 +170,13 @@ struct Bind: ParsableCommand {
         } catch {
             writeError("devmemtcp: \(error)\n")
             return Self.statusOfSpawnFailure(error)
+        }
+        do throws(DevmemError) {
+            // The command may run as another user.
+            try dropPrivileges(keeping: CapabilitySet.undoing.union(.kill), logger: common.logger)
+        } catch {
+            // The command runs already, and must not be left alone.
+            common.logger.warning("\(error)")
         }
         return switch try nic.hold(for: child, passing: stop, serving: server) {
         case .exited(let status): status

@@ -158,6 +158,10 @@ struct Connect: ParsableCommand, PayloadCommand {
             connected: { local, name in
                 let through = name.map { ", \($0)" } ?? ""
                 logger.notice("connected from \(local)\(through)")
+            },
+            // A binding for sending goes away with its socket: there is nothing to undo.
+            prepared: { () throws(DevmemError) in
+                try dropPrivileges(keeping: [], logger: logger)
             }, progress: { progress.update($0) })
         return try send(request, from: source, into: &sink, until: stop, observer: observer)
     }

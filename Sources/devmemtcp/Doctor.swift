@@ -39,7 +39,9 @@ struct Doctor: ParsableCommand {
             let host = HostFacts()
             var checks = DevmemTools.checks(of: host)
             for device in devices {
-                checks += DevmemTools.checks(of: NICFacts(of: device, memory: host.memoryDevices))
+                var nic = NICFacts(of: device, memory: host.memoryDevices)
+                nic.gpus = [host.gpus, host.amdGPUs].flatMap { (try? $0.get()) ?? [] }
+                checks += DevmemTools.checks(of: nic)
             }
             if devices.isEmpty { checks.append(.noNIC) }
             var endedBy: Int32?

@@ -18,7 +18,8 @@ struct ProviderOption: ParsableArguments {
         help: ArgumentHelp(
             """
             Where the dma-buf comes from: udmabuf, udmabuf:2M of huge pages, heap:NAME for a dma-heap, \
-            fd:N or unix:PATH for one that another program made, or auto.
+            fd:N or unix:PATH for one that another program made, cuda or cuda:GPU for memory of an \
+            NVIDIA GPU, rocm or rocm:GPU for that of an AMD GPU, or auto.
             """, valueName: "provider"))
     var provider = MemoryProvider.automatic
 
@@ -79,7 +80,7 @@ extension PayloadCommand {
     }
 
     /// The comparison with the expected pattern, if one is given.
-    var comparison: PatternSink? { expected.map { PatternSink($0.pattern) } }
+    var comparison: PatternSink? { expected.map { PatternSink($0.pattern, logger: common.logger) } }
 
     private func openOutput(_ direct: Bool) throws(DevmemError) -> OutputStream? {
         guard let outputPath else { return nil }

@@ -180,6 +180,9 @@ struct Serve: ParsableCommand, PayloadCommand {
         let observer = ReceiveObserver(
             listening: { logger.notice("listening on \($0), \($1)") },
             connected: { logger.notice("connection from \($1)") },
+            prepared: { () throws(DevmemError) in
+                try dropPrivileges(keeping: .undoing, logger: logger)
+            },
             progress: progress.isShown
                 ? { bytes, now in if now > 0 { progress.update(bytes) } } : nil)
         return try receive(
@@ -232,6 +235,9 @@ struct Serve: ParsableCommand, PayloadCommand {
             connected: {
                 progress.finish()
                 logger.notice("connection \($0) from \($1)")
+            },
+            prepared: { () throws(DevmemError) in
+                try dropPrivileges(keeping: .undoing, logger: logger)
             },
             finished: { report in
                 progress.finish()

@@ -51,9 +51,14 @@ struct Validate: ParsableCommand {
             valueName: "glob"))
     var filter: [String] = []
 
+    @OptionGroup var memory: ProviderOption
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        if memory.provider.isOneOfItsSize {
+            throw ValidationError(
+                "--provider \(memory.provider) is only one dma-buf; the cases need several.")
+        }
         if remote != nil && peer != nil {
             throw ValidationError("--remote and --peer cannot be combined.")
         }
@@ -96,7 +101,8 @@ struct Validate: ParsableCommand {
         return ValidationRequest(
             interface: name, peer: try choosePeer(settings),
             local: [settings.local4, settings.local6].compactMap { $0 },
-            remote: [settings.remote4, settings.remote6].compactMap { $0 }, cases: cases)
+            remote: [settings.remote4, settings.remote6].compactMap { $0 }, cases: cases,
+            provider: memory.provider)
     }
 
     private func choosePeer(_ settings: HarnessSettings) throws(DevmemError) -> PeerChoice? {

@@ -1,4 +1,5 @@
-/// Receives one connection of a session on its thread, and sends the answer if one is requested.
+/// Receives one connection of a session on its thread, and sends the answer if one is requested. The
+/// thread has no capability left when the first payload is read.
 struct ConnectionReceiver: Sendable {
     let request: ReceiveRequest
     let interface: NetworkInterface
@@ -67,6 +68,7 @@ struct ConnectionReceiver: Sendable {
     ) throws(DevmemError) {
         var receiver = receiver
         defer { report.counts = receiver.counts }
+        try receiver.dropPrivileges(before: connection)
         let end = try receiver.run(
             connection, into: &sink, until: stop, limits: limits, progress: progress)
         if case .stopped(let signal) = end { report.stoppedBy = signal }
@@ -96,8 +98,12 @@ struct ConnectionReceiver: Sendable {
     private func exchange<Source: PayloadSource & ~Copyable>(
         _ connection: borrowing Connection, sending source: consuming Source
     ) throws(DevmemError) -> Exchange<Source> {
-        let buffer = try DmabufMemory(size: Self.answerSize, provider: request.provider)
+        let buffer = try DmabufMemory(
+            atLeast: Self.answerSize, from: request.provider.forMore, near: interface)
         let memory = try SendMemory(binding: buffer, to: interface)
+        var receiver = receiver
+        // The file to send is open by now.
+        try receiver.dropPrivileges(before: connection)
         return try Exchange(
             sending: source, from: memory, receiving: receiver, chunk: Self.answerChunk)
     }

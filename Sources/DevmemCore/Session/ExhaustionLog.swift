@@ -1,21 +1,18 @@
 package import Logging
 
-/// Logs exhausted resources, at most once a minute.
+/// Logs that a resource for new connections is exhausted: rarely, as the session accepts no connection
+/// meanwhile and retries.
 package struct ExhaustionLog {
-    private static let interval: Duration = .seconds(60)
-
     private let logger: Logger
-    private var last: ContinuousClock.Instant?
+    private var limit = MessageLimit()
 
     package init(_ logger: Logger) {
         self.logger = logger
     }
 
-    /// Logs the error unless one was logged within the interval.
+    /// Logs the error unless one was logged a short time ago.
     package mutating func tell(_ shortage: DevmemError) {
-        let now = ContinuousClock.now
-        if let last, now - last < Self.interval { return }
-        last = now
+        guard limit.admits() else { return }
         logger.warning("\(shortage); connections wait until there is enough")
     }
 }

@@ -15,10 +15,8 @@ package enum PageSizeChoice: Equatable, Sendable {
     /// Returns whether an error may be due to the size: the kernel, the driver or the provider does
     /// not support it, or there is not enough contiguous memory. Pure.
     static func isRefusal(_ error: DevmemError) -> Bool {
-        let codes: Set<Errno?> = [
-            .invalidArgument, .notSupported, .noMemory, .outOfRange, .argListTooLong,
-        ]
-        return error.errno == nil ? error.kind == .unsupported : codes.contains(error.errno)
+        error.errno == nil
+            ? error.kind == .unsupported : error.mayBeOfBufferSize || error.errno == .noMemory
     }
 
     /// Returns the sizes to try, in order; nil stands for one page. A large size makes sense if the

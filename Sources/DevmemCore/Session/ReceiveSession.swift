@@ -8,6 +8,9 @@ package struct ReceiveObserver {
     package var listening: (Endpoint, String) -> Void
     /// Called for each new connection, with its number and the peer's address.
     package var connected: (Int, Endpoint) -> Void
+    /// Called once when all is set up, before the first connection is accepted; an error ends the
+    /// session.
+    package var prepared: () throws(DevmemError) -> Void
     /// Called for each connection that has ended. A session of one connection calls it once, even
     /// if no peer connected.
     package var finished: (ReceiveReport) -> Void
@@ -19,11 +22,13 @@ package struct ReceiveObserver {
     package init(
         listening: @escaping (Endpoint, String) -> Void,
         connected: @escaping (Int, Endpoint) -> Void,
+        prepared: @escaping () throws(DevmemError) -> Void = {},
         finished: @escaping (ReceiveReport) -> Void = { _ in },
         progress: ((UInt64, Int) -> Void)? = nil
     ) {
         self.listening = listening
         self.connected = connected
+        self.prepared = prepared
         self.finished = finished
         self.progress = progress
     }
@@ -70,6 +75,7 @@ package func receive<Sink: SessionSink & ~Copyable>(
         makeSink: makeSink, observer: observer, logger: logger, shortage: ExhaustionLog(logger))
     // If this throws, the deinitializer of `nic` restores the settings and logs failures.
     try listening.listen(session.budget, observer.listening)
+    try observer.prepared()
     session.run(on: nic, until: stop)
     var restoration: DevmemError?
     do throws(DevmemError) { try nic.release() } catch { restoration = error }
@@ -124,6 +130,7 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
     let observer: ReceiveObserver
     let logger: Logger
     var shortage: ExhaustionLog
+    var refusedPeers = MessageLimit()
     var accepted = 0
     /// The number of connections that are still receiving.
     var receiving = 0
@@ -229,7 +236,13 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
         let arrived = try listening.listeners.accept(
             endingWhenSilent: request.peerTimeout, short: { shortage.tell($0) },
             lost: { logger.warning("\($0)") })
-        guard let connection = arrived, request.admits(connection.peer) else { return }
+        guard let connection = arrived else { return }
+        guard request.admits(connection.peer) else {
+            if refusedPeers.admits() {
+                logger.notice("refused \(connection.peer), which is not allowed to connect")
+            }
+            return
+        }
         do throws(DevmemError) {
             // The limit is the same for every connection.
             let limit = try listening.prepare(connection, request, budget)

@@ -74,15 +74,19 @@ package struct TransmitRequest: Sendable {
 package struct TransmitObserver {
     /// Called once connected, with the local address and the NIC's name.
     package var connected: (Endpoint, String?) -> Void
+    /// Called once when all is set up, before the first payload moves; an error ends the session.
+    package var prepared: () throws(DevmemError) -> Void
     /// Called after each round of sends with the payload bytes so far; it must return quickly.
     package var progress: (UInt64) -> Void
 
     /// Creates an observer from its parts.
     package init(
         connected: @escaping (Endpoint, String?) -> Void,
+        prepared: @escaping () throws(DevmemError) -> Void = {},
         progress: @escaping (UInt64) -> Void = { _ in }
     ) {
         self.connected = connected
+        self.prepared = prepared
         self.progress = progress
     }
 }
@@ -160,6 +164,7 @@ private func transmit<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Co
         chunk: Int(clamping: request.chunk), entrySize: request.entrySize.map { Int(clamping: $0) })
     observer.connected(connection.local ?? connection.peer, interface?.name)
     try sink.begin()
+    try observer.prepared()
     let spent = TimeUsage()
     do throws(DevmemError) {
         let wait = request.wait.map { Int32(clamping: Int(($0 * 1000).rounded())) } ?? -1

@@ -17,18 +17,24 @@ package enum Affinity {
         }
     }
 
-    /// Runs a closure on each processor that the calling thread may use, and then lets it run on all
-    /// of them again. A processor that has gone offline is left out.
+    /// Runs a closure on each processor of the host, and then lets the calling thread run where it
+    /// could before, as after taskset(1). Processors that a cpuset excludes, or that have gone
+    /// offline, are left out.
     ///
     /// - Throws: `DevmemError` of kind `system` with the `errno` of sched_getaffinity(2) or, at the
     ///   end, of sched_setaffinity(2).
     package static func onEach(_ body: () -> Void) throws(DevmemError) {
-        let all = try allowed()
-        for processor in all.sorted() {
+        let before = try allowed()
+        for processor in before.union(online()).sorted() {
             guard (try? pin(to: processor)) != nil else { continue }
             body()
         }
-        try confine(to: all)
+        try confine(to: before)
+    }
+
+    /// Returns the processors of the host that are online; none if the kernel does not list them.
+    package static func online() -> Set<Int> {
+        lines(of: "/sys/devices/system/cpu/online").first.flatMap(processors(inList:)) ?? []
     }
 
     /// Returns the processors that the calling thread may use.

@@ -20,7 +20,7 @@ package struct Descriptor: ~Copyable, Sendable {
     ///
     /// - Parameter name: the name in errors.
     /// - Throws: `DevmemError` of kind `system` with the `errno` of close(2).
-    consuming func close(_ name: String) throws(DevmemError) {
+    package consuming func close(_ name: String) throws(DevmemError) {
         let number = rawValue
         discard self
         // Linux closes the descriptor even if close(2) fails with EINTR.

@@ -21,3 +21,15 @@ package func syncToDisk(_ number: Int32, name: String) throws(DevmemError) {
         guard error.errno == .invalidArgument else { throw error }
     }
 }
+
+/// Truncates a file to no bytes; does nothing to a pipe or a device.
+///
+/// - Parameters:
+///   - number: the descriptor.
+///   - name: the file's name in errors.
+/// - Throws: `DevmemError` of kind `system` if ftruncate(2) fails.
+package func truncateFile(_ number: Int32, name: String) throws(DevmemError) {
+    var status = stat()
+    guard fstat(number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+    try retrying("truncate \(name)") { ftruncate(number, 0) }
+}

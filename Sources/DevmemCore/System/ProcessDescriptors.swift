@@ -8,14 +8,21 @@ package struct ProcessDescriptors: Equatable, Sendable {
     package var name: String
     /// The inodes of its sockets.
     package var sockets: Set<UInt64> = []
+    /// The dma-bufs that it has open, each once.
+    package var dmabufs: [HeldDmabuf] = []
     /// Whether it has a dma-buf open.
-    package var hasDmabuf = false
+    package var hasDmabuf: Bool { !dmabufs.isEmpty }
 
     /// Records the target of a link in `/proc/PID/fd`: `socket:[812]`, or `/dmabuf:` and the
     /// buffer's name (`dmabuffs_dname` of drivers/dma-buf/dma-buf.c).
-    mutating func note(_ link: Substring) {
+    ///
+    /// - Parameters:
+    ///   - link: the target.
+    ///   - details: returns the lines of its file in `/proc/PID/fdinfo`.
+    mutating func note(_ link: Substring, details: () -> [Substring]) {
         if link.hasPrefix("/dmabuf:") {
-            hasDmabuf = true
+            let dmabuf = HeldDmabuf(details())
+            if dmabuf.inode == nil || !dmabufs.contains(dmabuf) { dmabufs.append(dmabuf) }
         } else if link.hasPrefix("socket:["), let inode = UInt64(link.dropFirst(8).dropLast()) {
             sockets.insert(inode)
         }
@@ -33,7 +40,11 @@ package struct ProcessDescriptors: Equatable, Sendable {
             let links = names(in: folder)
             guard !links.isEmpty else { return nil }
             var process = ProcessDescriptors(pid: pid, name: nameOfProcess(pid) ?? "?")
-            for link in links { process.note(target(of: "\(folder)/\(link)")) }
+            for link in links {
+                process.note(target(of: "\(folder)/\(link)")) {
+                    lines(of: "/proc/\(pid)/fdinfo/\(link)")
+                }
+            }
             return process
         }
     }
@@ -43,6 +54,37 @@ package struct ProcessDescriptors: Equatable, Sendable {
         // Leave room for a terminating zero.
         return readlink(link, &buffer, buffer.count - 1) > 0
             ? Substring(stringFromCBuffer(buffer)) : ""
+    }
+}
+
+/// A dma-buf that a process has open, as proc_pid_fdinfo(5) describes it (`dma_buf_show_fdinfo` of
+/// drivers/dma-buf/dma-buf.c). Values are nil where the kernel does not tell them.
+package struct HeldDmabuf: Hashable, Sendable {
+    /// Its size in bytes.
+    package var bytes: UInt64?
+    /// What made it, as the kernel names it: `udmabuf`, a heap, or a GPU's driver.
+    package var exporter: String?
+    /// Identifies it (Linux 5.19).
+    var inode: UInt64?
+
+    /// Creates a dma-buf from its values.
+    package init(bytes: UInt64? = nil, exporter: String? = nil) {
+        self.bytes = bytes
+        self.exporter = exporter
+    }
+
+    /// Reads the lines of a file in `/proc/PID/fdinfo`. Pure.
+    init(_ lines: [Substring]) {
+        for line in lines {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let value = line[line.index(after: colon)...].drop { $0 == "\t" || $0 == " " }
+            switch line[..<colon] {
+            case "size": bytes = UInt64(value)
+            case "exp_name" where !value.isEmpty: exporter = printable(String(value))
+            case "ino": inode = UInt64(value)
+            default: break
+            }
+        }
     }
 }
 

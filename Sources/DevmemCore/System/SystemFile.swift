@@ -5,7 +5,15 @@ package func lines(of path: String) -> [Substring] {
     guard let descriptor = try? Descriptor.open(path, O_RDONLY),
         let bytes = try? contents(of: descriptor, call: "read \(path)")
     else { return [] }
-    return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+    return lines(in: bytes)
+}
+
+/// Returns the lines of a text that are not empty. Pure.
+///
+/// The text is split as bytes: in a `String` a carriage return and a newline are one character, and a
+/// process may have a name that ends with the former.
+func lines(in text: [UInt8]) -> [Substring] {
+    text.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self)[...] }
 }
 
 /// Reads the numbers in a sysfs or procfs file.

@@ -24,6 +24,10 @@ final class BenchFlow {
     // Edge-triggered epoll reports changes only, so both are assumed until a call would block.
     private var isReadable = true
     private var isWritable = true
+    /// Nil for requests and responses, which are answered at once.
+    private var coalescer: ReceiveCoalescer?
+    /// When the wait for more payload ends; nil if there is none.
+    private(set) var coalescesUntil: ContinuousClock.Instant?
     /// Whether only a completion allows further sends.
     private var waitsForCompletion = false
     private var peerClosed = false
@@ -58,6 +62,11 @@ final class BenchFlow {
             checks ? PatternSink(try Pattern("\(ValidationPeerRequest.period)")) : nil)
         receiver = PayloadReceiver(
             role.receives == .device ? bound : nil, isDeviceOnly: false, share: plan.receiveShare)
+        // The thread drops its privileges once all its flows are made.
+        try receiver.join(shared.connection)
+        coalescer =
+            plan.requestSize == nil
+            ? ReceiveCoalescer(memory: plan.receiveShare ?? bound?.dmabuf.size ?? .max) : nil
         sends = role.sends != nil
         let share = plan.bytes.map {
             BenchSchedule.share(of: $0, flow: number, flows: plan.flows)
@@ -79,7 +88,7 @@ final class BenchFlow {
 
     /// Records events from epoll.
     func note(_ events: PollEvents) {
-        if events.allowReading { isReadable = true }
+        if events.allowReading { becomeReadable() }
         // A completion alone does not say that there is room for more than a small send. A receive
         // call reports an error that is not a completion.
         if events.allowWriting || waitsForCompletion && events.reportFailure { isWritable = true }
@@ -89,6 +98,23 @@ final class BenchFlow {
             try sender.collect(shared.connection, for: &source)
         } catch {
             failure = error
+        }
+    }
+
+    private func becomeReadable() {
+        isReadable = true
+        coalescesUntil = nil
+    }
+
+    /// Receives what has arrived if it has been coalesced for long enough.
+    func endWait(_ now: ContinuousClock.Instant) {
+        guard let end = coalescesUntil, now >= end else { return }
+        becomeReadable()
+        do throws(DevmemError) {
+            // io_uring leaves alone what is below SO_RCVLOWAT.
+            try coalescer?.end(shared.connection)
+        } catch {
+            failure = failure ?? error
         }
     }
 
@@ -164,10 +190,14 @@ final class BenchFlow {
             left -= 1
             switch try receiver.step(shared.connection, into: &sink, until: never) {
             case .bytes(let count):
+                coalescer?.received(count)
                 shared.received.store(
                     shared.received.load(ordering: .relaxed) &+ UInt64(count), ordering: .relaxed)
                 if let requestSize, receiver.counts.bytes % UInt64(requestSize) == 0 { return }
-            case .nothing: isReadable = false
+            case .nothing:
+                isReadable = false
+                let limit = try coalescer?.prepare(shared.connection)
+                coalescesUntil = limit.map { .now + .milliseconds($0) }
             case .end: peerClosed = true
             case .stopped: break
             }

@@ -23,6 +23,8 @@ final class BenchNIC {
     let engine: ReceiveEngine?
     /// Why that engine was chosen; nil if the plan names it.
     let engineReason: String?
+    /// Where a thread's memory to send from comes from.
+    let provider: MemoryProvider
     private var nic: BoundNIC?
 
     /// Steers flows and binds memory, if payload is received into device memory.
@@ -31,6 +33,7 @@ final class BenchNIC {
         flows: [SteeringFlow], logger: Logger
     ) throws(DevmemError) {
         self.interface = interface
+        provider = choice.provider
         guard role.receives == .device else {
             queues = []
             memory = nil
@@ -46,7 +49,10 @@ final class BenchNIC {
         let nic = try BoundNIC.allocating(
             plan.memory, from: choice.provider, on: interface, request, logger: logger)
         // Not in the time that is measured.
-        if plan.validates { try nic.memory.dmabuf.map() }
+        if plan.validates {
+            try nic.memory.dmabuf.prepareToCompare(
+                with: try Pattern("\(ValidationPeerRequest.period)").bytes, logger)
+        }
         for note in nic.notes { logger.notice("\(interface.name): \(note)") }
         queues = nic.queues
         memory = nic.memory

@@ -15,8 +15,7 @@ struct BenchSource: PayloadSource {
 
     /// Fills memory with the pattern.
     static func fill(_ memory: borrowing SendMemory) throws(DevmemError) {
-        let block = PatternBlock(try Pattern("\(ValidationPeerRequest.period)"))
-        try memory.withWritableBytes { block.copy(from: 0, to: $0) }
+        try memory.fill(with: try Pattern("\(ValidationPeerRequest.period)"))
     }
 
     var isInPlace: Bool { true }

@@ -80,6 +80,7 @@ final class BenchWorker {
             isBusy = false
             var isDone = true
             for flow in flows where !flow.isDone {
+                flow.endWait(now)
                 if flow.step(memory, isOver: isOver, answered: note) { isBusy = true }
                 if flow.isDone { flow.markEnd() } else { isDone = false }
             }
@@ -122,7 +123,10 @@ final class BenchWorker {
 
     /// Returns the milliseconds until the next deadline; -1 if there is none.
     private func timeout(isOver: Bool) -> Int32 {
-        let due = spent == nil ? times.begin : isOver ? nil : times.end
+        var due = spent == nil ? times.begin : isOver ? nil : times.end
+        for flow in flows where !flow.isDone {
+            if let end = flow.coalescesUntil { due = min(due ?? end, end) }
+        }
         guard let due else { return -1 }
         // Round up, so that the deadline has passed when the wait ends.
         return Int32(clamping: Int(max(0, (due - .now) / .milliseconds(1))) + 1)

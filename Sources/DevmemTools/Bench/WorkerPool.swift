@@ -41,12 +41,12 @@ final class WorkerPool: Sendable {
         self.connections = connections
         self.placement = placement
         schedule = BenchSchedule(flows: plan.flows, threads: plan.threads)
-        let (interface, bound) = (nic.interface, nic.memory)
+        let (interface, bound, provider) = (nic.interface, nic.memory, nic.provider)
         for (index, flows) in schedule.flowsOfThreads.enumerated() {
             let own = flows.map { (number: $0, connection: connections[$0]) }
             do throws(DevmemError) {
                 try runInThread { [self] in
-                    carry(own, index, interface, bound)
+                    carry(own, index, (interface, provider), bound)
                 }
             } catch {
                 // Threads that wait for the start must be released.
@@ -112,17 +112,18 @@ final class WorkerPool: Sendable {
     /// Runs one thread.
     private func carry(
         _ own: [(number: Int, connection: BenchConnection)], _ index: Int,
-        _ interface: NetworkInterface, _ bound: BoundMemory?
+        _ sender: (interface: NetworkInterface, provider: MemoryProvider), _ bound: BoundMemory?
     ) {
         var result = BenchWorkerResult()
         do throws(DevmemError) {
             try placement.place(thread: index)
-            let memory = try memory(on: interface)
+            let memory = try memory(on: sender.interface, from: sender.provider)
             var flows: [BenchFlow] = []
             for (number, shared) in own {
                 if role.sends == .device { try shared.connection.enableZerocopy() }
                 flows.append(try BenchFlow(number, shared, plan, role, bound: bound))
             }
+            try dropThreadPrivileges(inReserve: bound?.capabilities ?? [], logger: .silent)
             state.withLock { $0.ready += 1 }
             notify(event)
             _ = try StopSignal(following: gate).arrived()
@@ -138,9 +139,10 @@ final class WorkerPool: Sendable {
         notify(event)
     }
 
-    /// Creates the memory that a thread sends from.
+    /// Creates the memory that a thread sends from. A dma-buf of another program is none of it, as it
+    /// is only one.
     private func memory(
-        on interface: NetworkInterface
+        on interface: NetworkInterface, from provider: MemoryProvider
     ) throws(DevmemError) -> SendMemory? {
         let size = UInt64(BenchSource.memorySize)
         let memory: SendMemory
@@ -148,7 +150,9 @@ final class WorkerPool: Sendable {
         case .none: return nil
         case .host: memory = try SendMemory(host: size)
         case .device:
-            memory = try SendMemory(binding: DmabufMemory(size: size), to: interface)
+            memory = try SendMemory(
+                binding: DmabufMemory(atLeast: size, from: provider.forMore, near: interface),
+                to: interface)
         }
         try BenchSource.fill(memory)
         return memory

@@ -102,9 +102,11 @@ package struct ChildProcess: ~Copyable {
         return pid
     }
 
-    /// Sends a signal; no effect after the process has ended.
+    /// Sends a signal, and lets the process continue if it is stopped: a stopped process would keep
+    /// the signal pending, and its parent waiting. No effect after the process has ended.
     package func send(_ signal: Int32) {
         kill(pid, signal)
+        kill(pid, SIGCONT)
     }
 
     /// Waits until the process ends. Signals for this process are passed on: the first one as it

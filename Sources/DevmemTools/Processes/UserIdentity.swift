@@ -41,10 +41,7 @@ package struct UserIdentity: Equatable, Sendable {
         try retrying(call) { initgroups(name, group) }
         try retrying(call) { setgid(group) }
         try retrying(call) { setuid(user) }
-        var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
-        // Dropping an inheritable capability drops the ambient one too.
-        var none = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
-        try retrying(call) { cdm_capset(&header, &none) }
+        try ThreadCapabilities().apply()
     }
 }
 

@@ -185,7 +185,9 @@ final class RemoteChannel<Message: RemoteMessage> {
         do throws(DevmemError) {
             message = try receive(until: .after(messageTimeout), "answer")
         } catch {
-            throw advice.map { error.advising($0) } ?? error
+            // A signal is no fault of the peer.
+            guard error.signal == nil, let advice else { throw error }
+            throw error.advising(advice)
         }
         guard let version = message.helloVersion else { throw unexpected(message) }
         guard version == Message.version else {

@@ -36,20 +36,21 @@ extension ValidationCase {
 }
 
 /// How long to wait for memory to return, and how often to poll, in milliseconds. The kernel itself
-/// polls once a second (`page_pool_release_retry` of net/core/page_pool.c).
-private let memoryReturnTimeout = 5000
+/// polls once a second (`page_pool_release_retry` of net/core/page_pool.c), later on a busy host.
+private let memoryReturnTimeout = 10_000
 private let returnInterval = 50
 
 extension ValidationRun {
     /// Waits until no page pool holds memory of a former binding.
     fileprivate func awaitMemory() throws(DevmemError) -> CaseVerdict {
         var left: [PagePoolInfo] = []
+        var reached = 0
         for _ in 0..<memoryReturnTimeout / returnInterval {
             left = try pagePools().filter {
                 $0.dmabufID.map(usedBindings.contains) ?? false
             }
             if left.isEmpty { return .pass }
-            flushDeferredFrees()
+            reached = flushDeferredFrees()
             if let signal = try stop.signal.wait(milliseconds: Int32(returnInterval)) {
                 throw interrupted(by: signal)
             }
@@ -58,8 +59,18 @@ extension ValidationRun {
             "page pool \($0.id) of dma-buf binding \($0.dmabufID ?? 0) waits for "
                 + "\($0.inFlight ?? 0) pages"
         }
-        return .fail(pools.joined(separator: "; ") + ": the driver does not return them")
+        return .fail(
+            pools.joined(separator: "; ") + ": " + unreturned(reached, of: Affinity.online().count))
     }
+}
+
+/// Returns the reason why memory has not returned, for a number of processors that were made to free
+/// the packets left to them.
+func unreturned(_ reached: Int, of processors: Int) -> String {
+    guard reached < processors else { return "the driver does not return them" }
+    return "the driver does not return them, or an idle processor holds them: "
+        + "\(processors - reached) of \(processors) could not be reached "
+        + "(run this with all processors in its cpuset)"
 }
 
 extension NICSnapshot {

@@ -61,7 +61,7 @@ extension ValidationCase {
                 "bind", "no-such-interface", "an interface that does not exist is refused",
                 needs: [.privilege, .bindReceive, .udmabuf]
             ) { run throws(DevmemError) in
-                let memory = try DmabufMemory(size: smallMemory)
+                let memory = try run.makeMemory()
                 let number = memory.descriptor.rawValue
                 return ExpectedRefusal(.operationNotSupportedByDevice).verdict(on: "the request") {
                     () throws(DevmemError) in
@@ -75,7 +75,7 @@ extension ValidationCase {
                 "bind", "without-privilege", "a request without CAP_NET_ADMIN is refused",
                 needs: [.privilege, .bindReceive, .udmabuf]
             ) { run throws(DevmemError) in
-                let memory = try DmabufMemory(size: smallMemory)
+                let memory = try run.makeMemory()
                 let number = memory.descriptor.rawValue
                 return try withoutNetAdmin {
                     ExpectedRefusal(.notPermitted).verdict(on: "the request") {
@@ -153,7 +153,7 @@ extension ValidationCase {
         ValidationCase(
             "bind", name, "\(what) is refused", needs: [.privilege, .bindReceive, .udmabuf]
         ) { run throws(DevmemError) in
-            let memory = try DmabufMemory(size: smallMemory)
+            let memory = try run.makeMemory()
             let number = memory.descriptor.rawValue
             return ExpectedRefusal.verdict(on: "the request", anyOf: expected) {
                 () throws(DevmemError) in
@@ -172,7 +172,7 @@ extension ValidationCase {
             "bind", name, "\(what) is refused",
             needs: [.privilege, .bindReceive, .pageSize, .udmabuf]
         ) { run throws(DevmemError) in
-            let memory = try DmabufMemory(size: smallMemory)
+            let memory = try run.makeMemory()
             let number = memory.descriptor.rawValue
             return ExpectedRefusal.verdict(on: "the request", anyOf: expected) {
                 () throws(DevmemError) in
@@ -238,7 +238,7 @@ private func bindInState(
     changes: (NICSnapshot) throws(DevmemError) -> [SteeringChange]
 ) throws(DevmemError) -> CaseVerdict {
     try run.releaseFixture()
-    let memory = try DmabufMemory(size: smallMemory)
+    let memory = try run.makeMemory()
     let number = memory.descriptor.rawValue
     var state = try SteeringTransaction(
         making: changes, on: run.interface, as: "devmemtcp validate", logger: run.logger)
@@ -254,14 +254,11 @@ private func bindInState(
 
 /// Calls `body` without CAP_NET_ADMIN, and restores the thread's capability afterwards.
 private func withoutNetAdmin<Result>(_ body: () -> Result) throws(DevmemError) -> Result {
-    let call = "drop CAP_NET_ADMIN"
-    var header = __user_cap_header_struct(version: cdm_CAPABILITY_VERSION, pid: 0)
-    var before = [__user_cap_data_struct](repeating: __user_cap_data_struct(), count: 2)
-    try retrying(call) { cdm_capget(&header, &before) }
+    let before = try ThreadCapabilities.current()
     var without = before
-    without[0].effective &= ~(1 << UInt32(CAP_NET_ADMIN))
-    try retrying(call) { cdm_capset(&header, &without) }
+    without.effective.remove(.netAdmin)
+    try without.apply()
     let result = body()
-    try retrying("restore CAP_NET_ADMIN") { cdm_capset(&header, &before) }
+    try before.apply()
     return result
 }

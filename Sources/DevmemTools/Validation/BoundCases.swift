@@ -11,7 +11,7 @@ extension ValidationCase {
                 "bound", "bound-again", "a bound queue cannot be bound again", needs: .binding
             ) { run throws(DevmemError) in
                 let queue = try run.fixture(.quiet).queue
-                let memory = try DmabufMemory(size: smallMemory)
+                let memory = try run.makeMemory()
                 let number = memory.descriptor.rawValue
                 return ExpectedRefusal(
                     .fileExists, refusal: .queueHasMemory
@@ -27,7 +27,7 @@ extension ValidationCase {
                 needs: .binding + [.freeQueues(2)]
             ) { run throws(DevmemError) in
                 let unbound = try run.fixture(.withUnboundQueue).unboundQueue
-                let memory = try DmabufMemory(size: smallMemory)
+                let memory = try run.makeMemory()
                 do throws(DevmemError) {
                     let binding = try ReceiveBinding(
                         dmabuf: memory.descriptor, interface: run.interface,

@@ -55,7 +55,7 @@ extension ValidationCase {
         ) { run throws(DevmemError) in
             let fixture = try run.fixture(
                 ReceiveFixture.Kind(unboundQueues: 1, engine: engine, memory: 8 << 20))
-            let scratch = try DmabufMemory(size: 8 << 20)
+            let scratch = try run.makeMemory(8 << 20)
             let unbound = try fixture.unboundQueue
             var restarts = 0
             var refusal: DevmemError?

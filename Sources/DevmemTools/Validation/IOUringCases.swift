@@ -55,7 +55,9 @@ extension ValidationCase {
         // As much as the receive rings of the NICs take, and half as much again.
         stream(
             "small-memory", "memory smaller than the payload is used again and again",
-            ReceiveFixture.Kind(engine: .ioUring, memory: 24 << 20), bytes: 64 << 20)
+            ReceiveFixture.Kind(
+                engine: .ioUring, share: 2 << 20, unread: 2 << 20, memory: 24 << 20),
+            bytes: 64 << 20)
     }
 
     /// A case that receives one stream of large writes.

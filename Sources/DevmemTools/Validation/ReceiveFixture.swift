@@ -21,6 +21,10 @@ final class ReceiveFixture {
         var engine = ReceiveEngineChoice.socket
         /// The most bytes of unread payload in a connection's ring of io_uring; nil for no limit.
         var share: UInt64?
+        /// The most bytes that a connection's receive buffer may hold; nil for the system's limit. If it
+        /// holds all that the rings leave, the NIC drops packets, and a slow reader waits for TCP to
+        /// send them again, later each time.
+        var unread: UInt64?
         /// Bytes of memory per bound queue. mlx5 fills its receive ring with as much at MTU 9000
         /// and the default ring size, and a queue with less memory starves.
         var memory: UInt64 = 16 << 20
@@ -49,18 +53,20 @@ final class ReceiveFixture {
     /// - Parameters:
     ///   - kind: the properties.
     ///   - interface: the NIC.
+    ///   - provider: where the memory comes from.
     ///   - addresses: the addresses to listen on.
     ///   - echo: the endpoint of an echo server, whose answers are steered too.
     ///   - logger: logs each change at level debug.
     /// - Throws: `DevmemError` if steering, the memory or the binding fails.
     init(
-        _ kind: Kind, on interface: NetworkInterface, at addresses: [IPAddress],
-        answeredFrom echo: Endpoint?, logger: Logger
+        _ kind: Kind, on interface: NetworkInterface, from provider: MemoryProvider,
+        at addresses: [IPAddress], answeredFrom echo: Endpoint?, logger: Logger
     ) throws(DevmemError) {
         var listeners: [OpenListener] = []
         for address in addresses {
             for _ in 0..<kind.listeners {
                 let listener = try Listener(binding: Endpoint(address: address, port: 0))
+                if let unread = kind.unread { _ = try listener.limitBuffers(to: unread) }
                 try listener.listen()
                 listeners.append(OpenListener(listener))
             }
@@ -79,7 +85,8 @@ final class ReceiveFixture {
             pageSize: kind.pageSize, command: "devmemtcp validate")
         request.engine = kind.engine
         let nic = try BoundNIC.allocating(
-            kind.memory * UInt64(kind.queues), on: interface, request, logger: logger)
+            kind.memory * UInt64(kind.queues), from: provider, on: interface, request,
+            logger: logger)
         guard nic.queues.count == kind.queues && nic.unboundQueues.count == kind.unboundQueues
         else {
             throw DevmemError(

@@ -35,8 +35,7 @@ extension ValidationCase {
                 InvalidSend(expected: ExpectedRefusal(.operationNotSupportedByDevice))),
             overWire(
                 "beyond-the-end", "a send from beyond the end of the dma-buf",
-                InvalidSend(
-                    offset: smallMemory, expected: ExpectedRefusal(.badAddress))),
+                InvalidSend(isBeyondEnd: true, expected: ExpectedRefusal(.badAddress))),
             overWire(
                 "far-beyond-the-end", "a send from the end of the address space",
                 InvalidSend(offset: 1 << 46, expected: ExpectedRefusal(.badAddress))),
@@ -68,6 +67,8 @@ private struct InvalidSend {
     /// The binding id to send with; nil for the valid one.
     var binding: UInt32?
     var offset: UInt64 = 0
+    /// Whether the offset is that of the end instead.
+    var isBeyondEnd = false
     var flags = cdm_MSG_ZEROCOPY
     var isZerocopyOn = true
     /// Whether the connection goes through the NIC.
@@ -75,13 +76,14 @@ private struct InvalidSend {
     var expected = ExpectedRefusal(.invalidArgument)
 
     func verdict(_ run: ValidationRun) throws(DevmemError) -> CaseVerdict {
-        let memory = try DmabufMemory(size: smallMemory)
+        let memory = try run.makeMemory()
         let bound = try TransmitBinding(dmabuf: memory.descriptor, interface: run.interface)
         let id = binding ?? bound.id
+        let start = isBeyondEnd ? memory.size : offset
         if isOverWire {
             let isIPv6 = run.peers.prefersIPv6
             let wire = try WireConnection(run, ipv6: isIPv6)
-            return try verdict(on: wire.connection, id)
+            return try verdict(on: wire.connection, id, start)
         }
         let listener = try Listener(binding: Endpoint(address: .loopback, port: 0))
         try listener.listen()
@@ -89,16 +91,16 @@ private struct InvalidSend {
         try run.stop.wait(
             for: connection.rawValue, events: Int32(POLLOUT), milliseconds: caseTimeout,
             "connect to this host")
-        return try verdict(on: connection, id)
+        return try verdict(on: connection, id, start)
     }
 
     private func verdict(
-        on connection: borrowing Connection, _ id: UInt32
+        on connection: borrowing Connection, _ id: UInt32, _ start: UInt64
     ) throws(DevmemError) -> CaseVerdict {
         if isZerocopyOn { try connection.enableZerocopy() }
         let number = connection.rawValue
         return expected.verdict(on: "the send") { () throws(DevmemError) in
-            try sendRaw(on: number, offset: offset, count: 4096, binding: id, flags: flags)
+            try sendRaw(on: number, offset: start, count: 4096, binding: id, flags: flags)
         }
     }
 }

@@ -52,7 +52,7 @@ extension ValidationRun {
         try connection.disableNagle()
         var exchange = try Exchange(
             sending: PatternSource(try Pattern("\(ValidationPeerRequest.period)"), bytes: total),
-            from: SendMemory(binding: DmabufMemory(size: 1 << 20), to: interface),
+            from: SendMemory(binding: makeMemory(1 << 20), to: interface),
             receiving: PayloadReceiver(nil), chunk: segment)
         do throws(DevmemError) {
             let end = try exchange.run(

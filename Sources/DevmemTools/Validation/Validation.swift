@@ -13,17 +13,21 @@ package struct ValidationRequest: Sendable {
     package var remote: [IPAddress]
     /// The cases to run.
     package var cases: [ValidationCase]
+    /// Where the memory comes from.
+    package var provider: MemoryProvider
 
     /// Creates a request from its values.
     package init(
         interface: String, peer: PeerChoice?, local: [IPAddress] = [],
-        remote: [IPAddress] = [], cases: [ValidationCase]
+        remote: [IPAddress] = [], cases: [ValidationCase],
+        provider: MemoryProvider = .automatic
     ) {
         self.interface = interface
         self.peer = peer
         self.local = local
         self.remote = remote
         self.cases = cases
+        self.provider = provider
     }
 }
 
@@ -88,7 +92,8 @@ private func prepare(
         return .skip(why)
     }
     let peers = try ValidationPeers(request, interface, stop: stop)
-    return .run(ValidationRun(facts, peers, stop: stop, logger: logger))
+    return .run(
+        ValidationRun(facts, peers, provider: request.provider, stop: stop, logger: logger))
 }
 
 /// Runs cases until a signal arrives, and adds the results to the report.

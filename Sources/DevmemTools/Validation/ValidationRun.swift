@@ -6,6 +6,8 @@ import SystemPackage
 final class ValidationRun {
     let interface: NetworkInterface
     let facts: ValidationFacts
+    /// Where the memory of the cases comes from.
+    let provider: MemoryProvider
     let peers: ValidationPeers
     let stop: SharedStopSignal
     let logger: Logger
@@ -16,8 +18,10 @@ final class ValidationRun {
     private var refusals: [ReceiveFixture.Kind: DevmemError] = [:]
 
     init(
-        _ facts: ValidationFacts, _ peers: ValidationPeers, stop: SharedStopSignal, logger: Logger
+        _ facts: ValidationFacts, _ peers: ValidationPeers, provider: MemoryProvider,
+        stop: SharedStopSignal, logger: Logger
     ) {
+        self.provider = provider
         interface = facts.interface
         self.facts = facts
         self.peers = peers
@@ -37,7 +41,7 @@ final class ValidationRun {
         let addresses = kind.unboundQueues > 0 ? Array(peers.local.prefix(1)) : peers.local
         do throws(DevmemError) {
             let made = try ReceiveFixture(
-                kind, on: interface, at: kind.listeners > 0 ? addresses : [],
+                kind, on: interface, from: provider, at: kind.listeners > 0 ? addresses : [],
                 answeredFrom: peers.echo, logger: logger)
             usedBindings.append(made.bound.id)
             fixture = made
@@ -46,6 +50,11 @@ final class ValidationRun {
             refusals[kind] = error
             throw error
         }
+    }
+
+    /// Allocates memory of a size in bytes, rounded up to whole pages of the provider.
+    func makeMemory(_ size: UInt64 = smallMemory) throws(DevmemError) -> DmabufMemory {
+        try DmabufMemory(atLeast: size, from: provider, near: interface)
     }
 
     /// Releases the current fixture and restores the NIC.

@@ -107,7 +107,10 @@ struct Ncdevmem {
         let stop = try StopSignal.ofUser()
         let observer = ReceiveObserver(
             listening: { say("listening on \($0), \($1)") },
-            connected: { say("connection from \($1)") })
+            connected: { say("connection from \($1)") },
+            prepared: { () throws(DevmemError) in
+                try dropPrivileges(keeping: .undoing, logger: logger)
+            })
         let report = try receive(
             request, into: sink, until: stop, observer: observer, logger: logger)
         if let signal = report.stoppedBy { return 128 + signal }
@@ -157,7 +160,10 @@ struct Ncdevmem {
         let report = try send(
             request, from: source, into: &sink, until: stop,
             observer: TransmitObserver(
-                connected: { local, _ in say("connected from \(local), \(job.interface)") }))
+                connected: { local, _ in say("connected from \(local), \(job.interface)") },
+                prepared: { () throws(DevmemError) in
+                    try dropPrivileges(keeping: [], logger: logger)
+                }))
         if let signal = report.stoppedBy { return 128 + signal }
         if let failure = report.failure {
             say(failure)

@@ -4,8 +4,8 @@
 
 readonly guest_packages=(
     base-files base-passwd bash coreutils dash diffutils ethtool findutils grep hostname iperf3
-    iproute2 iputils-ping jq kmod libcap2-bin libgcc-s1 libnl-3-200 libnl-genl-3-200 libstdc++6
-    libudev1 mawk mount ncurses-base netbase netcat-openbsd procps psmisc sed socat strace tar
+    iproute2 iputils-ping jq kmod libcap2-bin libgcc-s1 libnl-3-200 libnl-genl-3-200 libseccomp2
+    libstdc++6 libudev1 mawk mount ncurses-base netbase netcat-openbsd procps psmisc sed socat strace tar
     util-linux
 )
 
