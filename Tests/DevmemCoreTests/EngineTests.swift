@@ -203,6 +203,37 @@ import Testing
         _ = ends.far.rawValue
     }
 
+    @Test func aSendHasNoMoreThanAChunk() throws {
+        let ends = try Ends()
+        var exchange = try Exchange(
+            sending: PatternSource(Pattern("7"), bytes: 8 << 12), from: SendMemory(host: 1 << 16),
+            receiving: PayloadReceiver(nil), chunk: 1 << 12)
+        var sink = DiscardingSink()
+        let end = try exchange.run(
+            ends.near, into: &sink, until: StopSignal(), limits: StreamLimits(closing: 0))
+        #expect(end == .peerStillOpen && exchange.counts.sentBytes == 8 << 12)
+        #expect(exchange.counts.sendCalls >= 8)
+        _ = ends.far.rawValue
+    }
+
+    @Test func aSourceIsNotCoalescedUnlessItAsksForIt() {
+        #expect(WrongSource(answer: .end).coalescingTarget == 0)
+    }
+
+    /// Threads and connections come and go, each with buffers of its own.
+    @Test func receiveBuffersAreFreed() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            // More than the buffers of a few, and less than those of all.
+            var limit = rlimit(rlim_cur: 0, rlim_max: rlim_t.max)
+            let pages = lines(of: "/proc/self/statm").first?.split(separator: " ").first
+            guard let used = pages.flatMap({ rlim_t($0) }) else { exit(1) }
+            limit.rlim_cur = used * 4096 + (256 << 20)
+            setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+            for _ in 0..<20_000 { _ = ReceiveBuffers().data }
+            exit(7)
+        }
+    }
+
     /// Keeps payload for as long as its call lasts, and counts the ends of the stream.
     private struct BriefSink: PayloadSink {
         let needs = PayloadNeeds.extents

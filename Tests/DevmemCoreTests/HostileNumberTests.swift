@@ -78,6 +78,13 @@ import Testing
         }
     }
 
+    @Test func attributesOfARequestThatIsTooShortHaveNoNames() {
+        for length in 0..<NetlinkFrame.headerLength + 8 {
+            let request = [UInt8](repeating: 0, count: length)
+            #expect(NetdevNumber.bindNames.path(at: 20, in: request) == nil)
+        }
+    }
+
     @Test func rulesOfAnyBytesAreRead() {
         var random = SeededGenerator(seed: 4)
         for _ in 0..<20_000 {

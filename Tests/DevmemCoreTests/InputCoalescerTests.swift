@@ -37,6 +37,18 @@ import Testing
         #expect(!slow.shouldWait(with: (16 << 10) + 1))
     }
 
+    @Test func asMuchAgainIsWorthTheWait() {
+        // 4 KiB within the limit, as much as there is.
+        let slow = coalescer(bringing: 4 << 10, after: InputCoalescer.limit)
+        #expect(slow.shouldWait(with: 4 << 10) && !slow.shouldWait(with: (4 << 10) + 1))
+    }
+
+    @Test func aTargetThatIsNeverReachedIsWaitedForNoLongerThanTheLimit() {
+        var coalescer = InputCoalescer(target: .max, now: 0)
+        coalescer.arrived(1, at: InputCoalescer.limit)
+        #expect(coalescer.wait(with: 1) == InputCoalescer.limit)
+    }
+
     @Test func inputThatIsAlwaysThereNeverWaits() {
         var file = InputCoalescer(target: 0, now: 0)
         file.arrived(1 << 20, at: 1)

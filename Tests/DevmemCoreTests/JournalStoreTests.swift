@@ -1,3 +1,4 @@
+import CDevmem
 import Foundation
 import SystemPackage
 import Testing
@@ -160,6 +161,96 @@ import Testing
         try store.write(journal)
         let renamed = SteeredNIC(key, in: store, hasJournal: true, claimedBy: nil)
         #expect(!renamed.answers(to: "lo") && renamed.answers(to: "4000000003"))
+    }
+
+    /// A NIC is listed by the name that it has now.
+    @Test func aRenamedNICIsListedByItsName() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var journal = try journal
+        let loopback = try NetworkInterface(named: "lo")
+        journal.interface.index = loopback.index
+        journal.interface.name = "former0"
+        try store.write(journal)
+        let entry = SteeredNIC(
+            JournalStore.Key(journal.interface), in: store, hasJournal: true, claimedBy: nil)
+        #expect(entry.name == "lo" && entry.journal == journal)
+        #expect(!entry.isFromEarlierBoot && entry.problem == nil)
+    }
+
+    /// What the environment names is in use by someone, and must be there.
+    @Test func aFolderThatIsNamedMustExist() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            setenv(JournalStore.variable, "/nonexistent-devmemtcp", 1)
+            do throws(DevmemError) {
+                _ = try JournalStore().keys()
+            } catch {
+                exit(error.errno == .noSuchFileOrDirectory ? 7 : 2)
+            }
+            exit(1)
+        }
+    }
+
+    /// Root and the user may own the folder of journals; nobody else.
+    @Test(.enabled(if: getuid() == 0, "needs root")) func theFolderHasTheRightOwner() async throws {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let path = "/tmp/devmemtcp-owner-\(getpid())"
+            let store = JournalStore(directory: path)
+            guard mkdir(path, 0o755) == 0 else { exit(1) }
+            defer { rmdir(path) }
+            for (owner, user, isRight) in [
+                (0, 0, true), (65534, 0, false), (0, 65534, true), (65534, 65534, true),
+                (65533, 65534, false),
+            ] as [(uid_t, uid_t, Bool)] {
+                guard chown(path, owner, 0) == 0, seteuid(user) == 0 else { exit(2) }
+                let keys = try? store.keys()
+                guard seteuid(0) == 0 else { exit(3) }
+                guard (keys != nil) == isRight else {
+                    rmdir(path)
+                    exit(4)
+                }
+            }
+            rmdir(path)
+            exit(7)
+        }
+    }
+
+    /// The same holds for a journal.
+    @Test(.enabled(if: getuid() == 0, "needs root")) func aJournalHasTheRightOwner() async throws {
+        let journal = try journal
+        let bytes = try JournalStore.encode(journal)
+        await #expect(processExitsWith: .exitCode(7)) { [bytes = bytes as [UInt8]] in
+            let journal = try JournalStore.decode(bytes, path: "test")
+            let key = JournalStore.Key(journal.interface)
+            let store = JournalStore(directory: "/tmp/devmemtcp-owner-\(getpid())")
+            try store.prepare()
+            try store.write(journal)
+            let path = store.path(of: key)
+            var wrong = 0
+            for (owner, user, isRight) in [
+                (0, 0, true), (65534, 0, false), (0, 65534, true), (65534, 65534, true),
+                (65533, 65534, false),
+            ] as [(uid_t, uid_t, Bool)] {
+                guard chown(path, owner, 0) == 0, seteuid(user) == 0 else { exit(2) }
+                let read = try? store.read(key)
+                guard seteuid(0) == 0 else { exit(3) }
+                if (read == journal) != isRight { wrong += 1 }
+            }
+            unlink(path)
+            rmdir(store.directory)
+            exit(wrong == 0 ? 7 : 4)
+        }
+    }
+
+    /// Of a process in another network namespace only the file is seen.
+    @Test func aLockWithoutAClaimCounts() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let key = JournalStore.Key(namespace: 1, index: 4_000_000_005)
+        let other = try store.openLock(of: key)
+        #expect(cdm_flock(other.rawValue, LOCK_EX | LOCK_NB) == 0)
+        let error = refusalOfLock(key, shared: false)
+        #expect(error?.errno == .resourceBusy)
+        #expect(error?.message == "it is in use by another process")
+        #expect(refusalOfLock(key, shared: true)?.errno == .resourceBusy)
     }
 
     @Test func unfinishedJournalsAreFoundAndRemoved() throws {

@@ -97,6 +97,49 @@ import Testing
         #expect(throws: DevmemError.self) { _ = try ListenerGroup(binding: []) }
     }
 
+    @Test(.timeLimit(.minutes(1))) func aSignalEndsTheWaitForAConnection() throws {
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
+        #expect(try listener.accept(until: StopSignal())?.peer == near.local)
+        let broadcast = try StopBroadcast()
+        broadcast.announce(SIGTERM)
+        #expect(try listener.accept(until: StopSignal(following: broadcast))?.peer == nil)
+    }
+
+    /// Only an address of another host is left out.
+    @Test func anAddressInUseIsAFailure() throws {
+        let taken = try Listener(binding: endpoint("127.0.0.1:0"))
+        try taken.listen()
+        let error = #expect(throws: DevmemError.self) {
+            _ = try ListenerGroup(binding: [
+                endpoint("192.0.2.77:\(taken.endpoint.port)"), taken.endpoint,
+            ])
+        }
+        #expect(error?.errno == .addressInUse)
+    }
+
+    @Test(arguments: ["0.0.0.0:0", "[::]:0", "[::1]:0"])
+    func anyAddressIsListenedAt(text: String) throws {
+        let wanted = try endpoint(text)
+        let listener = try Listener(binding: wanted)
+        try listener.listen()
+        #expect(listener.endpoint.address == wanted.address && listener.endpoint.port > 0)
+    }
+
+    /// An administrator's lower limit for retransmissions stays.
+    @Test func aLowerLimitStays() throws {
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
+        guard near.maximumRetransmissionTimeout != nil else { return }
+        var lower: Int32 = 1500
+        #expect(
+            setsockopt(
+                near.rawValue, cdm_IPPROTO_TCP, cdm_TCP_RTO_MAX_MS, &lower,
+                socklen_t(MemoryLayout<Int32>.size)) == 0)
+        try near.enableKeepalive(for: .standard)
+        #expect(near.maximumRetransmissionTimeout == 1500)
+    }
+
     /// A waiting connection has a small receive buffer, which grows when it is served.
     @Test func waitingConnectionsHaveSmallBuffers() throws {
         let group = try ListenerGroup(binding: [endpoint("127.0.0.1:0")])
@@ -270,5 +313,15 @@ import Testing
         #expect(RingDemand([:], queues: 1, pageSize: nil).shortage(of: 1) == nil)
         let absurd = RingDemand(["rx": .max], queues: .max, pageSize: .max)
         #expect(absurd.bytes == .max && absurd.shortage(of: 1) == nil)
+    }
+}
+
+/// Peers cannot flood the log.
+@Suite struct MessageLimitTests {
+    @Test func aMessageIsLoggedOnceAMinute() {
+        var limit = MessageLimit()
+        let start = ContinuousClock.now
+        let admitted = [0, 59, 60, 61].map { limit.admits(at: start + .seconds($0)) }
+        #expect(admitted == [true, false, true, false])
     }
 }

@@ -30,6 +30,22 @@ import Testing
         NICNotice.settings(in: datagram, about: 7, ethtool: 0x15, netdev: 0x16)
     }
 
+    /// A NIC that moves is reported in two steps, in either order.
+    @Test func whatIsGoneStaysGone() {
+        for notices in [
+            [NICNotice.gone(isMoved: true), .gone(isMoved: false), .link],
+            [.link, .gone(isMoved: false), .gone(isMoved: true)],
+        ] {
+            var news = NICMonitor.News()
+            for notice in notices { news.add(notice) }
+            #expect(news == NICMonitor.News(isDue: true, isGone: true, isMoved: true))
+        }
+        var news = NICMonitor.News()
+        #expect(!news.isDue && !news.isGone)
+        news.add(.gone(isMoved: false))
+        #expect(news.isGone && !news.isMoved)
+    }
+
     @Test func readsLinks() {
         #expect(links(message(type: 16, link())) == [.link])
         #expect(links(message(type: 16, link(index: 8))) == [.other])

@@ -1,3 +1,4 @@
+import CDevmem
 import Dispatch
 import Glibc
 import SystemPackage
@@ -97,6 +98,17 @@ private func scattered(
             try stream.begin()
             #expect(contents(path).isEmpty)
         }
+    }
+
+    @Test func onlyFilesAreWrittenDirectlyAndOnlyOnRequest() throws {
+        let path = "/var/tmp/devmemtcp-test-\(getpid())"
+        defer { unlink(path) }
+        #expect(try !OutputStream(path).isDirect)
+        let plain = try Descriptor.open(path, O_WRONLY)
+        // Some file systems cannot.
+        let canBe = cdm_fcntl(plain.rawValue, F_SETFL, Int(cdm_O_DIRECT)) == 0
+        #expect(try OutputStream(path, direct: true).isDirect == canBe)
+        #expect(try !OutputStream("/dev/null", direct: true).isDirect)
     }
 
     @Test func fileThatItMadeIsRemovedAgain() throws {

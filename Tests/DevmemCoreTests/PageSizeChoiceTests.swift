@@ -39,4 +39,19 @@ import Testing
                 && !isRefusal(.noSuchAddressOrDevice))
         #expect(!isRefusal(nil, .invalid) && !isRefusal(nil, .malformed))
     }
+
+    @Test func aRefusalOfTheSizeIsExplained() {
+        func advice(_ code: Errno, _ size: UInt32?) -> String? {
+            DevmemError(.netlink, call: "bind-rx on eth1", errno: code, advice: "do something")
+                .explainingBufferSize(size).advice?.description
+        }
+        #expect(advice(.outOfRange, 256 << 10)?.contains("buffers of 256K") == true)
+        #expect(advice(.invalidArgument, 16384)?.contains("buffers of 16K") == true)
+        for (code, size) in [
+            (Errno.outOfRange, nil), (.outOfRange, 4096), (.resourceBusy, 16384),
+            (.noMemory, 16384),
+        ] as [(Errno, UInt32?)] {
+            #expect(advice(code, size) == "do something")
+        }
+    }
 }

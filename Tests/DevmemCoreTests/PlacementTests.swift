@@ -122,6 +122,25 @@ import Testing
         #expect(bad.text(for: MisplacedStream(napiID: 102)) == "flow rule 3 is gone")
     }
 
+    /// Queues may share an instance of NAPI; the first of those that are bound is named.
+    @Test func namesABoundQueueOfSeveral() throws {
+        var snapshot = try reason().snapshot
+        for index in 4..<8 { snapshot.receiveQueues[index].napiID = 107 }
+        for index in 5..<8 { snapshot.receiveQueues[index].dmabufID = 5 }
+        let reason = PlacementReason(
+            snapshot: snapshot, queues: [5, 6, 7], provider: .binding(5))
+        #expect(reason.text(for: MisplacedStream(napiID: 107)).contains("queue 5, which is bound"))
+    }
+
+    @Test func onlyPayloadOutsideDeviceMemoryIsRejected() throws {
+        let peer = Endpoint(address: try #require(IPAddress(text: "192.0.2.1")), port: 9)
+        try counts(device: 9, ordinary: 0).rejectHostPayload(from: peer)
+        let error = #expect(throws: DevmemError.self) {
+            try counts(device: 9, ordinary: 1).rejectHostPayload(from: peer)
+        }
+        #expect(error?.kind == .unsupported)
+    }
+
     @Test func saysWhatWasLostForAWhile() throws {
         var bad = try reason()
         let began = ContinuousClock.now
@@ -137,6 +156,14 @@ import Testing
         #expect(bad.text(for: MisplacedStream(napiID: 103, began: began)).contains("not bound"))
         bad.losses = [SteeringLoss(change: 0, text: "flow rule 9 is gone")]
         #expect(bad.text(for: MisplacedStream(began: began)) == "flow rule 9 is gone")
+    }
+
+    @Test func theLatestOfWhatWasLostAreKept() {
+        var renewals: [SteeringReapplication] = []
+        let now = ContinuousClock.now
+        for number in 1...40 { renewals.note("\(number)", at: now + .seconds(number)) }
+        #expect(renewals.map(\.loss) == (25...40).map { "\($0)" })
+        #expect(renewals.last?.moment == now + .seconds(40))
     }
 
     @Test func saysThatThePeerCameFromAnotherPort() throws {

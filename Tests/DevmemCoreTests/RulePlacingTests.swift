@@ -75,7 +75,7 @@ import Testing
         let nic = try makeNIC()
         nic.replacesRules = true
         var thefts = 2
-        nic.afterInserting = { location throws(DevmemError) in
+        nic.afterInserting = { [unowned nic] location throws(DevmemError) in
             guard thefts > 0 else { return }
             thefts -= 1
             let port = UInt16(7 + location)
@@ -88,6 +88,31 @@ import Testing
         thefts = .max
         let endless = #expect(throws: DevmemError.self) { try apply(alternatives, to: nic) }
         #expect(endless?.errno == .resourceTemporarilyUnavailable)
+    }
+
+    @Test func asManyPlacesAreTriedAsItSays() throws {
+        let nic = try makeNIC()
+        nic.replacesRules = true
+        var tries: UInt16 = 0
+        nic.afterInserting = { [unowned nic] location throws(DevmemError) in
+            tries += 1
+            try nic.put(
+                FlowRule(isIPv6: true, destinationPort: tries, target: .queue(1)), at: location)
+        }
+        #expect(throws: DevmemError.self) { try apply(alternatives, to: nic) }
+        #expect(tries == 8 && nic.installed.count == 8)
+    }
+
+    /// The driver alters rules, and meanwhile another process has put its own at the first place.
+    @Test func anothersRuleIsNotDeletedForOneThatTheDriverAltered() throws {
+        let nic = try makeNIC()
+        nic.alteration = { _ in FlowRule(isIPv6: true, destinationPort: 9, target: .queue(1)) }
+        nic.afterInserting = { [unowned nic] location throws(DevmemError) in
+            if location == 1 { try nic.put(self.foreign(5), at: 0) }
+        }
+        let error = #expect(throws: DevmemError.self) { try apply(alternatives, to: nic) }
+        #expect(error?.kind == .unsupported)
+        #expect(nic.installed.mapValues(\.rule) == [0: foreign(5)])
     }
 
     @Test func theFirstFreePlaceGoesBeforeOthers() throws {

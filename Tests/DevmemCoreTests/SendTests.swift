@@ -204,3 +204,24 @@ import Testing
         }
     }
 }
+
+@Suite struct SendMemoryTests {
+    @Test func theBindingIsNamed() throws {
+        let control = ControlBuffer(naming: 0x1234_5678)
+        let header = control.bytes.load(as: cdm_cmsghdr.self)
+        #expect(header.cmsg_len == 20 && control.bytes.count == 24)
+        #expect(header.cmsg_level == DevmemSocketNumber.level)
+        #expect(header.cmsg_type == DevmemSocketNumber.dmabuf)
+        #expect(control.bytes.load(fromByteOffset: 16, as: UInt32.self) == 0x1234_5678)
+    }
+
+    @Test(arguments: [0, UInt64.max]) func noMemoryIsNotSentFrom(size: UInt64) {
+        let error = #expect(throws: DevmemError.self) { _ = try SendMemory(host: size) }
+        #expect(error?.kind == .invalid)
+    }
+
+    @Test func countsBeginAtZero() {
+        #expect(SendCounts.fields.allSatisfy { SendCounts()[keyPath: $0] == 0 })
+        #expect(ReceiveCounts.fields.allSatisfy { ReceiveCounts()[keyPath: $0] == 0 })
+    }
+}

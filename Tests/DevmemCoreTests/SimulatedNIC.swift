@@ -41,6 +41,8 @@ final class SimulatedNIC: NICControl {
     /// The largest receive ring while header split is on; the ring stays reduced afterwards, as
     /// with bnxt.
     var splitRingLimit: UInt32?
+    /// The error for turning a feature on.
+    var featureRefusal: DevmemError?
     /// The error for turning header split off while others have memory bound.
     var boundByOthers: DevmemError?
     /// How often the rings were set.
@@ -243,6 +245,7 @@ final class SimulatedNIC: NICControl {
 
     func setFeature(_ feature: SteeringFeature, _ on: Bool) throws(DevmemError) {
         if isDead { throw Self.death }
+        if on, let featureRefusal { throw featureRefusal }
         // The kernel does not ask the driver for what is already wanted.
         if let state = state(of: feature), state.isWanted == on {
             guard state.isActive == on else { throw Self.refusal }

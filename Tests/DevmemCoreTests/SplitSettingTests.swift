@@ -104,6 +104,18 @@ import Testing
         #expect(try JournalStore.decode(JournalStore.encode(journal), path: "test") == journal)
     }
 
+    /// A driver that keeps its state when nobody asks for one: header split goes off nevertheless.
+    @Test func aDriverThatKeepsItsStateIsAskedToTurnItOff() throws {
+        let nic = nic(reads: .off, threshold: 640)
+        nic.keepsSplit = true
+        var journal = try journal(for: nic)
+        try journal.apply(to: nic, logger: logger) { _ in }
+        #expect(try nic.rings().headerSplit == .on)
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.failure == nil && result.restored.contains("tcp-data-split off"))
+        #expect(try nic.rings().headerSplit == .off && nic.threshold == 640)
+    }
+
     @Test func aRefusalDoesNotBlockOthers() throws {
         // Hardware GRO came on meanwhile and turned header split on; nobody requests it any more.
         let nic = nic(reads: .off, threshold: 640, driver: "bnxt_en")

@@ -42,6 +42,40 @@ import Testing
         return .sample(plan: plan, on: before)
     }
 
+    @Test func aTableThatIsGoneIsNotRestored() throws {
+        let nic = try nic()
+        var journal = try steered(nic)
+        nic.main = nil
+        let result = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(result.failure == nil && journal.changes.isEmpty)
+        #expect(!result.restored.contains { $0.contains("RSS table") })
+    }
+
+    /// Another process may have turned it on meanwhile; turning it off would delete its rules.
+    @Test func aFeatureThatIsOnIsNotTurnedOff() throws {
+        let nic = try nic()
+        try nic.ask(for: .flowRules, true)
+        #expect(nic.operations == 0 && nic.feature?.isActive == true)
+    }
+
+    /// Drivers that keep a feature off say why elsewhere; other errors speak for themselves.
+    @Test(arguments: [DevmemError.Kind.unsupported, .system])
+    func whereToLookForWhyAFeatureStaysOff(kind: DevmemError.Kind) throws {
+        for (ntuple, gro, hint) in [
+            (false, true, "see dmesg"), (true, false, "rx_striding_rq"),
+        ] {
+            let nic = try nic(gro: FeatureState(isActive: gro, isChangeable: true))
+            nic.feature?.isActive = ntuple
+            nic.featureRefusal = DevmemError(kind, call: "change a feature", errno: .ioError)
+            var journal = try planned(nic)
+            let error = #expect(throws: DevmemError.self) {
+                try journal.apply(to: nic, logger: logger) { _ in }
+            }
+            let isExplained = error?.advice?.description.contains(hint) == true
+            #expect(isExplained == (kind == .unsupported), "\(hint)")
+        }
+    }
+
     @Test func whatCannotBeSeenWhileDownIsRestoredOnceUp() throws {
         let nic = try nic(table: table)
         let before = try nic.snapshot()

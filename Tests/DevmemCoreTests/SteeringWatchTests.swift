@@ -147,6 +147,21 @@ import Testing
         }
     }
 
+    /// The rule that led to it leads nowhere; it goes, unless it is another's by now.
+    @Test(arguments: [false, true]) func aLostContextTakesItsRuleAlong(isReplaced: Bool) throws {
+        var (nic, journal) = try Self.scene(spread: .rssContext)
+        nic.others = [:]
+        let other = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(2))
+        if isReplaced { try nic.put(other, at: 1) }
+        let loss = try #require(
+            try losses(of: journal, on: nic).first { $0.text.contains("context") })
+        try journal.renew(loss, on: nic, logger: logger) { _ in }
+        #expect(nic.installed.count == (isReplaced ? 3 : 2))
+        _ = journal.reverse(on: nic, logger: logger) { _ in }
+        #expect(nic.installed.count == (isReplaced ? 2 : 1))
+        #expect(!isReplaced || nic.installed[1]?.rule == other)
+    }
+
     /// The location may be another's now.
     @Test func findsAnotherPlaceForARule() throws {
         var (nic, journal) = try Self.scene()

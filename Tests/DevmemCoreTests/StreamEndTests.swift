@@ -83,6 +83,36 @@ import Testing
         }
     }
 
+    /// The peer's kernel has acknowledged all, but the peer has not read it and never will.
+    @Test func aResetAfterTheLastAcknowledgementIsNoDelivery() throws {
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
+        let own = try Self.accept(from: listener)
+        #expect(write(near.rawValue, "abc", 3) == 3)
+        Self.awaitUnread(own)
+        try awaitCondition("all is acknowledged") { () throws(DevmemError) in
+            try near.unacknowledged() == 0
+        }
+        #expect(try near.hasDelivered())
+        close(own)
+        #expect(
+            try StopSignal().wait(for: near.rawValue, events: Int32(POLLIN), milliseconds: 10_000)
+                == .ready)
+        let error = #expect(throws: DevmemError.self) { _ = try near.hasDelivered() }
+        #expect(error?.errno == .connectionReset)
+        // The error is read by now, and the connection is gone all the same.
+        var memory: [UInt8] = [1]
+        let send = #expect(throws: DevmemError.self) {
+            try memory.withUnsafeMutableBytes { bytes in
+                let base = try #require(bytes.baseAddress)
+                _ = try near.sendHost(
+                    (MemoryRange(offset: 0, count: 1), MemoryRange(offset: 0, count: 0)), base: base
+                )
+            }
+        }
+        #expect(send?.errno == .brokenPipe)
+    }
+
     @Test func aPeerThatReadsEverythingIsASuccess() throws {
         let result = try send(3_000_000) { number, _ in
             _ = Self.drain(number)

@@ -115,6 +115,19 @@ private func near(_ allowed: Set<Int>, _ number: Int?, of nodes: [NUMANode] = no
         #expect(try Affinity.allowed() == allowed)
     }
 
+    /// As after taskset(1), which must not keep the others from being reached.
+    @Test func aConfinedThreadReachesEveryProcessor() throws {
+        let allowed = try Affinity.allowed()
+        let first = try #require(allowed.min())
+        try Affinity.confine(to: [first])
+        defer { try? Affinity.confine(to: allowed) }
+        var visited: Set<Int> = []
+        try Affinity.onEach { visited.formUnion((try? Affinity.allowed()) ?? []) }
+        #expect(visited.isSuperset(of: allowed))
+        #expect(visited.isSubset(of: Affinity.online().union(allowed)))
+        #expect(try Affinity.allowed() == [first])
+    }
+
     @Test func processorThatDoesNotExistIsRefusedAndTheMaskKept() throws {
         let allowed = try Affinity.allowed()
         let first = try #require(allowed.min())

@@ -44,6 +44,17 @@ import Testing
         #expect(try nic.snapshot() == before)
     }
 
+    /// Header split needs hardware GRO on some NICs, and here nobody asks for header split.
+    @Test(arguments: [false, true]) func itNeedsNoHardwareGRO(isChangeable: Bool) throws {
+        let nic = try nic(.off, default: .off)
+        nic.neededGRO = FeatureState(isActive: false, isChangeable: isChangeable)
+        let journal = try journal(for: nic)
+        let asksForFeature = journal.changes.contains {
+            if case .feature = $0 { true } else { false }
+        }
+        #expect(!asksForFeature)
+    }
+
     @Test func aDeathInBetweenIsRecoveredFrom() throws {
         var deaths = 0
         for deadly in 0..<20 {

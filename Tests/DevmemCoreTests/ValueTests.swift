@@ -35,13 +35,19 @@ import Testing
         ] {
             #expect(MemoryProvider(provider.description) == provider)
         }
-        for text in ["", "heap", "heap:", "heap:../x", "cuda"] {
+        for text in ["", "heap", "heap:", "heap:../x", "cuda:"] {
             #expect(MemoryProvider(text) == nil)
         }
     }
 }
 
 @Suite struct EndpointTests {
+    @Test(arguments: ["*:80", ":80", "[*]:80", "[::1]:80", "[name]:80", "name:http"])
+    func endpointsAreReadAsTheyAreWritten(text: String) throws {
+        let endpoint = try EndpointText(text)
+        #expect(try EndpointText(endpoint.description) == endpoint)
+    }
+
     @Test(arguments: [
         ("192.0.2.1:5201", "192.0.2.1", "5201"), ("[2001:db8::1]:5201", "2001:db8::1", "5201"),
         ("[fe80::1%eth1]:http", "fe80::1%eth1", "http"), (":5201", "", "5201"),
@@ -55,6 +61,7 @@ import Testing
 
     @Test(arguments: [
         "", "192.0.2.1", "192.0.2.1:", "2001:db8::1:5201", "[2001:db8::1]", "[]:1", "[::1:5201",
+        "[[p]:1", "[[::1]]:1", "a]b:1", "a[:1",
         "host:65536", "host:-1",
     ])
     func refusesTheRest(text: String) {
@@ -167,5 +174,15 @@ import Testing
             #expect(expected.events.allowWriting == expected.writing)
             #expect(expected.events.reportFailure == expected.failure)
         }
+    }
+}
+
+@Suite struct LinesTests {
+    /// In a `String` a carriage return and a newline are one character, which no split at newlines
+    /// finds.
+    @Test func aCarriageReturnEndsNoLine() {
+        let text = Array("Name:\tx\r\nCapEff:\t0\n\nlast".utf8) + [0xff]
+        #expect(lines(in: text) == ["Name:\tx\r", "CapEff:\t0", "last\u{fffd}"])
+        #expect(lines(in: []) == [])
     }
 }

@@ -33,6 +33,18 @@ import Testing
                 == .fragment(ZerocopyFragment(offset: 0, length: Int(Self.size))))
     }
 
+    /// The kernel gives a queue back in the background; it may never.
+    @Test(.timeLimit(.minutes(1))) func aQueueIsWaitedForUntilTheLimit() {
+        var looks = 0
+        let isFree = ZerocopyQueue.becomesFree(within: .seconds(30)) {
+            looks += 1
+            return looks < 5
+        }
+        #expect(isFree && looks == 5)
+        #expect(!ZerocopyQueue.becomesFree(within: .milliseconds(30)) { true })
+        #expect(ZerocopyQueue.becomesFree(within: .zero) { false })
+    }
+
     private static let outside: [(Int32, UInt64)] = [
         // Beyond the end, at it, and far beyond.
         (2, token | 0xFFFFF), (1, token | 0x100000), (1, token | 0xFFFF_FFFF_FFFF),

@@ -19,7 +19,8 @@ import Testing
     private func process(
         _ pid: Int32, _ sockets: Set<UInt64>, dmabuf: Bool = false
     ) -> ProcessDescriptors {
-        ProcessDescriptors(pid: pid, name: "p\(pid)", sockets: sockets, hasDmabuf: dmabuf)
+        ProcessDescriptors(
+            pid: pid, name: "p\(pid)", sockets: sockets, dmabufs: dmabuf ? [HeldDmabuf()] : [])
     }
 
     private let addresses = [IPAddress(bytes: [192, 0, 2, 1])].compactMap { $0 }
@@ -53,9 +54,24 @@ import Testing
     @Test func linksOfProcfsAreRead() {
         var process = process(1, [])
         for link in ["socket:[812]", "/dmabuf:", "pipe:[9]", "/dev/null", "socket:[x]", ""] {
-            process.note(link[...])
+            process.note(link[...]) { [] }
         }
         #expect(process.sockets == [812] && process.hasDmabuf)
+    }
+
+    /// As Linux 7.0 prints it. A duplicated descriptor adds nothing.
+    @Test func dmabufsOfProcfsAreRead() {
+        var process = process(1, [])
+        let lines: [Substring] = [
+            "pos:\t0", "flags:\t02000002", "mnt_id:\t10", "ino:\t77", "size:\t67108864",
+            "count:\t2",
+            "exp_name:\tudmabuf", "name:\t",
+        ]
+        for _ in 0..<2 { process.note("/dmabuf:") { lines } }
+        process.note("/dmabuf:") { ["size:\t-1", "exp_name:\tev\u{1b}il", "no colon", ":", ""] }
+        #expect(process.dmabufs.map(\.bytes) == [64 << 20, nil])
+        #expect(process.dmabufs.first?.exporter == "udmabuf")
+        #expect(process.dmabufs.last?.exporter?.contains("\u{1b}") == false)
     }
 
     @Test func unreadPayloadIsHeldByTheSocketsProcesses() throws {
@@ -112,7 +128,7 @@ import Testing
                 process(10, [1], dmabuf: true), process(11, [1]), process(12, [2], dmabuf: true),
             ], netlinkSockets: [1])
         #expect(found.map(\.dmabufID) == [3] && found.map(\.queues) == [[6, 7]])
-        #expect(found.map { $0.likelyHolders.map(\.pid) } == [[10]])
+        #expect(found.map { $0.likelyHolders.map(\.process.pid) } == [[10]])
     }
 
     @Test func detachedPoolsAreListedTheOldestFirst() {

@@ -72,6 +72,17 @@ import Testing
         }
     }
 
+    /// As systemd does: a signal that ends a process first reaches it when it continues.
+    @Test func aStoppedChildEndsByASignal() throws {
+        let child = try ChildProcess(
+            ["bash", "-c", "kill -STOP $$"], environment: [:], inheriting: STDIN_FILENO)
+        var information = siginfo_t()
+        #expect(waitid(P_PID, id_t(child.pid), &information, WSTOPPED) == 0)
+        child.send(SIGTERM)
+        let end = try child.wait(milliseconds: 5000)
+        #expect(end == .killed(by: SIGTERM))
+    }
+
     /// As after nohup(1), or with a library that handles a signal.
     @Test func whatIsIgnoredOrHandledStaysSo() async {
         await #expect(processExitsWith: .exitCode(7)) {
