@@ -163,6 +163,19 @@ test_bind_command_and_signals() {
     expect_equal 'settings' "$before" "$(settings_now)"
 }
 
+# A stopped command would keep the signal pending, and bind waiting.
+test_bind_ends_a_stopped_command() {
+    local before
+    before=$(settings_now)
+    start_command_under_bind
+    kill -STOP "$child"
+    kill -TERM "$server"
+    timeout 20 tail --pid="$server" -f /dev/null || fail 'bind waits for the stopped command'
+    end_bind
+    expect_equal 'exit status' 143 "$status"
+    expect_equal 'settings' "$before" "$(settings_now)"
+}
+
 # start_command_under_bind: sets $child to the command's pid.
 start_command_under_bind() {
     rm -f started

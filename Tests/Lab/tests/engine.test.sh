@@ -248,6 +248,13 @@ test_large_buffers_where_they_can_be() {
         expect_equal "buffers, $engine" 'true null' "$(report '"\(.rx_page_bytes >= 16384) \(.rx_page_reason)"')"
         validate_pattern "$near4" 5000003 --engine "$engine" --rx-page-size 16K --memory 32M
         expect_equal "buffers, $engine" 16384 "$(report .rx_page_bytes)"
+        [[ $lab_nic == mlx5 ]] || continue
+        # The driver has a limit of its own, and says only that a number is out of range.
+        status=0
+        devmemtcp serve --listen "$near4:5201" --discard --engine "$engine" --rx-page-size 2M --memory 32M 2>messages ||
+            status=$?
+        expect_equal "exit status with 2M, $engine" 1 "$status"
+        expect_line messages 'the driver may not fill buffers of 2M: choose a smaller size, or leave it out'
     done
     echo 0 >/proc/sys/vm/nr_hugepages
     hide "$heap"

@@ -115,13 +115,23 @@ test_a_connection_is_steered_again() {
 }
 
 test_a_link_that_goes_down_is_reported() {
+    local trace polls
     start_bind eth1 --rx 7 --flow "$near4:5201"
+    strace -f -c -o calls -p "$server" 2>attached &
+    trace=$!
+    await_text attached attached
     take_down
     await_text messages 'eth1 is down: nothing comes until it is up again' 10
     bring_up
     await_text messages 'eth1 is up again' 10
     let_go
+    # Neither while it was up before, nor again and again.
+    expect_equal messages 1 "$(grep -c 'eth1 is down' messages)"
     expect_equal 'exit status' 143 "$status"
+    # What the kernel reported was read, or poll(2) would return again and again.
+    wait "$trace" || true
+    polls=$(awk '$NF ~ /poll/ { sum += $4 } END { print sum + 0 }' calls)
+    ((polls > 0 && polls < 300)) || fail "$polls calls of poll: $(cat calls)"
 }
 
 # A driver that refuses requests while its interface is down must not keep the settings.
@@ -190,6 +200,7 @@ test_a_nic_that_moves_keeps_its_journal() {
     move_back away
     expect_equal 'exit status' 1 "$status"
     expect_line messages 'it has moved to another network namespace'
+    expect_equal 'lines' 1 "$(wc -l <messages)"
     expect_equal 'journals' 1 "$(find /run/devmemtcp -name '*.journal' | wc -l)"
     devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"

@@ -272,6 +272,15 @@ await_far_listener() { await_port "$1" in_peer; }
 # await_ping: waits until the far end answers.
 await_ping() { await answers_ping; }
 
+# A packet freed on a processor other than the one that received it keeps its memory until that processor receives
+# again (skb_attempt_defer_free() in net/core/skbuff.c).
+receive_on_each_processor() {
+    local processor
+    for ((processor = 0; processor < $(nproc --all); processor++)); do
+        taskset -c "$processor" ping -c 1 127.0.0.1 >/dev/null
+    done
+}
+
 answers_ping() { ping -c 1 -W 1 "$far4" >/dev/null 2>&1; }
 
 # await_carrier: waits until the near NIC has a carrier.
@@ -456,3 +465,18 @@ set_mtu() {
 set_channels() {
     if nic_has combined; then ethtool -L eth1 combined "$1"; else ethtool -L eth1 rx "$1" tx "$1"; fi
 }
+
+# rebind_queue QUEUE: binds memory to a receive queue and unbinds it, which restarts the queue twice, beside a command that
+# holds the NIC. False if the kernel refuses.
+rebind_queue() {
+    # NETDEV_CMD_BIND_RX with an interface, a queue of type rx, and a dma-buf.
+    [[ $(/lab/programs/netlink-ask netdev 13 "1=u32:$(</sys/class/net/eth1/ifindex)" "2.1=u32:$1" 2.3=u32:0 \
+        3=udmabuf:16777216) == '4 '* ]]
+}
+
+# kill_group: kills all processes in the control group $group.
+kill_group() {
+    echo 1 >"$group/cgroup.kill"
+    (within=20 await group_is_empty)
+}
+group_is_empty() { [[ $(<"$group/cgroup.events") == *'populated 0'* ]]; }

@@ -151,6 +151,7 @@ test_connection_from_elsewhere_is_closed() {
     pattern 70000 | in_peer socat -u - "TCP:$near4:5201,bind=$far4"
     serve_ok
     expect_equal 'bytes checked' 70000 "$(report .validation.checked_bytes)"
+    grep -Eq 'refused 192\.0\.2\.3:[0-9]+, which is not allowed to connect' messages || fail "$(cat messages)"
 }
 
 # Some NICs accept only a rule that also names the peer's port.

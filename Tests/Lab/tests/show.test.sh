@@ -22,15 +22,6 @@ await_shown() {
     done
 }
 
-# A packet freed on a processor other than the one that received it keeps its memory until that processor receives
-# again (skb_attempt_defer_free() in net/core/skbuff.c).
-receive_on_each_processor() {
-    local processor
-    for ((processor = 0; processor < $(nproc --all); processor++)); do
-        taskset -c "$processor" ping -c 1 127.0.0.1 >/dev/null
-    done
-}
-
 # connect_from_near PORT BYTES: sets $connection to a socket of this shell. Its peer has sent BYTES, which nobody reads;
 # they must fit the first window.
 connect_from_near() {
@@ -155,9 +146,9 @@ test_show_bound_queue_while_serve_runs() {
     start_serve --listen "$near4:5201" --discard --queues 6-7
     devmemtcp show eth1 --json | jq '.interfaces[0]' >deep
     expect_same 'bound queues' '[6,7]' "$(jq .bound_queues deep)"
-    expect_same 'the binding' "[{\"queues\":[6,7],\"process\":[\"devmemtcp\"],\"pid\":[$server]}]" \
-        "$(jq '[.bindings[] | {queues, process: [.likely_holders[].process],
-            pid: [.likely_holders[].pid]}]' deep)"
+    local holder="{\"pid\":$server,\"process\":\"devmemtcp\",\"dmabufs\":[{\"bytes\":67108864,\"exporter\":\"system\"}]}"
+    expect_same 'the binding' "[{\"queues\":[6,7],\"likely_holders\":[$holder]}]" \
+        "$(jq '[.bindings[] | del(.dmabuf_id)]' deep)"
     expect_equal 'steering' "devmemtcp serve, $server" \
         "$(jq -r '.steering | "\(.owner), \(.pid)"' deep)"
     devmemtcp show >text
@@ -166,7 +157,7 @@ test_show_bound_queue_while_serve_runs() {
     grep -Eq "^eth1 +$(driver_name) +up +100 Gb/s +8 +on +$threshold +6-7 +devmemtcp, pid $server \(queues 6-7\)$" text ||
         fail "not so: $(cat text)"
     devmemtcp show eth1 >text
-    expect_line text "bound to queues 6-7, likely by devmemtcp (pid $server)"
+    expect_line text "bound to queues 6-7, likely by devmemtcp (pid $server, 64.0 MiB of system)"
     # Any user may run show, but it cannot see the processes of other users.
     setpriv --reuid 1000 --clear-groups devmemtcp show eth1 >text
     expect_line text 'bound to queues 6-7, likely by a process not visible from here'

@@ -199,6 +199,21 @@ test_connect_fails_on_a_reset() {
     [[ $(jq '.counts.acknowledged_bytes < 307200' out) == true ]] || fail "$(cat out)"
 }
 
+# The peer has all bytes and closes. The memory is never free, and connect must not wait for ever.
+test_connect_fails_if_completions_are_lost() {
+    needs_nic labnic 'a later completion covers a lost one, or the driver resets the queue'
+    local refused=0
+    in_peer socat -u TCP-LISTEN:5301,reuseaddr CREATE:came &
+    peers=("$!")
+    await_far_listener 5301
+    set_knob lose_completion_nth 3
+    devmemtcp connect "$far4:5301" --pattern 7 --bytes 300K --discard >out 2>messages || refused=$?
+    wait "${peers[0]}"
+    expect_equal 'exit status' 1 "$refused"
+    expect_line messages 'the NIC has not reported all sends as complete'
+    cmp came <(pattern 307200)
+}
+
 far_end_has_unread_bytes() { (($(in_peer ss -Htn 'sport = :5301' | awk '{ print $2 + 0 }') > 0)); }
 
 test_rings_that_need_all_memory_are_reported() {
