@@ -138,7 +138,10 @@ public struct EndpointText: Equatable, Sendable, CustomStringConvertible {
     public var port: String
 
     /// The endpoint in the form that a user writes.
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    public var description: String {
+        // A star without brackets would mean all addresses.
+        host.contains(":") || host == "*" ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
     /// Parses an endpoint.
     ///
@@ -161,7 +164,10 @@ public struct EndpointText: Equatable, Sendable, CustomStringConvertible {
             }
             host = before == "*" ? "" : String(before)
         }
-        guard port != "]", !port.contains("]") else { throw Self.error(text, "no port") }
+        guard !port.contains("]") else { throw Self.error(text, "no port") }
+        guard !host.contains(where: { $0 == "[" || $0 == "]" }) else {
+            throw Self.error(text, "a host has no brackets in it")
+        }
         if let number = Int(port), !(0...65535).contains(number) {
             throw Self.error(text, "no such port")
         }

@@ -85,7 +85,7 @@ struct BindingMonitor: ~Copyable {
             // A notification or the timer triggers the next check.
             guard verdict != .undecided else { return }
             let isMoved = verdict == .moved
-            if !isMoved { steering?.forget() }
+            if isMoved { steering?.leave() } else { steering?.forget() }
             throw Self.absence(of: interface, isMoved: isMoved)
         }
     }

@@ -12,6 +12,8 @@ public final class BoundMemory: Sendable {
 
     /// The queues that receive into the dma-bufs by io_uring, if any do.
     let zerocopy: ZerocopyQueues?
+    /// The capabilities that a thread which receives may still need, but not in effect.
+    package var capabilities: CapabilitySet { zerocopy?.capabilities ?? [] }
 
     init(
         _ dmabuf: consuming DmabufMemory, receiveID: UInt32?, transmitID: UInt32?,

@@ -1,4 +1,5 @@
 import Logging
+import SystemPackage
 
 /// The changes made to a NIC, undone in the order that the kernel requires.
 final class NICChanges {
@@ -61,7 +62,7 @@ final class NICChanges {
                 RingDemand(of: interface, queues: queues.count, pageSize: pageSize)
                     .warn(of: memory.size, on: interface, logger: logger)
             }
-            throw error
+            throw error.explainingBufferSize(pageSize)
         }
         let id = binding.id
         receive = consume binding
@@ -93,7 +94,7 @@ final class NICChanges {
             return (held, isForced ? nil : ZerocopySupport.benefit)
         } catch {
             guard isForced else { return (nil, "io_uring is not used: \(error)") }
-            throw error
+            throw error.explainingBufferSize(pageSize)
         }
     }
 
@@ -165,5 +166,30 @@ final class NICChanges {
     /// to report to.
     func undoLoggingErrors() {
         do throws(DevmemError) { _ = try undo() } catch { logger.error("\(error)") }
+    }
+}
+
+extension DevmemError {
+    /// Whether the kernel or a driver may have refused the size of a NIC's buffers: drivers have their
+    /// own limits and say only that a number is wrong (`ndo_validate_qcfg`).
+    var mayBeOfBufferSize: Bool {
+        let codes: Set<Errno?> = [.invalidArgument, .notSupported, .outOfRange, .argListTooLong]
+        return codes.contains(errno)
+    }
+
+    /// Returns the error of a bind request with advice on the size of the buffers, if it may be the
+    /// cause: queues were chosen from those that exist.
+    ///
+    /// - Parameter size: the size in bytes; nil for one page, which no driver refuses.
+    /// - Returns: the error.
+    func explainingBufferSize(_ size: UInt32?) -> DevmemError {
+        guard let size, size > systemPageSize, mayBeOfBufferSize else { return self }
+        var copy = self
+        copy.advice =
+            """
+            the driver may not fill buffers of \(ByteCount.exact(UInt64(size))): choose a smaller size, \
+            or leave it out
+            """
+        return copy
     }
 }

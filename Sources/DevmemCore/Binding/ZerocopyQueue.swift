@@ -69,17 +69,23 @@ final class ZerocopyQueue: Sendable {
         instance.withLock { instance in
             if let open = instance.take() { open.close() }
         }
-        let end = Deadline.after(Self.timeout)
+        if Self.becomesFree(within: Self.timeout, isHeld: { isHeld }) { return }
+        logger.warning(
+            "\(interface.name): io_uring still has queue \(queue) after \(Self.timeout)")
+    }
+
+    /// Waits until a queue is free, for which there is no event.
+    ///
+    /// - Returns: false if it is still held at the end of the time.
+    static func becomesFree(within limit: Duration, isHeld: () -> Bool) -> Bool {
+        let end = Deadline.after(limit)
         var pause = Duration.microseconds(100)
-        while isHeld {
-            guard end.milliseconds > 0 else {
-                logger.warning(
-                    "\(interface.name): io_uring still has queue \(queue) after \(Self.timeout)")
-                return
-            }
+        while isHeld() {
+            guard end.milliseconds > 0 else { return false }
             usleep(UInt32(pause / .microseconds(1)))
             pause = min(pause * 2, .milliseconds(20))
         }
+        return true
     }
 
     private var isHeld: Bool {

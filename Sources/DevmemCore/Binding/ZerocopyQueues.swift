@@ -69,7 +69,12 @@ final class ZerocopyQueues: Sendable {
         return places
     }
 
-    /// Makes a ring for the calling thread, which closes it before the queues are released.
+    /// The capabilities that a thread needs to make more rings than its first: it does so if a
+    /// connection moves to another queue.
+    var capabilities: CapabilitySet { count > 1 ? .netAdmin : [] }
+
+    /// Makes a ring for the calling thread, which closes it before the queues are released. The kernel
+    /// asks for CAP_NET_ADMIN each time (`io_register_zcrx` of io_uring/zcrx.c).
     ///
     /// - Parameters:
     ///   - place: the place of the queue.
@@ -77,7 +82,9 @@ final class ZerocopyQueues: Sendable {
     /// - Returns: the ring.
     /// - Throws: `DevmemError` as `ZerocopyQueue.makeRing`.
     func makeRing(at place: Int, share: UInt64?) throws(DevmemError) -> ZerocopyRing {
-        try queues[place].makeRing(share: share)
+        try withCapabilities(.netAdmin) { () throws(DevmemError) in
+            try queues[place].makeRing(share: share)
+        }
     }
 
     /// Returns fragments to the NIC, each exactly once, on any thread, and removes those that were

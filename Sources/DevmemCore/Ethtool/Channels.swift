@@ -16,10 +16,18 @@ package struct ChannelCounts: Equatable, Sendable, Codable {
 extension ChannelCounts {
     /// The number of receive queues.
     package var receiveQueues: Int { Int(rx) + Int(combined) }
+
+    /// Parses a reply to channels-get: four consecutive counts from an attribute on, RX, TX, other and
+    /// combined; what is missing is zero.
+    init(_ reply: NetlinkAttributes, from first: UInt16 = ChannelAttribute.firstCount) {
+        self.init(
+            rx: reply.uint32(first) ?? 0, tx: reply.uint32(first + 1) ?? 0,
+            other: reply.uint32(first + 2) ?? 0, combined: reply.uint32(first + 3) ?? 0)
+    }
 }
 
 /// The counts of a reply to channels-get (`ETHTOOL_A_CHANNELS_*` of linux/ethtool_netlink.h).
-private enum ChannelAttribute {
+enum ChannelAttribute {
     static let firstLimit = cdm_ETHTOOL_A_CHANNELS_RX_MAX
     static let firstCount = cdm_ETHTOOL_A_CHANNELS_RX_COUNT
 
@@ -67,10 +75,6 @@ extension EthtoolNetlink {
         } catch  where error.errno == .notSupportedOnSocket {
             return nil
         }
-        return replies.first.map {
-            ChannelCounts(
-                rx: $0.uint32(first) ?? 0, tx: $0.uint32(first + 1) ?? 0,
-                other: $0.uint32(first + 2) ?? 0, combined: $0.uint32(first + 3) ?? 0)
-        }
+        return replies.first.map { ChannelCounts($0, from: first) }
     }
 }

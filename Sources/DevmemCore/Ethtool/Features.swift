@@ -84,19 +84,19 @@ extension EthtoolNetlink {
                 message: "the driver does not allow it")
         }
     }
+}
 
-    /// Returns the names in a verbose bitset; with a mask, only those of bits that are set.
-    private func featureNames(_ value: NetlinkAttributes.Value?) throws(DevmemError) -> [String] {
-        guard let bitset = try value?.nested(),
-            let bits = try bitset[FeatureAttribute.Bitset.bits]?.nested()
-        else { return [] }
-        let isList = bitset[FeatureAttribute.Bitset.noMask] != nil
-        var names: [String] = []
-        for bit in bits.all(FeatureAttribute.Bitset.bit) {
-            let fields = try bit.nested()
-            guard let name = fields[FeatureAttribute.Bit.name]?.string else { continue }
-            if isList || fields[FeatureAttribute.Bit.value] != nil { names.append(name) }
-        }
-        return names
+/// Returns the names in a verbose bitset; with a mask, only those of bits that are set. Pure.
+func featureNames(_ value: NetlinkAttributes.Value?) throws(DevmemError) -> [String] {
+    guard let bitset = try value?.nested(),
+        let bits = try bitset[FeatureAttribute.Bitset.bits]?.nested()
+    else { return [] }
+    let isList = bitset[FeatureAttribute.Bitset.noMask] != nil
+    var names: [String] = []
+    for bit in bits.all(FeatureAttribute.Bitset.bit) {
+        let fields = try bit.nested()
+        guard let name = fields[FeatureAttribute.Bit.name]?.string else { continue }
+        if isList || fields[FeatureAttribute.Bit.value] != nil { names.append(name) }
     }
+    return names
 }

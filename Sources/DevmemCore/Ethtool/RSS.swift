@@ -16,6 +16,18 @@ package struct RSSContext: Equatable, Sendable {
     package var inputTransform: UInt32 = 0
 }
 
+extension RSSContext {
+    /// Parses a reply to rss-get; what is missing is zero or empty.
+    init(_ reply: NetlinkAttributes) {
+        self.init(
+            id: reply.uint32(Attribute.context) ?? 0,
+            indirection: reply[Attribute.indirection]?.words ?? [],
+            key: reply[Attribute.key].map { Array($0.payload) } ?? [],
+            hashFunction: reply.uint32(Attribute.hashFunction) ?? 0,
+            inputTransform: reply.uint32(Attribute.inputTransform) ?? 0)
+    }
+}
+
 private enum Attribute {
     static let context = cdm_ETHTOOL_A_RSS_CONTEXT
     static let hashFunction = cdm_ETHTOOL_A_RSS_HFUNC
@@ -49,15 +61,7 @@ extension EthtoolNetlink {
         } catch  where error.errno == .notSupportedOnSocket {
             return []
         }
-        return replies.map { reply in
-            RSSContext(
-                id: reply.uint32(Attribute.context) ?? 0,
-                indirection: reply[Attribute.indirection]?.words ?? [],
-                key: reply[Attribute.key].map { Array($0.payload) } ?? [],
-                hashFunction: reply.uint32(Attribute.hashFunction) ?? 0,
-                inputTransform: reply.uint32(Attribute.inputTransform) ?? 0)
-        }
-        .sorted { $0.id < $1.id }
+        return replies.map(RSSContext.init).sorted { $0.id < $1.id }
     }
 
     /// Sets the main context's table; an empty table requests the driver's default.

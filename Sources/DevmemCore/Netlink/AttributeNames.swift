@@ -36,6 +36,7 @@ package struct AttributeNames: Sendable {
 
     /// Returns the attribute types from the outermost to the one at `target`.
     private func steps(to target: Int, in request: [UInt8]) -> [UInt16]? {
+        guard request.count >= Self.firstAttribute else { return nil }
         var steps: [UInt16] = []
         var range = Self.firstAttribute..<request.count
         let bytes = request[...]

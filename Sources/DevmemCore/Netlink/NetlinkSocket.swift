@@ -80,12 +80,7 @@ package struct NetlinkSocket: ~Copyable {
             family: ControlNumber.family, command: ControlNumber.getFamily, version: 1)
         try message.put(ControlNumber.familyName, family)
         let reply = try request(message, operation: "look up netlink family \(family)").first
-        var commands: Set<UInt8> = []
-        for operation in try reply?[ControlNumber.operations]?.nested().values ?? [] {
-            let id = try operation.nested().uint32(ControlNumber.operationID)
-            if let number = id.flatMap({ UInt8(exactly: $0) }) { commands.insert(number) }
-        }
-        return commands
+        return try reply.map(ControlNumber.commands) ?? []
     }
 
     /// Sends a request and collects the replies up to the acknowledgement or the end of the dump.
@@ -244,4 +239,14 @@ enum ControlNumber {
     static let policyDo = cdm_CTRL_ATTR_POLICY_DO
     /// In the policy of an attribute: the number of the policy for its nested attributes.
     static let nestedPolicy = cdm_NL_POLICY_TYPE_ATTR_POLICY_IDX
+
+    /// Returns the commands of the family that a reply describes. Pure.
+    static func commands(_ reply: NetlinkAttributes) throws(DevmemError) -> Set<UInt8> {
+        var commands: Set<UInt8> = []
+        for operation in try reply[operations]?.nested().values ?? [] {
+            let id = try operation.nested().uint32(operationID)
+            if let number = id.flatMap({ UInt8(exactly: $0) }) { commands.insert(number) }
+        }
+        return commands
+    }
 }

@@ -18,6 +18,17 @@ package struct XDPProgram: Equatable, Sendable {
     package var mode: Mode?
 }
 
+extension XDPProgram {
+    /// Parses the attributes of a link; nil if it has no program.
+    init?(_ link: NetlinkAttributes) throws(DevmemError) {
+        guard let xdp = try link[LinkNumber.xdp]?.nested(),
+            let attached = xdp.uint32(LinkNumber.XDP.attached), attached != 0
+        else { return nil }
+        self.init(
+            id: xdp.uint32(LinkNumber.XDP.programID) ?? 0, mode: Mode(rawValue: attached))
+    }
+}
+
 /// Reads the XDP program attached to an interface; nil if it has none.
 ///
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
@@ -28,11 +39,7 @@ package func xdpProgram(ofInterface index: UInt32) throws(DevmemError) -> XDPPro
     header.store(index, at: LinkNumber.headerIndex)
     let message = try NetlinkMessage(type: LinkNumber.getLink, header: header)
     let replies = try socket.request(message, operation: "read the link of interface \(index)")
-    guard let xdp = try replies.first?[LinkNumber.xdp]?.nested(),
-        let attached = xdp.uint32(LinkNumber.XDP.attached), attached != 0
-    else { return nil }
-    return XDPProgram(
-        id: xdp.uint32(LinkNumber.XDP.programID) ?? 0, mode: XDPProgram.Mode(rawValue: attached))
+    return try replies.first.flatMap(XDPProgram.init)
 }
 
 /// Reads the id of the XDP program attached to an interface, 0 if it has several; nil if it has

@@ -16,6 +16,13 @@ struct SteeringReapplication: Equatable {
     var moment: ContinuousClock.Instant
 }
 
+extension [SteeringReapplication] {
+    /// Adds one. The latest suffice to explain a stream, however many there were.
+    mutating func note(_ loss: String, at moment: ContinuousClock.Instant) {
+        self = suffix(15) + [SteeringReapplication(loss: loss, moment: moment)]
+    }
+}
+
 /// The present state of what steering changed.
 struct SteeringState: Equatable {
     var rings: RingSettings

@@ -61,10 +61,13 @@ func secondsAtBoot() -> Int64 {
 
 /// Returns the start time of a process in clock ticks since boot; nil if there is no such process.
 func startTicks(ofProcess pid: String) -> UInt64? {
+    lines(of: "/proc/\(pid)/stat").last.flatMap(startTicks)
+}
+
+/// Returns the start time in clock ticks since boot in the line of a file stat of proc(5). Pure.
+func startTicks(inLine line: Substring) -> UInt64? {
     // The command name in parentheses may itself contain spaces and parentheses.
-    guard let line = lines(of: "/proc/\(pid)/stat").last,
-        let end = line.lastIndex(of: ")")
-    else { return nil }
+    guard let end = line.lastIndex(of: ")") else { return nil }
     let fields = line[line.index(after: end)...].split(separator: " ")
     // Field 22 of proc(5); fields[0] is field 3.
     return fields.count > 19 ? UInt64(fields[19]) : nil

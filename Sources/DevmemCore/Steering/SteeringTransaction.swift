@@ -255,10 +255,13 @@ extension SteeringTransaction {
         try renewed.renew(loss, on: nic, logger: logger) { saved throws(DevmemError) in
             try store.write(saved)
         }
-        // The latest suffice to explain a stream, however many there were.
-        renewals = renewals.suffix(15) + [SteeringReapplication(loss: loss.text, moment: .now)]
+        renewals.note(loss.text, at: .now)
         return renewed.changes.indices.contains(loss.change) ? renewed.changes[loss.change] : nil
     }
+
+    /// Leaves the journal of a NIC that cannot be reached, and has kept its settings, to
+    /// `restoreSteering`.
+    mutating func leave() { journal = nil }
 
     /// Drops the journal of a NIC that is gone along with its settings.
     mutating func forget() {
