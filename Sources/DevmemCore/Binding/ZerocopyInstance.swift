@@ -14,7 +14,7 @@ struct ZerocopyInstance: ~Copyable, Sendable {
     private static let mostEntries: UInt64 = 32768
 
     // The mapping comes first: while it exists, closing the instance frees nothing.
-    private let refill: Mapping
+    private var refill: RefillRing
     // Never enabled, as a disabled ring can be registered with by any thread.
     private let ring: IORing
     /// Stands for the registration when threads join.
@@ -22,9 +22,6 @@ struct ZerocopyInstance: ~Copyable, Sendable {
     /// The part of the memory that it fills.
     let area: ZerocopyArea
     private let id: UInt32
-    private let returned: SharedRing
-    /// The refill entries written so far, modulo 2^32.
-    private var tail: UInt32 = 0
 
     /// Registers a queue. The NIC must split headers and must not have bound the queue.
     ///
@@ -43,8 +40,7 @@ struct ZerocopyInstance: ~Copyable, Sendable {
         let call = "register queue \(queue) of \(interface.name) with io_uring"
         let ring = try IORing(completions: 8)
         let wanted = Self.entries(memory: UInt64(memory.partSize), pageSize: pageSize)
-        let stride = MemoryLayout<cdm_io_uring_zcrx_rqe>.stride
-        let size = Int(systemPageSize) + Int(wanted) * stride
+        let size = Int(systemPageSize) + Int(wanted) * RefillRing.stride
         var region = cdm_io_uring_region_desc()
         region.size = UInt64(size)
         var area = cdm_io_uring_zcrx_area_reg()
@@ -68,9 +64,10 @@ struct ZerocopyInstance: ~Copyable, Sendable {
             }
         }
         guard
-            let returned = SharedRing(
+            let places = SharedRing(
                 head: request.offsets.head, tail: request.offsets.tail,
-                entries: request.offsets.rqes, count: request.rq_entries, stride: stride, in: size)
+                entries: request.offsets.rqes, count: request.rq_entries,
+                stride: RefillRing.stride, in: size)
         else {
             throw DevmemError(.malformed, call: call, message: "the refill ring is impossible")
         }
@@ -80,17 +77,16 @@ struct ZerocopyInstance: ~Copyable, Sendable {
         export.op = cdm_ZCRX_CTRL_EXPORT
         try ring.register(cdm_IORING_REGISTER_ZCRX_CTRL, &export, count: 0, call)
         exported = Descriptor(owning: Int32(bitPattern: export.zcrx_fd))
-        self.refill = refill
-        self.ring = ring
         self.area = ZerocopyArea(
             token: area.rq_area_token, start: part * memory.partSize, size: memory.partSize)
+        self.refill = RefillRing(refill, places, of: self.area)
+        self.ring = ring
         id = request.zcrx_id
-        self.returned = returned
     }
 
     /// Unmaps the refill ring and closes the descriptors.
     consuming func close() {
-        drop(refill)
+        refill.close()
         ring.close()
     }
 
@@ -123,43 +119,21 @@ struct ZerocopyInstance: ~Copyable, Sendable {
     ///   `malformed` if it does not.
     mutating func giveBack(_ fragments: inout [ZerocopyFragment]) throws(DevmemError) {
         while !fragments.isEmpty {
-            let count = min(try room(), fragments.count)
-            for fragment in fragments.prefix(count) { put(fragment) }
-            refill.storeReleasing(tail, at: returned.tail)
-            fragments.removeFirst(count)
+            if refill.room == 0 { try flush() }
+            refill.write(&fragments)
         }
     }
 
-    /// Returns how many entries can be written, at least one.
-    private func room() throws(DevmemError) -> Int {
-        if let free, free > 0 { return free }
+    /// Makes room in the refill ring.
+    private func flush() throws(DevmemError) {
         let call = "return memory to the NIC"
         var request = cdm_zcrx_ctrl()
         request.zcrx_id = id
         request.op = cdm_ZCRX_CTRL_FLUSH_RQ
         try ring.register(cdm_IORING_REGISTER_ZCRX_CTRL, &request, count: 0, call)
-        guard let free, free > 0 else {
+        guard refill.room > 0 else {
             throw DevmemError(
                 .malformed, call: call, message: "the kernel left the refill ring full")
         }
-        return free
-    }
-
-    /// The number of free entries; nil if the kernel's head is impossible.
-    private var free: Int? {
-        let used = tail &- refill.loadAcquiring(at: returned.head)
-        return used <= returned.count ? Int(returned.count - used) : nil
-    }
-
-    private mutating func put(_ fragment: ZerocopyFragment) {
-        let stride = MemoryLayout<cdm_io_uring_zcrx_rqe>.stride
-        let place = returned.entries + returned.index(tail) * stride
-        refill.withUnsafeMutableBytes {
-            $0.storeBytes(
-                of: cdm_io_uring_zcrx_rqe(
-                    off: area.place(of: fragment), len: UInt32(fragment.length), pad: 0),
-                toByteOffset: place, as: cdm_io_uring_zcrx_rqe.self)
-        }
-        tail &+= 1
     }
 }

@@ -92,18 +92,33 @@ final class ZerocopyQueues: Sendable {
     ///
     /// - Throws: `DevmemError` as `ZerocopyQueue.giveBack`.
     func giveBack(_ fragments: inout [ZerocopyFragment]) throws(DevmemError) {
+        guard queues.count > 1 else { return try queues[0].giveBack(&fragments) }
+        try Self.giveBack(&fragments, partSize: partSize) { part, run throws(DevmemError) in
+            try queues[part].giveBack(&run)
+        }
+    }
+
+    /// Returns each fragment to the queue whose part of the memory it is in. Those of one receive
+    /// call come from one queue, so that there is mostly one run.
+    ///
+    /// - Parameters:
+    ///   - fragments: the fragments; those that were returned are removed.
+    ///   - partSize: the size in bytes of each part.
+    ///   - give: returns fragments of one part and removes them.
+    /// - Throws: `DevmemError` of `give`; the rest, what it left included, is still in `fragments`.
+    static func giveBack(
+        _ fragments: inout [ZerocopyFragment], partSize: Int,
+        _ give: (_ part: Int, _ run: inout [ZerocopyFragment]) throws(DevmemError) -> Void
+    ) throws(DevmemError) {
         while let first = fragments.first {
             let part = first.offset / partSize
-            let count =
-                queues.count == 1
-                ? fragments.count
-                : fragments.firstIndex { $0.offset / partSize != part } ?? fragments.count
-            // Those of one receive call come from one queue.
-            guard count < fragments.count else { return try queues[part].giveBack(&fragments) }
-            var run = Array(fragments.prefix(count))
-            fragments.removeFirst(count)
+            guard let end = fragments.firstIndex(where: { $0.offset / partSize != part }) else {
+                return try give(part, &fragments)
+            }
+            var run = Array(fragments[..<end])
+            fragments.removeFirst(end)
             do throws(DevmemError) {
-                try queues[part].giveBack(&run)
+                try give(part, &run)
             } catch {
                 fragments += run
                 throw error

@@ -112,7 +112,7 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
             case .timeout:
                 if isDelivered { return .peerStillOpen }
                 if lacksCompletions, try connection.hasDelivered() {
-                    throw completionError(connection.peer)
+                    throw completionError(connection.peer, after: timeout(limits))
                 }
                 let isCoalesced = !state.isFull && sender.isCoalescing
                 if !isCoalesced && limits.idle >= 0 && !state.hasInput {
@@ -134,13 +134,14 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
     }
 
     /// Whether the peer has closed its direction, and only completions of sends are missing.
-    private var lacksCompletions: Bool {
+    package var lacksCompletions: Bool {
         sender.hasFinished && peerClosed && !isDelivered && !sender.isFree
     }
 
     private func timeout(_ limits: StreamLimits) -> Int32 {
         if isDelivered { return limits.closing }
-        return lacksCompletions ? completionTimeout : limits.idle
+        guard lacksCompletions else { return limits.idle }
+        return limits.idle < 0 ? completionTimeout : min(limits.idle, completionTimeout)
     }
 
     /// Returns whether all data is acknowledged and the peer has closed its direction.
@@ -263,10 +264,10 @@ private let endingErrors: Set<Errno?> = [
 /// that resets a stuck queue does so within 20 s.
 private let completionTimeout: Int32 = 30_000
 
-private func completionError(_ peer: Endpoint) -> DevmemError {
+private func completionError(_ peer: Endpoint, after milliseconds: Int32) -> DevmemError {
     DevmemError(
         .system, .init(.send, "send to \(peer)"),
-        message: "the peer has everything, but for \(completionTimeout / 1000) s the NIC has not "
+        message: "the peer has everything, but for \(milliseconds / 1000) s the NIC has not "
             + "reported all sends as complete",
         advice: "the driver or the NIC loses completions; validate shows whether it does")
 }

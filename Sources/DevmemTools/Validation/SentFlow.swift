@@ -60,7 +60,9 @@ extension ValidationRun {
                 limits: StreamLimits(idle: caseTimeout, closing: caseTimeout))
             if case .stopped(let signal) = end { throw interrupted(by: signal) }
         } catch {
-            guard error.errno == .timedOut, exchange.outstandingSends > 0 else { throw error }
+            guard exchange.outstandingSends > 0,
+                exchange.lacksCompletions || error.errno == .timedOut
+            else { throw error }
             return "\(exchange.outstandingSends) of \(exchange.counts.sendCalls) sends were never "
                 + "reported complete in the error queue"
         }
