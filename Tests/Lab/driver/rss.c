@@ -3,7 +3,6 @@
 #include <linux/ethtool.h>
 #include <linux/slab.h>
 #include <linux/unaligned.h>
-#include <net/netdev_lock.h>
 
 #include "labnic.h"
 

@@ -27,7 +27,7 @@ readonly guest_unwanted=(
 
 # A new kernel in the build root outdates the image.
 image_stamp() {
-    recipe_hash "$lab_dir"/host/{debian,buildroot,image}.sh "$cache/buildroot/release"
+    recipe_hash "$lab_dir"/host/{kernel,debian,buildroot,image}.sh "$cache/buildroot/release"
 }
 
 # Does the few things that the scripts of the packages would have done.
