@@ -28,6 +28,7 @@ package struct ReceiveBinding: ~Copyable {
             interface: interface.index, queues: queues, pageSize: pageSize)
         let id = try bind(
             message, to: interface, over: socket,
+            pageSize == nil ? [.receive] : [.receive, .pageSize],
             DevmemError.Operation(
                 .bindReceive, "bind-rx on \(interface.name) queues \(queueList(queues))"))
         self.id = id
@@ -47,7 +48,7 @@ package struct ReceiveBinding: ~Copyable {
             try message.putFlag(NetdevNumber.Dmabuf.queues | AttributeFlag.nested)
         }
         let id = try bind(
-            message, to: interface, over: socket,
+            message, to: interface, over: socket, [.receive],
             DevmemError.Operation(
                 .bindReceive, "bind-rx on \(interface.name) of \(count) unnamed queues"))
         self.id = id
@@ -74,16 +75,20 @@ package struct ReceiveBinding: ~Copyable {
     }
 }
 
-/// Sends a bind request; returns the id of the binding.
+/// Sends a bind request that uses some features; returns the id of the binding.
 private func bind(
     _ message: borrowing NetlinkMessage, to interface: NetworkInterface,
-    over socket: borrowing NetlinkSocket, _ operation: DevmemError.Operation
+    over socket: borrowing NetlinkSocket, _ features: [BindFeature],
+    _ operation: DevmemError.Operation
 ) throws(DevmemError) -> UInt32 {
     let replies: [NetlinkAttributes]
     do throws(DevmemError) {
         replies = try socket.request(message, operation: operation, names: NetdevNumber.bindNames)
     } catch {
-        throw explained(error).naming(interface.name)
+        let blamed = error.blaming(features) { () throws(DevmemError) in
+            try FamilyPolicy(of: NetdevNumber.familyName)
+        }
+        throw explained(blamed).naming(interface.name)
     }
     guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
         throw DevmemError(.malformed, operation, message: "the reply carries no id")
@@ -115,7 +120,7 @@ package struct TransmitBinding: ~Copyable {
         try message.put(NetdevNumber.Dmabuf.ifindex, interface.index)
         try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf.rawValue))
         let id = try bind(
-            message, to: interface, over: socket,
+            message, to: interface, over: socket, [.transmit],
             DevmemError.Operation(.bindTransmit, "bind-tx on \(interface.name)"))
         self.id = id
         self.socket = socket

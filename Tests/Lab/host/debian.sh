@@ -27,10 +27,10 @@ debian_keyring() {
     die "no Debian archive keyring; run scripts/setup as root"
 }
 
-# The proxy settings of the host's apt, which mmdebstrap does not read.
-debian_proxy_options() {
+# The settings of the host's apt that mmdebstrap does not read: of a proxy, and of a mirror that is no longer updated.
+debian_apt_options() {
     apt-config dump 2>/dev/null |
-        sed -n 's/^\(Acquire::https\?::\(.*::\)\?Proxy "..*";\)$/--aptopt=\1/p'
+        sed -n 's/^\(Acquire::\(https\?::\(.*::\)\?Proxy\|Check-Valid-Until\) "..*";\)$/--aptopt=\1/p'
 }
 
 # The first error in a log of mmdebstrap, which causes the others.
@@ -48,17 +48,17 @@ unpack_packages() { unpack_release "$debian_release" "$@"; }
 
 # unpack_release RELEASE FOLDER PACKAGE...: the same for another release of Debian.
 unpack_release() {
-    local release=$1 folder=$2 mirror keyring proxy
+    local release=$1 folder=$2 mirror keyring options
     shift 2
     ((EUID == 0)) || die "preparing the lab unpacks a Debian tree, which needs root; run it as root once"
     need_commands mmdebstrap apt-get apt-config
     mirror=$(debian_mirror)
     [[ -n $mirror ]] || die "apt's configuration names no Debian mirror; set DEVMEMTCP_DEBIAN_MIRROR to one"
     keyring=$(debian_keyring)
-    mapfile -t proxy < <(debian_proxy_options)
+    mapfile -t options < <(debian_apt_options)
     debian_sources "$mirror" "$release" >"$folder.list"
     mmdebstrap --variant=extract --architectures=amd64 --keyring="$keyring" \
-        "${proxy[@]}" --aptopt='Acquire::Retries "3"' \
+        "${options[@]}" --aptopt='Acquire::Retries "3"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         --include="$*" "$release" "$folder" "$folder.list" >"$folder.log" 2>&1 </dev/null ||

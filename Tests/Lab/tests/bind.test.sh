@@ -23,15 +23,16 @@ end_bind() {
 }
 
 test_bind_holds_until_a_signal() {
-    local before signal
+    local before signal send=()
+    ! nic_has sending || send=(--tx)
     before=$(settings_now)
     for signal in TERM:143 INT:130 HUP:129; do
-        start_bind eth1 --rx 6-7 --tx --flow :5201 --json
+        start_bind eth1 --rx 6-7 "${send[@]}" --flow :5201 --json
         expect_equal 'queues' '6,7' "$(jq -r '.queues | join(",")' <<<"$holds")"
         expect_equal 'holders' 2 "$(settings_now | jq --argjson id "$(jq .rx_id <<<"$holds")" \
             '[.queues[] | select(.holder == "bound to dma-buf id \($id)")] | length')"
         expect_equal 'rules' 2 "$(settings_now | jq '.rules | length')"
-        ((10#$(jq .tx_id <<<"$holds") > 0)) || fail "no id for sending: $holds"
+        ((${#send[@]} == 0 || 10#$(jq .tx_id <<<"$holds") > 0)) || fail "no id for sending: $holds"
         kill "-${signal%:*}" "$server"
         end_bind
         expect_equal 'exit status' "${signal#*:}" "$status"

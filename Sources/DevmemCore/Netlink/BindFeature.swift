@@ -1,0 +1,63 @@
+/// A part of binding that older kernels lack. The netlink policy tells, not the kernel's version,
+/// because vendors backport.
+package enum BindFeature: CaseIterable, Sendable {
+    /// Binding for receiving.
+    case receive
+    /// Binding for sending.
+    case transmit
+    /// Receive buffers larger than a page.
+    case pageSize
+
+    /// Returns whether a kernel has it. Pure.
+    ///
+    /// - Parameter netdev: the policy of the kernel's family netdev.
+    package func isIn(_ netdev: FamilyPolicy) -> Bool {
+        switch self {
+        case .receive: netdev.commands.contains(NetdevNumber.Command.bindRx)
+        case .transmit: netdev.commands.contains(NetdevNumber.Command.bindTx)
+        case .pageSize:
+            netdev.attributes[NetdevNumber.Command.bindRx]?
+                .contains(NetdevNumber.Dmabuf.rxPageSize) == true
+        }
+    }
+
+    /// The message for a kernel that lacks it.
+    package var lack: String {
+        switch self {
+        case .receive: "this kernel lacks bind-rx"
+        case .transmit: "this kernel lacks bind-tx"
+        case .pageSize: "this kernel lacks rx-page-size"
+        }
+    }
+
+    /// What has it.
+    package var remedy: String {
+        switch self {
+        case .receive: "needs Linux 6.12 and CONFIG_NET_DEVMEM"
+        case .transmit: "needs Linux 6.16"
+        case .pageSize: "needs Linux 7.3"
+        }
+    }
+}
+
+extension DevmemError {
+    /// Returns the error of a bind request with what the kernel lacks as its reason, if it lacks
+    /// any of the features that the request uses. Pure.
+    ///
+    /// - Parameters:
+    ///   - features: what the request uses.
+    ///   - netdev: reads the policy of the family netdev; called only where such a lack may be the
+    ///     reason.
+    func blaming(
+        _ features: [BindFeature], in netdev: () throws(DevmemError) -> FamilyPolicy
+    ) -> DevmemError {
+        guard errno == .notSupportedOnSocket || errno == .invalidArgument,
+            let policy = try? netdev(), let lacking = features.first(where: { !$0.isIn(policy) })
+        else { return self }
+        var blamed = self
+        // The kernel's own text is about the number of an attribute or a command.
+        blamed.message = lacking.lack
+        blamed.advice = Advice(stringLiteral: lacking.remedy)
+        return blamed
+    }
+}

@@ -1,0 +1,31 @@
+# shellcheck shell=bash
+# What the tool says about a kernel that lacks something: "run --kernels" runs this on each kernel of the lab.
+# SPDX-License-Identifier: Apache-2.0
+
+# expected_warnings: prints the checks of doctor that must warn of this kernel.
+expected_warnings() {
+    local feature
+    for feature in sending:bind-tx threshold:hds-thresh-setting page-size:rx-page-size io-uring:io-uring; do
+        [[ " $(kernel_lacks) " != *" ${feature%:*} "* ]] || echo "${feature#*:}"
+    done
+    [[ $(uname -r) != 6.12.* ]] || echo queue-create
+}
+
+test_kernel_lacks_are_told() {
+    local ids
+    make_ready
+    devmemtcp doctor eth1 --json >report
+    ids=$(jq -r '.checks[] | select(.group == "kernel" and .verdict != "ok") | .id' report | sort)
+    expect_equal "warnings of $(uname -r)" "$(expected_warnings | sort)" "$ids"
+    expect_equal 'other verdicts' '' \
+        "$(jq -r '.checks[] | select(.group == "kernel" and .verdict != "ok" and .verdict != "warning") | .id' report)"
+    # A lack is named, with the kernel that has it.
+    nic_has sending || expect_refusal 'this kernel lacks bind-tx (needs Linux 6.16)' devmemtcp bind eth1 --tx
+    nic_has sending || expect_refusal 'this kernel lacks bind-tx (needs Linux 6.16)' \
+        devmemtcp connect "$far4:5202" --discard
+    nic_has io-uring || expect_refusal 'this kernel' \
+        devmemtcp serve --listen "$near4:5201" --discard --engine io_uring
+    [[ $(kernel_lacks) != *page-size* ]] || expect_refusal 'this kernel lacks rx-page-size, attribute rx-page-size (needs Linux 7.3)' \
+        devmemtcp bind eth1 --rx 7 --rx-page-size 64K
+    nic_has split-held || expect_line <(devmemtcp doctor eth1) 'this kernel has no such setting'
+}
