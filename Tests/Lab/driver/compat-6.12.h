@@ -30,8 +30,14 @@
 #define netif_napi_del_locked		netif_napi_del
 #define __netif_napi_del_locked		__netif_napi_del
 #define netif_close			dev_close
-#define netif_napi_add_config_locked(dev, napi, poll, index) \
-	netif_napi_add(dev, napi, poll)
+
+static inline void
+netif_napi_add_config_locked(struct net_device *dev, struct napi_struct *napi,
+			     int (*poll)(struct napi_struct *napi, int budget),
+			     int index)
+{
+	netif_napi_add(dev, napi, poll);
+}
 
 static inline bool labnic_is_locked(const struct net_device *dev)
 {

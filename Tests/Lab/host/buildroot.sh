@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 readonly buildroot_packages=(
-    bash coreutils dash diffutils findutils grep kmod libc6-dev make mawk sed xz-utils
+    bash binutils coreutils dash diffutils findutils grep kmod libc6-dev make mawk sed xz-utils
 )
 
 buildroot_stamp() { recipe_hash "$lab_dir"/host/{kernel,debian,buildroot}.sh; }
