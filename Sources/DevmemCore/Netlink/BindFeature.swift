@@ -8,9 +8,10 @@ package enum BindFeature: CaseIterable, Sendable {
     /// Receive buffers larger than a page.
     case pageSize
 
-    /// Returns whether a kernel has it. Pure.
+    /// Looks for it in a policy. Pure.
     ///
     /// - Parameter netdev: the policy of the kernel's family netdev.
+    /// - Returns: whether that kernel has it.
     package func isIn(_ netdev: FamilyPolicy) -> Bool {
         switch self {
         case .receive: netdev.commands.contains(NetdevNumber.Command.bindRx)
@@ -41,13 +42,13 @@ package enum BindFeature: CaseIterable, Sendable {
 }
 
 extension DevmemError {
-    /// Returns the error of a bind request with what the kernel lacks as its reason, if it lacks
-    /// any of the features that the request uses. Pure.
+    /// Names what the kernel lacks as the reason why it refused a bind request.
     ///
     /// - Parameters:
     ///   - features: what the request uses.
     ///   - netdev: reads the policy of the family netdev; called only where such a lack may be the
     ///     reason.
+    /// - Returns: the error with that message and advice; the same error if the kernel lacks none.
     func blaming(
         _ features: [BindFeature], in netdev: () throws(DevmemError) -> FamilyPolicy
     ) -> DevmemError {
