@@ -36,6 +36,7 @@ private let linux7_3 = FamilyPolicy(
                 + "(needs Linux 6.16)")
         let size = refused(.invalidArgument, "Unknown attribute type")
             .blaming([.receive, .pageSize]) { linux7_2 }
+        #expect(size.kind == .unsupported && explain(size) == nil)
         #expect(size.message == "this kernel lacks rx-page-size")
         #expect(size.errno == .invalidArgument && size.advice == "needs Linux 7.3")
     }

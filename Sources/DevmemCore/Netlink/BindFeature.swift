@@ -48,7 +48,8 @@ extension DevmemError {
     ///   - features: what the request uses.
     ///   - netdev: reads the policy of the family netdev; called only where such a lack may be the
     ///     reason.
-    /// - Returns: the error with that message and advice; the same error if the kernel lacks none.
+    /// - Returns: an error of kind `unsupported` with that message and advice; the same error if
+    ///   the kernel lacks none.
     func blaming(
         _ features: [BindFeature], in netdev: () throws(DevmemError) -> FamilyPolicy
     ) -> DevmemError {
@@ -56,6 +57,7 @@ extension DevmemError {
             let policy = try? netdev(), let lacking = features.first(where: { !$0.isIn(policy) })
         else { return self }
         var blamed = self
+        blamed.kind = .unsupported
         // The kernel's own text is about the number of an attribute or a command.
         blamed.message = lacking.lack
         blamed.advice = Advice(stringLiteral: lacking.remedy)

@@ -17,7 +17,8 @@ package struct ReceiveBinding: ~Copyable {
     ///   - pageSize: the size in bytes of the buffers that the NIC fills, a power of two; nil for
     ///     one page.
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and advice if it refuses
-    ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c).
+    ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c), `unsupported` if the kernel lacks
+    ///   what the request uses.
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface, queues: [UInt32],
         pageSize: UInt32? = nil
@@ -109,7 +110,8 @@ package struct TransmitBinding: ~Copyable {
     ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
     ///   - interface: the NIC.
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and advice if it refuses
-    ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c).
+    ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c), `unsupported` if the kernel cannot
+    ///   bind for sending.
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface
     ) throws(DevmemError) {

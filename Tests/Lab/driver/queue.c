@@ -96,10 +96,13 @@ labnic_rxq_create(struct labnic_port *end,
 	hrtimer_setup(&rq->timer, labnic_rx_timer, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL);
 
+	/* Before its pools, because Linux 6.12 records then whose they are. */
+	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll,
+				     index);
 	rq->pool = labnic_pool_create(rq, order, rq->unreadable);
 	if (IS_ERR(rq->pool)) {
 		err = PTR_ERR(rq->pool);
-		goto err_free;
+		goto err_napi;
 	}
 	rq->host_pool = rq->pool;
 	if (labnic_headers_apart(rq, order)) {
@@ -109,13 +112,12 @@ labnic_rxq_create(struct labnic_port *end,
 			goto err_pool;
 		}
 	}
-	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll,
-				     index);
 	return rq;
 
 err_pool:
 	page_pool_destroy(rq->pool);
-err_free:
+err_napi:
+	netif_napi_del_locked(&rq->napi);
 	kfree(rq);
 	return ERR_PTR(err);
 }
