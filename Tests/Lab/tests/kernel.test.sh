@@ -28,8 +28,10 @@ test_kernel_lacks_are_told() {
     fi
     nic_has io-uring || expect_refusal 'this kernel' \
         devmemtcp serve --listen "$near4:5201" --discard --engine io_uring
-    [[ $(kernel_lacks) != *page-size* ]] || expect_refusal 'this kernel lacks rx-page-size' \
-        devmemtcp serve --listen "$near4:5201" --discard --rx-page-size 4K
+    if [[ $(kernel_lacks) == *page-size* ]]; then
+        reserve_huge_pages 4
+        expect_refusal 'this kernel lacks rx-page-size' devmemtcp bind eth1 --rx 7 --memory 4M --page-size 16K
+    fi
     if ! nic_has split-held; then
         devmemtcp doctor eth1 >shown
         expect_line shown 'this kernel has no such setting'
