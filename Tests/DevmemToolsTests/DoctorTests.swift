@@ -140,6 +140,35 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts))["netdev-family"] == .failed)
     }
 
+    /// A kernel without bind-tx is older than the drivers' support.
+    @Test(arguments: [
+        ("gve", Bool?.some(false), DoctorCheck.Verdict.warning), ("gve", true, .ok),
+        ("gve", nil, .ok), ("labnic", false, .ok), ("ice", false, .warning),
+    ]) func aKernelOlderThanTheDriversSupport(
+        driver: String, binds: Bool?, expected: DoctorCheck.Verdict
+    ) throws {
+        var facts = try NICFacts.whole
+        facts.device.driver = driver
+        facts.bindsTransmit = binds
+        let check = checks(of: facts).first { $0.id == "driver" }
+        #expect(check?.verdict == expected)
+        #expect(
+            check?.evidence.contains("this kernel lacks bind-tx")
+                == (driver == "gve" && binds == false))
+    }
+
+    /// A setting that the kernel lacks is not the driver's fault.
+    @Test(arguments: [
+        (Bool?.some(false), "this kernel has no such setting"),
+        (true, "the driver has no such setting"), (nil, "the driver has no such setting"),
+    ]) func whoLacksTheSplitThreshold(known: Bool?, expected: String) throws {
+        var facts = try NICFacts.whole
+        facts.rings = .success(RingSettings(headerSplit: .on, splitThreshold: nil))
+        facts.setsSplitThreshold = known
+        let check = checks(of: facts).first { $0.id == "hds-thresh" }
+        #expect(check?.evidence == expected)
+    }
+
     @Test func anObstacleToIOUringIsNamed() {
         var facts = HostFacts.whole
         facts.ioUringObstacle = "this kernel has none"

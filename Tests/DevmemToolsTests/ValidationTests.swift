@@ -111,6 +111,33 @@ private func farmResults(of output: String) -> [String: String] {
     }
 }
 
+@Suite struct KernelNeedTests {
+    /// A kernel that lacks something is the reason to skip, and not the NIC.
+    @Test func whatAKernelLacksIsTheReason() {
+        let old = FamilyPolicy(commands: [10, 13], attributes: [13: [1, 2, 3]])
+        #expect(ValidationFacts.reason(against: .receive, old) == nil)
+        #expect(
+            ValidationFacts.reason(against: .transmit, old)
+                == "this kernel lacks bind-tx: needs Linux 6.16")
+        #expect(
+            ValidationFacts.reason(against: .pageSize, old)
+                == "this kernel lacks rx-page-size: needs Linux 7.3")
+        #expect(
+            ValidationFacts.reason(against: .receive, nil)
+                == "this kernel lacks bind-rx: needs Linux 6.12 and CONFIG_NET_DEVMEM")
+    }
+
+    @Test func headerSplitIsHeldWhereTheThresholdIsKnown() {
+        let old = FamilyPolicy(commands: [16], attributes: [16: [11]])
+        let new = FamilyPolicy(commands: [16], attributes: [16: [11, 17]])
+        #expect(ValidationFacts.reasonAgainstHoldingSplit(old)?.contains("6.14") == true)
+        #expect(ValidationFacts.reasonAgainstHoldingSplit(new) == nil)
+        #expect(ValidationFacts.reasonAgainstHoldingSplit(nil) == nil)
+        let cases = ValidationCase.all.filter { $0.needs.contains(.splitHeld) }.map(\.id)
+        #expect(cases == ["bind.header-split-off", "bound.header-split-off"])
+    }
+}
+
 @Suite struct NamePatternTests {
     @Test(arguments: [
         ("bind.*", "bind.good", true), ("bind.*", "bound.good", false), ("*", "", true),

@@ -133,3 +133,10 @@ extension EthtoolNetlink {
         }
     }
 }
+
+extension FamilyPolicy {
+    /// Whether the kernel of this policy of the family ethtool knows the header split threshold.
+    package var setsSplitThreshold: Bool {
+        attributes[EthtoolNumber.Command.ringsSet]?.contains(RingAttribute.splitThreshold) == true
+    }
+}

@@ -17,7 +17,8 @@ package struct ReceiveBinding: ~Copyable {
     ///   - pageSize: the size in bytes of the buffers that the NIC fills, a power of two; nil for
     ///     one page.
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and advice if it refuses
-    ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c).
+    ///   (`netdev_nl_bind_rx_doit` of net/core/netdev-genl.c), `unsupported` if the kernel lacks
+    ///   what the request uses.
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface, queues: [UInt32],
         pageSize: UInt32? = nil
@@ -28,6 +29,7 @@ package struct ReceiveBinding: ~Copyable {
             interface: interface.index, queues: queues, pageSize: pageSize)
         let id = try bind(
             message, to: interface, over: socket,
+            pageSize == nil ? [.receive] : [.receive, .pageSize],
             DevmemError.Operation(
                 .bindReceive, "bind-rx on \(interface.name) queues \(queueList(queues))"))
         self.id = id
@@ -47,7 +49,7 @@ package struct ReceiveBinding: ~Copyable {
             try message.putFlag(NetdevNumber.Dmabuf.queues | AttributeFlag.nested)
         }
         let id = try bind(
-            message, to: interface, over: socket,
+            message, to: interface, over: socket, [.receive],
             DevmemError.Operation(
                 .bindReceive, "bind-rx on \(interface.name) of \(count) unnamed queues"))
         self.id = id
@@ -74,16 +76,20 @@ package struct ReceiveBinding: ~Copyable {
     }
 }
 
-/// Sends a bind request; returns the id of the binding.
+/// Sends a bind request that uses some features; returns the id of the binding.
 private func bind(
     _ message: borrowing NetlinkMessage, to interface: NetworkInterface,
-    over socket: borrowing NetlinkSocket, _ operation: DevmemError.Operation
+    over socket: borrowing NetlinkSocket, _ features: [BindFeature],
+    _ operation: DevmemError.Operation
 ) throws(DevmemError) -> UInt32 {
     let replies: [NetlinkAttributes]
     do throws(DevmemError) {
         replies = try socket.request(message, operation: operation, names: NetdevNumber.bindNames)
     } catch {
-        throw explained(error).naming(interface.name)
+        let blamed = error.blaming(features) { () throws(DevmemError) in
+            try FamilyPolicy(of: NetdevNumber.familyName)
+        }
+        throw explained(blamed).naming(interface.name)
     }
     guard let id = replies.first?.uint32(NetdevNumber.Dmabuf.id) else {
         throw DevmemError(.malformed, operation, message: "the reply carries no id")
@@ -104,7 +110,8 @@ package struct TransmitBinding: ~Copyable {
     ///   - dmabuf: an open descriptor of the dma-buf; the kernel keeps its own reference.
     ///   - interface: the NIC.
     /// - Throws: `DevmemError` of kind `netlink` with the kernel's message and advice if it refuses
-    ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c).
+    ///   (`netdev_nl_bind_tx_doit` of net/core/netdev-genl.c), `unsupported` if the kernel cannot
+    ///   bind for sending.
     package init(
         dmabuf: borrowing Descriptor, interface: NetworkInterface
     ) throws(DevmemError) {
@@ -115,7 +122,7 @@ package struct TransmitBinding: ~Copyable {
         try message.put(NetdevNumber.Dmabuf.ifindex, interface.index)
         try message.put(NetdevNumber.Dmabuf.fd, UInt32(bitPattern: dmabuf.rawValue))
         let id = try bind(
-            message, to: interface, over: socket,
+            message, to: interface, over: socket, [.transmit],
             DevmemError.Operation(.bindTransmit, "bind-tx on \(interface.name)"))
         self.id = id
         self.socket = socket

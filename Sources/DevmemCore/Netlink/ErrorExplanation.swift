@@ -16,6 +16,8 @@ package struct ErrorExplanation: Equatable, Sendable {
 /// The kernel's text takes precedence, because several refusals share an error number, and a number
 /// has another meaning for each request.
 package func explain(_ error: DevmemError) -> ErrorExplanation? {
+    // What the kernel lacks, the error says itself.
+    guard error.kind != .unsupported else { return nil }
     if let refusal = Refusal(error) { return refusal.explanation }
     guard let errno = error.errno,
         let request = requests.first(where: { $0.kind == error.operation.kind })

@@ -150,8 +150,8 @@ private func explainFeature(
                 + "(ethtool -L \(name))")
     }
     return error.advising(
-        "ethtool --set-priv-flags \(name) rx_striding_rq on rx_cqe_compress off; XDP and AF_XDP "
-            + "keep it off too")
+        "mlx5 has device memory since Linux 6.17; there, ethtool --set-priv-flags \(name) "
+            + "rx_striding_rq on rx_cqe_compress off; XDP and AF_XDP keep it off too")
 }
 
 extension NICControl where Self: ~Copyable {

@@ -18,7 +18,7 @@ struct DriverSupport: Equatable {
         "gve": DriverSupport(
             receive: "6.18", send: "6.16", note: "with the DQO queue format; not on queue 0"),
         "fbnic": DriverSupport(receive: "6.18", send: "6.18"),
-        "labnic": DriverSupport(receive: "7.3", send: "7.3", note: "the lab's software NIC"),
+        "labnic": DriverSupport(receive: "6.12", send: "7.2", note: "the lab's software NIC"),
         "bnge": DriverSupport(), "ice": DriverSupport(), "idpf": DriverSupport(),
         "eea": DriverSupport(), "netdevsim": DriverSupport(),
     ]

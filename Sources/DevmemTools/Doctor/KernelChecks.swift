@@ -67,7 +67,8 @@ private let ethtoolOffers = [
         id: "hds-thresh-setting", title: "Split threshold setting",
         command: EthtoolNumber.Command.ringsSet, attribute: RingAttribute.splitThreshold,
         missing: .warning,
-        consequence: "a driver's own threshold cannot be changed; Linux 6.14 has it"),
+        consequence: "a driver's own threshold cannot be changed, and the kernel lets header split "
+            + "be turned off under bound memory; Linux 6.14 has it"),
 ]
 
 private func judgeNetdev(_ reading: Reading<FamilyPolicy>, _ list: inout CheckList) {

@@ -37,11 +37,15 @@ private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
         list.add("driver", title, .unknown, "nothing is known about \(driver)\(ask)")
         return
     }
+    // Linux 6.16 added both bind-tx and the first driver that receives.
+    let isOld = facts.bindsTransmit == false && support.receive.map { $0 != "6.12" } == true
     let verdict: DoctorCheck.Verdict =
-        support.receive != nil && support.send != nil ? .ok : .warning
+        support.receive != nil && support.send != nil && !isOld ? .ok : .warning
     list.add(
         "driver", title, verdict,
-        "\(driver): \(support.text)" + (verdict == .ok ? "" : ask))
+        "\(driver): \(support.text)"
+            + (isOld ? "; this kernel lacks bind-tx, so it is older unless it has backports" : "")
+            + (verdict == .ok ? "" : ask))
 }
 
 private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
@@ -101,7 +105,9 @@ private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {
     }
     let threshold =
         switch rings.splitThreshold {
-        case .none: "the driver has no such setting"
+        case .none:
+            facts.setsSplitThreshold == false
+                ? "this kernel has no such setting" : "the driver has no such setting"
         case .some(0): "0 bytes"
         case .some(let bytes): "\(bytes) bytes; steering sets 0"
         }

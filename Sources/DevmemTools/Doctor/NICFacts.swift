@@ -7,6 +7,10 @@ package struct NICFacts: Sendable {
     package var device: NetworkDevice
     /// Header split.
     package var rings: Reading<RingSettings>
+    /// Whether the kernel knows the header split threshold; nil if it does not say.
+    package var setsSplitThreshold: Bool?
+    /// Whether the kernel can bind memory for sending; nil if it does not say.
+    package var bindsTransmit: Bool?
     /// The number of channels in use; nil if the driver does not report it.
     package var channels: Reading<ChannelCounts?>
     /// The maximum number of channels.
@@ -74,6 +78,10 @@ extension NICFacts {
         self.device = device
         self.memory = memory
         let interface = device.interface
+        bindsTransmit = (try? FamilyPolicy(of: NetdevNumber.familyName)).map(
+            BindFeature.transmit.isIn)
+        setsSplitThreshold =
+            (try? FamilyPolicy(of: EthtoolNumber.familyName))?.setsSplitThreshold
         rings = Self.asking(interface) { nic throws(DevmemError) in try nic.rings() }
         channels = Self.asking(interface) { nic throws(DevmemError) in try nic.channels() }
         channelLimits = Self.asking(interface) { nic throws(DevmemError) in

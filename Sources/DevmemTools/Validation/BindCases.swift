@@ -101,7 +101,7 @@ extension ValidationCase {
                 ExpectedRefusal(.outOfRange)),
             ValidationCase(
                 "bind", "header-split-off", "binding with header split off is refused",
-                needs: .binding
+                needs: .binding + [.splitHeld]
             ) { run throws(DevmemError) in
                 try bindInState(
                     run,

@@ -43,7 +43,8 @@ extension ValidationCase {
                 }
             },
             ValidationCase(
-                "bound", "header-split-off", "header split cannot be turned off", needs: .binding
+                "bound", "header-split-off", "header split cannot be turned off",
+                needs: .binding + [.splitHeld]
             ) { run throws(DevmemError) in
                 _ = try run.fixture(.quiet)
                 let nic = try EthtoolNetlink(run.interface)

@@ -60,6 +60,8 @@ enum CaseNeed: Equatable, Sendable {
     case headerSplit
     /// The NIC has a header split threshold.
     case splitThreshold
+    /// The kernel requires header split of bound queues.
+    case splitHeld
     /// This many receive queues are free.
     case freeQueues(Int)
     /// The NIC has flow rules.

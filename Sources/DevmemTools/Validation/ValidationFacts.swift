@@ -7,6 +7,7 @@ struct ValidationFacts {
     let interface: NetworkInterface
     let isAdmin: Bool
     let netdev: FamilyPolicy?
+    let ethtool: FamilyPolicy?
     /// The NIC's settings.
     let snapshot: NICSnapshot
     /// The names of the active features.
@@ -19,6 +20,7 @@ struct ValidationFacts {
         self.interface = interface
         isAdmin = try hasNetAdmin()
         netdev = try? FamilyPolicy(of: NetdevNumber.familyName)
+        ethtool = try? FamilyPolicy(of: EthtoolNumber.familyName)
         snapshot = try NICSnapshot(of: interface)
         features = try EthtoolNetlink(interface).activeFeatures()
         freeQueues =
@@ -28,31 +30,26 @@ struct ValidationFacts {
 
     /// Returns why a precondition is not met; nil if it is.
     func reason(against need: CaseNeed, _ peers: ValidationPeers) -> String? {
-        let commands = netdev?.commands ?? []
         let name = interface.name
         return switch need {
         case .privilege: isAdmin ? nil : "needs CAP_NET_ADMIN: run as root"
-        case .bindReceive:
-            commands.contains(NetdevNumber.Command.bindRx)
-                ? nil : "this kernel lacks bind-rx: needs Linux 6.12 and CONFIG_NET_DEVMEM"
-        case .bindTransmit:
-            commands.contains(NetdevNumber.Command.bindTx)
-                ? nil : "this kernel lacks bind-tx: needs Linux 6.16"
+        case .bindReceive: Self.reason(against: .receive, netdev)
+        case .bindTransmit: Self.reason(against: .transmit, netdev)
         case .ioUring:
             ZerocopySupport.obstacle().map {
                 "io_uring cannot receive into device memory: \($0)"
             }
-        case .pageSize:
-            netdev?.attributes[NetdevNumber.Command.bindRx]?
-                .contains(NetdevNumber.Dmabuf.rxPageSize) == true
-                ? nil : "this kernel lacks rx-page-size: needs Linux 7.3"
+        case .pageSize: Self.reason(against: .pageSize, netdev)
+        case .splitHeld: Self.reasonAgainstHoldingSplit(ethtool)
         case .headerSplit:
             snapshot.rings.headerSplit == nil ? "\(name) has no tcp-data-split setting" : nil
         case .splitThreshold:
-            snapshot.rings.splitThreshold == nil
-                ? "\(name) has no hds-thresh setting"
-                : snapshot.rings.splitThresholdLimit == 0
-                    ? "\(name) supports only hds-thresh 0" : nil
+            ethtool?.setsSplitThreshold == false
+                ? "this kernel lacks hds-thresh: needs Linux 6.14"
+                : snapshot.rings.splitThreshold == nil
+                    ? "\(name) has no hds-thresh setting"
+                    : snapshot.rings.splitThresholdLimit == 0
+                        ? "\(name) supports only hds-thresh 0" : nil
         case .freeQueues(let count):
             freeQueues.count >= count && snapshot.receiveQueues.count > count
                 ? nil
@@ -69,6 +66,19 @@ struct ValidationFacts {
         case .remote: peers.reason(ipv6: peers.prefersIPv6, mayEcho: false)
         case .peer(let isIPv6): peers.reason(ipv6: isIPv6 ?? peers.prefersIPv6, mayEcho: true)
         }
+    }
+
+    /// Returns why a kernel cannot serve requests that use a feature; nil if it can. A policy that
+    /// cannot be read has nothing. Pure.
+    static func reason(against feature: BindFeature, _ netdev: FamilyPolicy?) -> String? {
+        netdev.map(feature.isIn) == true ? nil : "\(feature.lack): \(feature.remedy)"
+    }
+
+    /// Returns why a kernel does not check header split when it binds memory, and afterwards; nil if
+    /// it does. The checks came with the threshold. Pure.
+    static func reasonAgainstHoldingSplit(_ ethtool: FamilyPolicy?) -> String? {
+        ethtool?.setsSplitThreshold == false
+            ? "this kernel does not check header split of bound queues: needs Linux 6.14" : nil
     }
 
     private static func reasonAgainstHugePages(_ bytes: UInt64) -> String? {

@@ -8,12 +8,11 @@
 
 static void *labnic_frag_va(struct labnic_port *end, const skb_frag_t *frag)
 {
-	netmem_ref netmem = skb_frag_netmem(frag);
+	dma_addr_t dma;
 
-	if (!netmem_is_net_iov(netmem))
+	if (!labnic_frag_is_dmabuf(frag, &dma))
 		return skb_frag_address(frag);
-	return labnic_dma_va(end, netmem_get_dma_addr(netmem)) +
-	       skb_frag_off(frag);
+	return labnic_dma_va(end, dma) + skb_frag_off(frag);
 }
 
 /* Advances over the contiguous part of the next @len bytes. */

@@ -2,7 +2,6 @@
 /* Rings, channels, link and identity. */
 #include <linux/ethtool.h>
 #include <linux/log2.h>
-#include <net/netdev_lock.h>
 
 #include "labnic.h"
 
@@ -44,9 +43,10 @@ static void labnic_get_ringparam(struct net_device *dev,
 	ring->tx_max_pending = end->manners->tx_ring.max;
 	ring->rx_pending = end->rx_ring;
 	ring->tx_pending = end->tx_ring;
-	kernel->hds_thresh_max = end->manners->hds_thresh_max;
+	labnic_ring_set_hds_max(kernel, end->manners->hds_thresh_max);
 	kernel->tcp_data_split =
-		labnic_split_report(end, kernel->tcp_data_split);
+		labnic_split_report(end, labnic_ring_split(kernel,
+							   end->split_wish));
 	if (end->manners->report_rings)
 		end->manners->report_rings(end, ring, kernel);
 }
@@ -75,7 +75,9 @@ static int labnic_set_ringparam(struct net_device *dev,
 				struct netlink_ext_ack *extack)
 {
 	struct labnic_port *end = netdev_priv(dev);
-	u8 wish = kernel->tcp_data_split;
+	u8 before = end->split_wish;
+	u8 wish = labnic_ring_split_wish(kernel, before,
+					 labnic_split_report(end, before));
 	u32 events = LABNIC_SET_RINGS;
 	int err;
 
@@ -102,14 +104,14 @@ static int labnic_set_ringparam(struct net_device *dev,
 	if (err)
 		return err;
 	WRITE_ONCE(end->tx_ring, ring->tx_pending);
-	labnic_split_set(end, wish, kernel->hds_thresh);
+	labnic_split_set(end, wish, labnic_ring_hds_thresh(kernel));
 	if (labnic_fault_value(end, LABNIC_FORGET_HDS_THRESH))
-		dev->cfg_pending->hds_thresh = 0;
+		labnic_forget_hds_thresh(dev);
 	err = labnic_reopen_after(end);
 	/* Features that header split kept on may be turned off now. */
 	if (!err && end->manners->split_keeps &&
 	    wish == ETHTOOL_TCP_DATA_SPLIT_DISABLED &&
-	    dev->cfg->hds_config == ETHTOOL_TCP_DATA_SPLIT_ENABLED)
+	    labnic_split_before(dev, before) == ETHTOOL_TCP_DATA_SPLIT_ENABLED)
 		netdev_update_features(dev);
 	return err;
 }
@@ -232,7 +234,6 @@ static u32 labnic_get_rx_ring_count(struct net_device *dev)
 
 /* What labnic_ethtool_setup() does not set is the same with all manners. */
 struct ethtool_ops labnic_ethtool_ops = {
-	.op_needs_rtnl		= ETHTOOL_OP_NEEDS_RTNL_SCHANNELS,
 	.get_drvinfo		= labnic_get_drvinfo,
 	.get_link		= labnic_get_link,
 	.get_link_ksettings	= labnic_get_link_ksettings,
@@ -241,7 +242,6 @@ struct ethtool_ops labnic_ethtool_ops = {
 	.set_ringparam		= labnic_set_ringparam,
 	.get_channels		= labnic_get_channels,
 	.set_channels		= labnic_set_channels,
-	.get_rx_ring_count	= labnic_get_rx_ring_count,
 	.get_rxfh_key_size	= labnic_get_rxfh_key_size,
 	.get_rxfh_indir_size	= labnic_get_rxfh_indir_size,
 	.get_rxfh		= labnic_get_rxfh,
@@ -274,10 +274,12 @@ void labnic_ethtool_setup(const struct labnic_manners *manners)
 		ops->modify_rxfh_context = NULL;
 		ops->remove_rxfh_context = NULL;
 	}
+	labnic_set_ring_count(ops, labnic_get_rx_ring_count);
+	labnic_need_rtnl(ops, ETHTOOL_OP_NEEDS_RTNL_SCHANNELS);
 	/* The carrier and the features are changed under the RTNL lock only. */
 	if (manners->reopens & (LABNIC_SET_RINGS | LABNIC_SET_RING_SIZES) ||
 	    manners->split_keeps)
-		ops->op_needs_rtnl |= ETHTOOL_OP_NEEDS_RTNL_SRINGPARAM;
+		labnic_need_rtnl(ops, ETHTOOL_OP_NEEDS_RTNL_SRINGPARAM);
 	if (manners->reopens & LABNIC_SET_RSS)
-		ops->op_needs_rtnl |= ETHTOOL_OP_NEEDS_RTNL_RSS;
+		labnic_need_rtnl(ops, ETHTOOL_OP_NEEDS_RTNL_RSS);
 }

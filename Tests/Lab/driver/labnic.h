@@ -199,7 +199,7 @@ struct labnic_port {
  */
 static inline bool labnic_is_guarded(const struct labnic_port *end)
 {
-	return lockdep_is_held(&end->dev->lock) ||
+	return labnic_is_locked(end->dev) ||
 	       (end->dev->reg_state != NETREG_REGISTERED &&
 		end->dev->reg_state != NETREG_UNREGISTERING);
 }

@@ -4,7 +4,6 @@
 #include <linux/if_vlan.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
-#include <net/netdev_lock.h>
 
 #include "labnic.h"
 
@@ -70,7 +69,7 @@ static netdev_features_t labnic_fix_features(struct net_device *dev,
 	    dev->real_num_rx_queues > labnic_ntuple_channels)
 		features &= ~NETIF_F_NTUPLE;
 	/* The values that the core is about to store, not the stored ones. */
-	if (manners->split_keeps && dev->cfg_pending->hds_config ==
+	if (manners->split_keeps && labnic_split_after(dev, end->split_wish) ==
 				    ETHTOOL_TCP_DATA_SPLIT_ENABLED)
 		features |= manners->split_needs;
 	return features;
@@ -206,9 +205,8 @@ struct net_device *labnic_port_create(struct device *parent,
 	} else {
 		end->combined = queues;
 	}
-	labnic_set_hds_thresh(dev, manners->hds_thresh);
 	labnic_split_set(end, ETHTOOL_TCP_DATA_SPLIT_UNKNOWN,
-			 manners->hds_thresh);
+			 labnic_set_hds_thresh(dev, manners->hds_thresh));
 
 	end->rxq = kvcalloc(queues, sizeof(*end->rxq), GFP_KERNEL);
 	end->rx_stats = kvcalloc(queues, sizeof(*end->rx_stats), GFP_KERNEL);

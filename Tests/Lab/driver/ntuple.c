@@ -542,6 +542,6 @@ int labnic_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc,
 	case ETHTOOL_GRXCLSRLALL:
 		return labnic_rules_list(end, nfc, locations);
 	default:
-		return -EOPNOTSUPP;
+		return labnic_get_rxnfc_other(dev, nfc);
 	}
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* RX queues: their memory, and starting and stopping them one by one. */
-#include <net/netdev_lock.h>
-#include <net/netdev_rx_queue.h>
-#include <net/page_pool/helpers.h>
+#include <linux/log2.h>
 
 #include "labnic.h"
 
@@ -58,7 +56,7 @@ static struct labnic_rxq *labnic_rxq_get(struct labnic_port *end,
 					 unsigned int index)
 {
 	return rcu_dereference_protected(end->rxq[index],
-					 lockdep_is_held(&end->dev->lock));
+					 labnic_is_locked(end->dev));
 }
 
 /* A queue that returns to ordinary memory must start: the core can only warn
@@ -98,10 +96,13 @@ labnic_rxq_create(struct labnic_port *end,
 	hrtimer_setup(&rq->timer, labnic_rx_timer, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL);
 
+	/* Before its pools, because Linux 6.12 records then whose they are. */
+	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll,
+				     index);
 	rq->pool = labnic_pool_create(rq, order, rq->unreadable);
 	if (IS_ERR(rq->pool)) {
 		err = PTR_ERR(rq->pool);
-		goto err_free;
+		goto err_napi;
 	}
 	rq->host_pool = rq->pool;
 	if (labnic_headers_apart(rq, order)) {
@@ -111,13 +112,12 @@ labnic_rxq_create(struct labnic_port *end,
 			goto err_pool;
 		}
 	}
-	netif_napi_add_config_locked(end->dev, &rq->napi, labnic_rx_poll,
-				     index);
 	return rq;
 
 err_pool:
 	page_pool_destroy(rq->pool);
-err_free:
+err_napi:
+	netif_napi_del_locked(&rq->napi);
 	kfree(rq);
 	return ERR_PTR(err);
 }
@@ -258,8 +258,8 @@ static int labnic_queue_mem_alloc(struct net_device *dev,
 	struct labnic_queue_mem *qmem = mem;
 	struct labnic_rxq *rq;
 
-	if (!end->opened && end->manners->queue_down)
-		return end->manners->queue_down;
+	if (!end->opened && labnic_queue_down(end->manners->queue_down))
+		return labnic_queue_down(end->manners->queue_down);
 	rq = labnic_rxq_create(end, cfg, index);
 	if (IS_ERR(rq))
 		return PTR_ERR(rq);
@@ -307,6 +307,7 @@ static int labnic_queue_stop(struct net_device *dev, void *mem, int index)
 	return 0;
 }
 
+#ifdef LABNIC_QUEUE_CONFIG
 static struct device *labnic_queue_dma_dev(struct net_device *dev, int index)
 {
 	return labnic_dma_device(netdev_priv(dev), index);
@@ -353,3 +354,30 @@ void labnic_queue_setup(const struct labnic_manners *manners)
 	labnic_queue_ops.ndo_validate_qcfg = NULL;
 	labnic_queue_ops.supported_params = 0;
 }
+#else
+static int labnic_queue_mem_alloc_page(struct net_device *dev, void *mem,
+				       int index)
+{
+	struct netdev_queue_config cfg = { .rx_page_size = PAGE_SIZE };
+
+	return labnic_queue_mem_alloc(dev, &cfg, mem, index);
+}
+
+static int labnic_queue_start_page(struct net_device *dev, void *mem,
+				   int index)
+{
+	return labnic_queue_start(dev, NULL, mem, index);
+}
+
+struct netdev_queue_mgmt_ops labnic_queue_ops = {
+	.ndo_queue_mem_size	= sizeof(struct labnic_queue_mem),
+	.ndo_queue_mem_alloc	= labnic_queue_mem_alloc_page,
+	.ndo_queue_mem_free	= labnic_queue_mem_free,
+	.ndo_queue_start	= labnic_queue_start_page,
+	.ndo_queue_stop		= labnic_queue_stop,
+};
+
+void labnic_queue_setup(const struct labnic_manners *manners)
+{
+}
+#endif

@@ -2,8 +2,6 @@
 /* Opens and closes all queues: with the interface, and around a setting for
  * which the manners do so.
  */
-#include <net/netdev_lock.h>
-
 #include "labnic.h"
 
 int labnic_open_queues(struct labnic_port *end)

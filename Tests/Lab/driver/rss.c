@@ -3,7 +3,6 @@
 #include <linux/ethtool.h>
 #include <linux/slab.h>
 #include <linux/unaligned.h>
-#include <net/netdev_lock.h>
 
 #include "labnic.h"
 
@@ -245,7 +244,8 @@ int labnic_rss_init(struct labnic_port *end)
 	struct labnic_rss *rss;
 	u32 none = 0;
 
-	netdev_rss_key_fill(key, sizeof(key));
+	/* An older core has only 52 bytes; hashing needs fewer. */
+	netdev_rss_key_fill(key, min(sizeof(key), NETDEV_RSS_KEY_LEN));
 	rss = labnic_rss_new(&none, 1, 1, key, ETH_RSS_HASH_TOP,
 			     end->manners->input_xfrm);
 	if (!rss)

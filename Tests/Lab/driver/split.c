@@ -50,7 +50,7 @@ int labnic_split_check(const struct labnic_port *end, u8 wish,
 	const struct net_device *dev = end->dev;
 
 	if (wish == ETHTOOL_TCP_DATA_SPLIT_DISABLED &&
-	    dev->cfg->hds_config != wish)
+	    labnic_split_before(dev, end->split_wish) != wish)
 		return labnic_refuse(extack, &manners->split_off);
 	if (wish == ETHTOOL_TCP_DATA_SPLIT_ENABLED &&
 	    (dev->features & manners->split_needs) != manners->split_needs)

@@ -1,21 +1,30 @@
 # shellcheck shell=bash
-# The build root: a Debian tree with the newest backported cloud kernel, its headers and its compiler, and what a static
-# program needs. apt resolves kernel and headers together, so they always match.
+# The build root: a Debian tree with a cloud kernel, its headers and its compiler, and what a static program needs. apt
+# resolves kernel and headers together, so they always match.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly buildroot_packages=(
-    bash coreutils dash diffutils findutils gcc-14 grep kmod libc6-dev make mawk sed xz-utils
-    "linux-image-cloud-amd64/$debian_release-backports"
-    "linux-headers-cloud-amd64/$debian_release-backports"
+    bash binutils coreutils dash diffutils findutils grep kmod libc6-dev make mawk sed xz-utils
 )
 
-buildroot_stamp() { recipe_hash "$lab_dir"/host/{debian,buildroot}.sh; }
+buildroot_stamp() { recipe_hash "$lab_dir"/host/{kernel,debian,buildroot}.sh; }
+
+# Sets `compiler` to the newest compiler in a tree. The headers bring the one that the kernel was built with.
+find_compiler() {
+    local found
+    mapfile -t found < <(cd "$1/usr/bin" && printf '%s\n' x86_64-linux-gnu-gcc-[0-9]* | sort -V)
+    compiler=${found[-1]}
+    [[ -x $1/usr/bin/$compiler ]] || die "the packages hold no compiler for the kernel's headers"
+}
 
 # MANIFEST covers the listing. The tree is compared with the listing before use.
 fill_buildroot() {
-    local folder=$1 release
-    unpack_packages "$folder/tree" "${buildroot_packages[@]}"
+    local folder=$1 release compiler
+    unpack_release "$kernel_release" "$folder/tree" "${buildroot_packages[@]}" \
+        linux-{image,headers}-cloud-amd64/"$kernel_suite"
     ln -sf mawk "$folder/tree/usr/bin/awk"
+    find_compiler "$folder/tree"
+    ln -sf "$compiler" "$folder/tree/usr/bin/cc"
     mkdir -p "$folder/tree/build"
     release=$(basename "$folder"/tree/usr/lib/modules/*)
     [[ -e $folder/tree/usr/lib/modules/$release/build/Makefile ]] ||

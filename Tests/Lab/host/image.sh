@@ -27,7 +27,7 @@ readonly guest_unwanted=(
 
 # A new kernel in the build root outdates the image.
 image_stamp() {
-    recipe_hash "$lab_dir"/host/{debian,buildroot,image}.sh "$cache/buildroot/release"
+    recipe_hash "$lab_dir"/host/{kernel,debian,buildroot,image}.sh "$cache/buildroot/release"
 }
 
 # Does the few things that the scripts of the packages would have done.
@@ -87,6 +87,18 @@ remove_unwanted() {
     done
 }
 
+# copy_kernel RELEASE TO: copies the kernel itself, which newer packages have beside the modules and older ones in /boot.
+copy_kernel() {
+    local tree=$cache/buildroot/tree file
+    for file in "$tree/usr/lib/modules/$1/vmlinuz" "$tree/boot/vmlinuz-$1"; do
+        if [[ -e $file ]]; then
+            cp "$file" "$2"
+            return
+        fi
+    done
+    die "the kernel package of $1 holds no vmlinuz"
+}
+
 fill_image() {
     local folder=$1 tree=$1/tree release
     release=$(<"$cache/buildroot/release")
@@ -97,8 +109,7 @@ fill_image() {
     mkdir -p "$tree"/{dev,proc,sys,run,tmp,root,lab,mnt}
     pack_initramfs "$tree" | zstd -q -T0 -10 -o "$folder/initramfs"
     rm -rf "$tree"
-    cp "$cache/buildroot/tree/usr/lib/modules/$release/vmlinuz" "$folder/vmlinuz" ||
-        die "the kernel package of $release holds no vmlinuz"
+    copy_kernel "$release" "$folder/vmlinuz"
     cp "$cache/buildroot/release" "$folder/release"
     (cd "$folder" && sha256sum vmlinuz initramfs release >MANIFEST)
 }

@@ -47,7 +47,7 @@ describe_machine() {
 accelerator_record() {
     local host
     host=$(uname -r; grep -m1 '^model name' /proc/cpuinfo || true)
-    printf '%s/accel-%s\n' "$cache" "$(sha256sum <<<"$host" | cut -c1-16)"
+    printf '%s/accel-%s\n' "$cache_root" "$(sha256sum <<<"$host" | cut -c1-16)"
 }
 
 # Sets `accelerator`. /dev/kvm can be opened and still not run a kernel, so only a boot shows whether KVM works.

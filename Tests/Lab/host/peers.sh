@@ -38,10 +38,10 @@ struct io_uring_zcrx_rq {
 };
 END
     ynl=source/tools/net/ynl tests=source/tools/testing/selftests/drivers/net/hw
-    make -C $ynl CC=gcc-14 GENS="ethtool netdev" RSTS= libynl.a
-    gcc-14 -O2 -static -s -isystem tree/usr/include -I$ynl/lib -I$ynl/generated -o ncdevmem \
+    make -C $ynl CC=cc GENS="ethtool netdev" RSTS= libynl.a
+    cc -O2 -static -s -isystem tree/usr/include -I$ynl/lib -I$ynl/generated -o ncdevmem \
         $tests/ncdevmem.c $ynl/libynl.a
-    gcc-14 -O2 -w -static -s -isystem tree/usr/include -include zcrx.h -o iou-zcrx $tests/iou-zcrx.c \
+    cc -O2 -w -static -s -isystem tree/usr/include -include zcrx.h -o iou-zcrx $tests/iou-zcrx.c \
         tree/usr/lib/x86_64-linux-gnu/liburing.a
 '
 

@@ -55,6 +55,14 @@ prepare_again() {
 }
 
 clean_cache() {
+    for kernel in 6.12 sid newest; do
+        choose_kernel
+        clean_kernel
+    done
+}
+
+# Removes the artefacts of $kernel.
+clean_kernel() {
     [[ -d $cache ]] || return 0
     # Do not delete a directory that another program made.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"

@@ -26,13 +26,13 @@ fill_programs() {
         in_buildroot "$folder/build" sh -euc '
             cd /build
             for source in *.c; do
-                gcc-14 -O2 -Wall -Wextra -Werror -static -s -o "${source%.c}" "$source"
+                cc -O2 -Wall -Wextra -Werror -static -s -o "${source%.c}" "$source"
             done
             library() {
                 folder=$1
                 shift
                 mkdir "$folder"
-                gcc-14 -std=gnu23 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC -s -Ilibrary "$@" \
+                cc -std=gnu23 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC -s -Ilibrary "$@" \
                     library/cuda-stand-in.c library/ptx.c -o "$folder/$name"
             }
             name=libcuda.so.1

@@ -49,11 +49,11 @@ END
     chmod +x bin/python3
     PATH=/build/bin:$PATH
     export PYTHONDONTWRITEBYTECODE=1
-    make -C $ynl CC=gcc-14 GENS="ethtool netdev" RSTS= libynl.a
+    make -C $ynl CC=cc GENS="ethtool netdev" RSTS= libynl.a
     compile() {
         program=$tests/$1
         shift
-        gcc-14 -O2 -w -static -s -isystem tree/usr/include -I$tests -I$ynl/lib -I$ynl/generated \
+        cc -O2 -w -static -s -isystem tree/usr/include -I$tests -I$ynl/lib -I$ynl/generated \
             "$@" -o $program $program.c $ynl/libynl.a
     }
     for program in net/lib/csum net/lib/gro net/lib/xdp_helper drivers/net/napi_id_helper \

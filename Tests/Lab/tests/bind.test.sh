@@ -23,15 +23,16 @@ end_bind() {
 }
 
 test_bind_holds_until_a_signal() {
-    local before signal
+    local before signal send=()
+    ! nic_has sending || send=(--tx)
     before=$(settings_now)
     for signal in TERM:143 INT:130 HUP:129; do
-        start_bind eth1 --rx 6-7 --tx --flow :5201 --json
+        start_bind eth1 --rx 6-7 "${send[@]}" --flow :5201 --json
         expect_equal 'queues' '6,7' "$(jq -r '.queues | join(",")' <<<"$holds")"
         expect_equal 'holders' 2 "$(settings_now | jq --argjson id "$(jq .rx_id <<<"$holds")" \
             '[.queues[] | select(.holder == "bound to dma-buf id \($id)")] | length')"
         expect_equal 'rules' 2 "$(settings_now | jq '.rules | length')"
-        ((10#$(jq .tx_id <<<"$holds") > 0)) || fail "no id for sending: $holds"
+        ! nic_has sending || ((10#$(jq .tx_id <<<"$holds") > 0)) || fail "no id for sending: $holds"
         kill "-${signal%:*}" "$server"
         end_bind
         expect_equal 'exit status' "${signal#*:}" "$status"
@@ -274,10 +275,12 @@ test_restart_is_refused_while_the_queue_is_in_use() {
         ethtool -X eth1 context 1 delete
     fi
     expect_refusal 'no receive queue 9' devmemtcp queue restart eth1 9
-    start_bind eth1 --tx
-    devmemtcp queue restart eth1 "$first" 2 >out
-    kill "$server"
-    end_bind
+    if nic_has sending; then
+        start_bind eth1 --tx
+        devmemtcp queue restart eth1 "$first" 2 >out
+        kill "$server"
+        end_bind
+    fi
     start_bind eth1 --rx 3
     expect_refusal 'it is in use by devmemtcp' devmemtcp queue restart eth1 3
     kill "$server"

@@ -76,7 +76,9 @@ static void cx_offer_queues(u8 *to)
 	CX_GENERAL(cqe_version, 1);
 	CX_GENERAL(cq_moderation, 1);
 	CX_GENERAL(cq_period_start_from_cqe, 1);
+#ifdef CX_KNOWS_DEVMEM
 	CX_GENERAL(tis_tir_td_order, 1);
+#endif
 }
 
 static void cx_offer_general(u8 *to)
@@ -105,7 +107,9 @@ static void cx_offer_general_2(u8 *to)
 {
 	CX_GENERAL_2(min_mkey_log_entity_size_fixed_buffer_valid, 1);
 	CX_GENERAL_2(min_mkey_log_entity_size_fixed_buffer, 8);
+#ifdef CX_KNOWS_DEVMEM
 	CX_GENERAL_2(max_mkey_log_entity_size_fixed_buffer, 20);
+#endif
 	CX_GENERAL_2(max_mkey_log_entity_size_mtt, 20);
 	CX_GENERAL_2(log_min_mkey_entity_size, 12);
 }
@@ -170,6 +174,7 @@ static void cx_offer_flow_tables(u8 *capability)
 	cx_offer_flow_fields(to);
 }
 
+#ifdef CX_KNOWS_DEVMEM
 static void cx_offer_shampo(u8 *to)
 {
 	CX_SHAMPO(shampo_log_max_reservation_size, 16);
@@ -179,6 +184,7 @@ static void cx_offer_shampo(u8 *to)
 	CX_SHAMPO(shampo_header_split_data_merge, 1);
 	CX_SHAMPO(shampo_log_max_headers_entry_size, 8);
 }
+#endif
 
 /* The message names a group of capabilities, and whether to return the supported ones
  * or the current ones. The driver may change only the general group.
@@ -205,9 +211,11 @@ u8 cx_query_hca_cap(struct lab_device *dev, struct cx_message *m)
 	case MLX5_CAP_FLOW_TABLE:
 		cx_offer_flow_tables(to);
 		return 0;
+#ifdef CX_KNOWS_DEVMEM
 	case MLX5_CAP_SHAMPO:
 		cx_offer_shampo(to);
 		return 0;
+#endif
 	}
 	return CX_REFUSE(m, BAD_PARAM_ERR);
 }

@@ -15,6 +15,7 @@
 #include <linux/mlx5/cq.h>
 #include <linux/mlx5/qp.h>
 
+#include "compat.h"
 #include "device.h"
 
 /* The BAR: initialization segment, UAR pages, MSI-X. */
