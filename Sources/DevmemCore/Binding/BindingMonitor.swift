@@ -90,6 +90,33 @@ struct BindingMonitor: ~Copyable {
         }
     }
 
+    /// Finds out whether a NIC that answers with `ENODEV` is gone along with its settings. A driver
+    /// detaches a NIC, and the kernel removes it from its list, some time before the notification.
+    ///
+    /// - Returns: false if it was moved, or is still there after 2 s, as after a reset.
+    mutating func isRemoved() -> Bool {
+        let end = Deadline.after(NICDisappearance.timeout)
+        repeat {
+            switch monitor {
+            case .some(let open): absence.note(open.news())
+            case .none: break
+            }
+            if (try? links(index: interface.index)) != nil {
+                absence.isListed()
+            } else {
+                let verdict = absence.judge(at: .now)
+                if verdict != .undecided { return verdict == .removed }
+            }
+            // There is no event for a NIC that the driver detaches and attaches again.
+            var changes = PollSet<1>()
+            changes.watch(0, rawValue)
+            guard (try? changes.wait(milliseconds: min(end.milliseconds, 100))) != nil else {
+                break
+            }
+        } while end.milliseconds > 0
+        return false
+    }
+
     /// Returns the error for a NIC that is gone.
     static func absence(of interface: NetworkInterface, isMoved: Bool) -> DevmemError {
         let name = interface.name

@@ -138,6 +138,11 @@ public struct BoundNIC: ~Copyable {
     ///   gone.
     public func handleChanges() throws(DevmemError) { try setup.handleChanges() }
 
+    /// Returns what an error means if the NIC is gone; otherwise the same error.
+    package func explainingAbsence(_ error: DevmemError) -> DevmemError {
+        setup.explainingAbsence(error)
+    }
+
     /// Explains why payload of a stream arrived outside device memory.
     ///
     /// - Parameter stream: the stream.

@@ -155,11 +155,22 @@ final class NICChanges {
 
     /// Undoes all changes; the memory stays. Further calls do nothing.
     func undo() throws(DevmemError) -> SteeringRestoration {
-        watch = nil
         // The kernel allows header split to be turned off only while nothing is bound.
         unbind()
-        defer { steering = nil }
-        return try steering?.restore() ?? SteeringRestoration()
+        defer {
+            steering = nil
+            watch = nil
+        }
+        return try steering?.restore(unlessRemoved: isRemoved) ?? SteeringRestoration()
+    }
+
+    /// Whether a NIC that answers with `ENODEV` is gone along with its settings.
+    private func isRemoved() -> Bool { watch?.isRemoved() ?? false }
+
+    /// Returns what an error of a NIC that is gone means.
+    func explainingAbsence(_ error: DevmemError) -> DevmemError {
+        guard error.errno == .operationNotSupportedByDevice, isRemoved() else { return error }
+        return BindingMonitor.absence(of: interface, isMoved: false)
     }
 
     /// Undoes all changes and logs a failure, for a caller that has another error to report or none

@@ -190,11 +190,28 @@ public struct SteeringTransaction: ~Copyable {
     ///   remains.
     @discardableResult
     public mutating func restore() throws(DevmemError) -> SteeringRestoration {
+        try restore(unlessRemoved: { false })
+    }
+
+    /// Does the same, or drops the journal of a NIC that is removed meanwhile.
+    ///
+    /// - Parameter isRemoved: asked if the kernel answers with `ENODEV`: whether the NIC is gone along
+    ///   with its settings.
+    /// - Returns: what was restored, nothing of a removed NIC.
+    /// - Throws: `DevmemError` as `restore()`.
+    mutating func restore(
+        unlessRemoved isRemoved: () -> Bool
+    ) throws(DevmemError) -> SteeringRestoration {
         guard let journal else { return SteeringRestoration() }
         self.journal = nil
         let result = rollback(journal, on: nic, store: store, logger: logger)
         for sentence in result.leftAlone { logger.notice("\(nic.name): left alone: \(sentence)") }
         if let failure = result.failure {
+            if failure.errno == .operationNotSupportedByDevice, isRemoved() {
+                self.journal = journal
+                forget()
+                return SteeringRestoration()
+            }
             throw failure.advising("\(AdvisedCommand(.restore, nic.name)) tries again")
         }
         return result

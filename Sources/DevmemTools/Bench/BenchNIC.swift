@@ -88,6 +88,21 @@ final class BenchNIC {
         }
     }
 
+    /// Returns the counters of the NIC's queues; none if the driver has none.
+    ///
+    /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses; of kind `system` with `ENODEV`
+    ///   if the NIC has disappeared.
+    func counters() throws(DevmemError) -> [QueueStatistics] {
+        do throws(DevmemError) {
+            return try queueStatistics(ofInterface: interface.index) ?? []
+        } catch {
+            switch nic {
+            case .some(let bound): throw bound.explainingAbsence(error)
+            case .none: throw error
+            }
+        }
+    }
+
     /// Describes how much payload arrived in device memory; nil if host memory was requested.
     func placement(
         of counts: ReceiveCounts, in stream: @autoclosure () -> MisplacedStream

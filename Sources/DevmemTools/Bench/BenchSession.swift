@@ -114,7 +114,7 @@ final class BenchSession {
     private func sample(_ seen: (BenchSample) -> Void) throws(DevmemError) {
         guard let due = meter.due, ContinuousClock.now >= due else { return }
         if countersBefore.isEmpty {
-            countersBefore = try queueStatistics(ofInterface: nic.interface.index) ?? []
+            countersBefore = try nic.counters()
         }
         if let sample = meter.sample() { note(sample, seen) }
         if meter.due == nil { pools = try nic.pools() }
@@ -242,8 +242,7 @@ final class BenchSession {
         let napi = workers.connections.first?.connection.incomingNAPI
         report.isNAPIThreaded = napi.flatMap { napiInstance($0)?.isThreaded }
         report.pools = pools
-        let after = try queueStatistics(ofInterface: nic.interface.index) ?? []
-        report.queues = queueCounters(from: countersBefore, to: after)
+        report.queues = queueCounters(from: countersBefore, to: try nic.counters())
         report.flows = results.flatMap(\.flows).sorted { $0.flow < $1.flow }
         report.placement = placement(of: report)
         report.failure = failure ?? results.lazy.compactMap(\.failure).first?.description
