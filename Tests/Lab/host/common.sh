@@ -9,7 +9,7 @@ lab_dir=$repository/Tests/Lab
 cache=${DEVMEMTCP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/devmemtcp}/lab
 
 # The exit statuses of the lab itself. Any other is the status of the guest's command.
-readonly exit_usage=64 exit_limit=124 exit_lab=125
+readonly exit_usage=64 exit_emulator=123 exit_limit=124 exit_lab=125
 
 say() { printf 'lab: %s\n' "$*" >&2; }
 

@@ -79,6 +79,10 @@ conclude() {
         bad_console_lines >&2 || true
         show_tail "QEMU's own output" "$work/qemu.log"
         show_tail "the kernel's console" "$work/console"
+        if ran_stale_code "$work/console"; then
+            say "QEMU executed an int3 that is not in the guest's memory: this is a fault of QEMU; run the command again"
+            return "$exit_emulator"
+        fi
         ;;
     boot-limit)
         say "the guest did not start the command within $boot_limit s"
