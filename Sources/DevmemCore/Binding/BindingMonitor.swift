@@ -57,11 +57,7 @@ struct BindingMonitor: ~Copyable {
     /// - Throws: `DevmemError` of kind `system` with `ENODEV` if the NIC, and so the binding, is
     ///   gone.
     mutating func handleChanges(_ steering: inout SteeringTransaction?) throws(DevmemError) {
-        let news: NICMonitor.News
-        switch monitor {
-        case .some(let open): news = open.news()
-        case .none: return
-        }
+        let news = news()
         guard news.isDue else { return }
         absence.note(news)
         do throws(DevmemError) {
@@ -95,26 +91,23 @@ struct BindingMonitor: ~Copyable {
     ///
     /// - Returns: false if it was moved, or is still there after 2 s, as after a reset.
     mutating func isRemoved() -> Bool {
-        let end = Deadline.after(NICDisappearance.timeout)
-        repeat {
-            switch monitor {
-            case .some(let open): absence.note(open.news())
-            case .none: break
-            }
-            if (try? links(index: interface.index)) != nil {
-                absence.isListed()
-            } else {
-                let verdict = absence.judge(at: .now)
-                if verdict != .undecided { return verdict == .removed }
-            }
-            // There is no event for a NIC that the driver detaches and attaches again.
+        var absence = absence
+        defer { self.absence = absence }
+        return absence.isRemoved {
+            (news(), (try? links(index: interface.index)) != nil)
+        } wait: {
             var changes = PollSet<1>()
             changes.watch(0, rawValue)
-            guard (try? changes.wait(milliseconds: min(end.milliseconds, 100))) != nil else {
-                break
-            }
-        } while end.milliseconds > 0
-        return false
+            return (try? changes.wait(milliseconds: 100)) != nil
+        }
+    }
+
+    /// What the kernel has reported; nothing if the NIC is not watched.
+    private func news() -> NICMonitor.News {
+        switch monitor {
+        case .some(let open): open.news()
+        case .none: NICMonitor.News()
+        }
     }
 
     /// Returns the error for a NIC that is gone.

@@ -30,4 +30,32 @@ struct NICDisappearance {
 
     /// Records that the NIC is listed.
     mutating func isListed() { self = NICDisappearance() }
+
+    /// Finds out whether a NIC that answers with `ENODEV` is gone along with its settings.
+    ///
+    /// - Parameters:
+    ///   - clock: returns the time.
+    ///   - look: returns what the kernel has reported since the last look, and whether it lists the NIC.
+    ///   - wait: waits for the next report, for at most 100 ms; false if it cannot.
+    /// - Returns: false if the NIC was moved, or is still listed after 2 s, as after a reset.
+    mutating func isRemoved(
+        clock: () -> ContinuousClock.Instant = { .now },
+        look: () -> (news: NICMonitor.News, isListed: Bool), wait: () -> Bool
+    ) -> Bool {
+        let end = clock() + Self.timeout
+        repeat {
+            let found = look()
+            note(found.news)
+            if found.isListed {
+                isListed()
+            } else {
+                let verdict = judge(at: clock())
+                if verdict != .undecided { return verdict == .removed }
+            }
+            // No report comes for a NIC that the driver detaches and attaches again.
+            guard wait() else { return false }
+        } while clock() < end
+        // The report may be lost.
+        return missingSince != nil
+    }
 }
