@@ -27,6 +27,7 @@ extension AdviceStyle {
             case is Validate.Type: [.remote, .peer, .settings]
             case is Steer.Plan.Type, is Steer.Apply.Type: [.queues, .flow, .spread]
             case is QueueCommand.Restart.Type: [.force]
+            case is QueueCommand.Unlease.Type: [.delete]
             default: []
             }
         return own.union([.port])
@@ -50,6 +51,7 @@ extension Advice.Parameter {
         case .peer: "--peer"
         case .settings: "--config"
         case .port: "--port of bench run"
+        case .delete: "--delete"
         }
     }
 }
@@ -67,6 +69,7 @@ extension AdvisedCommand {
         case .checkNIC: ["doctor", interface]
         case .probe: ["doctor", interface, "--probe"]
         case .serveBench: ["bench", "serve"]
+        case .leaseQueue: ["queue", "lease", "NIC", "QUEUE", "--to", interface]
         }
     }
 

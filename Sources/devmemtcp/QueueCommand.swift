@@ -4,8 +4,8 @@ import DevmemTools
 
 struct QueueCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "queue", abstract: "Restart single receive queues of a NIC.",
-        subcommands: [Restart.self])
+        commandName: "queue", abstract: "Restart or lease single receive queues of a NIC.",
+        subcommands: [Restart.self, Lease.self, Unlease.self])
 
     struct Restart: ParsableCommand {
         static let configuration = CommandConfiguration(

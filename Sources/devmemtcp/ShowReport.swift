@@ -113,6 +113,12 @@ struct QueueReport: Encodable {
         case dmabufID = "dmabuf_id"
         case ioUring = "io_uring"
         case rssEntries = "rss_entries"
+        case leasedFrom = "leased_from"
+    }
+
+    struct Lessor: Encodable {
+        var interface: String
+        var queue: UInt32
     }
 
     struct Lease: Encodable {
@@ -136,6 +142,7 @@ struct QueueReport: Encodable {
     var ioUring: Bool
     var xsk: Bool
     var lease: Lease?
+    var leasedFrom: Lessor?
     var pools: [PoolReport]
     var counters: [String: UInt64]
     var rssEntries: Int?
@@ -154,9 +161,10 @@ struct QueueReport: Encodable {
         xsk = info.hasXSK
         lease = info.lease.map {
             Lease(
-                index: $0.interface, interface: $0.interfaceName, queue: $0.queue,
+                index: $0.interface, interface: $0.lessee?.name, queue: $0.queue,
                 namespace: $0.namespace)
         }
+        leasedFrom = queue.lessor.map { Lessor(interface: $0.interface, queue: $0.queue) }
         pools = queue.pools.map { PoolReport($0) }
         counters = queue.counters
         guard info.type == .rx else { return }

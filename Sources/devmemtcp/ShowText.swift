@@ -85,7 +85,7 @@ private func queueTable(_ queues: [QueueState], slots: Int) -> [String] {
         let isReceive = queue.info.type == .rx
         table.add([
             "\(queue.info.type) \(queue.info.id)", queue.info.napiID.map { "\($0)" },
-            pollerText(queue.napi), occupantText(queue.info),
+            pollerText(queue.napi), occupantText(queue.info, queue.lessor),
             queue.pools.isEmpty ? nil : queue.pools.map { "\($0.id)" }.joined(separator: ","),
             queue.inFlightBytes.map(ByteCount.text),
             isReceive && slots > 0 ? "\(queue.rssEntries)/\(slots)" : nil,
@@ -102,14 +102,15 @@ private func pollerText(_ napi: NAPIInfo?) -> String? {
     return parts.isEmpty ? nil : parts.joined(separator: " ")
 }
 
-/// Lists what occupies a queue.
-func occupantText(_ queue: QueueInfo) -> String? {
+/// Lists what occupies a queue, and which one it stands for.
+func occupantText(_ queue: QueueInfo, _ lessor: QueueLessor? = nil) -> String? {
     var parts: [String] = []
+    if let lessor { parts.append("leased from: queue \(lessor.queue) of \(lessor.interface)") }
     if let id = queue.dmabufID { parts.append("dma-buf \(id)") }
     if queue.hasIOUring { parts.append("io_uring") }
     if queue.hasXSK { parts.append("AF_XDP") }
     if let lease = queue.lease {
-        let lessee = lease.interfaceName ?? "interface \(lease.interface)"
+        let lessee = lease.lessee?.name ?? "interface \(lease.interface)"
         let namespace = lease.namespace.map { " in netns \($0)" } ?? ""
         parts.append("lease: queue \(lease.queue) of \(lessee)\(namespace)")
     }

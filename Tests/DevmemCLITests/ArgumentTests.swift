@@ -380,4 +380,19 @@ private final class Screen: Sendable {
             #expect(BusyPollTime(argument: text) == nil)
         }
     }
+
+    @Test(
+        arguments: [
+            ("nk0", nil, "nk0"), ("blue/nk0", "blue", "nk0"),
+            ("/proc/77/ns/net/nk0", "/proc/77/ns/net", "nk0"),
+        ] as [(String, String?, String)])
+    func lesseeHasANamespace(text: String, namespace: String?, interface: String) {
+        let lessee = Lessee(argument: text)
+        #expect(lessee?.namespace == namespace && lessee?.interface == interface)
+        #expect(lessee?.text == text)
+    }
+
+    @Test(arguments: ["", "/", "/nk0", "blue/"]) func lesseeNeedsBothNames(text: String) {
+        #expect(Lessee(argument: text) == nil)
+    }
 }

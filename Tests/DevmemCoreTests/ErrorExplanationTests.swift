@@ -41,6 +41,7 @@ private let deleteContext = DevmemError.Operation(.deleteContext, "delete RSS co
 private let deleteRule = DevmemError.Operation(.deleteFlowRule, "delete flow rule 3 of eth1")
 private let readRules = DevmemError.Operation(.readFlowRules, "read the flow rules of eth1")
 private let attach = DevmemError.Operation(.attachXDP, "attach XDP to eth1")
+private let lease = DevmemError.Operation(.leaseQueue, "lease queue 5 of eth1 to nk0")
 private let setChannels: DevmemError.Operation = "set channels of eth1"
 
 /// Refusals that the kernel explains with a message.
@@ -80,6 +81,17 @@ private let worded: [Refused] = [
         "requested channel counts are too low for existing ntuple filter settings"),
     Refused(attach, 16, "unable to install XDP to device using memory provider"),
     Refused(attach, 95, "unable to propagate XDP to device using memory provider"),
+    Refused(lease, 22, "Device is not a virtual device"),
+    Refused(lease, 95, "Device does not support queue creation"),
+    Refused(lease, 95, "netkit can only lease against the peer device"),
+    Refused(lease, 22, "netkit maximum queue limit reached"),
+    Refused(lease, 22, "Lease device is a virtual device"),
+    Refused(lease, 19, "Lease device has been removed from the system"),
+    Refused(lease, 95, "Lease device does not support queue management operations"),
+    Refused(lease, 95, "Leasing queues from different devices not supported"),
+    Refused(lease, 16, "Device queue in use due to queue leasing"),
+    Refused(lease, 16, "Device queue in use by AF_XDP"),
+    Refused(lease, 16, "Device queue in use by memory provider"),
 ]
 
 /// Refusals with only an error number and possibly an attribute.
@@ -117,6 +129,7 @@ private let numbered: [Refused] = [
     Refused(deleteRule, 2), Refused(deleteRule, 11),
     Refused(deleteRule, 19), Refused(deleteRule, 100),
     Refused(readRules, 90), Refused(readRules, 19),
+    Refused(lease, 1), Refused(lease, 19), Refused(lease, 34),
 ]
 
 @Suite struct ErrorExplanationTests {

@@ -154,4 +154,28 @@ import Testing
             seconds: seconds)
         #expect(rates.map(\.packets) == [nil])
     }
+
+    /// The kernel tells a lease only at the NIC, in the NIC's namespace.
+    @Test func lessorsAreFoundAtTheNICs() {
+        func leased(_ id: UInt32, to interface: UInt32, _ queue: UInt32, _ namespace: Int32? = nil)
+            -> QueueInfo
+        {
+            var info = QueueInfo(id: id, type: .rx)
+            info.lease = QueueLease(interface: interface, queue: queue, namespace: namespace)
+            return info
+        }
+        let nics = [
+            (
+                name: "eth1",
+                queues: [QueueInfo(id: 0, type: .rx), leased(5, to: 9, 1), leased(6, to: 8, 1)]
+            ),
+            (name: "eth2", queues: [leased(3, to: 9, 2), leased(4, to: 9, 3, 0)]),
+        ]
+        #expect(
+            lessors(ofInterface: 9, among: nics) == [
+                1: QueueLessor(interface: "eth1", queue: 5),
+                2: QueueLessor(interface: "eth2", queue: 3),
+            ])
+        #expect(lessors(ofInterface: 7, among: nics).isEmpty)
+    }
 }

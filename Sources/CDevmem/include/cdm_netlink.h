@@ -8,6 +8,7 @@
 
 #include <linux/genetlink.h>
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -108,6 +109,11 @@ enum : uint16_t {
 	cdm_RTM_GETLINK = RTM_GETLINK,
 	cdm_RTM_SETLINK = RTM_SETLINK,
 	cdm_RTM_GETROUTE = RTM_GETROUTE,
+	cdm_RTM_NEWNSID = RTM_NEWNSID,
+	cdm_RTM_GETNSID = RTM_GETNSID,
+
+	cdm_NETNSA_NSID = NETNSA_NSID,
+	cdm_NETNSA_FD = NETNSA_FD,
 
 	cdm_RTA_DST = RTA_DST,
 	cdm_RTA_SRC = RTA_SRC,
@@ -124,6 +130,7 @@ enum : uint16_t {
 	cdm_IFLA_LINK_NETNSID = IFLA_LINK_NETNSID,
 	cdm_IFLA_XDP = IFLA_XDP,
 	cdm_IFLA_NEW_NETNSID = IFLA_NEW_NETNSID,
+	cdm_IFLA_TARGET_NETNSID = IFLA_TARGET_NETNSID,
 	cdm_IFLA_PARENT_DEV_NAME = IFLA_PARENT_DEV_NAME,
 	cdm_IFLA_PARENT_DEV_BUS_NAME = IFLA_PARENT_DEV_BUS_NAME,
 
@@ -133,7 +140,14 @@ enum : uint16_t {
 	cdm_IFLA_XDP_PROG_ID = IFLA_XDP_PROG_ID,
 };
 
+enum : int32_t {
+	cdm_NETNSA_NSID_NOT_ASSIGNED = NETNSA_NSID_NOT_ASSIGNED,
+};
+
 enum : intptr_t {
+	/* What follows it is aligned. */
+	cdm_rtgenmsg_size = NLMSG_ALIGN(sizeof(struct rtgenmsg)),
+
 	cdm_ifinfomsg_size = sizeof(struct ifinfomsg),
 	cdm_ifinfomsg_family = offsetof(struct ifinfomsg, ifi_family),
 	cdm_ifinfomsg_index = offsetof(struct ifinfomsg, ifi_index),

@@ -31,6 +31,15 @@ public struct BindRequest: Sendable {
         /// Queues that only the kernel checks, on a NIC that the user has configured.
         case unchecked(QueueChoice)
 
+        /// The choice that is checked before the kernel sees it, if any is.
+        var checked: QueueChoice? {
+            switch self {
+            case .steered(let request): request.queues
+            case .unsteered(let choice): choice
+            case .none, .unchecked: nil
+            }
+        }
+
         /// The number of queues.
         var count: Int {
             switch self {

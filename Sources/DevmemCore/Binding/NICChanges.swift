@@ -10,6 +10,8 @@ final class NICChanges {
     private var transmit: TransmitBinding?
     private var zerocopy: ZerocopyQueues?
     private var watch: BindingMonitor?
+    /// The queues of an interface that has leased ones, and so cannot be steered.
+    private var leased: LeasedQueues?
 
     init(on interface: NetworkInterface, logger: Logger) {
         self.interface = interface
@@ -18,6 +20,10 @@ final class NICChanges {
 
     /// Chooses the queues of a request, and steers the NIC for them if requested.
     func chooseQueues(for request: BindRequest) throws(DevmemError) -> [UInt32] {
+        if let choice = request.queues.checked, let found = try LeasedQueues(of: interface) {
+            leased = found
+            return try found.choose(choice)
+        }
         switch request.queues {
         case .none: return []
         case .steered(let wanted):
@@ -111,9 +117,10 @@ final class NICChanges {
 
     /// Starts watching the NIC.
     func watch(provider: QueueProvider?, queues: [UInt32], keepsSteered: Bool) {
+        // The kernel does not tell who holds leased queues.
         watch = BindingMonitor(
-            on: interface, provider: provider, queues: queues, keepsSteered: keepsSteered,
-            logger: logger)
+            on: interface, provider: leased == nil ? provider : nil, queues: queues,
+            keepsSteered: keepsSteered, logger: logger)
     }
 
     /// The descriptor that becomes readable when the NIC may have changed; -1 if it is not watched.
@@ -132,7 +139,7 @@ final class NICChanges {
     var notes: [String] {
         switch steering {
         case .some(let transaction): transaction.notes
-        case .none: []
+        case .none: leased == nil ? [] : [LeasedQueues.note]
         }
     }
 
@@ -142,7 +149,7 @@ final class NICChanges {
             PlacementReason.text { () throws(DevmemError) in
                 try transaction.reason(for: stream, on: interface, provider: provider)
             }
-        case .none: nil
+        case .none: leased == nil ? nil : LeasedQueues.placementReason
         }
     }
 

@@ -8,6 +8,8 @@ package struct NetworkDevice: Equatable, Sendable {
     package var interface: NetworkInterface
     /// The description of the interface if it is not a NIC.
     package var virtual: VirtualInterface?
+    /// Whether it is one end of a netkit pair, to which queues can be leased.
+    package var isNetkit = false
     /// The kernel driver's name; nil for a virtual interface.
     package var driver: String?
     /// The driver's version; in-tree drivers report the kernel's.
@@ -56,6 +58,7 @@ package struct NetworkDevice: Equatable, Sendable {
         speed = (try? EthtoolNetlink(interface).speed()).flatMap { $0 }.map { UInt64($0) }
         driver = interface.driver
         guard let link = interface.link else { return }
+        isNetkit = link.isNetkit
         mtu = link.mtu
         isUp = link.isUp
         hasCarrier = link.isUp ? link.hasCarrier : nil

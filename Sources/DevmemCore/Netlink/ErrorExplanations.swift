@@ -33,6 +33,16 @@ private let noMemory = ErrorExplanation(
 
 /// The requests of device memory TCP, by the operations of the core's errors.
 let requests: [RefusedRequest] = [
+    // netdev_nl_queue_create_doit of the kernel's net/core, netkit_queue_create of drivers/net.
+    RefusedRequest(
+        kind: .leaseQueue,
+        answers: [
+            .notPermitted: .init(
+                "the process lacks CAP_NET_ADMIN in the first user namespace", needsNetAdmin),
+            .operationNotSupportedByDevice: goneOrDown,
+            .outOfRange: .init(
+                "there is no such receive queue", "choose an existing one; ethtool -l counts them"),
+        ]),
     // netdev_nl_bind_rx_doit, net_devmem_bind_dmabuf, netif_mp_open_rxq of the kernel's net/core.
     RefusedRequest(
         kind: .bindReceive,

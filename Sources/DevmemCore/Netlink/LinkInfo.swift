@@ -5,6 +5,7 @@ import SystemPackage
 package enum LinkNumber {
     package static let netlinkRoute = cdm_NETLINK_ROUTE
     static let getLink = cdm_RTM_GETLINK
+    static let deleteLink = cdm_RTM_DELLINK
     package static let setLink = cdm_RTM_SETLINK
     static let linkGroup = cdm_RTNLGRP_LINK
     /// `struct ifinfomsg`.
@@ -28,6 +29,8 @@ package enum LinkNumber {
     package static let xdp = cdm_IFLA_XDP
     /// The interface below is in another network namespace.
     static let lowerNamespace = cdm_IFLA_LINK_NETNSID
+    /// A request is for this network namespace.
+    static let targetNamespace = cdm_IFLA_TARGET_NETNSID
     static let parentDevice = cdm_IFLA_PARENT_DEV_NAME
     static let parentBus = cdm_IFLA_PARENT_DEV_BUS_NAME
 
@@ -104,6 +107,9 @@ extension LinkInfo {
         master = attributes.uint32(LinkNumber.master)
     }
 
+    /// Whether it is one end of a netkit pair, to which queues can be leased.
+    package var isNetkit: Bool { kind == "netkit" }
+
     /// The hardware address as ip-link(8) writes it; nil if it has none.
     package var addressText: String? {
         guard !address.isEmpty else { return nil }
@@ -111,19 +117,20 @@ extension LinkInfo {
     }
 }
 
-/// Lists the interfaces of this network namespace, by index.
+/// Lists the interfaces of a network namespace, by index.
 ///
-/// - Parameter index: the index of the only interface to list; nil for all.
+/// - Parameters:
+///   - index: the index of the only interface to list; nil for all.
+///   - namespace: the namespace's id in this one; nil for this one.
 /// - Returns: the interfaces.
 /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses, with `ENODEV` for an unknown
 ///   index (`rtnl_getlink` of net/core/rtnetlink.c).
-package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
+package func links(
+    index: UInt32? = nil, namespace: Int32? = nil
+) throws(DevmemError) -> [LinkInfo] {
     let socket = try NetlinkSocket(
         protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
-    var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)
-    header.store(index ?? 0, at: LinkNumber.headerIndex)
-    let message = try NetlinkMessage(
-        type: LinkNumber.getLink, header: header, dump: index == nil)
+    let message = try linkRequest(LinkNumber.getLink, index: index, namespace: namespace)
     let operation: DevmemError.Operation =
         index.map { "read the link of interface \($0)" } ?? "list the interfaces"
     var links: [LinkInfo] = []
@@ -131,4 +138,29 @@ package func links(index: UInt32? = nil) throws(DevmemError) -> [LinkInfo] {
         if let link = try LinkInfo(payload) { links.append(link) }
     }
     return links.sorted { $0.index < $1.index }
+}
+
+/// Deletes a virtual interface (`rtnl_dellink` of net/core/rtnetlink.c).
+///
+/// - Parameters:
+///   - index: its index in its network namespace.
+///   - name: its name, for errors.
+///   - namespace: the namespace's id in this one; nil for this one.
+/// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
+func deleteLink(index: UInt32, name: String, namespace: Int32?) throws(DevmemError) {
+    let socket = try NetlinkSocket(
+        protocol: LinkNumber.netlinkRoute, familyHeaderLength: LinkNumber.headerLength)
+    let message = try linkRequest(LinkNumber.deleteLink, index: index, namespace: namespace)
+    _ = try socket.payloads(message, operation: "delete the interface \(name)")
+}
+
+/// Starts a request about one interface or all.
+private func linkRequest(
+    _ type: UInt16, index: UInt32?, namespace: Int32?
+) throws(DevmemError) -> NetlinkMessage {
+    var header = [UInt8](repeating: 0, count: LinkNumber.headerLength)
+    header.store(index ?? 0, at: LinkNumber.headerIndex)
+    let message = try NetlinkMessage(type: type, header: header, dump: index == nil)
+    if let namespace { try message.put(LinkNumber.targetNamespace, namespace) }
+    return message
 }

@@ -167,3 +167,8 @@ let needsNetAdmin: Advice = "run as root or with CAP_NET_ADMIN"
 
 /// Formats queue indices for users: ranges as `6-7`, separated by commas.
 package func queueList(_ queues: [UInt32]) -> String { numberList(queues) }
+
+/// Formats queue indices for users with a noun: `queue 5`, `queues 6-7`.
+package func queueText(_ queues: [UInt32]) -> String {
+    (queues.count == 1 ? "queue " : "queues ") + queueList(queues)
+}

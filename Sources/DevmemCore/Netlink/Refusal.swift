@@ -1,8 +1,9 @@
 /// A refusal that the kernel or a driver explains in a text, where others share its error number. Only
 /// this type knows these texts; each raw value is one, or its part without figures.
 ///
-/// They are texts of `netdev_nl_bind_rx_doit` and `netdev_nl_bind_tx_doit` of net/core/netdev-genl.c, of
-/// devmem.c, netdev_rx_queue.c, netdev_queues.c and dev.c beside it, and of net/ethtool/{rings,common}.c;
+/// They are texts of `netdev_nl_bind_rx_doit`, `netdev_nl_bind_tx_doit` and
+/// `netdev_nl_queue_create_doit` of net/core/netdev-genl.c, of devmem.c, netdev_rx_queue.c,
+/// netdev_queues.c and dev.c beside it, of drivers/net/netkit.c, and of net/ethtool/{rings,common}.c;
 /// `needsHardwareGRO` is one of `mlx5e_ethtool_set_tcp_data_split` of mlx5's en_ethtool.c.
 package enum Refusal: String, CaseIterable, Sendable {
     case pageSizeOutOfRange = "integer out of range"
@@ -36,6 +37,17 @@ package enum Refusal: String, CaseIterable, Sendable {
     case noSplitSetting = "setting TCP data split is not supported"
     case noThresholdSetting = "setting hds-thresh is not supported"
     case needsHardwareGRO = "GRO HW"
+    case lesseeIsNIC = "Device is not a virtual device"
+    case lesseeTakesNoQueues = "Device does not support queue creation"
+    case lesseeIsHostEnd = "netkit can only lease against the peer device"
+    case lesseeIsFull = "netkit maximum queue limit reached"
+    case lessorIsVirtual = "Lease device is a virtual device"
+    case lessorIsGone = "Lease device has been removed from the system"
+    case lessorCannotLease = "Lease device does not support queue management operations"
+    case twoLessors = "Leasing queues from different devices not supported"
+    case leasedToAnother = "Device queue in use due to queue leasing"
+    case leaseHeldByAFXDP = "Device queue in use by AF_XDP"
+    case leaseHeldByMemory = "Device queue in use by memory provider"
     /// Any other text about a memory provider; the last, because the others are more specific.
     case memoryInUse = "memory provider"
 
@@ -51,7 +63,8 @@ package enum Refusal: String, CaseIterable, Sendable {
     package var isForBoundMemory: Bool {
         switch self {
         case .queueHasMemory, .splitHeldByMemory, .thresholdHeldByMemory,
-            .channelsHeldByMemory, .xdpHeldByMemory, .upperXDPHeldByMemory, .memoryInUse:
+            .channelsHeldByMemory, .xdpHeldByMemory, .upperXDPHeldByMemory, .leaseHeldByMemory,
+            .memoryInUse:
             true
         default: false
         }
@@ -170,6 +183,41 @@ package enum Refusal: String, CaseIterable, Sendable {
             .init(
                 "the driver splits headers only while it has hardware GRO",
                 "ethtool -K \(.nic) rx-gro-hw on")
+        case .lesseeIsNIC, .lesseeTakesNoQueues:
+            .init(
+                "queues can be leased to netkit interfaces only",
+                "name the container's end of a netkit pair")
+        case .lesseeIsHostEnd:
+            .init(
+                "the interface is the host's end of the netkit pair",
+                "name the other end, which is the container's")
+        case .lesseeIsFull:
+            .init(
+                "the netkit interface was made for fewer queues",
+                "make one for more: ip link add ... type netkit peer ... numrxqueues N, one more than "
+                    + "queues to lease")
+        case .lessorIsVirtual:
+            .init("the queue is a virtual interface's", "name a queue of a physical NIC")
+        case .lessorIsGone:
+            .init("the NIC is gone", "ip -brief link lists the interfaces")
+        case .lessorCannotLease:
+            .init(
+                "the driver cannot restart single queues, without which none can be leased",
+                "use a NIC whose driver can: mlx5, gve, bnxt and fbnic")
+        case .twoLessors:
+            .init(
+                "the netkit interface has queues of another NIC",
+                "make a netkit pair for each NIC")
+        case .leasedToAnother:
+            .init(
+                "a virtual interface has the queue",
+                "choose another queue; \(AdvisedCommand(.showAll)) lists NICs and their queues")
+        case .leaseHeldByAFXDP:
+            .init("an AF_XDP socket has the queue", "end its holder, or choose another queue")
+        case .leaseHeldByMemory:
+            .init(
+                "device memory or io_uring zero-copy receive has the queue",
+                "end its holder, or choose another queue")
         case .memoryInUse:
             .init("device memory or io_uring zero-copy receive is in use", "end its holder")
         }

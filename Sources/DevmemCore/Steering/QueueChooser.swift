@@ -121,11 +121,15 @@ package struct QueueChooser {
 
     /// Returns why a queue cannot be bound; nil if no obstacle is known.
     private func obstacle(of id: UInt32) -> Obstacle? {
-        if let holder = snapshot.receiveQueues.first(where: { $0.id == id })?.holder {
+        if let queue = snapshot.receiveQueues.first(where: { $0.id == id }),
+            let holder = queue.holder
+        {
             return Obstacle(
                 errno: .resourceBusy, message: "queue \(id) is \(holder)",
                 advice: .any(
-                    "choose another with \(.queues)", "end the process that holds it"))
+                    "choose another with \(.queues)",
+                    queue.lease == nil
+                        ? "end the process that holds it" : "bind through that interface"))
         }
         if id == 0 && snapshot.driver == "gve" {
             return Obstacle(

@@ -31,6 +31,8 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         case settings
         /// The first port of a benchmark.
         case port
+        /// The deletion of an interface.
+        case delete
     }
 
     /// A placeholder for a value that is unknown where the advice is written.
@@ -169,6 +171,7 @@ extension Advice.Parameter: CustomStringConvertible {
         case .peer: "a peer"
         case .settings: "the settings"
         case .port: "the port"
+        case .delete: "deletion"
         }
     }
 }

@@ -20,6 +20,8 @@ package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
         case probe
         /// Serve benchmarks.
         case serveBench
+        /// Lease a queue of a NIC to a virtual interface.
+        case leaseQueue
     }
 
     /// The effect of the command.
@@ -48,6 +50,7 @@ package struct AdvisedCommand: Equatable, Sendable, CustomStringConvertible {
         case .checkNIC: "check \(interface)"
         case .probe: "check \(interface) by binding a queue"
         case .serveBench: "serve benchmarks"
+        case .leaseQueue: "lease a queue of a NIC to \(interface)"
         }
     }
 }

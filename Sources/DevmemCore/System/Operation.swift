@@ -31,6 +31,8 @@ extension DevmemError {
             case setHeaderSplit
             /// Attaching XDP or AF_XDP.
             case attachXDP
+            /// Leasing a queue to a virtual interface.
+            case leaseQueue
             /// Any other operation.
             case other
         }

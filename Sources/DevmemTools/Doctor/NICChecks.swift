@@ -12,6 +12,12 @@ package func checks(of facts: NICFacts) -> [DoctorCheck] {
             "driver", "Driver", .failed, "\(virtual.text), which has no queues of a NIC", fix: name)
         return list.checks
     }
+    if facts.device.isNetkit {
+        judgeLink(facts, &list)
+        judgeLeases(facts, &list)
+        judgePagePools(facts, &list)
+        return list.checks
+    }
     judgeDriver(facts, &list)
     judgeLink(facts, &list)
     judgeHeaderSplit(facts, &list)
@@ -70,6 +76,23 @@ private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
     }
     // Not a warning: the MTU depends on the network, not on this host.
     if let mtu = facts.device.mtu { list.add("mtu", "MTU", .ok, "\(mtu) bytes") }
+}
+
+/// Checks an interface to which queues of a NIC can be leased. All settings are the NIC's.
+private func judgeLeases(_ facts: NICFacts, _ list: inout CheckList) {
+    let title = "Leased queues"
+    let name = facts.device.interface.name
+    guard let queues = list.value(of: facts.queues, "leased-queues", title) else { return }
+    let leased = queues.map(\.id).filter { $0 != 0 }.sorted()
+    if leased.isEmpty {
+        list.add(
+            "leased-queues", title, .failed, "no queue of a NIC is leased to it",
+            fix: "\(AdvisedCommand(.leaseQueue, name))")
+    } else {
+        list.add(
+            "leased-queues", title, .ok,
+            "\(queueList(leased)); header split and flow rules are to be set on the NIC")
+    }
 }
 
 private func judgeHeaderSplit(_ facts: NICFacts, _ list: inout CheckList) {

@@ -44,11 +44,17 @@ package struct InterfaceState: Sendable {
             link, pools: pools, steering: try steeredNICs())
         let settings = try NICSnapshot(of: interface)
         let addresses = try interface.addresses
-        let joined = joinQueues(
+        var joined = joinQueues(
             summary.queues, napis: try napiInstances(ofInterface: interface.index),
             pools: pools.filter { $0.interface == interface.index },
             statistics: try queueStatistics(ofInterface: interface.index) ?? [],
             contexts: settings.contexts, rules: settings.rules)
+        if link.isNetkit {
+            let lessors = try lessors(ofInterface: link.index)
+            for place in joined.queues.indices where joined.queues[place].info.type == .rx {
+                joined.queues[place].lessor = lessors[joined.queues[place].info.id]
+            }
+        }
         self.init(
             summary: summary, addresses: addresses, settings: settings, queues: joined.queues,
             unassignedPools: joined.unassigned)

@@ -3,6 +3,8 @@ package import DevmemCore
 package struct QueueState: Equatable, Sendable {
     /// The queue.
     package var info: QueueInfo
+    /// The NIC's queue that is leased to it, if that is known.
+    package var lessor: QueueLessor?
     /// The NAPI instance that serves it, if known.
     package var napi: NAPIInfo?
     /// Its page pools; two if headers have their own.

@@ -43,7 +43,7 @@ package func runRemoteSide(
 /// Prepares the process for its role as the remote side.
 func prepareRemoteSide(namespace: String?, removesItself: Bool) throws(DevmemError) {
     if removesItself { removeOwnFile() }
-    if let namespace { try enter(namespace) }
+    if let namespace { try NetworkNamespace(namespace).enter() }
 }
 
 /// Deletes this program's file if it is a copy made for one run; an installed program is kept. The
@@ -55,13 +55,6 @@ private func removeOwnFile() {
         stringFromCBuffer(path).hasPrefix(RemoteCommand.filePrefix)
     else { return }
     unlink(path)
-}
-
-private func enter(_ namespace: String) throws(DevmemError) {
-    let descriptor = try Descriptor.open("/run/netns/\(namespace)", O_RDONLY)
-    try retrying("enter network namespace \(namespace)") {
-        cdm_enter_network_namespace(descriptor.rawValue)
-    }
 }
 
 private func answer(_ request: ValidationPeerRequest, _ writer: RemoteWriter<ValidationMessage>) {

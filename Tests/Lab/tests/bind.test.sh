@@ -5,13 +5,14 @@
 # settings_now: prints all settings that steering may change, without what a binding changes.
 settings_now() { devmemtcp steer show eth1 --json | jq -S '.interfaces[0].settings'; }
 
-# start_bind ARGUMENTS...: runs devmemtcp bind in the background and returns once it holds the memory. $holds is its report.
+# start_bind ARGUMENTS...: runs devmemtcp bind in the background, in "${place[@]}", and returns once it holds the memory.
+# $holds is its report.
 start_bind() {
     rm -f held
     mkfifo held
     (
         trap - INT QUIT
-        exec devmemtcp bind "$@"
+        exec "${place[@]}" devmemtcp bind "$@"
     ) >held 2>messages &
     server=$!
     IFS= read -r holds <held || fail "it ended: $(cat messages)"

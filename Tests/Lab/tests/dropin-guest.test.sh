@@ -32,7 +32,7 @@ make_guest() {
     add_link nk_host type netkit mode l2 peer name nk_guest numrxqueues 2
     ip link set nk_host address "$(in_peer cat /sys/class/net/eth1/address)"
     ip link set nk_guest address "$(cat /sys/class/net/eth1/address)"
-    /lab/programs/queue-lease nk_guest eth1 "$guest_queue"
+    devmemtcp queue lease eth1 "$guest_queue" --to nk_guest >/dev/null
     ip link set nk_guest netns "$namespace"
     ip link set nk_host up
     ip address add fe80::1/64 dev nk_host nodad

@@ -53,6 +53,7 @@ send_bound() {
 
 # next_port: sets $port to one that no test has used, as one end of a closed connection stays in TIME-WAIT.
 next_port() {
+    mkdir -p /run/dropin
     port=$(cat /run/dropin/port 2>/dev/null || echo 5300)
     port=$((port + 1))
     echo "$port" >/run/dropin/port

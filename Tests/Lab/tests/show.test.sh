@@ -215,17 +215,23 @@ lease_shown() { shown '.queues[5].lease'; }
 test_show_leased_queue() {
     undo delete_namespace other
     add_link lessor type netkit peer name lessee numrxqueues 2
-    /lab/programs/queue-lease lessee eth1 5
+    devmemtcp queue lease eth1 5 --to lessee >/dev/null
     local index
     index=$(</sys/class/net/lessee/ifindex)
     expect_same 'lease' "{\"index\":$index,\"interface\":\"lessee\",\"queue\":1}" "$(lease_shown)"
     devmemtcp show eth1 >text
     expect_line text ' lease: queue 1 of lessee '
+    ip link set lessor up
+    ip link set lessee up
+    devmemtcp show lessee >text
+    expect_line text ' leased from: queue 5 of eth1 '
+    expect_same 'what is leased to it' '{"interface":"eth1","queue":5}' \
+        "$(devmemtcp show lessee --json | jq '.interfaces[0].queues[] | select(.type == "rx" and .id == 1).leased_from')"
     ip netns add other
     ip link set lessee netns other
     expect_same 'lease into another namespace' \
         "$(ip -j netns list-id | jq --argjson index "$index" \
-            '.[] | select(.name == "other") | {index: $index, queue: 1, netns_id: .nsid}')" \
+            '.[] | select(.name == "other") | {index: $index, interface: "lessee", queue: 1, netns_id: .nsid}')" \
         "$(lease_shown)"
     ip netns delete other
     delete_link lessor
