@@ -214,6 +214,20 @@ private func sampleReport(of command: String) throws -> String {
         for key in keys { #expect(page.contains(key), "key \(key)") }
     }
 
+    @Test func manualNamesEveryMetric() throws {
+        let page = try manual("devmemtcp-show.8")
+        var host = HostState(interfaces: [ShowSamples.state])
+        host.likelyHolders = [ShowSamples.holder]
+        let names = prometheusText(of: host, version: "1.2").matches(of: /# TYPE ([a-z_]+) gauge/)
+            .map { $0.1 }
+        #expect(names.count > 30)
+        for name in names { #expect(page.contains("\n.B \(name)\n"), "\(name)") }
+        for match in page.matches(of: /devmemtcp_[a-z_]+/) {
+            let isKnown = names.contains(match.output) || match.output.hasPrefix("devmemtcp_queue_")
+            #expect(isKnown || match.output == "devmemtcp_steering_info", "\(match.output)")
+        }
+    }
+
     @Test func manualNamesEveryKeyAndCheckOfDoctor() throws {
         let page = try manual("devmemtcp-doctor.8")
         let host = HostFacts()
