@@ -70,7 +70,8 @@ private func sampleReport(of command: String) throws -> String {
     case "bind": return try json(of: BindReport.full)
     case "validate":
         var report = ValidationReport(
-            interface: "eth1", driver: "labnic", kernel: "7.3", peer: "netns:peer")
+            on: .current, time: timeStamp(), interface: "eth1", driver: "labnic",
+            peer: "netns:peer")
         report.stoppedBy = 15
         report.cases = [
             CaseResult(
