@@ -162,6 +162,25 @@ private func sampleReport(of command: String) throws -> String {
         for script in scripts { #expect(readme.contains("scripts/\(script)")) }
     }
 
+    @Test func unitOfSystemdRunsCommandsThatExist() throws {
+        let unit = try text("scripts/systemd/devmemtcp-steer@.service")
+        let example = try #require(unit.firstMatch(of: /STEER_OPTIONS=(.*)/)?.1)
+        let commands = unit.matches(of: /\nExec[A-Za-z]*=devmemtcp (.*)/).map { match in
+            String(match.1).replacing("%I", with: "eth1")
+                .replacing("$STEER_OPTIONS", with: example)
+                .split(separator: " ").map(String.init)
+        }
+        try #require(commands.count == 2)
+        let apply = try #require(try Devmemtcp.parseAsRoot(commands[0]) as? Steer.Apply)
+        #expect(apply.steering.interface == "eth1" && apply.name == "training")
+        let restore = try #require(try Devmemtcp.parseAsRoot(commands[1]) as? Steer.Restore)
+        #expect(restore.target == "eth1")
+        let file = try #require(unit.firstMatch(of: /\nEnvironmentFile=(.*)%I\n/)?.1)
+        let page = try manual("devmemtcp-steer.8")
+        #expect(page.contains("STEER_OPTIONS=\(example)\n"))
+        #expect(page.contains("\(file)iface"))
+    }
+
     @Test func manualNamesEveryKeyOfSteering() throws {
         let page = try manual("devmemtcp-steer.8")
         let rule = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(7))
