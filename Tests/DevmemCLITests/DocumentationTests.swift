@@ -66,7 +66,14 @@ private func sampleReport(of command: String) throws -> String {
         total.stoppedBy = 15
         return try json(of: ReceiveReport.full) + json(of: total)
     case "connect": return try json(of: TransmitReport.full)
-    case "bench": return try json(of: BenchReport.full)
+    case "bench":
+        let matrix = try BenchMatrix([
+            BenchMatrix.Pair(
+                sender: "a", receiver: "b",
+                memory: BenchPlan.Direction(sender: .host, receiver: .device), bytesPerSecond: 1,
+                time: "now", failure: "it broke")
+        ])
+        return try json(of: BenchReport.full) + json(of: matrix)
     case "bind": return try json(of: BindReport.full)
     case "validate":
         var report = ValidationReport(
