@@ -15,7 +15,9 @@ struct Bench: ParsableCommand {
             started by bench run, which reports what both sides measured. Every setting of the NICs \
             is restored.
             """,
-        subcommands: [BenchRun.self, BenchServe.self, BenchNative.self])
+        subcommands: [
+            BenchRun.self, BenchServe.self, BenchMatrixCommand.self, BenchNative.self,
+        ])
 }
 
 struct BenchServe: ParsableCommand {

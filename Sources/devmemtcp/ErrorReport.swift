@@ -26,6 +26,10 @@ struct ErrorReport: Encodable {
     }
 
     let version = 1
+    /// This host's name, for those who collect the output of many hosts.
+    let host = HostIdentity.current.name
+    /// The time of the error.
+    let time = timeStamp()
     var error: Failure
 
     init(_ error: DevmemError) {

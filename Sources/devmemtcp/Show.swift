@@ -10,7 +10,7 @@ struct Show: ParsableCommand {
             Without an interface: all NICs of this network namespace, a line each. With an interface: \
             its queues with their bindings, page pools, counters, RSS and flow rules; and page pools \
             that cannot be freed, with the processes likely to hold them. Needs no privilege, but \
-            without it sees only the user's own processes.
+            without it sees only the user's own processes. --prometheus prints all of this as metrics.
             """)
 
     @Argument(
@@ -33,9 +33,22 @@ struct Show: ParsableCommand {
         help: ArgumentHelp("End --watch after this many intervals.", valueName: "n"))
     var count: Int?
 
+    @Flag(name: .long, help: "Print metrics in the text format of Prometheus.")
+    var prometheus = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write the metrics to a file for node_exporter, which is replaced as a whole.",
+            valueName: "file"))
+    var prometheusFile: String?
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        if prometheus && prometheusFile != nil {
+            throw ValidationError("--prometheus and --prometheus-file cannot be combined.")
+        }
         if watch && interface == nil { throw ValidationError("--watch needs an interface.") }
         if all && interface != nil {
             throw ValidationError("--all and an interface cannot be combined.")
@@ -43,10 +56,16 @@ struct Show: ParsableCommand {
         if let count, !watch || count < 1 {
             throw ValidationError("--count takes a number of at least 1 and requires --watch.")
         }
+        if printsMetrics && (watch || common.json) {
+            throw ValidationError("Metrics cannot be combined with --watch or --json.")
+        }
     }
+
+    private var printsMetrics: Bool { prometheus || prometheusFile != nil }
 
     func run() throws {
         try reporting(common) {
+            if printsMetrics { return try showMetrics() }
             guard let interface else { return try showAll() }
             let named = try NetworkInterface(named: interface)
             if watch {
@@ -72,10 +91,27 @@ struct Show: ParsableCommand {
         } else {
             try writeOutput(text(of: list))
         }
-        for problem in list.problems {
-            writeError("devmemtcp: \(problem.name): \(problem.error)\n")
+        try conclude(list.problems)
+    }
+
+    private func showMetrics() throws {
+        let named = try interface.map { name throws(DevmemError) in
+            try NetworkInterface(named: name)
         }
-        if !list.problems.isEmpty { throw ExitCode.failure }
+        let host = try HostState(of: named, all: all)
+        let text = prometheusText(of: host, version: BuildVersion.number)
+        if let prometheusFile {
+            try OutputPath.replace(prometheusFile, contents: text.utf8, mode: 0o644)
+        } else {
+            try writeOutput(text)
+        }
+        try conclude(host.problems)
+    }
+
+    /// Reports the interfaces that could not be read, which is a failure.
+    private func conclude(_ problems: [(name: String, error: DevmemError)]) throws {
+        for problem in problems { writeError("devmemtcp: \(problem.name): \(problem.error)\n") }
+        if !problems.isEmpty { throw ExitCode.failure }
     }
 }
 

@@ -1,6 +1,5 @@
 import DevmemCore
 import DevmemTools
-import FoundationEssentials
 
 /// Shows the rates of an interface's queues per interval: in place on a terminal, otherwise as
 /// lines or JSON.
@@ -58,10 +57,6 @@ struct Watch {
     private func milliseconds(until time: ContinuousClock.Instant) -> Int32 {
         let left = (time - .now) / .milliseconds(1)
         return Int32(min(max(left.rounded(.up), 0), Double(Int32.max)))
-    }
-
-    private func timeStamp() -> String {
-        Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 
     /// Formats a queue's rates: `rx 7 1200.0 packets/s 1.3 MiB/s 0.0 drops/s 0.0 alloc-fail/s`.

@@ -41,6 +41,8 @@ extension BenchReport {
             flow.failure = "it broke"
             var end = BenchEndReport()
             end.interface = "eth1"
+            end.host = "farm1"
+            end.kernel = "7.3.4"
             end.driver = "labnic"
             end.boundQueues = [6, 7]
             end.processors = "0-3"
@@ -72,6 +74,7 @@ extension BenchReport {
                     {"count":9,"min_us":1,"mean_us":2,"p50_us":2,"p90_us":3,"p99_us":4,
                      "p999_us":5,"max_us":6}
                     """.utf8))
+            report.time = "2026-11-29T12:00:00.000Z"
             report.stoppedBy = 2
             report.isStoppedByRemote = false
             return report

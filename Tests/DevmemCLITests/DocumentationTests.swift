@@ -66,11 +66,19 @@ private func sampleReport(of command: String) throws -> String {
         total.stoppedBy = 15
         return try json(of: ReceiveReport.full) + json(of: total)
     case "connect": return try json(of: TransmitReport.full)
-    case "bench": return try json(of: BenchReport.full)
+    case "bench":
+        let matrix = try BenchMatrix([
+            BenchMatrix.Pair(
+                sender: "a", receiver: "b",
+                memory: BenchPlan.Direction(sender: .host, receiver: .device), bytesPerSecond: 1,
+                time: "now", failure: "it broke")
+        ])
+        return try json(of: BenchReport.full) + json(of: matrix)
     case "bind": return try json(of: BindReport.full)
     case "validate":
         var report = ValidationReport(
-            interface: "eth1", driver: "labnic", kernel: "7.3", peer: "netns:peer")
+            on: .current, time: timeStamp(), interface: "eth1", driver: "labnic",
+            peer: "netns:peer")
         report.stoppedBy = 15
         report.cases = [
             CaseResult(
@@ -161,6 +169,25 @@ private func sampleReport(of command: String) throws -> String {
         for script in scripts { #expect(readme.contains("scripts/\(script)")) }
     }
 
+    @Test func unitOfSystemdRunsCommandsThatExist() throws {
+        let unit = try text("scripts/systemd/devmemtcp-steer@.service")
+        let example = try #require(unit.firstMatch(of: /STEER_OPTIONS=(.*)/)?.1)
+        let commands = unit.matches(of: /\nExec[A-Za-z]*=devmemtcp (.*)/).map { match in
+            String(match.1).replacing("%I", with: "eth1")
+                .replacing("$STEER_OPTIONS", with: example)
+                .split(separator: " ").map(String.init)
+        }
+        try #require(commands.count == 2)
+        let apply = try #require(try Devmemtcp.parseAsRoot(commands[0]) as? Steer.Apply)
+        #expect(apply.steering.interface == "eth1" && apply.name == "training")
+        let restore = try #require(try Devmemtcp.parseAsRoot(commands[1]) as? Steer.Restore)
+        #expect(restore.target == "eth1")
+        let file = try #require(unit.firstMatch(of: /\nEnvironmentFile=(.*)%I\n/)?.1)
+        let page = try manual("devmemtcp-steer.8")
+        #expect(page.contains("STEER_OPTIONS=\(example)\n"))
+        #expect(page.contains("\(file)iface"))
+    }
+
     @Test func manualNamesEveryKeyOfSteering() throws {
         let page = try manual("devmemtcp-steer.8")
         let rule = FlowRule(isIPv6: false, destinationPort: 80, target: .queue(7))
@@ -212,6 +239,20 @@ private func sampleReport(of command: String) throws -> String {
         let keys = Set(reports.joined().matches(of: /"([a-z_]+)":/).map { String($0.1) })
         #expect(keys.count > 60)
         for key in keys { #expect(page.contains(key), "key \(key)") }
+    }
+
+    @Test func manualNamesEveryMetric() throws {
+        let page = try manual("devmemtcp-show.8")
+        var host = HostState(interfaces: [ShowSamples.state])
+        host.likelyHolders = [ShowSamples.holder]
+        let names = prometheusText(of: host, version: "1.2").matches(of: /# TYPE ([a-z_]+) gauge/)
+            .map { $0.1 }
+        #expect(names.count > 30)
+        for name in names { #expect(page.contains("\n.B \(name)\n"), "\(name)") }
+        for match in page.matches(of: /devmemtcp_[a-z_]+/) {
+            let isKnown = names.contains(match.output) || match.output.hasPrefix("devmemtcp_queue_")
+            #expect(isKnown || match.output == "devmemtcp_steering_info", "\(match.output)")
+        }
     }
 
     @Test func manualNamesEveryKeyAndCheckOfDoctor() throws {

@@ -108,6 +108,8 @@ import Testing
         let value = try JSONSerialization.jsonObject(with: Data(lines[0].utf8))
         let whole = try #require(value as? [String: Any])
         #expect(whole["version"] as? Int == 1)
+        #expect(whole["host"] as? String == HostIdentity.current.name)
+        #expect((whole["time"] as? String)?.hasSuffix("Z") == true)
         return try #require(whole["error"] as? [String: Any])
     }
 
@@ -158,7 +160,7 @@ import Testing
         error.advice = "b"
         let keys = Set(
             try json(of: ErrorReport(error)).matches(of: /"([a-z_]+)":/).map { String($0.1) })
-        #expect(keys.count == 9)
+        #expect(keys.count == 11)
         for key in keys { #expect(page.contains(".B \(key)\n"), "key \(key)") }
     }
 }

@@ -194,6 +194,8 @@ enum ShowSamples {
     @Test(arguments: [
         ["--watch"], ["eth1", "--count", "2"], ["eth1", "--all"], ["eth1", "-w", "--count", "0"],
         ["eth1", "eth2"], ["eth1", "-w", "--interval", "0"],
+        ["--prometheus", "--json"], ["eth1", "--prometheus", "--watch"],
+        ["--prometheus-file", "x", "--json"], ["--prometheus", "--prometheus-file", "x"],
     ])
     func wrongUseEndsWith64(arguments: [String]) {
         #expect {

@@ -113,4 +113,80 @@ import Testing
             #expect(refusal("/proc/self/fd/\(file.rawValue)") == nil)
         }
     }
+
+    private func replacing(_ path: String, _ text: String) -> DevmemError? {
+        do throws(DevmemError) {
+            try OutputPath.replace(path, contents: text.utf8, mode: 0o644)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func aFileIsReplacedAsAWhole() throws {
+        try inFolder { folder in
+            let path = "\(folder)/shared/name"
+            #expect(replacing(path, "first") == nil)
+            let reader = try Descriptor.open(path, O_RDONLY)
+            #expect(replacing(path, "second") == nil)
+            // Whoever has the old file open reads the old contents.
+            #expect(try contents(of: reader, call: "read") == Array("first".utf8))
+            #expect(try readTextFile(path) == "second")
+            var status = stat()
+            #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o644 & ~currentMask())
+            #expect(names(in: "\(folder)/shared") == ["name"])
+            #expect(hidden(in: "\(folder)/shared").isEmpty)
+        }
+    }
+
+    @Test func onlyAFileIsReplaced() throws {
+        try inFolder { folder in
+            try #require(mkfifo("\(folder)/shared/name", 0o600) == 0)
+            #expect(
+                replacing("\(folder)/shared/name", "x")?.message == "name is not a regular file")
+            #expect(replacing("/dev/null", "x")?.message == "null is not a regular file")
+            #expect(replacing("/dev/stdout", "x")?.kind == .invalid)
+            #expect(replacing("\(folder)/shared", "x")?.kind == .invalid)
+            #expect(replacing("\(folder)/shared/", "x")?.errno == .isDirectory)
+            #expect(replacing("\(folder)/..", "x")?.errno == .isDirectory)
+            #expect(replacing("\(folder)/none/name", "x")?.errno == .noSuchFileOrDirectory)
+            #expect(replacing("", "x")?.kind == .system)
+            #expect(hidden(in: "\(folder)/shared").isEmpty)
+        }
+    }
+
+    @Test func aLinkIsFollowedUnlessItIsAnothersInASharedFolder() throws {
+        try inFolder { folder in
+            try make("\(folder)/target")
+            try #require(symlink("../target", "\(folder)/shared/name") == 0)
+            #expect(replacing("\(folder)/shared/name", "new") == nil)
+            #expect(try readTextFile("\(folder)/target") == "new")
+            #expect(hidden(in: folder).isEmpty)
+            guard geteuid() == 0 else { return }
+            try #require(lchown("\(folder)/shared/name", 65534, 65534) == 0)
+            #expect(replacing("\(folder)/shared/name", "evil")?.kind == .invalid)
+            #expect(try readTextFile("\(folder)/target") == "new")
+        }
+    }
+
+    /// Lists the hidden files of a folder.
+    private func hidden(in folder: String) -> [String] {
+        guard let stream = opendir(folder) else { return ["\(folder) cannot be read"] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name.hasPrefix("."), name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// Returns the process's umask; umask(2) can only tell it by setting another.
+    private func currentMask() -> mode_t {
+        lines(of: "/proc/self/status").first { $0.hasPrefix("Umask:") }.flatMap {
+            mode_t($0.dropFirst(6).filter { $0.isNumber }, radix: 8)
+        } ?? 0
+    }
 }

@@ -82,6 +82,22 @@ private func sample(_ number: Double, flows: Int = 1, bytes: UInt64 = 1) -> Benc
             .end(
                 {
                     var end = BenchEndReport()
+                    end.host = String(repeating: "x", count: 300)
+                    return end
+                }()), "a text of 300 bytes"
+        ),
+        (
+            .end(
+                {
+                    var end = BenchEndReport()
+                    end.kernel = String(repeating: "x", count: 300)
+                    return end
+                }()), "a text of 300 bytes"
+        ),
+        (
+            .end(
+                {
+                    var end = BenchEndReport()
                     end.engineReason = String(repeating: "x", count: 20000)
                     return end
                 }()), "a text of 20000 bytes"

@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import SystemPackage
 import Testing
@@ -184,7 +185,8 @@ private func farmResults(of output: String) -> [String: String] {
 @Suite struct ValidationReportTests {
     private func report(_ verdicts: CaseVerdict...) -> ValidationReport {
         var report = ValidationReport(
-            interface: "eth1", driver: nil, kernel: "7.3", peer: nil)
+            on: HostIdentity(name: "farm1", kernel: "7.3"), time: "2026-11-29T12:00:00.000Z",
+            interface: "eth1", driver: nil, peer: nil)
         report.cases = verdicts.map { result("f", "n", $0) }
         return report
     }
@@ -198,6 +200,32 @@ private func farmResults(of output: String) -> [String: String] {
         #expect(report().exitStatus == 4)
         let mixed = report(.pass, .skip("a"), .fail("b"), .pass)
         #expect(mixed.passed == 2 && mixed.failed == 1 && mixed.skipped == 1)
+    }
+
+    /// The reports of many hosts lie in one file.
+    @Test func reportNamesItsHost() throws {
+        let data = try JSONEncoder().encode(report(.pass))
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        #expect(object["host"] as? String == "farm1" && object["kernel"] as? String == "7.3")
+        #expect(object["time"] as? String == "2026-11-29T12:00:00.000Z")
+        #expect(object["interface"] as? String == "eth1")
+    }
+
+    @Test func thisHostHasANameAKernelAndATime() throws {
+        var system = utsname()
+        try #require(uname(&system) == 0)
+        let host = HostIdentity.current
+        #expect(
+            withUnsafeBytes(of: &system.nodename) { Array($0.prefix { $0 != 0 }) }
+                == Array(host.name.utf8))
+        #expect(
+            withUnsafeBytes(of: &system.release) { Array($0.prefix { $0 != 0 }) }
+                == Array(host.kernel.utf8))
+        let time = timeStamp()
+        #expect(
+            time.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z/)
+                != nil, "\(time)")
     }
 
     @Test(arguments: [95, 524]) func whatADriverDoesNotSupportIsSkipped(number: Int32) {

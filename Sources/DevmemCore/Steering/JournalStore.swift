@@ -253,15 +253,7 @@ package struct JournalStore: Sendable {
             let folder = try openFolder()
             let descriptor = try folder.open(
                 fresh, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644, path: path(fresh))
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let count = try retrying("write \(path(fresh))") {
-                    rest.withUnsafeBytes {
-                        Glibc.write(descriptor.rawValue, $0.baseAddress, $0.count)
-                    }
-                }
-                rest = rest.dropFirst(count)
-            }
+            try writeAll(bytes, to: descriptor.rawValue, name: path(fresh))
             try retrying("sync \(path(fresh))") { fsync(descriptor.rawValue) }
             try retrying("rename \(path(fresh))") {
                 renameat(folder.rawValue, fresh, folder.rawValue, name)

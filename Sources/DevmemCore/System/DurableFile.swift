@@ -22,6 +22,23 @@ package func syncToDisk(_ number: Int32, name: String) throws(DevmemError) {
     }
 }
 
+/// Writes all of the bytes.
+///
+/// - Parameters:
+///   - bytes: the bytes.
+///   - number: the descriptor.
+///   - name: the file's name in errors.
+/// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+func writeAll(_ bytes: [UInt8], to number: Int32, name: String) throws(DevmemError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = try retrying("write \(name)") {
+            rest.withUnsafeBytes { Glibc.write(number, $0.baseAddress, $0.count) }
+        }
+        rest = rest.dropFirst(count)
+    }
+}
+
 /// Truncates a file to no bytes; does nothing to a pipe or a device.
 ///
 /// - Parameters:

@@ -51,6 +51,76 @@ package struct OutputPath: ~Copyable {
         }
     }
 
+    /// Replaces a file, or creates it: whoever opens the path finds the old contents or the new ones,
+    /// never a part. A symbolic link is followed.
+    ///
+    /// - Parameters:
+    ///   - path: the path.
+    ///   - contents: the new contents.
+    ///   - mode: the mode of the file.
+    /// - Throws: `DevmemError` of kind `system` if the file cannot be written, `invalid` if the path
+    ///   names anything but a file, or if another user decides which file it is.
+    package static func replace(
+        _ path: String, contents: some Sequence<UInt8>, mode: UInt32
+    ) throws(DevmemError) {
+        var way = try OutputPath(path)
+        while true {
+            guard path.last != "/", let name = way.rest.first, name != ".." || way.rest.count > 1
+            else { throw DevmemError(.system, call: "open \(path)", errno: .isDirectory) }
+            way.rest.removeFirst()
+            if !way.rest.isEmpty {
+                try way.enter(name)
+            } else if try way.isFileOrFree(name) {
+                return try way.replaceLast(name, Array(contents), mode: mode)
+            }
+        }
+    }
+
+    /// Returns whether the last component is a regular file that may be replaced, or names nothing;
+    /// false if it is a link, whose path is then what is left.
+    private mutating func isFileOrFree(_ name: Substring) throws(DevmemError) -> Bool {
+        let file: Descriptor
+        do throws(DevmemError) {
+            file = try at(name, cdm_O_PATH | O_NOFOLLOW)
+        } catch {
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+            return true
+        }
+        let status = try Self.status(of: file, path)
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            try checkOwner(of: file, name)
+            return true
+        case S_IFLNK where try follow(file, status, name):
+            return false
+        default:
+            // Replacing /dev/null, for one, would do harm.
+            throw DevmemError(
+                .invalid, call: "replace \(path)", message: "\(name) is not a regular file")
+        }
+    }
+
+    /// Writes a new file beside the one at the end of the way, and gives it that one's name.
+    private func replaceLast(
+        _ name: Substring, _ contents: [UInt8], mode: UInt32
+    ) throws(DevmemError) {
+        // Hidden and with another ending, so that a program which reads all files of some ending in
+        // the folder does not read it.
+        let fresh = ".devmemtcp-\(String(UInt64.random(in: 0...(.max)), radix: 16)).new"
+        let file = try at(fresh[...], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
+        do throws(DevmemError) {
+            try writeAll(contents, to: file.rawValue, name: path)
+            try syncToDisk(file.rawValue, name: path)
+            try file.close(path)
+            try retrying("replace \(path)") {
+                renameat(folder.rawValue, fresh, folder.rawValue, String(name))
+            }
+        } catch {
+            unlinkat(folder.rawValue, fresh, 0)
+            throw error
+        }
+    }
+
     private static func components(_ path: Substring) -> [Substring] {
         path.split(separator: "/").filter { $0 != "." }
     }

@@ -75,6 +75,10 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
 
     /// The NIC; nil if none was determined.
     package var interface: String?
+    /// The host's name.
+    package var host: String?
+    /// The release of its kernel.
+    package var kernel: String?
     /// Its driver, if known.
     package var driver: String?
     /// The receive queues bound to the dma-buf.
@@ -111,7 +115,7 @@ package struct BenchEndReport: Codable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case placement, engine
-        case interface, driver, seconds, queues, flows, failure
+        case interface, host, kernel, driver, seconds, queues, flows, failure
         case engineReason = "engine_reason"
         case boundQueues = "bound_queues"
         case processors = "cpus"

@@ -38,6 +38,8 @@ extension BenchMessage {
                 queue.counters.map { (printable($0.key), $0.value) }, uniquingKeysWith: max)
             return .queue(queue)
         case .end(var report):
+            report.host = report.host.map { printable($0) }
+            report.kernel = report.kernel.map { printable($0) }
             report.interface = report.interface.map { printable($0) }
             report.driver = report.driver.map { printable($0) }
             report.engineReason = report.engineReason.map { printable($0) }
@@ -107,6 +109,7 @@ extension BenchEndReport {
         guard boundQueues.count <= Bound.queues else { return counted(boundQueues.count, "queue") }
         let share = placement.map { [$0.deviceShare] } ?? []
         return wrongTime([seconds, userSeconds, systemSeconds, softirqSeconds] + share)
+            ?? wrongText(host, Bound.name) ?? wrongText(kernel, Bound.name)
             ?? wrongText(interface, Bound.name) ?? wrongText(driver, Bound.name)
             ?? wrongText(engineReason, Bound.sentence)
             ?? wrongText(processors, Bound.sentence)

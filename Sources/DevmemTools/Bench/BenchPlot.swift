@@ -58,7 +58,7 @@ private func point(_ interval: BenchInterval, _ value: Double) -> (x: Double, y:
 }
 
 /// Limits a number to what can be drawn: finite and not negative.
-private func drawable(_ number: Double) -> Double {
+func drawable(_ number: Double) -> Double {
     // NaN is not greater than zero.
     number > 0 ? min(number, 1e15) : 0
 }
@@ -111,7 +111,7 @@ private struct PlotPanel {
 
     var lines: [String] {
         let highest = curves.flatMap(\.points).map(\.y).max() ?? 0
-        let step = Self.step(for: highest)
+        let step = roundStep(for: highest)
         let limit = max((highest / step).rounded(.up), 1) * step
         let bottom = top + Self.height
         var lines = [
@@ -125,7 +125,7 @@ private struct PlotPanel {
                 "<text x=\"54\" y=\"\(y)\" dy=\"4\" text-anchor=\"end\">"
                     + "\(Self.label(value, step))</text>")
         }
-        let stride = Self.step(for: end)
+        let stride = roundStep(for: end)
         for tick in 0...Int(end / stride) {
             let value = Double(tick) * stride
             let x = decimal(Self.left + value / end * Self.width, 1)
@@ -158,18 +158,18 @@ private struct PlotPanel {
         }
     }
 
-    /// Returns a round step that divides a range into four to ten parts.
-    static func step(for range: Double) -> Double {
-        // Numbers outside of this range are not drawn.
-        guard (1e-15...1e30).contains(range) else { return 1 }
-        var unit = 1.0
-        while unit > range { unit /= 10 }
-        while unit * 10 <= range { unit *= 10 }
-        let parts = range / unit
-        return parts < 2 ? unit / 5 : parts < 5 ? unit / 2 : unit
-    }
-
     private static func label(_ value: Double, _ step: Double) -> String {
         decimal(value, step >= 1 ? 0 : step >= 0.1 ? 1 : step >= 0.01 ? 2 : 4)
     }
+}
+
+/// Returns a round step that divides a range into four to ten parts.
+func roundStep(for range: Double) -> Double {
+    // Numbers outside of this range are not drawn.
+    guard (1e-15...1e30).contains(range) else { return 1 }
+    var unit = 1.0
+    while unit > range { unit /= 10 }
+    while unit * 10 <= range { unit *= 10 }
+    let parts = range / unit
+    return parts < 2 ? unit / 5 : parts < 5 ? unit / 2 : unit
 }

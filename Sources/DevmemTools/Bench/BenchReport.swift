@@ -4,6 +4,8 @@ import DevmemCore
 package struct BenchReport: Codable, Equatable, Sendable {
     /// The version of this format.
     package var version = 1
+    /// When the benchmark began, in UTC as ISO 8601 writes it.
+    package var time: String?
     /// The plan.
     package var plan: BenchPlan
     /// The description of the remote side.
@@ -32,7 +34,7 @@ package struct BenchReport: Codable, Equatable, Sendable {
     package var failure: String?
 
     private enum CodingKeys: String, CodingKey {
-        case version, plan, inbound, outbound, near, far, latency, intervals, failure
+        case version, time, plan, inbound, outbound, near, far, latency, intervals, failure
         case peer = "far_end"
         case nearCost = "near_cost"
         case farCost = "far_cost"

@@ -82,6 +82,17 @@ package func runBench(
     _ request: BenchRequest, stop: consuming StopSignal, started: (String, String) -> Void,
     seen: (BenchSample) -> Void, logger: Logger
 ) throws(DevmemError) -> BenchReport {
+    let time = timeStamp()
+    var report = try runBench(
+        request, until: SharedStopSignal(stop), started: started, seen: seen, logger: logger)
+    report.time = time
+    return report
+}
+
+private func runBench(
+    _ request: BenchRequest, until holder: SharedStopSignal, started: (String, String) -> Void,
+    seen: (BenchSample) -> Void, logger: Logger
+) throws(DevmemError) -> BenchReport {
     try request.check()
     try requireDescriptors(for: request.plan, ports: request.portCount)
     // Report local problems before the remote side is contacted.
@@ -92,7 +103,6 @@ package func runBench(
             try interface.requireNIC("measure through")
         }
     }
-    let holder = SharedStopSignal(stop)
     switch request.remoteSide {
     case .place(let place):
         guard let name = request.interface else {

@@ -228,6 +228,9 @@ final class BenchSession {
             pools = try nic.pools()
         }
         var report = BenchEndReport()
+        let host = HostIdentity.current
+        report.host = host.name
+        report.kernel = host.kernel
         report.interface = nic.interface.name
         report.driver = nic.interface.driver
         report.boundQueues = nic.queues

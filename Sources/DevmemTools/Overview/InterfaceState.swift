@@ -40,8 +40,19 @@ package struct InterfaceState: Sendable {
         guard let link = try links(index: interface.index).first else {
             throw DevmemError(.malformed, call: "read the link of \(interface.name)")
         }
-        let summary = try InterfaceSummary(
-            link, pools: pools, steering: try steeredNICs())
+        var processes = ProcessSearch()
+        try self.init(
+            InterfaceSummary(link, pools: pools, steering: try steeredNICs()), pools: pools,
+            processes: &processes)
+    }
+
+    /// Reads what a summary does not contain.
+    ///
+    /// - Throws: `DevmemError` with the kernel's answer.
+    init(
+        _ summary: InterfaceSummary, pools: [PagePoolInfo], processes: inout ProcessSearch
+    ) throws(DevmemError) {
+        let interface = try NetworkInterface(named: summary.link.name)
         let settings = try NICSnapshot(of: interface)
         let addresses = try interface.addresses
         var joined = joinQueues(
@@ -58,14 +69,14 @@ package struct InterfaceState: Sendable {
         self.init(
             summary: summary, addresses: addresses, settings: settings, queues: joined.queues,
             unassignedPools: joined.unassigned)
-        findHolders()
+        findHolders(among: &processes)
     }
 
     /// Searches procfs, but only if there is something to find: it takes long on a large host.
-    private mutating func findHolders() {
+    private mutating func findHolders(among search: inout ProcessSearch) {
         let detached = summary.detachedPools
         guard !detached.isEmpty || !summary.boundQueues.isEmpty else { return }
-        let processes = ProcessDescriptors.all()
+        let processes = search.all()
         bindings = DevmemTools.bindings(
             of: queues, processes: processes, netlinkSockets: genericNetlinkSockets())
         guard !detached.isEmpty else { return }

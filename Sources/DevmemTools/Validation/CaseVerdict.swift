@@ -1,4 +1,4 @@
-import DevmemCore
+package import DevmemCore
 import SystemPackage
 
 /// The result of a case.
@@ -89,12 +89,14 @@ package struct CaseResult: Encodable, Equatable, Sendable {
 package struct ValidationReport: Encodable, Equatable, Sendable {
     /// The version of this format.
     package var version = 1
+    /// The host that was tested, and its kernel.
+    package var host: HostIdentity
+    /// When the validation began, in UTC as ISO 8601 writes it.
+    package var time: String
     /// The NIC.
     package var interface: String
     /// Its driver, if known.
     package var driver: String?
-    /// The running kernel's release.
-    package var kernel: String
     /// The description of the remote side; nil if there was none.
     package var peer: String?
     /// The results of the cases in the order in which they ran.
@@ -105,10 +107,13 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
     package var stoppedBy: Int32?
 
     /// Creates a report without results.
-    package init(interface: String, driver: String?, kernel: String, peer: String?) {
+    package init(
+        on host: HostIdentity, time: String, interface: String, driver: String?, peer: String?
+    ) {
+        self.host = host
+        self.time = time
         self.interface = interface
         self.driver = driver
-        self.kernel = kernel
         self.peer = peer
     }
 
@@ -127,7 +132,7 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, interface, driver, kernel, cases, passed, failed, skipped, seconds
+        case version, host, time, interface, driver, kernel, cases, passed, failed, skipped, seconds
         case peer = "far_end"
         case stoppedBy = "stopped_by_signal"
     }
@@ -136,9 +141,11 @@ package struct ValidationReport: Encodable, Equatable, Sendable {
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(version, forKey: .version)
+        try container.encode(host.name, forKey: .host)
+        try container.encode(time, forKey: .time)
         try container.encode(interface, forKey: .interface)
         try container.encodeIfPresent(driver, forKey: .driver)
-        try container.encode(kernel, forKey: .kernel)
+        try container.encode(host.kernel, forKey: .kernel)
         try container.encodeIfPresent(peer, forKey: .peer)
         try container.encode(cases, forKey: .cases)
         try container.encode(passed, forKey: .passed)

@@ -50,8 +50,7 @@ package func validate(
     let begun = ContinuousClock.now
     let interface = try NetworkInterface(named: request.interface)
     var report = ValidationReport(
-        interface: interface.name, driver: interface.driver,
-        kernel: lines(of: "/proc/sys/kernel/osrelease").first.map(String.init) ?? "unknown",
+        on: .current, time: timeStamp(), interface: interface.name, driver: interface.driver,
         peer: request.peer?.description)
     let holder = SharedStopSignal(stop)
     switch try prepare(request, interface, holder, logger) {

@@ -34,6 +34,8 @@ private func benchSeeds() -> [[UInt8]] {
     flow.failure = "reset"
     var end = BenchEndReport()
     end.interface = "eth1"
+    end.host = "farm1"
+    end.kernel = "7.3.4"
     end.boundQueues = [6, 7]
     end.seconds = 10
     end.queues = [BenchEndReport.Queue(type: "rx", id: 6, counters: ["rx-packets": 7])]

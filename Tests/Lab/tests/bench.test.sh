@@ -39,6 +39,9 @@ test_bench_receives_into_device_memory_from_plain_tcp() {
     expect_true 'queues' '[.near.queues[] | select(.type == "rx" and .id == 7) | .counters["rx-bytes"]] | length == 1'
     expect_true 'intervals' '.intervals | length >= 1'
     expect_equal 'messages' 'devmemtcp: eth1 with netns:peer' "$(cat messages)"
+    expect_equal 'hosts and kernels' "$(hostname) $(uname -r) $(hostname) $(uname -r)" \
+        "$(jq -r '"\(.near.host) \(.near.kernel) \(.far.host) \(.far.kernel)"' out)"
+    expect_true 'when' '(.time | sub("[.][0-9]+Z$"; "Z") | fromdate) as $t | now - $t >= 1 and now - $t < 120'
 }
 
 test_bench_sends_from_device_memory() {

@@ -166,6 +166,48 @@ test_show_bound_queue_while_serve_runs() {
     await_shown '.bound_queues == [] and .bindings == [] and (has("steering") | not)'
 }
 
+# metric NAME LABELS: prints the value of a sample of ./metrics; LABELS are written as in the file.
+metric() { awk -v name="$1{$2}" '$1 == name { print $2 }' metrics; }
+
+test_show_metrics_agree_with_the_json() {
+    start_serve --listen "$near4:5201" --discard --queues 6-7
+    devmemtcp show eth1 --json | jq '.interfaces[0]' >deep
+    devmemtcp show --prometheus >metrics
+    local id
+    id=$(jq '.bindings[0].dmabuf_id' deep)
+    expect_equal 'bound queues' 2 "$(metric devmemtcp_interface_bound_queues 'interface="eth1"')"
+    expect_equal 'queues of the binding' 2 \
+        "$(metric devmemtcp_binding_queues "interface=\"eth1\",binding=\"$id\"")"
+    expect_equal 'occupant' 1 "$(metric devmemtcp_queue_occupant_info \
+        "interface=\"eth1\",queue=\"7\",type=\"rx\",occupant=\"dma-buf\",binding=\"$id\"")"
+    expect_equal 'the holder' 67108864 "$(metric devmemtcp_binding_holder_dmabuf_bytes \
+        "interface=\"eth1\",binding=\"$id\",process=\"devmemtcp\",pid=\"$server\",exporter=\"system\"")"
+    expect_equal 'in use' 1 "$(metric devmemtcp_steering_state 'interface="eth1",state="in_use"')"
+    expect_equal 'changes' "$(jq '.steering.changes | length' deep)" \
+        "$(metric devmemtcp_steering_changes 'interface="eth1"')"
+    expect_equal 'memory in flight' "$(jq -r '[.queues[].pools[] | select(.dmabuf_id)] | unique_by(.id) |
+            .[] | "\(.id) \(.in_flight_bytes)"' deep)" \
+        "$(sed -n 's/^devmemtcp_page_pool_in_flight_bytes{.*,pool="\([0-9]*\)",provider="dma-buf",.*} /\1 /p' metrics)"
+    kill -INT "$server"
+    end_serve
+    await_shown '.bound_queues == []'
+    # Nobody sends now, so that the counters stand still but for neighbour discovery.
+    await metrics_have_the_counters
+    expect_equal 'unsteered' 1 "$(metric devmemtcp_steering_state 'interface="eth1",state="none"')"
+    devmemtcp show eth1 --prometheus-file file
+    expect_equal 'the names' "$(sed -n 's/^# TYPE //p' metrics)" "$(sed -n 's/^# TYPE //p' file)"
+    expect_refusal 'null is not a regular file' devmemtcp show --prometheus-file /dev/null
+}
+
+# metrics_have_the_counters: writes ./metrics; true if its counters are those of show.
+metrics_have_the_counters() {
+    devmemtcp show eth1 --json | jq -r '.interfaces[0].queues[] | .id as $id | .counters | to_entries[] |
+        "\(.key | gsub("-"; "_")) \($id) \(.value)"' | sort >counters
+    devmemtcp show --prometheus >metrics
+    sed -n 's/^devmemtcp_queue_\(.*\)_total{interface="eth1",queue="\([0-9]*\)"} /\1 \2 /p' metrics |
+        sort | cmp -s counters
+}
+
 test_show_counters_grow_by_what_was_sent() {
     allow_rules
     ethtool -N eth1 flow-type tcp4 dst-port 5300 action 3 loc 0

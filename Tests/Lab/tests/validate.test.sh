@@ -84,6 +84,9 @@ test_validate_json() {
     expect_equal 'counts' "$((16 - skips)),0,$skips" "$(report '[.passed, .failed, .skipped] | join(",")')"
     expect_equal 'verdicts' "$verdicts" "$(report '[.cases[].verdict] | unique | join(",")')"
     expect_equal 'far end' netns:peer "$(report .far_end)"
+    expect_equal 'host' "$(hostname), $(uname -r), $(driver_name), eth1" \
+        "$(report '[.host, .kernel, .driver, .interface] | join(", ")')"
+    expect_equal 'lines' 1 "$(wc -l <out)"
 }
 
 # The settings with which a test farm runs the kernel's own tests.
