@@ -94,10 +94,8 @@ private func lease(
 }
 
 extension QueueLease {
-    /// Builds a queue-create request.
-    ///
-    /// - Parameter homeID: the id of the NIC's namespace in that of the virtual interface; nil if they
-    ///   are one.
+    /// Builds a queue-create request; `homeID` is the id of the NIC's namespace in that of the virtual
+    /// interface, nil if they are one.
     static func request(
         family: Int32, queue: UInt32, nic: UInt32, virtual: UInt32, homeID: Int32?
     ) throws(DevmemError) -> NetlinkMessage {

@@ -60,8 +60,8 @@ package struct InterfaceState: Sendable {
             pools: pools.filter { $0.interface == interface.index },
             statistics: try queueStatistics(ofInterface: interface.index) ?? [],
             contexts: settings.contexts, rules: settings.rules)
-        if link.isNetkit {
-            let lessors = try lessors(ofInterface: link.index)
+        if summary.link.isNetkit {
+            let lessors = try lessors(ofInterface: interface.index)
             for place in joined.queues.indices where joined.queues[place].info.type == .rx {
                 joined.queues[place].lessor = lessors[joined.queues[place].info.id]
             }

@@ -21,6 +21,7 @@ package struct QueueLessor: Equatable, Sendable {
 /// - Parameters:
 ///   - index: the virtual interface.
 ///   - nics: the names and queues of the NICs in the same network namespace.
+/// - Returns: what is known; nothing for a queue whose NIC is elsewhere.
 package func lessors(
     ofInterface index: UInt32, among nics: [(name: String, queues: [QueueInfo])]
 ) -> [UInt32: QueueLessor] {
