@@ -25,6 +25,25 @@ func fuzzJournal(_ input: FuzzInput) {
     require(rest.changes.count <= journal.changes.count, "it grows while it is undone")
 }
 
+/// Results of benchmarks on many hosts, which a matrix shows.
+func fuzzBenchResults(_ input: FuzzInput) {
+    guard let results = try? benchResults(in: input.bytes, name: "results"),
+        let matrix = try? BenchMatrix(results.pairs)
+    else { return }
+    require(matrix.pairs.count <= results.pairs.count, "pairs that nobody measured")
+    require(Set(matrix.hosts).count == matrix.hosts.count, "a host is there twice")
+    for pair in matrix.pairs {
+        require(
+            matrix.hosts.contains(pair.sender) && matrix.hosts.contains(pair.receiver),
+            "a pair of hosts that are not there")
+        require(pair.bytesPerSecond.isFinite && pair.bytesPerSecond >= 0, "no goodput")
+    }
+    let plot = benchMatrixPlot(of: matrix)
+    require(plot.count { $0 == "<" } == plot.count { $0 == ">" }, "a tag that is not closed")
+    require(isPrintable(plot.replacing("\n", with: "")), "a plot that is not printable")
+    require((try? JSONEncoder().encode(matrix)) != nil, "no JSON of a matrix")
+}
+
 private func checkNames(_ bytes: [UInt8]) {
     if let claim = ClaimName(bytes: bytes) {
         require(claim.bytes == bytes, "another name of the claim")

@@ -20,6 +20,7 @@ private let targets: [FuzzTarget] = [
     FuzzTarget(name: "host", run: fuzzHostFiles),
     FuzzTarget(name: "journal", run: fuzzJournal),
     FuzzTarget(name: "netlink", run: fuzzNetlink),
+    FuzzTarget(name: "results", run: fuzzBenchResults),
     FuzzTarget(name: "rules", run: fuzzRules),
     FuzzTarget(name: "settings", run: fuzzSettings),
     FuzzTarget(name: "stream", run: fuzzStream),

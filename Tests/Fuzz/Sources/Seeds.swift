@@ -12,6 +12,7 @@ func seeds(for target: String) -> [[UInt8]] {
     case "control": [controlSeed()]
     case "journal": journalSeeds()
     case "netlink": netlinkSeeds()
+    case "results": resultSeeds()
     case "rules": ruleSeeds()
     case "validation": validationSeeds()
     default: []
@@ -19,6 +20,17 @@ func seeds(for target: String) -> [[UInt8]] {
 }
 
 private func line(_ value: some Encodable) -> [UInt8] { (try? jsonLine(of: value)) ?? [] }
+
+private func resultSeeds() -> [[UInt8]] {
+    let way = #"{"memory":{"sender":"host","receiver":"device"},"bytes_per_second":1e9}"#
+    let text = """
+        {"near":{"host":"node1"},"far":{"host":"node2"},"inbound":\(way),"outbound":\(way)}
+        {"near":{"host":"node1"},"far_end":"ssh:node10","time":"now","inbound":\(way),"failure":"no"}
+        {"version":1,"error":{"text":"it broke"}}
+
+        """
+    return text.split(separator: "\n").map { Array($0.utf8) } + [Array(text.utf8)]
+}
 
 private func benchSeeds() -> [[UInt8]] {
     var plan = BenchPlan()
