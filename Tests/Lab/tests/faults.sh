@@ -562,8 +562,9 @@ kind "options=--allow-host-memory" rules-off-serve serve flow whole rules_off
 kind gro-off-serve serve flow whole gro_off
 kind mtu-serve serve flow whole change_mtu
 kind mtu-connect connect flow whole change_mtu
-kind moved-nic-serve serve flow error move_nic
-kind moved-nic-ring ring flow error move_nic
+# The kernel sets a NIC down before it moves it: "closing a binding while the interface is down warns".
+kind kernel=__netif_mp_close_rxq moved-nic-serve serve flow error move_nic
+kind kernel=__netif_mp_close_rxq moved-nic-ring ring flow error move_nic
 kind renamed-nic-serve serve flow whole rename_nic
 kind address-removed-serve serve flow whole remove_address
 # Without a route through the NIC the kernel refuses to send from device memory.
@@ -601,7 +602,8 @@ for name in serve ring duplex; do
     kind "loss-$name" "$name" before whole emulate loss 3%
     kind "duplicate-$name" "$name" before whole emulate duplicate 10%
     kind "reordered-$name" "$name" before whole emulate delay 5ms reorder 75% 50%
-    kind "corrupt-$name" "$name" before whole emulate corrupt 1%
+    # "A packet with a wrong checksum in device memory warns".
+    kind kernel=skb_checksum "corrupt-$name" "$name" before whole emulate corrupt 1%
 done
 kind near-loss-connect connect before whole emulate_near loss 3%
 kind near-duplicate-connect connect before whole emulate_near duplicate 10%
