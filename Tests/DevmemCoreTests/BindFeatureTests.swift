@@ -24,7 +24,7 @@ private let linux7_3 = FamilyPolicy(
         }
         #expect(features(FamilyPolicy(commands: [1, 10], attributes: [:])) == [])
         #expect(features(linux6_12) == [.receive])
-        #expect(features(linux7_2) == [.receive, .transmit])
+        #expect(features(linux7_2) == [.receive, .transmit, .lease])
         #expect(features(linux7_3) == BindFeature.allCases)
     }
 
@@ -39,6 +39,9 @@ private let linux7_3 = FamilyPolicy(
         #expect(size.kind == .unsupported && explain(size) == nil)
         #expect(size.message == "this kernel lacks rx-page-size")
         #expect(size.errno == .invalidArgument && size.advice == "needs Linux 7.3")
+        let lease = refused(.notSupportedOnSocket).blaming([.lease]) { linux6_12 }
+        #expect(lease.message == "this kernel lacks queue-create")
+        #expect(lease.advice == "needs Linux 7.1")
     }
 
     /// The driver's refusal is not the kernel's.

@@ -1,5 +1,5 @@
-/// A part of binding that older kernels lack. The netlink policy tells, not the kernel's version,
-/// because vendors backport.
+/// A part of binding, or of what leads to it, that older kernels lack. The netlink policy tells, not the
+/// kernel's version, because vendors backport.
 package enum BindFeature: CaseIterable, Sendable {
     /// Binding for receiving.
     case receive
@@ -7,6 +7,8 @@ package enum BindFeature: CaseIterable, Sendable {
     case transmit
     /// Receive buffers larger than a page.
     case pageSize
+    /// Leasing a queue to a virtual interface.
+    case lease
 
     /// Looks for it in a policy. Pure.
     ///
@@ -19,6 +21,7 @@ package enum BindFeature: CaseIterable, Sendable {
         case .pageSize:
             netdev.attributes[NetdevNumber.Command.bindRx]?
                 .contains(NetdevNumber.Dmabuf.rxPageSize) == true
+        case .lease: netdev.commands.contains(NetdevNumber.Command.queueCreate)
         }
     }
 
@@ -28,6 +31,7 @@ package enum BindFeature: CaseIterable, Sendable {
         case .receive: "this kernel lacks bind-rx"
         case .transmit: "this kernel lacks bind-tx"
         case .pageSize: "this kernel lacks rx-page-size"
+        case .lease: "this kernel lacks queue-create"
         }
     }
 
@@ -37,12 +41,13 @@ package enum BindFeature: CaseIterable, Sendable {
         case .receive: "needs Linux 6.12 and CONFIG_NET_DEVMEM"
         case .transmit: "needs Linux 6.16"
         case .pageSize: "needs Linux 7.3"
+        case .lease: "needs Linux 7.1"
         }
     }
 }
 
 extension DevmemError {
-    /// Names what the kernel lacks as the reason why it refused a bind request.
+    /// Names what the kernel lacks as the reason why it refused a request.
     ///
     /// - Parameters:
     ///   - features: what the request uses.

@@ -85,7 +85,10 @@ private func lease(
     do throws(DevmemError) {
         replies = try socket.request(message, operation: operation)
     } catch {
-        throw explained(error).naming(nic.name)
+        let blamed = error.blaming([.lease]) { () throws(DevmemError) in
+            try FamilyPolicy(of: NetdevNumber.familyName)
+        }
+        throw explained(blamed).naming(nic.name)
     }
     guard let id = replies.first?.uint32(NetdevNumber.Queue.id) else {
         throw DevmemError(.malformed, operation, message: "the reply names no queue")

@@ -32,6 +32,8 @@ test_kernel_lacks_are_told() {
         reserve_huge_pages 4
         expect_refusal 'this kernel lacks rx-page-size' devmemtcp bind eth1 --rx 7 --memory 4M --page-size 16K
     fi
+    [[ $(uname -r) != 6.12.* ]] || expect_refusal 'this kernel lacks queue-create (needs Linux 7.1)' \
+        devmemtcp queue lease eth1 5 --to eth1
     if ! nic_has split-held; then
         devmemtcp doctor eth1 >shown
         expect_line shown 'this kernel has no such setting'
