@@ -280,16 +280,17 @@ weigh_rss() {
     undo ethtool -X eth1 default
     refused_or ethtool -X eth1 equal 3
 }
+# feature_before NAME: prints whether a feature of the NIC was on or off before the command changed it.
+feature_before() { sed -n "s/^$1: \\([a-z]*\\).*/\\1/p" /tmp/features-before; }
 rules_off() {
-    local state
-    state=$(rules_state)
-    undo ethtool -K eth1 ntuple "$state"
+    # gve needs it for flow rules, so that the command turns it on and must restore it.
+    [[ $lab_nic == gve ]] || undo ethtool -K eth1 ntuple "$(feature_before ntuple-filters)"
     refused_or ethtool -K eth1 ntuple off
     pause 0.3
     refused_or ethtool -K eth1 ntuple on
 }
 gro_off() {
-    keep_gro
+    undo ethtool -K eth1 rx-gro-hw "$(feature_before rx-gro-hw)"
     refused_or ethtool -K eth1 rx-gro-hw off
 }
 change_mtu() {
