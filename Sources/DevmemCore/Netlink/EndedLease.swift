@@ -47,7 +47,8 @@ package func takeBack(
                 + "\(lessee.name)\(place), which has \(queueText(queues))",
             advice: "\(.delete) deletes it and its peer")
     }
-    try lease.deleteLessee(named: lessee.name)
+    // A lease has no other end (`netkit_queue_create` of drivers/net/netkit.c has no opposite).
+    try deleteLink(index: lease.interface, name: lessee.name, namespace: lease.namespace)
     // The kernel ends the leases before it answers.
     guard try DevmemCore.leases(of: nic)[queue] == nil else {
         throw DevmemError(

@@ -19,15 +19,6 @@ extension QueueLease {
         namespace == -1 ? nil : try? links(index: interface, namespace: namespace).first
     }
 
-    /// Ends the lease, and with it the virtual interface, all its other leases and its peer: the kernel
-    /// has no other way (`netkit_queue_create` of drivers/net/netkit.c has no opposite).
-    ///
-    /// - Parameter name: the virtual interface's name, for errors.
-    /// - Throws: `DevmemError` of kind `netlink` if the kernel refuses.
-    package func deleteLessee(named name: String) throws(DevmemError) {
-        try deleteLink(index: interface, name: name, namespace: namespace)
-    }
-
     /// Parses the nest `lease` of queue-get.
     init?(_ attributes: NetlinkAttributes) throws(DevmemError) {
         guard let interface = attributes.uint32(Attribute.interface),
