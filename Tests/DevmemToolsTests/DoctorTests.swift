@@ -157,6 +157,21 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
                 == (driver == "gve" && binds == false))
     }
 
+    @Test(arguments: [
+        (
+            "gve", "6.12.57+deb13-cloud-amd64",
+            Optional("gve receives into device memory since Linux 6.18")
+        ),
+        ("gve", "6.18.0", nil), ("gve", "7.3.4-cloud", nil), ("gve", "6.2.1", "since Linux 6.18"),
+        ("ice", "7.3.4", "ice: no device memory TCP"), ("labnic", "6.12.57", nil),
+        ("unheard-of", "6.12.57", nil), ("gve", "unknown", nil), ("gve", "", nil),
+        ("gve", "99999999999.1", nil), ("gve", "6", nil),
+    ]) func whichKernelsDriversCannotReceive(driver: String, kernel: String, expected: String?) {
+        let lack = DriverSupport.lackOfReceive(driver, kernel: kernel)
+        #expect((lack == nil) == (expected == nil))
+        #expect(expected == nil || lack?.contains(expected ?? "") == true)
+    }
+
     /// A setting that the kernel lacks is not the driver's fault.
     @Test(arguments: [
         (Bool?.some(false), "this kernel has no such setting"),

@@ -26,6 +26,31 @@ struct DriverSupport: Equatable {
     /// Returns what is known about a driver; nil if nothing is.
     static func of(_ driver: String) -> DriverSupport? { known[driver] }
 
+    /// Tells whether a driver is known not to receive with a kernel. Not conclusive, as vendors
+    /// backport. Pure.
+    ///
+    /// - Parameters:
+    ///   - driver: the name in sysfs.
+    ///   - kernel: the release as uname(2) reports it.
+    /// - Returns: why it cannot receive; nil if it can or nothing is known.
+    static func lackOfReceive(_ driver: String, kernel: String) -> String? {
+        guard let support = of(driver), let running = version(kernel) else { return nil }
+        guard let first = support.receive else { return "\(driver): \(support.text)" }
+        guard let needed = version(first), running.lexicographicallyPrecedes(needed) else {
+            return nil
+        }
+        return "\(driver) receives into device memory since Linux \(first)"
+    }
+
+    /// The first two numbers of a release, such as 6 and 12 of `6.12.57+deb13-cloud-amd64`; nil if it
+    /// does not begin with them.
+    private static func version(_ release: String) -> [UInt32]? {
+        guard let match = release.prefixMatch(of: /([0-9]+)\.([0-9]+)/),
+            let major = UInt32(match.1), let minor = UInt32(match.2)
+        else { return nil }
+        return [major, minor]
+    }
+
     /// The support as text.
     var text: String {
         guard receive != nil || send != nil else {

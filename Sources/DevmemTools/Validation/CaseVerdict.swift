@@ -20,6 +20,18 @@ package enum CaseVerdict: Equatable, Sendable {
         self = isUnsupported ? .skip("\(error)") : .fail("\(error)")
     }
 
+    /// Turns the failure of a case that binds queues into a skip, for a driver that probably cannot
+    /// receive. Such drivers refuse in different ways.
+    ///
+    /// - Parameters:
+    ///   - lack: why it probably cannot.
+    ///   - needs: the preconditions of the case.
+    /// - Returns: the skip, or this result if the case binds no queues or did not fail.
+    func excused(by lack: String, needs: [CaseNeed]) -> CaseVerdict {
+        guard case .fail(let why) = self, needs.contains(.bindReceive) else { return self }
+        return .skip("\(lack): \(why)")
+    }
+
     /// The name: `pass`, `skip` or `fail`.
     package var name: String {
         switch self {

@@ -15,6 +15,8 @@ struct ValidationFacts {
     /// The free receive queues.
     let freeQueues: [UInt32]
     let hasUdmabuf: Bool
+    /// Why the driver probably cannot receive into device memory; nil if it can or is not known.
+    let lackOfReceive: String?
 
     init(of interface: NetworkInterface) throws(DevmemError) {
         self.interface = interface
@@ -26,6 +28,9 @@ struct ValidationFacts {
         freeQueues =
             QueueChooser(snapshot: snapshot, interface: interface.name, applied: nil).free
         hasUdmabuf = (try? Descriptor.open(udmabufPath, O_RDWR)) != nil
+        lackOfReceive = interface.driver.flatMap {
+            DriverSupport.lackOfReceive($0, kernel: HostIdentity.current.kernel)
+        }
     }
 
     /// Returns why a precondition is not met; nil if it is.

@@ -72,7 +72,9 @@ final class ValidationRun {
         do throws(DevmemError) {
             return try one.body(self)
         } catch {
-            return CaseVerdict(error)
+            let verdict = CaseVerdict(error)
+            guard let lack = facts.lackOfReceive, usedBindings.isEmpty else { return verdict }
+            return verdict.excused(by: lack, needs: one.needs)
         }
     }
 }

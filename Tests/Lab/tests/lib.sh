@@ -131,10 +131,12 @@ nic_has() {
     # few-rules: the table holds 64 rules. needed-ntuple: rules have no effect while ntuple is off.
     mlx5) lacking=(threshold unsplit header-pool drop-counters few-rules needed-ntuple) ;;
     esac
+    # receiving: into device memory. The drivers learnt it after Linux 6.12.
+    [[ $lab_nic == labnic || $(uname -r) != 6.12.* ]] || lacking+=(receiving)
     read -r -a lacking <<<"${lacking[*]} $(kernel_lacks)"
     case $1 in
     contexts | page-size | queue-0 | combined | threshold | unsplit | header-pool | drop-counters) ;;
-    sending | split-held | io-uring) ;;
+    receiving | sending | split-held | io-uring) ;;
     lasting-rules | lasting-napi | many-fragments | few-rules | needed-ntuple) ;;
     *) fail "unknown feature $1" ;;
     esac
