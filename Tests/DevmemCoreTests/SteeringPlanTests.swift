@@ -333,8 +333,8 @@ import Testing
     @Test func changesAreReported() throws {
         #expect(
             try plan(request, snapshot).changes.map(\.description) == [
-                "set tcp-data-split on (it is off)",
-                "set hds-thresh 0 (it is 256)",
+                "set tcp-data-split on (before: off)",
+                "set hds-thresh 0 (before: 256)",
                 "change 32 of 128 RSS table entries",
                 "add a flow rule: flow-type tcp4 dst-port 5201 action 6",
             ])

@@ -38,9 +38,9 @@ package enum SteeringChange: Equatable, Sendable, Codable, CustomStringConvertib
     package var description: String {
         switch self {
         case .headerSplit(let before, let after, _):
-            "set tcp-data-split \(after) (it is \(before))"
+            "set tcp-data-split \(after) (before: \(before))"
         case .splitThreshold(let before, let after):
-            "set hds-thresh \(after) (it is \(before))"
+            "set hds-thresh \(after) (before: \(before))"
         case .feature(let feature, _):
             "turn \(feature.text) on (\(feature.rawValue))"
         case .indirection(let before, let after, _):

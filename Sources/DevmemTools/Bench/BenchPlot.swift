@@ -149,7 +149,7 @@ private struct PlotPanel {
     private var legend: [String] {
         let named = curves.compactMap { curve in curve.name.map { ($0, curve.style) } }
         return named.enumerated().flatMap { index, entry in
-            let x = 200 + Double(index) * 130
+            let x = 215 + Double(index) * 125
             let y = decimal(top - 26, 0)
             return [
                 "<path class=\"\(entry.1)\" d=\"M\(decimal(x, 0)) \(y)h24\"/>",

@@ -52,6 +52,9 @@ make_initramfs() {
         mkdir "$root/lab/embedding"
         cp -L "$repository"/.build/embedding/debug/{receive,handover} "$root/lab/embedding/"
     fi
+    # Whose examples the tests run.
+    mkdir "$root/lab/documents"
+    cp "$repository/README.md" "$repository"/man/* "$root/lab/documents/"
     for spec in "${files[@]}"; do add_file "$spec" "$root"; done
     write_settings >"$root/lab/settings"
     # Equal input must make an equal archive, as --icount depends on it.

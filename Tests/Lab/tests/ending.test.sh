@@ -127,7 +127,7 @@ test_split_threshold_comes_back() {
     local round
     for round in 1 2; do
         start_serve --verbose --listen "$near4:5201" --discard --json
-        expect_line messages 'set hds-thresh 0 (it is 256)'
+        expect_line messages 'set hds-thresh 0 (before: 256)'
         # Shorter than the default threshold, so it is split only with a threshold of zero.
         printf 'few bytes' | send "$near4" 5201
         serve_ok
