@@ -95,7 +95,8 @@ struct CompletionWords {
     /// - Returns: the interfaces, and the namespaces that may have others.
     func lessees(typed: String) -> [String] {
         guard let slash = typed.lastIndex(of: "/") else {
-            return interfaces(hasDevice: false) + namespaces().map { "\($0)/" }
+            return interfaces(hasDevice: false).filter { $0 != "lo" }
+                + namespaces().map { "\($0)/" }
         }
         let namespace = String(typed[..<slash])
         return interfaceNames(in: namespace).map { "\(namespace)/\($0)" }

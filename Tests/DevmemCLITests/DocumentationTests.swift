@@ -169,6 +169,13 @@ private func sampleReport(of command: String) throws -> String {
         for script in scripts { #expect(readme.contains("scripts/\(script)")) }
     }
 
+    @Test func packageNamesTheLicenceOfEveryDependency() throws {
+        let names = try text("Package.swift").matches(of: /url: "[^"]*\/([a-z-]+)"/).map(\.1)
+        #expect(names.count > 3)
+        let copyright = try text("scripts/debian/copyright")
+        for name in names { #expect(copyright.contains("\nFiles: \(name)/*\n"), "\(name)") }
+    }
+
     @Test func unitOfSystemdRunsCommandsThatExist() throws {
         let unit = try text("scripts/systemd/devmemtcp-steer@.service")
         let example = try #require(unit.firstMatch(of: /STEER_OPTIONS=(.*)/)?.1)

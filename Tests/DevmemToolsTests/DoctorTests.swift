@@ -1,3 +1,4 @@
+import Foundation
 import SystemPackage
 import Testing
 
@@ -244,6 +245,26 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(
             fix("tcp-rmem", checks) == "sysctl -w net.ipv4.tcp_rmem='4096 131072 67108864'")
         #expect(fix("rmem-max", checks) == "sysctl -w net.core.rmem_max=67108864")
+    }
+
+    @Test func exampleOfSysctlsIsWhatIsAskedFor() throws {
+        let repository = URL(filePath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let example = try String(
+            contentsOf: repository.appending(path: "scripts/examples/60-devmemtcp-sysctl.conf"),
+            encoding: .utf8)
+        var settings: [String: [UInt64]] = [:]
+        for match in example.matches(of: /\n([a-z_.0-9]+) = ([0-9 ]+)/) {
+            settings[String(match.1)] = match.2.split(separator: " ").compactMap { UInt64($0) }
+        }
+        // With the least of a host, so that what the example leaves out is missed.
+        var facts = HostFacts.whole
+        for name in HostFacts.sysctlNames { facts.sysctls[name] = .success([4096, 4096, 4096]) }
+        let advised = checks(of: facts).compactMap(\.fix)
+        #expect(advised.count == HostFacts.sysctlNames.count)
+        #expect(Set(settings.keys) == Set(HostFacts.sysctlNames))
+        for (name, numbers) in settings { facts.sysctls[name] = .success(numbers) }
+        #expect(findings(checks(of: facts)) == [:])
     }
 
     @Test func aGPUNeedsItsVendorsLibrary() {
