@@ -118,7 +118,7 @@ private final class Host {
         let options = [
             "--interface'|'-i", "--queues", "--provider", "--remote", "--to", "--output'|'-o",
             "--input", "--csv", "--plot", "--config", "--prometheus-file", "--socket", "--user",
-            "--congestion", "--spread", "--engine", "--cpus", "--rx-page-size",
+            "--congestion", "--spread", "--engine", "--cpus",
         ]
         for option in options {
             let cases = script.components(separatedBy: "    '\(option)')\n").dropFirst()
