@@ -285,7 +285,8 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         // Which of two rules wins, as the command has it.
         for (heading, driver, words) in [
             ("mlx5", "mlx5_core", "the one with more fields wins"),
-            ("gve", "gve", "the lower location wins"), ("fbnic", "fbnic", "The lower location wins"),
+            ("gve", "gve", "the lower location wins"),
+            ("fbnic", "fbnic", "The lower location wins"),
             ("bnxt", "bnxt_en", "is up to the firmware"),
         ] {
             let section = page.components(separatedBy: "\n.SS \(heading)\n").last?
