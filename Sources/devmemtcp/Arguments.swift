@@ -38,6 +38,7 @@ struct ByteSize: OptionValue, Equatable {
 struct QueueSelection: OptionValue, Equatable {
     static let form =
         "queue numbers such as 6-7 or 1,3, or 'last N' or 'auto N' for N queues"
+    static var completion: CompletionKind { .queueList }
 
     /// More queues than any NIC has; a typo does not build a list of millions.
     private static let limit: UInt32 = 65536
@@ -147,6 +148,7 @@ extension MemoryProvider: OptionValue {
         auto, udmabuf, udmabuf:SIZE for huge pages, heap:NAME, fd:N for a descriptor, unix:PATH, cuda, \
         rocm, or cuda:GPU or rocm:GPU with a number, a UUID, a PCI address or near:IFACE
         """
+    static var completion: CompletionKind { .provider }
 
     init?(argument: String) {
         self.init(argument)
@@ -159,6 +161,7 @@ extension RSSInterface: ExpressibleByArgument {}
 
 extension PageSizeChoice: OptionValue {
     static let form = "a power of two from 4K, or auto"
+    static var completion: CompletionKind { .list(["auto"]) }
 
     init?(argument: String) {
         if argument == "auto" {
@@ -215,6 +218,7 @@ struct LocalAddressArgument: OptionValue, Equatable {
 struct RemoteArgument: OptionValue, Equatable {
     static let form =
         "netns:NAME for a network namespace, or ssh:HOST, such as ssh:farhost"
+    static var completion: CompletionKind { .place }
 
     var place: RemotePlace
 
@@ -248,6 +252,7 @@ struct PeerArgument: OptionValue, Equatable {
 struct AnswerArgument: OptionValue, Equatable {
     static let form =
         "echo, or file:NAME, such as file:answer.bin"
+    static var completion: CompletionKind { .list(["echo", "file:"]) }
 
     var answer: ReceiveRequest.Answer
 

@@ -31,7 +31,7 @@ struct BenchServe: ParsableCommand {
 
     @Option(
         name: .shortAndLong,
-        help: ArgumentHelp("Use only this NIC.", valueName: "iface"))
+        help: ArgumentHelp("Use only this NIC.", valueName: "iface"), completion: .nic)
     var interface: String?
 
     @Option(

@@ -74,7 +74,8 @@ struct BenchLoadOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The congestion control algorithm.", valueName: "name"))
+        help: ArgumentHelp("The congestion control algorithm.", valueName: "name"),
+        completion: .congestionControl)
     var congestion: String?
 
     @Option(

@@ -20,7 +20,8 @@ struct BenchMatrixCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "Results of benchmarks, a line each; - is standard input.", valueName: "file"))
+            "Results of benchmarks, a line each; - is standard input.", valueName: "file"),
+        completion: .file())
     var files: [String]
 
     @OptionGroup var common: CommonOptions

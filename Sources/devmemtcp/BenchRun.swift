@@ -30,7 +30,8 @@ struct BenchRun: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The NIC. Default: the one on the route to the peer.", valueName: "iface"))
+            "The NIC. Default: the one on the route to the peer.", valueName: "iface"),
+        completion: .nic)
     var interface: String?
 
     @OptionGroup var load: BenchLoadOptions
@@ -63,12 +64,14 @@ struct BenchRun: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Write the figures of each interval as CSV.", valueName: "file"))
+        help: ArgumentHelp("Write the figures of each interval as CSV.", valueName: "file"),
+        completion: .file())
     var csv: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Draw the figures over time as SVG.", valueName: "file"))
+        help: ArgumentHelp("Draw the figures over time as SVG.", valueName: "file"),
+        completion: .file())
     var plot: String?
 
     @OptionGroup var common: CommonOptions

@@ -16,7 +16,7 @@ struct Bind: ParsableCommand {
             descriptor 3 and finds its ids in the environment; when it ends, everything is undone.
             """)
 
-    @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+    @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"), completion: .nic)
     var interface: String
 
     @Argument(
@@ -53,14 +53,16 @@ struct Bind: ParsableCommand {
     @Flag(name: .long, help: "Restore steering that the NIC loses while memory is bound.")
     var keepSteered = false
 
-    @Option(name: .long, help: ArgumentHelp("Run the command as this user.", valueName: "name"))
+    @Option(
+        name: .long, help: ArgumentHelp("Run the command as this user.", valueName: "name"),
+        completion: .user)
     var user: String?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             "Hand the dma-buf over to each program that connects to this unix socket.",
-            valueName: "path"))
+            valueName: "path"), completion: .file())
     var socket: String?
 
     @OptionGroup var common: CommonOptions

@@ -25,7 +25,7 @@ struct Connect: ParsableCommand, PayloadCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             "The NIC. Default: the one on the route to the peer.",
-            valueName: "iface"))
+            valueName: "iface"), completion: .nic)
     var interface: String?
 
     @Option(
@@ -36,7 +36,8 @@ struct Connect: ParsableCommand, PayloadCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Send a file; - is standard input, the default.", valueName: "file"))
+        help: ArgumentHelp("Send a file; - is standard input, the default.", valueName: "file"),
+        completion: .file())
     var input: String?
 
     @Option(
@@ -74,7 +75,7 @@ struct Connect: ParsableCommand, PayloadCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             "Write what the peer sends to a file; - is standard output, the default.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var output: String?
 
     @Option(

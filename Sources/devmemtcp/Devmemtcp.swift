@@ -64,7 +64,7 @@ struct Devmemtcp: ParsableCommand {
         guard !message.isEmpty else { return status }
         do {
             if status == 0 {
-                try writeOutput(message + "\n")
+                try writeOutput(CompletionScript.keepingColons(message) + "\n")
             } else {
                 writeError(message + "\n")
                 if requestsJSON(arguments) {

@@ -14,7 +14,8 @@ struct Doctor: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("The NIC. Default: all that have a driver.", valueName: "iface"))
+        help: ArgumentHelp("The NIC. Default: all that have a driver.", valueName: "iface"),
+        completion: .nic)
     var interface: String?
 
     @Flag(name: .long, help: "Bind a queue of the NIC for a moment to prove that it works.")

@@ -14,11 +14,15 @@ protocol OptionValue: SendableMetatype {
 
     /// The default as the help shows it.
     var defaultValueDescription: String { get }
+
+    /// How a shell completes a value.
+    static var completion: CompletionKind { get }
 }
 
 extension OptionValue {
     static func problem(with text: String) -> String? { nil }
     var defaultValueDescription: String { "\(self)" }
+    static var completion: CompletionKind { .default }
 
     /// Parses a value.
     ///
@@ -66,7 +70,8 @@ extension ArgumentHelp {
 extension Option {
     /// A required option.
     init(name: NameSpecification = .long, help: ArgumentHelp? = nil) where Value: OptionValue {
-        self.init(name: name, help: help, transform: { try Value.read($0) })
+        self.init(
+            name: name, help: help, completion: Value.completion, transform: { try Value.read($0) })
     }
 
     /// An option with a default.
@@ -76,21 +81,23 @@ extension Option {
         self.init(
             wrappedValue: wrappedValue, name: name,
             help: (help ?? "").with(default: wrappedValue.defaultValueDescription),
-            transform: { try Value.read($0) })
+            completion: Value.completion, transform: { try Value.read($0) })
     }
 
     /// An optional option.
     init<T: OptionValue>(
         name: NameSpecification = .long, help: ArgumentHelp? = nil
     ) where Value == T? {
-        self.init(name: name, help: help, transform: { try T.read($0) })
+        self.init(name: name, help: help, completion: T.completion, transform: { try T.read($0) })
     }
 
     /// An option that can be given more than once.
     init<T: OptionValue>(
         wrappedValue: [T], name: NameSpecification = .long, help: ArgumentHelp? = nil
     ) where Value == [T] {
-        self.init(wrappedValue: wrappedValue, name: name, help: help, transform: { try T.read($0) })
+        self.init(
+            wrappedValue: wrappedValue, name: name, help: help, completion: T.completion,
+            transform: { try T.read($0) })
     }
 }
 
@@ -133,18 +140,19 @@ extension Option {
 extension Argument {
     /// A required argument.
     init(help: ArgumentHelp? = nil) where Value: OptionValue {
-        self.init(help: help, transform: { try Value.read($0) })
+        self.init(
+            help: help, completion: Value.completion, transform: { try Value.read($0) })
     }
 
     /// One or more numbers.
     init<T: FixedWidthInteger & SendableMetatype & ExpressibleByArgument>(
-        help: ArgumentHelp? = nil
+        help: ArgumentHelp? = nil, completion: CompletionKind? = nil
     ) where Value == [T] {
-        self.init(help: help, transform: { try T.readNumber($0) })
+        self.init(help: help, completion: completion, transform: { try T.readNumber($0) })
     }
 
     /// An optional argument.
     init<T: OptionValue>(help: ArgumentHelp? = nil) where Value == T? {
-        self.init(help: help, transform: { try T.read($0) })
+        self.init(help: help, completion: T.completion, transform: { try T.read($0) })
     }
 }

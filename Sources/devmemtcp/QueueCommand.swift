@@ -16,10 +16,11 @@ struct QueueCommand: ParsableCommand {
                 Other traffic is moved off the queue meanwhile.
                 """)
 
-        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"), completion: .nic)
         var interface: String
 
-        @Argument(help: ArgumentHelp("The receive queues.", valueName: "queue"))
+        @Argument(
+            help: ArgumentHelp("The receive queues.", valueName: "queue"), completion: .queue)
         var queues: [UInt32]
 
         @Flag(

@@ -6,6 +6,7 @@ import DevmemTools
 struct Lessee: OptionValue, Equatable {
     static let form =
         "[NETNS/]IFACE, such as nk0, blue/nk0 or /proc/1234/ns/net/nk0 for the network namespace of a process"
+    static var completion: CompletionKind { .lessee }
 
     /// A name of ip-netns(8), or a path; nil for this network namespace.
     var namespace: String?
@@ -30,10 +31,11 @@ extension QueueCommand {
                 bound inside. Header split and flow rules stay with the NIC. Needs Linux 7.1.
                 """)
 
-        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"), completion: .nic)
         var interface: String
 
-        @Argument(help: ArgumentHelp("The receive queues.", valueName: "queue"))
+        @Argument(
+            help: ArgumentHelp("The receive queues.", valueName: "queue"), completion: .queue)
         var queues: [UInt32]
 
         @Option(
@@ -78,10 +80,10 @@ extension QueueCommand {
                 which one that is.
                 """)
 
-        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+        @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"), completion: .nic)
         var interface: String
 
-        @Argument(help: ArgumentHelp("The receive queue.", valueName: "queue"))
+        @Argument(help: ArgumentHelp("The receive queue.", valueName: "queue"), completion: .queue)
         var queue: UInt32
 
         @Flag(

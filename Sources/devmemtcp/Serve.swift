@@ -20,7 +20,8 @@ struct Serve: ParsableCommand, PayloadCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "The NIC. Default: the one that has the address to listen on.", valueName: "iface"))
+            "The NIC. Default: the one that has the address to listen on.", valueName: "iface"),
+        completion: .nic)
     var interface: String?
 
     @Option(
@@ -53,7 +54,7 @@ struct Serve: ParsableCommand, PayloadCommand {
             """
             Write payload to a file; - is standard output. With several connections, %n stands for the \
             connection's number, %a for the peer's address, %p for its port.
-            """, valueName: "file"))
+            """, valueName: "file"), completion: .file())
     var output: String?
 
     @Flag(name: .long, help: "Write the file with O_DIRECT if possible.")

@@ -14,7 +14,8 @@ struct Show: ParsableCommand {
             """)
 
     @Argument(
-        help: ArgumentHelp("The interface. Default: all that have a device.", valueName: "iface"))
+        help: ArgumentHelp("The interface. Default: all that have a device.", valueName: "iface"),
+        completion: .interface)
     var interface: String?
 
     @Flag(name: .long, help: "Show virtual interfaces too.")
@@ -40,7 +41,7 @@ struct Show: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Write the metrics to a file for node_exporter, which is replaced as a whole.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var prometheusFile: String?
 
     @OptionGroup var common: CommonOptions

@@ -16,7 +16,7 @@ struct Steer: ParsableCommand {
 
 /// The interface, queues and flows to steer.
 struct SteeringOptions: ParsableArguments {
-    @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"))
+    @Argument(help: ArgumentHelp("The NIC.", valueName: "iface"), completion: .nic)
     var interface: String
 
     @Option(

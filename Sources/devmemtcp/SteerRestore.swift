@@ -9,7 +9,8 @@ extension Steer {
             abstract: "Restore the settings after apply, or after a process was killed.")
 
         @Argument(
-            help: ArgumentHelp("A NIC, or the name given to apply.", valueName: "iface|name"))
+            help: ArgumentHelp("A NIC, or the name given to apply.", valueName: "iface|name"),
+            completion: .nic)
         var target: String?
 
         @Flag(name: .long, help: "Restore all NICs of this network namespace.")

@@ -9,7 +9,8 @@ extension Steer {
             abstract: "Show what is steered, by whom, and the settings that steering may change.")
 
         @Argument(
-            help: ArgumentHelp("The NIC. Default: all that are steered.", valueName: "iface"))
+            help: ArgumentHelp("The NIC. Default: all that are steered.", valueName: "iface"),
+            completion: .nic)
         var interface: String?
 
         @OptionGroup var common: CommonOptions

@@ -43,6 +43,7 @@ struct BusyPollTime: OptionValue, Equatable {
 /// The CPUs of threads on the command line: `0-3`, `1,3`, `near` or `any`.
 struct ProcessorsArgument: OptionValue, Equatable {
     static let form = "\(ProcessorList.form), near or any"
+    static var completion: CompletionKind { .list(["near", "any"]) }
 
     var choice: ProcessorChoice
 

@@ -18,7 +18,8 @@ struct Validate: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The NIC. Default: NETIF from the environment or net.config.", valueName: "iface"))
+            "The NIC. Default: NETIF from the environment or net.config.", valueName: "iface"),
+        completion: .nic)
     var interface: String?
 
     @Option(
@@ -38,7 +39,7 @@ struct Validate: ParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "File with the settings of the kernel's tests. Default: ./net.config, if it exists.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var config: String?
 
     @Flag(name: .long, help: "List the cases without running them.")

@@ -169,6 +169,36 @@ private func sampleReport(of command: String) throws -> String {
         for script in scripts { #expect(readme.contains("scripts/\(script)")) }
     }
 
+    @Test func manualNamesExactlyTheOptionsOfTheLab() throws {
+        let lab = repository.appending(path: "scripts/lab").path
+        let help = try CommandProcess.run(script: "'\(lab)' --help").output
+        let options = longOptions(in: help.components(separatedBy: "\nOptions:\n").last ?? "")
+        #expect(options.count > 20)
+        let page = try manual("devmemtcp-lab.7")
+        // One of prepare, which the help has in its usage.
+        #expect(describedOptions(of: page) == options.union(["--refresh"]))
+        for name in help.matches(of: /DEVMEMTCP_[A-Z_]+/) { #expect(page.contains(name.output)) }
+        for status in [64, 123, 124, 125] { #expect(page.contains("\n.B \(status)\n")) }
+    }
+
+    @Test func everyPageIsNamedByTheMainPage() throws {
+        let pages = try FileManager.default.contentsOfDirectory(
+            atPath: repository.appending(path: "man").path)
+        let main = try manual("devmemtcp.8")
+        for page in pages where page != "devmemtcp.8" {
+            let parts = page.split(separator: ".")
+            #expect(main.contains(".BR \(parts[0]) (\(parts[1]))"), "\(page)")
+            #expect(try text("man/\(page)").contains(".BR devmemtcp (8)"), "\(page)")
+        }
+    }
+
+    @Test func packageNamesTheLicenceOfEveryDependency() throws {
+        let names = try text("Package.swift").matches(of: /url: "[^"]*\/([a-z-]+)"/).map(\.1)
+        #expect(names.count > 3)
+        let copyright = try text("scripts/debian/copyright")
+        for name in names { #expect(copyright.contains("\nFiles: \(name)/*\n"), "\(name)") }
+    }
+
     @Test func unitOfSystemdRunsCommandsThatExist() throws {
         let unit = try text("scripts/systemd/devmemtcp-steer@.service")
         let example = try #require(unit.firstMatch(of: /STEER_OPTIONS=(.*)/)?.1)

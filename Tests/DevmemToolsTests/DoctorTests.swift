@@ -1,3 +1,4 @@
+import Foundation
 import SystemPackage
 import Testing
 
@@ -259,6 +260,58 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(
             fix("tcp-rmem", checks) == "sysctl -w net.ipv4.tcp_rmem='4096 131072 67108864'")
         #expect(fix("rmem-max", checks) == "sysctl -w net.core.rmem_max=67108864")
+    }
+
+    @Test func exampleOfSysctlsIsWhatIsAskedFor() throws {
+        let repository = URL(filePath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let example = try String(
+            contentsOf: repository.appending(path: "scripts/examples/60-devmemtcp-sysctl.conf"),
+            encoding: .utf8)
+        var settings: [String: [UInt64]] = [:]
+        for match in example.matches(of: /\n([a-z_.0-9]+) = ([0-9 ]+)/) {
+            settings[String(match.1)] = match.2.split(separator: " ").compactMap { UInt64($0) }
+        }
+        // With the least of a host, so that what the example leaves out is missed.
+        var facts = HostFacts.whole
+        for name in HostFacts.sysctlNames { facts.sysctls[name] = .success([4096, 4096, 4096]) }
+        let advised = checks(of: facts).compactMap(\.fix)
+        #expect(advised.count == HostFacts.sysctlNames.count)
+        #expect(Set(settings.keys) == Set(HostFacts.sysctlNames))
+        for (name, numbers) in settings { facts.sysctls[name] = .success(numbers) }
+        #expect(findings(checks(of: facts)) == [:])
+    }
+
+    @Test func manualOfDriversKnowsWhatIsKnown() throws {
+        let repository = URL(filePath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let page = try String(
+            contentsOf: repository.appending(path: "man/devmemtcp-drivers.7"), encoding: .utf8)
+        let rows = page.matches(of: /\n([a-z0-9_]+)\t([0-9.]+)\t([0-9.]+)/)
+        #expect(rows.map(\.1) == ["bnxt_en", "mlx5_core", "gve", "fbnic"])
+        for row in rows {
+            let support = try #require(DriverSupport.of(String(row.1)))
+            #expect(support.receive == String(row.2) && support.send == String(row.3), "\(row.1)")
+        }
+        let others = try #require(page.firstMatch(of: /\nThe drivers (.*) do not support/)?.1)
+        let names = others.replacing(" and ", with: ", ").split(separator: ", ")
+        #expect(names.count == 5)
+        for name in names { #expect(DriverSupport.of(String(name)) == DriverSupport()) }
+        // Which of two rules wins, as the command has it.
+        for (heading, driver, words) in [
+            ("mlx5", "mlx5_core", "the one with more fields wins"),
+            ("gve", "gve", "the lower location wins"),
+            ("fbnic", "fbnic", "The lower location wins"),
+            ("bnxt", "bnxt_en", "is up to the firmware"),
+        ] {
+            let section = page.components(separatedBy: "\n.SS \(heading)\n").last?
+                .components(separatedBy: "\n.S").first
+            #expect(try #require(section).contains(words), "\(heading)")
+            let expected: RulePrecedence =
+                words.contains("fields")
+                ? .mostFields : words.contains("location") ? .lowestLocation : .unknown
+            #expect(RulePrecedence(driver: driver) == expected)
+        }
     }
 
     @Test func aGPUNeedsItsVendorsLibrary() {

@@ -67,7 +67,7 @@ func availableMemory() -> UInt64? {
 }
 
 /// Lists the names in a procfs directory except hidden ones; empty if it cannot be read.
-func names(in folder: String) -> [Substring] {
+package func names(in folder: String) -> [Substring] {
     guard let stream = opendir(folder) else { return [] }
     defer { closedir(stream) }
     var names: [Substring] = []

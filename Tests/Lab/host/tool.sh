@@ -6,8 +6,8 @@
 DEVMEMTCP_COMMIT=$(git -C "${BASH_SOURCE[0]%/*}" describe --always --dirty --exclude='*' 2>/dev/null) || true
 export DEVMEMTCP_COMMIT
 
-# The options of the build; scripts/test builds it in advance.
-readonly tool_options=(-c release --static-swift-stdlib -Xlinker -s --product devmemtcp)
+# The options of the build; scripts/test builds it in advance. Nothing that it needs lies beside it.
+readonly tool_options=(-c release --static-swift-stdlib --disable-local-rpath -Xlinker -s --product devmemtcp)
 # The options of the programs that embed the library; scripts/test builds them.
 # Cached build plans miss files that were added to the library, which is another package here.
 readonly embedding_options=(--package-path Tests/Embedding --scratch-path .build/embedding
