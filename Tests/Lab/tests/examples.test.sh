@@ -7,7 +7,7 @@
 documented_commands() {
     {
         sed -n 's/^    //; T; s/  *# .*//; p' /lab/documents/README.md
-        awk '/^\.(EX|nf)/ { on = 1 } /^\.(EE|fi)/ { on = 0 } on' /lab/documents/*.8 | sed -n 's/^[#$] //p'
+        awk '/^\.(EX|nf)/ { on = 1 } /^\.(EE|fi)/ { on = 0 } on' /lab/documents/*.[78] | sed -n 's/^[#$] //p'
         sed -n '/^\.SH EXAMPLES/,/^\.SH SEE/p' /lab/documents/ncdevmem.8
     } | sed 's/\\-/-/g; s/\\e/\\/g; s/\\(aq/'\''/g' |
         grep -E '^((NETIF|yes|echo|nc|devmemtcp|ncdevmem)\b)' | sort -u
@@ -187,3 +187,31 @@ readonly measuring='bench|validate' streaming='^(devmemtcp (serve|connect)|nc|ye
 test_examples_of_measuring() { run_examples "$measuring"; }
 test_examples_of_streaming() { run_examples "$streaming"; }
 test_examples_of_the_rest() { run_examples -v -e "$measuring" -e "$streaming"; }
+
+# shown: makes what a command prints comparable, whatever its figures.
+shown() { sed -E 's/[0-9][0-9.]*/N/g; s/N [KMGT]?B\/s/N B\/s/; s/ +/ /g' "$@"; }
+
+# What README shows under a command is what the command prints, but for figures.
+test_output_shown_in_readme() {
+    local command number=0
+    mkdir blocks
+    awk '/^```console/ { on = 1; count++; next } /^```/ { on = 0 } on { print >"blocks/" count }' /lab/documents/README.md
+    for ((number = 1; ; number++)); do
+        [[ -e blocks/$number ]] || break
+        command=$(sed -n '1s/^# //p' "blocks/$number")
+        tail -n +2 "blocks/$number" >expected
+        # One that serves is sent the pattern.
+        if [[ $command == *--validate* && $command == *' serve '* ]]; then
+            bash -c "$command" >printed 2>&1 &
+            await_port 5201
+            pattern 67108864 | in_peer nc -N "$near4" 5201
+            wait $!
+        else
+            bash -c "$command" >printed 2>&1 || true
+        fi
+        printf '# %s\n' "$command"
+        cat printed
+        diff <(shown expected) <(shown printed) || fail "README shows another output of: $command"
+    done
+    ((number > 3)) || fail 'README shows no output'
+}
