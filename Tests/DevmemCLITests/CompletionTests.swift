@@ -126,10 +126,15 @@ private final class Host {
             for body in cases { #expect(!body.hasPrefix("        return"), "\(option)") }
         }
         // The first argument of these is an interface.
-        for command in ["doctor", "show", "steer_plan", "bind", "queue_restart", "queue_lease"] {
+        let commands = [
+            "doctor", "show", "steer_plan", "steer_apply", "steer_show", "steer_restore", "bind",
+            "queue_restart", "queue_lease", "queue_unlease", "validate",
+        ]
+        for command in commands {
             let body = script.components(separatedBy: "\n_devmemtcp_\(command)() {\n").last
             let first = body?.components(separatedBy: "\n}\n").first ?? ""
-            #expect(first.contains("__devmemtcp_custom_complete"), "\(command)")
+            #expect(first.contains("---completion "), "\(command)")
+            #expect(first.contains(" -- positional@0 "), "\(command)")
         }
     }
 
