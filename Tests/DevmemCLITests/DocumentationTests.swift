@@ -175,6 +175,29 @@ private func sampleReport(of command: String) throws -> String {
         }
     }
 
+    @Test func linksLeadToFiles() throws {
+        let listed = try CommandProcess.run(
+            script: "git -C '\(repository.path)' ls-files '*.md' 'man/*'")
+        var links = 0
+        for name in listed.output.split(separator: "\n").map(String.init) {
+            let folder = repository.appending(path: name).deletingLastPathComponent()
+            let content = try text(name)
+            for match in content.matches(of: /\]\(([^)#:\s]+)(#[^)]*)?\)/) {
+                let target = folder.appending(path: String(match.1)).path
+                #expect(FileManager.default.fileExists(atPath: target), "\(match.1) in \(name)")
+                links += 1
+            }
+            for match in content.replacing("\\-", with: "-").matches(
+                of: /\.BR ((devmemtcp|ncdevmem)[a-z-]*) \(([78])\)/)
+            {
+                let page = repository.appending(path: "man/\(match.1).\(match.3)").path
+                #expect(FileManager.default.fileExists(atPath: page), "\(match.0) in \(name)")
+                links += 1
+            }
+        }
+        #expect(links > 50)
+    }
+
     @Test func readmeNamesEveryScript() throws {
         let readme = try text("README.md")
         let scripts = try FileManager.default.contentsOfDirectory(
