@@ -188,12 +188,12 @@ test_examples_of_measuring() { run_examples "$measuring"; }
 test_examples_of_streaming() { run_examples "$streaming"; }
 test_examples_of_the_rest() { run_examples -v -e "$measuring" -e "$streaming"; }
 
-# shown: makes what a command prints comparable, whatever its figures.
-shown() { sed -E 's/[0-9][0-9.]*/N/g; s/N [KMGT]?B\/s/N B\/s/; s/ +/ /g' "$@"; }
+# without_figures FILE: makes what a command prints comparable, whatever its figures.
+without_figures() { sed -E 's/[0-9][0-9.]*/N/g; s/N [KMGT]?B\/s/N B\/s/; s/ +/ /g' "$@"; }
 
 # What README shows under a command is what the command prints, but for figures.
 test_output_shown_in_readme() {
-    local command number=0
+    local command number
     mkdir blocks
     awk '/^```console/ { on = 1; count++; next } /^```/ { on = 0 } on { print >"blocks/" count }' /lab/documents/README.md
     for ((number = 1; ; number++)); do
@@ -203,15 +203,16 @@ test_output_shown_in_readme() {
         # One that serves is sent the pattern.
         if [[ $command == *--validate* && $command == *' serve '* ]]; then
             bash -c "$command" >printed 2>&1 &
+            server=$!
             await_port 5201
             pattern 67108864 | in_peer nc -N "$near4" 5201
-            wait $!
+            wait "$server"
         else
             bash -c "$command" >printed 2>&1 || true
         fi
         printf '# %s\n' "$command"
         cat printed
-        diff <(shown expected) <(shown printed) || fail "README shows another output of: $command"
+        diff <(without_figures expected) <(without_figures printed) || fail "README shows another output of: $command"
     done
     ((number > 3)) || fail 'README shows no output'
 }
