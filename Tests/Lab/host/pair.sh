@@ -13,7 +13,7 @@ readonly far_end_limit=60
 # Runs the far guest and exits with its status. The standard output of its command is that of this process.
 run_far_guest() {
     trap 'on_signal 15' TERM
-    guest='the far guest' partner=$$ work=$work/far link=far kernel=$far_kernel peers=0 selftests=0
+    guest='the far guest' command_name='its sshd' partner=$$ work=$work/far link=far kernel=$far_kernel peers=0 selftests=0
     choose_kernel
     # Until the near guest has ended.
     limit=$((limit + boot_attempts * boot_limit + 2 * far_end_limit))

@@ -3,7 +3,8 @@
 # unpacked over the base initramfs.
 # SPDX-License-Identifier: Apache-2.0
 
-readonly pairing_packages=(openssh-client openssh-server)
+# sshd depends on systemd, or on this small part of it.
+readonly pairing_packages=(openssh-client openssh-server systemd-standalone-sysusers)
 readonly pairing_modules=(virtio_net)
 
 pairing_stamp() { recipe_hash "$lab_dir"/host/{debian,image,pairing}.sh "$cache/image/release"; }

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 readonly boot_attempts=3
-# What messages call it.
-guest='the guest'
+# What messages call the guest and its command.
+guest='the guest' command_name='the command'
 
 # show_tail WHAT FILE: prints the last lines of a file that may be binary.
 show_tail() {
@@ -50,12 +50,12 @@ conclude() {
     case $outcome in
     ended)
         if ((${#complaints[@]})); then
-            show_complaints "the command ended with status $guest_status, but $guest's kernel is not clean:"
+            show_complaints "$command_name ended with status $guest_status, but $guest's kernel is not clean:"
             return "$exit_lab"
         fi
         lines=$(bad_console_lines || true)
         if [[ -n $lines ]]; then
-            say "the command ended with status $guest_status, but $guest's console is not clean:"
+            say "$command_name ended with status $guest_status, but $guest's console is not clean:"
             printf '%s\n' "$lines" >&2
             return "$exit_lab"
         fi
