@@ -15,6 +15,7 @@ run_far_guest() {
     trap 'on_signal 15' TERM
     guest='the far guest' command_name='its sshd' partner=$$ work=$work/far link=far kernel=$far_kernel peers=0 selftests=0
     choose_kernel
+    [[ -z $console_file ]] || console_file+=.far
     # Until the near guest has ended.
     limit=$((limit + boot_attempts * boot_limit + 2 * far_end_limit))
     command_line=(/lab/guest/far-host)
@@ -29,8 +30,10 @@ start_far_guest() {
     mkdir -p "$work/far" "$work/ssh"
     mkfifo "$work/far/control.in" "$work/far/control.out"
     exec {far_control}<>"$work/far/control.in"
-    exec {far_output}< <(run_far_guest)
+    mkfifo "$work/far/output"
+    run_far_guest >"$work/far/output" &
     far_pid=$!
+    exec {far_output}<"$work/far/output"
     (umask 077 && : >"$work/ssh/id_ed25519")
     while IFS= read -r line <&"$far_output"; do
         case $line in
