@@ -93,7 +93,8 @@ test_pair_peer_is_killed() {
     local near
     use_far
     mkfifo seen
-    devmemtcp bench run --remote ssh:far --interface eth1 --time 1000 --interval >report 2>seen &
+    # Slow enough that the processors can also start ssh.
+    devmemtcp bench run --remote ssh:far --interface eth1 --time 1000 --pace 50M --interval >report 2>seen &
     near=$!
     exec {message_pipe}<seen
     await_message Gbit/s || fail "it ended: $(cat messages report)"
