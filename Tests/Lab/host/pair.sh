@@ -72,7 +72,7 @@ prepare_far_guest() {
 }
 
 run_pair() {
-    local tool='' link=near status=0 far_status=0 far_control far_output
+    local tool='' status=0 far_status=0 far_control far_output
     begin_run
     [[ $far_kernel == "$kernel" ]] || (prepare_far_guest)
     link_socket=$work/link

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# "scripts/lab run" and "scripts/lab shell": boots one guest, retries a boot that died early, and passes on the result or fails.
+# "scripts/lab run" and "scripts/lab shell": boots one guest, retries a boot that died early, and passes on the result or
+# fails.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly boot_attempts=3

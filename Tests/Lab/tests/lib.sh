@@ -111,8 +111,9 @@ needs_knobs() {
     for knob; do [[ -e $knobs/w0a/$knob ]] || skip "$lab_nic has no knob $knob"; done
 }
 
-# kernel_lacks [RELEASE]: prints what the guest's kernel, or another one, lacks, in the words of nic_has. The tool finds this out by itself, not by the
-# version. sending: from device memory. split-held: bound queues need header split. io-uring: receives into device memory.
+# kernel_lacks [RELEASE]: prints what the guest's kernel, or another one, lacks, in the words of nic_has. The tool finds
+# this out by itself, not by the version. sending: from device memory. split-held: bound queues need header split.
+# io-uring: receives into device memory.
 kernel_lacks() {
     case ${1:-$(uname -r)} in
     6.12.*) echo sending threshold split-held io-uring page-size ;;
