@@ -4,6 +4,7 @@
 
 #include <linux/dma-direct.h>
 #include <linux/hrtimer.h>
+#include <linux/jump_label.h>
 #include <linux/llist.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -228,6 +229,7 @@ static inline u64 labnic_wire_bytes(const struct sk_buff *skb,
 /* main.c */
 extern unsigned int labnic_rss_entries;
 extern unsigned int labnic_ntuple_channels;
+DECLARE_STATIC_KEY_FALSE(labnic_relays);
 struct device *labnic_dma_device(const struct labnic_port *end,
 				 unsigned int queue);
 

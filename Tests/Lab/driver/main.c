@@ -36,6 +36,12 @@ static unsigned int dma_devices = 1;
 module_param(dma_devices, uint, 0444);
 MODULE_PARM_DESC(dma_devices, "DMA devices that the queues of an end use in turn (1 to 4)");
 
+static bool relay;
+module_param(relay, bool, 0444);
+MODULE_PARM_DESC(relay, "End b of each wire receives packets that another NIC can send on");
+
+DEFINE_STATIC_KEY_FALSE(labnic_relays);
+
 static const struct labnic_manners *labnic_manners;
 
 static struct platform_device *labnic_devices[LABNIC_MAX_WIRES];
@@ -214,6 +220,8 @@ static int __init labnic_init(void)
 		return err;
 	labnic_ethtool_setup(labnic_manners);
 	labnic_queue_setup(labnic_manners);
+	if (relay)
+		static_branch_enable(&labnic_relays);
 
 	labnic_driver.driver.name = labnic_manners->driver;
 

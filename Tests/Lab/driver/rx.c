@@ -140,6 +140,15 @@ static void labnic_rx_count(struct labnic_rxq *rq, const struct sk_buff *skb,
 	u64_stats_update_end(&stats->syncp);
 }
 
+/* Leaves the checksum that the sender left to the NIC to the next NIC. */
+static void labnic_pass_checksum(const struct labnic_port *end,
+				 const struct sk_buff *tx, struct sk_buff *skb)
+{
+	if (end->side == 'b' && tx->ip_summed == CHECKSUM_PARTIAL)
+		skb_partial_csum_set(skb, skb_checksum_start_offset(tx),
+				     tx->csum_offset);
+}
+
 /* Delivers the next @payload bytes of the sender's packet with @header, as
  * one aggregate of @segments packets of the wire.
  */
@@ -180,6 +189,8 @@ static void labnic_deliver(struct labnic_rxq *rq, struct labnic_source *src,
 	labnic_rx_count(rq, skb, &how, csum, segments);
 
 	skb->ip_summed = csum == CHECKSUM_UNNECESSARY ? csum : CHECKSUM_NONE;
+	if (static_branch_unlikely(&labnic_relays))
+		labnic_pass_checksum(rq->end, src->skb, skb);
 	if (dev->features & NETIF_F_RXHASH)
 		skb_set_hash(skb, cb->hash, cb->hash_type);
 	skb_record_rx_queue(skb, rq->index);

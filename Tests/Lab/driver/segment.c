@@ -16,8 +16,20 @@ static void labnic_segment_ipv4(struct iphdr *ip, const struct sk_buff *tx,
 	ip_send_check(ip);
 }
 
+/* The checksum is the sum of the pseudo-header, which has the length. */
+static void labnic_segment_sum(struct tcphdr *th, unsigned int from,
+			       unsigned int to)
+{
+	__wsum sum = csum_unfold(th->check);
+
+	sum = csum_sub(sum, (__force __wsum)htonl(from));
+	sum = csum_add(sum, (__force __wsum)htonl(to));
+	th->check = ~csum_fold(sum);
+}
+
 /* Changes @header, a copy of the headers of @tx, to those of segment @index.
- * The TCP checksum stays: the receiver reports it as verified.
+ * The TCP checksum stays: the receiver reports it as verified, unless it is to
+ * be left to another NIC.
  */
 void labnic_segment_fix(void *header, const struct sk_buff *tx,
 			unsigned int index, unsigned int payload, bool last)
@@ -43,4 +55,7 @@ void labnic_segment_fix(void *header, const struct sk_buff *tx,
 	 */
 	if (index && !(skb_shinfo(tx)->gso_type & SKB_GSO_TCP_ACCECN))
 		th->cwr = 0;
+	if (static_branch_unlikely(&labnic_relays))
+		labnic_segment_sum(th, tx->len - cb->l4_off,
+				   cb->hdr_len - cb->l4_off + payload);
 }

@@ -8,6 +8,8 @@
 
 machine_pid=
 follower_pids=()
+# The process that runs the other guest of a pair.
+partner=
 
 reset_channels() {
     rm -f "$work"/{status,stdout,stderr,console}
@@ -57,8 +59,11 @@ finish_followers() {
 # Whether the reader of our stdout has gone away.
 reader_is_gone() { ((${#follower_pids[@]})) && ! kill -0 "${follower_pids[0]}" 2>/dev/null; }
 
+# Whether the process that runs the other guest of a pair has ended.
+partner_is_gone() { [[ -n $partner ]] && ! kill -0 "$partner" 2>/dev/null; }
+
 # Follows the guest's reports until it ends, dies or reaches a time limit. Sets
-#   outcome        ended, died, failed (it could not be set up), limit, boot-limit or no-reader
+#   outcome        ended, died, failed (it could not be set up), limit, boot-limit, no-reader or no-partner
 #   reached        1 once the command has started
 #   guest_status   the command's exit status
 #   complaints     errors in the kernel's log, or of unloading a driver
@@ -73,6 +78,10 @@ follow_guest() {
         fi
         if reader_is_gone; then
             outcome=no-reader
+            break
+        fi
+        if partner_is_gone; then
+            outcome=no-partner
             break
         fi
         status=0

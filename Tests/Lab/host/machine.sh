@@ -8,6 +8,19 @@ readonly probe_limit=20
 # the same for every size of the machine.
 readonly register_memory='16M$0x70000000' least_mebibytes=2048
 
+# Adds the NIC of a guest of a pair to `machine`: QEMU's link carries its frames to that of the other guest. The far guest
+# also has a port on which the host tells it to end.
+describe_link() {
+    local server=off address=52:54:00:00:00:01
+    if [[ $link == far ]]; then
+        server=on address=52:54:00:00:00:02
+        machine+=(-chardev "pipe,id=control,path=$work/control"
+            -device "virtserialport,chardev=control,name=control")
+    fi
+    machine+=(-netdev "stream,id=link,server=$server,addr.type=unix,addr.path=$link_socket"
+        -device "virtio-net-pci,netdev=link,mac=$address,romfile=")
+}
+
 # Sets the array `machine` to the QEMU command for one boot with the files under $work.
 describe_machine() {
     local accelerator=$1 arguments ports=virtio-serial-pci port
@@ -41,6 +54,7 @@ describe_machine() {
         machine+=(-chardev "file,id=$port,path=$work/$port"
             -device "virtserialport,chardev=$port,name=$port")
     done
+    if [[ -n $link ]]; then describe_link; fi
 }
 
 # The result of the KVM test is valid for this kernel on this processor.
@@ -80,7 +94,7 @@ choose_accelerator() {
 # Boots the image with KVM and runs `true`.
 probe_kvm() {
     (
-        mode=run command_line=(true) limit=$probe_limit unload=0 boot_limit=$probe_limit
+        mode=run link='' command_line=(true) limit=$probe_limit unload=0 boot_limit=$probe_limit
         reset_channels
         with_cache_lock shared make_initramfs "$work/initramfs"
         describe_machine kvm

@@ -26,7 +26,7 @@ add_file() {
 # Writes assignments, quoted for bash, which the guest's init reads.
 write_settings() {
     local name
-    for name in mode nic far manners wires queues mtu limit unload rows columns terminal; do
+    for name in mode link nic far manners wires queues mtu limit unload rows columns terminal; do
         printf 'lab_%s=%q\n' "$name" "${!name}"
     done
     printf 'lab_environment=('
@@ -65,6 +65,7 @@ make_initramfs() {
         zstd -q -d -c "$cache/image/initramfs"
         if ((selftests)); then zstd -q -d -c "$cache/selftests/archive"; fi
         if ((debug)); then zstd -q -d -c "$cache/debugging/archive"; fi
+        if [[ -n $link ]]; then zstd -q -d -c "$cache/pairing/archive"; fi
         pack_initramfs "$root"
     } >"$output"
     rm -rf "$root"

@@ -6,6 +6,7 @@
 . "$lab_dir/host/peers.sh"
 . "$lab_dir/host/selftests.sh"
 . "$lab_dir/host/debugging.sh"
+. "$lab_dir/host/pairing.sh"
 
 # The modules to build; scripts/lab selects those of the requested NICs.
 modules=(labnic labdevices)
@@ -23,7 +24,8 @@ ensure_modules() {
 # The peers and the kernel's selftests need a large download, so they are made only if they are used.
 everything_is_whole() {
     image_is_whole && modules_are_whole && programs_are_whole && { ((!peers)) || peers_are_whole; } &&
-        { ((!selftests)) || selftests_are_whole; } && { ((!debug)) || debugging_is_whole; }
+        { ((!selftests)) || selftests_are_whole; } && { ((!debug)) || debugging_is_whole; } &&
+        { [[ -z $link ]] || pairing_is_whole; }
 }
 
 ensure_everything() {
@@ -33,6 +35,7 @@ ensure_everything() {
     if ((peers)); then ensure_peers; fi
     if ((selftests)); then ensure_selftests; fi
     if ((debug)); then ensure_debugging; fi
+    if [[ -n $link ]]; then ensure_pairing; fi
 }
 
 # Newer packages replace the old ones only once they are unpacked.
@@ -66,7 +69,7 @@ clean_kernel() {
     [[ -d $cache ]] || return 0
     # Do not delete a directory that another program made.
     [[ -e $cache/lock ]] || die "$cache does not look like the lab's cache; remove it by hand"
-    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers,selftests,debugging}{,.making} "$cache"/{accel-*,style}
+    with_cache_lock exclusive rm -rf "$cache"/{buildroot,image,{driver,devices}{,-other},programs,peers,selftests,debugging,pairing}{,.making} "$cache"/{accel-*,style}
     rm -f "$cache/lock"
     rmdir "$cache" 2>/dev/null || true
 }

@@ -1,8 +1,11 @@
 # shellcheck shell=bash
-# "scripts/lab run" and "scripts/lab shell": boots, retries a boot that died early, and passes on the result or fails.
+# "scripts/lab run" and "scripts/lab shell": boots one guest, retries a boot that died early, and passes on the result or
+# fails.
 # SPDX-License-Identifier: Apache-2.0
 
 readonly boot_attempts=3
+# What messages call the guest and its command.
+guest='the guest' command_name='the command'
 
 # show_tail WHAT FILE: prints the last lines of a file that may be binary.
 show_tail() {
@@ -38,29 +41,29 @@ boot() {
         finish_followers
         [[ -z $console_file ]] || cp "$work/console" "$console_file"
         if ((attempt >= boot_attempts)) || ! may_boot_again; then return; fi
-        say "the guest died while booting (${outcome}: $(bad_console_lines | head -n 1)); trying again"
+        say "$guest died while booting (${outcome}: $(bad_console_lines | head -n 1)); trying again"
     done
 }
 
-# conclude: prints messages about the outcome, and returns the exit status.
+# conclude: prints messages about the outcome of $guest, and returns the exit status.
 conclude() {
     local lines
     case $outcome in
     ended)
         if ((${#complaints[@]})); then
-            show_complaints "the command ended with status $guest_status, but the guest's kernel is not clean:"
+            show_complaints "$command_name ended with status $guest_status, but $guest's kernel is not clean:"
             return "$exit_lab"
         fi
         lines=$(bad_console_lines || true)
         if [[ -n $lines ]]; then
-            say "the command ended with status $guest_status, but the guest's console is not clean:"
+            say "$command_name ended with status $guest_status, but $guest's console is not clean:"
             printf '%s\n' "$lines" >&2
             return "$exit_lab"
         fi
         return "$guest_status"
         ;;
     failed)
-        show_complaints "the guest could not be set up:"
+        show_complaints "$guest could not be set up:"
         bad_console_lines >&2 || true
         show_tail "the kernel's console" "$work/console"
         ;;
@@ -74,18 +77,21 @@ conclude() {
     no-reader)
         return 141
         ;;
+    no-partner)
+        say "$guest was ended because the other one had ended"
+        ;;
     died)
-        if ((reached)); then say "the guest died while the command ran"; else say "the guest died while booting"; fi
+        if ((reached)); then say "$guest died while the command ran"; else say "$guest died while booting"; fi
         bad_console_lines >&2 || true
         show_tail "QEMU's own output" "$work/qemu.log"
         show_tail "the kernel's console" "$work/console"
         if ran_stale_code "$work/console"; then
-            say "QEMU executed an int3 that is not in the guest's memory: this is a fault of QEMU; run the command again"
+            say "QEMU executed an int3 that is not in the memory of $guest: this is a fault of QEMU; run the command again"
             return "$exit_emulator"
         fi
         ;;
     boot-limit)
-        say "the guest did not start the command within $boot_limit s"
+        say "$guest did not start the command within $boot_limit s"
         show_tail "the kernel's console" "$work/console"
         ;;
     esac
@@ -99,12 +105,13 @@ on_signal() {
 
 clean_up() {
     stop_machine
+    stop_far_guest
     [[ -z ${saved_terminal:-} ]] || stty "$saved_terminal" || true
     rm -rf "$work"
 }
 
-run_lab() {
-    local tool='' status=0 saved_terminal=''
+# Sets `work`, `tool`, `accelerator` and `boot_limit`, and makes the artefacts of $kernel.
+begin_run() {
     need_commands qemu-system-x86_64 setpriv
     work=$(mktemp -d "${TMPDIR:-/tmp}/devmemtcp-lab.XXXXXX")
     trap clean_up EXIT
@@ -117,14 +124,24 @@ run_lab() {
     # Emulation is slow on a busy machine, and counting instructions is slower still.
     boot_limit=180
     if ((icount)); then boot_limit=600; fi
+}
+
+# Makes the initramfs and boots it.
+run_guest() {
+    with_cache_lock shared make_initramfs "$work/initramfs"
+    describe_machine "$accelerator"
+    boot
+}
+
+run_lab() {
+    local tool='' status=0 saved_terminal=''
+    begin_run
     if [[ $mode == shell ]]; then
         saved_terminal=$(stty -g)
         read -r rows columns < <(stty size)
         terminal=${TERM:-linux}
     fi
-    with_cache_lock shared make_initramfs "$work/initramfs"
-    describe_machine "$accelerator"
-    boot
+    run_guest
     if [[ -n $saved_terminal ]]; then
         stty "$saved_terminal"
         saved_terminal=

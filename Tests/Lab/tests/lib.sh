@@ -102,16 +102,24 @@ is_not_empty() { [[ -s $1 ]]; }
 # needs_nic NIC REASON: skips the test unless this is the near NIC.
 needs_nic() { [[ $lab_nic == "$1" ]] || skip "$2"; }
 
+# other_skips: prints why cases in ./out, the TAP of validate, were skipped, unless the kernel or its driver lacks what they
+# need.
+other_skips() {
+    sed -n "/ # SKIP this kernel /d; / # SKIP io_uring .*: this kernel /d
+        / # SKIP $(driver_name) receives into device memory since Linux /d; s/^ok .* # SKIP //p" out
+}
+
 # needs_knobs NAME...: skips the test unless the near NIC has these faults.
 needs_knobs() {
     local knob
     for knob; do [[ -e $knobs/w0a/$knob ]] || skip "$lab_nic has no knob $knob"; done
 }
 
-# kernel_lacks: prints what the guest's kernel lacks, in the words of nic_has. The tool finds this out by itself, not by the
-# version. sending: from device memory. split-held: bound queues need header split. io-uring: receives into device memory.
+# kernel_lacks [RELEASE]: prints what the guest's kernel, or another one, lacks, in the words of nic_has. The tool finds
+# this out by itself, not by the version. sending: from device memory. split-held: bound queues need header split.
+# io-uring: receives into device memory.
 kernel_lacks() {
-    case $(uname -r) in
+    case ${1:-$(uname -r)} in
     6.12.*) echo sending threshold split-held io-uring page-size ;;
     7.2.*) echo page-size ;;
     esac
