@@ -65,7 +65,7 @@ package struct Poller: ~Copyable, Sendable {
     package func wait(
         milliseconds: Int32, _ body: (UInt64, PollEvents) -> Void
     ) throws(DevmemError) -> Int {
-        try wait(reporting: body) { epoll_wait($0, $1.baseAddress, Int32($1.count), milliseconds) }
+        try wait(reporting: body) { epoll_wait($0, $1, $2, milliseconds) }
     }
 
     /// Waits like `wait(milliseconds:)`, with a timeout in nanoseconds; nil means none. Needs Linux
@@ -75,24 +75,26 @@ package struct Poller: ~Copyable, Sendable {
         nanoseconds: UInt64?, _ body: (UInt64, PollEvents) -> Void
     ) throws(DevmemError) -> Int {
         try wait(reporting: body) {
-            guard let nanoseconds else {
-                return epoll_wait($0, $1.baseAddress, Int32($1.count), -1)
-            }
+            guard let nanoseconds else { return epoll_wait($0, $1, $2, -1) }
             var time = timespec(
                 tv_sec: Int(nanoseconds / 1_000_000_000),
                 tv_nsec: Int(nanoseconds % 1_000_000_000))
-            return epoll_pwait2($0, $1.baseAddress, Int32($1.count), &time, nil)
+            return epoll_pwait2($0, $1, $2, &time, nil)
         }
     }
 
     private func wait(
         reporting body: (UInt64, PollEvents) -> Void,
-        _ call: (Int32, UnsafeMutableBufferPointer<epoll_event>) -> Int32
+        _ call: (Int32, UnsafeMutablePointer<epoll_event>, Int32) -> Int32
     ) throws(DevmemError) -> Int {
         // Not an array of fixed size, which would be filled for each call.
         try withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.most) {
             events throws(DevmemError) -> Int in
-            let count = try retrying("wait") { call(descriptor.rawValue, events) }
+            // Newer versions of glibc take no pointer that may be nil.
+            guard let first = events.baseAddress else { return 0 }
+            let count = try retrying("wait") {
+                call(descriptor.rawValue, first, Int32(events.count))
+            }
             for event in events.prefix(Int(count)) {
                 body(event.data.u64, PollEvents(rawValue: event.events))
             }
