@@ -4,16 +4,12 @@
 
 readonly debugging_packages=(gdb-minimal tcpdump)
 
-debugging_stamp() { recipe_hash "$lab_dir"/host/{debian,image,debugging}.sh "$cache/image/release"; }
+debugging_stamp() { recipe_hash "$lab_dir"/host/{debian,image,addition,debugging}.sh "$cache/image/release"; }
 
 fill_debugging() {
     local folder=$1
     unpack_packages "$folder/tree" "${debugging_packages[@]}"
-    remove_unwanted "$folder/tree"
-    drop_known_files "$folder/tree"
-    pack_initramfs "$folder/tree" | zstd -q -T0 -10 -o "$folder/archive"
-    rm -rf "${folder:?}/tree"
-    (cd "$folder" && sha256sum archive >MANIFEST)
+    pack_packages "$folder"
 }
 
 debugging_is_whole() { artefact_is_whole debugging "$(debugging_stamp)"; }

@@ -7,20 +7,13 @@
 readonly pairing_packages=(openssh-client openssh-server systemd-standalone-sysusers)
 readonly pairing_modules=(virtio_net)
 
-pairing_stamp() { recipe_hash "$lab_dir"/host/{debian,image,pairing}.sh "$cache/image/release"; }
+pairing_stamp() { recipe_hash "$lab_dir"/host/{debian,image,addition,pairing}.sh "$cache/image/release"; }
 
 fill_pairing() {
     local folder=$1
     unpack_packages "$folder/tree" "${pairing_packages[@]}"
-    remove_unwanted "$folder/tree"
-    # depmod looks in /lib, which is a link in the guest.
-    ln -s usr/lib "$folder/tree/lib"
-    copy_modules "$folder/tree" "$(<"$cache/image/release")" "${guest_modules[@]}" "${pairing_modules[@]}"
-    rm "$folder/tree/lib"
-    drop_known_files "$folder/tree"
-    pack_initramfs "$folder/tree" | zstd -q -T0 -10 -o "$folder/archive"
-    rm -rf "${folder:?}/tree"
-    (cd "$folder" && sha256sum archive >MANIFEST)
+    add_modules "$folder/tree" "${pairing_modules[@]}"
+    pack_packages "$folder"
 }
 
 pairing_is_whole() { artefact_is_whole pairing "$(pairing_stamp)"; }

@@ -4,6 +4,7 @@
 
 . "$lab_dir/host/programs.sh"
 . "$lab_dir/host/peers.sh"
+. "$lab_dir/host/addition.sh"
 . "$lab_dir/host/selftests.sh"
 . "$lab_dir/host/debugging.sh"
 . "$lab_dir/host/pairing.sh"

@@ -32,7 +32,7 @@ readonly selftest_unwanted=(
     tkinter turtle.py unittest venv wsgiref xmlrpc lib-dynload/_{asyncio,codecs,curses,dbm,gdbm,sqlite3,test}\*
 )
 
-selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,selftests}.sh "$cache/image/release"; }
+selftests_stamp() { recipe_hash "$lab_dir"/host/{debian,image,addition,selftests}.sh "$cache/image/release"; }
 
 # Runs in the build root, whose compiler makes the programs that are no peers. The generator's Python and the compiler
 # for BPF are in another tree.
@@ -112,16 +112,12 @@ fill_selftests() {
     (cd "$folder/tree" && cp -a --parents ${selftest_files[@]} "$folder/guest/")
     # shellcheck disable=SC2068
     (cd "$folder/guest/usr/lib/python3.13" && rm -rf ${selftest_unwanted[@]})
-    # depmod looks in /lib, which is a link in the guest.
-    ln -s usr/lib "$folder/guest/lib"
-    copy_modules "$folder/guest" "$release" "${guest_modules[@]}" "${selftest_modules[@]}"
-    rm "$folder/guest/lib"
+    add_modules "$folder/guest" "${selftest_modules[@]}"
     drop_known_files "$folder/guest"
     quietly "compiling Python" "$folder/build.log" in_buildroot "$folder" sh -euc "$selftests_compile"
     find "$folder/guest" -exec touch --no-dereference --date=@0 {} +
-    pack_initramfs "$folder/guest" | zstd -q -T0 -10 -o "$folder/archive"
+    pack_addition "$folder" "$folder/guest"
     rm -rf "${folder:?}"/{bin,guest,source,tree,build.log}
-    (cd "$folder" && sha256sum archive >MANIFEST)
 }
 
 selftests_are_whole() { artefact_is_whole selftests "$(selftests_stamp)"; }
