@@ -123,3 +123,12 @@ if Context.environment["DEVMEMTCP_FUZZ"] != nil {
             path: "Tests/Fuzz/Sources", swiftSettings: swiftSettings),
     ]
 }
+
+// Set by scripts/gpu: the checks of the unit tests on a real GPU. They see the internal parts of the library, so that the
+// whole build is made for tests.
+if Context.environment["DEVMEMTCP_GPU"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "gpu-check", dependencies: ["DevmemCore", "CDevmem", logging],
+            path: "Tests/GPU/Sources", swiftSettings: swiftSettings))
+}

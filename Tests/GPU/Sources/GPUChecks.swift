@@ -1,0 +1,1 @@
+../../DevmemCoreTests/GPUChecks.swift
