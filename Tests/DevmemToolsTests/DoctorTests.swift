@@ -247,6 +247,24 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(checks.contains { $0.evidence.contains("otherwise the dma-heap system is used") })
     }
 
+    @Test func memoryOfAGPUReplacesUdmabuf() {
+        var facts = HostFacts.whole
+        facts.udmabuf.opening = .failure(
+            DevmemError(.system, call: "open /dev/udmabuf", errno: .noSuchFileOrDirectory))
+        func heaps(_ facts: HostFacts) -> String? {
+            checks(of: facts).first { $0.id == "dma-heaps" }?.evidence
+        }
+        #expect(heaps(HostFacts.whole) == "none; udmabuf can be used instead")
+        #expect(heaps(facts) == "none")
+        for exports in [false, true] {
+            var gpu = GPU(ordinal: 0, device: 0, name: "Test")
+            gpu.exportsDmabufs = exports
+            facts.gpus = .success([gpu])
+            #expect(findings(checks(of: facts))["udmabuf-device"] == (exports ? .warning : .failed))
+        }
+        #expect(checks(of: facts).contains { $0.evidence.contains("the memory of a GPU can be used") })
+    }
+
     @Test func buffersKeepTheirOtherNumbers() {
         var facts = HostFacts.whole
         facts.sysctls["net.ipv4.tcp_rmem"] = .success([4096, 131072, 6 << 20])

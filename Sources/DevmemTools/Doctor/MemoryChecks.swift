@@ -8,9 +8,10 @@ func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
     judgeHugePages(facts, &list)
 
     let heaps = facts.memoryDevices.filter { $0.kind == .heap }.map(\.name)
+    let isUdmabufUsable = if case .success = facts.udmabuf.opening { true } else { false }
+    let none = isUdmabufUsable ? "none; udmabuf can be used instead" : "none"
     list.add(
-        "dma-heaps", "dma-heaps", .ok,
-        heaps.isEmpty ? "none; udmabuf can be used instead" : heaps.joined(separator: ", "))
+        "dma-heaps", "dma-heaps", .ok, heaps.isEmpty ? none : heaps.joined(separator: ", "))
 
     let devices = facts.memoryDevices.filter { $0.kind == .gpu || $0.kind == .accelerator }
     list.add(
@@ -23,6 +24,15 @@ func memoryChecks(_ facts: HostFacts) -> [DoctorCheck] {
     judgeGPUs(facts.gpus, of: .cuda, facts, &list)
     judgeGPUs(facts.amdGPUs, of: .rocm, facts, &list)
     return list.checks
+}
+
+extension HostFacts {
+    /// Whether the memory of a GPU can be had.
+    fileprivate var hasExportingGPU: Bool {
+        [gpus, amdGPUs].contains { gpus in
+            (try? gpus.get())?.contains(where: \.exportsDmabufs) ?? false
+        }
+    }
 }
 
 /// What makes memory of one vendor's GPUs.
@@ -79,10 +89,16 @@ private let proposedSize: UInt64 = 1024
 
 private func judgeUdmabuf(_ facts: HostFacts, _ list: inout CheckList) {
     let title = "dma-bufs in host memory"
-    let missing: DoctorCheck.Verdict = facts.hasSystemHeap ? .warning : .failed
+    let missing: DoctorCheck.Verdict =
+        facts.hasSystemHeap || facts.hasExportingGPU ? .warning : .failed
     let instead =
-        facts.hasSystemHeap
-        ? "; only large receive pages need it, otherwise the dma-heap system is used" : ""
+        if facts.hasSystemHeap {
+            "; only large receive pages need it, otherwise the dma-heap system is used"
+        } else if facts.hasExportingGPU {
+            "; the memory of a GPU can be used instead"
+        } else {
+            ""
+        }
     switch facts.udmabuf.opening {
     case .success: list.add("udmabuf-device", title, .ok, "\(udmabufPath) can be opened")
     case .failure(let error):
