@@ -62,6 +62,7 @@ extension NICFacts {
             device.path = "/sys/devices/pci0000:40/0000:40:01.0/0000:41:00.0"
             device.numaNode = 0
             var facts = NICFacts(of: device, memory: [])
+            facts.kernelRelease = "7.3.4"
             facts.rings = .success(RingSettings(headerSplit: .off, splitThreshold: 256))
             facts.channels = .success(ChannelCounts(combined: 4))
             facts.channelLimits = .success(ChannelCounts(combined: 8))
@@ -141,21 +142,21 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
         #expect(findings(checks(of: facts))["netdev-family"] == .failed)
     }
 
-    /// A kernel without bind-tx is older than the drivers' support.
     @Test(arguments: [
-        ("gve", Bool?.some(false), DoctorCheck.Verdict.warning), ("gve", true, .ok),
-        ("gve", nil, .ok), ("labnic", false, .ok), ("ice", false, .warning),
+        ("gve", "6.16.3", DoctorCheck.Verdict.warning), ("gve", "6.18.0-cloud", .ok),
+        ("gve", "unknown", .ok), ("bnxt_en", "6.16.3", .ok), ("labnic", "6.12.57", .ok),
+        ("ice", "7.3.4", .warning),
     ]) func aKernelOlderThanTheDriversSupport(
-        driver: String, binds: Bool?, expected: DoctorCheck.Verdict
+        driver: String, kernel: String, expected: DoctorCheck.Verdict
     ) throws {
         var facts = try NICFacts.whole
         facts.device.driver = driver
-        facts.bindsTransmit = binds
+        facts.kernelRelease = kernel
         let check = checks(of: facts).first { $0.id == "driver" }
         #expect(check?.verdict == expected)
         #expect(
-            check?.evidence.contains("this kernel lacks bind-tx")
-                == (driver == "gve" && binds == false))
+            check?.evidence.contains("this is Linux 6.16.3, too old to receive")
+                == (driver == "gve" && kernel == "6.16.3"))
     }
 
     @Test(arguments: [
@@ -262,7 +263,8 @@ private func fix(_ id: String, _ checks: [DoctorCheck]) -> String? {
             facts.gpus = .success([gpu])
             #expect(findings(checks(of: facts))["udmabuf-device"] == (exports ? .warning : .failed))
         }
-        #expect(checks(of: facts).contains { $0.evidence.contains("the memory of a GPU can be used") })
+        #expect(
+            checks(of: facts).contains { $0.evidence.contains("the memory of a GPU can be used") })
     }
 
     @Test func buffersKeepTheirOtherNumbers() {

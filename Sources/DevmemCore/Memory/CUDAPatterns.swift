@@ -5,8 +5,8 @@ import SystemPackage
 
 /// Compares and fills memory of a GPU by kernels (`CUDAKernels`).
 ///
-/// A comparison is a launch, a copy of 16 bytes, and a wait, whatever the number of ranges: some ten
-/// microseconds for the driver, and for the GPU the time to read the memory once.
+/// A comparison is a launch, a copy of 16 bytes, and a wait, whatever the number of ranges: some 40
+/// microseconds for 1000 pages on an H200, which could read them in one.
 final class CUDAPatterns: DevicePatterns {
     /// The memory, which whoever owns this object holds.
     struct Target: Sendable {

@@ -43,14 +43,17 @@ private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
         list.add("driver", title, .unknown, "nothing is known about \(driver)\(ask)")
         return
     }
-    // Linux 6.16 added both bind-tx and the first driver that receives.
-    let isOld = facts.bindsTransmit == false && support.receive.map { $0 != "6.12" } == true
+    let lack =
+        support.receive == nil
+        ? nil : DriverSupport.lackOfReceive(driver, kernel: facts.kernelRelease)
     let verdict: DoctorCheck.Verdict =
-        support.receive != nil && support.send != nil && !isOld ? .ok : .warning
+        support.receive != nil && support.send != nil && lack == nil ? .ok : .warning
     list.add(
         "driver", title, verdict,
         "\(driver): \(support.text)"
-            + (isOld ? "; this kernel lacks bind-tx, so it is older unless it has backports" : "")
+            + (lack == nil
+                ? ""
+                : "; this is Linux \(facts.kernelRelease), too old to receive unless it has backports")
             + (verdict == .ok ? "" : ask))
 }
 

@@ -9,8 +9,8 @@ package struct NICFacts: Sendable {
     package var rings: Reading<RingSettings>
     /// Whether the kernel knows the header split threshold; nil if it does not say.
     package var setsSplitThreshold: Bool?
-    /// Whether the kernel can bind memory for sending; nil if it does not say.
-    package var bindsTransmit: Bool?
+    /// The running kernel's release (uname(2)).
+    package var kernelRelease: String
     /// The number of channels in use; nil if the driver does not report it.
     package var channels: Reading<ChannelCounts?>
     /// The maximum number of channels.
@@ -78,8 +78,7 @@ extension NICFacts {
         self.device = device
         self.memory = memory
         let interface = device.interface
-        bindsTransmit = (try? FamilyPolicy(of: NetdevNumber.familyName)).map(
-            BindFeature.transmit.isIn)
+        kernelRelease = HostIdentity.current.kernel
         setsSplitThreshold =
             (try? FamilyPolicy(of: EthtoolNumber.familyName))?.setsSplitThreshold
         rings = Self.asking(interface) { nic throws(DevmemError) in try nic.rings() }
