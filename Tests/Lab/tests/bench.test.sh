@@ -75,7 +75,7 @@ test_bench_closes_foreign_connections() {
     needs_knobs delay_us
     # The port stays open until the far end has connected, long enough for a foreign process to connect.
     set_knob delay_us 200000
-    ip netns exec peer timeout 60 bash -c \
+    ip netns exec peer timeout 120 bash -c \
         'trap "" PIPE; while :; do echo junk 2>/dev/null >"/dev/tcp/$0/5301"; done' \
         "$near4" 2>/dev/null &
     local foreign=$! round

@@ -13,9 +13,9 @@ expect_same() {
     diff <(jq -S . <<<"$2") <(jq -S . <<<"$3") || fail "$1 differ"
 }
 
-# await_shown FILTER [SECONDS]: waits until the filter is true of what show reports.
+# await_shown FILTER: waits until the filter is true of what show reports.
 await_shown() {
-    local deadline=$((SECONDS + ${2:-20}))
+    local deadline=$((SECONDS + patience))
     until [[ $(shown "$1") == true ]]; do
         ((SECONDS < deadline)) || fail "it did not become true: $1: $(shown .)"
         receive_on_each_processor
@@ -216,7 +216,7 @@ test_show_counters_grow_by_what_was_sent() {
     socat -u TCP-LISTEN:5300,bind="$near4",reuseaddr OPEN:got,creat &
     local listener=$!
     head -c 2000000 /dev/zero >sent
-    in_peer socat -u OPEN:sent "TCP:$near4:5300,retry=50,interval=0.1"
+    in_peer socat -u OPEN:sent "TCP:$near4:5300,retry=600,interval=0.1"
     wait "$listener"
     cmp sent got
     after=$(shown '[.queues[] | select(.type == "rx") | .counters["rx-bytes"]]')
@@ -340,7 +340,7 @@ start_traffic() {
     socat -u TCP-LISTEN:5300,bind="$near4",reuseaddr OPEN:/dev/null &
     listener=$!
     # Without in_peer, so that $traffic is socat's pid and not a shell's.
-    ip netns exec peer socat -u OPEN:/dev/zero "TCP:$near4:5300,retry=50,interval=0.1" 2>/dev/null &
+    ip netns exec peer socat -u OPEN:/dev/zero "TCP:$near4:5300,retry=600,interval=0.1" 2>/dev/null &
     traffic=$!
     await_shown '.queues[3].counters["rx-bytes"] > 1000000'
 }
