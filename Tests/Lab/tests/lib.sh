@@ -77,23 +77,23 @@ pause() { read -r -t "$1" <> <(:) || true; }
 
 # The seconds that a test waits for an event before it fails. Most events take less than one, and on a slow or busy machine
 # several times as long.
-readonly patience=120
+readonly event_limit=120
 
-# await COMMAND...: waits until the command succeeds. The test fails after $within seconds (default $patience), or if the
+# await COMMAND...: waits until the command succeeds. The test fails after $within seconds (default $event_limit), or if the
 # process $while_runs ends first.
 await() {
-    local deadline=$((SECONDS + ${within:-$patience}))
+    local deadline=$((SECONDS + ${within:-$event_limit}))
     until "$@"; do
         [[ -z ${while_runs:-} ]] || kill -0 "$while_runs" 2>/dev/null || "$@" ||
             fail "it ended while the test waited for '$*': $(cat messages 2>/dev/null)"
-        ((SECONDS < deadline)) || fail "'$*' is still false after ${within:-$patience} s"
+        ((SECONDS < deadline)) || fail "'$*' is still false after ${within:-$event_limit} s"
         pause 0.05
     done
 }
 
 # await_text FILE TEXT: waits until the file holds the text.
 await_text() {
-    local deadline=$((SECONDS + patience))
+    local deadline=$((SECONDS + event_limit))
     until grep -Fq -- "$2" "$1"; do
         ((SECONDS < deadline)) || fail "no '$2' in: $(cat "$1")"
         pause 0.05

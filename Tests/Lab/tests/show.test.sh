@@ -15,7 +15,7 @@ expect_same() {
 
 # await_shown FILTER: waits until the filter is true of what show reports.
 await_shown() {
-    local deadline=$((SECONDS + patience))
+    local deadline=$((SECONDS + event_limit))
     until [[ $(shown "$1") == true ]]; do
         ((SECONDS < deadline)) || fail "it did not become true: $1: $(shown .)"
         receive_on_each_processor
@@ -295,13 +295,13 @@ test_show_detached_pool_and_who_does_not_read() {
             {id: .["1"], in_flight: .["4"], in_flight_bytes: .["5"], io_uring: false}]')" \
         "$(jq '[.detached_pools[].pool]' deep)"
     expect_equal 'how long' true "$(jq '.detached_pools[0].detached_seconds < 30' deep)"
-    expect_same 'the holder' "[{\"pid\":$$,\"process\":\"$(</proc/$$/comm)\",\"reason\":\"unread\",
+    expect_same 'the holder' "[{\"pid\":$BASHPID,\"process\":\"$(</proc/$BASHPID/comm)\",\"reason\":\"unread\",
             \"unread_bytes\":50000,\"remote\":\"$far4:5300\"}]" \
-        "$(jq "[.likely_holders[] | select(.pid == $$) | del(.local)]" deep)"
+        "$(jq "[.likely_holders[] | select(.pid == $BASHPID) | del(.local)]" deep)"
     devmemtcp show >text
     expect_line text 'eth1: 1 page pool that cannot be freed'
     devmemtcp show eth1 >text
-    expect_line text "(pid $$): 50000 bytes unread, $near4:"
+    expect_line text "(pid $BASHPID): 50000 bytes unread, $near4:"
     cat <&"$connection" >got
     exec {connection}>&-
     cmp sent got
