@@ -33,6 +33,9 @@ describe_machine() {
     tcg)
         # Without erms and fsrm the kernel copies words; the emulator executes "rep movsb" byte by byte.
         machine+=(-accel "tcg,thread=multi" -cpu "max,-erms,-fsrm" -smp "$cpus")
+        # The emulator keeps the translation of code at one address. With programs and libraries at other addresses in each
+        # process, it would translate bash or the C library again whenever a process starts.
+        arguments+=" norandmaps"
         ;;
     icount)
         # Guest time is the count of instructions, the same in every boot. Without ioeventfd the processor that writes

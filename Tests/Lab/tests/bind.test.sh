@@ -172,7 +172,7 @@ test_bind_ends_a_stopped_command() {
     start_command_under_bind
     kill -STOP "$child"
     kill -TERM "$server"
-    timeout 20 tail --pid="$server" -f /dev/null || fail 'bind waits for the stopped command'
+    timeout 120 tail --pid="$server" -f /dev/null || fail 'bind waits for the stopped command'
     end_bind
     expect_equal 'exit status' 143 "$status"
     expect_equal 'settings' "$before" "$(settings_now)"
@@ -225,7 +225,7 @@ test_restart_of_one_queue_disturbs_no_other() {
     socat -u TCP-LISTEN:5201,reuseaddr,bind="$near4" - 2>/dev/null | sha256sum >received &
     receiver=$!
     mkfifo feed
-    in_peer socat -u OPEN:feed "TCP:$near4:5201,retry=100,interval=0.05" &
+    in_peer socat -u OPEN:feed "TCP:$near4:5201,retry=1200,interval=0.05" &
     sender=$!
     exec {feed}>feed
     for ((round = 0; round < rounds; round++)); do

@@ -10,7 +10,7 @@ program=$dropin
 # The command that enters the program's namespace; by default it runs here.
 place=()
 # The harness's limits are meant for real machines; an emulated one on a busy host is this many times slower.
-readonly dropin_slowness=${dropin_slowness:-4}
+readonly dropin_slowness=${dropin_slowness:-10}
 
 link_dropin() {
     mkdir -p "${dropin%/*}"

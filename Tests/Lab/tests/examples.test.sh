@@ -70,6 +70,9 @@ beside() {
     fi
 }
 
+# far_port_is_free: whether no socket at the far end has port 5201.
+far_port_is_free() { [[ -z $(in_peer ss -Htan 'sport = :5201') ]]; }
+
 # example COMMAND: runs it beside what it needs. An example that nobody knows how to run is a failure.
 example() {
     case $1 in
@@ -133,6 +136,8 @@ example_of_any_memory() {
         launch bash -c "exec $1"
         drain_messages
         await_port 5201
+        # The sender binds a port that a connection of an earlier example may still occupy, a minute after its end.
+        await far_port_is_free
         in_peer bash -c "$dropin_sender"
         end_serve
         expect_equal "status of $1: $(tail -n 3 messages)" 0 "$status"

@@ -14,10 +14,10 @@ test_a_lost_rule_is_reported_at_once() {
     start_bind eth1 --rx 7 --flow "$near4:5201"
     rule=$(flow_rules)
     ethtool -N eth1 delete "$rule"
-    await_text messages "eth1: flow rule $rule is gone: flow-type tcp4 dst-ip $near4 dst-port 5201 action 7" 10
+    await_text messages "eth1: flow rule $rule is gone: flow-type tcp4 dst-ip $near4 dst-port 5201 action 7"
     # Once: later checks report only what else is lost.
     ethtool -X eth1 default
-    await_text messages 'eth1: the RSS table leads other traffic to queue 7 again' 10
+    await_text messages 'eth1: the RSS table leads other traffic to queue 7 again'
     expect_equal 'lines' 2 "$(wc -l <messages)"
     let_go
     expect_equal 'exit status' 143 "$status"
@@ -29,7 +29,7 @@ test_a_lost_table_is_reported_at_once() {
     before=$(nic_settings eth1)
     start_bind eth1 --rx 7
     ethtool -X eth1 default
-    await_text messages 'eth1: the RSS table leads other traffic to queue 7 again' 10
+    await_text messages 'eth1: the RSS table leads other traffic to queue 7 again'
     let_go
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
@@ -42,8 +42,8 @@ test_lost_settings_are_steered_again() {
     rule=$(flow_rules)
     ethtool -N eth1 delete "$rule"
     ethtool -X eth1 default
-    await_text messages 'steered again: add flow rule' 10
-    await_text messages 'RSS table entries' 10
+    await_text messages 'steered again: add flow rule'
+    await_text messages 'RSS table entries'
     expect_equal 'table' "$found" "$(ethtool -x eth1)"
     expect_equal 'rules' 1 "$(flow_rules | wc -l)"
     let_go
@@ -56,10 +56,10 @@ test_restore_after_a_kill_after_steering_again() {
     start_bind eth1 --rx 7 --flow "$near4:5201" --keep-steered
     ethtool -N eth1 delete "$(flow_rules)"
     ethtool -X eth1 default
-    await_text messages 'RSS table entries' 10
-    await_text messages 'steered again: add flow rule' 10
+    await_text messages 'RSS table entries'
+    await_text messages 'steered again: add flow rule'
     let_go KILL
-    timeout 20 tail --pid="$server" -f /dev/null
+    timeout 120 tail --pid="$server" -f /dev/null
     devmemtcp steer restore eth1 >out
     expect_equal 'settings' "$before" "$(nic_settings eth1)"
 }
@@ -74,11 +74,11 @@ test_a_refused_rule_is_reported_once() {
         set_knob fail_rule_errno 16
     fi
     ethtool -N eth1 delete "$(flow_rules)"
-    await_text messages 'cannot be steered again' 10
+    await_text messages 'cannot be steered again'
     [[ $lab_nic != labnic ]] || await was_refused_again "$(<"$knobs/w0a/fail_rule_insert")"
     expect_equal 'refusals' 1 "$(grep -c 'cannot be steered again' messages)"
     refuse rule 0
-    await_text messages 'steered again: add flow rule' 45
+    await_text messages 'steered again: add flow rule'
     expect_equal 'rules' 1 "$(flow_rules | wc -l)"
     let_go
     expect_equal 'exit status' 143 "$status"
@@ -90,7 +90,7 @@ was_refused_again() { (($(<"$knobs/w0a/fail_rule_insert") < $1)); }
 test_a_server_reports_what_is_lost() {
     start_serve --listen "$near4:5201" --discard --keep-open
     ethtool -N eth1 delete "$(flow_rules)"
-    await_text messages "eth1: flow rule" 10
+    await_text messages "eth1: flow rule"
     kill "$server"
     end_serve
     expect_equal 'exit status' 143 "$status"
@@ -105,9 +105,9 @@ test_a_connection_is_steered_again() {
     sender=$!
     exec {held}>feed
     pattern 1000 >&"$held"
-    await_text messages 'connection from' 10
+    await_text messages 'connection from'
     ethtool -N eth1 delete "$(flow_rules)"
-    await_text messages 'steered again: add flow rule' 10
+    await_text messages 'steered again: add flow rule'
     expect_equal 'rules' 1 "$(flow_rules | wc -l)"
     exec {held}>&-
     serve_ok
@@ -121,9 +121,9 @@ test_a_link_that_goes_down_is_reported() {
     trace=$!
     await_text attached attached
     take_down
-    await_text messages 'eth1 is down: nothing comes until it is up again' 10
+    await_text messages 'eth1 is down: nothing comes until it is up again'
     bring_up
-    await_text messages 'eth1 is up again' 10
+    await_text messages 'eth1 is up again'
     let_go
     # Neither while it was up before, nor again and again.
     expect_equal messages 1 "$(grep -c 'eth1 is down' messages)"
@@ -142,7 +142,7 @@ test_an_end_while_the_link_is_down_leaves_nothing() {
     before=$(nic_settings eth1)
     start_bind eth1 --rx 7 --flow "$near4:5201"
     take_down
-    await_text messages 'eth1 is down' 10
+    await_text messages 'eth1 is down'
     let_go
     expect_equal 'exit status' 143 "$status"
     bring_up
@@ -159,7 +159,7 @@ test_settings_hidden_while_down_are_restored_once_up() {
         before=$(nic_settings eth1)
         start_bind eth1 --rx 7 --flow "$near4:5201"
         take_down
-        await_text messages 'eth1 is down' 10
+        await_text messages 'eth1 is down'
         let_go
         expect_line messages 'Network is down (ip link set eth1 up, then devmemtcp steer restore eth1)'
         bring_up
@@ -176,7 +176,7 @@ test_a_renamed_nic_is_restored() {
     ip link set eth1 down
     ip link set eth1 name other1
     ip link set other1 up
-    await_text messages 'eth1 is named other1 now' 10
+    await_text messages 'eth1 is named other1 now'
     let_go
     rename_back
     expect_equal 'exit status' 143 "$status"
@@ -217,8 +217,8 @@ test_a_reset_is_reported() {
     set_knob reset 1
     if [[ $lab_nic == gve ]]; then
         # The rule is gone, or "replaced": what is read while the driver resets is a rule 0 of zeros.
-        await_text messages 'eth1: flow rule 0 ' 60
-        await_text messages 'steered again: add flow rule' 60
+        await_text messages 'eth1: flow rule 0 '
+        await_text messages 'steered again: add flow rule'
         let_go
         expect_equal 'exit status' 143 "$status"
         expect_equal 'rules' '' "$(flow_rules)"

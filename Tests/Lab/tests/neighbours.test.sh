@@ -26,7 +26,7 @@ test_containers_of_one_network_namespace_see_each_other() {
     expect_line restored 'nothing is steered'
     kill "$server"
     end_bind
-    elsewhere timeout 30 devmemtcp bind eth1 --rx 6 -- true 2>messages
+    elsewhere timeout 120 devmemtcp bind eth1 --rx 6 -- true 2>messages
 }
 
 # A container restores what a killed process of another one left, from a directory that both see.

@@ -122,7 +122,7 @@ test_pair_link_goes_down() {
     expect_equal 'exit status' 1 "$status"
     expect_equal 'messages' 'Connection timed out (the peer no longer answers: it or the network is down)' \
         "$(sed -n 's/^devmemtcp: receive from [0-9.]*:[0-9]*: //p' messages)"
-    ((SECONDS - begun < 30)) || fail "it took $((SECONDS - begun)) s"
+    ((SECONDS - begun < 120)) || fail "it took $((SECONDS - begun)) s"
     # The far side learns of it when the link is back.
     in_peer ip link set uplink up
     status=0

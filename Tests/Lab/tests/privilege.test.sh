@@ -41,7 +41,7 @@ test_payload_is_received_without_capabilities() {
             # shellcheck disable=SC2086 # options
             start_serve --listen "$near4:5201" $way
             begin_stream 5201
-            within=20 while_runs=$server await has_privileges "$server" "$undoing"$'\n'"$powerless"
+            while_runs=$server await has_privileges "$server" "$undoing"$'\n'"$powerless"
             end_stream
             [[ $way != *keep-open ]] || kill -TERM "$server"
             end_serve
@@ -51,7 +51,7 @@ test_payload_is_received_without_capabilities() {
         start_serve --listen "$near4:5201" --discard --queues 6-7
         begin_stream 5201
         [[ $serve_engine != io_uring ]] || powerless='thread 0 1000 0 0 1 2'
-        within=20 while_runs=$server await has_privileges "$server" "$undoing"$'\n'"$powerless"
+        while_runs=$server await has_privileges "$server" "$undoing"$'\n'"$powerless"
         end_stream
         end_serve
         ((status == 0)) || fail "it ended with $status: $(cat messages)"
@@ -69,7 +69,7 @@ test_payload_is_sent_without_capabilities() {
     server=$!
     exec {stream}>input
     pattern 7000 >&"$stream"
-    within=20 await has_privileges "$server" 'main 0 0 0 0 1 2'
+    await has_privileges "$server" 'main 0 0 0 0 1 2'
     exec {stream}>&-
     wait "$server" || fail "it ended with $?: $(cat messages)"
 }
@@ -80,7 +80,7 @@ test_memory_is_held_with_the_capabilities_of_undoing() {
     devmemtcp bind eth1 --rx 7 >held 2>messages &
     holder=$!
     read -r _ <held
-    within=20 await has_privileges "$holder" "$undoing"
+    await has_privileges "$holder" "$undoing"
     kill -TERM "$holder"
     wait "$holder" || true
     # A command keeps what its user gave it.

@@ -6,7 +6,7 @@
 expect_refusal() {
     local text=$1 status=0
     shift
-    timeout 60 "$@" >out 2>messages || status=$?
+    timeout 120 "$@" >out 2>messages || status=$?
     expect_equal 'exit status' 1 "$status"
     expect_equal "lines of messages ($(cat messages))" 1 "$(wc -l <messages)"
     expect_line messages "$text"

@@ -138,7 +138,7 @@ test_a_session_whose_poll_fails_ends_its_connections_first() {
     before=$(nic_settings eth1)
     start_serve --listen "$near4:5201" --discard --connections 2 --keep-open
     keep_sending
-    await_text messages 'connection 1 from' 10
+    await_text messages 'connection 1 from'
     prlimit --pid "$server" --nofile=3:
     # The watch of the NIC wakes the session.
     end_serve

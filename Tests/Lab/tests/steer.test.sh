@@ -227,7 +227,7 @@ test_restore_after_sigkill_at_a_random_moment() {
 session() {
     devmemtcp serve --listen "$near4:5201" --discard --from "$far4" &
     local server=$!
-    head -c 100000 /dev/zero | in_peer socat -u - "TCP:$near4:5201,retry=200,interval=0.02"
+    head -c 100000 /dev/zero | in_peer socat -u - "TCP:$near4:5201,retry=3000,interval=0.02"
     wait "$server"
 }
 
@@ -235,7 +235,7 @@ session() {
 kill_session() {
     local status=0 sender
     head -c 100000 /dev/zero |
-        in_peer timeout 5 socat -u - "TCP:$near4:5201,retry=200,interval=0.02" >sent 2>&1 &
+        in_peer timeout 5 socat -u - "TCP:$near4:5201,retry=3000,interval=0.02" >sent 2>&1 &
     sender=$!
     timeout --signal=KILL "$1" devmemtcp serve --listen "$near4:5201" --discard --from "$far4" \
         >out 2>&1 || status=$?

@@ -62,9 +62,10 @@ test_validate_passes_and_skips_only_what_the_nic_lacks() {
     # What a kernel or its driver lacks is the reason, not that the NIC has no such setting.
     [[ -z $(kernel_lacks) ]] || expect_equal 'skipped for other reasons' "$(other_reasons)" "$(other_skips)"
     sed -n 's/^ok .* # SKIP /# skipped: /p' out | uniq -c | sed 's/^ *\([0-9]*\) # \(.*\)/# \1 \2/'
-    # Under emulation, a driver that stops all queues for each change takes longer.
-    [[ $lab_nic != labnic ]] || expect_equal 'under 120 s' true "$(jq -n "$seconds < 120")"
-    printf '%s, %.1f s of 120\n' "$(tail -n 1 out)" "$seconds"
+    # An idle machine takes 40 s, and a slow or busy one several times as long. So does a driver that stops all queues for
+    # each change.
+    [[ $lab_nic != labnic ]] || expect_equal 'under 400 s' true "$(jq -n "$seconds < 400")"
+    printf '%s, %.1f s\n' "$(tail -n 1 out)" "$seconds"
 }
 
 # Without a peer the cases that need one are skipped with that reason; without privilege all are.
@@ -306,7 +307,7 @@ test_restore_after_a_killed_validate() {
     for number in 3 40 75 90; do
         devmemtcp validate eth1 --remote netns:peer >out 2>messages &
         local pid=$!
-        within=120 while_runs=$pid await has_cases "$number"
+        within=300 while_runs=$pid await has_cases "$number"
         kill -KILL "$pid"
         wait "$pid" || killed=$((killed + 1))
         devmemtcp steer restore eth1 >restored
@@ -326,7 +327,7 @@ test_validate_ended_by_a_signal() {
     before=$(nic_settings eth1)
     devmemtcp validate eth1 --remote netns:peer >out 2>messages &
     local pid=$!
-    within=120 while_runs=$pid await grep -q 'receive-calls' out
+    within=300 while_runs=$pid await grep -q 'receive-calls' out
     kill -TERM "$pid"
     status=0
     wait "$pid" || status=$?
