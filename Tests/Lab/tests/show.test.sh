@@ -282,6 +282,8 @@ test_show_leased_queue() {
 
 # A ring change replaces a page pool. Its pages stay in a socket until someone reads it.
 test_show_detached_pool_and_who_does_not_read() {
+    # Of the test's own shell.
+    local own=$BASHPID
     allow_rules
     ethtool -N eth1 flow-type tcp4 src-port 5300 action 3 loc 0
     connect_from_near 5300 50000
@@ -295,13 +297,13 @@ test_show_detached_pool_and_who_does_not_read() {
             {id: .["1"], in_flight: .["4"], in_flight_bytes: .["5"], io_uring: false}]')" \
         "$(jq '[.detached_pools[].pool]' deep)"
     expect_equal 'how long' true "$(jq '.detached_pools[0].detached_seconds < 300' deep)"
-    expect_same 'the holder' "[{\"pid\":$BASHPID,\"process\":\"$(</proc/$BASHPID/comm)\",\"reason\":\"unread\",
+    expect_same 'the holder' "[{\"pid\":$own,\"process\":\"$(</proc/$own/comm)\",\"reason\":\"unread\",
             \"unread_bytes\":50000,\"remote\":\"$far4:5300\"}]" \
-        "$(jq "[.likely_holders[] | select(.pid == $BASHPID) | del(.local)]" deep)"
+        "$(jq "[.likely_holders[] | select(.pid == $own) | del(.local)]" deep)"
     devmemtcp show >text
     expect_line text 'eth1: 1 page pool that cannot be freed'
     devmemtcp show eth1 >text
-    expect_line text "(pid $BASHPID): 50000 bytes unread, $near4:"
+    expect_line text "(pid $own): 50000 bytes unread, $near4:"
     cat <&"$connection" >got
     exec {connection}>&-
     cmp sent got
