@@ -33,7 +33,7 @@ test_bench_receives_into_device_memory_from_plain_tcp() {
     expect_true 'plain at the far end' \
         '.inbound.memory == {"sender":"host","receiver":"device"} and .far.bound_queues == []'
     expect_true 'calls' '.near.flows[0].received | .recvmsg_calls > 0 and .token_ranges > 0'
-    expect_true 'time' '.inbound.seconds > 0.5 and .inbound.seconds < 30'
+    expect_true 'time' '.inbound.seconds > 0.5 and .inbound.seconds < 3'
     expect_true 'processor' '.near_cost.system_seconds_per_gib > 0 and .far.cpu_system_seconds > 0'
     expect_true 'pools' '[.near.page_pools[].id] | length == 1'
     expect_true 'queues' '[.near.queues[] | select(.type == "rx" and .id == 7) | .counters["rx-bytes"]] | length == 1'
@@ -41,7 +41,7 @@ test_bench_receives_into_device_memory_from_plain_tcp() {
     expect_equal 'messages' 'devmemtcp: eth1 with netns:peer' "$(cat messages)"
     expect_equal 'hosts and kernels' "$(hostname) $(uname -r) $(hostname) $(uname -r)" \
         "$(jq -r '"\(.near.host) \(.near.kernel) \(.far.host) \(.far.kernel)"' out)"
-    expect_true 'when' '(.time | sub("[.][0-9]+Z$"; "Z") | fromdate) as $t | now - $t >= 1 and now - $t < 600'
+    expect_true 'when' '(.time | sub("[.][0-9]+Z$"; "Z") | fromdate) as $t | now - $t >= 1 and now - $t < 120'
 }
 
 test_bench_sends_from_device_memory() {
@@ -136,7 +136,7 @@ test_bench_duplex_of_four_flows_on_two_threads() {
     expect_true 'queues' '.near.bound_queues | length == 2'
     expect_true 'no warm-up in it' \
         '[.near.flows[] | .validation.checked_bytes] | add > 0'
-    expect_true 'measured' '.inbound.seconds > 1 and .inbound.seconds < 30'
+    expect_true 'measured' '.inbound.seconds > 1 and .inbound.seconds < 4'
     expect_equal 'columns' 10 "$(head -n 1 intervals.csv | tr , '\n' | wc -l)"
     expect_equal 'rows' "$((4 * $(report '.intervals | length')))" "$(tail -n +2 intervals.csv | wc -l)"
     expect_line plot.svg 'prefers-color-scheme: dark'
