@@ -43,17 +43,17 @@ private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
         list.add("driver", title, .unknown, "nothing is known about \(driver)\(ask)")
         return
     }
-    let lack =
-        support.receive == nil
-        ? nil : DriverSupport.lackOfReceive(driver, kernel: facts.kernelRelease)
+    let isTooOld =
+        support.receive != nil
+        && DriverSupport.lackOfReceive(driver, kernel: facts.kernelRelease) != nil
     let verdict: DoctorCheck.Verdict =
-        support.receive != nil && support.send != nil && lack == nil ? .ok : .warning
+        support.receive != nil && support.send != nil && !isTooOld ? .ok : .warning
     list.add(
         "driver", title, verdict,
         "\(driver): \(support.text)"
-            + (lack == nil
-                ? ""
-                : "; this is Linux \(facts.kernelRelease), too old to receive unless it has backports")
+            + (isTooOld
+                ? "; this is Linux \(facts.kernelRelease), too old to receive unless it has backports"
+                : "")
             + (verdict == .ok ? "" : ask))
 }
 
