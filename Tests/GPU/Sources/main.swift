@@ -7,7 +7,12 @@ import Glibc
 // failed.
 // Usage: gpu-check [REPETITIONS]
 
-let repetitions = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 1000
+let given = CommandLine.arguments.dropFirst().first
+let repetitions = given.map { Int($0) ?? 0 } ?? 1000
+guard repetitions > 0 else {
+    print("Bail out! \(given ?? "") is no number of repetitions")
+    exit(64)
+}
 var number = 0
 var failed = 0
 
