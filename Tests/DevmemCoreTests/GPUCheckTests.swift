@@ -27,7 +27,7 @@ extension CUDAMemoryTests {
         #expect(cuda_stand_in_live() == 0)
     }
 
-    /// A GPU whose writes are late, and copies that are not made, are found.
+    /// A call of the driver that fails in a check fails the check.
     @Test(arguments: [
         ("the GPU fills, and the GPU and the CPU find it equal", "cuLaunchKernel:1=719"),
         ("one wrong byte is found where it is", "cuLaunchKernel:3=719"),

@@ -68,6 +68,20 @@ struct GPUChecks {
         if !holds { throw Failure(description: text()) }
     }
 
+    /// Requires the GPU to find the pattern in memory.
+    private func require(
+        _ pattern: Pattern, in ranges: [PlacedRange], of memory: borrowing DmabufMemory,
+        _ text: String = ""
+    ) throws {
+        let difference = try memory.compare(ranges, with: pattern.bytes, logger)
+        try require(difference == PatternDifference(), text + difference.text)
+    }
+
+    /// All of one allocation, from a position in the stream.
+    private func whole(at position: UInt64 = 0) -> [PlacedRange] {
+        [PlacedRange(range(0, size), at: position)]
+    }
+
     private func range(_ offset: Int, _ count: Int) -> MemoryRange {
         MemoryRange(offset: offset, count: count)
     }
@@ -93,19 +107,16 @@ struct GPUChecks {
             let pattern = try Pattern(text)
             let filled = try memory.fill(with: pattern.bytes, logger)
             try require(filled, "the GPU did not fill")
-            var difference = try memory.compare(
-                [PlacedRange(range(0, size), at: 0)], with: pattern.bytes, logger)
-            try require(difference == PatternDifference(), "\(text): \(difference.text)")
+            try require(pattern, in: whole(), of: memory, "\(text): ")
             // Ranges that neither begin nor end with a word.
             let some = stride(from: 1, to: size - 70000, by: max(1, size / 61) | 1).map {
                 PlacedRange(range($0, $0 % 65537 + 1), at: UInt64($0))
             }
-            difference = try memory.compare(some, with: pattern.bytes, logger)
-            try require(difference == PatternDifference(), "\(text), ranges: \(difference.text)")
+            try require(pattern, in: some, of: memory, "\(text), ranges: ")
             // Another phase of a pattern is not equal, if it has one.
             if pattern.bytes.count > 1 {
-                difference = try memory.compare(
-                    [PlacedRange(range(0, size), at: 1)], with: pattern.bytes, logger)
+                let difference = try memory.compare(
+                    whole(at: 1), with: pattern.bytes, logger)
                 try require(
                     difference?.wrongBytes == UInt64(size), "\(text), shifted: \(difference.text)")
             }
@@ -133,7 +144,7 @@ struct GPUChecks {
             }
         }
         func compare() throws -> PatternDifference? {
-            try memory.compare([PlacedRange(range(0, size), at: 0)], with: pattern.bytes, logger)
+            try memory.compare(whole(), with: pattern.bytes, logger)
         }
         for place in places {
             let right = pattern.bytes[place % pattern.bytes.count]
@@ -143,7 +154,7 @@ struct GPUChecks {
                 difference?.wrongBytes == 1 && difference?.position == UInt64(place)
                     && difference?.found == ~right, "at \(place): \(difference.text)")
             try write(right, at: place)
-            try require(try compare() == PatternDifference(), "at \(place), mended: not equal")
+            try require(pattern, in: whole(), of: memory, "at \(place), mended: ")
         }
         for place in places { try write(pattern.bytes[place % 251] ^ 1, at: place) }
         let difference = try compare()
@@ -210,9 +221,7 @@ struct GPUChecks {
         func once() throws {
             let memory = try memory(size)
             _ = try memory.fill(with: pattern.bytes, logger)
-            let difference = try memory.compare(
-                [PlacedRange(range(0, size), at: 0)], with: pattern.bytes, logger)
-            try require(difference == PatternDifference(), difference.text)
+            try require(pattern, in: whole(), of: memory)
             let first = try memory.withDeviceBytes(in: [range(0, 4096)]) { $0[127] }
             try require(first == pattern.bytes[127], "byte 127 is \(first)")
         }
@@ -275,10 +284,6 @@ struct GPUChecks {
             func text(_ place: Int) -> String { "\((rates[place] * 10).rounded() / 10)" }
             return "\(name): \(text(runs / 2)) GB/s (\(text(runs - 1)) to \(text(0)))"
         }
-        func compare(_ ranges: [PlacedRange]) throws {
-            let difference = try memory.compare(ranges, with: pattern.bytes, logger)
-            try require(difference == PatternDifference(), difference.text)
-        }
         /// Pages as a NIC fills them: neighbours in the stream are none in the memory.
         func pages(_ count: Int) -> [PlacedRange] {
             (0..<count).map { page in
@@ -288,12 +293,16 @@ struct GPUChecks {
         }
         let fill = try rate("fill") { _ = try memory.fill(with: pattern.bytes, logger) }
         let call = pages(1000)
-        let short = try times(200) { try compare(call) }
+        let short = try times(200) { try require(pattern, in: call, of: memory) }
         let scattered = pages(size / 4096)
         return [
             fill,
-            try rate("compare") { try compare([PlacedRange(all, at: 0)]) },
-            try rate("compare pages in another order") { try compare(scattered) },
+            try rate("compare") {
+                try require(pattern, in: [PlacedRange(all, at: 0)], of: memory)
+            },
+            try rate("compare pages in another order") {
+                try require(pattern, in: scattered, of: memory)
+            },
             "compare 1000 such pages, as one receive call returns: \(short[100]) us "
                 + "(\(short[0]) to \(short[199]))",
             try rate("copy out") { try memory.withDeviceBytes(in: [all]) { _ in } },
