@@ -7,7 +7,7 @@
  * headers must be split.
  *
  * After 5 s, each processor receives a packet, as validate does: a processor that is idle keeps what others have left it
- * to free. Prints a line for each time beyond a second, and at the end a table.
+ * to free. Prints a line for each time beyond a second, and a table after each 1000 rounds and at the end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -46,6 +46,8 @@
 #define MEMORY (16 << 20)
 #define WANTED_BYTES 100000
 #define MAX_TOKENS 128
+/* A run takes an hour, and may be ended before. */
+#define PROGRESS 1000
 
 struct request {
 	struct nlmsghdr head;
@@ -395,6 +397,20 @@ static void print_row(const char *what, const char *mode, const unsigned int *ti
 	putchar('\n');
 }
 
+static void print_table(unsigned int count, double seconds, unsigned int in_device, unsigned int left)
+{
+	size_t mode;
+
+	printf("%u unbindings in %.0f s, payload in device memory in %u of %u, left after 10 s: %u\n\n", count, seconds,
+	       in_device, (unsigned int)(count - count / MODES), left);
+	printf("| | < 1 ms | < 10 ms | < 100 ms | < 1 s | < 2 s | < 5 s | once reached | left |\n");
+	printf("|---|---|---|---|---|---|---|---|---|\n");
+	for (mode = 0; mode < MODES; mode++)
+		print_row("memory", modes[mode], memory_times[mode]);
+	for (mode = 0; mode < MODES; mode++)
+		print_row("page pool", modes[mode], pool_times[mode]);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int round, count, left = 0, in_device = 0;
@@ -442,14 +458,8 @@ int main(int argc, char **argv)
 		close(fd);
 		close(holder);
 		left += !await_memory(control, binding, mode, round);
+		if ((round + 1) % PROGRESS == 0 || round + 1 == count)
+			print_table(round + 1, now() - begun, in_device, left);
 	}
-	printf("%u unbindings in %.0f s, payload in device memory in %u of %u, left after 10 s: %u\n\n", count,
-	       now() - begun, in_device, (unsigned int)(count - count / MODES), left);
-	printf("| | < 1 ms | < 10 ms | < 100 ms | < 1 s | < 2 s | < 5 s | once reached | left |\n");
-	printf("|---|---|---|---|---|---|---|---|---|\n");
-	for (mode = 0; mode < MODES; mode++)
-		print_row("memory", modes[mode], memory_times[mode]);
-	for (mode = 0; mode < MODES; mode++)
-		print_row("page pool", modes[mode], pool_times[mode]);
 	return left > 0;
 }
