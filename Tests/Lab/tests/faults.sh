@@ -25,7 +25,8 @@ declare -A kind_of=()
 # Words: nic, only those NICs; knob, only NICs with that knob; has, only NICs with that feature; within, the seconds until
 # the end; options, more options of the command; peer, more options of the peer's socat; renews=1, the NIC is gone
 # afterwards; spoils=1, wrong bytes are the fault; leaves=1, a program of the command lives on; kernel, a pattern for
-# the kernel's known warning; lines, how many lines may accompany a signal's status; impossible, why it is not tried.
+# the kernel's known warning; lines, how many lines may accompany a signal's status; holds, NICs whose driver keeps the
+# memory until the link has been down; impossible, why it is not tried.
 kind() {
     local words=()
     while [[ $1 == *=* ]]; do
@@ -40,7 +41,7 @@ kind() {
 select_kind() {
     local words=()
     within_seconds='' renews='' spoiled='' leaves=0 drawn_words='' kernel_fault='' signal_lines='' near_options=() peer_options=''
-    only_nics='' only_knob='' only_feature='' impossible=''
+    only_nics='' only_knob='' only_feature='' holding_nics='' impossible=''
     eval "words=(${kind_of[$1]})"
     while [[ ${words[0]} != -- ]]; do
         case ${words[0]} in
@@ -55,6 +56,7 @@ select_kind() {
         leaves=*) leaves=${words[0]#*=} ;;
         kernel=*) kernel_fault=${words[0]#*=} ;;
         lines=*) signal_lines=${words[0]#*=} ;;
+        holds=*) holding_nics=${words[0]#*=} ;;
         impossible=*) impossible=${words[0]#*=} ;;
         *) fail "unknown word ${words[0]}" ;;
         esac
@@ -597,7 +599,8 @@ kind knob=leak_nth leak-serve serve flow whole every leak_nth
 for name in corrupt_nth stale_nth reuse_nth lose_linear_nth; do
     kind spoils=1 "knob=$name" "options=--validate 7" "${name//_/-}-serve" serve before error every "$name"
 done
-kind knob=lose_completion_nth within=60 lost-completion-connect connect flow whole,error every lose_completion_nth
+# gve waits for the completion of each packet for as long as the queue exists.
+kind knob=lose_completion_nth holds=gve within=60 lost-completion-connect connect flow whole,error every lose_completion_nth
 kind nic='gve mlx5' within=40 'options=--peer-timeout 4' dead-queue-serve serve flow error,whole every wrong_generation_nth
 for name in serve ring duplex; do
     kind "loss-$name" "$name" before whole emulate loss 3%
