@@ -136,13 +136,13 @@ example_of_any_memory() {
         launch bash -c "exec $1"
         drain_messages
         await_port 5201
-        # The sender binds a port that a connection of an earlier example may still occupy, a minute after its end.
+        # The sender binds a port that a connection of an earlier example may still occupy.
         await far_port_is_free
         in_peer bash -c "$dropin_sender"
         end_serve
         expect_equal "status of $1: $(tail -n 3 messages)" 0 "$status"
         ;;
-    # It comes from port 5201, as it just did for the receiver, and can do so again only after a minute.
+    # It has just run, for the receiver.
     "$dropin_sender") ;;
     'echo hello | ncdevmem '*) beside 5201 'nc -l 5201' "$1" ;;
     'devmemtcp '* | 'ncdevmem -f eth1 -b '* | 'NETIF='*' devmemtcp validate'*) ends 0 "$1" ;;
@@ -160,8 +160,11 @@ the_one() {
 
 # run_examples OPTION...: runs the documented commands that grep(1) selects.
 run_examples() {
-    local commands command chosen before file_sender pattern_sender dropin_sender
+    local commands command chosen before file_sender pattern_sender dropin_sender waits=net.ipv4.tcp_max_tw_buckets
     make_ssh
+    # An example binds a port at the far end that another one has used, and could do so only after a minute.
+    undo in_peer sysctl -q -w "$waits=$(in_peer sysctl -n "$waits")"
+    in_peer sysctl -q -w "$waits=0"
     undo delete_link nk_host
     undo delete_namespace pod
     reserve_huge_pages 40
