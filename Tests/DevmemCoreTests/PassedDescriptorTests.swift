@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import Logging
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -171,6 +172,44 @@ import Testing
         #expect { _ = try PassedDescriptor.receive(from: path, &text) } throws: {
             ($0 as? DevmemError)?.kind == .malformed
         }
+    }
+
+    /// A program that never accepts does not keep this one waiting.
+    @Test func aProgramThatAcceptsNobodyIsGivenUp() throws {
+        let listener = Descriptor(
+            owning: socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC, 0))
+        let address = try #require(UnixAddress(path))
+        #expect(address.withSocketAddress { bind(listener.rawValue, $0, $1) } == 0)
+        #expect(listen(listener.rawValue, 0) == 0)
+        let flags = cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK
+        var waiting: [Int32] = []
+        defer { for number in waiting { close(number) } }
+        repeat {
+            waiting.append(socket(AF_UNIX, flags, 0))
+        } while address.withSocketAddress {
+            connect(waiting[waiting.count - 1], $0, $1)
+        } == 0
+        #expect(errno == EAGAIN)
+        let result = Mutex<Errno?>(nil)
+        let path = path
+        try runInThread {
+            var text = ""
+            do throws(DevmemError) {
+                _ = try PassedDescriptor.receive(from: path, &text, within: 100)
+            } catch {
+                result.withLock { $0 = error.errno }
+            }
+        }
+        do throws(DevmemError) {
+            try awaitCondition("it gives up") { () throws(DevmemError) in
+                result.withLock { $0 != nil }
+            }
+        } catch {
+            // The thread must not wait for ever.
+            shutdown(listener.rawValue, Int32(SHUT_RDWR))
+            throw error
+        }
+        #expect(result.withLock { $0 } == .timedOut)
     }
 
     /// Descriptors that are open but no dma-bufs, and one that is not open.
