@@ -212,6 +212,27 @@ import Testing
         #expect(result.withLock { $0 } == .timedOut)
     }
 
+    /// What a user puts in the place of the socket keeps its owner.
+    @Test func onlyTheSocketIsGivenAway() throws {
+        let other = "\(folder)/other"
+        try Descriptor.open(other, O_CREAT | O_WRONLY, mode: 0o600).close("a file")
+        let server = try server()
+        try #require(link(path, "\(folder)/name") == 0 && symlink("socket", "\(folder)/link") == 0)
+        for name in ["other", "link", "name"] {
+            #expect { try DmabufServer.give("\(folder)/\(name)", to: 65534) } throws: {
+                ($0 as? DevmemError)?.kind == .invalid
+            }
+        }
+        var status = stat()
+        #expect(lstat(other, &status) == 0 && status.st_uid == geteuid())
+        #expect(lstat(path, &status) == 0 && status.st_uid == geteuid())
+        try #require(unlink("\(folder)/name") == 0)
+        guard geteuid() == 0 else { return }
+        try DmabufServer.give(path, to: 65534)
+        #expect(lstat(path, &status) == 0 && status.st_uid == 65534)
+        #expect(server.rawValue >= 0)
+    }
+
     /// Descriptors that are open but no dma-bufs, and one that is not open.
     @Test(arguments: ["/dev/null", "/dev/zero", "/etc/passwd"])
     func whatIsNoDmabufIsRefused(path: String) throws {

@@ -54,7 +54,7 @@ package final class DmabufServer {
         self.text = text
         self.logger = logger
         if let owner {
-            try retrying("give \(path) to user \(owner)") { lchown(path, owner, gid_t.max) }
+            try Self.give(path, to: owner)
         }
         try retrying(call) { Glibc.listen(self.listener.rawValue, 16) }
     }
@@ -84,6 +84,23 @@ package final class DmabufServer {
                 // One that only looked whether anybody listens is gone already.
                 logger.debug("\(error)")
             }
+        }
+    }
+
+    /// Gives the socket to a user, who may own its folder and have put another file in its place: that
+    /// keeps its owner.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if the path is no longer the socket.
+    static func give(_ path: String, to owner: UInt32) throws(DevmemError) {
+        let call = "give \(path) to user \(owner)"
+        let file = try Descriptor.open(path, cdm_O_PATH | O_NOFOLLOW)
+        var status = stat()
+        try retrying(call) { fstat(file.rawValue, &status) }
+        guard status.st_mode & S_IFMT == S_IFSOCK, status.st_uid == geteuid(),
+            status.st_nlink == 1
+        else { throw DevmemError(.invalid, call: call, message: "another file is in its place") }
+        try retrying(call) {
+            fchownat(file.rawValue, "", owner, gid_t.max, cdm_AT_EMPTY_PATH)
         }
     }
 
