@@ -12,6 +12,12 @@ package final class DmabufServer {
     private let memory: BoundMemory
     private let text: String
     private let logger: Logger
+    private var refusals = MessageLimit()
+
+    /// How many programs are served at once, and may wait.
+    private static let mostAtOnce: Int32 = 16
+    /// The delay in milliseconds after a program could not be accepted.
+    private static let refusalWait: Int32 = 100
 
     /// Starts listening.
     ///
@@ -56,7 +62,7 @@ package final class DmabufServer {
         if let owner {
             try Self.give(path, to: owner)
         }
-        try retrying(call) { Glibc.listen(self.listener.rawValue, 16) }
+        try retrying(call) { Glibc.listen(self.listener.rawValue, Self.mostAtOnce) }
     }
 
     deinit { unlink(path) }
@@ -64,16 +70,20 @@ package final class DmabufServer {
     /// The descriptor that becomes readable when a program connects.
     package var rawValue: Int32 { listener.rawValue }
 
-    /// Hands the dma-buf over to each program that waits; does nothing if none does.
+    /// Hands the dma-buf over to each program that waits, but returns to the caller now and then; does
+    /// nothing if none waits.
     package func serve() {
-        while true {
+        for _ in 0..<Self.mostAtOnce {
             let number: Int32
             do throws(DevmemError) {
                 number = try retrying("accept a program on \(path)") {
                     cdm_accept4(listener.rawValue, nil, nil, cdm_SOCK_CLOEXEC)
                 }
             } catch {
-                if error.errno != .wouldBlock { logger.warning("\(error)") }
+                guard error.errno != .wouldBlock else { return }
+                if refusals.admits() { logger.warning("\(error)") }
+                // The socket stays readable, as when there are too many open files.
+                _ = poll(nil, 0, Self.refusalWait)
                 return
             }
             do throws(DevmemError) {
