@@ -51,6 +51,11 @@ const char *cdm_secure_getenv(const char *name)
 	return secure_getenv(name);
 }
 
+char **cdm_environment(void)
+{
+	return environ;
+}
+
 int cdm_pidfd_open(pid_t pid)
 {
 	return syscall(SYS_pidfd_open, pid, 0);

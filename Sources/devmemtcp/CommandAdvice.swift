@@ -74,5 +74,5 @@ extension AdvisedCommand {
     }
 
     /// The command line.
-    var line: String { (["devmemtcp"] + arguments).joined(separator: " ") }
+    var line: String { (["devmemtcp"] + arguments.map(shellWord)).joined(separator: " ") }
 }

@@ -192,7 +192,8 @@ extension CompletionKind {
 /// Completion scripts.
 enum CompletionScript {
     /// Makes a script for bash complete words with colons, such as `netns:peer`. Bash splits them
-    /// there, and the argument parser's script takes the last part for a word of its own.
+    /// there, and the argument parser's script takes the last part for a word of its own. Also makes
+    /// it take words as they are: the name of an interface may be that of a container's.
     ///
     /// - Parameter script: any output of the argument parser.
     /// - Returns: the script; other output as it is.
@@ -203,6 +204,20 @@ enum CompletionScript {
     }
 
     private static let joiningFunction = #"""
+        # Replaces the function above: compgen expands the words of a list, and would run a command in the
+        # name of an interface.
+        __devmemtcp_add_completions() {
+            local completion
+            if [[ "${1}" == -W ]]; then
+                set -- -W "$(while IFS='' read -r completion; do
+                    if [[ -n "${completion}" ]]; then printf '%q\n' "${completion}"; fi
+                done <<<"${2}")"
+            fi
+            while IFS='' read -r completion; do
+                COMPREPLY+=("${completion}")
+            done < <(IFS=$'\n' compgen "${@}" -- "${cur}")
+        }
+
         # Joins what bash splits at colons, for the functions above.
         _devmemtcp_joined() {
             local -a joined=()

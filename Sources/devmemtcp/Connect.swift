@@ -164,6 +164,8 @@ struct Connect: ParsableCommand, PayloadCommand {
             prepared: { () throws(DevmemError) in
                 try dropPrivileges(keeping: [], logger: logger)
             }, progress: { progress.update($0) })
-        return try send(request, from: source, into: &sink, until: stop, observer: observer)
+        return try send(
+            request, from: source, into: &sink, until: stop, observer: observer,
+            logger: common.logger)
     }
 }

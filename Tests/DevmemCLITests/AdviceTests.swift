@@ -39,6 +39,11 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(type(of: command).configuration.subcommands.isEmpty)
     }
 
+    @Test func theNameOfAnInterfaceIsOneWord() {
+        #expect(AdvisedCommand(.restore, "$(id)").line == "devmemtcp steer restore '$(id)'")
+        #expect(AdvisedCommand(.checkHost).line == "devmemtcp doctor")
+    }
+
     /// Each parameter that advice can name is an option of a command; if advice names the command,
     /// of that one.
     @Test func everyAdvisedOptionIsKnown() throws {

@@ -207,6 +207,26 @@ private final class Host {
                 """)
     }
 
+    /// The name of an interface, which a container may have chosen, is no command.
+    @Test func bashRunsNoCommandInAWord() throws {
+        let result = try CommandProcess.run(
+            script: #"""
+                . <("$0" --generate-completion-script bash)
+                compopt() { :; }
+                devmemtcp() { printf '%s\n' '$(echo>&2)' '`echo>&2`' '$HOME' "a'\\\"b" '' eth1; }
+                COMP_LINE='devmemtcp show ' COMP_POINT=15
+                COMP_WORDS=(devmemtcp show '') COMP_CWORD=2
+                _devmemtcp_joined devmemtcp '' show
+                printf '%s\n' "${COMPREPLY[@]}"
+                COMP_LINE='devmemtcp show "e' COMP_POINT=17 COMPREPLY=()
+                COMP_WORDS=(devmemtcp show '"e') COMP_CWORD=2
+                _devmemtcp_joined devmemtcp '"e' show
+                printf '%s\n' "${COMPREPLY[@]}"
+                """#)
+        #expect(result.messages == "")
+        #expect(result.output == "$(echo>&2)\n`echo>&2`\n$HOME\na'\\\"b\neth1\neth1\n")
+    }
+
     @Test func onlyTheScriptForBashIsChanged() {
         let fish = Devmemtcp.completionScript(for: .fish)
         #expect(CompletionScript.keepingColons(fish) == fish)

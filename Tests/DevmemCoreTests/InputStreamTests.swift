@@ -1,5 +1,6 @@
 import CDevmem
 import Glibc
+import Synchronization
 import TestSupport
 import Testing
 
@@ -70,6 +71,46 @@ import Testing
         let size = Int(cdm_fcntl(pipe.writer.rawValue, cdm_F_GETPIPE_SZ, 0))
         #expect(size >= 4096 && pipe.input.coalescingTarget == size / 2)
         #expect(pipe.input.remaining == nil)
+    }
+
+    /// No signal ends a call that blocks in the thread of a connection.
+    @Test func aFIFOWithoutAWriterKeepsNobodyWaiting() throws {
+        let path = "/tmp/devmemtcp-input-\(UInt64.random(in: 0...(.max)))"
+        try retrying("make a FIFO") { mkfifo(path, 0o600) }
+        defer { unlink(path) }
+        let opened = Mutex<Int32?>(nil)
+        try runInThread {
+            guard let input = try? InputStream(path, waits: false) else { return }
+            opened.withLock { $0 = dup(input.inputDescriptor ?? -1) }
+        }
+        do throws(DevmemError) {
+            try awaitCondition("it is open") { () throws(DevmemError) in
+                opened.withLock { $0 != nil }
+            }
+        } catch {
+            // The thread must not wait for ever.
+            _ = try Descriptor.open(path, O_WRONLY | O_NONBLOCK)
+            throw error
+        }
+        let reader = Descriptor(owning: try #require(opened.withLock { $0 }))
+        // That nobody has written yet is not the end.
+        #expect(try !poll(reader.rawValue, for: .input, milliseconds: 0))
+        var input = try InputStream(path, waits: false)
+        let writer = try Descriptor.open(path, O_WRONLY | O_NONBLOCK)
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 4, alignment: 1)
+        defer { room.deallocate() }
+        let place = RingPosition(position: 0, capacity: 4)
+        guard case .wouldBlock = try input.fill(room, at: place) else {
+            Issue.record("it did not say that it would block")
+            return
+        }
+        #expect(write(writer.rawValue, [1, 2, 3] as [UInt8], 3) == 3)
+        #expect(try poll(input.inputDescriptor ?? -1, for: .input, milliseconds: 0))
+        guard case .bytes(3) = try input.fill(room, at: place) else {
+            Issue.record("the bytes have not come")
+            return
+        }
+        #expect(Array(room[..<3]) == [1, 2, 3])
     }
 
     @Test func onlyAFileIsReadDirectly() throws {

@@ -40,6 +40,20 @@ import Testing
         }
     }
 
+    /// A slash stays one to the kernel when a mark follows that combines with it.
+    @Test func aCombiningMarkHidesNoFolder() throws {
+        try inFolder { folder in
+            let link = "\(folder)/shared/\u{301}name"
+            try #require(symlink("../target", link) == 0)
+            defer { unlink(link) }
+            #expect(refusal(link) == nil)
+            #expect(exists("\(folder)/target"))
+            guard geteuid() == 0 else { return }
+            try #require(lchown(link, 65534, 65534) == 0)
+            #expect(refusal(link)?.kind == .invalid)
+        }
+    }
+
     @Test func linksOfOthersInASharedFolderAreRefused() throws {
         try inFolder { folder in
             try #require(symlink("../target", "\(folder)/shared/name") == 0)

@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import Logging
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -115,8 +116,12 @@ import Testing
             guard code == 0 else { exit(1) }
             var limit = rlimit(rlim_cur: 0, rlim_max: 0)
             setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            server.serve()
+            // The caller comes back at once, because the program still waits.
+            let start = ContinuousClock.now
+            for _ in 0..<3 { server.serve() }
+            guard ContinuousClock.now - start >= .milliseconds(150) else { exit(3) }
             unlink(path)
+            guard log.lines.count == 1 else { exit(4) }
             exit(log.lines.contains { $0.hasPrefix("warning: accept a program") } ? 7 : 2)
         }
     }
@@ -171,6 +176,65 @@ import Testing
         #expect { _ = try PassedDescriptor.receive(from: path, &text) } throws: {
             ($0 as? DevmemError)?.kind == .malformed
         }
+    }
+
+    /// A program that never accepts does not keep this one waiting.
+    @Test func aProgramThatAcceptsNobodyIsGivenUp() throws {
+        let listener = Descriptor(
+            owning: socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC, 0))
+        let address = try #require(UnixAddress(path))
+        #expect(address.withSocketAddress { bind(listener.rawValue, $0, $1) } == 0)
+        #expect(listen(listener.rawValue, 0) == 0)
+        let flags = cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC | cdm_SOCK_NONBLOCK
+        var waiting: [Int32] = []
+        defer { for number in waiting { close(number) } }
+        repeat {
+            waiting.append(socket(AF_UNIX, flags, 0))
+        } while address.withSocketAddress {
+            connect(waiting[waiting.count - 1], $0, $1)
+        } == 0
+        #expect(errno == EAGAIN)
+        let result = Mutex<Errno?>(nil)
+        let path = path
+        try runInThread {
+            var text = ""
+            do throws(DevmemError) {
+                _ = try PassedDescriptor.receive(from: path, &text, within: 100)
+            } catch {
+                result.withLock { $0 = error.errno }
+            }
+        }
+        do throws(DevmemError) {
+            try awaitCondition("it gives up") { () throws(DevmemError) in
+                result.withLock { $0 != nil }
+            }
+        } catch {
+            // The thread must not wait for ever.
+            shutdown(listener.rawValue, Int32(SHUT_RDWR))
+            throw error
+        }
+        #expect(result.withLock { $0 } == .timedOut)
+    }
+
+    /// What a user puts in the place of the socket keeps its owner.
+    @Test func onlyTheSocketIsGivenAway() throws {
+        let other = "\(folder)/other"
+        try Descriptor.open(other, O_CREAT | O_WRONLY, mode: 0o600).close("a file")
+        let server = try server()
+        try #require(link(path, "\(folder)/name") == 0 && symlink("socket", "\(folder)/link") == 0)
+        for name in ["other", "link", "name"] {
+            #expect { try DmabufServer.give("\(folder)/\(name)", to: 65534) } throws: {
+                ($0 as? DevmemError)?.kind == .invalid
+            }
+        }
+        var status = stat()
+        #expect(lstat(other, &status) == 0 && status.st_uid == geteuid())
+        #expect(lstat(path, &status) == 0 && status.st_uid == geteuid())
+        try #require(unlink("\(folder)/name") == 0)
+        guard geteuid() == 0 else { return }
+        try DmabufServer.give(path, to: 65534)
+        #expect(lstat(path, &status) == 0 && status.st_uid == 65534)
+        #expect(server.rawValue >= 0)
     }
 
     /// Descriptors that are open but no dma-bufs, and one that is not open.

@@ -23,6 +23,15 @@ import Testing
         #expect(try JSONDecoder().decode([String].self, from: Data(shown.utf8)) == value)
     }
 
+    /// A shell reads the word, and runs nothing in it.
+    @Test(arguments: [
+        ("enp65s0f0np0", "enp65s0f0np0"), ("a-b.100", "a-b.100"), ("", "''"), ("$(id)", "'$(id)'"),
+        ("a;b", "'a;b'"), ("a'b", #"'a'\''b'"#), ("'\u{301}", "''\\''\u{301}'"), ("~", "'~'"),
+    ])
+    func wordsOfCommandsAreQuoted(text: String, word: String) {
+        #expect(Array(shellWord(text).utf8) == Array(word.utf8))
+    }
+
     @Test func anErrorIsOneLineWhateverIsInIt() {
         let error = DevmemError(
             .system, call: "talk", errno: .ioError, message: "no\ndevmemtcp: all is well\u{1b}[A",

@@ -1,4 +1,7 @@
+import Glibc
+import Logging
 import SystemPackage
+import TestSupport
 import Testing
 
 @testable import DevmemCore
@@ -53,6 +56,41 @@ import Testing
                 "a finishes", "b finishes", "a stores", "b stores", "a abandons", "b abandons",
             ])
         #expect(errors == (firstFails ? 2 : 0))
+    }
+
+    /// After a signal the report's failure is not shown, so the log must tell of what is lost.
+    @Test func aSignalHidesNoFailureToStore() throws {
+        let listener = try listenOnLoopback()
+        let request = TransmitRequest(
+            interface: nil, peers: [listener.endpoint], memory: 4096, chunk: 4096,
+            usesHostMemory: true, isPinned: false, wait: 0)
+        let gate = try StopBroadcast()
+        gate.announce(SIGTERM)
+        var sink = NotingSink(name: "a", calls: Calls(), fails: true)
+        let log = LoggedLines()
+        let report = try send(
+            request, from: PatternSource(Pattern("4"), bytes: 4096), into: &sink,
+            until: StopSignal(following: gate), observer: TransmitObserver(connected: { _, _ in }),
+            logger: Logger(label: "test") { _ in RecordingLogHandler(log) })
+        #expect(report.stoppedBy == SIGTERM)
+        let failure = try #require(report.failure)
+        #expect(log.lines == ["error: \(failure)"])
+    }
+
+    @Test(
+        arguments: [
+            (nil, true, "write", []), (nil, false, "write", ["error: write"]),
+            ("reset", true, "reset", ["error: write"]),
+        ] as [(String?, Bool, String, [String])])
+    func aFailureToStoreIsShownOnce(
+        before: String?, isShown: Bool, after: String, logged: [String]
+    ) {
+        var failure = before
+        let log = LoggedLines()
+        noteStoreFailure(
+            "write", in: &failure, isShown: isShown,
+            logger: Logger(label: "test") { _ in RecordingLogHandler(log) })
+        #expect(failure == after && log.lines == logged)
     }
 
     @Test func withoutASinkNothingIsNeeded() throws {

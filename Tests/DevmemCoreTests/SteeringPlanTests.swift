@@ -371,6 +371,8 @@ import Testing
                 "ethtool -N eth1 flow-type tcp4 dst-port 1 action 6 loc 1",
                 "ethtool -N eth1 flow-type tcp4 dst-port 2 action 7 loc 3",
             ])
+        let others = try plan(request, snapshot).ethtoolCommands(for: "$(id)", on: snapshot)
+        #expect(others.last == "ethtool -N '$(id)' flow-type tcp4 dst-port 2 action 7 loc 3")
         // A comment marks what ethtool cannot express exactly.
         #expect(lines.contains { $0.hasPrefix("# ethtool cannot change single entries") })
     }

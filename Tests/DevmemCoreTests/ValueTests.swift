@@ -62,10 +62,18 @@ import Testing
     @Test(arguments: [
         "", "192.0.2.1", "192.0.2.1:", "2001:db8::1:5201", "[2001:db8::1]", "[]:1", "[::1:5201",
         "[[p]:1", "[[::1]]:1", "a]b:1", "a[:1",
-        "host:65536", "host:-1",
+        "host:65536", "host:-1", "host: 70000", "host:+70000", "host:\t70000", "host:--1",
+        "host:18446744073709551617", "host: 18446744069414584321",
     ])
     func refusesTheRest(text: String) {
         #expect(throws: DevmemError.self) { try EndpointText(text) }
+    }
+
+    /// The C library would truncate them.
+    @Test(arguments: ["65536", " 70000", "+70000", "-1", "18446744069414584321"])
+    func portsAreNotTruncated(text: String) {
+        #expect(Endpoint.port(named: text) == nil)
+        #expect(Endpoint.port(named: "65535") == 65535 && Endpoint.port(named: " 80") == 80)
     }
 
     @Test func looksUpNumbers() throws {

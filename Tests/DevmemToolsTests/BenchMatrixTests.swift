@@ -174,6 +174,18 @@ private func failure(_ text: String) -> DevmemError? {
         for scalar in svg.unicodeScalars where scalar.value < 0x20 { #expect(scalar == "\n") }
     }
 
+    /// What combines with markup makes another character of it, but not for a reader of XML, which
+    /// has no place for U+FFFE and U+FFFF.
+    @Test func combiningMarksHideNoMarkup() throws {
+        let svg = try plot(
+            try report("<\u{200d}x>\u{301}", "&\u{301};", inbound: 1),
+            try report("\u{fffe}\u{ffff}\u{301}", "b", inbound: 1))
+        for text in ["&lt;\u{200d}x&gt;\u{301}", "&amp;\u{301};", "\u{fffd}\u{fffd}\u{301}"] {
+            #expect(Array(svg.unicodeScalars).contains(Array(text.unicodeScalars)), "\(text)")
+        }
+        for scalar in svg.unicodeScalars { #expect(scalar.value & 0xfffe != 0xfffe) }
+    }
+
     @Test func manyHostsHaveSmallCells() throws {
         let pair = try BenchMatrix(
             try benchResults(in: Array(try report("a", "b", inbound: 1).utf8), name: "x").pairs

@@ -203,6 +203,7 @@ int cdm_ioctl(int fd, unsigned long request, void *argument);
 int cdm_open(const char *path, int flags, mode_t mode);
 int cdm_openat(int folder, const char *path, int flags, mode_t mode);
 const char *cdm_secure_getenv(const char *name);
+char **cdm_environment(void);
 int cdm_pidfd_open(pid_t pid);
 int cdm_enter_network_namespace(int fd);
 int cdm_capget(struct __user_cap_header_struct *header, struct __user_cap_data_struct *data);

@@ -51,10 +51,21 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
     /// Returns the port for a number or the name of a TCP service; nil if there is none.
     package static func port(named text: String) -> UInt16? {
-        // The C library would truncate a larger number.
-        if Int(text) != nil { return UInt16(text) }
-        guard !text.isEmpty, let list = try? lookUpAll(nil, port: text, text) else { return nil }
+        guard !isNumberOfNoPort(text), !text.isEmpty,
+            let list = try? lookUpAll(nil, port: text, text)
+        else { return nil }
         return list.first?.port
+    }
+
+    /// Whether a text is a number, but not of a port. The C library reads it as strtoul(3) does, and
+    /// truncates it to some other port. Pure.
+    static func isNumberOfNoPort(_ text: String) -> Bool {
+        let number = text.drop { $0.isWhitespace }
+        let digits = number.drop { $0 == "+" || $0 == "-" }
+        guard !digits.isEmpty, digits.allSatisfy({ $0.isASCII && $0.isNumber }) else {
+            return false
+        }
+        return UInt16(number) == nil
     }
 
     private static func lookUpAll(
@@ -168,9 +179,7 @@ public struct EndpointText: Equatable, Sendable, CustomStringConvertible {
         guard !host.contains(where: { $0 == "[" || $0 == "]" }) else {
             throw Self.error(text, "a host has no brackets in it")
         }
-        if let number = Int(port), !(0...65535).contains(number) {
-            throw Self.error(text, "no such port")
-        }
+        if Endpoint.isNumberOfNoPort(port) { throw Self.error(text, "no such port") }
     }
 
     private static func error(_ text: String, _ why: String) -> DevmemError {

@@ -12,6 +12,12 @@ package final class DmabufServer {
     private let memory: BoundMemory
     private let text: String
     private let logger: Logger
+    private var refusals = MessageLimit()
+
+    /// How many programs are served at once, and may wait.
+    private static let mostAtOnce: Int32 = 16
+    /// The delay in milliseconds after a program could not be accepted.
+    private static let refusalWait: Int32 = 100
 
     /// Starts listening.
     ///
@@ -54,9 +60,9 @@ package final class DmabufServer {
         self.text = text
         self.logger = logger
         if let owner {
-            try retrying("give \(path) to user \(owner)") { lchown(path, owner, gid_t.max) }
+            try Self.give(path, to: owner)
         }
-        try retrying(call) { Glibc.listen(self.listener.rawValue, 16) }
+        try retrying(call) { Glibc.listen(self.listener.rawValue, Self.mostAtOnce) }
     }
 
     deinit { unlink(path) }
@@ -64,16 +70,20 @@ package final class DmabufServer {
     /// The descriptor that becomes readable when a program connects.
     package var rawValue: Int32 { listener.rawValue }
 
-    /// Hands the dma-buf over to each program that waits; does nothing if none does.
+    /// Hands the dma-buf over to each program that waits, but returns to the caller now and then; does
+    /// nothing if none waits.
     package func serve() {
-        while true {
+        for _ in 0..<Self.mostAtOnce {
             let number: Int32
             do throws(DevmemError) {
                 number = try retrying("accept a program on \(path)") {
                     cdm_accept4(listener.rawValue, nil, nil, cdm_SOCK_CLOEXEC)
                 }
             } catch {
-                if error.errno != .wouldBlock { logger.warning("\(error)") }
+                guard error.errno != .wouldBlock else { return }
+                if refusals.admits() { logger.warning("\(error)") }
+                // The socket stays readable, as when there are too many open files.
+                _ = poll(nil, 0, Self.refusalWait)
                 return
             }
             do throws(DevmemError) {
@@ -84,6 +94,23 @@ package final class DmabufServer {
                 // One that only looked whether anybody listens is gone already.
                 logger.debug("\(error)")
             }
+        }
+    }
+
+    /// Gives the socket to a user, who may own its folder and have put another file in its place: that
+    /// keeps its owner.
+    ///
+    /// - Throws: `DevmemError` of kind `invalid` if the path is no longer the socket.
+    static func give(_ path: String, to owner: UInt32) throws(DevmemError) {
+        let call = "give \(path) to user \(owner)"
+        let file = try Descriptor.open(path, cdm_O_PATH | O_NOFOLLOW)
+        var status = stat()
+        try retrying(call) { fstat(file.rawValue, &status) }
+        guard status.st_mode & S_IFMT == S_IFSOCK, status.st_uid == geteuid(),
+            status.st_nlink == 1
+        else { throw DevmemError(.invalid, call: call, message: "another file is in its place") }
+        try retrying(call) {
+            fchownat(file.rawValue, "", owner, gid_t.max, cdm_AT_EMPTY_PATH)
         }
     }
 

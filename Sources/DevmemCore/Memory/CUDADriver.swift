@@ -10,7 +10,7 @@ package final class CUDADriver: Sendable {
     /// The library of this process, initialized when it is first used. It stays loaded: it has
     /// threads of its own.
     package static let shared = Result { () throws(DevmemError) in
-        guard let handle = dlopen(library, RTLD_NOW | RTLD_LOCAL) else {
+        guard let handle = loadDriverLibrary(library) else {
             throw DevmemError(
                 .unsupported, call: "load \(library)",
                 message: dlerror().map { String(cString: $0) },

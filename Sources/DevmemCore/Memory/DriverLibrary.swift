@@ -1,4 +1,39 @@
+import CDevmem
 import Glibc
+
+/// Loads a GPU's driver library.
+///
+/// - Parameter name: the name that the dynamic linker finds it by.
+/// - Returns: its handle; nil if it cannot be loaded (dlerror(3)).
+func loadDriverLibrary(_ name: String) -> UnsafeMutableRawPointer? {
+    forgetDriverVariables()
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL)
+}
+
+/// Removes the environment variables that drivers of GPUs read if the caller has fewer privileges than
+/// this program, as with a file capability. The drivers trust them even then, and load libraries that
+/// they name (CUDA_INJECTION64_PATH, HSA_TOOLS_LIB).
+private func forgetDriverVariables() {
+    var names: [String] = []
+    var entry = cdm_environment()
+    while let text = entry?.pointee {
+        let name = String(cString: text).prefix { $0 != "=" }
+        if isOfDriver(name) { names.append(String(name)) }
+        entry = entry?.successor()
+    }
+    for name in names where cdm_secure_getenv(name) == nil { unsetenv(name) }
+}
+
+/// Whether the driver of a GPU may take more than the choice of a GPU from an environment variable.
+/// Pure.
+func isOfDriver(_ name: Substring) -> Bool {
+    let harmless: Set<Substring> = [
+        "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+        "GPU_DEVICE_ORDINAL",
+    ]
+    let makers = ["CUDA", "NV", "HSA", "HIP", "ROC", "AMD", "GPU"]
+    return !harmless.contains(name) && makers.contains { name.hasPrefix($0) }
+}
 
 /// The functions of a GPU's driver library, which is loaded at run time.
 struct DriverFunctions {

@@ -19,9 +19,9 @@ package final class ROCmDriver: Sendable {
     package static let shared = Result { () throws(DevmemError) in
         var problem: String?
         for name in libraries {
-            if let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) {
+            if let handle = loadDriverLibrary(name) {
                 // The runtime is a dependency, in which dlsym(3) searches too, or loaded by its name.
-                let runtime = dlopen(runtime, RTLD_NOW | RTLD_LOCAL)
+                let runtime = loadDriverLibrary(runtime)
                 return try ROCmDriver { name in
                     dlsym(handle, name) ?? runtime.flatMap { dlsym($0, name) }
                 }

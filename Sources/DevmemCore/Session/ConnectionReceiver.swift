@@ -36,7 +36,9 @@ struct ConnectionReceiver: Sendable {
             case .nothing: try receive(connection, &sink, stop, &report, progress)
             case .echo: try echo(connection, &sink, stop, &report, progress)
             case .file(let path):
-                var exchange = try exchange(connection, sending: InputStream(path))
+                // No signal ends a call that blocks in this thread.
+                let input = try InputStream(path, waits: false)
+                var exchange = try exchange(connection, sending: input)
                 defer { exchange.note(in: &report) }
                 let end = try exchange.run(
                     connection, into: &sink, until: stop, limits: limits, progress: progress)

@@ -105,6 +105,21 @@ package struct ReceiveReport: Codable, Equatable, Sendable {
     }
 }
 
+/// Records that received payload could not be stored where the user sees it: in a session's report, or
+/// in the log if the report does not show it.
+///
+/// - Parameters:
+///   - error: why.
+///   - failure: the report's failure, set if it is nil.
+///   - isShown: whether the report's failure is shown, as it is unless a signal has ended the session.
+///   - logger: logs the error at level error if the report does not show it.
+func noteStoreFailure(
+    _ error: String, in failure: inout String?, isShown: Bool, logger: Logger
+) {
+    if failure != nil || !isShown { logger.error("\(error)") }
+    failure = failure ?? error
+}
+
 extension BoundNIC {
     /// Sets the placement of a connection's payload. Warns of payload outside device memory unless
     /// the caller treats it as a failure.

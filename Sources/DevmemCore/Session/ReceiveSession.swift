@@ -286,7 +286,10 @@ private struct ReceiveSession<Sink: SessionSink & ~Copyable>: ~Copyable {
 
     private mutating func recordStored(_ number: Int, _ failure: String?) {
         guard var report = storing.removeValue(forKey: number) else { return }
-        report.failure = report.failure ?? failure
+        if let failure {
+            noteStoreFailure(
+                failure, in: &report.failure, isShown: report.stoppedBy == nil, logger: logger)
+        }
         done.append(report)
     }
 

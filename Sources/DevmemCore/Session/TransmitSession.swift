@@ -1,4 +1,5 @@
 import Glibc
+package import Logging
 import SystemPackage
 
 /// The parameters of a transmit session.
@@ -99,11 +100,12 @@ package struct TransmitObserver {
 ///   - sink: the sink for received payload.
 ///   - stop: the signals that end the session.
 ///   - observer: called as the session progresses.
+///   - logger: logs a failure that the report does not show at level error.
 /// - Returns: the report; its `failure` is set if the connection failed.
 /// - Throws: `DevmemError` if the session cannot start.
 package func send<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyable>(
     _ request: TransmitRequest, from source: consuming Source, into sink: inout Sink,
-    until stop: borrowing StopSignal, observer: TransmitObserver
+    until stop: borrowing StopSignal, observer: TransmitObserver, logger: Logger = .silent
 ) throws(DevmemError) -> TransmitReport {
     var report: TransmitReport
     do throws(DevmemError) {
@@ -116,7 +118,9 @@ package func send<Source: PayloadSource & ~Copyable, Sink: SessionSink & ~Copyab
     do throws(DevmemError) {
         try sink.store()
     } catch {
-        report.failure = report.failure ?? error.description
+        noteStoreFailure(
+            error.description, in: &report.failure, isShown: report.stoppedBy == nil,
+            logger: logger)
     }
     return report
 }

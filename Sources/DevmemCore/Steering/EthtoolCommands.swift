@@ -6,7 +6,7 @@ struct EthtoolCommands {
     private(set) var lines: [String] = []
 
     init(_ plan: SteeringPlan, interface: String, ruleTable: FlowRuleTable?) {
-        self.interface = interface
+        self.interface = shellWord(interface)
         self.ruleTable = ruleTable
         for change in plan.changes { add(change) }
     }

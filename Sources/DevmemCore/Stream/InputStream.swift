@@ -16,17 +16,19 @@ package struct InputStream: PayloadSource, ~Copyable {
     /// - Parameters:
     ///   - path: the path of the file.
     ///   - direct: whether to read with O_DIRECT (open(2)) if the file system supports it.
+    ///   - waits: whether to wait for a writer of a FIFO, and for data of it in `fill`, where no signal
+    ///     ends that.
     /// - Throws: `DevmemError` of kind `system` if open(2) fails.
-    package init(_ path: String, direct: Bool = false) throws(DevmemError) {
+    package init(_ path: String, direct: Bool = false, waits: Bool = true) throws(DevmemError) {
         var isDirect = direct
-        let opened = try Self.open(path, isDirect: &isDirect)
+        let opened = try Self.open(path, isDirect: &isDirect, waits ? 0 : O_NONBLOCK)
         _ = cdm_fcntl(opened.rawValue, cdm_F_SETPIPE_SZ, Self.pipeSize)
         self.isDirect = isDirect
         descriptor = consume opened
     }
 
     private static func open(
-        _ path: String, isDirect: inout Bool
+        _ path: String, isDirect: inout Bool, _ flags: Int32
     ) throws(DevmemError) -> Descriptor {
         if path == "-" {
             isDirect = false
@@ -35,11 +37,11 @@ package struct InputStream: PayloadSource, ~Copyable {
             }
             return Descriptor(owning: number)
         }
-        if isDirect, let descriptor = try? Descriptor.open(path, O_RDONLY | cdm_O_DIRECT) {
+        if isDirect, let descriptor = try? Descriptor.open(path, O_RDONLY | cdm_O_DIRECT | flags) {
             return descriptor
         }
         isDirect = false
-        return try Descriptor.open(path, O_RDONLY)
+        return try Descriptor.open(path, O_RDONLY | flags)
     }
 
     /// The number of bytes left; nil if unknown, as for a pipe.

@@ -122,13 +122,15 @@ package struct OutputPath: ~Copyable {
     }
 
     private static func components(_ path: Substring) -> [Substring] {
-        path.split(separator: "/").filter { $0 != "." }
+        // Not by character: with a mark that combines with it, a slash is another character, but still
+        // a slash to the kernel.
+        path.utf8.split(separator: UInt8(ascii: "/")).map { Substring($0) }.filter { $0 != "." }
     }
 
     /// Opens the folder that a path starts from.
     private static func start(of path: Substring, _ whole: String) throws(DevmemError) -> Descriptor
     {
-        let name = path.first == "/" ? "/" : "."
+        let name = path.utf8.first == UInt8(ascii: "/") ? "/" : "."
         let number = try retrying("open \(whole)") {
             cdm_open(name, cdm_O_PATH | O_DIRECTORY | O_CLOEXEC, 0)
         }
@@ -190,7 +192,7 @@ package struct OutputPath: ~Copyable {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw DevmemError(.system, call: "open \(path)", errno: .illegalByteSequence)
         }
-        if text.first == "/" { folder = try Self.start(of: text[...], path) }
+        if text.utf8.first == UInt8(ascii: "/") { folder = try Self.start(of: text[...], path) }
         rest = Self.components(text[...]) + rest
         return true
     }

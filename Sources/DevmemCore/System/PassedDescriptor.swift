@@ -7,7 +7,7 @@ import SystemPackage
 enum PassedDescriptor {
     /// The most bytes of text that are received.
     private static let textLimit = 64 << 10
-    /// How long a peer may take to send it, in milliseconds.
+    /// How long a peer may take to accept the connection, and then to send it, in milliseconds.
     private static let timeout: Int32 = 10_000
 
     /// Sends a descriptor and a text, without blocking.
@@ -42,11 +42,12 @@ enum PassedDescriptor {
     /// - Parameters:
     ///   - path: the socket's path, or its abstract name with a leading @.
     ///   - text: set to the text that came with it.
+    ///   - milliseconds: how long the owner may take for each step.
     /// - Returns: the descriptor.
-    /// - Throws: `DevmemError` of kind `system` if there is no such socket or nothing comes within 10
-    ///   seconds, `malformed` for anything but one descriptor.
+    /// - Throws: `DevmemError` of kind `system` if there is no such socket or nothing comes in that
+    ///   time, `malformed` for anything but one descriptor.
     static func receive(
-        from path: String, _ text: inout String
+        from path: String, _ text: inout String, within milliseconds: Int32 = timeout
     ) throws(DevmemError) -> Descriptor {
         let call = "receive a descriptor from \(path)"
         guard let address = UnixAddress(path) else {
@@ -57,10 +58,8 @@ enum PassedDescriptor {
             owning: try retrying(call) {
                 Glibc.socket(AF_UNIX, cdm_SOCK_STREAM | cdm_SOCK_CLOEXEC, 0)
             })
-        try retrying(call) {
-            address.withSocketAddress { Glibc.connect(socket.rawValue, $0, $1) }
-        }
-        guard try poll(socket.rawValue, for: .input, milliseconds: timeout) else {
+        try connect(socket, to: address, within: milliseconds, call)
+        guard try poll(socket.rawValue, for: .input, milliseconds: milliseconds) else {
             throw DevmemError(.system, call: call, errno: .timedOut)
         }
         let control = DescriptorControl()
@@ -85,6 +84,28 @@ enum PassedDescriptor {
         }
         text = String(decoding: bytes.prefix(count), as: UTF8.self)
         return descriptor
+    }
+
+    /// Connects, which waits while the peer has accepted none of the connections before.
+    private static func connect(
+        _ socket: borrowing Descriptor, to address: UnixAddress, within milliseconds: Int32,
+        _ call: String
+    ) throws(DevmemError) {
+        let number = socket.rawValue
+        let limit = timeval(
+            tv_sec: Int(milliseconds) / 1000, tv_usec: Int(milliseconds) % 1000 * 1000)
+        try retrying(call) {
+            withUnsafePointer(to: limit) {
+                setsockopt(
+                    number, SOL_SOCKET, SO_SNDTIMEO, $0, socklen_t(MemoryLayout<timeval>.size))
+            }
+        }
+        do throws(DevmemError) {
+            try retrying(call) { address.withSocketAddress { Glibc.connect(number, $0, $1) } }
+        } catch {
+            guard error.errno == .wouldBlock else { throw error }
+            throw DevmemError(.system, call: call, errno: .timedOut)
+        }
     }
 }
 

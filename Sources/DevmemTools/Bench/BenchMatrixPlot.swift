@@ -190,10 +190,19 @@ extension BenchMatrix.Pair {
     fileprivate var gigabits: Double { drawable(bytesPerSecond) * 8 / 1e9 }
 }
 
-/// Escapes text for XML, which has no place for control characters; those are visible by now.
+/// Escapes text for XML, which has no place for control characters, visible by now, and for U+FFFE and
+/// U+FFFF.
 private func xmlEscaped(_ text: String) -> String {
-    printable(text).replacing("&", with: "&amp;").replacing("<", with: "&lt;")
-        .replacing(">", with: "&gt;")
+    // Not by character: with a mark that combines with it, < is another character, but still markup.
+    printable(text).unicodeScalars.reduce(into: "") { result, scalar in
+        switch scalar {
+        case "&": result += "&amp;"
+        case "<": result += "&lt;"
+        case ">": result += "&gt;"
+        case "\u{fffe}", "\u{ffff}": result += "\u{fffd}"
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
 }
 
 /// Light colours for little on a light ground, dark ones on a dark ground; each has a text that can be

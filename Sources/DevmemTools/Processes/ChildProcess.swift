@@ -55,7 +55,15 @@ package struct ChildProcess: ~Copyable {
         descriptors: [(number: Int32, ours: Int32)]
     ) throws(DevmemError) {
         let pid = try Self.spawn(arguments, environment, descriptors)
-        let number = try retrying("watch process \(pid)") { cdm_pidfd_open(pid) }
+        let number: Int32
+        do throws(DevmemError) {
+            number = try retrying("watch process \(pid)") { cdm_pidfd_open(pid) }
+        } catch {
+            // Nobody would end it or know how it ended.
+            kill(pid, SIGKILL)
+            _ = try? Self.reap(pid)
+            throw error
+        }
         self.pid = pid
         descriptor = Descriptor(owning: number)
     }
@@ -155,7 +163,9 @@ package struct ChildProcess: ~Copyable {
     /// The pidfd, which polls as readable after the process has ended.
     var rawValue: Int32 { descriptor.rawValue }
 
-    func reap() throws(DevmemError) -> End {
+    func reap() throws(DevmemError) -> End { try Self.reap(pid) }
+
+    private static func reap(_ pid: Int32) throws(DevmemError) -> End {
         var status: Int32 = 0
         try retrying("wait for process \(pid)") { waitpid(pid, &status, 0) }
         let signal = cdm_WTERMSIG(status)
