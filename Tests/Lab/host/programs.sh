@@ -5,7 +5,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 programs_dir=$lab_dir/programs
-cuda_sources=("$lab_dir"/cuda/*.c "$lab_dir"/cuda/include/*.h
+cuda_sources=("$lab_dir"/cuda/*.[ch] "$lab_dir"/cuda/include/*.h
     "$repository"/Sources/CDevmem/include/cdm_{cuda,rocm}.h)
 
 programs_stamp() {
@@ -33,7 +33,7 @@ fill_programs() {
                 shift
                 mkdir "$folder"
                 cc -std=gnu23 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC -s -Ilibrary "$@" \
-                    library/cuda-stand-in.c library/ptx.c -o "$folder/$name"
+                    library/cuda-*.c library/ptx.c -o "$folder/$name"
             }
             name=libcuda.so.1
             library cuda
