@@ -15,7 +15,7 @@ extension NICFacts {
             device.mtu = 9000
             device.path = "/sys/devices/pci0000:40/0000:40:01.0/0000:41:00.0"
             device.numaNode = 0
-            var facts = NICFacts(of: device, memory: [])
+            var facts = NICFacts(of: device, on: .whole)
             facts.kernelRelease = "7.3.4"
             facts.rings = .success(RingSettings(headerSplit: .off, splitThreshold: 256))
             facts.channels = .success(ChannelCounts(combined: 4))
