@@ -74,7 +74,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["DevmemCore"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
-        // The lab makes a library of the same file.
+        // The lab makes libraries of the same files.
         .target(
             name: "CUDAStandIn", dependencies: ["CDevmem"], path: "Tests/Lab/cuda",
             cSettings: [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]),

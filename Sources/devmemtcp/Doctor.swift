@@ -40,9 +40,7 @@ struct Doctor: ParsableCommand {
             let host = HostFacts()
             var checks = DevmemTools.checks(of: host)
             for device in devices {
-                var nic = NICFacts(of: device, memory: host.memoryDevices)
-                nic.gpus = [host.gpus, host.amdGPUs].flatMap { (try? $0.get()) ?? [] }
-                checks += DevmemTools.checks(of: nic)
+                checks += DevmemTools.checks(of: NICFacts(of: device, on: host))
             }
             if devices.isEmpty { checks.append(.noNIC) }
             var endedBy: Int32?

@@ -323,7 +323,7 @@ private func sampleReport(of command: String) throws -> String {
         let page = try manual("devmemtcp-doctor.8")
         let host = HostFacts()
         let device = try NetworkDevice.full
-        let facts = NICFacts(of: device, memory: host.memoryDevices)
+        let facts = NICFacts(of: device, on: host)
         var checks = DevmemTools.checks(of: host) + DevmemTools.checks(of: facts) + [.noNIC]
         checks[0].fix = "modprobe udmabuf"
         var report = DoctorReport(host: host, devices: [device], checks: checks)

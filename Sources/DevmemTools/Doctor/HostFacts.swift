@@ -77,8 +77,7 @@ extension HostFacts {
     ///
     /// - Parameter store: the store of the steering journals.
     package init(store: JournalStore = JournalStore()) {
-        kernelRelease =
-            lines(of: "/proc/sys/kernel/osrelease").first.map(String.init) ?? "unknown"
+        kernelRelease = HostIdentity.current.kernel
         netdev = Result { () throws(DevmemError) in
             try FamilyPolicy(of: NetdevNumber.familyName)
         }

@@ -40,7 +40,7 @@ package struct NICFacts: Sendable {
     /// The memory devices to compute distances to.
     package var memory: [MemoryDevice]
     /// The GPUs of the CUDA driver and of the HIP runtime.
-    package var gpus: [GPU] = []
+    package var gpus: [GPU]
 
     /// The state of a NIC's steering journal.
     package enum SteeringState: Equatable, Sendable {
@@ -70,17 +70,17 @@ extension NICFacts {
     ///
     /// - Parameters:
     ///   - device: the NIC.
-    ///   - memory: the memory devices to compute distances to.
+    ///   - host: the facts of its host, some of which the checks of the NIC need too.
     ///   - store: the store of the steering journals.
     package init(
-        of device: NetworkDevice, memory: [MemoryDevice], store: JournalStore = JournalStore()
+        of device: NetworkDevice, on host: HostFacts, store: JournalStore = JournalStore()
     ) {
         self.device = device
-        self.memory = memory
+        memory = host.memoryDevices
+        gpus = [host.gpus, host.amdGPUs].flatMap { (try? $0.get()) ?? [] }
+        kernelRelease = host.kernelRelease
+        setsSplitThreshold = (try? host.ethtool.get())?.setsSplitThreshold
         let interface = device.interface
-        kernelRelease = HostIdentity.current.kernel
-        setsSplitThreshold =
-            (try? FamilyPolicy(of: EthtoolNumber.familyName))?.setsSplitThreshold
         rings = Self.asking(interface) { nic throws(DevmemError) in try nic.rings() }
         channels = Self.asking(interface) { nic throws(DevmemError) in try nic.channels() }
         channelLimits = Self.asking(interface) { nic throws(DevmemError) in

@@ -8,8 +8,8 @@
  *	large	dma-bufs hold more than the memory
  */
 #include "rocm-stand-in.h"
-#include "cdm_cuda.h"
 #include "cdm_rocm.h"
+#include "cuda-private.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,31 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-uint32_t cuInit(uint32_t flags);
-uint32_t cuGetErrorName(uint32_t error, const char **text);
-uint32_t cuGetErrorString(uint32_t error, const char **text);
-uint32_t cuDeviceGetCount(int32_t *count);
-uint32_t cuDeviceGetName(char *name, int32_t length, cdm_CUdevice device);
-uint32_t cuDeviceGetPCIBusId(char *address, int32_t length, cdm_CUdevice device);
-uint32_t cuDeviceTotalMem_v2(size_t *bytes, cdm_CUdevice device);
-uint32_t cuDeviceGetAttribute(int32_t *value, uint32_t attribute, cdm_CUdevice device);
-uint32_t cuDevicePrimaryCtxRetain(cdm_CUcontext *context, cdm_CUdevice device);
-uint32_t cuDevicePrimaryCtxRelease_v2(cdm_CUdevice device);
-uint32_t cuCtxPushCurrent_v2(cdm_CUcontext context);
-uint32_t cuCtxPopCurrent_v2(cdm_CUcontext *context);
-uint32_t cuMemGetInfo_v2(size_t *free_bytes, size_t *total);
-uint32_t cuMemAlloc_v2(cdm_CUdeviceptr *address, size_t size);
-uint32_t cuMemFree_v2(cdm_CUdeviceptr address);
-uint32_t cuMemHostRegister_v2(void *host, size_t size, uint32_t flags);
-uint32_t cuMemHostUnregister(void *host);
-uint32_t cuMemGetHandleForAddressRange(void *handle, cdm_CUdeviceptr address, size_t size,
-				       uint32_t type, unsigned long long flags);
-uint32_t cuStreamCreate(cdm_CUstream *stream, uint32_t flags);
-uint32_t cuStreamSynchronize(cdm_CUstream stream);
-uint32_t cuStreamDestroy_v2(cdm_CUstream stream);
-uint32_t cuMemcpyDtoHAsync_v2(void *host, cdm_CUdeviceptr device, size_t count, cdm_CUstream stream);
-uint32_t cuMemcpyHtoDAsync_v2(cdm_CUdeviceptr device, const void *host, size_t count, cdm_CUstream stream);
 
 static _Thread_local int current;
 

@@ -5,7 +5,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 programs_dir=$lab_dir/programs
-cuda_sources=("$lab_dir"/cuda/*.c "$lab_dir"/cuda/include/*.h
+cuda_sources=("$lab_dir"/cuda/*.[ch] "$lab_dir"/cuda/include/*.h
     "$repository"/Sources/CDevmem/include/cdm_{cuda,rocm}.h)
 
 programs_stamp() {
@@ -13,14 +13,14 @@ programs_stamp() {
         buildroot_stamp
         recipe_hash "$lab_dir/host/programs.sh"
         sha256sum -- "${cuda_sources[@]}" | cut -d' ' -f1
-        cd "$programs_dir" && sha256sum -- *.c
+        cd "$programs_dir" && sha256sum -- *.[ch]
     } | sha256sum | cut -d' ' -f1
 }
 
 fill_programs() {
     local folder=$1
     mkdir -p "$folder"/build/library "$folder/bin"
-    cp -- "$programs_dir"/*.c "$folder/build/"
+    cp -- "$programs_dir"/*.[ch] "$folder/build/"
     cp -- "${cuda_sources[@]}" "$folder/build/library/"
     quietly "building the tests' programs" "$folder/build.log" \
         in_buildroot "$folder/build" sh -euc '
@@ -33,7 +33,7 @@ fill_programs() {
                 shift
                 mkdir "$folder"
                 cc -std=gnu23 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC -s -Ilibrary "$@" \
-                    library/cuda-stand-in.c library/ptx.c -o "$folder/$name"
+                    library/cuda-*.c library/ptx.c -o "$folder/$name"
             }
             name=libcuda.so.1
             library cuda
@@ -41,7 +41,7 @@ fill_programs() {
             library cuda-broken -DcuMemAlloc_v2=absent
             name=libamdhip64.so.6
             library rocm library/rocm-stand-in.c'
-    rm -r -- "$folder"/build/*.c "$folder/build/library"
+    rm -r -- "$folder"/build/*.[ch] "$folder/build/library"
     mv -- "$folder"/build/* "$folder/bin/"
     rm -rf "$folder/build" "$folder/build.log"
     (cd "$folder" && find bin -type f -exec sha256sum {} + >MANIFEST)

@@ -13,31 +13,21 @@
  * before the reply: the kernel sends one before the reply if the request changes anything.
  */
 #define _GNU_SOURCE
-#include <errno.h>
+#include "netlink.h"
+
 #include <fcntl.h>
-#include <linux/genetlink.h>
-#include <linux/netlink.h>
 #include <linux/udmabuf.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define DEEPEST 8
 
-struct request {
-	struct nlmsghdr head;
-	struct genlmsghdr family;
-	char attributes[8192];
-};
-
-/* The open nests: their numbers and where they begin. */
+/* The open nests, and their numbers. */
+static struct nlattr *open_nests[DEEPEST];
 static int open_type[DEEPEST], depth;
-static uint32_t open_at[DEEPEST];
 
 static _Noreturn void die(const char *what)
 {
@@ -45,29 +35,10 @@ static _Noreturn void die(const char *what)
 	exit(64);
 }
 
-static void *put(struct request *request, int type, const void *data, size_t length)
-{
-	struct nlattr *attribute = (void *)((char *)request + request->head.nlmsg_len);
-
-	if (request->head.nlmsg_len + NLA_HDRLEN + NLA_ALIGN(length) > sizeof(*request)) {
-		errno = EMSGSIZE;
-		die("request");
-	}
-	attribute->nla_type = type;
-	attribute->nla_len = NLA_HDRLEN + length;
-	if (length)
-		memcpy(attribute + 1, data, length);
-	request->head.nlmsg_len += NLA_HDRLEN + NLA_ALIGN(length);
-	return attribute;
-}
-
 static void close_nests(struct request *request, int down_to)
 {
-	while (depth > down_to) {
-		struct nlattr *nest = (void *)((char *)request + open_at[--depth]);
-
-		nest->nla_len = request->head.nlmsg_len - open_at[depth];
-	}
+	while (depth > down_to)
+		close_nest(request, open_nests[--depth]);
 }
 
 static void enter_nests(struct request *request, const int *path, int count)
@@ -78,9 +49,8 @@ static void enter_nests(struct request *request, const int *path, int count)
 		same++;
 	close_nests(request, same);
 	for (; depth < count; depth++) {
-		open_at[depth] = request->head.nlmsg_len;
+		open_nests[depth] = open_nest(request, path[depth]);
 		open_type[depth] = path[depth];
-		put(request, path[depth] | NLA_F_NESTED, NULL, 0);
 	}
 }
 
@@ -151,74 +121,13 @@ static void add(struct request *request, char *argument)
 	put_value(request, path[count - 1], equals + 1, colon + 1);
 }
 
-static struct request start(int family, int command, int flags)
-{
-	struct request request = {
-		.head = {
-			.nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN,
-			.nlmsg_type = family,
-			.nlmsg_flags = NLM_F_REQUEST | flags,
-		},
-		.family = { .cmd = command, .version = 1 },
-	};
-
-	return request;
-}
-
-static struct nlmsghdr *receive(int fd)
-{
-	static char answer[1 << 16];
-	ssize_t length = recv(fd, answer, sizeof(answer), 0);
-
-	if (length < (ssize_t)(NLMSG_HDRLEN + GENL_HDRLEN))
-		die("recv");
-	return (void *)answer;
-}
-
-static struct nlmsghdr *ask(int fd, const struct request *request)
-{
-	if (send(fd, request, request->head.nlmsg_len, 0) < 0)
-		die("send");
-	return receive(fd);
-}
-
-#define for_each_attribute(attribute, from, to)						\
-	for (struct nlattr *attribute = (void *)(from);					\
-	     (char *)attribute + NLA_HDRLEN <= (char *)(to) &&				\
-	     attribute->nla_len >= NLA_HDRLEN;						\
-	     attribute = (void *)((char *)attribute + NLA_ALIGN(attribute->nla_len)))
-
-#define first_attribute(head) ((char *)(head) + NLMSG_HDRLEN + GENL_HDRLEN)
-#define end_of(head) ((char *)(head) + (head)->nlmsg_len)
-
-static struct nlmsghdr *ask_for_family(int fd, const char *name)
-{
-	struct request request = start(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
-
-	put(&request, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
-	return ask(fd, &request);
-}
-
-static int find_family(int fd, const char *name)
-{
-	struct nlmsghdr *head = ask_for_family(fd, name);
-
-	for_each_attribute(attribute, first_attribute(head), end_of(head))
-		if (attribute->nla_type == CTRL_ATTR_FAMILY_ID)
-			return *(uint16_t *)(attribute + 1);
-	errno = ENOENT;
-	die(name);
-}
-
-#define end_of_attribute(attribute) ((char *)(attribute) + (attribute)->nla_len)
-
 /* Returns the number of the group in one entry of the family's list, if it is the wanted one. */
 static uint32_t group_of(const struct nlattr *entry, const char *wanted)
 {
 	const char *name = "";
 	uint32_t number = 0;
 
-	for_each_attribute(attribute, entry + 1, end_of_attribute(entry)) {
+	for_each_attribute_in(attribute, entry) {
 		if (attribute->nla_type == CTRL_ATTR_MCAST_GRP_NAME)
 			name = (const char *)(attribute + 1);
 		if (attribute->nla_type == CTRL_ATTR_MCAST_GRP_ID)
@@ -232,9 +141,9 @@ static void join_group(int fd, const char *family, const char *wanted)
 	struct nlmsghdr *head = ask_for_family(fd, family);
 	uint32_t number = 0;
 
-	for_each_attribute(list, first_attribute(head), end_of(head))
+	for_each_attribute(list, head)
 		if ((list->nla_type & NLA_TYPE_MASK) == CTRL_ATTR_MCAST_GROUPS)
-			for_each_attribute(entry, list + 1, end_of_attribute(list))
+			for_each_attribute_in(entry, list)
 				number = number ? number : group_of(entry, wanted);
 	if (!number)
 		errno = ENOENT;
@@ -272,7 +181,7 @@ static int print_refusal(const struct nlmsghdr *head)
 	if (!(head->nlmsg_flags & NLM_F_CAPPED))
 		skip += NLMSG_ALIGN(refusal->msg.nlmsg_len) - sizeof(refusal->msg);
 	if (head->nlmsg_flags & NLM_F_ACK_TLVS)
-		for_each_attribute(attribute, (char *)refusal + skip, end_of(head))
+		for_each_attribute_between(attribute, (char *)refusal + skip, (char *)head + head->nlmsg_len)
 			if ((attribute->nla_type & NLA_TYPE_MASK) == NLMSGERR_ATTR_MSG)
 				text = (char *)(attribute + 1);
 	printf("%s%s%s\n", strerrorname_np(-refusal->error), *text ? " " : "", text);
@@ -284,13 +193,14 @@ int main(int argc, char **argv)
 	int fd, on = 1, i, status;
 	struct request request;
 	struct nlmsghdr *head;
+	ssize_t length;
 	char byte;
 
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-	if (fd < 0 || argc < 3) {
+	if (argc < 3) {
 		fprintf(stderr, "usage: netlink-ask FAMILY COMMAND [PATH=TYPE:VALUE]...\n");
 		return 64;
 	}
+	fd = netlink_socket();
 	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
 	request = start(find_family(fd, argv[1]), atoi(argv[2]), NLM_F_ACK);
@@ -301,11 +211,11 @@ int main(int argc, char **argv)
 		join_group(fd, argv[1], "monitor");
 
 	/* The port of a notification is 0. */
-	for (head = ask(fd, &request); !head->nlmsg_pid; head = receive(fd))
+	for (head = ask(fd, &request); !head->nlmsg_pid; head = receive_reply(fd, &length))
 		printf("notice %d\n", ((struct genlmsghdr *)NLMSG_DATA(head))->cmd);
 	status = head->nlmsg_type == NLMSG_ERROR ? print_refusal(head) : 0;
 	if (head->nlmsg_type != NLMSG_ERROR)
-		for_each_attribute(attribute, first_attribute(head), end_of(head))
+		for_each_attribute(attribute, head)
 			print_attribute(attribute);
 	fflush(stdout);
 	if (getenv("HOLD"))

@@ -10,24 +10,20 @@
  * to free. Prints a line for each time beyond a second, and a table after each 1000 rounds and at the end.
  */
 #define _GNU_SOURCE
+#include "netlink.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/genetlink.h>
-#include <linux/netlink.h>
 #include <linux/udmabuf.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,12 +44,6 @@
 #define MAX_TOKENS 128
 /* A run takes an hour, and may be ended before. */
 #define PROGRESS 1000
-
-struct request {
-	struct nlmsghdr head;
-	struct genlmsghdr family;
-	char attributes[256];
-};
 
 struct token {
 	uint32_t start, count;
@@ -78,72 +68,6 @@ static double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-static struct nlattr *put(struct request *request, int type, const void *data, size_t length)
-{
-	struct nlattr *attribute = (void *)((char *)request + request->head.nlmsg_len);
-
-	attribute->nla_type = type;
-	attribute->nla_len = NLA_HDRLEN + length;
-	if (length)
-		memcpy(attribute + 1, data, length);
-	request->head.nlmsg_len += NLA_HDRLEN + NLA_ALIGN(length);
-	return attribute;
-}
-
-static struct request start(int type, int command, int flags)
-{
-	return (struct request){
-		.head = {
-			.nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN,
-			.nlmsg_type = type,
-			.nlmsg_flags = NLM_F_REQUEST | flags,
-		},
-		.family = { .cmd = command, .version = 1 },
-	};
-}
-
-#define for_each_attribute(attribute, head)							\
-	for (struct nlattr *attribute = (void *)((char *)(head) + NLMSG_HDRLEN + GENL_HDRLEN);	\
-	     (char *)attribute + NLA_HDRLEN <= (char *)(head) + (head)->nlmsg_len &&		\
-	     attribute->nla_len >= NLA_HDRLEN;							\
-	     attribute = (void *)((char *)attribute + NLA_ALIGN(attribute->nla_len)))
-
-static struct nlmsghdr *ask(int fd, const struct request *request)
-{
-	static char answer[1 << 16];
-	struct nlmsghdr *head = (void *)answer;
-
-	if (send(fd, request, request->head.nlmsg_len, 0) < 0 ||
-	    recv(fd, answer, sizeof(answer), 0) < (ssize_t)sizeof(*head))
-		die("netlink");
-	if (head->nlmsg_type == NLMSG_ERROR) {
-		errno = -((struct nlmsgerr *)NLMSG_DATA(head))->error;
-		die("refused");
-	}
-	return head;
-}
-
-static int netlink_socket(void)
-{
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-
-	if (fd < 0)
-		die("netlink socket");
-	return fd;
-}
-
-static void find_family(int fd)
-{
-	struct request request = start(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0);
-	struct nlmsghdr *head;
-
-	put(&request, CTRL_ATTR_FAMILY_NAME, "netdev", sizeof("netdev"));
-	head = ask(fd, &request);
-	for_each_attribute(attribute, head)
-		if (attribute->nla_type == CTRL_ATTR_FAMILY_ID)
-			family = *(uint16_t *)(attribute + 1);
 }
 
 static int make_udmabuf(void)
@@ -171,12 +95,16 @@ static uint32_t bind_queue(int fd, uint32_t interface, uint32_t queue, uint32_t 
 	struct nlattr *nest;
 
 	put(&request, 1, &interface, sizeof(interface));
-	nest = put(&request, 2 | NLA_F_NESTED, NULL, 0);
+	nest = open_nest(&request, 2);
 	put(&request, 1, &queue, sizeof(queue));
 	put(&request, 3, &receive, sizeof(receive));
-	nest->nla_len = (char *)&request + request.head.nlmsg_len - (char *)nest;
+	close_nest(&request, nest);
 	put(&request, 3, &dmabuf, sizeof(dmabuf));
 	head = ask(fd, &request);
+	if (head->nlmsg_type == NLMSG_ERROR) {
+		errno = -((struct nlmsgerr *)NLMSG_DATA(head))->error;
+		die("refused");
+	}
 	for_each_attribute(attribute, head)
 		if (attribute->nla_type == DMABUF_ID)
 			return *(uint32_t *)(attribute + 1);
@@ -205,18 +133,15 @@ static void add_pool(struct holding *holding, struct nlmsghdr *head, uint32_t bi
 
 static struct holding look(int fd, uint32_t binding)
 {
-	static char answer[1 << 16];
 	struct request request = start(family, PAGE_POOL_GET, NLM_F_DUMP);
 	struct holding holding = { 0, 0 };
 
-	if (send(fd, &request, request.head.nlmsg_len, 0) < 0)
-		die("netlink");
+	send_request(fd, &request);
 	for (;;) {
-		ssize_t left = recv(fd, answer, sizeof(answer), 0);
+		ssize_t left;
+		struct nlmsghdr *head = receive_reply(fd, &left);
 
-		if (left < 0)
-			die("netlink");
-		for (struct nlmsghdr *head = (void *)answer; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
+		for (; NLMSG_OK(head, left); head = NLMSG_NEXT(head, left)) {
 			if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
 				return holding;
 			add_pool(&holding, head, binding);
@@ -429,7 +354,7 @@ int main(int argc, char **argv)
 	address = address_of(argv[3], argv[4]);
 	count = atoi(argv[5]);
 	control = netlink_socket();
-	find_family(control);
+	family = find_family(control, "netdev");
 	dmabuf = make_udmabuf();
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (!interface || listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
