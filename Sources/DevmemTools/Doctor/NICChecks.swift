@@ -58,7 +58,7 @@ private func judgeDriver(_ facts: NICFacts, _ list: inout CheckList) {
 }
 
 private func judgeLink(_ facts: NICFacts, _ list: inout CheckList) {
-    let name = shellWord(facts.device.interface.name)
+    let name = facts.shownName
     let title = "Interface"
     guard let isUp = facts.device.isUp else {
         list.add("interface-up", title, .unknown, "sysfs does not say whether it is up")
@@ -159,7 +159,7 @@ private func judgeChannels(_ facts: NICFacts, _ list: inout CheckList) {
     let enough = count >= minimumQueues
     var fix: String?
     if !enough, case .success(let limits?) = facts.channelLimits {
-        let name = shellWord(facts.device.interface.name)
+        let name = facts.shownName
         if limits.combined >= minimumQueues {
             fix = "ethtool -L \(name) combined \(minimumQueues)"
         } else if limits.rx >= minimumQueues {
@@ -182,7 +182,7 @@ private func judgeXDP(_ facts: NICFacts, _ list: inout CheckList) {
         list.add("xdp", title, .ok, "no program")
         return
     }
-    let name = shellWord(facts.device.interface.name)
+    let name = facts.shownName
     let mode =
         switch program.mode {
         case .native: "xdpdrv"

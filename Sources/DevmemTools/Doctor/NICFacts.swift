@@ -42,6 +42,9 @@ package struct NICFacts: Sendable {
     /// The GPUs of the CUDA driver and of the HIP runtime.
     package var gpus: [GPU]
 
+    /// The name of its interface in a command that is shown to be run.
+    var shownName: String { shellWord(device.interface.name) }
+
     /// The state of a NIC's steering journal.
     package enum SteeringState: Equatable, Sendable {
         /// There is no journal.

@@ -2,7 +2,7 @@ import DevmemCore
 /// Checks the flow rule table.
 func judgeRules(_ facts: NICFacts, _ list: inout CheckList) {
     let title = "Flow rules"
-    let name = shellWord(facts.device.interface.name)
+    let name = facts.shownName
     guard let table = list.value(of: facts.ruleTable, "ntuple", title),
         let ntuple = list.value(of: facts.ntuple, "ntuple", title)
     else { return }
@@ -130,7 +130,7 @@ func judgeFreeQueues(_ facts: NICFacts, _ list: inout CheckList) {
 private func moreQueues(_ facts: NICFacts) -> String? {
     guard case .success(let now?) = facts.channels, case .success(let limits?) = facts.channelLimits
     else { return nil }
-    let name = shellWord(facts.device.interface.name)
+    let name = facts.shownName
     if now.combined > 0 && now.combined < limits.combined {
         return "ethtool -L \(name) combined \(now.combined + 1)"
     }
