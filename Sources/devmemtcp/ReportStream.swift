@@ -7,10 +7,16 @@ import SystemPackage
 /// The descriptors on which only part of a text was written.
 private let cutShort = Mutex<Set<Int32>>([])
 
+/// Whether a signal has ended the wait for a reader.
+private let isGivenUp = Mutex(false)
+
 /// The standard stream that a report goes to. All output of a command goes through here, so that a
 /// full disk or a closed pipe is reported as an error.
 enum ReportStream: Sendable {
     case output, error
+
+    /// A pipe that takes anything takes as many bytes: PIPE_BUF (pipe(7)).
+    private static let mostAtOnce = 4096
 
     private var number: Int32 { self == .output ? STDOUT_FILENO : STDERR_FILENO }
     private var name: String { self == .output ? "standard output" : "standard error" }
@@ -18,7 +24,8 @@ enum ReportStream: Sendable {
     /// Writes a whole text. Unprintable characters, which may come from a NIC's name for example,
     /// are escaped.
     ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2), EINTR also if a signal
+    ///   comes while nobody reads.
     func write(_ text: String) throws(DevmemError) {
         try writeForTerminal(printable(text, keepsLines: true))
     }
@@ -26,25 +33,37 @@ enum ReportStream: Sendable {
     /// Writes text that contains control sequences for the cursor or colours. The caller has
     /// escaped any foreign text in it.
     ///
-    /// - Throws: `DevmemError` of kind `system` with the `errno` of write(2).
+    /// - Throws: `DevmemError` as from `write`.
     func writeForTerminal(_ text: String) throws(DevmemError) {
         var rest = Array(text.utf8)[...]
+        var isPartial: Bool { rest.count < text.utf8.count }
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(number, $0.baseAddress, $0.count) }
+            guard takesMore() else {
+                throw failure(.interrupted, "nobody reads it", isPartial: isPartial)
+            }
+            let count = rest.prefix(Self.mostAtOnce).withUnsafeBytes {
+                Glibc.write(number, $0.baseAddress, $0.count)
+            }
             if count > 0 {
                 rest = rest.dropFirst(count)
                 continue
             }
             switch Errno(rawValue: errno) {
-            case .interrupted: continue
-            case .wouldBlock:
-                // A process that shares the stream has set O_NONBLOCK.
-                _ = try? poll(number, for: .output, milliseconds: -1)
-            case let code:
-                if rest.count < text.utf8.count { cutShort.withLock { _ = $0.insert(number) } }
-                throw failure(code)
+            // A process that shares the stream may have set O_NONBLOCK, and have written since.
+            case .interrupted, .wouldBlock: continue
+            case let code: throw failure(code, isPartial: isPartial)
             }
         }
+    }
+
+    /// Waits until a write does not block. A command that has blocked signals would not see them in a
+    /// write for which nobody makes room: false if one comes, and then nothing waits any more.
+    private func takesMore() -> Bool {
+        let wait: Int32 = isGivenUp.withLock { $0 } ? 0 : -1
+        // What the stream is like, write(2) says too.
+        guard let isReady = try? awaitOutput(number, milliseconds: wait) else { return true }
+        if !isReady { isGivenUp.withLock { $0 = true } }
+        return isReady
     }
 
     /// Whether only part of a text was written, so that further output could not be parsed.
@@ -61,8 +80,11 @@ enum ReportStream: Sendable {
         if code != .interrupted { throw failure(code) }
     }
 
-    private func failure(_ code: Errno) -> DevmemError {
-        DevmemError(.system, call: "write to \(name)", errno: code)
+    private func failure(
+        _ code: Errno, _ message: String? = nil, isPartial: Bool = false
+    ) -> DevmemError {
+        if isPartial { cutShort.withLock { _ = $0.insert(number) } }
+        return DevmemError(.system, call: "write to \(name)", errno: code, message: message)
     }
 }
 

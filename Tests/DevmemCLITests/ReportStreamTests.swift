@@ -43,6 +43,55 @@ import Testing
         #expect(result.messages == "devmemtcp: write to standard output: File too large\n")
     }
 
+    /// A command that has blocked signals, to restore a NIC before it ends, does not miss one in a write
+    /// for which nobody makes room.
+    @Test func aSignalEndsTheWaitForAReader() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            var ends: [Int32] = [0, 0]
+            guard pipe(&ends) == 0, dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO,
+                let stop = try? StopSignal([SIGTERM])
+            else { exit(1) }
+            kill(getpid(), SIGTERM)
+            for text in [String(repeating: "x", count: 200_000), "y"] {
+                do throws(DevmemError) {
+                    try ReportStream.output.write(text)
+                    exit(2)
+                } catch {
+                    guard error.errno == .interrupted else { exit(3) }
+                }
+            }
+            guard ReportStream.output.isCutShort else { exit(4) }
+            // The session that has blocked it sees it too.
+            exit(stop.pending() == SIGTERM ? 7 : 5)
+        }
+    }
+
+    @Test func aSlowReaderGetsTheWhole() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            var ends: [Int32] = [0, 0]
+            guard pipe(&ends) == 0, dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO else { exit(1) }
+            let (reader, size) = (ends[0], 200_000)
+            Thread.detachNewThread {
+                var total = 0
+                var bytes = [UInt8](repeating: 0, count: 100)
+                while total < size {
+                    let count = read(reader, &bytes, bytes.count)
+                    guard count > 0, bytes[..<count].allSatisfy({ $0 == UInt8(ascii: "x") }) else {
+                        exit(2)
+                    }
+                    total += count
+                }
+                exit(7)
+            }
+            do throws(DevmemError) {
+                try ReportStream.output.write(String(repeating: "x", count: size))
+            } catch {
+                exit(3)
+            }
+            while true { pause() }
+        }
+    }
+
     /// The name of a NIC must not inject control sequences into a terminal.
     @Test(.enabled(if: geteuid() == 0, "needs a network namespace"))
     func namesOfInterfacesArePrintable() throws {

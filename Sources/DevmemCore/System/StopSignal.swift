@@ -158,7 +158,8 @@ public struct StopSignal: ~Copyable {
     }
 }
 
-private func signalSet(_ signals: [Int32]) -> sigset_t {
+/// Returns a set of signals.
+func signalSet(_ signals: [Int32]) -> sigset_t {
     var set = sigset_t()
     sigemptyset(&set)
     for signal in signals { sigaddset(&set, signal) }
