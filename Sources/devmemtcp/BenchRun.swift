@@ -112,17 +112,17 @@ struct BenchRun: ParsableCommand {
                 started: { logger.notice("\($0) with \($1)\(warmUpNotice)") },
                 seen: { progress.update($0) }, logger: logger)
             progress.finish()
-            try conclude(report)
+            try conclude(report, logger)
         }
     }
 
-    private func conclude(_ report: BenchReport) throws {
+    private func conclude(_ report: BenchReport, _ logger: Logger) throws {
         try writeOutput(
             common.json
                 ? json(of: report)
                 : printable(summary(of: report), keepsLines: true))
-        if let csv { try writeFile(csv, benchCSV(of: report)) }
-        if let plot { try writeFile(plot, benchPlot(of: report)) }
+        if let csv { try writeFile(csv, benchCSV(of: report), logger) }
+        if let plot { try writeFile(plot, benchPlot(of: report), logger) }
         let isCorrupt = report.wrongBytes > 0
         if let failure = report.failure, report.stoppedBy == nil || isCorrupt {
             writeError("devmemtcp: \(failure)\n")

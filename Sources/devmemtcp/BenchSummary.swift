@@ -62,25 +62,6 @@ func liveLine(of sample: BenchSample, left: Double?) -> String {
         + (left.map { "  \(fixed($0.rounded(.up), 0)) s left" } ?? "")
 }
 
-/// Writes text to a file and syncs it to disk.
-///
-/// - Throws: `DevmemError` of kind `system` if the file cannot be written.
-func writeFile(_ path: String, _ text: String) throws(DevmemError) {
-    do {
-        let opened = try OutputPath.open(path, O_WRONLY | O_CREAT, mode: 0o644)
-        let file = FileDescriptor(rawValue: opened.rawValue)
-        // Not by O_TRUNC: the file may be refused.
-        try truncateFile(file.rawValue, name: path)
-        try file.writeAll(text.utf8)
-        try syncToDisk(file.rawValue, name: path)
-        try opened.close(path)
-    } catch let error as DevmemError {
-        throw error
-    } catch {
-        throw DevmemError(.system, call: "write \(path)", errno: error as? Errno)
-    }
-}
-
 private func text(of end: BenchEndReport) -> String {
     let driver = end.driver.map { ", driver \($0)" } ?? ""
     let queues = end.boundQueues.isEmpty ? "" : ", queues \(queueList(end.boundQueues))"

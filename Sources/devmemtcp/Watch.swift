@@ -20,7 +20,7 @@ struct Watch {
             throw DevmemError(
                 .unsupported, call: "watch \(interface.name)",
                 message: "its driver does not count packets per queue",
-                advice: "ethtool -S \(interface.name) shows what it counts")
+                advice: "ethtool -S \(shellWord(interface.name)) shows what it counts")
         }
         let isInPlace = !isJSON && terminalSize() != nil
         if isInPlace { try draw(last, rates: last.queues.map { QueueRate(of: $0) }) }

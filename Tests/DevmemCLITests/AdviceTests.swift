@@ -44,6 +44,29 @@ private func sources(_ target: String = "") throws -> [(name: String, lines: [Su
         #expect(AdvisedCommand(.checkHost).line == "devmemtcp doctor")
     }
 
+    /// In commands of other programs too: as the value of `shellWord`, which may have a name.
+    @Test func everyShownCommandQuotesTheInterface() throws {
+        let advice: Advice = "ip link set \(.nic) up"
+        #expect(advice.naming("$(id)").text() == "ip link set '$(id)' up")
+        var seen = 0
+        for (name, lines) in try sources() {
+            let quoted = lines.compactMap {
+                $0.firstMatch(of: /(\w+) = (shellWord\(|facts\.shownName)/).map { String($0.1) }
+            }
+            for line in lines {
+                for match in line.matches(
+                    of: /(ethtool|ip link set)( --?[\w-]+)? \\\(([^ )]*)/)
+                {
+                    seen += 1
+                    let word = String(match.3)
+                    let isQuoted = word == ".nic" || word.hasPrefix("shellWord(")
+                    #expect(isQuoted || quoted.contains(word), "\(name): \(match.0)")
+                }
+            }
+        }
+        #expect(seen > 30)
+    }
+
     /// Each parameter that advice can name is an option of a command; if advice names the command,
     /// of that one.
     @Test func everyAdvisedOptionIsKnown() throws {

@@ -84,6 +84,26 @@ private func scattered(
         }
     }
 
+    /// writev(2) of empty extents alone writes nothing, however often it is repeated.
+    @Test(.timeLimit(.minutes(1))) func emptyExtentsAreSkipped() throws {
+        try withFolder { folder in
+            let bytes = Array("ab".utf8)
+            let empty = PayloadExtent(source: .host, offset: 1, length: 0)
+            let extents = [
+                empty, .init(source: .host, offset: 0, length: 1), empty,
+                .init(source: .host, offset: 1, length: 1), empty,
+            ]
+            var stream = try OutputStream("\(folder)/out")
+            for list in [[empty, empty], extents] {
+                let signal = try bytes.withUnsafeBytes {
+                    try stream.write(list, device: $0, host: $0, stop: StopSignal())
+                }
+                #expect(signal == nil)
+            }
+            #expect(contents("\(folder)/out") == bytes)
+        }
+    }
+
     @Test func fileIsEmptiedOnlyOncePayloadComes() throws {
         try withFolder { folder in
             let path = "\(folder)/out"

@@ -26,7 +26,7 @@ package struct QueueChooser {
         guard !ids.isEmpty else {
             throw DevmemError(
                 .invalid, call: call, message: "it has no queues while it is down",
-                advice: "ip link set \(interface) up")
+                advice: "ip link set \(shellWord(interface)) up")
         }
         switch choice {
         case .list(let queues): return try check(queues)
@@ -44,13 +44,13 @@ package struct QueueChooser {
             throw DevmemError(
                 .invalid, call: call,
                 message: "there is no receive queue \(missing), only \(queueList(ids))",
-                advice: "choose one of them, or add more with ethtool -L \(interface)")
+                advice: "choose one of them, or add more with ethtool -L \(shellWord(interface))")
         }
         guard chosen.count < ids.count else {
             throw DevmemError(
                 .invalid, call: call,
                 message: "no queue of \(queueList(ids)) would be left for other traffic",
-                advice: "leave one out, or add more with ethtool -L \(interface)")
+                advice: "leave one out, or add more with ethtool -L \(shellWord(interface))")
         }
         for queue in chosen {
             guard let obstacle = obstacle(of: queue) else { continue }
@@ -88,7 +88,8 @@ package struct QueueChooser {
                     + (free.count >= count ? ", on different DMA devices" : "")
                     + (obstacle(of: ids[ids.count - 1]).map { "; \($0.message)" } ?? ""),
                 advice: .any(
-                    "choose them with \(.queues)", "add more with ethtool -L \(interface)"))
+                    "choose them with \(.queues)",
+                    "add more with ethtool -L \(shellWord(interface))"))
         }
         return fitting.suffix(count)
     }
@@ -142,7 +143,9 @@ package struct QueueChooser {
         if let context = others.first(where: { $0.indirection.contains(id) }) {
             return Obstacle(
                 errno: nil, message: "RSS context \(context.id) leads to queue \(id)",
-                advice: "choose another, or ethtool -X \(interface) context \(context.id) delete")
+                advice:
+                    "choose another, or ethtool -X \(shellWord(interface)) context \(context.id) delete"
+            )
         }
         return nil
     }

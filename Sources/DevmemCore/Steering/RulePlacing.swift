@@ -170,11 +170,12 @@ struct RuleRefusal {
             explained.message =
                 "\(SteeringFeature.flowRules.rawValue) is off, without which most drivers accept "
                 + "no rule"
-            explained.advice = "ethtool -K \(name) ntuple on"
+            explained.advice = "ethtool -K \(shellWord(name)) ntuple on"
         } else if Self.isAboutFields(error) {
             if (try? nic.ruleTable())??.isFull == true {
                 explained.message = "its table of flow rules is full"
-                explained.advice = "ethtool -n \(name) lists them; delete those not needed"
+                explained.advice =
+                    "ethtool -n \(shellWord(name)) lists them; delete those not needed"
             } else if let narrowest = tried.first {
                 explained = requiredFields(narrowest)
             }
@@ -185,7 +186,7 @@ struct RuleRefusal {
             explained.message = explained.message ?? answer.meaning
             explained.advice = explained.advice ?? answer.advice
         }
-        explained = explained.advising("ethtool -n \(name) lists the rules")
+        explained = explained.advising("ethtool -n \(shellWord(name)) lists the rules")
         explained.advice = explained.advice?.naming(name)
         return explained
     }

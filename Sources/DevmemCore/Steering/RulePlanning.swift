@@ -45,7 +45,7 @@ extension SteeringPlan {
                 message:
                     "its table has \(capacity) locations, \(table.locations.count) are in use, "
                     + "and \(rules.count) are needed",
-                advice: "ethtool -n \(name) lists the rules; delete those not needed")
+                advice: "ethtool -n \(shellWord(name)) lists the rules; delete those not needed")
         }
         if !snapshot.areRulesEffective, let ntuple = snapshot.ntuple {
             changes.append(.feature(.flowRules, wasWanted: ntuple.isWanted))

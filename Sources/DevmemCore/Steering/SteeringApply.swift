@@ -147,10 +147,10 @@ private func explainFeature(
     if feature == .flowRules {
         return error.advising(
             "see dmesg; bnxt keeps it off for want of resources, and fewer channels may give it some "
-                + "(ethtool -L \(name))")
+                + "(ethtool -L \(shellWord(name)))")
     }
     return error.advising(
-        "mlx5 has device memory since Linux 6.17; there, ethtool --set-priv-flags \(name) "
+        "mlx5 has device memory since Linux 6.17; there, ethtool --set-priv-flags \(shellWord(name)) "
             + "rx_striding_rq on rx_cqe_compress off; XDP and AF_XDP keep it off too")
 }
 

@@ -70,7 +70,7 @@ package struct SteeringPlan: Equatable, Sendable {
         throw DevmemError(
             .invalid, call: "choose queues of \(name)", errno: .fileExists,
             message: "it has an XDP program" + (program == 0 ? "" : ", id \(program)"),
-            advice: "detach it: ip link set \(name) xdp off")
+            advice: "detach it: ip link set \(shellWord(name)) xdp off")
     }
 
     private mutating func planHeaderSplit(

@@ -163,7 +163,7 @@ extension SteeringJournal {
     ) -> DevmemError {
         DevmemError(
             .system, operation, errno: .networkDown,
-            advice: "ip link set \(name) up, then \(AdvisedCommand(.restore, name))")
+            advice: "ip link set \(shellWord(name)) up, then \(AdvisedCommand(.restore, name))")
     }
 
     private func deleteContext<NIC: NICControl & ~Copyable>(
@@ -239,7 +239,7 @@ extension SteeringJournal {
             }
         }
         if let channels = before.channels, let now = try? nic.channels(), now != channels {
-            effects.append("the number of channels has changed (ethtool -l \(nic.name))")
+            effects.append("the number of channels has changed (ethtool -l \(shellWord(nic.name)))")
         }
         return effects
     }

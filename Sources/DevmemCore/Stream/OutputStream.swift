@@ -216,6 +216,21 @@ package struct OutputStream: SessionSink, ~Copyable {
         if let createdPath { unlink(createdPath) }
     }
 
+    /// Writes a whole text.
+    ///
+    /// - Returns: the signal that ended the call early; nil if all is written.
+    /// - Throws: `DevmemError` of kind `system` if writev(2) or poll(2) fails.
+    package mutating func write(
+        _ text: String, until stop: borrowing StopSignal
+    ) throws(DevmemError) -> Int32? {
+        let bytes = Array(text.utf8)
+        let whole = PayloadExtent(source: .host, offset: 0, length: bytes.count)
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        return try bytes.span.withUnsafeBytes { host throws(DevmemError) in
+            try write([whole], device: none, host: host, stop: stop)
+        }
+    }
+
     /// Writes all extents in order.
     ///
     /// - Returns: the signal that ended the call early; nil if all is written.
@@ -238,6 +253,12 @@ package struct OutputStream: SessionSink, ~Copyable {
         // The bytes of extent `next` that are already written.
         var skip = 0
         while next < extents.count {
+            // An empty one would be written without end.
+            guard extents[next].length > skip else {
+                next += 1
+                skip = 0
+                continue
+            }
             vectors.removeAll(keepingCapacity: true)
             for (index, extent) in extents[next...].prefix(DirectWriter.maximumVectors).enumerated()
             {

@@ -104,12 +104,12 @@ public struct Advice: Equatable, Sendable, ExpressibleByStringInterpolation,
         Advice(parts: second.parts.reduce(into: first.parts) { $0.add($1) })
     }
 
-    /// Returns the advice with the placeholder replaced by an interface name.
+    /// Returns the advice with the placeholder replaced by an interface name, as a word of a command.
     package func naming(_ interface: String) -> Advice {
         var named = Advice(parts: [])
         for part in parts {
             switch part {
-            case .unknown(.nic): named.parts.add(.text(interface))
+            case .unknown(.nic): named.parts.add(.text(shellWord(interface)))
             case .any(let ways): named.parts.add(.any(ways.map { $0.naming(interface) }))
             default: named.parts.add(part)
             }

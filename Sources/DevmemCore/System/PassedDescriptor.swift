@@ -92,14 +92,7 @@ enum PassedDescriptor {
         _ call: String
     ) throws(DevmemError) {
         let number = socket.rawValue
-        let limit = timeval(
-            tv_sec: Int(milliseconds) / 1000, tv_usec: Int(milliseconds) % 1000 * 1000)
-        try retrying(call) {
-            withUnsafePointer(to: limit) {
-                setsockopt(
-                    number, SOL_SOCKET, SO_SNDTIMEO, $0, socklen_t(MemoryLayout<timeval>.size))
-            }
-        }
+        try setSendTimeout(number, milliseconds: milliseconds, call)
         do throws(DevmemError) {
             try retrying(call) { address.withSocketAddress { Glibc.connect(number, $0, $1) } }
         } catch {

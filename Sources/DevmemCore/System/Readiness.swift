@@ -5,10 +5,16 @@ import SystemPackage
 /// Notifies a service manager of this service's state (sd_notify(3)).
 package struct Readiness: Sendable {
     private let socketPath: String?
+    private let milliseconds: Int32
 
     /// Uses the socket named by the environment, if any.
-    package init(environment: [String: String]) {
+    ///
+    /// - Parameters:
+    ///   - environment: the variables.
+    ///   - milliseconds: the timeout of a message, as the manager may not read its socket.
+    package init(environment: [String: String], milliseconds: Int32 = 5000) {
         socketPath = environment["NOTIFY_SOCKET"]
+        self.milliseconds = milliseconds
     }
 
     /// Reports that the service is ready; does nothing without a service manager.
@@ -31,6 +37,7 @@ package struct Readiness: Sendable {
         let call = "notify \(socketPath)"
         let number = try retrying(call) { socket(AF_UNIX, cdm_SOCK_DGRAM | cdm_SOCK_CLOEXEC, 0) }
         let descriptor = Descriptor(owning: number)
+        try setSendTimeout(number, milliseconds: milliseconds, call)
         let bytes = Array(message.utf8)
         try retrying(call) {
             address.withSocketAddress {

@@ -112,11 +112,6 @@ func makeBlocking(_ connection: borrowing Connection) throws(DevmemError) {
     let call = "talk to \(connection.peer)"
     let number = connection.rawValue
     try retrying(call) { cdm_fcntl(number, F_SETFL, 0) }
-    try retrying(call) {
-        withUnsafePointer(to: timeval(tv_sec: 25, tv_usec: 0)) {
-            setsockopt(
-                number, SOL_SOCKET, SO_SNDTIMEO, $0, socklen_t(MemoryLayout<timeval>.size))
-        }
-    }
+    try setSendTimeout(number, milliseconds: 25_000, call)
     try connection.disableNagle()
 }

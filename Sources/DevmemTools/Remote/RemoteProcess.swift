@@ -26,17 +26,20 @@ final class RemoteProcess {
         at place: RemotePlace, as job: [String] = [], endsWithin exitTimeout: Int32 = 3000,
         stop: SharedStopSignal
     ) throws(DevmemError) {
-        let command = try RemoteCommand(at: place, as: job, stop: stop)
+        // Before the program is copied, because then less can fail that leaves the copy behind.
         let (ours, theirs) = try makeChannel()
-        let channel = Descriptor(owning: ours)
+        channel = Descriptor(owning: ours)
         let other = Descriptor(owning: theirs)
-        let child = try RemoteCommand.start(command.arguments, over: other)
+        command = try RemoteCommand(at: place, as: job, stop: stop)
         self.place = place
-        self.command = command
         self.exitTimeout = exitTimeout
-        self.channel = channel
         self.stop = stop
-        self.child = consume child
+        do throws(DevmemError) {
+            child = try RemoteCommand.start(command.arguments, over: other)
+        } catch {
+            command.removeFile()
+            throw error
+        }
     }
 
     deinit {

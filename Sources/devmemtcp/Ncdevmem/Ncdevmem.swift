@@ -85,7 +85,7 @@ struct Ncdevmem {
             throw DevmemError(
                 .invalid, call: "choose queues of \(interface.name)",
                 message: "it has only \(all.count), and other traffic needs one",
-                advice: "ethtool -L \(interface.name) gives it more")
+                advice: "ethtool -L \(shellWord(interface.name)) gives it more")
         }
         return Array(all[(all.count / 2)...].prefix(all.count / 2))
     }

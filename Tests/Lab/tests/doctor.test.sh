@@ -122,6 +122,21 @@ test_doctor_interface_down() {
     await nothing_is_broken
 }
 
+# A container chooses the names of its interfaces, and an administrator runs what doctor proposes.
+test_doctor_quotes_an_odd_name() {
+    local name='$(>ran)' fix
+    take_down
+    undo ip link set "$name" name eth1
+    ip link set eth1 name "$name"
+    devmemtcp doctor "$name" --json >report || true
+    jq -r '.checks[].fix // empty' report | grep -F "$name" >fixes
+    expect_equal 'fixes that do not quote it' '' "$(grep -vF "'$name'" fixes)"
+    fix=$(jq -r '.checks[] | select(.id == "interface-up") | .fix' report)
+    bash -euc "$fix"
+    expect_equal "flags after '$fix'" UP "$(ip -j link show dev "$name" | jq -r '.[0].flags[] | select(. == "UP")')"
+    [[ ! -e ran ]] || fail "'$fix' ran a command"
+}
+
 nothing_is_broken() { [[ -z $(findings) ]]; }
 
 test_doctor_one_channel() {
