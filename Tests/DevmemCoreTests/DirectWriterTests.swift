@@ -34,6 +34,26 @@ private struct Extent {
 }
 
 @Suite(.serialized) struct DirectWriterTests {
+    /// writev(2) may end within an entry, as on a full disk.
+    @Test(arguments: [
+        (0, 0, [100, 200]), (60, 60, [40, 200]), (100, 0, [200]), (101, 1, [199]),
+        (299, 199, [1]), (300, 0, []),
+    ])
+    func whatIsWrittenIsNotWrittenAgain(count: Int, part: Int, left: [Int]) throws {
+        let memory = try Mapping(anonymous: 4096)
+        memory.withUnsafeMutableBytes { bytes in
+            var vectors = [
+                iovec(iov_base: bytes.baseAddress, iov_len: 100),
+                iovec(iov_base: bytes.baseAddress.map { $0 + 100 }, iov_len: 200),
+            ]
+            #expect(DirectWriter.remove(count, from: &vectors) == part)
+            #expect(vectors.map(\.iov_len) == left)
+            // The two entries are one range.
+            let next = vectors.first?.iov_base
+            #expect(next == (left.isEmpty ? nil : bytes.baseAddress.map { $0 + count }))
+        }
+    }
+
     /// Writes the ranges, compares the file with them and returns the number of bytes written
     /// directly; nil if this file system does not support direct I/O.
     private func straight(_ extents: [Extent], flushEvery: Int = 7) throws -> UInt64? {

@@ -151,6 +151,24 @@ import Testing
         }
     }
 
+    /// The payload of one receive call may be in several places.
+    @Test func anEchoKeepsTheOrder() {
+        let queue = EchoQueue()
+        var room = [UInt8](repeating: 0, count: 3)
+        func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { queue.append($0) } }
+        func take() -> [UInt8] {
+            let count = room.withUnsafeMutableBytes { queue.move(to: $0) }
+            return Array(room[..<count])
+        }
+        add([1, 2])
+        add([3, 4, 5])
+        #expect(take() == [1, 2, 3] && !queue.isEmpty)
+        add([6])
+        #expect(take() == [4, 5, 6] && queue.isEmpty)
+        add([7])
+        #expect(take() == [7] && take() == [])
+    }
+
     @Test func anIdleEchoIsGivenUp() throws {
         let ends = try Ends()
         let queue = EchoQueue()
@@ -166,6 +184,15 @@ import Testing
         _ = ends.far.rawValue
     }
 
+    /// The shorter limit for completions is none for payload.
+    @Test(arguments: [-1, 0, 100, 3_600_000])
+    func anOpenExchangeWaitsAsLongAsItMay(idle: Int32) throws {
+        let exchange = try Exchange(
+            sending: RangeSource([]), from: SendMemory(host: 4096),
+            receiving: PayloadReceiver(nil), chunk: 4096)
+        #expect(exchange.timeout(StreamLimits(idle: idle, closing: 1)) == idle)
+    }
+
     @Test func memoryThatIsSentFromIsFreedForItsSource() throws {
         let ends = try Ends()
         var exchange = try Exchange(
@@ -175,6 +202,7 @@ import Testing
         let end = try exchange.run(
             ends.near, into: &sink, until: StopSignal(), limits: StreamLimits(closing: 0))
         #expect(end == .peerStillOpen && exchange.source.freedBytes == 5)
+        #expect(exchange.counts.sendCalls == 1 && exchange.counts.sentBytes == 5)
         _ = ends.far.rawValue
     }
 

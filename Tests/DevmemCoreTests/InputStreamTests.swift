@@ -55,6 +55,29 @@ import Testing
         #expect(received == bytes)
     }
 
+    /// A read of it would block.
+    @Test func aSilentPipeKeepsNoPayloadWaiting() throws {
+        let pipe = try Pipe()
+        let listener = try listenOnLoopback()
+        let near = try connected(to: listener.endpoint)
+        let far = try accepted(from: listener)
+        #expect(send(far.rawValue, [1, 2, 3], 3, 0) == 3)
+        let kept = dup(pipe.writer.rawValue)
+        defer { close(kept) }
+        var exchange = try Exchange(
+            sending: pipe.closingWriter(), from: SendMemory(host: 4096),
+            receiving: PayloadReceiver(nil), chunk: 4096)
+        var received = 0
+        var sink = PayloadHandler(needing: .extents) { payload in
+            received += payload.extents.reduce(0) { $0 + $1.length }
+        }
+        let error = #expect(throws: DevmemError.self) {
+            _ = try exchange.run(
+                near, into: &sink, until: StopSignal(), limits: StreamLimits(idle: 200))
+        }
+        #expect(error?.errno == .timedOut && received == 3)
+    }
+
     @Test func anErrorIsNotTheEnd() throws {
         var input = try InputStream("/")
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)

@@ -104,6 +104,26 @@ private func scattered(
         }
     }
 
+    /// A shell passes a file that it has written to: `{ echo head; devmemtcp ...; } >out`.
+    @Test func standardOutputGoesOnInAFile() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let path = "/tmp/devmemtcp-output-\(getpid())"
+            let file = open(path, O_RDWR | O_CREAT | O_EXCL, 0o600)
+            unlink(path)
+            guard file >= 0, write(file, "head", 4) == 4, dup2(file, STDOUT_FILENO) == STDOUT_FILENO
+            else { exit(1) }
+            do throws(DevmemError) {
+                var stream = try OutputStream("-")
+                try stream.begin()
+                guard try stream.write("tail", until: StopSignal()) == nil else { exit(2) }
+            } catch {
+                exit(3)
+            }
+            lseek(file, 0, SEEK_SET)
+            exit(readAll(file) == Array("headtail".utf8) ? 7 : 4)
+        }
+    }
+
     @Test func fileIsEmptiedOnlyOncePayloadComes() throws {
         try withFolder { folder in
             let path = "\(folder)/out"

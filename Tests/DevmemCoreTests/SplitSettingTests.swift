@@ -40,6 +40,8 @@ import Testing
         #expect(nic.explicitSplit == .on && (nic.threshold ?? 0) == 0)
         let result = journal.reverse(on: nic, logger: logger) { _ in }
         #expect(result.failure == nil && result.leftAlone.isEmpty)
+        let wasChanged = before.rings.splitThreshold.map { $0 > 0 } ?? false
+        #expect(result.restored.contains { $0.hasPrefix("hds-thresh") } == wasChanged)
         #expect(try nic.snapshot() == before)
         return nic.ringSets
     }

@@ -1,3 +1,4 @@
+import CDevmem
 import Glibc
 import Logging
 import Synchronization

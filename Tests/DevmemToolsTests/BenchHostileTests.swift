@@ -1,3 +1,4 @@
+import CDevmem
 import FoundationEssentials
 import Glibc
 import Synchronization

@@ -89,14 +89,21 @@ struct DirectWriter: ~Copyable {
     }
 
     private mutating func advance(by count: Int) throws(DevmemError) {
+        if Self.remove(count, from: &vectors) % Self.alignment != 0 { try disableDirectIO() }
+    }
+
+    /// Removes what is written from the beginning of a list. Pure.
+    ///
+    /// - Returns: the number of bytes written of the entry that is then first.
+    static func remove(_ count: Int, from vectors: inout [iovec]) -> Int {
         var left = count
         while let first = vectors.first, left >= first.iov_len {
             left -= first.iov_len
             vectors.removeFirst()
         }
-        guard left > 0, let base = vectors.first?.iov_base else { return }
+        guard let base = vectors.first?.iov_base else { return 0 }
         vectors[0] = iovec(iov_base: base + left, iov_len: vectors[0].iov_len - left)
-        if left % Self.alignment != 0 { try disableDirectIO() }
+        return left
     }
 
     private mutating func appendToBuffer(_ bytes: UnsafeRawBufferPointer) throws(DevmemError) {

@@ -138,7 +138,8 @@ public struct Exchange<Source: PayloadSource & ~Copyable>: ~Copyable {
         sender.hasFinished && peerClosed && !isDelivered && !sender.isFree
     }
 
-    private func timeout(_ limits: StreamLimits) -> Int32 {
+    /// The timeout of a wait in milliseconds; a negative number means none.
+    func timeout(_ limits: StreamLimits) -> Int32 {
         if isDelivered { return limits.closing }
         guard lacksCompletions else { return limits.idle }
         return limits.idle < 0 ? completionTimeout : min(limits.idle, completionTimeout)

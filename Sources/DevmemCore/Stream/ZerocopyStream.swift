@@ -95,7 +95,6 @@ final class ZerocopyStream {
             case .failed(let code): throw Self.failure(code, connection.peer)
             case .draining(let hasBegun):
                 if let count = try drain(connection, buffer, hasBegun) {
-                    guard count > 0 else { return .end }
                     counts.receiveCalls += 1
                     counts.ordinaryBytes += UInt64(count)
                     payload.list.append(.host, offset: 0, length: count)
@@ -182,7 +181,7 @@ final class ZerocopyStream {
 
     /// Receives payload outside device memory, which stands before what is in device memory.
     ///
-    /// - Returns: the number of bytes, 0 at the end of the stream; nil if the request must go on.
+    /// - Returns: the number of bytes; nil if there are none, for which the state tells what is next.
     private func drain(
         _ connection: borrowing Connection, _ buffer: UnsafeMutableRawBufferPointer,
         _ hasBegun: Bool
@@ -218,7 +217,7 @@ final class ZerocopyStream {
             return nil
         case .end:
             state = .ended
-            return 0
+            return nil
         }
     }
 }

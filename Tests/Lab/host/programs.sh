@@ -33,7 +33,7 @@ fill_programs() {
                 shift
                 mkdir "$folder"
                 cc -std=gnu23 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC -s -Ilibrary "$@" \
-                    library/cuda-*.c library/ptx.c -o "$folder/$name"
+                    library/cuda-*.c library/ptx-*.c -o "$folder/$name"
             }
             name=libcuda.so.1
             library cuda

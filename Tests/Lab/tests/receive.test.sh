@@ -131,6 +131,8 @@ test_one_wrong_bit_is_found() {
 test_small_dmabuf_is_used_again_and_again() {
     validate_pattern "$near4" 30000001 --memory 512K
     expect_device_share
+    # Not only at the end.
+    expect_equal 'memory is returned often' true "$(report '.counts.token_calls > 1')"
 }
 
 test_no_system_call_for_single_fragments() {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An interpreter of the PTX that our kernels consist of; see ptx.c. */
+/*
+ * An interpreter of PTX, the text that NVIDIA's driver compiles for a GPU, so that the lab runs the very
+ * kernels that a GPU runs.
+ */
 #pragma once
 
 #include <stdbool.h>
