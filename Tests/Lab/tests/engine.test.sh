@@ -92,6 +92,25 @@ test_engine_receives_a_hundred_connections() {
     expect_equal engines '["io_uring"]' "$(head -n -1 out | jq -sc 'map(.engine) | unique')"
 }
 
+test_engine_unmaps_the_ring_of_a_connection() {
+    start_serve --listen "$near4:5201" --connections 4 --discard --json "${by_ring[@]}"
+    local ended first
+    for ended in 1 2 3; do
+        pattern 100000 | send "$near4" 5201
+        await have_ended "$ended"
+        first=${first:-$(mapped_rings)}
+    done
+    ((first > 0)) || fail 'no ring is mapped, not even that of the memory'
+    expect_equal 'mapped after three connections' "$first" "$(mapped_rings)"
+    pattern 100000 | send "$near4" 5201
+    serve_ok
+}
+
+# have_ended COUNT: whether as many connections have a report.
+have_ended() { [[ $(wc -l <out) == "$1" ]]; }
+
+mapped_rings() { grep -c io_uring "/proc/$server/maps"; }
+
 test_engine_uses_memory_again_and_again() {
     needs_nic labnic 'the rings of other NICs fill this memory'
     validate_pattern "$near4" 40000003 "${by_ring[@]}" --memory 4M
