@@ -7,7 +7,7 @@ import Testing
 @testable import DevmemCore
 
 /// Messages to a service manager, which is a socket here.
-@Suite final class ReadinessTests {
+@Suite(.timeLimit(.minutes(1))) final class ReadinessTests {
     private let path = FileManager.default.temporaryDirectory
         .appending(path: "devmemtcp-notify-\(UUID().uuidString)").path
     private let manager: Descriptor

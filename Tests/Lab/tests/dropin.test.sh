@@ -265,6 +265,17 @@ test_dropin_payload_outside_device_memory() {
     expect_line messages 'none of 100000 bytes arrived in device memory'
 }
 
+# With -n it binds a NIC that somebody else has steered.
+test_dropin_binds_the_last_queue_of_a_steered_nic() {
+    link_dropin
+    next_port
+    devmemtcp steer apply eth1 --queues 7 --flow ":$port" >steered
+    receive_at_port 100000 0 "$far4" "$near4" -f eth1 -v 7 -L -n
+    ((status == 0)) || fail "it ended with $status: $(tail -n 5 messages)"
+    expect_line messages 'in device memory of queues 7,'
+    devmemtcp steer restore eth1 >restored
+}
+
 # If the NIC refuses a rule with the peer's address, the drop-in adds a wider one.
 test_dropin_flow_rule_falls_back() {
     link_dropin

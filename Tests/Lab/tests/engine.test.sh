@@ -209,6 +209,17 @@ test_engine_receives_from_several_queues() {
     (($(received_by 7) > before7 + 1000000)) || fail 'queue 7 received nothing'
 }
 
+# Fragments go back to the ring of the queue that they came from.
+test_engine_uses_memory_of_several_queues_again() {
+    needs_nic labnic 'the rings of other NICs fill this memory'
+    start_serve --listen "$near4:5201" --connections 8 --queues 6-7 --spread rss --memory 8M --validate 7 --json \
+        "${by_ring[@]}"
+    serve_senders 8 8000003
+    expect_equal 'in all' '[8,0,64000024]' "$(tail -n 1 out | jq -c '[.connections, .failed, .bytes]')"
+    expect_equal 'outside' '[0,0]' "$(head -n -1 out | jq -sc 'map([.validation.wrong_bytes,
+        .counts.ordinary_bytes]) | unique | if length == 1 then .[0] else . end')"
+}
+
 # A rule that is changed under a connection: what comes from the other queue is received with its own ring. Each change
 # is made while payload flows, and more follows it. The pieces are whole periods of the pattern.
 test_engine_follows_a_connection_to_another_queue() {

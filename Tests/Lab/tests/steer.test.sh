@@ -488,6 +488,20 @@ test_rules_added_at_the_same_time_stay() {
     expect_nothing_left "$before"
 }
 
+test_accelerated_rfs_is_told() {
+    needs_nic mlx5 'of the drivers in the lab only it has accelerated RFS'
+    local sockets=/proc/sys/net/core/rps_sock_flow_entries flows=/sys/class/net/eth1/queues/rx-7/rps_flow_cnt
+    keep "$sockets" "$flows"
+    allow_rules
+    echo 64 >"$flows"
+    devmemtcp steer plan eth1 --queues 6-7 --flow :5201 >out
+    expect_equal 'while it is off' '' "$(grep -F 'accelerated RFS' out || true)"
+    echo 1024 >"$sockets"
+    devmemtcp steer plan eth1 --queues 6-7 --flow :5201 >out
+    expect_equal 'notes' 1 "$(grep -cF 'accelerated RFS' out)"
+    expect_line out "accelerated RFS may lead other flows to queue 7; echo 0 > $flows prevents that"
+}
+
 test_interface_that_is_gone() {
     devmemtcp steer apply eth1 --queues 7 >out
     move_away other
