@@ -64,13 +64,15 @@ struct BenchRun: ParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Write the figures of each interval as CSV.", valueName: "file"),
+        help: ArgumentHelp(
+            "Write the figures of each interval as CSV; - is standard output.", valueName: "file"),
         completion: .file())
     var csv: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Draw the figures over time as SVG.", valueName: "file"),
+        help: ArgumentHelp(
+            "Draw the figures over time as SVG; - is standard output.", valueName: "file"),
         completion: .file())
     var plot: String?
 

@@ -1,7 +1,5 @@
 import DevmemCore
 import DevmemTools
-import Glibc
-import SystemPackage
 
 extension BenchReport {
     /// The number of bytes that differ from the pattern, in both directions.

@@ -1,8 +1,8 @@
 import DevmemCore
 import Logging
-import SystemPackage
 
-/// Writes text to a file and syncs it to disk. A pipe may wait for its reader until a signal arrives.
+/// Writes text to a file, or to standard output for `-`, and syncs it to disk. A pipe may wait for its
+/// reader until a signal arrives.
 ///
 /// - Throws: `DevmemError` of kind `system` if the file cannot be written, with EINTR and the signal if
 ///   one arrives first.
@@ -12,9 +12,7 @@ func writeFile(_ path: String, _ text: String, _ logger: Logger) throws(DevmemEr
     var file = try OutputStream(path, until: stop) { logger.warning("\($0); the file waits") }
     try file.begin()
     if let signal = try file.write(text, until: stop) {
-        var error = DevmemError(.system, call: "write to \(path)", errno: .interrupted)
-        error.signal = signal
-        throw error
+        throw DevmemError.interrupted("write to \(path)", by: signal)
     }
     try file.store()
 }

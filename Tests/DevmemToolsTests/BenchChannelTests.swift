@@ -1,5 +1,5 @@
-import FoundationEssentials
 import CDevmem
+import FoundationEssentials
 import Glibc
 import Synchronization
 import SystemPackage

@@ -67,7 +67,7 @@ package final class SharedStopSignal {
     ) throws(DevmemError) {
         let left = deadline.milliseconds
         guard left > 0 else {
-            if let arrived = pending() { throw Self.interrupted(call, by: arrived) }
+            if let arrived = pending() { throw DevmemError.interrupted(call, by: arrived) }
             throw DevmemError(.system, call: call, errno: .timedOut)
         }
         try wait(for: number, events: events, milliseconds: left, call)
@@ -80,19 +80,13 @@ package final class SharedStopSignal {
     package func wait(
         for number: Int32, events: Int32, milliseconds: Int32, _ call: String
     ) throws(DevmemError) {
-        if let arrived { throw Self.interrupted(call, by: arrived) }
+        if let arrived { throw DevmemError.interrupted(call, by: arrived) }
         switch try signal.wait(for: number, events: events, milliseconds: milliseconds) {
         case .ready: return
         case .timeout: throw DevmemError(.system, call: call, errno: .timedOut)
         case .stopped(let came):
             note(came)
-            throw Self.interrupted(call, by: came)
+            throw DevmemError.interrupted(call, by: came)
         }
-    }
-
-    private static func interrupted(_ call: String, by signal: Int32) -> DevmemError {
-        var error = DevmemError(.system, call: call, errno: .interrupted)
-        error.signal = signal
-        return error
     }
 }

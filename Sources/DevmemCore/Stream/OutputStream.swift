@@ -144,9 +144,7 @@ package struct OutputStream: SessionSink, ~Copyable {
                 isTold = true
             }
             guard let signal = try stop.wait(milliseconds: pause) else { continue }
-            var error = DevmemError(.system, call: "open \(path)", errno: .interrupted)
-            error.signal = signal
-            throw error
+            throw DevmemError.interrupted("open \(path)", by: signal)
         }
     }
 

@@ -58,6 +58,13 @@ public struct DevmemError: Error, Equatable, Sendable, CustomStringConvertible {
             advice: advice)
     }
 
+    /// Returns the error of an operation that a signal ended before it was done.
+    package static func interrupted(_ call: String, by signal: Int32) -> DevmemError {
+        var error = DevmemError(.system, call: call, errno: .interrupted)
+        error.signal = signal
+        return error
+    }
+
     /// Returns this error with advice added, unless it already has some.
     package func advising(_ more: Advice) -> DevmemError {
         var copy = self

@@ -489,8 +489,9 @@ test_rules_added_at_the_same_time_stay() {
 }
 
 test_accelerated_rfs_is_told() {
-    # Of the drivers in the lab only this one has it.
-    [[ $lab_nic == mlx5 ]] || return 0
+    # Of the drivers in the lab only mlx5's has it; the files are of every NIC.
+    local notes=0
+    [[ $lab_nic != mlx5 ]] || notes=1
     local sockets=/proc/sys/net/core/rps_sock_flow_entries flows=/sys/class/net/eth1/queues/rx-7/rps_flow_cnt
     keep "$sockets" "$flows"
     allow_rules
@@ -499,8 +500,8 @@ test_accelerated_rfs_is_told() {
     expect_equal 'while it is off' '' "$(grep -F 'accelerated RFS' out || true)"
     echo 1024 >"$sockets"
     devmemtcp steer plan eth1 --queues 6-7 --flow :5201 >out
-    expect_equal 'notes' 1 "$(grep -cF 'accelerated RFS' out)"
-    expect_line out "accelerated RFS may lead other flows to queue 7; echo 0 > $flows prevents that"
+    expect_equal 'notes' "$notes" "$(grep -cF \
+        "accelerated RFS may lead other flows to queue 7; echo 0 > $flows prevents that" out || true)"
 }
 
 test_interface_that_is_gone() {
